@@ -1,0 +1,86 @@
+"""The command ``landscape``. Nothing here imports torch; a command that needs it does so when it runs."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import click
+
+from landscape import __version__
+from landscape.errors import InputError
+
+COMMANDS = {
+    "demo": "Train small seeds on real text, run the whole study and write a report.",
+    "barriers": "Barrier matrix between checkpoints, now.",
+    "plan": "What a study would take; nothing is run.",
+    "run": "Run or resume a study.",
+    "status": "What is done, failed and left.",
+    "export": "All rows as CSV, Parquet or netCDF.",
+    "report": "Figures and a page of a finished study.",
+}
+STOPPED = 75
+
+
+class Stopped(BaseException):
+    """SIGTERM came: stop now, go on when run again."""
+
+
+class _Lazy(click.Group):
+    """Imports a command's module when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"landscape.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """Mode connectivity and loss landscapes across checkpoints and seeds.
+
+    Start with: landscape demo
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit.
+
+    Exit codes: 0 done; 1 internal error; 2 bad usage or input; 3 finished but some tasks failed; 75 stopped
+    by SIGTERM, run again to go on; 130 interrupted.
+    """
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        code = cli.main(arguments, standalone_mode=False)
+    except InputError as error:
+        click.echo(f"Error: {error}", err=True)
+        code = 2
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except Stopped:
+        click.echo("Stopped; run the same command again to go on.", err=True)
+        code = STOPPED
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Interrupted; run the same command again to go on.", err=True)
+        code = 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 1
+    sys.exit(code or 0)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped

@@ -1,0 +1,46 @@
+"""What people see while tasks run: a live bar on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+QUIET = 30.0
+"""Seconds between two plain lines."""
+
+console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Advance(Protocol):
+    """Called once for each finished piece, with what it was."""
+
+    def __call__(self, label: str) -> None:
+        """Show it."""
+        ...
+
+
+@contextmanager
+def progress(title: str, total: int) -> Iterator[Advance]:
+    """Show progress over ``total`` pieces on stderr."""
+    if console.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+                   TimeRemainingColumn(), TextColumn("{task.fields[label]}"))  # fmt: skip
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task(title, total=total, label="")
+            yield lambda label: bar.update(task, advance=1, label=label)
+        return
+    done, begin, last = 0, time.monotonic(), time.monotonic()
+
+    def advance(label: str) -> None:
+        nonlocal done, last
+        done += 1
+        if time.monotonic() - last > QUIET or done == total:
+            last = time.monotonic()
+            console.print(f"{title}: {done} of {total} in {last - begin:.0f} s, last {label}", markup=False)
+
+    yield advance

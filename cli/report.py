@@ -1,0 +1,6 @@
+"""x"""
+from pathlib import Path
+import click
+@click.command()
+def command(): ...
+def write_report(out: Path) -> None: ...

@@ -1,0 +1,114 @@
+"""``landscape run``."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from landscape.cli.progress import console, progress
+from landscape.engines import local
+from landscape.errors import InputError
+from landscape.store import Store
+from landscape.study import Study, Task, read_study
+
+if TYPE_CHECKING:
+    from landscape.measure.prepare import Prepared
+    from landscape.measure.session import Session
+
+FAILED = 3
+
+
+@click.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False),
+              help="Folder of the results. [default: that of STUDY if it is called study.toml, else one of its name]")  # fmt: skip
+@click.option("--device", default="cpu", show_default=True, help="Device of torch: cpu, cuda, cuda:1.")
+@click.option("--workers", type=click.IntRange(1), help="Worker processes. [default: chosen by timing]")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout for each task.")
+@click.pass_context
+def command(
+    ctx: click.Context, study: Path, out: Path | None, device: str, workers: int | None, as_json: bool
+) -> None:
+    """Run STUDY, or go on with it: finished tasks are not run again."""
+    wanted = read_study(study)
+    failed = run_study(wanted, out or default_out(study), device=device, workers=workers, as_json=as_json)
+    if failed:
+        ctx.exit(FAILED)
+
+
+def default_out(study: Path) -> Path:
+    """The folder beside the study."""
+    return study.parent if study.name == "study.toml" else study.with_suffix("")
+
+
+def run_study(study: Study, out: Path, *, device: str, workers: int | None, as_json: bool = False) -> dict[str, str]:
+    """Run what is not done yet of a study; the messages of the failed tasks by key."""
+    from landscape.measure.prepare import prepare
+
+    store = Store(out / "results")
+    with console.status("finding checkpoints"):
+        prepared = prepare(study, store, device)
+        store.open(study.name, prepared.record)
+    failed = run_tasks(prepared, workers=workers, as_json=as_json)
+    console.print(f"Results are in {store.folder}; see them with: landscape report {out}", markup=False)
+    return failed
+
+
+def run_tasks(prepared: Prepared, *, workers: int | None = None, as_json: bool = False) -> dict[str, str]:
+    """Run the tasks of a prepared study that are not done."""
+    session = prepared.session
+    store = session.store
+    left = [task for task in prepared.tasks if not store.done(task.key)]
+    if left:
+        crew, threads = _crew(session, left, workers)
+        console.print(
+            f"{len(left)} of {len(prepared.tasks)} tasks to do, with {crew} "
+            f"worker{'s' if crew > 1 else ''} of {threads} thread{'s' if threads > 1 else ''} on {session.device}",
+            markup=False,
+        )
+        hire = partial(hire_worker, store, prepared.study, prepared.tasks, str(session.device), crew, threads)
+        with progress("measuring", len(left)) as advance:
+
+            def report(event: local.Event) -> None:
+                task: Task = event.job
+                if event.kind == "failed":
+                    store.fail(task.key, "\n".join(part for part in (event.message, event.trace) if part))
+                if as_json:
+                    fact = {"event": event.kind, "key": task.key, "label": task.label, "message": event.message}
+                    click.echo(json.dumps(fact))
+                advance(task.label)
+
+            failed = local.run(left, hire, report, workers=crew)
+    else:
+        failed = {}
+    console.print(f"{len(prepared.tasks) - len(failed)} tasks done, {len(failed)} failed", markup=False)
+    labels = {task.key: task.label for task in prepared.tasks}
+    for key, message in list(failed.items())[:10]:
+        console.print(f"  failed: {labels[key]}: {message}", markup=False)
+    return failed
+
+
+def _crew(session: Session, left: list[Task], workers: int | None) -> tuple[int, int]:
+    try:
+        crew, threads = session.crew(left)
+    except InputError:  # a checkpoint that cannot be loaded is its task's failure, not the run's
+        crew, threads = 1, 1
+    return (workers, 1) if workers and workers > 1 else (workers or crew, threads)
+
+
+def hire_worker(
+    store: Store, study: Study, tasks: list[Task], device: str, workers: int, threads: int
+) -> local.Work:
+    """What a worker process does with a task."""
+    import torch
+
+    from landscape.measure import perform
+    from landscape.measure.session import Session
+
+    torch.set_num_threads(threads)
+    session = Session(store, study.data, tasks, torch.device(device), workers, all(m.keep_losses for m in study.measure))
+    return partial(perform, session=session)

@@ -1,0 +1,236 @@
+"""Barriers: how far the loss along a path rises, by every definition in use, each with its error.
+
+Numbers in, numbers out: no tensor library is imported here.
+
+A definition is an array of contrasts. With ``m`` the mean loss at each ``t``, the barrier is
+``max_i min_j contrasts[i, j] @ m``; each contrast sums to zero, so a checkpoint against itself has a
+barrier of exactly 0. All of them are computed from one stored profile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import combinations
+
+import numpy as np
+from scipy import stats
+
+from landscape.shapes import Float, Int
+
+COVERAGE = 0.95
+TAIL = (1 - COVERAGE) / 2
+
+
+class Definition(StrEnum):
+    """What "barrier" means; papers differ, and the values are not comparable across definitions.
+
+    ``L`` is the mean loss along the path; the supremum runs over the grid, its ends included.
+    """
+
+    CHORD = "chord"
+    """``max_t L(t) - ((1 - t) L(0) + t L(1))`` (Entezari et al. 2022, arXiv:2110.06296)."""
+    MEAN_ENDS = "mean_ends"
+    """``max_t L(t) - (L(0) + L(1)) / 2`` (Ainsworth et al. 2023, arXiv:2209.04836). Positive on a
+    monotone path whose ends differ."""
+    MAX_ENDS = "max_ends"
+    """``max_t L(t) - max(L(0), L(1))``. Can be 0 where ``chord`` is large."""
+    MIDPOINT = "midpoint"
+    """``L(1/2) - (L(0) + L(1)) / 2`` (Frankle et al. 2020, arXiv:1912.05671, at one point). Signed."""
+    AREA = "area"
+    """Trapezoid integral of ``L(t) - chord(t)`` over t. Signed."""
+    CONVEXITY_GAP = "convexity_gap"
+    """Largest rise above the chord of any sub-segment ``s < t < u`` (Juneja et al. 2023,
+    arXiv:2205.12411)."""
+
+
+@dataclass(frozen=True)
+class Barrier:
+    """One barrier with its error; nats in the unit of the losses.
+
+    Attributes:
+        definition: Which definition.
+        value: Cross-fitted estimate: the maximum is located on one half of the examples and read on
+            the other, both ways round, so the noise that picks the maximum does not also inflate it.
+            Kept within ``[low, high]``.
+        plugin: The maximum of the mean profile itself, biased upward by noise.
+        low: Lower end of the 95 % interval.
+        high: Upper end of it.
+        t_at_max: Where the maximum of the mean profile lies; nan for definitions without one.
+    """
+
+    definition: Definition
+    value: float
+    plugin: float
+    low: float
+    high: float
+    t_at_max: float
+
+
+def available(t: Float[np.ndarray, " t"]) -> tuple[Definition, ...]:
+    """The definitions that the grid allows: ``midpoint`` needs t = 1/2 on it.
+
+    >>> Definition.MIDPOINT in available(np.linspace(0, 1, 10))
+    False
+    """
+    return tuple(d for d in Definition if d is not Definition.MIDPOINT or 0.5 in t)
+
+
+def contrasts(
+    definition: Definition, t: Float[np.ndarray, " t"]
+) -> tuple[Float[np.ndarray, "maxima minima t"], Float[np.ndarray, " maxima"]]:
+    """The definition as contrasts over the grid, and the t that each of them is about.
+
+    Args:
+        definition: Which definition.
+        t: Times, increasing from 0 to 1.
+
+    Returns:
+        Contrasts, whose largest ``min`` over the second axis is the barrier; and their times.
+
+    Raises:
+        ValueError: If ``t`` does not rise from 0 to 1, or lacks 1/2 where the definition needs it.
+    """
+    if t[0] != 0 or t[-1] != 1 or (np.diff(t) <= 0).any():
+        raise ValueError(f"times must rise from 0 to 1, got {t}")
+    n = len(t)
+    at = np.eye(n)
+    above_chord = at - (np.outer(1 - t, at[0]) + np.outer(t, at[-1]))
+    nowhere = np.array([np.nan])
+    match definition:
+        case Definition.CHORD:
+            return above_chord[:, None], t
+        case Definition.MEAN_ENDS:
+            return (at - (at[0] + at[-1]) / 2)[:, None], t
+        case Definition.MAX_ENDS:
+            return np.stack([at - at[0], at - at[-1]], axis=1), t
+        case Definition.MIDPOINT:
+            if 0.5 not in t:
+                raise ValueError(f"the midpoint barrier needs t = 1/2 on the grid, got {t}")
+            return above_chord[t == 0.5][:, None], np.array([0.5])
+        case Definition.AREA:
+            return np.trapezoid(above_chord, t, axis=0)[None, None], nowhere
+        case Definition.CONVEXITY_GAP:
+            s, m, u = np.array([(0, 0, n - 1), *combinations(range(n), 3)]).T
+            share = ((t[m] - t[s]) / (t[u] - t[s]))[:, None]
+            return (at[m] - (1 - share) * at[s] - share * at[u])[:, None], t[m]
+
+
+def resamples(examples: int, count: int, seed: int) -> Float[np.ndarray, "count examples"]:
+    """Bootstrap weights: how often each example is drawn, over the number of examples.
+
+    One set serves every t, pair and definition, so that differences stay paired.
+    """
+    draws = np.random.default_rng(seed).multinomial(examples, np.full(examples, 1 / examples), size=count)
+    return draws / examples
+
+
+def estimate(
+    t: Float[np.ndarray, " t"],
+    losses: Float[np.ndarray, "t examples"],
+    definition: Definition = Definition.CHORD,
+    *,
+    weights: Float[np.ndarray, "count examples"],
+) -> Barrier:
+    """Barrier of one profile with its 95 % interval.
+
+    The interval inverts a bootstrap band over the contrasts (the intersection bounds of Chernozhukov,
+    Lee and Rosen 2013): ``low`` is the largest lower end of a band that holds all contrasts at once,
+    ``high`` the largest upper end of a band that holds each one alone, which is enough above, since
+    the true maximum is one of them. Unlike the percentile interval of the maximum, it keeps its
+    coverage where the profile is flat or has several maxima. It is the error of the finite sample
+    of examples; not that of the grid, nor of other seeds.
+
+    Args:
+        t: Times, increasing from 0 to 1.
+        losses: Loss of each example at each time.
+        definition: Which definition.
+        weights: Bootstrap weights over the examples, from :func:`resamples`.
+
+    Returns:
+        The estimate; exactly 0 with a zero interval if the profile is flat for every example.
+
+    Raises:
+        ValueError: If there are fewer than two examples.
+    """
+    if losses.shape[1] < 2:
+        raise ValueError(f"a barrier needs at least two examples for its error, got {losses.shape[1]}")
+    rows, times = contrasts(definition, t)
+    relative = (losses - losses[:1]).astype(np.float64)
+    centred = relative - relative.mean(axis=1, keepdims=True)
+
+    def apply(profile: Float[np.ndarray, "*batch t"]) -> Float[np.ndarray, "*batch maxima minima"]:
+        return np.einsum("ijt,...t->...ij", rows, profile, optimize=True)
+
+    means = apply(relative.mean(axis=1))
+    noise = apply(weights @ centred.T)
+    errors = noise.std(axis=0)
+    scaled = np.divide(noise, errors, out=np.zeros_like(noise), where=errors > 0)
+    together = np.quantile(scaled.max(axis=(1, 2)), 1 - TAIL)
+    # With a minimum inside, both of its contrasts must be held at once.
+    alone = np.quantile((-scaled).max(axis=2), 1 - TAIL, axis=0)[:, None]
+    low = float((means - together * errors).min(axis=1).max())
+    high = float((means + np.maximum(alone, 0) * errors).min(axis=1).max())
+    best = means.min(axis=1)
+    halves = [apply(relative[:, half::2].mean(axis=1)).min(axis=1) for half in (0, 1)]
+    crossed = (halves[1][halves[0].argmax()] + halves[0][halves[1].argmax()]) / 2
+    return Barrier(
+        definition=definition,
+        value=float(np.clip(crossed, low, high)),
+        plugin=float(best.max()),
+        low=low,
+        high=high,
+        t_at_max=float(times[best.argmax()]),
+    )
+
+
+def above_chord(
+    t: Float[np.ndarray, " t"], losses: Float[np.ndarray, "t examples"]
+) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
+    """Mean rise above the chord at each t, and its standard error, paired over examples."""
+    relative = losses - losses[:1]
+    rise = relative - t[:, None] * relative[-1:]
+    return rise.mean(axis=1), standard_error(rise)
+
+
+def standard_error(values: Float[np.ndarray, "*batch examples"]) -> Float[np.ndarray, "*batch"]:
+    """Standard error of the mean over the last axis."""
+    return np.asarray(values.std(axis=-1, ddof=1) / np.sqrt(values.shape[-1]))
+
+
+def matrix(
+    a: Int[np.ndarray, " pairs"], b: Int[np.ndarray, " pairs"], values: Float[np.ndarray, " pairs"], size: int
+) -> Float[np.ndarray, "size size"]:
+    """Symmetric matrix of a value of pairs; zero on the diagonal, nan where a pair is missing."""
+    square = np.full((size, size), np.nan)
+    np.fill_diagonal(square, 0)
+    square[a, b] = square[b, a] = values
+    return square
+
+
+def mean_of_pairs(square: Float[np.ndarray, "n n"], errors: Float[np.ndarray, "n n"]) -> tuple[float, float, float]:
+    """Mean over the pairs of a matrix, with a 95 % interval that knows that pairs share seeds.
+
+    The error of seeds is the jackknife over them, ``se^2 = (n - 1)/n sum_i (mean_without_i - mean)^2``
+    (Arvesen 1969, for U-statistics), with a t quantile of n - 1 degrees of freedom; treating the
+    ``n (n - 1) / 2`` pairs as independent would be too narrow. The mean error of the pairs
+    is added in quadrature, as if they were fully correlated, because they share their examples. With two
+    seeds there is no jackknife, and the interval is that of the one pair.
+
+    Args:
+        square: Symmetric values, diagonal ignored.
+        errors: Standard error of each, same layout.
+
+    Returns:
+        Mean, low, high.
+    """
+    n = len(square)
+    upper = np.triu_indices(n, 1)
+    mean, shared = square[upper].mean(), errors[upper].mean()
+    if n < 3:
+        half = stats.norm.ppf(1 - TAIL) * shared
+        return float(mean), float(mean - half), float(mean + half)
+    without = [np.delete(np.delete(square, i, 0), i, 1)[np.triu_indices(n - 1, 1)].mean() for i in range(n)]
+    variance = (n - 1) / n * np.sum((np.array(without) - mean) ** 2)
+    half = stats.t.ppf(1 - TAIL, n - 1) * np.sqrt(variance + shared**2)
+    return float(mean), float(mean - half), float(mean + half)

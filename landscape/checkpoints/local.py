@@ -1,0 +1,143 @@
+"""Checkpoints in local folders: one folder, a training run of many, or a pattern."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from landscape.checkpoints.formats import has_weights
+from landscape.errors import InputError
+from landscape.study import Checkpoint, Checkpoints
+
+FIELDS = ("seed", "step", "parted", "child")
+STEP_FOLDER = "checkpoint-{step}"
+
+
+def find(ref: str) -> list[Checkpoint]:
+    """The checkpoints that a reference means.
+
+    Args:
+        ref: A folder with weights; a folder of Hugging Face Trainer's ``checkpoint-N`` folders, which means all of them in
+            the order of their steps; or a pattern such as ``runs/seed_{seed}/step_{step}``.
+
+    Returns:
+        Checkpoints, labelled with the seed and step that their path names.
+
+    Raises:
+        InputError: If the folder is missing, or holds no checkpoint.
+    """
+    if "{" in ref:
+        return expand(ref, {})
+    folder = Path(ref)
+    if not folder.is_dir():
+        raise InputError(f"no folder {ref}: a checkpoint is a folder written by save_pretrained; check the path")
+    if has_weights(folder):
+        return [replace(_labels(folder), ref=ref)]
+    if any(folder.glob(STEP_FOLDER.format(step="*"))):
+        return [
+            replace(_labels(folder), ref=c.ref, step=c.step)
+            for c in expand(f"{_escaped(ref)}/{STEP_FOLDER}", {})
+        ]
+    found = sorted(path.name for path in folder.iterdir())
+    holds = f"it holds {', '.join(found[:5])}{' ...' if len(found) > 5 else ''}" if found else "it is empty"
+    raise InputError(
+        f"{ref} is no checkpoint: {holds}, and not model.safetensors or model.safetensors.index.json; "
+        "give a folder written by save_pretrained"
+    )
+
+
+def expand(pattern: str, wanted: dict[str, tuple[int, ...] | None]) -> list[Checkpoint]:
+    """The checkpoints of a pattern such as ``runs/seed_{seed}/step_{step}``.
+
+    Args:
+        pattern: A path with any of ``{seed} {step} {parted} {child}``.
+        wanted: Values of each field; a field without values takes all that exist on disk.
+
+    Returns:
+        Checkpoints sorted by field, as integers.
+
+    Raises:
+        InputError: If a wanted checkpoint is missing, a field unknown, or nothing matches.
+    """
+    try:
+        unknown = sorted(set(re.findall(r"\{(.*?)\}", pattern.replace("{{", "").replace("}}", ""))) - set(FIELDS))
+        if unknown:
+            raise InputError(f"folder pattern {pattern!r} has the fields {unknown}; the fields are {list(FIELDS)}")
+        glob = pattern.format(**dict.fromkeys(FIELDS, "*"))
+    except (ValueError, IndexError, KeyError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"folder pattern {pattern!r} is not well formed: {error}") from error
+    used = [field for field in FIELDS if f"{{{field}}}" in pattern]
+    stray = sorted(field for field, values in wanted.items() if values is not None and field not in used)
+    if stray:
+        raise InputError(f"the folder pattern {pattern!r} has no field for {stray}; write it into the pattern")
+    shape = re.compile(_regex(pattern))
+    root = Path(glob).anchor or "."
+    found: dict[tuple[int, ...], str] = {}
+    for path in Path(root).glob(str(Path(glob).relative_to(root))):
+        match = shape.fullmatch(str(path))
+        if match and has_weights(path):
+            found[tuple(int(match[field]) for field in used)] = str(path)
+    chosen = sorted(
+        values
+        for values in found
+        if all(wanted.get(f) is None or v in (wanted[f] or ()) for f, v in zip(used, values, strict=True))
+    )
+    for position, field in enumerate(used):
+        if lost := sorted(set(wanted.get(field) or ()) - {values[position] for values in chosen}):
+            raise InputError(f"no checkpoint with {field} {lost[0]} matches {pattern}; check the path and the list")
+    _require_grid(pattern, used, wanted, set(chosen))
+    if not chosen:
+        raise InputError(f"no checkpoint matches {pattern}; a checkpoint is a folder written by save_pretrained")
+    return [Checkpoint(ref=found[values], **dict(zip(used, values, strict=True))) for values in chosen]
+
+
+def listed(wanted: Checkpoints) -> tuple[list[Checkpoint], list[Checkpoint]]:
+    """The checkpoints of a study and their children, as found on disk."""
+    seeds = expand(wanted.folder, {"seed": wanted.seeds, "step": wanted.steps})
+    if (kids := wanted.children) is None:
+        return seeds, []
+    fields = {"seed": kids.seeds, "parted": kids.parted, "child": kids.children, "step": kids.steps}
+    return seeds, expand(kids.folder, fields)
+
+
+def _require_grid(
+    pattern: str, used: list[str], wanted: dict[str, tuple[int, ...] | None], chosen: set[tuple[int, ...]]
+) -> None:
+    """Seeds and steps that were both listed must all exist."""
+    listed = [wanted.get(field) for field in used]
+    if len(used) != 2 or any(values is None for values in listed):
+        return
+    first, second = (values or () for values in listed)
+    for pair in ((x, y) for x in first for y in second):
+        if pair not in chosen:
+            missing = pattern.format(**dict(zip(used, pair, strict=True)))
+            raise InputError(f"no checkpoint {missing}, which the study asks for; check the path and the list")
+
+
+def _regex(pattern: str) -> str:
+    """The pattern as a regular expression; a field that comes twice must agree with itself."""
+    seen: set[str] = set()
+    parts: list[str] = []
+    for text, field in re.findall(r"((?:[^{}]|\{\{|\}\})*)(?:\{(\w+)\})?", str(Path(pattern))):
+        parts.append(re.escape(text.replace("{{", "{").replace("}}", "}")))
+        if field:
+            parts.append(f"(?P={field})" if field in seen else rf"(?P<{field}>\d+)")
+            seen.add(field)
+    return "".join(parts)
+
+
+def _escaped(path: str) -> str:
+    return path.replace("{", "{{").replace("}", "}}")
+
+
+def _labels(folder: Path) -> Checkpoint:
+    """Seed and step as the path names them: ``seed_3``, ``seed-3``, ``step_20``, ``checkpoint-20``."""
+    path = folder.as_posix()
+    seed = re.findall(r"seed[_-]?(\d+)", path)
+    step = re.findall(r"(?:step|checkpoint)[_-]?(\d+)", path)
+    return Checkpoint(
+        ref=str(folder), seed=int(seed[-1]) if seed else None, step=int(step[-1]) if step else None
+    )

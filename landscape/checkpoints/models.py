@@ -1,0 +1,103 @@
+"""A checkpoint as a model of transformers, a tokenizer, a point."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor, nn
+
+from landscape.checkpoints import formats
+from landscape.errors import InputError
+from landscape.shapes import Float
+from landscape.space import Space
+
+
+def skeleton(folder: Path, auto: str) -> nn.Module:
+    """A freshly initialised float32 model of the checkpoint's architecture.
+
+    Args:
+        folder: The checkpoint; only its config is read.
+        auto: Name of the transformers class, such as ``AutoModelForCausalLM``.
+
+    Raises:
+        InputError: If the config cannot be read, or its architecture has no such class.
+    """
+    config = read_config(folder)
+    try:
+        model: nn.Module = getattr(transformers, auto).from_config(config, dtype=torch.float32)
+    except ValueError as error:
+        raise InputError(f"{folder} is a {config.model_type}, which {auto} cannot make; choose another objective") from error  # fmt: skip
+    return model.eval()
+
+
+def read_config(folder: Path) -> Any:
+    """The checkpoint's configuration.
+
+    Raises:
+        InputError: If it cannot be read, or asks for code of its own.
+    """
+    try:
+        if "auto_map" in json.loads((folder / formats.CONFIG).read_text()):
+            raise InputError(f"{folder} needs code of its own (auto_map), which is never run; convert it first")
+        return transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{folder / formats.CONFIG} cannot be read ({error}); give a folder written by save_pretrained") from error  # fmt: skip
+
+
+def tokenizer(folder: Path) -> Any:
+    """The tokenizer that lies in a folder.
+
+    Raises:
+        InputError: If there is none.
+    """
+    try:
+        return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{folder} holds no tokenizer; save it beside the weights, or name its folder: tokenizer = \"...\" in [data]"
+        ) from error
+
+
+def default_objective(folder: Path) -> str:
+    """The objective that the checkpoint's own class was trained with.
+
+    Raises:
+        InputError: If the class does not say.
+    """
+    names = read_config(folder).architectures or ["no class"]
+    for ending, objective in {
+        "CausalLM": "causal-lm", "LMHeadModel": "causal-lm", "MaskedLM": "masked-lm", "PreTraining": "masked-lm",
+        "SequenceClassification": "classification",
+    }.items():  # fmt: skip
+        if names[0].endswith(ending):
+            return objective
+    raise InputError(f"{folder} was saved from {names[0]}, which suggests no objective; give --objective")
+
+
+def load(folder: Path, space: Space) -> Float[Tensor, " P"]:
+    """The point that a checkpoint is: float32, in memory of its own.
+
+    Raises:
+        InputError: If a parameter is missing, of another shape, or not finite.
+    """
+    point = torch.empty(space.size, dtype=torch.float32)
+    formats.fill(point.numpy(), folder, space.names, space.shapes, space.tied)
+    if not point.sum().isfinite():
+        for name, values in space.params(point).items():
+            if bad := int((~values.isfinite()).sum()):
+                raise InputError(f"{folder}: parameter {name!r} has {bad} values that are NaN or infinite")
+    return point
+
+
+def stored_space(folder: Path, ignored: Iterable[str] = ()) -> Space:
+    """The space of what lies on disk, by its headers alone, without the ignored names."""
+    stored = formats.index(folder)
+    names = sorted(stored.keys() - set(ignored))
+    return Space(tuple(names), tuple(stored[name].shape for name in names))

@@ -1,0 +1,169 @@
+"""Small GPT-2s, trained on the packaged text: seeds, and children of one seed."""
+
+from __future__ import annotations
+
+import copy
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+from landscape.demo import TRAINING_TEXT
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How every run is trained.
+
+    The learning rate is high, so that runs with other data orders come apart, and decays to a twentieth,
+    so that they come to rest.
+    """
+
+    steps: int = 512
+    batch: int = 16
+    length: int = 64
+    vocabulary: int = 512
+    width: int = 64
+    layers: int = 2
+    heads: int = 4
+    rate: float = 3e-3
+    warmup: int = 20
+
+    @property
+    def saved(self) -> tuple[int, ...]:
+        """Steps at which a seed is saved: 0 and the powers of two, and the end.
+
+        >>> Recipe(steps=12).saved
+        (0, 1, 2, 4, 8, 12)
+        """
+        powers = [2**k for k in range(self.steps.bit_length())]
+        return (0, *sorted({*(p for p in powers if p < self.steps), self.steps}))
+
+    @property
+    def partings(self) -> tuple[int, ...]:
+        """Steps after which children part: 0, and the total over 32, 16, 8, 4 and 2."""
+        return (0, *sorted({self.steps // n for n in (32, 16, 8, 4, 2) if self.steps // n > 0}))
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate: linear warm-up, then a cosine to a twentieth."""
+        cosine = 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        return self.rate * min(1.0, (step + 1) / self.warmup) * (0.95 * cosine + 0.05)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training job: a seed, or the two children of a seed that part after step ``parted``."""
+
+    seed: int
+    parted: int | None = None
+    needs: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What makes it unique."""
+        return f"seed {self.seed}" if self.parted is None else f"children of seed {self.seed} parted at {self.parted}"
+
+
+def runs(recipe: Recipe, seeds: int) -> list[Run]:
+    """All jobs, the longest first; the children are those of seed 0."""
+    return [*(Run(0, parted) for parted in recipe.partings), *(Run(seed) for seed in range(seeds))]
+
+
+def folders(run: Run, recipe: Recipe, out: Path) -> list[Path]:
+    """The checkpoints that a job leaves, in order."""
+    if run.parted is None:
+        return [out / f"seed_{run.seed}" / f"step_{step}" for step in recipe.saved]
+    parted = out / "children" / f"seed_{run.seed}" / f"parted_{run.parted}"
+    return [parted / f"child_{child}" / f"step_{recipe.steps}" for child in (0, 1)]
+
+
+@dataclass
+class Trainer:
+    """What a worker keeps between jobs."""
+
+    recipe: Recipe
+    out: Path
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        """A byte-level BPE of the training text."""
+        bpe = Tokenizer(models.BPE())
+        bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        bpe.decoder = decoders.ByteLevel()
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        size = self.recipe.vocabulary
+        trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
+        bpe.train_from_iterator([TRAINING_TEXT.read_text("utf-8")], trainer)
+        return PreTrainedTokenizerFast(tokenizer_object=bpe)
+
+    @cached_property
+    def ids(self) -> torch.Tensor:
+        """Token ids of the training text."""
+        return torch.tensor(self.tokenizer(TRAINING_TEXT.read_text("utf-8"), verbose=False)["input_ids"])
+
+    def __call__(self, run: Run) -> None:
+        """Train a job and save its checkpoints; nothing if they are there."""
+        places = folders(run, self.recipe, self.out)
+        if places[-1].exists():
+            return
+        model = self._model(run.seed)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=self.recipe.rate, betas=(0.9, 0.95), weight_decay=0.1)
+        if run.parted is None:
+            for step, place in zip(self.recipe.saved, places, strict=True):
+                self._train(model, optimizer, step, order=run.seed)
+                self._save(model, place)
+            return
+        self._train(model, optimizer, run.parted, order=run.seed)
+        for child, place in enumerate(places):
+            twin = copy.deepcopy(model)
+            its = torch.optim.AdamW(twin.parameters(), lr=self.recipe.rate)
+            its.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+            self._train(twin, its, self.recipe.steps, order=1_000 + 100 * run.parted + child, begin=run.parted)
+            self._save(twin, place)
+
+    def _model(self, seed: int) -> Any:
+        r = self.recipe
+        torch.manual_seed(seed)
+        config = GPT2Config(
+            vocab_size=r.vocabulary, n_positions=r.length, n_embd=r.width, n_layer=r.layers, n_head=r.heads,
+            resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=None, eos_token_id=None,
+            loss_type="ForCausalLM",
+        )  # fmt: skip
+        return GPT2LMHeadModel(config).train()
+
+    def _train(self, model: Any, optimizer: Any, end: int, *, order: int, begin: int | None = None) -> None:
+        """Train on to step ``end``; the batch of a step depends on ``order`` and the step alone."""
+        r = self.recipe
+        done = next((int(s["step"]) for s in optimizer.state.values()), 0) if begin is None else begin
+        for step in range(done, end):
+            random = torch.Generator().manual_seed(order * 1_000_003 + step)
+            starts = torch.randint(len(self.ids) - r.length, (r.batch, 1), generator=random)
+            batch = self.ids[starts + torch.arange(r.length)]
+            for group in optimizer.param_groups:
+                group["lr"] = r.rate_at(step)
+            optimizer.zero_grad()
+            model(input_ids=batch, labels=batch).loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+
+    def _save(self, model: Any, place: Path) -> None:
+        """Save under another name and rename, so that a folder is whole or absent."""
+        part = place.with_name(f".{place.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        model.save_pretrained(part)
+        self.tokenizer.save_pretrained(part)
+        shutil.rmtree(place, ignore_errors=True)
+        part.rename(place)
+
+
+def hire(recipe: Recipe, out: Path) -> Callable[[Run], None]:
+    """A trainer with one thread: on models this small, more are slower."""
+    torch.set_num_threads(1)
+    return Trainer(recipe, out)

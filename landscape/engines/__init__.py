@@ -1,0 +1,1 @@
+"""Engines hand tasks out in plan order; they know tasks, not measurements."""

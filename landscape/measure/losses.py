@@ -1,0 +1,27 @@
+"""The loss of one checkpoint: an end that many pairs share."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from landscape.barrier import standard_error
+from landscape.measure.session import Result, Session
+from landscape.study import Task
+
+
+def run(task: Task, session: Session) -> Result:
+    """One row of the table ``loss``; the losses of the examples are always kept, for the pairs to come."""
+    (checkpoint,) = task.checkpoints
+    values = session.evaluate(session.anchors(task), torch.ones(1, 1), dict(task.settings)["numerics"])
+    row = {
+        "table": "loss",
+        "checkpoint": checkpoint.ref,
+        **checkpoint.labels,
+        "loss": float(values.losses.mean()),
+        "error": float(standard_error(values.losses)[0]),
+        **{name: float(mean[0]) for name, mean in values.metrics.items()},
+        **session.settings(task, values.numerics_error),
+        **values.how,
+    }
+    return Result([row], values.losses.astype(np.float32))

@@ -1,0 +1,84 @@
+"""From a study to tasks with content keys; everything that can be refused before running is refused here."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from landscape.checkpoints import formats, listed
+from landscape.errors import InputError
+from landscape.measure import data as fixed
+from landscape.measure.session import Session
+from landscape.store import LOCK, Store
+from landscape.study import Checkpoint, Study, Task, tasks
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study ready to run.
+
+    Attributes:
+        study: The study.
+        tasks: All its tasks, in plan order.
+        session: A session of this process over all of them.
+        record: What the store keeps about it.
+    """
+
+    study: Study
+    tasks: list[Task]
+    session: Session
+    record: dict[str, Any]
+
+
+def prepare(
+    study: Study, store: Store, device: str = "cpu", found: tuple[list[Checkpoint], list[Checkpoint]] | None = None
+) -> Prepared:
+    """Find and fingerprint the checkpoints, fix the batches, and expand the tasks.
+
+    Args:
+        study: The study.
+        store: Where its results are or will be.
+        device: Where to compute.
+        found: Checkpoints and children, if they are already known.
+
+    Raises:
+        InputError: If anything about checkpoints, text or device does not fit.
+    """
+    known = store.record().get("signatures", {}) if (store.folder / LOCK).exists() else {}
+    seeds, children = found or listed(study.checkpoints)
+    signatures: dict[str, tuple[str, str]] = {}
+
+    def identify(checkpoint: Checkpoint) -> Checkpoint:
+        folder = Path(checkpoint.ref)
+        formats.index(folder)
+        here = formats.signature(folder)
+        place = str(folder.resolve())
+        old, content = known.get(place, ("", ""))
+        signatures[place] = (here, content if old == here else formats.content_id(folder))
+        return replace(checkpoint, content=signatures[place][1])
+
+    seeds, children = [identify(c) for c in seeds], [identify(c) for c in children]
+    planned = tasks(study, seeds, children, fixed.fingerprint(study.data, seeds[0]))
+    session = Session(store, study.data, planned, _device(device), keep_losses=all(m.keep_losses for m in study.measure))
+    fixed.require_one_architecture([*seeds, *children], session.objective)
+    record = {
+        "study": study.model_dump(mode="json"),
+        "tasks": [task.as_json() for task in planned],
+        "checkpoints": [asdict(c) for c in [*seeds, *children]],
+        "parameters": session.objective.space.size,
+        "signatures": signatures,
+        "versions": {name: version(name) for name in ("torch", "transformers", "landscape-toolkit")},
+    }
+    return Prepared(study, planned, session, record)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        torch.empty(1, device=name)
+        return torch.device(name)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"cannot compute on {name!r} ({str(error).splitlines()[0]}); give another --device") from error

@@ -1,0 +1,161 @@
+"""What a worker keeps between tasks: the objective, points in memory, the strategy that was fastest."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from landscape.checkpoints import Cache, models
+from landscape.evaluate import Strategy, choose, evaluate, numerics_error
+from landscape.measure import data as fixed
+from landscape.objectives import Objective
+from landscape.shapes import Float
+from landscape.store import Row, Store
+from landscape.study import Data, Task
+
+MEMORY_SHARE = 0.25
+SPAWN_SECONDS = 10.0
+"""What a second process costs before its first result."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Rows of a task, and the per-example losses to keep."""
+
+    rows: list[Row]
+    losses: Float[np.ndarray, "rows examples"] | None = None
+
+
+@dataclass(frozen=True)
+class Values:
+    """What was measured at some points.
+
+    Attributes:
+        losses: Loss of each example.
+        metrics: Mean of everything else the objective measures.
+        numerics_error: Largest error of a mean loss seen against float32; None in float32.
+        how: Columns that say how it was run.
+    """
+
+    losses: Float[np.ndarray, "points examples"]
+    metrics: dict[str, Float[np.ndarray, " points"]]
+    numerics_error: float | None
+    how: Row
+
+
+@dataclass
+class Session:
+    """One worker's side of a study.
+
+    Attributes:
+        store: Where results are read and written.
+        data: The fixed batches.
+        tasks: All tasks, in plan order.
+        device: Where to compute.
+        workers: How many sessions share the machine's memory.
+        keep_losses: Whether barrier tasks keep the losses of every example.
+    """
+
+    store: Store
+    data: Data
+    tasks: Sequence[Task]
+    device: torch.device
+    workers: int = 1
+    keep_losses: bool = True
+    _strategies: dict[str, Strategy] = field(default_factory=dict)
+
+    @cached_property
+    def objective(self) -> Objective:
+        """The objective of the study."""
+        return fixed.build(self.data, self.tasks[0].checkpoints[0]).to(self.device)
+
+    @cached_property
+    def _cache(self) -> Cache[Tensor]:
+        uses: dict[str, list[int]] = {}
+        for position, task in enumerate(self.tasks):
+            for checkpoint in task.checkpoints:
+                uses.setdefault(checkpoint.content, []).append(position)
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE / self.workers
+        most = max(len(task.checkpoints) for task in self.tasks)
+        return Cache(max(most, int(memory / (4 * self.objective.space.size))), uses)
+
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        return {task.key: position for position, task in enumerate(self.tasks)}
+
+    def anchors(self, task: Task) -> list[Tensor]:
+        """The points of the task's checkpoints, on the device.
+
+        Raises:
+            InputError: If one cannot be loaded, or is not finite.
+        """
+        space = self.objective.space
+        return [
+            self._cache.get(
+                c.content, self._position[task.key], lambda c=c: models.load(Path(c.ref), space).to(self.device)  # type: ignore[misc]
+            )
+            for c in task.checkpoints
+        ]
+
+    def evaluate(self, anchors: list[Tensor], rows: Float[Tensor, "points anchors"], numerics: Any) -> Values:
+        """What the objective measures at the points ``rows @ anchors``."""
+        if numerics not in self._strategies:
+            self._strategies[numerics], _ = choose(self.objective, anchors[:1], numerics=numerics)
+        strategy = self._strategies[numerics]
+        begin = time.perf_counter()
+        values = evaluate(self.objective, anchors, rows, strategy=strategy, numerics=numerics)
+        seconds = time.perf_counter() - begin
+        error = None
+        if numerics != "float32":
+            error = numerics_error(self.objective, anchors, rows, values["loss"], strategy)
+        how = {
+            "device": str(self.device),
+            "strategy": f"{strategy.kind} {strategy.points}x{strategy.examples}",
+            "threads": torch.get_num_threads(),
+            "seconds": seconds,
+        }
+        losses = values.pop("loss").double().numpy()
+        return Values(losses, {name: v.double().mean(dim=1).numpy() for name, v in values.items()}, error, how)
+
+    def settings(self, task: Task, numerics_error: float | None) -> Row:
+        """Columns that every row of a task has."""
+        return {
+            "objective": self.data.objective,
+            "unit": self.objective.unit,
+            "examples": self.objective.examples,
+            "length": self.data.length,
+            "numerics": dict(task.settings)["numerics"],
+            "numerics_error": numerics_error,
+        }
+
+    def crew(self, left: Sequence[Task]) -> tuple[int, int]:
+        """Workers and threads of each that finish the tasks soonest, by timing one thread against all.
+
+        Small models often run slower on many threads than on one, and then a process a core is best.
+        """
+        cores = len(os.sched_getaffinity(0))
+        if self.device.type != "cpu" or cores == 1:
+            return 1, cores
+        anchors = self.anchors(left[0])[:1]
+        seconds = {}
+        for threads in {1, cores}:
+            torch.set_num_threads(threads)
+            _, each = choose(self.objective, anchors)
+            seconds[threads] = each * self.objective.examples * sum(points(task) for task in left)
+        apart = seconds[1] / min(cores, len(left)) + SPAWN_SECONDS
+        threads = min(seconds, key=lambda n: seconds[n])
+        return (min(cores, len(left)), 1) if apart < seconds[threads] else (1, threads)
+
+
+def points(task: Task) -> int:
+    """Points that a task evaluates."""
+    return max(1, len(task.pairs) * (dict(task.settings).get("points", 2) - 2))

@@ -1,0 +1,50 @@
+"""Any module with a loss of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from landscape.errors import InputError
+from landscape.objectives.objective import Batch, Objective, Values
+from landscape.shapes import Float
+
+
+def build(
+    model: nn.Module,
+    batch: Batch,
+    loss: Callable[[object, Batch], Float[Tensor, " examples"]],
+    *,
+    inputs: tuple[str, ...] = ("inputs",),
+    unit: str = "nats per example",
+) -> Objective:
+    """An objective from a module, its data and ``loss(outputs, batch)``.
+
+    Args:
+        model: The module; called with the tensors named by ``inputs``, in order.
+        batch: Tensors whose first axis is the example.
+        loss: One number for each example of the part of the batch that it is given.
+        inputs: Names of the tensors that the module takes.
+        unit: What the loss is measured in.
+
+    Raises:
+        InputError: If an input is missing from the batch, the tensors differ in length, or the loss does not
+            give one number an example.
+    """
+    if missing := sorted(set(inputs) - set(batch)):
+        raise InputError(f"the batch has {sorted(batch)} and lacks the inputs {missing}")
+    lengths = {name: len(tensor) for name, tensor in batch.items()}
+    if len(set(lengths.values())) > 1:
+        raise InputError(f"the tensors of the batch differ in their number of examples: {lengths}")
+
+    def measure(model: nn.Module, part: Batch) -> Values:
+        values = loss(model(*(part[name] for name in inputs)), part)
+        if values.shape != (wanted := part[inputs[0]].shape[:1]):
+            raise InputError(
+                f"the loss has shape {tuple(values.shape)} and one number for each of {wanted[0]} examples is "
+                "wanted; use reduction='none' and average over all but the first axis"
+            )
+        return {"loss": values}
+
+    return Objective(model, batch, measure, unit)

@@ -1,0 +1,75 @@
+"""What is measured at a point: a model, fixed batches, and numbers for each example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from landscape.errors import InputError
+from landscape.space import Space
+
+Batch = dict[str, Tensor]
+"""Tensors whose first axis is the example."""
+Values = dict[str, Tensor]
+"""Numbers of each example, ``[examples]`` float32 each; ``loss`` always among them."""
+
+
+class Tokenizer(Protocol):
+    """What is asked of a Hugging Face tokenizer."""
+
+    def __call__(self, text: str | list[str], /, **options: object) -> dict[str, list[int]]:
+        """Token ids and their like."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """A model with the batches and the measure it is judged by.
+
+    Attributes:
+        model: Any module; only its parameters move, through ``functional_call``.
+        batch: All examples.
+        measure: Numbers of each example of a part of the batch.
+        unit: Unit of the loss.
+    """
+
+    model: nn.Module
+    batch: Batch
+    measure: Callable[[nn.Module, Batch], Values]
+    unit: str
+
+    def __post_init__(self) -> None:
+        """Fix what must not vary: evaluation mode, no gradient, no running statistics."""
+        for name, module in self.model.named_modules():
+            if isinstance(module, nn.modules.batchnorm._NormBase) and module.track_running_stats:
+                raise InputError(
+                    f"{name or 'the model'} is a {type(module).__name__}, whose running statistics belong to one "
+                    "checkpoint and not to the points between; give a model without them"
+                )
+        if self.examples < 2:
+            raise InputError(f"an error bar needs at least two examples, got {self.examples}; give more data")
+        self.model.eval().requires_grad_(False)
+
+    @cached_property
+    def space(self) -> Space:
+        """The coordinates of the model."""
+        return Space.of(self.model)
+
+    @property
+    def examples(self) -> int:
+        """Number of examples."""
+        return len(next(iter(self.batch.values())))
+
+    def part(self, begin: int, end: int) -> Batch:
+        """Examples ``begin`` to ``end``."""
+        return {name: tensor[begin:end] for name, tensor in self.batch.items()}
+
+    def to(self, device: torch.device) -> Objective:
+        """The same objective on a device."""
+        batch = {name: tensor.to(device) for name, tensor in self.batch.items()}
+        return replace(self, model=self.model.to(device), batch=batch)

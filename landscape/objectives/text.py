@@ -1,0 +1,44 @@
+"""Text to fixed examples."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from landscape.errors import InputError
+from landscape.shapes import Int
+
+
+def blocks(ids: Int[Tensor, " tokens"], sequences: int, length: int) -> Int[Tensor, "sequences length"]:
+    """``sequences`` disjoint stretches of ``length`` tokens, spread evenly over the text.
+
+    Spread, because neighbouring stretches of a text are alike and would make error bars too small.
+
+    Raises:
+        InputError: If the text is too short.
+    """
+    there = len(ids) // length
+    if there == 0:
+        raise InputError(
+            f"the text has {len(ids)} tokens and one sequence takes {length}; give a longer text or a smaller length"
+        )
+    if there < sequences:
+        raise InputError(
+            f"the text gives {there} sequences of {length} tokens and {sequences} are wanted; "
+            "give a longer text or lower sequences or length"
+        )
+    chosen = torch.linspace(0, there - 1, sequences, dtype=torch.float64).round().long()
+    return ids[: there * length].view(there, length)[chosen]
+
+
+def require_vocabulary(ids: Int[Tensor, "*shape"], size: int) -> None:
+    """Refuse token ids that the model has no embedding for.
+
+    Raises:
+        InputError: If an id is not below ``size``.
+    """
+    if int(ids.max()) >= size:
+        raise InputError(
+            f"the text has the token id {int(ids.max())} and the model's vocabulary ends at {size - 1}; "
+            "give the tokenizer that the model was trained with"
+        )

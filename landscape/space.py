@@ -1,0 +1,108 @@
+"""The coordinates of one architecture: named parameters on one side, one flat vector on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from landscape.errors import InputError
+from landscape.shapes import Float
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Space:
+    """The unique parameters of a model, in the model's own order.
+
+    A tied weight is one parameter, under the first of its names; buffers are never part of a space.
+
+    Attributes:
+        names: Names, as ``named_parameters`` gives them.
+        shapes: Shape of each parameter.
+        tied: ``(alias, name)`` for every further name of a parameter.
+    """
+
+    names: tuple[str, ...]
+    shapes: tuple[Shape, ...]
+    tied: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Space:
+        """The space of ``model``.
+
+        >>> model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2))
+        >>> Space.of(model).names
+        ('0.weight', '0.bias', '1.weight', '1.bias')
+        """
+        first: dict[int, str] = {}
+        shapes: list[Shape] = []
+        tied: list[tuple[str, str]] = []
+        for name, parameter in model.named_parameters(remove_duplicate=False):
+            if id(parameter) in first:
+                tied.append((name, first[id(parameter)]))
+            else:
+                first[id(parameter)] = name
+                shapes.append(tuple(parameter.shape))
+        return cls(tuple(first.values()), tuple(shapes), tuple(tied))
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of coordinates of each parameter."""
+        return tuple(prod(shape) for shape in self.shapes)
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates of a point, ``P``."""
+        return sum(self.sizes)
+
+    def params(self, vector: Float[Tensor, "*batch P"]) -> dict[str, Tensor]:
+        """Named views of ``vector``, each ``[*batch, *shape]``.
+
+        One ``torch.split``, whose backward is one concatenation; a slice for each name would cost a
+        full-size zero tensor per parameter there.
+        """
+        parts = vector.split(self.sizes, dim=-1)
+        lead = vector.shape[:-1]
+        return {
+            name: part.view(*lead, *shape)
+            for name, part, shape in zip(self.names, parts, self.shapes, strict=True)
+        }
+
+    def vector(self, params: Mapping[str, Tensor]) -> Float[Tensor, "*batch P"]:
+        """The point with these parameters: the inverse of :meth:`params`, as a copy."""
+        flat = [
+            params[name].reshape(*params[name].shape[: params[name].ndim - len(shape)], -1)
+            for name, shape in zip(self.names, self.shapes, strict=True)
+        ]
+        return torch.cat(flat, dim=-1)
+
+    def require_same(self, other: Space, here: str, there: str) -> None:
+        """Refuse two architectures.
+
+        Args:
+            other: The other space.
+            here: What this space is of, for the message.
+            there: What the other one is of.
+
+        Raises:
+            InputError: If names or shapes differ; names the first parameter that differs.
+        """
+        mine, theirs = (dict(zip(s.names, s.shapes, strict=True)) for s in (self, other))
+        for name in [*self.names, *other.names]:
+            a, b = (str(side.get(name, "absent")) for side in (mine, theirs))
+            if a != b:
+                raise InputError(
+                    f"two architectures: parameter {name!r} is {a} in {here} and {b} in {there}; "
+                    "give checkpoints of one architecture"
+                )
+
+
+def distance(a: Float[Tensor, " P"], b: Float[Tensor, " P"]) -> float:
+    """Euclidean distance between two points, ``|b - a|``, accumulated in float64."""
+    return float(torch.linalg.vector_norm(b - a, dtype=torch.float64))

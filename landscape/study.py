@@ -1,0 +1,278 @@
+"""A study: a declared grid of checkpoints and measurements, and the tasks it expands to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import combinations, groupby, product
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+
+from landscape.errors import InputError
+
+SCHEMA = 1
+
+
+def _beside_the_study(value: str, info: ValidationInfo) -> str:
+    base = (info.context or {}).get("base")
+    return str(Path(base) / value) if base else value
+
+
+BesideStudy = Annotated[str, AfterValidator(_beside_the_study)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Children(_Settings):
+    """Runs that share a prefix of training up to ``parted`` and then see other data orders."""
+
+    folder: BesideStudy
+    seeds: tuple[int, ...] | None = None
+    parted: tuple[int, ...] | None = None
+    children: tuple[int, ...] | None = None
+    steps: tuple[int, ...] | None = None
+
+
+class Checkpoints(_Settings):
+    """Which checkpoints; a list left out takes all that exist."""
+
+    folder: BesideStudy
+    seeds: tuple[int, ...] | None = None
+    steps: tuple[int, ...] | None = None
+    children: Children | None = None
+
+
+class Data(_Settings):
+    """The fixed batches: the same tokens and masks for every point of a study.
+
+    Attributes:
+        objective: The loss.
+        text: A text file, or for classification a file of JSON lines; None is the packaged held-out text.
+        sequences: Number of examples, spread evenly over the text.
+        length: Tokens of an example.
+        mask: Share of tokens to predict (masked-lm only).
+        seed: Chooses the masks.
+        tokenizer: A folder; None is the folder of the first checkpoint.
+    """
+
+    objective: Literal["causal-lm", "masked-lm", "classification"]
+    text: BesideStudy | None = None
+    sequences: int = Field(256, ge=2)
+    length: int = Field(128, ge=2)
+    mask: float = Field(0.15, gt=0, lt=1)
+    seed: int = Field(0, ge=0)
+    tokenizer: BesideStudy | None = None
+
+
+class Barriers(_Settings):
+    """Barriers between pairs of checkpoints.
+
+    Attributes:
+        kind: Always ``barriers``.
+        between: ``seeds`` pairs the seeds at each step; ``children`` the children that parted at the same step;
+            ``all`` every two checkpoints.
+        path: Kind of path.
+        points: Size of the even t grid, ends included.
+        numerics: Precision of the forward pass; points are always combined in float32.
+        resamples: Bootstrap resamples.
+        keep_losses: Whether to keep the loss of every example, for other definitions later.
+        tile: Seeds on each side of a tile; a tile is one task.
+    """
+
+    kind: Literal["barriers"]
+    between: Literal["seeds", "children", "all"] = "seeds"
+    path: Literal["linear"] = "linear"
+    points: int = Field(11, ge=3, le=1001)
+    numerics: Literal["float32", "bfloat16"] = "float32"
+    resamples: int = Field(1000, ge=100)
+    keep_losses: bool = True
+    tile: int = Field(4, ge=1)
+
+
+Measure = Barriers
+
+
+class Study(_Settings):
+    """A study file, validated."""
+
+    version: Literal[1]
+    name: str
+    checkpoints: Checkpoints
+    data: Data
+    measure: tuple[Measure, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _children_are_named(self) -> Study:
+        if any(m.between == "children" for m in self.measure) and self.checkpoints.children is None:
+            raise ValueError('a measure between = "children" needs the table [checkpoints.children]')
+        return self
+
+
+def read_study(path: Path) -> Study:
+    """Read and check a study file; paths in it are relative to the file.
+
+    Raises:
+        InputError: With the place of the first mistake.
+    """
+    try:
+        return Study.model_validate(tomllib.loads(path.read_text("utf-8")), context={"base": path.parent})
+    except OSError as error:
+        raise InputError(f"cannot read the study {path}: {error.strerror}; check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "study"
+        given = "" if first["type"] in ("missing", "value_error") else f" (got {first['input']!r:.80})"
+        raise InputError(f"{path}: {place}: {first['msg']}{given}") from error
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A reference to one checkpoint.
+
+    Attributes:
+        ref: Where it lies.
+        seed: Which training run.
+        step: Which optimizer step of it.
+        parted: For a child, the last step shared with its siblings.
+        child: For a child, which data order after that.
+        content: Hash of config and weights; empty until it is known.
+    """
+
+    ref: str
+    seed: int | None = None
+    step: int | None = None
+    parted: int | None = None
+    child: int | None = None
+    content: str = ""
+
+    @property
+    def labels(self) -> dict[str, int | None]:
+        """What a row calls it."""
+        return {name: getattr(self, name) for name in ("seed", "step", "parted", "child")}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One wanted unit of work.
+
+    Attributes:
+        kind: Kind of measurement; a name in ``measure.KINDS``.
+        checkpoints: The anchors.
+        pairs: Pairs of positions in ``checkpoints``.
+        settings: What else decides the numbers.
+        data: Fingerprint of the fixed batches.
+        needs: Keys of the tasks whose results this one reads.
+    """
+
+    kind: str
+    checkpoints: tuple[Checkpoint, ...]
+    pairs: tuple[tuple[int, int], ...]
+    settings: tuple[tuple[str, Any], ...]
+    data: str
+    needs: tuple[str, ...] = ()
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of all that determines the rows: never the machine, nor where the files lie."""
+        checkpoints = [{**c.labels, "content": c.content} for c in self.checkpoints]
+        content = [SCHEMA, self.kind, checkpoints, self.pairs, dict(self.settings), self.data]
+        return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+    @property
+    def label(self) -> str:
+        """The task in a few words, for people."""
+        parts = [self.kind]
+        for field in ("seed", "parted", "child", "step"):
+            if values := sorted({v for c in self.checkpoints if (v := getattr(c, field)) is not None}):
+                parts.append(f"{field} {','.join(map(str, values))}")
+        return " ".join(parts) if len(parts) > 1 else f"{self.kind} {' '.join(c.ref for c in self.checkpoints)}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Key, kind, label, refs and needs."""
+        return {"key": self.key, "kind": self.kind, "label": self.label, "needs": list(self.needs),
+                "checkpoints": [asdict(c) for c in self.checkpoints], "pairs": len(self.pairs)}  # fmt: skip
+
+
+def tasks(
+    study: Study, seeds: Sequence[Checkpoint], children: Sequence[Checkpoint] = (), data: str = ""
+) -> list[Task]:
+    """The tasks of a study, in the order in which they should be run.
+
+    The loss of every checkpoint is a task of its own, so an end is evaluated once however many pairs and tiles
+    it is part of. The tiles of one matrix follow one another, so that a tile finds half of its anchors in memory.
+
+    Args:
+        study: The study.
+        seeds: Its checkpoints.
+        children: The checkpoints of ``checkpoints.children``.
+        data: Fingerprint of the fixed batches.
+
+    Returns:
+        Tasks; each comes after those it needs.
+
+    Raises:
+        InputError: If a measure finds no two checkpoints to pair.
+    """
+    planned: dict[str, Task] = {}
+    for measure in study.measure:
+        settings = measure.model_dump(exclude={"kind", "tile", "keep_losses"})
+        found = False
+        for group in _groups(measure, seeds, children):
+            for anchors, pairs in _tiles(group, measure.tile):
+                found = True
+                needs = []
+                for checkpoint in anchors:
+                    end = Task("losses", (checkpoint,), (), (("numerics", measure.numerics),), data)
+                    needs.append(planned.setdefault(end.key, end).key)
+                tile = Task(measure.kind, anchors, pairs, tuple(settings.items()), data, tuple(needs))
+                planned.setdefault(tile.key, tile)
+        if not found:
+            raise InputError(
+                f"nothing to pair between {measure.between}: {len(seeds)} checkpoints"
+                f"{f' and {len(children)} children' if children else ''} share no step; give at least two at one step"
+            )
+    return list(planned.values())
+
+
+def _groups(
+    measure: Barriers, seeds: Sequence[Checkpoint], children: Sequence[Checkpoint]
+) -> Iterator[list[Checkpoint]]:
+    """The sets of checkpoints of which all pairs are wanted."""
+    match measure.between:
+        case "all":
+            yield list(seeds)
+        case "seeds":
+            yield from _by(seeds, lambda c: (c.step is None, c.step or 0))
+        case "children":
+            yield from _by(children, lambda c: (c.seed or 0, c.parted or 0, c.step is None, c.step or 0))
+
+
+def _by(checkpoints: Sequence[Checkpoint], key: Callable[[Checkpoint], Any]) -> Iterator[list[Checkpoint]]:
+    for _, group in groupby(sorted(checkpoints, key=key), key=key):
+        yield list(group)
+
+
+def _tiles(
+    group: Sequence[Checkpoint], size: int
+) -> Iterator[tuple[tuple[Checkpoint, ...], tuple[tuple[int, int], ...]]]:
+    """Blocks of pairs, in snake order, so that neighbours share a side."""
+    blocks = [range(i, min(i + size, len(group))) for i in range(0, len(group), size)]
+    for row, block in enumerate(blocks):
+        columns = blocks[row:] if row % 2 == 0 else blocks[row:][::-1]
+        for other in columns:
+            pairs: Iterable[tuple[int, int]] = combinations(block, 2) if other is block else product(block, other)
+            wanted = sorted(pairs)
+            if wanted:
+                used = sorted({i for pair in wanted for i in pair})
+                place = {i: n for n, i in enumerate(used)}
+                yield tuple(group[i] for i in used), tuple((place[i], place[j]) for i, j in wanted)
