@@ -1,6 +1,61 @@
-"""x"""
+"""``landscape report``."""
+
+from __future__ import annotations
+
 from pathlib import Path
+
 import click
+import pandas as pd
+
+from landscape import summary
+from landscape.cli.options import DEFINITIONS
+from landscape.cli.progress import console
+from landscape.errors import InputError, StorageError
+from landscape.figures.page import Frames, page
+from landscape.store import Store
+
+
 @click.command()
-def command(): ...
-def write_report(out: Path) -> None: ...
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--definition", default="chord", show_default=True, type=click.Choice(DEFINITIONS))
+def command(folder: Path, definition: str) -> None:
+    """Write FOLDER/report.html from the results in FOLDER."""
+    write_report(folder, definition)
+
+
+def write_report(folder: Path, definition: str = "chord") -> None:
+    """Make the page of a results folder.
+
+    Raises:
+        InputError: If there is nothing to show yet.
+        StorageError: If it cannot be written.
+    """
+    store = Store(folder / "results")
+    record = store.record()
+    labels = {task["key"]: task["label"] for task in record["tasks"]}
+    failures = store.failed()
+    missing = {label: failures.get(key, "not run yet").splitlines()[0]
+               for key, label in labels.items() if not store.done(key)}  # fmt: skip
+    try:
+        (folder / "report.html").write_text(page(frames(store, definition), record, missing), "utf-8")
+    except OSError as error:
+        raise StorageError(f"cannot write {folder / 'report.html'}: {error.strerror}") from error
+    console.print(f"The report is {folder / 'report.html'}", markup=False)
+
+
+def frames(store: Store, definition: str = "chord") -> Frames:
+    """The frames of a report.
+
+    Raises:
+        InputError: If no pair is finished.
+    """
+    keys = [task["key"] for task in store.record()["tasks"]]
+    barriers = store.rows("barrier", keys)
+    if barriers.empty:
+        raise InputError(f"no pair is finished in {store.folder}; run the study first, or again")
+    barriers = barriers[barriers["definition"] == definition]
+    if barriers.empty:
+        raise InputError(f"no row has the definition {definition}: the t grid of the study lacks what it needs")
+    profiles, losses = store.rows("profile", keys), store.rows("loss", keys)
+    training, parting = summary.barrier_over_training(barriers), summary.barrier_over_parting(barriers)
+    return Frames(barriers, profiles, pd.DataFrame(losses), training, parting, summary.mean_profiles(profiles))

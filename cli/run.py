@@ -24,15 +24,16 @@ FAILED = 3
 
 @click.command()
 @click.argument("study", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False),
-              help="Folder of the results. [default: that of STUDY if it is called study.toml, else one of its name]")  # fmt: skip
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the results. [default: that of STUDY if it is called study.toml, else one of its name]",
+)
 @click.option("--device", default="cpu", show_default=True, help="Device of torch: cpu, cuda, cuda:1.")
 @click.option("--workers", type=click.IntRange(1), help="Worker processes. [default: chosen by timing]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout for each task.")
 @click.pass_context
-def command(
-    ctx: click.Context, study: Path, out: Path | None, device: str, workers: int | None, as_json: bool
-) -> None:
+def command(ctx: click.Context, study: Path, out: Path | None, device: str, workers: int | None, as_json: bool) -> None:
     """Run STUDY, or go on with it: finished tasks are not run again."""
     wanted = read_study(study)
     failed = run_study(wanted, out or default_out(study), device=device, workers=workers, as_json=as_json)
@@ -58,18 +59,21 @@ def run_study(study: Study, out: Path, *, device: str, workers: int | None, as_j
     return failed
 
 
-def run_tasks(prepared: Prepared, *, workers: int | None = None, as_json: bool = False) -> dict[str, str]:
-    """Run the tasks of a prepared study that are not done."""
+def run_tasks(
+    prepared: Prepared, *, workers: int | None = None, as_json: bool = False, quiet: bool = False
+) -> dict[str, str]:
+    """Run the tasks of a prepared study that are not done; ``quiet`` leaves out the counts."""
     session = prepared.session
     store = session.store
     left = [task for task in prepared.tasks if not store.done(task.key)]
     if left:
         crew, threads = _crew(session, left, workers)
-        console.print(
-            f"{len(left)} of {len(prepared.tasks)} tasks to do, with {crew} "
-            f"worker{'s' if crew > 1 else ''} of {threads} thread{'s' if threads > 1 else ''} on {session.device}",
-            markup=False,
-        )
+        if not quiet:
+            console.print(
+                f"{len(left)} of {len(prepared.tasks)} tasks to do, with {crew} "
+                f"worker{'s' if crew > 1 else ''} of {threads} thread{'s' if threads > 1 else ''} on {session.device}",
+                markup=False,
+            )
         hire = partial(hire_worker, store, prepared.study, prepared.tasks, str(session.device), crew, threads)
         with progress("measuring", len(left)) as advance:
 
@@ -85,7 +89,8 @@ def run_tasks(prepared: Prepared, *, workers: int | None = None, as_json: bool =
             failed = local.run(left, hire, report, workers=crew)
     else:
         failed = {}
-    console.print(f"{len(prepared.tasks) - len(failed)} tasks done, {len(failed)} failed", markup=False)
+    if not quiet:
+        console.print(f"{len(prepared.tasks) - len(failed)} tasks done, {len(failed)} failed", markup=False)
     labels = {task.key: task.label for task in prepared.tasks}
     for key, message in list(failed.items())[:10]:
         console.print(f"  failed: {labels[key]}: {message}", markup=False)
@@ -100,9 +105,7 @@ def _crew(session: Session, left: list[Task], workers: int | None) -> tuple[int,
     return (workers, 1) if workers and workers > 1 else (workers or crew, threads)
 
 
-def hire_worker(
-    store: Store, study: Study, tasks: list[Task], device: str, workers: int, threads: int
-) -> local.Work:
+def hire_worker(store: Store, study: Study, tasks: list[Task], device: str, workers: int, threads: int) -> local.Work:
     """What a worker process does with a task."""
     import torch
 
@@ -110,5 +113,7 @@ def hire_worker(
     from landscape.measure.session import Session
 
     torch.set_num_threads(threads)
-    session = Session(store, study.data, tasks, torch.device(device), workers, all(m.keep_losses for m in study.measure))
+    session = Session(
+        store, study.data, tasks, torch.device(device), workers, all(m.keep_losses for m in study.measure)
+    )
     return partial(perform, session=session)

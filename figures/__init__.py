@@ -1,0 +1,1 @@
+"""Figures: a frame in, axes out, nothing saved; ``page`` makes the report of them."""

@@ -160,7 +160,7 @@ def estimate(
     centred = relative - relative.mean(axis=1, keepdims=True)
 
     def apply(profile: Float[np.ndarray, "*batch t"]) -> Float[np.ndarray, "*batch maxima minima"]:
-        return np.einsum("ijt,...t->...ij", rows, profile, optimize=True)
+        return np.asarray(np.einsum("ijt,...t->...ij", rows, profile, optimize=True))
 
     means = apply(relative.mean(axis=1))
     noise = apply(weights @ centred.T)

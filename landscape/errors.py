@@ -1,7 +1,7 @@
 """The one error that is the user's to mend."""
 
 
-class InputError(ValueError):
+class InputError(Exception):
     """Bad input: one sentence with what was given, what was wanted and what to do.
 
     The command line prints the sentence and exits with 2; any other exception is ours.

@@ -137,9 +137,7 @@ def evaluate(
     return {name: torch.cat([values[name] for values in kept]) for name in kept[0]}
 
 
-def choose(
-    objective: Objective, anchors: Anchors, *, numerics: Numerics = "float32"
-) -> tuple[Strategy, float]:
+def choose(objective: Objective, anchors: Anchors, *, numerics: Numerics = "float32") -> tuple[Strategy, float]:
     """The fastest strategy on the first batch: the loop at growing batches, then vmap at growing chunks.
 
     A search stops when a step no longer helps, or a pass is so long that overheads cannot matter.
@@ -190,7 +188,11 @@ def numerics_error(
 
 
 def _time(objective: Objective, anchors: Anchors, strategy: Strategy, numerics: Numerics) -> float | None:
-    """Seconds for one example at one point; None if the strategy cannot run."""
+    """Seconds for one example at one point; None if the strategy cannot run.
+
+    Raises:
+        RuntimeError: If the model itself does not run.
+    """
     first = replace(objective, batch=objective.part(0, strategy.examples))
     best = float("inf")
     try:

@@ -67,11 +67,10 @@ class Space:
         One ``torch.split``, whose backward is one concatenation; a slice for each name would cost a
         full-size zero tensor per parameter there.
         """
-        parts = vector.split(self.sizes, dim=-1)
+        parts = torch.split(vector, list(self.sizes), dim=-1)
         lead = vector.shape[:-1]
         return {
-            name: part.view(*lead, *shape)
-            for name, part, shape in zip(self.names, parts, self.shapes, strict=True)
+            name: part.view(*lead, *shape) for name, part, shape in zip(self.names, parts, self.shapes, strict=True)
         }
 
     def vector(self, params: Mapping[str, Tensor]) -> Float[Tensor, "*batch P"]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,9 +92,10 @@ class Store:
             )
         names = list(dict.fromkeys(name for row in rows for name in row))
         columns = {row["table"]: [name for name in row if name != "table"] for row in rows}
-        table = pa.table({name: [row.get(name) for row in rows] for name in names}).replace_schema_metadata(
-            {"landscape.schema": str(SCHEMA), "landscape.columns": json.dumps(columns)}
-        )
+        table = pa.table({name: [row.get(name) for row in rows] for name in names}).replace_schema_metadata({
+            "landscape.schema": str(SCHEMA),
+            "landscape.columns": json.dumps(columns),
+        })
         self._replace(self.folder / "rows" / f"{key}.parquet", table)
         (self.folder / "failed" / f"{key}.json").unlink(missing_ok=True)
 
@@ -142,7 +143,7 @@ class Store:
 
 
 @contextmanager
-def _storing(file: Path) -> Iterator[None]:
+def _storing(file: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:

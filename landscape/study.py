@@ -189,6 +189,11 @@ class Task:
         return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     @property
+    def points(self) -> int:
+        """Points to evaluate: one for a checkpoint, those between the ends for a pair."""
+        return len(self.pairs) * (int(dict(self.settings)["points"]) - 2) if self.pairs else 1
+
+    @property
     def label(self) -> str:
         """The task in a few words, for people."""
         parts = [self.kind]
@@ -203,9 +208,7 @@ class Task:
                 "checkpoints": [asdict(c) for c in self.checkpoints], "pairs": len(self.pairs)}  # fmt: skip
 
 
-def tasks(
-    study: Study, seeds: Sequence[Checkpoint], children: Sequence[Checkpoint] = (), data: str = ""
-) -> list[Task]:
+def tasks(study: Study, seeds: Sequence[Checkpoint], children: Sequence[Checkpoint] = (), data: str = "") -> list[Task]:
     """The tasks of a study, in the order in which they should be run.
 
     The loss of every checkpoint is a task of its own, so an end is evaluated once however many pairs and tiles

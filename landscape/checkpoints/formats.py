@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -90,8 +91,6 @@ def _header(file: Path) -> dict[str, Stored]:
     except FileNotFoundError as error:
         raise InputError(f"{file} is missing; {again}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{file} has a damaged header ({error}); {again}") from error
     end = max((s.begin + s.bytes for s in tensors.values()), default=0)
     if end > size:
@@ -99,12 +98,11 @@ def _header(file: Path) -> dict[str, Stored]:
     return tensors
 
 
-def _stored(file: Path, data: int, entry: Mapping[str, object]) -> Stored:
-    dtype, shape, (begin, end) = str(entry["dtype"]), tuple(entry["shape"]), entry["data_offsets"]  # type: ignore[arg-type, misc]
-    if dtype in ITEM and end - begin != prod(shape) * ITEM[dtype]:
-        raise ValueError(f"{end - begin} bytes for {dtype} of shape {shape}")
-    if not 0 <= begin <= end:
-        raise ValueError(f"bytes {begin} to {end}")
+def _stored(file: Path, data: int, entry: Mapping[str, Any]) -> Stored:
+    dtype, shape = str(entry["dtype"]), tuple(int(n) for n in entry["shape"])
+    begin, end = (int(place) for place in entry["data_offsets"])
+    if not 0 <= begin <= end or (dtype in ITEM and end - begin != prod(shape) * ITEM[dtype]):
+        raise ValueError(f"bytes {begin} to {end} for {dtype} of shape {shape}")
     return Stored(file, dtype, shape, data + begin, end - begin)
 
 
@@ -157,7 +155,7 @@ def fill(
 def _read(descriptor: int, stored: Stored, out: Float[np.ndarray, " n"], name: str) -> None:
     if stored.dtype not in FLOATS:
         raise InputError(f"{stored.file}: parameter {name!r} is stored as {stored.dtype}, not as {list(FLOATS)}")
-    raw = out if stored.dtype == "F32" else np.empty(out.shape, FLOATS[stored.dtype])
+    raw: Any = out if stored.dtype == "F32" else np.empty(out.size, FLOATS[stored.dtype])
     target = memoryview(raw).cast("B")
     done = 0
     while done < stored.bytes:
@@ -172,7 +170,11 @@ def _read(descriptor: int, stored: Stored, out: Float[np.ndarray, " n"], name: s
 
 
 def content_id(folder: Path) -> str:
-    """SHA-256 over config and weights: the same for the same model wherever it lies."""
+    """SHA-256 over config and weights: the same for the same model wherever it lies.
+
+    Raises:
+        InputError: If a file is missing.
+    """
     digest = hashlib.sha256()
     for file in [folder / CONFIG, *weight_files(folder)]:
         if not file.is_file():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from landscape.checkpoints.formats import has_weights
 from landscape.errors import InputError
@@ -18,8 +19,8 @@ def find(ref: str) -> list[Checkpoint]:
     """The checkpoints that a reference means.
 
     Args:
-        ref: A folder with weights; a folder of Hugging Face Trainer's ``checkpoint-N`` folders, which means all of them in
-            the order of their steps; or a pattern such as ``runs/seed_{seed}/step_{step}``.
+        ref: A folder with weights; a folder of Hugging Face Trainer's ``checkpoint-N`` folders, which means all
+            of them in the order of their steps; or a pattern such as ``runs/seed_{seed}/step_{step}``.
 
     Returns:
         Checkpoints, labelled with the seed and step that their path names.
@@ -35,10 +36,7 @@ def find(ref: str) -> list[Checkpoint]:
     if has_weights(folder):
         return [replace(_labels(folder), ref=ref)]
     if any(folder.glob(STEP_FOLDER.format(step="*"))):
-        return [
-            replace(_labels(folder), ref=c.ref, step=c.step)
-            for c in expand(f"{_escaped(ref)}/{STEP_FOLDER}", {})
-        ]
+        return [replace(_labels(folder), ref=c.ref, step=c.step) for c in expand(f"{_escaped(ref)}/{STEP_FOLDER}", {})]
     found = sorted(path.name for path in folder.iterdir())
     holds = f"it holds {', '.join(found[:5])}{' ...' if len(found) > 5 else ''}" if found else "it is empty"
     raise InputError(
@@ -66,8 +64,6 @@ def expand(pattern: str, wanted: dict[str, tuple[int, ...] | None]) -> list[Chec
             raise InputError(f"folder pattern {pattern!r} has the fields {unknown}; the fields are {list(FIELDS)}")
         glob = pattern.format(**dict.fromkeys(FIELDS, "*"))
     except (ValueError, IndexError, KeyError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"folder pattern {pattern!r} is not well formed: {error}") from error
     used = [field for field in FIELDS if f"{{{field}}}" in pattern]
     stray = sorted(field for field, values in wanted.items() if values is not None and field not in used)
@@ -91,7 +87,8 @@ def expand(pattern: str, wanted: dict[str, tuple[int, ...] | None]) -> list[Chec
     _require_grid(pattern, used, wanted, set(chosen))
     if not chosen:
         raise InputError(f"no checkpoint matches {pattern}; a checkpoint is a folder written by save_pretrained")
-    return [Checkpoint(ref=found[values], **dict(zip(used, values, strict=True))) for values in chosen]
+    labels: Any = [dict(zip(used, values, strict=True)) for values in chosen]
+    return [Checkpoint(found[values], **label) for values, label in zip(chosen, labels, strict=True)]
 
 
 def listed(wanted: Checkpoints) -> tuple[list[Checkpoint], list[Checkpoint]]:
@@ -106,7 +103,11 @@ def listed(wanted: Checkpoints) -> tuple[list[Checkpoint], list[Checkpoint]]:
 def _require_grid(
     pattern: str, used: list[str], wanted: dict[str, tuple[int, ...] | None], chosen: set[tuple[int, ...]]
 ) -> None:
-    """Seeds and steps that were both listed must all exist."""
+    """Seeds and steps that were both listed must all exist.
+
+    Raises:
+        InputError: Naming the first that is missing.
+    """
     listed = [wanted.get(field) for field in used]
     if len(used) != 2 or any(values is None for values in listed):
         return
@@ -138,6 +139,4 @@ def _labels(folder: Path) -> Checkpoint:
     path = folder.as_posix()
     seed = re.findall(r"seed[_-]?(\d+)", path)
     step = re.findall(r"(?:step|checkpoint)[_-]?(\d+)", path)
-    return Checkpoint(
-        ref=str(folder), seed=int(seed[-1]) if seed else None, step=int(step[-1]) if step else None
-    )
+    return Checkpoint(ref=str(folder), seed=int(seed[-1]) if seed else None, step=int(step[-1]) if step else None)

@@ -31,7 +31,8 @@ def skeleton(folder: Path, auto: str) -> nn.Module:
     try:
         model: nn.Module = getattr(transformers, auto).from_config(config, dtype=torch.float32)
     except ValueError as error:
-        raise InputError(f"{folder} is a {config.model_type}, which {auto} cannot make; choose another objective") from error  # fmt: skip
+        kind = config.model_type
+        raise InputError(f"{folder} is a {kind}, which {auto} cannot make; choose another objective") from error
     return model.eval()
 
 
@@ -41,14 +42,13 @@ def read_config(folder: Path) -> Any:
     Raises:
         InputError: If it cannot be read, or asks for code of its own.
     """
+    file = folder / formats.CONFIG
     try:
-        if "auto_map" in json.loads((folder / formats.CONFIG).read_text()):
+        if "auto_map" in json.loads(file.read_text()):
             raise InputError(f"{folder} needs code of its own (auto_map), which is never run; convert it first")
         return transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{folder / formats.CONFIG} cannot be read ({error}); give a folder written by save_pretrained") from error  # fmt: skip
+        raise InputError(f"{file} cannot be read ({error}); give a folder written by save_pretrained") from error
 
 
 def tokenizer(folder: Path) -> Any:
@@ -61,7 +61,7 @@ def tokenizer(folder: Path) -> Any:
         return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(
-            f"{folder} holds no tokenizer; save it beside the weights, or name its folder: tokenizer = \"...\" in [data]"
+            f'{folder} holds no tokenizer; save it beside the weights, or name its folder: tokenizer = "..." in [data]'
         ) from error
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers.utils import logging
 
 from landscape.demo import TRAINING_TEXT
 
@@ -33,8 +34,9 @@ class Recipe:
     width: int = 64
     layers: int = 2
     heads: int = 4
-    rate: float = 3e-3
+    rate: float = 2e-3
     warmup: int = 20
+    children: int = 3
 
     @property
     def saved(self) -> tuple[int, ...]:
@@ -59,7 +61,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Run:
-    """One training job: a seed, or the two children of a seed that part after step ``parted``."""
+    """One training job: a seed, or the children of a seed that part after step ``parted``."""
 
     seed: int
     parted: int | None = None
@@ -81,7 +83,7 @@ def folders(run: Run, recipe: Recipe, out: Path) -> list[Path]:
     if run.parted is None:
         return [out / f"seed_{run.seed}" / f"step_{step}" for step in recipe.saved]
     parted = out / "children" / f"seed_{run.seed}" / f"parted_{run.parted}"
-    return [parted / f"child_{child}" / f"step_{recipe.steps}" for child in (0, 1)]
+    return [parted / f"child_{child}" / f"step_{recipe.steps}" for child in range(recipe.children)]
 
 
 @dataclass
@@ -101,7 +103,7 @@ class Trainer:
         size = self.recipe.vocabulary
         trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
         bpe.train_from_iterator([TRAINING_TEXT.read_text("utf-8")], trainer)
-        return PreTrainedTokenizerFast(tokenizer_object=bpe)
+        return PreTrainedTokenizerFast(tokenizer_object=bpe)  # type: ignore[no-untyped-call]
 
     @cached_property
     def ids(self) -> torch.Tensor:
@@ -134,8 +136,8 @@ class Trainer:
         config = GPT2Config(
             vocab_size=r.vocabulary, n_positions=r.length, n_embd=r.width, n_layer=r.layers, n_head=r.heads,
             resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=None, eos_token_id=None,
-            loss_type="ForCausalLM",
         )  # fmt: skip
+        config.loss_type = "ForCausalLM"
         return GPT2LMHeadModel(config).train()
 
     def _train(self, model: Any, optimizer: Any, end: int, *, order: int, begin: int | None = None) -> None:
@@ -166,4 +168,5 @@ class Trainer:
 def hire(recipe: Recipe, out: Path) -> Callable[[Run], None]:
     """A trainer with one thread: on models this small, more are slower."""
     torch.set_num_threads(1)
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     return Trainer(recipe, out)

@@ -34,6 +34,9 @@ class Job(Protocol):
         ...
 
 
+PARTING = 5.0
+"""Seconds that an idle worker has to end by itself."""
+
 Work = Callable[[Any], object]
 """Does one job; a raised exception is the job's failure, a ``StorageError`` ends the run."""
 
@@ -105,7 +108,11 @@ class _Queue:
 
 
 def _attempt(work: Work, job: Any) -> tuple[str, str]:
-    """Message and trace of a failure, or two empty strings."""
+    """Message and trace of a failure, or two empty strings.
+
+    Raises:
+        StorageError: If the result could not be stored, which no other job's could be either.
+    """
     try:
         work(job)
     except StorageError:
@@ -134,7 +141,7 @@ def _crew(queue: _Queue, hire: Callable[[], Work], count: int) -> None:
                     worker.line.send(job)
             busy = [worker for worker in crew if worker.job is not None]
             if not busy:
-                return
+                break
             ready = connection.wait([worker.line for worker in busy])
             for worker in [worker for worker in busy if worker.line in ready]:
                 job, worker.job = worker.job, None
@@ -144,6 +151,9 @@ def _crew(queue: _Queue, hire: Callable[[], Work], count: int) -> None:
                     worker.process.join()
                     queue.finish(job, f"its worker process ended with exit code {worker.process.exitcode}")
                     crew[crew.index(worker)] = _hire(hire)
+        for worker in crew:
+            worker.line.send(None)
+            worker.process.join(PARTING)
     finally:
         for worker in crew:
             worker.process.kill()
@@ -172,7 +182,8 @@ def _serve(line: Connection, hire: Callable[[], Work]) -> None:
     Thread(target=_end_with_parent, daemon=True).start()
     work: Work | None = None
     while True:
-        job = line.recv()
+        if (job := line.recv()) is None:
+            return
         try:
             work = work or hire()
             line.send((False, *_attempt(work, job)))

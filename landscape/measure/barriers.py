@@ -47,11 +47,11 @@ def run(task: Task, session: Session) -> Result:
     how = values.how if values else {}
     out: list[Row] = []
     for n, (i, j) in enumerate(task.pairs):
-        inside = slice(n * len(t), (n + 1) * len(t))
+        own = slice(n * len(t), (n + 1) * len(t))
         pair = {**_pair(task.checkpoints[i], task.checkpoints[j], settings), **shared}
         apart = distance(anchors[i], anchors[j])
-        out += ({**row, **pair, "distance": apart, **how} for row in _barriers(t, losses[inside], weights))
-        out += ({**row, **pair} for row in _profile(t, losses[inside], {k: v[inside] for k, v in metrics.items()}))
+        out += ({**row, **pair, "distance": apart, **how} for row in _barriers(t, losses[own], weights))
+        out += ({**row, **pair} for row in _profile(t, losses[own], {k: v[own] for k, v in metrics.items()}))
     return Result(out, losses.astype(np.float32) if session.keep_losses else None)
 
 

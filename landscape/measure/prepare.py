@@ -63,7 +63,9 @@ def prepare(
 
     seeds, children = [identify(c) for c in seeds], [identify(c) for c in children]
     planned = tasks(study, seeds, children, fixed.fingerprint(study.data, seeds[0]))
-    session = Session(store, study.data, planned, _device(device), keep_losses=all(m.keep_losses for m in study.measure))
+    session = Session(
+        store, study.data, planned, _device(device), keep_losses=all(m.keep_losses for m in study.measure)
+    )
     fixed.require_one_architecture([*seeds, *children], session.objective)
     record = {
         "study": study.model_dump(mode="json"),

@@ -101,7 +101,9 @@ class Session:
         space = self.objective.space
         return [
             self._cache.get(
-                c.content, self._position[task.key], lambda c=c: models.load(Path(c.ref), space).to(self.device)  # type: ignore[misc]
+                c.content,
+                self._position[task.key],
+                lambda c=c: models.load(Path(c.ref), space).to(self.device),  # type: ignore[misc]
             )
             for c in task.checkpoints
         ]
@@ -150,12 +152,7 @@ class Session:
         for threads in {1, cores}:
             torch.set_num_threads(threads)
             _, each = choose(self.objective, anchors)
-            seconds[threads] = each * self.objective.examples * sum(points(task) for task in left)
+            seconds[threads] = each * self.objective.examples * sum(task.points for task in left)
         apart = seconds[1] / min(cores, len(left)) + SPAWN_SECONDS
         threads = min(seconds, key=lambda n: seconds[n])
         return (min(cores, len(left)), 1) if apart < seconds[threads] else (1, threads)
-
-
-def points(task: Task) -> int:
-    """Points that a task evaluates."""
-    return max(1, len(task.pairs) * (dict(task.settings).get("points", 2) - 2))

@@ -6,7 +6,7 @@ it reproduces the logits of the whole model on the first example.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,7 +32,7 @@ def hidden(model: nn.Module, inputs: Inputs) -> Float[Tensor, "examples length w
 
 
 @contextmanager
-def positions(model: nn.Module, chosen: Int[Tensor, "examples chosen"]) -> Iterator[None]:
+def positions(model: nn.Module, chosen: Int[Tensor, "examples chosen"]) -> Generator[None]:
     """Within this, the body hands its head the states at these positions only."""
 
     def choose(_: nn.Module, __: object, output: Any) -> Any:
@@ -51,14 +51,20 @@ def positions(model: nn.Module, chosen: Int[Tensor, "examples chosen"]) -> Itera
 
 def head_is_plain(model: nn.Module, inputs: Inputs) -> bool:
     """Whether ``get_output_embeddings`` applied to the body's output is all that the model does."""
-    return _agrees(lambda: model(**inputs).logits, lambda: model.get_output_embeddings()(hidden(model, inputs)))
+
+    def part() -> Tensor:
+        head: Any = model.get_output_embeddings()  # type: ignore[operator]
+        logits: Tensor = head(hidden(model, inputs))
+        return logits
+
+    return _agrees(lambda: model(**inputs).logits, part)
 
 
 def head_is_positionwise(model: nn.Module, inputs: Inputs, chosen: Int[Tensor, "examples chosen"]) -> bool:
     """Whether :func:`positions` leaves the logits at the chosen positions as they are."""
 
     def whole() -> Tensor:
-        logits = model(**inputs).logits
+        logits: Tensor = model(**inputs).logits
         return logits.gather(1, chosen[..., None].expand(*chosen.shape, logits.shape[-1]))
 
     def part() -> Tensor:
@@ -87,7 +93,7 @@ def token_losses(
     """Negative log-likelihood of each target in nats, float32; the logits are made a piece at a time."""
     budget = CPU_LOGITS if states.device.type == "cpu" else GPU_LOGITS
     rows = max(1, budget // (4 * vocabulary))
-    pieces = zip(states.flatten(0, 1).split(rows), targets.flatten().split(rows), strict=True)
+    pieces = zip(torch.split(states.flatten(0, 1), rows), torch.split(targets.flatten(), rows), strict=True)
     losses = [F.cross_entropy(wide(head(s)), y, reduction="none") for s, y in pieces]
     return torch.cat(losses).view(targets.shape)
 

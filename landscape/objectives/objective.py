@@ -44,7 +44,11 @@ class Objective:
     unit: str
 
     def __post_init__(self) -> None:
-        """Fix what must not vary: evaluation mode, no gradient, no running statistics."""
+        """Fix what must not vary: evaluation mode, no gradient, no running statistics.
+
+        Raises:
+            InputError: If a module keeps running statistics, or there is only one example.
+        """
         for name, module in self.model.named_modules():
             if isinstance(module, nn.modules.batchnorm._NormBase) and module.track_running_stats:
                 raise InputError(

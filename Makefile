@@ -1,0 +1,33 @@
+# make demo   train small seeds, run the whole study, write demo/report.html
+# make test   the tests
+# make lint   ruff and mypy
+# Each makes .venv first, from constraints.txt.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test slow lint clean
+
+demo: .venv/ready
+	$(BIN)/landscape demo --out demo $(DEMO)
+
+test: .venv/ready
+	$(BIN)/python -m pytest -q
+
+slow: .venv/ready
+	$(BIN)/python -m pytest -q -m slow
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; give it as make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	$(INSTALL) torch
+	$(INSTALL) --editable '.[test,lint,netcdf]'
+	touch $@
+
+clean:
+	rm -rf .venv demo build *.egg-info

@@ -1,0 +1,100 @@
+"""``landscape barriers``."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+from rich.table import Table
+
+from landscape.cli.options import DEFINITIONS, data, data_options
+from landscape.cli.progress import console
+from landscape.cli.run import FAILED, run_tasks
+from landscape.errors import InputError
+from landscape.store import Store
+from landscape.study import Barriers, Checkpoint, Checkpoints, Study
+
+
+@click.command()
+@click.argument("refs", nargs=-1, required=True, metavar="REF REF...")
+@data_options
+@click.option("--points", default=11, show_default=True, type=click.IntRange(3, 1001), help="Points of the t grid.")
+@click.option("--numerics", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]))
+@click.option("--definition", default="chord", show_default=True, type=click.Choice(DEFINITIONS),
+              help="Definition to show; --json has them all.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout: barrier and profile rows.")
+@click.pass_context
+def command(
+    ctx: click.Context, refs: tuple[str, ...], text: Path | None, objective: str | None, sequences: int, length: int,
+    device: str, points: int, numerics: str, definition: str, as_json: bool,
+) -> None:  # fmt: skip
+    """Barrier matrix between checkpoints, now.
+
+    REF is a folder written by save_pretrained, a folder of checkpoint-N folders, or a quoted pattern such as
+    'runs/seed_{seed}/step_100'.
+    """
+    from landscape.checkpoints import find
+    from landscape.checkpoints.models import default_objective
+    from landscape.measure.prepare import prepare
+
+    found = [checkpoint for ref in refs for checkpoint in find(ref)]
+    if len(found) < 2:
+        raise InputError(f"{refs[0]} is one checkpoint; a barrier is between two or more")
+    if definition == "midpoint" and points % 2 == 0:
+        raise InputError(
+            f"the midpoint barrier needs t = 1/2 on the grid, which {points} points lack; give an odd number"
+        )
+    wanted = {"kind": "barriers", "between": "all", "points": points, "numerics": numerics}
+    study = Study(
+        version=1,
+        name="barriers",
+        checkpoints=Checkpoints(folder=refs[0]),
+        data=data(text, objective or default_objective(Path(found[0].ref)), sequences, length),
+        measure=(Barriers.model_validate(wanted),),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        prepared = prepare(study, store, device, (found, []))
+        store.open(study.name, prepared.record)
+        failed = run_tasks(prepared, quiet=True)
+        keys = [task.key for task in prepared.tasks]
+        barriers, profiles = store.rows("barrier", keys), store.rows("profile", keys)
+    if not barriers.empty:
+        console.print(_table(barriers[barriers["definition"] == definition], found, definition))
+        _explain(barriers, definition)
+    if as_json:
+        for table, frame in (("barrier", barriers), ("profile", profiles)):
+            for row in _records(frame):
+                click.echo(json.dumps({"table": table, **row}))
+    if failed:
+        ctx.exit(FAILED)
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [dict(row) for row in json.loads(frame.to_json(orient="records", double_precision=15))]
+
+
+def _explain(rows: pd.DataFrame, definition: str) -> None:
+    from landscape.figures.style import caption
+
+    console.print(caption(rows[rows["definition"] == definition]) + "; brackets: 95 % interval", markup=False)
+
+
+def _table(rows: pd.DataFrame, found: list[Checkpoint], definition: str) -> Table:
+    """The matrix, its lower half; the ends' losses on the diagonal."""
+    table = Table(title=f"{definition} barrier ({rows['unit'].iloc[0]}); on the diagonal the loss of the checkpoint")
+    table.add_column("")
+    names = [checkpoint.ref for checkpoint in found]
+    cells = {(row.a, row.b): f"{row.barrier:.4f} [{row.low:.4f}, {row.high:.4f}]" for row in rows.itertuples()}
+    losses = {ref: loss for side in "ab" for ref, loss in zip(rows[side], rows[f"loss_{side}"], strict=True)}
+    for number in range(len(names)):
+        table.add_column(f"({number + 1})", justify="right")
+    for i, name in enumerate(names):
+        here = [cells.get((names[j], name), "") for j in range(i)]
+        own = f"{losses[name]:.4f}" if name in losses else "failed"
+        table.add_row(f"({i + 1}) {name}", *here, own)
+    return table

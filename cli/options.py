@@ -1,0 +1,44 @@
+"""Options that the one-shot commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from landscape.cli.progress import console
+from landscape.errors import InputError
+from landscape.study import Data
+
+DEFINITIONS = ("chord", "mean_ends", "max_ends", "midpoint", "area", "convexity_gap")
+OBJECTIVES = ("causal-lm", "masked-lm", "classification")
+
+
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--text --objective --sequences --length --device``."""
+    for option in (
+        click.option("--device", default="cpu", show_default=True, help="Device of torch: cpu, cuda, cuda:1."),
+        click.option("--length", default=64, show_default=True, type=click.IntRange(2), help="Tokens of an example."),
+        click.option("--sequences", default=128, show_default=True, type=click.IntRange(2), help="Examples."),
+        click.option("--objective", type=click.Choice(OBJECTIVES), help="The loss. [default: by the model's class]"),
+        click.option("--text", type=click.Path(path_type=Path, dir_okay=False),
+                     help="Text to evaluate on; JSON lines for classification. [default: the packaged novel]"),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def data(text: Path | None, objective: str, sequences: int, length: int) -> Data:
+    """The fixed batches of a one-shot command.
+
+    Raises:
+        InputError: If the objective needs data that is not given.
+    """
+    if text is None:
+        if objective == "classification":
+            raise InputError("classification needs labelled examples: give --text FILE of JSON lines")
+        console.print("No --text: evaluating on the packaged novel, Jane Austen's Persuasion.")
+    fields = {"text": str(text) if text else None, "objective": objective, "sequences": sequences, "length": length}
+    return Data.model_validate(fields)

@@ -1,0 +1,80 @@
+"""``landscape plan``."""
+
+from __future__ import annotations
+
+import json
+import time
+from math import prod
+from pathlib import Path
+
+import click
+import numpy as np
+
+from landscape.checkpoints import formats, listed
+from landscape.cli.progress import console
+from landscape.study import Task, read_study, tasks
+
+WORDS = 1e9
+
+
+@click.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--limit", default=10, show_default=True, help="Tasks to list.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout for each task, and the totals.")
+def command(study: Path, limit: int, as_json: bool) -> None:
+    """What STUDY would take: tasks, loads, bytes, FLOPs and time. Nothing is run."""
+    wanted = read_study(study)
+    seeds, children = listed(wanted.checkpoints)
+    planned = tasks(wanted, seeds, children)
+    sizes = {c.ref: formats.index(Path(c.ref)) for c in [*seeds, *children]}
+    read = sum(stored.bytes for tensors in sizes.values() for stored in tensors.values())
+    parameters = max(sum(prod(stored.shape) for stored in tensors.values()) for tensors in sizes.values())
+    points = sum(task.points for task in planned)
+    flops = 2 * parameters * points * wanted.data.sequences * wanted.data.length
+    rate = _rate()
+    totals = {
+        "tasks": len(planned), "checkpoints": len(sizes), "loads": loads(planned), "bytes": read,
+        "parameters": parameters, "points": points, "flops": flops, "flops_per_second": rate, "seconds": flops / rate,
+    }  # fmt: skip
+    for task in planned[:limit]:
+        console.print(f"  {task.label}: {len(task.pairs) or 1} {'pairs' if task.pairs else 'checkpoint'}", markup=False)
+    if len(planned) > limit:
+        console.print(f"  and {len(planned) - limit} more")
+    console.print(
+        f"{wanted.name}: {len(planned)} tasks over {len(sizes)} checkpoints of {parameters:,} parameters\n"
+        f"  {totals['loads']} checkpoint loads at least, {read / WORDS:.2f} GB on disk\n"
+        f"  {points:,} points of {wanted.data.sequences} x {wanted.data.length} tokens: {flops / 1e12:.2f} TFLOP\n"
+        f"  {_time(flops / rate)} at the {rate / 1e9:.0f} GFLOP/s of a matrix product on this machine now; "
+        "models under ten million parameters take several times that",
+        markup=False,
+    )
+    if as_json:
+        for task in planned:
+            click.echo(json.dumps({"task": task.label, "kind": task.kind, "pairs": len(task.pairs)}))
+        click.echo(json.dumps(totals))
+
+
+def loads(planned: list[Task]) -> int:
+    """Checkpoints read if none but the anchors of the task before is kept."""
+    count, held = 0, set[str]()
+    for task in planned:
+        here = {c.ref for c in task.checkpoints}
+        count += len(here - held) if task.pairs else 0
+        held = here if task.pairs else held | here
+    return count
+
+
+def _rate() -> float:
+    """Floating-point operations a second of a float32 matrix product."""
+    a = np.random.default_rng(0).standard_normal((1024, 1024), dtype=np.float32)
+    a @ a
+    begin = time.perf_counter()
+    for _ in range(3):
+        a @ a
+    return float(3 * 2 * 1024**3 / (time.perf_counter() - begin))
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,39 @@
+"""``landscape status``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from landscape.cli.progress import console
+from landscape.store import Store
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout for each task.")
+def command(folder: Path, as_json: bool) -> None:
+    """What is done, failed and left in FOLDER."""
+    store = Store(folder / "results")
+    record = store.record()
+    failures = store.failed()
+    states = {}
+    for task in record["tasks"]:
+        states[task["key"]] = "done" if store.done(task["key"]) else "failed" if task["key"] in failures else "left"
+        if as_json:
+            message = failures.get(task["key"], "") if states[task["key"]] == "failed" else ""
+            click.echo(
+                json.dumps({
+                    "key": task["key"],
+                    "label": task["label"],
+                    "state": states[task["key"]],
+                    "message": message,
+                })
+            )
+    counts = {state: list(states.values()).count(state) for state in ("done", "failed", "left")}
+    console.print(f"{record['name']}: " + ", ".join(f"{n} {state}" for state, n in counts.items()), markup=False)
+    for task in record["tasks"]:
+        if states[task["key"]] == "failed":
+            console.print(f"  failed: {task['label']}: {failures[task['key']].splitlines()[0]}", markup=False)

@@ -1,0 +1,47 @@
+"""Interpolation curves."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+MOST = 6
+NAMES = {"loss": "loss", "rise": "loss above the chord"}
+
+
+def interpolation(
+    means: pd.DataFrame, *, value: str = "loss", unit: str = "nats", ax: Axes | None = None, legend: bool = True
+) -> Axes:
+    """Loss along the path with its 95 % band, one curve a step.
+
+    Args:
+        means: ``step, t``, and ``value`` with ``_low`` and ``_high``.
+        value: ``loss``, or ``rise`` for the loss above the chord.
+        unit: Unit of it.
+        ax: Where to draw.
+        legend: Whether to name the steps.
+    """
+    ax = ax or plt.gca()
+    steps = some(means["step"].unique().tolist(), MOST)
+    for color, step in zip(sns.color_palette("viridis", len(steps)), steps, strict=True):
+        curve = means[means["step"] == step] if pd.notna(step) else means[means["step"].isna()]
+        name = f"step {int(step):,}" if pd.notna(step) else "mean"
+        ax.fill_between(curve["t"], curve[f"{value}_low"], curve[f"{value}_high"], color=color, alpha=0.25, linewidth=0)
+        ax.plot(curve["t"], curve[value], color=color, marker=".", label=name)
+    ax.set(xlabel="t (position between the two checkpoints)", ylabel=f"{NAMES[value]} ({unit})", xlim=(0, 1))
+    if legend:
+        ax.legend(frameon=False, fontsize=9)
+    return ax
+
+
+def some(items: list[int], most: int) -> list[int]:
+    """At most ``most`` of the items, evenly chosen, the last one always among them.
+
+    >>> some([0, 1, 2, 4, 8, 16], 3)
+    [0, 4, 16]
+    """
+    if len(items) <= most:
+        return items
+    return [items[round(k * (len(items) - 1) / (most - 1) + 0.01)] for k in range(most)]

@@ -1,0 +1,30 @@
+"""Loss against step."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from landscape.figures.style import step_axis
+
+Z = 1.96
+
+
+def loss_over_training(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Loss of each seed with its 95 % interval over the examples.
+
+    Args:
+        rows: Rows of the table ``loss``.
+        ax: Where to draw.
+    """
+    ax = ax or plt.gca()
+    seeds = rows["seed"].dropna().unique()
+    for color, seed in zip(sns.color_palette("deep", max(len(seeds), 1)), seeds, strict=True):
+        run = rows[rows["seed"] == seed].sort_values("step")
+        label = f"seed {int(seed)}" if len(seeds) <= 10 else None
+        ax.errorbar(run["step"].astype(float), run["loss"], yerr=Z * run["error"], color=color, marker=".", label=label)
+    step_axis(ax, rows["step"].dropna().tolist(), "training step")
+    ax.set_ylabel(f"loss ({rows['unit'].iloc[0]})")
+    if len(seeds) <= 10:
+        ax.legend(frameon=False, fontsize=9)
+    return ax

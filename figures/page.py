@@ -1,0 +1,229 @@
+"""The report: one self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import jinja2
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from landscape.figures.interpolation import interpolation, some
+from landscape.figures.loss import loss_over_training
+from landscape.figures.matrix import barrier_matrix
+from landscape.figures.style import caption, note, style
+from landscape.figures.training import barrier_over_training
+
+MATRICES = 4
+
+
+@dataclass(frozen=True)
+class Frames:
+    """What a report is made of.
+
+    Attributes:
+        barriers: Rows of the table ``barrier``, of one definition.
+        profiles: Rows of the table ``profile``.
+        losses: Rows of the table ``loss``.
+        training: Mean barrier between seeds by step.
+        parting: Mean barrier between children by step of parting.
+        curves: Mean profile by step and t.
+    """
+
+    barriers: pd.DataFrame
+    profiles: pd.DataFrame
+    losses: pd.DataFrame
+    training: pd.DataFrame
+    parting: pd.DataFrame
+    curves: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Section:
+    """A figure with its words."""
+
+    title: str
+    text: str
+    figure: Figure
+    note: str
+
+
+def page(frames: Frames, record: Mapping[str, Any], failed: Mapping[str, str]) -> str:
+    """The HTML of a report; it needs no other file and no network.
+
+    Args:
+        frames: Rows and findings.
+        record: What the store knows of the study.
+        failed: Message of each failed task by its label.
+    """
+    with style():
+        sections = list(_sections(frames))
+        shown = [(s.title, s.text, _image(s.figure), s.note) for s in sections]
+        for section in sections:
+            plt.close(section.figure)
+    template = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
+        files("landscape.figures").joinpath("page.html").read_text("utf-8")
+    )
+    return template.render(
+        name=record["name"], sections=shown, failed=failed, findings=_findings(frames), record=record,
+        settings=caption(frames.barriers), tables=[t for t in (_table(frames.training), _table(frames.parting)) if t],
+    )  # fmt: skip
+
+
+def figures(frames: Frames) -> dict[str, Figure]:
+    """The figures of the report by name, for papers and slides."""
+    with style():
+        return {section.title.lower().replace(" ", "_"): section.figure for section in _sections(frames)}
+
+
+def _sections(frames: Frames) -> list[Section]:
+    makers = [_matrices, _training, _curves, _parting, _loss]
+    return [section for make in makers if (section := make(frames)) is not None]
+
+
+def _between_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["between"] != "children"]
+
+
+def _matrices(frames: Frames) -> Section | None:
+    rows = _between_seeds(frames.barriers)
+    if rows.empty or rows["seed_a"].isna().any():
+        return None
+    steps = some(sorted(rows["step_a"].dropna().unique().tolist()), MATRICES)
+    chosen = [rows[rows["step_a"] == step] for step in steps] or [rows]
+    columns = min(2, len(chosen))
+    shape = (-(-len(chosen) // columns), columns)
+    figure, axes = plt.subplots(*shape, figsize=(4.9 * columns, 4.4 * shape[0] + 0.4), squeeze=False)
+    for spare in axes.flat[len(chosen) :]:
+        spare.remove()
+    for ax, part in zip(axes.flat, chosen, strict=False):
+        barrier_matrix(part, ax=ax, vmax=float(rows["barrier"].max()) or None)
+    text = caption(rows) + "; ±: half of the 95 % interval over examples"
+    note(axes[0][0], text)
+    return Section(
+        "Barrier matrices",
+        "Each cell is the barrier between two seeds at the same training step. The colour scale is shared by all "
+        "matrices. Zero would mean that a straight line of low loss joins the two models.",
+        figure, text,
+    )  # fmt: skip
+
+
+def _training(frames: Frames) -> Section | None:
+    if frames.training.empty or frames.training["step"].isna().any():
+        return None
+    rows = frames.barriers[frames.barriers["between"] == "seeds"]
+    figure, ax = plt.subplots(figsize=(8, 4.6))
+    barrier_over_training(frames.training, rows, ax=ax)
+    text = caption(rows) + "; interval: jackknife over seeds, since pairs share seeds, and the error of the examples"
+    note(ax, text)
+    return Section(
+        "Mean barrier over training",
+        "The mean over all pairs of seeds at each saved step. Where it rises, the seeds move into regions that a "
+        "straight line no longer joins.",
+        figure, text,
+    )  # fmt: skip
+
+
+def _curves(frames: Frames) -> Section | None:
+    if frames.curves.empty:
+        return None
+    rows = _between_seeds(frames.profiles)
+    unit = str(rows["unit"].iloc[0])
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.8))
+    interpolation(frames.curves, value="loss", unit=unit, ax=left, legend=False)
+    interpolation(frames.curves, value="rise", unit=unit, ax=right)
+    text = caption(rows.assign(definition=frames.barriers["definition"].iloc[0])) + (
+        "; band: 95 % interval of the mean over pairs, by jackknife over seeds, and the error of the examples"
+    )
+    note(left, text)
+    return Section(
+        "Interpolation curves",
+        "The loss of the models on the straight line between two seeds, averaged over pairs. On the left as it is; on "
+        "the right above the chord that joins the two ends, whose largest value is the barrier.",
+        figure, text,
+    )  # fmt: skip
+
+
+def _parting(frames: Frames) -> Section | None:
+    if frames.parting.empty:
+        return None
+    rows = frames.barriers[frames.barriers["between"] == "children"]
+    end = int(rows["step_a"].max())
+    figure, ax = plt.subplots(figsize=(8, 4.6))
+    barrier_over_training(frames.parting, rows, ax=ax, by="parted", label="step at which the children parted")
+    few = int(frames.parting["pairs"].min())
+    spread = (
+        "the error of the examples only, one pair a step" if few < 3 else "jackknife over children, and the examples"
+    )
+    text = f"{caption(rows)}; children compared at step {end:,}; interval: {spread}"
+    note(ax, text)
+    return Section(
+        "Onset of linear connectivity",
+        f"Children share every step of training up to the one on the axis and then see other data orders until step "
+        f"{end:,}. Once the barrier stays at zero, the rest of training no longer leaves the region that a straight "
+        "line joins: the run has become stable to the noise of the data order.",
+        figure, text,
+    )  # fmt: skip
+
+
+def _loss(frames: Frames) -> Section | None:
+    rows = frames.losses
+    if "parted" in rows:
+        rows = rows[rows["parted"].isna()]
+    if rows.empty or rows["step"].isna().any() or rows["seed"].isna().any():
+        return None
+    figure, ax = plt.subplots(figsize=(8, 4.6))
+    loss_over_training(rows, ax=ax)
+    text = (
+        caption(rows)
+        + "; bars: 95 % interval over examples; no barrier or t grid: these are the checkpoints themselves"
+    )
+    note(ax, text)
+    return Section("Loss over training", "Held-out loss of every seed, at the ends of all paths.", figure, text)
+
+
+def _findings(frames: Frames) -> list[str]:
+    """The main numbers in sentences."""
+    out = []
+    unit = str(frames.barriers["unit"].iloc[0])
+    if not frames.training.empty and frames.training["step"].notna().all():
+        for which, row in (("At the start", frames.training.iloc[0]), ("At the end", frames.training.iloc[-1])):
+            out.append(
+                f"{which} (step {int(row['step']):,}) the mean barrier between seeds is {_interval(row)} {unit}, "
+                f"over {int(row['pairs'])} pairs."
+            )
+    if not frames.parting.empty:
+        for which, row in (("earliest", frames.parting.iloc[0]), ("latest", frames.parting.iloc[-1])):
+            out.append(
+                f"Children that parted {which}, after step {int(row['parted']):,}, end with a barrier of "
+                f"{_interval(row)} {unit}."
+            )
+    return out
+
+
+def _interval(row: Any) -> str:
+    return f"{row['barrier']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+
+
+def _table(means: pd.DataFrame) -> tuple[list[str], list[list[str]]] | None:
+    if means.empty:
+        return None
+    exact = means.round(4).astype(object)
+    rows = [[f"{v:.4f}" if isinstance(v, float) else f"{v:,}" for v in row] for row in exact.itertuples(index=False)]
+    return list(means.columns), rows
+
+
+def _image(figure: Figure) -> str:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None})
+    return base64.b64encode(stream.getvalue()).decode()

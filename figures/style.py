@@ -1,0 +1,76 @@
+"""One look for all figures, and the line that says how their numbers were made."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+
+import pandas as pd
+import seaborn as sns
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, NullLocator
+
+MEANING = {
+    "chord": "barrier: largest rise of the loss above the chord",
+    "mean_ends": "barrier: largest loss above the mean of the ends",
+    "max_ends": "barrier: largest loss above the higher end",
+    "midpoint": "barrier: loss at t = 1/2 above the mean of the ends",
+    "area": "barrier: area between loss and chord",
+    "convexity_gap": "barrier: largest rise above the chord of any sub-segment",
+}
+
+
+@contextmanager
+def style() -> Generator[None]:
+    """The look of a figure, and nothing of it afterwards."""
+    with sns.axes_style("whitegrid", {"axes.edgecolor": "0.3"}), sns.plotting_context("notebook"), rc_context({
+        "svg.fonttype": "path", "svg.hashsalt": "landscape", "figure.constrained_layout.use": True,
+        "axes.spines.right": False, "axes.spines.top": False,
+    }):  # fmt: skip
+        yield
+
+
+def caption(rows: pd.DataFrame) -> str:
+    """How the rows were made: barrier definition, t grid, objective, examples, numerics."""
+    parts = []
+    if "definition" in rows:
+        parts.append(MEANING[_only(rows, "definition")])
+    if "points" in rows:
+        parts.append(f"t grid: {_only(rows, 'points')} even points on a {_only(rows, 'path')} path")
+    parts.append(f"objective: {_only(rows, 'objective')}, {_only(rows, 'unit')}")
+    parts.append(f"{_only(rows, 'examples')} held-out examples of {_only(rows, 'length')} tokens")
+    numerics = _only(rows, "numerics")
+    errors = pd.to_numeric(rows["numerics_error"]).dropna()
+    parts.append(numerics + (f", within {errors.max():.1g} of float32 where compared" if len(errors) else ""))
+    return "; ".join(parts)
+
+
+def _only(rows: pd.DataFrame, column: str) -> str:
+    return " or ".join(str(value) for value in sorted(rows[column].dropna().unique()))
+
+
+def note(ax: Axes, text: str) -> None:
+    """Write a caption under the figure, wrapped to its width."""
+    figure = ax.figure
+    figure.supxlabel(_wrap(text, int(figure.get_figwidth() * 15)), fontsize=8, color="0.35", x=0.01, ha="left")  # type: ignore[union-attr]
+
+
+def _wrap(text: str, width: int) -> str:
+    lines = [""]
+    for part in text.split("; "):
+        if len(lines[-1]) + len(part) > width and lines[-1]:
+            lines.append("")
+        lines[-1] += ("; " if lines[-1] else "") + part
+    return "\n".join(lines)
+
+
+def step_axis(ax: Axes, steps: Sequence[int], label: str) -> None:
+    """A logarithmic axis of training steps that has room for 0."""
+    known = sorted({int(step) for step in steps})
+    ax.set_xscale("symlog", linthresh=max(1, min((s for s in known if s > 0), default=1)), linscale=0.6)
+    shown = known if len(known) <= 14 else [*known[:1], *known[1 :: len(known) // 12 + 1]]
+    ax.xaxis.set_major_locator(FixedLocator(shown))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xticks(shown, [f"{step:,}" for step in shown], rotation=45 if len(shown) > 8 else 0)
+    ax.set_xlabel(label)

@@ -1,0 +1,36 @@
+"""Mean barrier against step."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from landscape.figures.style import step_axis
+
+
+def barrier_over_training(
+    means: pd.DataFrame, rows: pd.DataFrame, *, ax: Axes | None = None, by: str = "step", label: str = "training step"
+) -> Axes:
+    """Mean barrier with its 95 % interval, and every pair as a dot.
+
+    Args:
+        means: ``barrier, low, high`` by the column ``by``.
+        rows: Rows of the table ``barrier`` behind them.
+        ax: Where to draw.
+        by: Column of steps in ``means``; in ``rows`` it is ``step_a`` or the same.
+        label: Label of the horizontal axis.
+    """
+    ax = ax or plt.gca()
+    x = means[by].astype(float)
+    color = sns.color_palette("deep")[0]
+    dots = rows["step_a" if by == "step" else by].astype(float)
+    ax.scatter(dots, rows["barrier"], s=22, color="0.45", alpha=0.6, linewidth=0, label="one pair", zorder=2)
+    errors = [(means["barrier"] - means["low"]).clip(lower=0), (means["high"] - means["barrier"]).clip(lower=0)]
+    ax.errorbar(
+        x, means["barrier"], yerr=errors, color=color, marker="o", capsize=3, label="mean, 95 % interval", zorder=3
+    )
+    step_axis(ax, means[by].tolist(), label)
+    ax.set_ylabel(f"barrier ({rows['unit'].iloc[0]})")
+    ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
+    ax.legend(frameon=False)
+    return ax
