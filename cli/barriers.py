@@ -64,6 +64,8 @@ def command(
         keys = [task.key for task in prepared.tasks]
         barriers, profiles = store.rows("barrier", keys), store.rows("profile", keys)
     if not barriers.empty:
+        for number, checkpoint in enumerate(found, start=1):
+            console.print(f"{number}  {checkpoint.ref}", markup=False)
         console.print(_table(barriers[barriers["definition"] == definition], found, definition))
         _explain(barriers, definition)
     if as_json:
@@ -86,15 +88,16 @@ def _explain(rows: pd.DataFrame, definition: str) -> None:
 
 def _table(rows: pd.DataFrame, found: list[Checkpoint], definition: str) -> Table:
     """The matrix, its lower half; the ends' losses on the diagonal."""
-    table = Table(title=f"{definition} barrier ({rows['unit'].iloc[0]}); on the diagonal the loss of the checkpoint")
+    table = Table(
+        title=f"{definition} barrier ({rows['unit'].iloc[0]})", caption="on the diagonal: loss of the checkpoint"
+    )
     table.add_column("")
     names = [checkpoint.ref for checkpoint in found]
-    cells = {(row.a, row.b): f"{row.barrier:.4f} [{row.low:.4f}, {row.high:.4f}]" for row in rows.itertuples()}
+    cells = {(row.a, row.b): f"{row.barrier:.3f} [{row.low:.3f}, {row.high:.3f}]" for row in rows.itertuples()}
     losses = {ref: loss for side in "ab" for ref, loss in zip(rows[side], rows[f"loss_{side}"], strict=True)}
     for number in range(len(names)):
-        table.add_column(f"({number + 1})", justify="right")
+        table.add_column(str(number + 1), justify="right", no_wrap=True)
     for i, name in enumerate(names):
         here = [cells.get((names[j], name), "") for j in range(i)]
-        own = f"{losses[name]:.4f}" if name in losses else "failed"
-        table.add_row(f"({i + 1}) {name}", *here, own)
+        table.add_row(str(i + 1), *here, f"{losses[name]:.3f}" if name in losses else "failed")
     return table

@@ -55,11 +55,11 @@ def command(study: Path, limit: int, as_json: bool) -> None:
 
 
 def loads(planned: list[Task]) -> int:
-    """Checkpoints read if none but the anchors of the task before is kept."""
+    """Checkpoints read by one worker that keeps the anchors of one tile."""
     count, held = 0, set[str]()
     for task in planned:
         here = {c.ref for c in task.checkpoints}
-        count += len(here - held) if task.pairs else 0
+        count += len(here - held)
         held = here if task.pairs else held | here
     return count
 

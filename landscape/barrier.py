@@ -20,6 +20,7 @@ from landscape.shapes import Float, Int
 
 COVERAGE = 0.95
 TAIL = (1 - COVERAGE) / 2
+MOST_FOR_TRIPLES = 41
 
 
 class Definition(StrEnum):
@@ -68,12 +69,20 @@ class Barrier:
 
 
 def available(t: Float[np.ndarray, " t"]) -> tuple[Definition, ...]:
-    """The definitions that the grid allows: ``midpoint`` needs t = 1/2 on it.
+    """The definitions that the grid allows.
 
-    >>> Definition.MIDPOINT in available(np.linspace(0, 1, 10))
-    False
+    ``midpoint`` needs t = 1/2 on it; ``convexity_gap`` looks at every three points, so it is left out of grids of
+    more than 41.
+
+    >>> sorted(set(Definition) - set(available(np.linspace(0, 1, 50))))
+    [<Definition.CONVEXITY_GAP: 'convexity_gap'>, <Definition.MIDPOINT: 'midpoint'>]
     """
-    return tuple(d for d in Definition if d is not Definition.MIDPOINT or 0.5 in t)
+    impossible = set()
+    if 0.5 not in t:
+        impossible.add(Definition.MIDPOINT)
+    if len(t) > MOST_FOR_TRIPLES:
+        impossible.add(Definition.CONVEXITY_GAP)
+    return tuple(d for d in Definition if d not in impossible)
 
 
 def contrasts(

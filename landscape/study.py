@@ -12,14 +12,14 @@ from itertools import combinations, groupby, product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from landscape.errors import InputError
 
 SCHEMA = 1
 
 
-def _beside_the_study(value: str, info: ValidationInfo) -> str:
+def _beside_the_study(value: str, info: Any) -> str:
     base = (info.context or {}).get("base")
     return str(Path(base) / value) if base else value
 
@@ -271,7 +271,9 @@ def _tiles(
     """Blocks of pairs, in snake order, so that neighbours share a side."""
     blocks = [range(i, min(i + size, len(group))) for i in range(0, len(group), size)]
     for row, block in enumerate(blocks):
-        columns = blocks[row:] if row % 2 == 0 else blocks[row:][::-1]
+        columns = blocks[row:]
+        if row % 2:
+            columns = [*columns[:1:-1], columns[0], *columns[1:2]]
         for other in columns:
             pairs: Iterable[tuple[int, int]] = combinations(block, 2) if other is block else product(block, other)
             wanted = sorted(pairs)

@@ -34,4 +34,4 @@ class Cache(Generic[T]):
         return self.items[key]
 
     def _next_use(self, key: str, now: int) -> float:
-        return next((use for use in self.uses.get(key, ()) if use >= now), float("inf"))
+        return float(next((use for use in self.uses.get(key, ()) if use >= now), "inf"))

@@ -16,6 +16,8 @@ from landscape.errors import InputError
 from landscape.shapes import Float
 from landscape.space import Space
 
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model")
+
 
 def skeleton(folder: Path, auto: str) -> nn.Module:
     """A freshly initialised float32 model of the checkpoint's architecture.
@@ -57,12 +59,16 @@ def tokenizer(folder: Path) -> Any:
     Raises:
         InputError: If there is none.
     """
+    lost = InputError(
+        f'{folder} holds no tokenizer; save it beside the weights, or name its folder: tokenizer = "..." in [data]'
+    )
+    # Without files of its own, AutoTokenizer makes an empty tokenizer of the model's kind.
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        raise lost
     try:
         return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(
-            f'{folder} holds no tokenizer; save it beside the weights, or name its folder: tokenizer = "..." in [data]'
-        ) from error
+        raise lost from error
 
 
 def default_objective(folder: Path) -> str:

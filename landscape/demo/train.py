@@ -34,7 +34,7 @@ class Recipe:
     width: int = 64
     layers: int = 2
     heads: int = 4
-    rate: float = 2e-3
+    rate: float = 2.5e-3
     warmup: int = 20
     children: int = 3
 
@@ -50,8 +50,8 @@ class Recipe:
 
     @property
     def partings(self) -> tuple[int, ...]:
-        """Steps after which children part: 0, and the total over 32, 16, 8, 4 and 2."""
-        return (0, *sorted({self.steps // n for n in (32, 16, 8, 4, 2) if self.steps // n > 0}))
+        """Steps after which children part: 0, and the total over 16, 8, 4 and 2."""
+        return (0, *sorted({self.steps // n for n in (16, 8, 4, 2) if self.steps // n > 0}))
 
     def rate_at(self, step: int) -> float:
         """Learning rate: linear warm-up, then a cosine to a twentieth."""

@@ -12,8 +12,6 @@ from landscape.errors import InputError
 from landscape.objectives import KINDS, Objective
 from landscape.study import Checkpoint, Data
 
-TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model")
-
 
 def build(data: Data, checkpoint: Checkpoint) -> Objective:
     """The objective of a study, on a model of the checkpoint's architecture.
@@ -53,7 +51,7 @@ def fingerprint(data: Data, checkpoint: Checkpoint) -> str:
     digest = hashlib.sha256(read_text(data).encode())
     digest.update(json.dumps(data.model_dump(exclude={"text", "tokenizer"}), sort_keys=True).encode())
     folder = Path(data.tokenizer or checkpoint.ref)
-    for file in (folder / name for name in TOKENIZER_FILES):
+    for file in (folder / name for name in models.TOKENIZER_FILES):
         if file.is_file():
             digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()

@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from landscape.objectives.head import head_is_plain, hidden, token_losses, wide
-from landscape.objectives.objective import Batch, Objective, Tokenizer, Values
+from landscape.objectives.objective import Batch, Objective, Values
 from landscape.objectives.text import blocks, require_vocabulary
 from landscape.shapes import Int
 
 AUTO = "AutoModelForCausalLM"
 
 
-def encode(text: str, tokenizer: Tokenizer, *, sequences: int, length: int, **_: object) -> Batch:
+def encode(text: str, tokenizer: Any, *, sequences: int, length: int, **_: object) -> Batch:
     """Stretches of the text, without special tokens."""
     ids = torch.tensor(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
     return {"input_ids": blocks(ids, sequences, length)}

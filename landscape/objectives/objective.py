@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +16,6 @@ Batch = dict[str, Tensor]
 """Tensors whose first axis is the example."""
 Values = dict[str, Tensor]
 """Numbers of each example, ``[examples]`` float32 each; ``loss`` always among them."""
-
-
-class Tokenizer(Protocol):
-    """What is asked of a Hugging Face tokenizer."""
-
-    def __call__(self, text: str | list[str], /, **options: object) -> dict[str, list[int]]:
-        """Token ids and their like."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,168 @@
+import cases
+import numpy as np
+import oracles
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from landscape.barrier import (
+    Definition,
+    above_chord,
+    available,
+    contrasts,
+    estimate,
+    matrix,
+    mean_of_pairs,
+    resamples,
+    standard_error,
+)
+
+T = np.array([0.0, 0.13, 0.4, 0.5, 0.71, 1.0])
+WEIGHTS = resamples(40, 400, seed=5)
+
+
+def noisy(mean: np.ndarray, spread: float, examples: int, seed: int) -> np.ndarray:
+    """Examples around a mean profile: a level of their own, and noise at each t."""
+    random = np.random.default_rng(seed)
+    level = random.normal(size=(1, examples))
+    return mean[:, None] + level + spread * random.normal(size=(len(mean), examples))
+
+
+@pytest.mark.parametrize("definition", Definition)
+def test_plugin_is_the_definition_written_naively(definition: Definition) -> None:
+    losses = noisy(2 + np.sin(7 * T) - T, 0.3, 40, seed=3)
+    found = estimate(T, losses, definition, weights=WEIGHTS)
+    assert found.plugin == pytest.approx(oracles.barrier(definition, T, losses.mean(axis=1)), abs=1e-12)
+    assert found.low <= found.value <= found.high
+
+
+def test_parabola() -> None:
+    """L = 7 t (1 - t) + 2 + 3 t: every definition has a closed form."""
+    t = np.linspace(0, 1, 41)
+    losses = np.tile((7 * t * (1 - t) + 2 + 3 * t)[:, None], 40)
+    closed = {"chord": 7 / 4, "midpoint": 7 / 4, "area": 7 / 6, "convexity_gap": 7 / 4}
+    top = 7 * (5 / 7) * (2 / 7) + 2 + 3 * 5 / 7
+    closed |= {"mean_ends": top - 3.5, "max_ends": top - 5}
+    for definition, value in closed.items():
+        found = estimate(t, losses, Definition(definition), weights=WEIGHTS)
+        assert found.value == pytest.approx(value, abs=5e-3), definition
+        assert found.high - found.low == pytest.approx(0, abs=1e-9)
+    assert estimate(t, losses, weights=WEIGHTS).t_at_max == 0.5
+    assert estimate(t, losses, Definition.MAX_ENDS, weights=WEIGHTS).t_at_max == pytest.approx(0.725)
+
+
+def test_only_ends_tell_the_definitions_apart() -> None:
+    """A straight profile with unequal ends has no barrier, but lies above the mean of its ends."""
+    losses = np.tile((2 + 3 * T)[:, None], 40)
+    values = {d.value: estimate(T, losses, d, weights=WEIGHTS).value for d in Definition}
+    assert values["mean_ends"] == pytest.approx(1.5)
+    assert_allclose([v for name, v in values.items() if name != "mean_ends"], 0, atol=1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**31), st.floats(-5, 5), st.floats(-5, 5))
+def test_tilting_the_landscape_changes_nothing(seed: int, level: float, slope: float) -> None:
+    losses = noisy(2 + np.sin(7 * T), 0.3, 40, seed)
+    one, two = (estimate(T, x, weights=WEIGHTS) for x in (losses, losses + (level + slope * T)[:, None]))
+    assert_allclose([two.value, two.low, two.high], [one.value, one.low, one.high], atol=1e-10)
+
+
+def test_walking_back_changes_nothing() -> None:
+    losses = noisy(2 + np.sin(7 * T), 0.3, 40, seed=1)
+    for definition in Definition:
+        there = estimate(T, losses, definition, weights=WEIGHTS)
+        back = estimate(1 - T[::-1], losses[::-1], definition, weights=WEIGHTS)
+        assert_allclose([there.value, there.low, there.high], [back.value, back.low, back.high], atol=1e-12)
+
+
+@pytest.mark.parametrize("definition", Definition)
+def test_a_checkpoint_against_itself_is_exactly_zero(definition: Definition) -> None:
+    losses = np.tile(cases.examples(2, 40) + 3.3, (6, 1))
+    found = estimate(T, losses, definition, weights=WEIGHTS)
+    assert (found.value, found.plugin, found.low, found.high) == (0, 0, 0, 0)
+
+
+PEAK = np.array([0, 0.02, 0.05, 0.07, 0.03, 0.0])
+MEANS = {"flat": 0 * PEAK, "peak": PEAK, "two peaks": np.array([0, 0.07, 0.0, 0.0, 0.07, 0]), "valley": -PEAK}
+
+
+@pytest.mark.parametrize("shape", MEANS)
+def test_interval_covers_and_cross_fitting_takes_the_bias_of_the_maximum_out(shape: str) -> None:
+    mean, repeats, examples = MEANS[shape], 400, 60
+    truth = oracles.barrier("chord", T, mean)
+    weights = resamples(examples, 400, seed=7)
+    found = [estimate(T, noisy(mean, 0.2, examples, seed), weights=weights) for seed in range(repeats)]
+    covered = np.mean([f.low <= truth <= f.high for f in found])
+    # 4 standard errors of a rate of 0.95; the bootstrap of 60 examples is itself 1 % short.
+    assert covered > 0.95 - 4 * (0.95 * 0.05 / repeats) ** 0.5 - 0.01
+    plugin = np.mean([f.plugin for f in found]) - truth
+    value = np.mean([f.value for f in found]) - truth
+    error = np.std([f.value for f in found]) / repeats**0.5
+    assert error < 0.002
+    assert abs(value) < plugin - 4 * error if shape in ("flat", "two peaks") else abs(value) < plugin + 4 * error
+
+
+def test_interval_width_falls_with_the_root_of_the_examples() -> None:
+    widths = []
+    for examples in (50, 800):
+        weights = resamples(examples, 500, seed=7)
+        found = [estimate(T, noisy(10 * PEAK, 0.2, examples, s), weights=weights) for s in range(20)]
+        widths.append(np.mean([f.high - f.low for f in found]))
+    assert widths[0] / widths[1] == pytest.approx(4, rel=0.1)
+    # A clear peak needs little more than twice 1.96 standard errors of one contrast.
+    assert widths[1] < 2.6 * 1.96 * 0.2 * (1.5 / 800) ** 0.5
+
+
+def test_rise_and_its_error_are_paired() -> None:
+    losses = noisy(2 + np.sin(7 * T), 0.3, 40, seed=1)
+    rise, error = above_chord(T, losses)
+    each = np.array([[losses[k, e] - (1 - T[k]) * losses[0, e] - T[k] * losses[-1, e] for e in range(40)] for k in range(6)])
+    assert_allclose(rise, each.mean(axis=1), atol=1e-12)
+    assert_allclose(error, each.std(axis=1, ddof=1) / 40**0.5, atol=1e-12)
+    assert error[2] < standard_error(losses)[2]
+
+
+def test_midpoint_needs_its_point() -> None:
+    even = np.linspace(0, 1, 10)
+    assert Definition.MIDPOINT not in available(even)
+    assert set(available(T)) == set(Definition)
+    with pytest.raises(ValueError, match="needs t = 1/2 on the grid"):
+        contrasts(Definition.MIDPOINT, even)
+
+
+@pytest.mark.parametrize("bad", [[0.1, 0.5, 1.0], [0.0, 0.5, 0.9], [0.0, 0.6, 0.5, 1.0]])
+def test_times_must_rise_from_0_to_1(bad: list[float]) -> None:
+    with pytest.raises(ValueError, match="must rise from 0 to 1"):
+        contrasts(Definition.CHORD, np.array(bad))
+
+
+def test_one_example_has_no_error() -> None:
+    with pytest.raises(ValueError, match="at least two examples"):
+        estimate(T, np.ones((6, 1)), weights=resamples(1, 100, seed=0))
+
+
+def test_matrix_is_symmetric_with_gaps() -> None:
+    square = matrix(np.array([0, 2]), np.array([1, 1]), np.array([0.3, 0.7]), 3)
+    np.testing.assert_array_equal(square, [[0, 0.3, np.nan], [0.3, 0, 0.7], [np.nan, 0.7, 0]])
+
+
+def test_mean_of_pairs_covers_the_mean_of_a_population_of_seeds() -> None:
+    """value(i, j) = 1 + u_i + u_j + noise: independent pairs would cover far too seldom."""
+    random, covered, naive, repeats, n = np.random.default_rng(4), 0, 0, 600, 6
+    for _ in range(repeats):
+        u = 0.2 * random.normal(size=n)
+        square = 1 + u[:, None] + u + np.triu(0.05 * random.normal(size=(n, n)), 1)
+        square = np.triu(square, 1) + np.triu(square, 1).T
+        mean, low, high = mean_of_pairs(square, np.full((n, n), 0.05))
+        covered += low <= 1 <= high
+        pairs = square[np.triu_indices(n, 1)]
+        assert mean == pytest.approx(pairs.mean())
+        naive += abs(mean - 1) < 1.96 * pairs.std(ddof=1) / len(pairs) ** 0.5
+    assert covered / repeats > 0.95 - 4 * (0.95 * 0.05 / repeats) ** 0.5
+    assert naive / repeats < 0.85
+
+
+def test_mean_of_one_pair_has_the_error_of_that_pair() -> None:
+    mean, low, high = mean_of_pairs(matrix(np.array([0]), np.array([1]), np.array([0.4]), 2), np.full((2, 2), 0.1))
+    assert (mean, low, high) == pytest.approx((0.4, 0.4 - 0.196, 0.4 + 0.196), abs=1e-4)

@@ -1,0 +1,192 @@
+import cases
+import numpy as np
+import oracles
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+from transformers import GPTNeoXConfig, LlamaConfig
+
+from landscape import evaluate
+from landscape.evaluate import Strategy, choose, combine, losses, numerics_error
+from landscape.objectives import Batch, Objective, causal_lm, classification, masked_lm, module
+
+SMALL = {"vocab_size": cases.WORDS, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3}
+IDS = torch.randint(5, cases.WORDS, (7, 12), generator=cases.generator(8))
+ROWS = torch.rand(5, 3, generator=cases.generator(1), dtype=torch.float64) - 0.2
+STRATEGIES = [Strategy("loop", 1, 1), Strategy("loop", 1, 3), Strategy("vmap", 2, 7), Strategy("vmap", 3, 2), Strategy("vmap", 50, 50)]
+
+
+def causal(model: object) -> Objective:
+    return causal_lm.build(model, {"input_ids": IDS})  # type: ignore[arg-type]
+
+
+def masked() -> Objective:
+    return masked_lm.build(
+        cases.bert(), masked_lm.encode(cases.TEXT, cases.tokenizer(), sequences=7, length=14, mask=0.3, seed=4)
+    )
+
+
+def classified() -> Objective:
+    text = "\n".join(f'{{"text": "w{n} w{n * n % 50}", "label": {n % 3}}}' for n in range(7))
+    return classification.build(
+        cases.classifier(), classification.encode(text, cases.tokenizer(), sequences=7, length=6)
+    )
+
+
+OBJECTIVES = {
+    "gpt2": lambda: causal(cases.gpt2()),
+    "llama": lambda: causal(cases.auto(LlamaConfig(**SMALL, intermediate_size=20))),
+    "gpt-neox": lambda: causal(cases.auto(GPTNeoXConfig(**SMALL, intermediate_size=20))),
+    "bert masked": masked,
+    "bert classifier": classified,
+}
+
+
+def anchors(objective: Objective, dtype: torch.dtype = torch.float32) -> Tensor:
+    return 0.4 * torch.randn(3, objective.space.size, generator=cases.generator(5), dtype=torch.float64).to(dtype)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
+def test_every_strategy_gives_the_losses_of_the_model_itself(name: str, dtype: torch.dtype, tolerance: float) -> None:
+    objective = OBJECTIVES[name]()
+    objective.model.to(dtype)
+    points = anchors(objective, dtype)
+    expected = []
+    for row in ROWS:
+        made = objective.space.params(torch.einsum("a,ap->p", row.to(dtype), points))
+        with torch.no_grad():
+            for parameter_name, parameter in objective.model.named_parameters():
+                parameter.copy_(made[parameter_name])
+            expected.append(torch.cat([objective.measure(objective.model, objective.part(n, n + 1))["loss"] for n in range(7)]))
+    truth = torch.stack(expected)
+    assert truth.std() > 0.01
+    for strategy in STRATEGIES:
+        assert_close(losses(objective, points, ROWS, strategy=strategy), truth, rtol=0, atol=tolerance)
+    assert_close(losses(objective, list(points), ROWS), truth, rtol=0, atol=tolerance)
+
+
+def test_a_line_is_the_usual_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = cases.gpt2(1), cases.gpt2(2)
+    objective = causal(cases.gpt2(3))
+    ends = torch.stack([objective.space.vector(dict(m.named_parameters())).detach() for m in (a, b)])
+    t = torch.tensor([0, 0.13, 0.5, 0.71, 1], dtype=torch.float64)
+    found = losses(objective, ends, torch.stack([1 - t, t], dim=1), strategy=Strategy(examples=3))
+    np.testing.assert_allclose(found.numpy(), oracles.usual_loop(a, b, IDS, t.tolist()), rtol=0, atol=1e-5)
+
+
+def test_the_callers_model_is_left_alone() -> None:
+    objective = causal(cases.gpt2(3))
+    before = {name: p.clone() for name, p in objective.model.named_parameters()}
+    for strategy in STRATEGIES:
+        losses(objective, anchors(objective), ROWS, strategy=strategy)
+    assert all(torch.equal(p, before[name]) for name, p in objective.model.named_parameters())
+
+
+def test_strategy_decides_the_number_of_passes() -> None:
+    calls: list[tuple[int, ...]] = []
+
+    def loss(out: Tensor, batch: Batch) -> Tensor:
+        calls.append(tuple(out.shape))
+        return out
+
+    bowl = module.build(cases.Bowl(torch.ones(2)), {"inputs": torch.arange(7.0)}, loss)
+    points = torch.randn(3, 2, generator=cases.generator(1))
+    losses(bowl, points, ROWS, strategy=Strategy("loop", 1, 3))
+    assert calls == 5 * [(3,), (3,), (1,)]
+    calls.clear()
+    losses(bowl, points, ROWS, strategy=Strategy("vmap", 2, 4))
+    assert calls == 3 * [(4,), (3,)]
+
+
+def test_out_of_memory_halves_and_goes_on() -> None:
+    held: list[int] = []
+
+    class Small(cases.Bowl):
+        def forward(self, x: Tensor) -> Tensor:
+            batched = torch._C._functorch.is_batchedtensor(self.w)
+            points = torch._C._functorch.get_unwrapped(self.w).shape[0] if batched else 1
+            held.append(points * len(x))
+            if held[-1] > 6:
+                raise torch.OutOfMemoryError("pretend")
+            return super().forward(x)
+
+    data = {"inputs": torch.arange(1.0, 8.0)}
+    small = module.build(Small(torch.tensor([1.0, 3.0])), data, lambda out, _: out)
+    roomy = module.build(cases.Bowl(torch.tensor([1.0, 3.0])), data, lambda out, _: out)
+    points = torch.randn(3, 2, generator=cases.generator(1))
+    expected = losses(roomy, points, ROWS, strategy=Strategy("loop", 1, 7))
+    assert_close(losses(small, points, ROWS, strategy=Strategy("vmap", 4, 7)), expected)
+    assert held[:4] == [28, 14, 7, 3]
+    assert_close(losses(small, points, ROWS, strategy=Strategy("vmap", 4, 2)), expected)
+    assert max(n for n in held if n <= 6) == 4
+
+    class None_(Small):
+        def forward(self, x: Tensor) -> Tensor:
+            raise torch.OutOfMemoryError("nothing fits")
+
+    with pytest.raises(torch.OutOfMemoryError, match="nothing fits"):
+        losses(module.build(None_(torch.ones(2)), data, lambda out, _: out), points, ROWS, strategy=Strategy())
+
+
+def test_choice_is_the_fastest_and_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    objective = causal(cases.gpt2())
+    seconds = {("loop", 1, 7): 5.0, ("vmap", 2, 7): 3.0, ("vmap", 4, 7): 1.0, ("vmap", 8, 7): 2.0}
+    asked: list[Strategy] = []
+
+    def time(_: object, __: object, strategy: Strategy, ___: object) -> float:
+        asked.append(strategy)
+        return seconds[strategy.kind, strategy.points, strategy.examples]
+
+    monkeypatch.setattr(evaluate, "_time", time)
+    assert choose(objective, anchors(objective)) == (Strategy("vmap", 4, 7), 1.0)
+    assert asked[-1] == Strategy("vmap", 8, 7)
+    seconds["vmap", 2, 7] = 4.9
+    assert choose(objective, anchors(objective))[0] == Strategy("loop", 1, 7)
+
+
+def test_a_model_that_vmap_cannot_run_is_looped() -> None:
+    class Branching(cases.Bowl):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) if self.w.sum().item() > 0 else 2 * super().forward(x)
+
+    objective = module.build(Branching(torch.ones(2)), {"inputs": torch.arange(1.0, 8.0)}, lambda out, _: out)
+    points = torch.randn(3, 2, generator=cases.generator(1))
+    assert choose(objective, points)[0].kind == "loop"
+    assert losses(objective, points, ROWS).shape == (5, 7)
+
+
+def test_bfloat16_reports_the_error_that_it_makes() -> None:
+    objective = causal(cases.gpt2())
+    points = anchors(objective)
+    exact = losses(objective, points, ROWS, strategy=Strategy())
+    lower = losses(objective, points, ROWS, strategy=Strategy(), numerics="bfloat16")
+    assert lower.dtype == torch.float32
+    true = (lower.mean(dim=1) - exact.mean(dim=1)).abs()
+    error = numerics_error(objective, points, ROWS, lower, Strategy())
+    assert 1e-5 < error <= true.max()
+    assert error >= true[[0, 4]].max()
+    for strategy in STRATEGIES:
+        again = losses(objective, points, ROWS, strategy=strategy, numerics="bfloat16")
+        assert_close(again, lower, rtol=0, atol=0.1)
+
+
+def test_points_are_combined_in_float32_before_they_are_rounded() -> None:
+    """Two ends that bfloat16 cannot tell from their neighbours still give the point between them."""
+    bowl = module.build(cases.Bowl(torch.ones(1)), {"inputs": torch.ones(2)}, lambda out, _: out)
+    ends = torch.tensor([[1.0 + 2**-9], [1.0 + 2.2 * 2**-9]])
+    found = losses(bowl, ends, torch.tensor([[0.25, 0.75]]), strategy=Strategy(), numerics="bfloat16")
+    assert found[0, 0] == 1
+    early = 0.25 * ends[0].bfloat16() + 0.75 * ends[1].bfloat16()
+    assert early.bfloat16() == 1 + 2**-7
+
+
+def test_an_end_is_its_anchor_to_the_bit_and_weight_zero_is_not_read() -> None:
+    points = torch.randn(3, 1000, generator=cases.generator(1))
+    out = torch.empty(1000)
+    combine([0.0, 1.0, 0.0], points, out)
+    assert torch.equal(out, points[1])
+    points[2] = float("nan")
+    combine([0.25, 0.75, 0.0], points, out)
+    assert_close(out, 0.25 * points[0] + 0.75 * points[1], rtol=0, atol=1e-6)

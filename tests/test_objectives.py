@@ -1,0 +1,202 @@
+import json
+from typing import Any
+
+import cases
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+from transformers import (
+    AlbertConfig,
+    AlbertForMaskedLM,
+    BertForMaskedLM,
+    CohereConfig,
+    DistilBertConfig,
+    DistilBertForMaskedLM,
+    Gemma2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    RobertaConfig,
+    RobertaForMaskedLM,
+)
+
+from landscape.errors import InputError
+from landscape.objectives import KINDS, causal_lm, classification, masked_lm, module
+from landscape.objectives.text import blocks
+
+SMALL = {"vocab_size": cases.WORDS, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3}
+GATED = {**SMALL, "intermediate_size": 20, "num_key_value_heads": 1, "head_dim": 4}
+CAUSAL = {
+    "gpt2": lambda: cases.gpt2(2),
+    "llama": lambda: cases.auto(LlamaConfig(**GATED)),
+    "gpt-neox": lambda: cases.auto(GPTNeoXConfig(**SMALL, intermediate_size=20)),
+    # Two whose head does more than a matrix product, so that the shortcut must be refused.
+    "gemma2 (soft cap)": lambda: cases.auto(Gemma2Config(**GATED, final_logit_softcapping=0.5)),
+    "cohere (scale)": lambda: cases.auto(CohereConfig(**GATED, logit_scale=0.3)),
+}
+MASKED = {
+    "bert": lambda: cases.bert(2),
+    "roberta": lambda: cases.bert_like(RobertaForMaskedLM, RobertaConfig),
+    "albert": lambda: cases.bert_like(AlbertForMaskedLM, AlbertConfig, embedding_size=8),
+    "distilbert": lambda: cases.rough(
+        DistilBertForMaskedLM(DistilBertConfig(vocab_size=cases.WORDS, dim=12, n_layers=2, n_heads=3, hidden_dim=20))
+    ),
+}
+
+
+def ids(*shape: int) -> Tensor:
+    return torch.randint(5, cases.WORDS, shape, generator=cases.generator(8))
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_causal_loss_is_that_of_transformers(name: str) -> None:
+    model = CAUSAL[name]().double()
+    batch = {"input_ids": ids(6, 12)}
+    objective = causal_lm.build(model, batch)
+    with torch.no_grad():
+        found = objective.measure(model, batch)["loss"]
+        expected = torch.stack([model(input_ids=row[None], labels=row[None]).loss for row in batch["input_ids"]])
+    # transformers rounds the logits to float32 before the loss, whatever the model.
+    assert_close(found, expected.double(), rtol=0, atol=2e-6)
+    assert objective.measure.keywords == {"plain": "(" not in name}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_masked_loss_is_that_of_transformers(name: str) -> None:
+    model = MASKED[name]().double()
+    batch = masked_lm.encode(cases.TEXT, cases.tokenizer(), sequences=6, length=14, mask=0.3, seed=4)
+    objective = masked_lm.build(model, batch)
+    labels = torch.full((6, 14), -100).scatter(1, batch["positions"], batch["targets"])
+    with torch.no_grad():
+        found = objective.measure(model, batch)["loss"]
+        both = zip(batch["input_ids"], labels, strict=True)
+        expected = torch.stack([model(input_ids=row[None], labels=label[None]).loss for row, label in both])
+    assert_close(found, expected, rtol=0, atol=1e-10)
+    assert objective.measure.keywords == {"positionwise": True}  # type: ignore[attr-defined]
+
+
+def test_logits_are_made_at_masked_positions_only() -> None:
+    model = cases.bert()
+    batch = masked_lm.encode(cases.TEXT, cases.tokenizer(), sequences=6, length=14, mask=0.3, seed=4)
+    objective = masked_lm.build(model, batch)
+    seen: list[tuple[int, ...]] = []
+    model.cls.register_forward_hook(lambda _, __, out: seen.append(tuple(out.shape)))
+    objective.measure(model, batch)
+    assert seen == [(6, 4, cases.WORDS)]
+
+
+def test_masked_head_that_mixes_positions_is_given_all() -> None:
+    class Mixing(BertForMaskedLM):
+        def forward(self, input_ids: Tensor, **_: Any) -> Any:
+            out = super().forward(input_ids=input_ids)
+            out.logits = out.logits + out.logits.cumsum(dim=1)
+            return out
+
+    model = cases.bert(1, Mixing)
+    batch = masked_lm.encode(cases.TEXT, cases.tokenizer(), sequences=3, length=14, mask=0.3, seed=4)
+    assert masked_lm.build(model, batch).measure.keywords == {"positionwise": False}  # type: ignore[attr-defined]
+
+
+def test_masks_are_as_many_in_each_sequence_and_fixed_by_the_seed() -> None:
+    tokenizer = cases.tokenizer()
+    settings = {"sequences": 100, "length": 18, "mask": 0.25}
+    one, again, other = (masked_lm.encode(cases.TEXT, tokenizer, **settings, seed=s) for s in (1, 1, 2))  # type: ignore[arg-type]
+    assert one["positions"].shape == (100, 4)
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert not torch.equal(one["positions"], other["positions"])
+    assert all(len(set(row)) == 4 for row in one["positions"].tolist())
+    assert one["positions"].min() >= 1 and one["positions"].max() <= 16
+    plain = masked_lm.encode(cases.TEXT, tokenizer, **settings, seed=2)  # type: ignore[arg-type]
+    restored = plain["input_ids"].scatter(1, plain["positions"], plain["targets"])
+    assert torch.equal(restored, one["input_ids"].scatter(1, one["positions"], one["targets"]))
+    shown = one["input_ids"].gather(1, one["positions"])
+    masked = (shown == tokenizer.mask_token_id).double().mean()
+    kept = (shown == one["targets"]).double().mean()
+    assert abs(float(masked) - 0.8) < 4 * (0.8 * 0.2 / 400) ** 0.5
+    assert abs(float(kept) - 0.1) < 4 * (0.1 * 0.9 / 400) ** 0.5 + 0.1 / cases.WORDS
+
+
+def test_classification_is_that_of_transformers() -> None:
+    lines = [{"text": f"w{n} w3", "text_pair": f"w{n * n % 50}", "label": n % 3} for n in range(9)]
+    text = "\n".join(map(json.dumps, lines))
+    batch = classification.encode(text, cases.tokenizer(), sequences=8, length=9)
+    model = cases.classifier(5).double()
+    objective = classification.build(model, batch)
+    with torch.no_grad():
+        found = objective.measure(model, batch)
+        whole = model(**batch)
+        rows = [model(**{k: v[n : n + 1] for k, v in batch.items()}).loss for n in range(8)]
+    assert_close(found["loss"], torch.stack(rows), rtol=0, atol=1e-12)
+    assert found["accuracy"].tolist() == (whole.logits.argmax(-1) == batch["labels"]).tolist()
+    assert 0 < found["accuracy"].sum() < 8
+
+
+def test_any_module_with_a_loss_of_its_own() -> None:
+    x = torch.tensor([[1.0], [3.0], [-2.0]])
+    objective = module.build(nn.Linear(1, 1), {"inputs": x, "y": 2 * x}, lambda out, batch: (out - batch["y"])[:, 0] ** 2)
+    objective.model.load_state_dict({"weight": torch.tensor([[5.0]]), "bias": torch.tensor([1.0])})
+    found = objective.measure(objective.model, objective.batch)["loss"]
+    assert found.tolist() == [16.0, 100.0, 25.0]
+
+
+def test_objectives_are_in_evaluation_mode_without_gradient() -> None:
+    model = cases.gpt2(0, resid_pdrop=0.5).train()
+    objective = causal_lm.build(model, {"input_ids": ids(3, 8)})
+    assert not any(m.training for m in objective.model.modules())
+    assert not any(p.requires_grad for p in objective.model.parameters())
+    assert torch.equal(objective.measure(model, objective.batch)["loss"], objective.measure(model, objective.batch)["loss"])
+
+
+def test_blocks_are_disjoint_and_spread() -> None:
+    found = blocks(torch.arange(1003), 4, 10)
+    assert found[:, 0].tolist() == [0, 330, 660, 990]
+    assert torch.equal(found[1], torch.arange(330, 340))
+
+
+@pytest.mark.parametrize(("tokens", "said"), [(9, "has 9 tokens and one sequence takes 10"), (25, "gives 2 sequences of 10")])
+def test_text_that_is_too_short_is_refused(tokens: int, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        blocks(torch.arange(tokens), 3, 10)
+
+
+def test_what_does_not_go_together_is_refused() -> None:
+    model = cases.gpt2(0, vocab_size=50)
+    with pytest.raises(InputError, match="token id 59 and the model's vocabulary ends at 49"):
+        causal_lm.build(model, {"input_ids": torch.tensor([[1, 59], [2, 3]])})
+    with pytest.raises(InputError, match="at least two examples, got 1"):
+        causal_lm.build(model, {"input_ids": torch.tensor([[1, 2]])})
+    with pytest.raises(InputError, match="is a BatchNorm1d, whose running statistics"):
+        module.build(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)), {"inputs": torch.ones(3, 2)}, lambda out, _: out)
+    with pytest.raises(InputError, match=r"lacks the inputs \['x'\]"):
+        module.build(nn.Linear(2, 2), {"inputs": torch.ones(3, 2)}, lambda out, _: out, inputs=("x",))
+    with pytest.raises(InputError, match="differ in their number of examples"):
+        module.build(nn.Linear(2, 2), {"inputs": torch.ones(3, 2), "y": torch.ones(2)}, lambda out, _: out)
+    whole = module.build(nn.Linear(2, 2), {"inputs": torch.ones(3, 2)}, lambda out, _: out.mean())
+    with pytest.raises(InputError, match=r"shape \(\) and one number for each of 3 examples"):
+        whole.measure(whole.model, whole.batch)
+    tokenizer = cases.tokenizer()
+    tokenizer.mask_token = None
+    with pytest.raises(InputError, match="no mask token"):
+        masked_lm.encode(cases.TEXT, tokenizer, sequences=2, length=9, mask=0.2, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "line 2 of the data is not JSON like"),
+        ('{"text": "w1"}', "line 2 of the data is not JSON like"),
+        ('{"text": "w1", "text_pair": "w2", "label": 0}', "some lines of the data have a text_pair"),
+        ('{"text": "w1", "label": 7}', "labels run from 1 to 7 and the model has 3 classes"),
+    ],
+)
+def test_bad_classification_data_is_refused(line: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        batch = classification.encode(
+            '{"text": "w1", "label": 1}\n' + line, cases.tokenizer(), sequences=2, length=5
+        )
+        classification.build(cases.classifier(), batch)
+
+
+def test_every_kind_has_the_same_three_parts() -> None:
+    for kind in KINDS.values():
+        assert callable(kind.encode) and callable(kind.build) and kind.AUTO.startswith("AutoModelFor")

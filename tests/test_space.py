@@ -1,0 +1,58 @@
+import cases
+import pytest
+import torch
+from torch import nn
+
+from landscape.errors import InputError
+from landscape.space import Space, distance
+
+
+def test_tied_weight_is_one_parameter_and_buffers_are_none() -> None:
+    model = cases.gpt2()
+    space = Space.of(model)
+    assert space.tied == (("lm_head.weight", "transformer.wte.weight"),)
+    assert space.size == sum(p.numel() for p in model.parameters())
+    batch_norm = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    assert Space.of(batch_norm).names == ("0.weight", "0.bias", "1.weight", "1.bias")
+
+
+def test_params_and_vector_are_inverse_with_any_leading_dimensions() -> None:
+    space = Space(("a", "scalar", "b"), ((2, 3), (), (4,)))
+    vector = torch.randn(5, 7, 11, generator=cases.generator(1), dtype=torch.float64)
+    params = space.params(vector)
+    assert {name: tuple(p.shape) for name, p in params.items()} == {"a": (5, 7, 2, 3), "scalar": (5, 7), "b": (5, 7, 4)}
+    assert torch.equal(space.vector(params), vector)
+    assert torch.equal(params["b"][3, 2], vector[3, 2, 7:])
+
+
+def test_params_are_views_made_by_one_split() -> None:
+    space = Space(("a", "b"), ((2, 3), (4,)))
+    vector = torch.zeros(10, requires_grad=True)
+    loss = sum((n + 1) * p.sum() for n, p in enumerate(space.params(vector).values()))
+    (gradient,) = torch.autograd.grad(loss, vector)
+    assert gradient.tolist() == [1.0] * 6 + [2.0] * 4
+    assert space.params(vector)["b"].grad_fn.next_functions[0][0].name() == "SplitWithSizesBackward0"
+    plain = torch.zeros(10)
+    space.params(plain)["b"][1] = 3.0
+    assert plain[7] == 3.0
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (Space(("a", "b"), ((2, 3), (4, 1))), r"'b' is \(4,\) in here and \(4, 1\) in there"),
+        (Space(("a",), ((2, 3),)), r"'b' is \(4,\) in here and absent in there"),
+        (Space(("a", "b", "c"), ((2, 3), (4,), (1,))), r"'c' is absent in here and \(1,\) in there"),
+    ],
+)
+def test_two_architectures_are_refused_by_their_first_difference(other: Space, said: str) -> None:
+    mine = Space(("a", "b"), ((2, 3), (4,)))
+    mine.require_same(mine, "here", "there")
+    with pytest.raises(InputError, match=said):
+        mine.require_same(other, "here", "there")
+
+
+def test_distance_is_accumulated_in_float64() -> None:
+    a = torch.zeros(3_000_000)
+    b = torch.full((3_000_000,), 0.1)
+    assert distance(a, b) == pytest.approx(float(b[0]) * 3_000_000**0.5, rel=1e-10)

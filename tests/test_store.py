@@ -1,0 +1,124 @@
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from landscape import store as module
+from landscape.errors import InputError, StorageError
+from landscape.store import Store
+
+ROWS = [
+    {"table": "barrier", "a": "x", "seed_a": 3, "barrier": 0.25, "parted": None},
+    {"table": "profile", "t": 0.13, "loss": 2.5},
+    {"table": "profile", "t": 0.71, "loss": 2.25},
+]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path / "results")
+    store.open("mine", {"tasks": []})
+    return store
+
+
+def test_rows_come_back_table_by_table(store: Store) -> None:
+    store.write("k1", ROWS)
+    store.write("k2", [{"table": "profile", "t": 0.5, "loss": 1.0, "accuracy": 0.75}])
+    barriers, profiles = store.rows("barrier", ["k1", "k2", "not there"]), store.rows("profile", ["k2", "k1"])
+    assert barriers.to_dict("records") == [{"a": "x", "seed_a": 3, "barrier": 0.25, "parted": None}]
+    assert profiles["t"].tolist() == [0.5, 0.13, 0.71]
+    assert list(profiles.columns) == ["t", "loss", "accuracy"]
+    assert pd.isna(profiles["accuracy"][1])
+    assert store.rows("loss", ["k1"]).empty
+
+
+def test_losses_come_back_exactly(store: Store) -> None:
+    losses = np.random.default_rng(1).normal(size=(5, 7)).astype(np.float32)
+    store.write("k", ROWS, losses)
+    np.testing.assert_array_equal(store.losses("k"), losses)
+
+
+def test_failure_is_kept_until_success(store: Store) -> None:
+    store.fail("k", "why")
+    assert store.failed() == {"k": "why"} and not store.done("k")
+    store.write("k", ROWS)
+    assert store.failed() == {} and store.done("k")
+
+
+def test_folder_of_another_study_is_refused_and_kept(store: Store) -> None:
+    store.write("k", ROWS)
+    with pytest.raises(InputError, match="holds the results of another study, 'mine', and this one is 'yours'"):
+        store.open("yours", {})
+    assert store.record()["name"] == "mine" and store.done("k")
+    store.open("mine", {"tasks": [1]})
+    assert store.record()["tasks"] == [1] and store.done("k")
+
+
+def test_empty_folder_says_how_to_fill_it(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no results; make some with: landscape run"):
+        Store(tmp_path).record()
+
+
+@pytest.mark.parametrize("fails", ["fsync", "rename", "write"])
+def test_full_disk_loses_nothing(store: Store, monkeypatch: pytest.MonkeyPatch, fails: str) -> None:
+    store.write("kept", ROWS)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    match fails:
+        case "fsync":
+            monkeypatch.setattr(os, "fsync", full)
+        case "rename":
+            monkeypatch.setattr(Path, "rename", full)
+        case "write":
+            monkeypatch.setattr(module.pq, "write_table", full)
+    with pytest.raises(StorageError, match=r"cannot write .*k.parquet: No space left on device; make room"):
+        store.write("k", ROWS, np.ones((2, 3), np.float32))
+    monkeypatch.undo()
+    assert not store.done("k")
+    assert store.rows("barrier", ["kept"])["barrier"].tolist() == [0.25]
+    assert not list(store.folder.rglob(".*.tmp"))
+
+
+WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from landscape.store import Store
+store = Store(Path(sys.argv[1]))
+for n in range(60):
+    if not store.done(f"k{n}"):
+        store.write(f"k{n}", [{"table": "loss", "n": n, "loss": float(i)} for i in range(9)], np.full((9, 50), float(n)))
+        print(n, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_kill_at_any_time_tears_nothing(store: Store) -> None:
+    """Two writers share the folder and are killed again and again; what was said to be written is there, whole."""
+    chance, said, kills = random.Random(3), set[str](), 0
+    while not all(store.done(f"k{n}") for n in range(60)):
+        writers = [
+            subprocess.Popen([sys.executable, "-c", WRITER, str(store.folder)], stdout=subprocess.PIPE, text=True)
+            for _ in range(2)
+        ]
+        time.sleep(1.0 + 0.3 * chance.random() + 0.2 * kills / 10)
+        for writer in writers:
+            kills += writer.poll() is None
+            writer.send_signal(signal.SIGKILL)
+            out, _ = writer.communicate()
+            said |= set(out.split())
+        for n in said:
+            assert len(store.rows("loss", [f"k{n}"])) == 9
+            assert (store.losses(f"k{n}") == float(n)).all()
+        assert kills < 200
+    assert kills >= 2
