@@ -28,8 +28,11 @@ def interpolation(
     for color, step in zip(sns.color_palette("viridis", len(steps)), steps, strict=True):
         curve = means[means["step"] == step] if pd.notna(step) else means[means["step"].isna()]
         name = f"step {int(step):,}" if pd.notna(step) else "mean"
-        ax.fill_between(curve["t"], curve[f"{value}_low"], curve[f"{value}_high"], color=color, alpha=0.25, linewidth=0)
-        ax.plot(curve["t"], curve[value], color=color, marker=".", label=name)
+        t, middle, low, high = (
+            curve[column].to_numpy(dtype=float) for column in ("t", value, f"{value}_low", f"{value}_high")
+        )
+        ax.fill_between(t, low, high, color=color, alpha=0.25, linewidth=0)
+        ax.plot(t, middle, color=color, marker=".", label=name)
     ax.set(xlabel="t (position between the two checkpoints)", ylabel=f"{NAMES[value]} ({unit})", xlim=(0, 1))
     if legend:
         ax.legend(frameon=False, fontsize=9)

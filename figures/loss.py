@@ -22,8 +22,9 @@ def loss_over_training(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     for color, seed in zip(sns.color_palette("deep", max(len(seeds), 1)), seeds, strict=True):
         run = rows[rows["seed"] == seed].sort_values("step")
         label = f"seed {int(seed)}" if len(seeds) <= 10 else None
-        ax.errorbar(run["step"].astype(float), run["loss"], yerr=Z * run["error"], color=color, marker=".", label=label)
-    step_axis(ax, rows["step"].dropna().tolist(), "training step")
+        step, loss, error = (run[name].to_numpy(dtype=float) for name in ("step", "loss", "error"))
+        ax.errorbar(step, loss, yerr=Z * error, color=color, marker=".", label=label)
+    step_axis(ax, rows["step"], "training step")
     ax.set_ylabel(f"loss ({rows['unit'].iloc[0]})")
     if len(seeds) <= 10:
         ax.legend(frameon=False, fontsize=9)

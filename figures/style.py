@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import pandas as pd
@@ -65,9 +65,9 @@ def _wrap(text: str, width: int) -> str:
     return "\n".join(lines)
 
 
-def step_axis(ax: Axes, steps: Sequence[int], label: str) -> None:
+def step_axis(ax: Axes, steps: pd.Series, label: str) -> None:
     """A logarithmic axis of training steps that has room for 0."""
-    known = sorted({int(step) for step in steps})
+    known = sorted({int(step) for step in steps.dropna()})
     ax.set_xscale("symlog", linthresh=max(1, min((s for s in known if s > 0), default=1)), linscale=0.6)
     shown = known if len(known) <= 14 else [*known[:1], *known[1 :: len(known) // 12 + 1]]
     ax.xaxis.set_major_locator(FixedLocator(shown))

@@ -21,15 +21,22 @@ def barrier_over_training(
         label: Label of the horizontal axis.
     """
     ax = ax or plt.gca()
-    x = means[by].astype(float)
+    x, mean, low, high = (means[name].to_numpy(dtype=float) for name in (by, "barrier", "low", "high"))
     color = sns.color_palette("deep")[0]
-    dots = rows["step_a" if by == "step" else by].astype(float)
-    ax.scatter(dots, rows["barrier"], s=22, color="0.45", alpha=0.6, linewidth=0, label="one pair", zorder=2)
-    errors = [(means["barrier"] - means["low"]).clip(lower=0), (means["high"] - means["barrier"]).clip(lower=0)]
-    ax.errorbar(
-        x, means["barrier"], yerr=errors, color=color, marker="o", capsize=3, label="mean, 95 % interval", zorder=3
+    dots = rows["step_a" if by == "step" else by].to_numpy(dtype=float)
+    ax.scatter(
+        dots,
+        rows["barrier"].to_numpy(dtype=float),
+        s=22,
+        color="0.45",
+        alpha=0.6,
+        linewidth=0,
+        label="one pair",
+        zorder=2,
     )
-    step_axis(ax, means[by].tolist(), label)
+    errors = [(mean - low).clip(min=0), (high - mean).clip(min=0)]
+    ax.errorbar(x, mean, yerr=errors, color=color, marker="o", capsize=3, label="mean, 95 % interval", zorder=3)
+    step_axis(ax, means[by], label)
     ax.set_ylabel(f"barrier ({rows['unit'].iloc[0]})")
     ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
     ax.legend(frameon=False)

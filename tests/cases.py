@@ -33,16 +33,19 @@ def gpt2(seed: int = 0, **changes: Any) -> GPT2LMHeadModel:
     torch.manual_seed(seed)
     settings = {"vocab_size": WORDS, "n_positions": 24, "n_embd": 12, "n_layer": 2, "n_head": 3}
     config = GPT2Config(**{**settings, "bos_token_id": None, "eos_token_id": None, **changes})
-    config.loss_type = "ForCausalLM"
     return rough(GPT2LMHeadModel(config))
 
 
 def bert(seed: int = 0, kind: type = BertForMaskedLM, **changes: Any) -> Any:
     torch.manual_seed(seed)
     settings = {"vocab_size": WORDS, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3}
-    config = BertConfig(
-        **{**settings, "intermediate_size": 20, "max_position_embeddings": 32, "pad_token_id": 3, **changes}
-    )
+    config = BertConfig(**{
+        **settings,
+        "intermediate_size": 20,
+        "max_position_embeddings": 32,
+        "pad_token_id": 3,
+        **changes,
+    })
     return rough(kind(config))
 
 

@@ -1,9 +1,8 @@
 from pathlib import Path
 
+import cases
 import pytest
 import torch
-
-import cases
 
 
 @pytest.fixture(autouse=True)

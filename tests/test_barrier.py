@@ -117,7 +117,9 @@ def test_interval_width_falls_with_the_root_of_the_examples() -> None:
 def test_rise_and_its_error_are_paired() -> None:
     losses = noisy(2 + np.sin(7 * T), 0.3, 40, seed=1)
     rise, error = above_chord(T, losses)
-    each = np.array([[losses[k, e] - (1 - T[k]) * losses[0, e] - T[k] * losses[-1, e] for e in range(40)] for k in range(6)])
+    each = np.array([
+        [losses[k, e] - (1 - T[k]) * losses[0, e] - T[k] * losses[-1, e] for e in range(40)] for k in range(6)
+    ])
     assert_allclose(rise, each.mean(axis=1), atol=1e-12)
     assert_allclose(error, each.std(axis=1, ddof=1) / 40**0.5, atol=1e-12)
     assert error[2] < standard_error(losses)[2]

@@ -62,7 +62,13 @@ def test_jobs_run_once_each_after_those_they_need(tmp_path: Path, workers: int) 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_failure_costs_its_job_and_those_that_need_it(tmp_path: Path, workers: int) -> None:
-    errands = [Errand("a", does="refuse"), Errand("b", ("a",)), Errand("c", ("b",)), Errand("d", does="break"), Errand("e")]
+    errands = [
+        Errand("a", does="refuse"),
+        Errand("b", ("a",)),
+        Errand("c", ("b",)),
+        Errand("d", does="break"),
+        Errand("e"),
+    ]
     failed, events = run(tmp_path, errands, workers)
     assert failed["a"] == "bad input"
     assert failed["b"] == "needs a task that failed: bad input"

@@ -14,7 +14,13 @@ from landscape.objectives import Batch, Objective, causal_lm, classification, ma
 SMALL = {"vocab_size": cases.WORDS, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3}
 IDS = torch.randint(5, cases.WORDS, (7, 12), generator=cases.generator(8))
 ROWS = torch.rand(5, 3, generator=cases.generator(1), dtype=torch.float64) - 0.2
-STRATEGIES = [Strategy("loop", 1, 1), Strategy("loop", 1, 3), Strategy("vmap", 2, 7), Strategy("vmap", 3, 2), Strategy("vmap", 50, 50)]
+STRATEGIES = [
+    Strategy("loop", 1, 1),
+    Strategy("loop", 1, 3),
+    Strategy("vmap", 2, 7),
+    Strategy("vmap", 3, 2),
+    Strategy("vmap", 50, 50),
+]
 
 
 def causal(model: object) -> Objective:
@@ -59,7 +65,9 @@ def test_every_strategy_gives_the_losses_of_the_model_itself(name: str, dtype: t
         with torch.no_grad():
             for parameter_name, parameter in objective.model.named_parameters():
                 parameter.copy_(made[parameter_name])
-            expected.append(torch.cat([objective.measure(objective.model, objective.part(n, n + 1))["loss"] for n in range(7)]))
+            expected.append(
+                torch.cat([objective.measure(objective.model, objective.part(n, n + 1))["loss"] for n in range(7)])
+            )
     truth = torch.stack(expected)
     assert truth.std() > 0.01
     for strategy in STRATEGIES:

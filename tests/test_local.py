@@ -38,8 +38,10 @@ def test_trainer_folder_is_its_checkpoints_in_order(tmp_path: Path) -> None:
     run = tmp_path / "a{b" / "seed_7"
     for step in (1000, 500, 9):
         touch(run / f"checkpoint-{step}")
-    (one,) = find(str(run / "checkpoint-500")) if "{" not in str(run) else expand(
-        f"{tmp_path}/a{{{{b/seed_{{seed}}/checkpoint-{{step}}", {"step": (500,)}
+    (one,) = (
+        find(str(run / "checkpoint-500"))
+        if "{" not in str(run)
+        else expand(f"{tmp_path}/a{{{{b/seed_{{seed}}/checkpoint-{{step}}", {"step": (500,)})
     )
     assert (one.seed, one.step) == (7, 500)
     plain = tmp_path / "seed_7"

@@ -133,7 +133,9 @@ def test_classification_is_that_of_transformers() -> None:
 
 def test_any_module_with_a_loss_of_its_own() -> None:
     x = torch.tensor([[1.0], [3.0], [-2.0]])
-    objective = module.build(nn.Linear(1, 1), {"inputs": x, "y": 2 * x}, lambda out, batch: (out - batch["y"])[:, 0] ** 2)
+    objective = module.build(
+        nn.Linear(1, 1), {"inputs": x, "y": 2 * x}, lambda out, batch: (out - batch["y"])[:, 0] ** 2
+    )
     objective.model.load_state_dict({"weight": torch.tensor([[5.0]]), "bias": torch.tensor([1.0])})
     found = objective.measure(objective.model, objective.batch)["loss"]
     assert found.tolist() == [16.0, 100.0, 25.0]
@@ -144,7 +146,9 @@ def test_objectives_are_in_evaluation_mode_without_gradient() -> None:
     objective = causal_lm.build(model, {"input_ids": ids(3, 8)})
     assert not any(m.training for m in objective.model.modules())
     assert not any(p.requires_grad for p in objective.model.parameters())
-    assert torch.equal(objective.measure(model, objective.batch)["loss"], objective.measure(model, objective.batch)["loss"])
+    assert torch.equal(
+        objective.measure(model, objective.batch)["loss"], objective.measure(model, objective.batch)["loss"]
+    )
 
 
 def test_blocks_are_disjoint_and_spread() -> None:
@@ -153,7 +157,9 @@ def test_blocks_are_disjoint_and_spread() -> None:
     assert torch.equal(found[1], torch.arange(330, 340))
 
 
-@pytest.mark.parametrize(("tokens", "said"), [(9, "has 9 tokens and one sequence takes 10"), (25, "gives 2 sequences of 10")])
+@pytest.mark.parametrize(
+    ("tokens", "said"), [(9, "has 9 tokens and one sequence takes 10"), (25, "gives 2 sequences of 10")]
+)
 def test_text_that_is_too_short_is_refused(tokens: int, said: str) -> None:
     with pytest.raises(InputError, match=said):
         blocks(torch.arange(tokens), 3, 10)
@@ -166,7 +172,9 @@ def test_what_does_not_go_together_is_refused() -> None:
     with pytest.raises(InputError, match="at least two examples, got 1"):
         causal_lm.build(model, {"input_ids": torch.tensor([[1, 2]])})
     with pytest.raises(InputError, match="is a BatchNorm1d, whose running statistics"):
-        module.build(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)), {"inputs": torch.ones(3, 2)}, lambda out, _: out)
+        module.build(
+            nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)), {"inputs": torch.ones(3, 2)}, lambda out, _: out
+        )
     with pytest.raises(InputError, match=r"lacks the inputs \['x'\]"):
         module.build(nn.Linear(2, 2), {"inputs": torch.ones(3, 2)}, lambda out, _: out, inputs=("x",))
     with pytest.raises(InputError, match="differ in their number of examples"):
@@ -191,9 +199,7 @@ def test_what_does_not_go_together_is_refused() -> None:
 )
 def test_bad_classification_data_is_refused(line: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        batch = classification.encode(
-            '{"text": "w1", "label": 1}\n' + line, cases.tokenizer(), sequences=2, length=5
-        )
+        batch = classification.encode('{"text": "w1", "label": 1}\n' + line, cases.tokenizer(), sequences=2, length=5)
         classification.build(cases.classifier(), batch)
 
 

@@ -97,7 +97,8 @@ from landscape.store import Store
 store = Store(Path(sys.argv[1]))
 for n in range(60):
     if not store.done(f"k{n}"):
-        store.write(f"k{n}", [{"table": "loss", "n": n, "loss": float(i)} for i in range(9)], np.full((9, 50), float(n)))
+        rows = [{"table": "loss", "n": n, "loss": float(i)} for i in range(9)]
+        store.write(f"k{n}", rows, np.full((9, 50), float(n)))
         print(n, flush=True)
 """
 
@@ -111,12 +112,14 @@ def test_kill_at_any_time_tears_nothing(store: Store) -> None:
             subprocess.Popen([sys.executable, "-c", WRITER, str(store.folder)], stdout=subprocess.PIPE, text=True)
             for _ in range(2)
         ]
-        time.sleep(1.0 + 0.3 * chance.random() + 0.2 * kills / 10)
+        started = [writer.stdout.readline() for writer in writers if writer.stdout]
+        time.sleep(0.05 * chance.random())
         for writer in writers:
             kills += writer.poll() is None
             writer.send_signal(signal.SIGKILL)
             out, _ = writer.communicate()
             said |= set(out.split())
+        said |= set("".join(started).split())
         for n in said:
             assert len(store.rows("loss", [f"k{n}"])) == 9
             assert (store.losses(f"k{n}") == float(n)).all()

@@ -38,7 +38,9 @@ def test_every_end_is_one_task_before_those_that_need_it() -> None:
     seen: set[str] = set()
     for task in planned:
         assert set(task.needs) <= seen
-        assert [t.checkpoints[0] for key in task.needs for t in ends if t.key == key] == list(task.checkpoints) * bool(task.needs)
+        assert [t.checkpoints[0] for key in task.needs for t in ends if t.key == key] == list(task.checkpoints) * bool(
+            task.needs
+        )
         seen.add(task.key)
 
 
@@ -74,7 +76,9 @@ def test_key_is_pinned() -> None:
 
 
 def test_key_knows_what_decides_the_numbers_and_nothing_else() -> None:
-    moved = replace(TASK, checkpoints=tuple(replace(c, ref=f"/elsewhere/{c.ref}") for c in TASK.checkpoints), needs=("x",))
+    moved = replace(
+        TASK, checkpoints=tuple(replace(c, ref=f"/elsewhere/{c.ref}") for c in TASK.checkpoints), needs=("x",)
+    )
     assert moved.key == TASK.key
     others = [
         replace(TASK, kind="losses"),

@@ -137,8 +137,9 @@ class Trainer:
             vocab_size=r.vocabulary, n_positions=r.length, n_embd=r.width, n_layer=r.layers, n_head=r.heads,
             resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=None, eos_token_id=None,
         )  # fmt: skip
-        config.loss_type = "ForCausalLM"
-        return GPT2LMHeadModel(config).train()
+        model: Any = GPT2LMHeadModel(config).train()
+        model.loss_type = "ForCausalLM"  # the default, without a warning that it is
+        return model
 
     def _train(self, model: Any, optimizer: Any, end: int, *, order: int, begin: int | None = None) -> None:
         """Train on to step ``end``; the batch of a step depends on ``order`` and the step alone."""

@@ -1,0 +1,338 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cases
+import numpy as np
+import pandas as pd
+import pytest
+import xarray
+from safetensors.torch import load_file, save_file
+
+from landscape.cli.main import COMMANDS, main
+from landscape.store import Store
+from landscape.study import Task
+
+
+def call(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        out, err = capfd.readouterr()
+        return int(end.code or 0), out, " ".join(err.split())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    raise AssertionError("main always exits")
+
+
+@pytest.fixture
+def runs(few_runs: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(few_runs, tmp_path / "runs"))
+
+
+def poison(folder: Path) -> None:
+    stored = load_file(folder / "model.safetensors")
+    stored["transformer.ln_f.bias"][0] = float("nan")
+    save_file(stored, folder / "model.safetensors")
+
+
+def test_a_study_from_plan_to_report(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    study = cases.study(runs)
+    code, out, err = call(capfd, "plan", study, "--json")
+    totals = json.loads(out.splitlines()[-1])
+    assert code == 0 and "8 tasks over 6 checkpoints" in err
+    assert (totals["tasks"], totals["points"], totals["loads"]) == (8, 6 + 2 * 3 * 3, 6)
+    assert totals["flops"] == 2 * totals["parameters"] * totals["points"] * 20 * 12
+    assert not (runs / "results").exists()
+
+    code, out, err = call(capfd, "run", study, "--workers", 1, "--json")
+    assert code == 0 and [json.loads(line)["event"] for line in out.splitlines()] == ["done"] * 8
+    before = {file: file.stat().st_mtime_ns for file in (runs / "results" / "rows").iterdir()}
+    code, out, err = call(capfd, "run", study, "--json")
+    assert code == 0 and out == "" and "8 tasks done" in err
+    assert {file: file.stat().st_mtime_ns for file in (runs / "results" / "rows").iterdir()} == before
+
+    code, out, err = call(capfd, "status", runs, "--json")
+    assert code == 0 and "8 done, 0 failed, 0 left" in err
+    assert {json.loads(line)["state"] for line in out.splitlines()} == {"done"}
+
+    assert call(capfd, "report", runs)[0] == 0
+    assert "Barrier matrices" in (runs / "report.html").read_text()
+    assert call(capfd, "report", runs, "--definition", "mean_ends")[0] == 0
+    assert "above the mean of the ends" in (runs / "report.html").read_text()
+
+    rows = Store(runs / "results").rows("barrier", [t["key"] for t in Store(runs / "results").record()["tasks"]])
+    for kind, read in (
+        ("csv", pd.read_csv),
+        ("parquet", pd.read_parquet),
+        ("netcdf", lambda file: xarray.load_dataset(file, engine="scipy").to_dataframe()),
+    ):
+        assert call(capfd, "export", runs, "--format", kind)[0] == 0
+        found = read(runs / "export" / f"barrier.{'nc' if kind == 'netcdf' else kind}")
+        assert sorted(found.columns) == sorted(rows.columns) and len(found) == 36
+        np.testing.assert_allclose(found["barrier"], rows["barrier"])
+
+
+def test_barriers_now(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (runs / "text.txt").write_text(cases.TEXT)
+    refs = [runs / "seed_0" / "step_10", runs / "seed_1" / "step_10", runs / "seed_0" / "step_10"]
+    options = ["--text", runs / "text.txt", "--length", 12, "--sequences", 10, "--points", 5]
+    code, out, err = call(capfd, "barriers", *refs, *options, "--json")
+    rows = pd.DataFrame([json.loads(line) for line in out.splitlines()])
+    assert code == 0 and len(rows) == 3 * 6 + 3 * 5
+    same = rows[(rows["table"] == "barrier") & (rows["a"] == rows["b"])]
+    assert len(same) == 6 and (same["barrier"] == 0).all()
+    assert "largest rise of the loss above the chord; t grid: 5 even points" in err
+    assert "10 held-out examples of 12 tokens" in err
+    code, _, err = call(capfd, "barriers", runs / "seed_0" / "{step}", *options)
+    assert code == 2
+    code, _, err = call(capfd, "barriers", f"{runs}/seed_{{seed}}/step_10", *options)
+    assert code == 0 and "3 " in err
+
+
+def test_without_text_the_packaged_one_is_used_and_said(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    refs = [runs / "seed_0" / "step_10", runs / "seed_1" / "step_10"]
+    code, _, err = call(capfd, "barriers", *refs, "--length", 12, "--sequences", 10)
+    assert code == 0 and "No --text: evaluating on the packaged novel" in err
+
+
+def bad_folder(runs: Path) -> list[object]:
+    return ["barriers", runs / "gone", runs / "seed_0" / "step_0"]
+
+
+def empty_folder(runs: Path) -> list[object]:
+    (runs / "empty").mkdir()
+    return ["barriers", runs / "empty", runs / "seed_0" / "step_0"]
+
+
+def truncated(runs: Path) -> list[object]:
+    os.truncate(runs / "seed_1" / "step_10" / "model.safetensors", 3000)
+    return ["run", cases.study(runs)]
+
+
+def architectures(runs: Path) -> list[object]:
+    cases.save(cases.gpt2(1, n_embd=15), runs / "seed_3" / "step_10")
+    return ["run", cases.study(runs)]
+
+
+def vocabulary(runs: Path) -> list[object]:
+    shutil.rmtree(runs / "seed_0" / "step_0")
+    cases.save(cases.gpt2(1, vocab_size=20), runs / "seed_0" / "step_0")
+    return ["run", cases.study(runs)]
+
+
+def short_text(runs: Path) -> list[object]:
+    study = cases.study(runs)
+    (runs / "text.txt").write_text("w1 w2 w3")
+    return ["run", study]
+
+
+def missing_text(runs: Path) -> list[object]:
+    study = cases.study(runs)
+    (runs / "text.txt").unlink()
+    return ["run", study]
+
+
+def typo(runs: Path) -> list[object]:
+    study = cases.study(runs)
+    study.write_text(study.read_text().replace("sequences", "sequnces"))
+    return ["plan", study]
+
+
+def missing_step(runs: Path) -> list[object]:
+    study = cases.study(runs)
+    study.write_text(study.read_text().replace("[data]", "seeds = [0, 1]\nsteps = [0, 11]\n[data]"))
+    return ["plan", study]
+
+
+def other_study(runs: Path) -> list[object]:
+    Store(runs / "results").open("somebody else's", {})
+    return ["run", cases.study(runs)]
+
+
+def no_results(runs: Path) -> list[object]:
+    return ["report", runs]
+
+
+def out_is_a_file(runs: Path) -> list[object]:
+    (runs / "out").write_text("")
+    return ["run", cases.study(runs), "--out", runs / "out" / "deeper"]
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        (bad_folder, "Error: no folder .*gone: a checkpoint is a folder written by save_pretrained; check the path"),
+        (empty_folder, "Error: .*empty is no checkpoint: it is empty, and not model.safetensors"),
+        (
+            truncated,
+            "Error: .*model.safetensors is truncated: 3000 bytes, and its header promises .*; copy or download",
+        ),
+        (
+            architectures,
+            r"Error: two architectures: parameter 'transformer.h.0.attn.c_attn.bias' is \(36,\) .* \(45,\)",
+        ),
+        (vocabulary, "Error: the text has the token id 57 and the model's vocabulary ends at 19; give the tokenizer"),
+        (short_text, "Error: the text has 3 tokens and one sequence takes 12; give a longer text"),
+        (missing_text, "Error: cannot read the text .*text.txt"),
+        (typo, "Error: .*study.toml: data.sequnces: Extra inputs are not permitted"),
+        (missing_step, "Error: no checkpoint with step 11 matches"),
+        (other_study, 'Error: .*results holds the results of another study, "somebody else\'s"'),
+        (no_results, "Error: .*results holds no results; make some with: landscape run STUDY.toml"),
+        (out_is_a_file, "Error: cannot write .*out.*: Not a directory"),
+    ],
+)
+def test_bad_input_gets_one_sentence(runs: Path, capfd: pytest.CaptureFixture[str], case: object, said: str) -> None:
+    import re
+
+    code, out, err = call(capfd, *case(runs))  # type: ignore[operator]
+    assert code == 2 and out == ""
+    assert re.fullmatch(said + r"[^\n]*", err[err.index("Error") :]), err
+    assert "Traceback" not in err
+
+
+def test_nan_is_recorded_and_mended_by_a_second_run(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    good = shutil.copy(runs / "seed_2" / "step_10" / "model.safetensors", runs / "good")
+    poison(runs / "seed_2" / "step_10")
+    study = cases.study(runs)
+    code, _, err = call(capfd, "run", study)
+    assert code == 3 and "6 tasks done, 2 failed" in err
+    assert "parameter 'transformer.ln_f.bias' has 1 values that are NaN or infinite" in err
+    code, _, err = call(capfd, "status", runs)
+    assert code == 0 and "6 done, 2 failed, 0 left" in err and "NaN" in err
+    assert call(capfd, "report", runs)[0] == 0
+    assert "2 of 8 tasks have no result" in (runs / "report.html").read_text()
+    shutil.copy(good, runs / "seed_2" / "step_10" / "model.safetensors")
+    code, _, err = call(capfd, "run", study)
+    assert code == 0 and "2 of 8 tasks to do" in err
+
+
+def test_a_full_disk_ends_with_a_sentence_and_loses_nothing(
+    runs: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, written = Store.write, list[str]()
+
+    def until_full(self: Store, key: str, *rest: object) -> None:
+        if len(written) == 3:
+            (self.folder / "rows").rename(self.folder / "kept")
+            (self.folder / "rows").touch()
+        write(self, key, *rest)  # type: ignore[arg-type]
+        written.append(key)
+
+    monkeypatch.setattr(Store, "write", until_full)
+    code, _, err = call(capfd, "run", cases.study(runs))
+    assert code == 2 and "nothing finished is lost" in err
+    (runs / "results" / "rows").unlink()
+    (runs / "results" / "kept").rename(runs / "results" / "rows")
+    monkeypatch.undo()
+    assert len(list((runs / "results" / "rows").iterdir())) == 3
+    code, _, err = call(capfd, "run", cases.study(runs))
+    assert code == 0 and "5 of 8 tasks to do" in err
+
+
+@pytest.mark.parametrize("command", [["--help"], ["run", "--help"], ["plan"], ["status"], ["report"], ["export"]])
+def test_light_commands_import_no_torch(runs: Path, command: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    study = cases.study(runs)
+    if command[0] in ("status", "report", "export"):
+        assert call(capfd, "run", study)[0] == 0
+    target = [] if "--help" in command else [str(study if command[0] == "plan" else runs)]
+    script = (
+        "import sys; from landscape.cli.main import main\n"
+        f"try: main({[*command, *target]!r})\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "assert not {'torch', 'transformers'} & sys.modules.keys(), 'imported'\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_help_names_every_command(capfd: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capfd, "--help")
+    assert code == 0 and all(name in out for name in COMMANDS)
+    for name in COMMANDS:
+        assert call(capfd, name, "--help")[0] == 0
+
+
+def test_usage_errors_exit_with_2(capfd: pytest.CaptureFixture[str]) -> None:
+    assert call(capfd, "plam")[0] == 2
+    assert call(capfd, "run")[0] == 2
+    assert "is one checkpoint" not in call(capfd, "barriers")[2]
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", "from landscape.cli.main import main; main()", *map(str, arguments)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def finish(runs: Path) -> None:
+    process = start("run", long_study(runs))
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+
+
+def first_result(runs: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 90
+    while not list((runs / "results").glob("rows/*.parquet")):
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[1]
+        time.sleep(0.01)
+
+
+def long_study(runs: Path) -> Path:
+    return cases.study(runs, measure="tile = 1", sequences="150")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_signals_stop_and_a_second_run_goes_on(runs: Path, number: signal.Signals, code: int, workers: int) -> None:
+    process = start("run", long_study(runs), "--workers", workers)
+    first_result(runs, process)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code and "run the same command again to go on" in err and "Traceback" not in err
+    done = {file.name: file.stat().st_mtime_ns for file in (runs / "results" / "rows").iterdir()}
+    finish(runs)
+    assert done.items() <= {f.name: f.stat().st_mtime_ns for f in (runs / "results" / "rows").iterdir()}.items()
+
+
+@pytest.mark.slow
+def test_kill_at_any_time_and_run_again(runs: Path, tmp_path: Path) -> None:
+    """The rows of a study that was killed many times are those of one that was not; nothing is done twice."""
+    calm = Path(shutil.copytree(runs, tmp_path / "calm"))
+    finish(calm)
+    done: dict[str, int] = {}
+    kills = 0
+    for attempt in range(60):
+        process = start("run", long_study(runs), "--workers", 1 + attempt % 2)
+        try:
+            process.communicate(timeout=4.0 + 0.2 * attempt)
+            break
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            kills += 1
+        for file in (runs / "results").glob("rows/*.parquet"):
+            assert done.setdefault(file.name, file.stat().st_mtime_ns) == file.stat().st_mtime_ns
+    assert process.returncode == 0 and kills > 0
+    frames = []
+    for folder in (calm, runs):
+        store = Store(folder / "results")
+        rows = store.rows("barrier", [task["key"] for task in store.record()["tasks"]])
+        frames.append(rows[["seed_a", "seed_b", "step_a", "definition", "barrier", "low", "high"]])
+    assert frames[0].iloc[:, :4].equals(frames[1].iloc[:, :4])
+    np.testing.assert_allclose(frames[0].iloc[:, 4:].astype(float), frames[1].iloc[:, 4:].astype(float), atol=1e-6)
+
+
+def test_task_labels_are_for_people() -> None:
+    from landscape.study import Checkpoint
+
+    task = Task("barriers", (Checkpoint("a", 1, 5), Checkpoint("b", 0, 5)), ((0, 1),), (), "")
+    assert task.label == "barriers seed 0,1 step 5"
+    assert Task("losses", (Checkpoint("here"),), (), (), "").label == "losses here"

@@ -1,0 +1,163 @@
+from html.parser import HTMLParser
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import PathCollection
+
+from landscape.figures.interpolation import interpolation
+from landscape.figures.loss import loss_over_training
+from landscape.figures.matrix import barrier_matrix
+from landscape.figures.page import Frames, figures, page
+from landscape.figures.style import caption
+from landscape.figures.training import barrier_over_training
+from landscape.summary import barrier_over_parting, mean_profiles
+from landscape.summary import barrier_over_training as mean_by_step
+
+SETTINGS = {
+    "objective": "causal-lm", "unit": "nats per token", "examples": 128, "length": 64, "numerics": "float32",
+    "numerics_error": None, "points": 11, "path": "linear",
+}  # fmt: skip
+PAIRS = {(0, 1): 0.2, (0, 2): 0.5, (1, 2): 0.3}
+
+
+def rows(step: int, scale: float = 1.0, between: str = "seeds") -> list[dict[str, object]]:
+    label = "seed" if between == "seeds" else "child"
+    other = "child" if between == "seeds" else "seed"
+    return [
+        {
+            "definition": "chord", "barrier": scale * v, "low": scale * v - 0.04, "high": scale * v + 0.06,
+            f"{label}_a": a, f"{label}_b": b, f"{other}_a": None if other == "child" else 0,
+            f"{other}_b": None if other == "child" else 0, "step_a": step, "step_b": step, "between": between,
+            "parted": None if between == "seeds" else step, **SETTINGS,
+        }
+        for (a, b), v in PAIRS.items()
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def frames() -> Frames:
+    barriers = pd.DataFrame([
+        *rows(0, 0.1),
+        *rows(4, 0.5),
+        *rows(32),
+        *rows(2, 0.7, "children"),
+        *rows(8, 0.3, "children"),
+    ])
+    profiles = pd.DataFrame([
+        {**{k: v for k, v in row.items() if k not in ("barrier", "low", "high", "definition")},
+         "t": t, "loss": 2 + 4 * t * (1 - t), "error": 0.03, "rise": 4 * t * (1 - t), "rise_error": 0.01}
+        for row in barriers.to_dict("records") for t in (0.0, 0.25, 0.5, 1.0)
+    ])  # fmt: skip
+    losses = pd.DataFrame([
+        {"seed": s, "step": t, "parted": None, "loss": 3 - s / 10 - t / 100, "error": 0.02,
+         **{k: v for k, v in SETTINGS.items() if k not in ("points", "path")}}
+        for s in range(3) for t in (0, 4, 32)
+    ])  # fmt: skip
+    return Frames(
+        barriers, profiles, losses, mean_by_step(barriers), barrier_over_parting(barriers), mean_profiles(profiles)
+    )
+
+
+@pytest.fixture(autouse=True)
+def close() -> object:
+    yield
+    plt.close("all")
+
+
+def test_matrix_shows_each_pair_twice() -> None:
+    ax = barrier_matrix(pd.DataFrame(rows(32)), vmax=0.9)
+    drawn = np.asarray(ax.collections[0].get_array()).reshape(3, 3)
+    np.testing.assert_array_equal(drawn, [[0, 0.2, 0.5], [0.2, 0, 0.3], [0.5, 0.3, 0]])
+    assert ax.collections[0].get_clim() == (0, 0.9)
+    assert [t.get_text() for t in ax.texts][:3] == ["", "0.20\n±0.05", "0.50\n±0.05"]
+    assert ax.figure.axes[1].get_ylabel() == "barrier (nats per token)"
+    assert ax.get_title() == "step 32"
+
+
+def test_matrix_leaves_a_missing_pair_blank() -> None:
+    ax = barrier_matrix(pd.DataFrame(rows(32)).iloc[:2])
+    drawn = np.ma.filled(ax.collections[0].get_array().astype(float), np.nan).reshape(3, 3)
+    np.testing.assert_array_equal(drawn, [[0, 0.2, 0.5], [0.2, 0, np.nan], [0.5, np.nan, 0]])
+
+
+def test_training_shows_mean_interval_and_every_pair(frames: Frames) -> None:
+    pairs = frames.barriers[frames.barriers["between"] == "seeds"]
+    ax = barrier_over_training(frames.training, pairs)
+    line = ax.containers[0].lines[0]
+    np.testing.assert_allclose(line.get_xdata(), [0, 4, 32])
+    np.testing.assert_allclose(line.get_ydata(), np.array([0.1, 0.5, 1]) * np.mean([0.2, 0.5, 0.3]))
+    bars = ax.containers[0].lines[2][0].get_segments()
+    np.testing.assert_allclose([[b[0][1], b[1][1]] for b in bars], frames.training[["low", "high"]])
+    dots = [c for c in ax.collections if isinstance(c, PathCollection)][0].get_offsets()
+    np.testing.assert_allclose(np.sort(dots[:, 1]), np.sort(pairs["barrier"].astype(float)))
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["0", "4", "32"]
+
+
+def test_curves_have_a_band(frames: Frames) -> None:
+    ax = interpolation(frames.curves, value="rise", unit="nats per token")
+    np.testing.assert_allclose(ax.lines[0].get_xydata(), [[0, 0], [0.25, 0.75], [0.5, 1], [1, 0]])
+    band = ax.collections[0].get_paths()[0].vertices
+    top = frames.curves[frames.curves["step"] == 0]["rise_high"].max()
+    assert band[:, 1].max() == pytest.approx(top) and top == pytest.approx(1 + 4.3027 * 0.01, abs=1e-4)
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["step 0", "step 4", "step 32"]
+
+
+def test_loss_has_a_line_for_each_seed(frames: Frames) -> None:
+    ax = loss_over_training(frames.losses)
+    np.testing.assert_allclose(ax.containers[1].lines[0].get_ydata(), [2.9, 2.86, 2.58])
+
+
+def test_every_figure_says_how_it_was_made(frames: Frames) -> None:
+    found = figures(frames)
+    assert list(found) == [
+        "barrier_matrices", "mean_barrier_over_training", "interpolation_curves", "onset_of_linear_connectivity",
+        "loss_over_training",
+    ]  # fmt: skip
+    for name, figure in found.items():
+        text = " ".join(figure.get_supxlabel().split())
+        assert "objective: causal-lm, nats per token" in text and "128 held-out examples of 64 tokens" in text
+        if name != "loss_over_training":
+            assert "barrier: largest rise of the loss above the chord" in text
+            assert "t grid: 11 even points on a linear path" in text
+
+
+def test_caption_tells_of_lower_precision() -> None:
+    table = pd.DataFrame(rows(1)).assign(numerics="bfloat16", numerics_error=[0.001, 0.003, 0.002])
+    assert caption(table).endswith("bfloat16, within 0.003 of float32 where compared")
+
+
+class Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.found += [value or "" for name, value in attrs if name in ("src", "href")]
+
+
+RECORD = {
+    "name": "<script>alert(1)</script>", "checkpoints": [1, 2], "parameters": 1234, "tasks": [1, 2, 3],
+    "versions": {"torch": "2", "transformers": "5", "landscape-toolkit": "0"}, "study": {"name": "<b>"},
+}  # fmt: skip
+
+
+def test_page_is_self_contained_and_escaped(frames: Frames) -> None:
+    html = page(frames, RECORD, {"task <i>": "failed & gone"})
+    links = Links()
+    links.feed(html)
+    assert len(links.found) == 5 and all(link.startswith("data:image/svg+xml;base64,") for link in links.found)
+    assert not {"script", "link", "i", "b" * 2} & set(links.tags)
+    assert "&lt;script&gt;" in html and "task &lt;i&gt;: failed &amp; gone" in html
+    assert "At the end (step 32) the mean barrier between seeds is 0.333" in html
+    assert "Children that parted latest, after step 8, end with a barrier of 0.100" in html
+
+
+def test_page_of_unlabelled_pairs_has_what_it_can(frames: Frames) -> None:
+    barriers = frames.barriers[frames.barriers["between"] == "seeds"].assign(between="all")
+    empty = pd.DataFrame()
+    html = page(Frames(barriers, frames.profiles, frames.losses, empty, empty, empty), RECORD, {})
+    assert "Barrier matrices" in html and "Onset" not in html

@@ -1,0 +1,109 @@
+"""The picture of the architecture: who may import whom."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LAYERS = [
+    "landscape landscape.errors landscape.shapes landscape.demo",
+    "landscape.barrier landscape.study landscape.store",  # no torch up to here
+    "landscape.summary landscape.space",
+    "landscape.checkpoints landscape.objectives landscape.paths",
+    "landscape.evaluate",
+    "landscape.measure landscape.engines landscape.demo.train",
+    "landscape.figures",
+    "landscape.cli",
+]
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
+NO_TORCH = [
+    "landscape.barrier", "landscape.study", "landscape.store", "landscape.summary", "landscape.errors",
+    "landscape.checkpoints.local", "landscape.checkpoints.formats", "landscape.checkpoints.cache",
+    "landscape.engines", "landscape.figures", "landscape.cli",
+]  # fmt: skip
+ALONE = {"figures": ("landscape.figures",), "engines": ("landscape.engines", "landscape.errors")}
+
+
+def module(file: Path, root: Path) -> str:
+    parts = file.relative_to(root).with_suffix("").parts
+    parts = parts if parts[0] == "landscape" else ("landscape", *parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def place(name: str) -> str | None:
+    """The longest known prefix of a module's name."""
+    while name and name not in RANK:
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+def imports(tree: ast.AST, top: bool = False) -> list[str]:
+    """Modules imported; ``top`` leaves out those inside functions and for type checking."""
+    nodes = list(ast.walk(tree))
+    if top:
+        nodes = [n for n in ast.iter_child_nodes(tree) if isinstance(n, ast.Import | ast.ImportFrom)]
+    found: list[str] = []
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, "imports are absolute"
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return found
+
+
+def faults(root: Path) -> list[str]:
+    out = []
+    for folder in ("landscape", "cli", "figures"):
+        for file in sorted((root / folder).rglob("*.py")):
+            name, tree = module(file, root), ast.parse(file.read_text())
+            here = place(name)
+            if here is None or (here == "landscape" and name != "landscape"):
+                out.append(f"give {name} a layer")
+                continue
+            for there in filter(None, (place(i) for i in imports(tree) if i.startswith("landscape."))):
+                if there != here and RANK[there] >= RANK[here]:
+                    out.append(f"{name} must not import {there}")
+            for part, allowed in ALONE.items():
+                if here == f"landscape.{part}":
+                    out += [f"{name} must not import {i}" for i in imports(tree)
+                            if i.startswith("landscape.") and not i.startswith(allowed)]  # fmt: skip
+            if any(name == n or name.startswith(f"{n}.") for n in NO_TORCH):
+                heavy = {i.split(".")[0] for i in imports(tree, top=True)} & {"torch", "transformers"}
+                out += [f"{name} must not import {h}" for h in sorted(heavy)]
+    return out
+
+
+def test_imports_go_down_only() -> None:
+    assert faults(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "said"),
+    [
+        (
+            "landscape/space.py",
+            "from landscape.evaluate import losses",
+            "landscape.space must not import landscape.evaluate",
+        ),
+        (
+            "landscape/paths/x.py",
+            "import landscape.objectives.text",
+            "landscape.paths.x must not import landscape.objectives",
+        ),
+        ("landscape/store.py", "import torch", "landscape.store must not import torch"),
+        (
+            "figures/x.py",
+            "from landscape.store import Store",
+            "landscape.figures.x must not import landscape.store.Store",
+        ),
+        ("landscape/new.py", "", "give landscape.new a layer"),
+    ],
+)
+def test_a_fault_is_seen(tmp_path: Path, file: str, line: str, said: str) -> None:
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text(line)
+    assert faults(tmp_path) == [said]

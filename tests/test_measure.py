@@ -1,0 +1,205 @@
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cases
+import numpy as np
+import oracles
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from safetensors.torch import load_file, save_file
+
+from landscape.checkpoints import models
+from landscape.engines import local
+from landscape.errors import InputError
+from landscape.measure import perform
+from landscape.measure.prepare import prepare
+from landscape.measure.session import Session
+from landscape.store import Store
+from landscape.study import Checkpoint, Study, read_study
+
+
+def linked(few_runs: Path, folder: Path) -> Path:
+    """The few runs, by links, in a folder that may be written to."""
+    for seed in few_runs.iterdir():
+        if seed.is_dir():
+            (folder / seed.name).symlink_to(seed)
+    return folder
+
+
+def run(study: Study, folder: Path, **found: Any) -> tuple[Store, list[str], dict[str, str]]:
+    prepared = prepare(study, Store(folder / "results"), **found)
+    store = prepared.session.store
+    store.open(study.name, prepared.record)
+    failed = local.run(
+        prepared.tasks, lambda: lambda task: perform(task, prepared.session), lambda event: None, workers=1
+    )
+    return store, [task.key for task in prepared.tasks], failed
+
+
+def test_rows_are_what_the_usual_loop_gives(few_runs: Path, tmp_path: Path) -> None:
+    study = read_study(cases.study(linked(few_runs, tmp_path)))
+    store, keys, failed = run(study, tmp_path)
+    assert not failed
+    barriers, profiles, ends = (store.rows(table, keys) for table in ("barrier", "profile", "loss"))
+    assert len(barriers) == 2 * 3 * 6 and len(profiles) == 2 * 3 * 5 and len(ends) == 6
+    t = np.linspace(0, 1, 5)
+    tokenizer = cases.tokenizer()
+    ids = torch.tensor(tokenizer(cases.TEXT)["input_ids"])
+    ids = ids[: len(ids) // 12 * 12].view(-1, 12)
+    ids = ids[[round(k * (len(ids) - 1) / 19) for k in range(20)]]
+    for (a, b), rows in barriers.groupby(["a", "b"]):
+        one, two = (cases.gpt2().from_pretrained(ref).eval() for ref in (a, b))
+        losses = oracles.usual_loop(one, two, ids, t)
+        mine = profiles[(profiles["a"] == a) & (profiles["b"] == b)]
+        assert_allclose(mine["loss"], losses.mean(axis=1), atol=1e-5)
+        assert_allclose(mine["error"], losses.std(axis=1, ddof=1) / 20**0.5, atol=1e-5)
+        for row in rows.itertuples():
+            assert row.plugin == pytest.approx(oracles.barrier(row.definition, t, losses.mean(axis=1)), abs=1e-5)
+            assert row.low <= row.barrier <= row.high
+            assert (row.loss_a, row.loss_b) == pytest.approx((losses[0].mean(), losses[-1].mean()), abs=1e-5)
+        space = models.stored_space(Path(a))
+        apart = sum(float(((one.state_dict()[n] - two.state_dict()[n]).double() ** 2).sum()) for n in space.names)
+        assert rows["distance"].iloc[0] == pytest.approx(apart**0.5)
+    assert set(barriers["step_a"]) == {0, 10} and (barriers["step_a"] == barriers["step_b"]).all()
+    assert (barriers["seed_a"] < barriers["seed_b"]).all()
+
+
+def test_ends_are_evaluated_once_whatever_the_tiles(
+    few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points: list[int] = []
+    evaluated = Session.evaluate
+
+    def counted(self: Session, anchors: Any, rows: Any, numerics: Any) -> Any:
+        points.append(len(rows))
+        assert (rows.max(dim=1).values < 1).all() or len(rows) == 1
+        return evaluated(self, anchors, rows, numerics)
+
+    monkeypatch.setattr(Session, "evaluate", counted)
+    study = read_study(cases.study(linked(few_runs, tmp_path), measure="tile = 1"))
+    run(study, tmp_path)
+    assert sum(points) == 6 + 2 * 3 * 3
+
+
+def test_the_tile_does_not_change_the_rows(few_runs: Path, tmp_path: Path) -> None:
+    frames = []
+    for tile in (1, 3):
+        folder = tmp_path / str(tile)
+        folder.mkdir()
+        store, keys, _ = run(read_study(cases.study(linked(few_runs, folder), measure=f"tile = {tile}")), folder)
+        rows = store.rows("barrier", keys)
+        frames.append(rows.sort_values(["step_a", "seed_a", "seed_b", "definition"])[["barrier", "low", "high"]])
+    assert_allclose(frames[0].to_numpy(), frames[1].to_numpy(), atol=1e-5)
+
+
+def test_a_checkpoint_against_its_copy_is_exactly_zero(few_runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(few_runs / "seed_0" / "step_10", tmp_path / "copy")
+    study = read_study(cases.study(tmp_path, measure='between = "all"'))
+    refs = [few_runs / "seed_0" / "step_10", tmp_path / "copy", few_runs / "seed_1" / "step_10"]
+    store, keys, _ = run(study, tmp_path, found=([Checkpoint(str(ref)) for ref in refs], []))
+    rows = store.rows("barrier", keys)
+    same = rows[rows["b"] == str(tmp_path / "copy")]
+    assert len(same) == 6 and (same[["barrier", "low", "high", "plugin", "distance"]] == 0).all(axis=None)
+    other = rows[(rows["b"] != str(tmp_path / "copy")) & (rows["definition"] == "mean_ends")]
+    assert (other["barrier"] > 0.01).all()
+    assert other["barrier"].iloc[0] == pytest.approx(other["barrier"].iloc[1], abs=1e-6)
+
+
+def test_bfloat16_rows_carry_their_error(few_runs: Path, tmp_path: Path) -> None:
+    study = read_study(cases.study(linked(few_runs, tmp_path), measure='numerics = "bfloat16"'))
+    store, keys, _ = run(study, tmp_path)
+    rows = store.rows("barrier", keys)
+    assert (rows["numerics"] == "bfloat16").all() and rows["numerics_error"].between(1e-6, 0.2).all()
+
+
+def test_other_objectives_take_the_same_way(tmp_path: Path) -> None:
+    for seed in range(2):
+        cases.save(cases.bert(seed), tmp_path / "bert" / f"seed_{seed}" / "step_1")
+        cases.save(cases.classifier(seed), tmp_path / "cls" / f"seed_{seed}" / "step_1")
+    masked = read_study(cases.study(tmp_path / "bert", objective='"masked-lm"', mask="0.3"))
+    store, keys, failed = run(masked, tmp_path / "bert")
+    assert not failed and (store.rows("barrier", keys)["unit"] == "nats per masked token").all()
+    file = cases.study(tmp_path / "cls", objective='"classification"')
+    lines = [f'{{"text": "w{n} w{n * n % 50}", "label": {n % 3}}}' for n in range(20)]
+    (tmp_path / "cls" / "text.txt").write_text("\n".join(lines))
+    store, keys, failed = run(read_study(file), tmp_path / "cls")
+    profile = store.rows("profile", keys)
+    assert not failed and profile["accuracy"].between(0, 1).all() and profile["accuracy"].notna().all()
+    ends = store.rows("loss", keys)
+    assert [profile["accuracy"].iloc[0], profile["accuracy"].iloc[-1]] == ends["accuracy"].tolist()
+
+
+def test_nan_fails_its_tasks_and_the_others_go_on(few_runs: Path, tmp_path: Path) -> None:
+    runs = shutil.copytree(few_runs, tmp_path / "runs")
+    file = runs / "seed_1" / "step_10" / "model.safetensors"
+    stored = load_file(file)
+    stored["transformer.ln_f.bias"][0] = float("nan")
+    save_file(stored, file)
+    store, keys, failed = run(read_study(cases.study(runs)), tmp_path)
+    assert len(failed) == 2
+    assert all("'transformer.ln_f.bias' has 1 values that are NaN" in message for message in failed.values())
+    assert set(store.rows("barrier", keys)["step_a"]) == {0}
+    assert len(store.rows("loss", keys)) == 5
+
+
+def test_two_architectures_are_refused_before_anything_runs(few_runs: Path, tmp_path: Path) -> None:
+    linked(few_runs, tmp_path)
+    cases.save(cases.gpt2(1, n_embd=15), tmp_path / "seed_3" / "step_0")
+    study = read_study(cases.study(tmp_path))
+    with pytest.raises(
+        InputError, match=r"two architectures: parameter 'transformer.h.0.attn.c_attn.bias' is \(36,\) .* and \(45,\)"
+    ):
+        prepare(study, Store(tmp_path / "results"))
+    shutil.rmtree(tmp_path / "seed_3")
+    cases.save(cases.gpt2(1, n_head=2), tmp_path / "seed_3" / "step_0")
+    with pytest.raises(InputError, match="two architectures: n_head is 3 in .* and 2 in"):
+        prepare(study, Store(tmp_path / "results"))
+    shutil.rmtree(tmp_path / "seed_3")
+    cases.save(cases.gpt2(1, n_layer=3), tmp_path / "seed_3" / "step_0")
+    with pytest.raises(InputError, match=r"'transformer.h.2.attn.c_attn.bias' is absent in"):
+        prepare(study, Store(tmp_path / "results"))
+
+
+def test_contents_are_hashed_again_only_when_files_change(few_runs: Path, tmp_path: Path) -> None:
+    runs = shutil.copytree(few_runs, tmp_path / "runs")
+    study = read_study(cases.study(runs))
+    store = Store(tmp_path / "results")
+    first = prepare(study, store)
+    store.open(study.name, first.record)
+    file = runs / "seed_1" / "step_10" / "model.safetensors"
+    stored = load_file(file)
+    stored["transformer.ln_f.bias"][0] += 1
+    save_file(stored, file)
+    again = prepare(study, store)
+    changed = {t.key for t in first.tasks} - {t.key for t in again.tasks}
+    assert len(changed) == 2
+    assert {t.label for t in again.tasks if t.key not in {t.key for t in first.tasks}} == {
+        "losses seed 1 step 10",
+        "barriers seed 0,1,2 step 10",
+    }
+
+
+def test_length_beyond_the_model_and_unknown_devices_are_refused(few_runs: Path, tmp_path: Path) -> None:
+    linked(few_runs, tmp_path)
+    with pytest.raises(InputError, match="length is 25 and the model takes at most 24"):
+        prepare(read_study(cases.study(tmp_path, length="25")), Store(tmp_path / "results"))
+    with pytest.raises(InputError, match="cannot compute on 'cuda:77'"):
+        prepare(read_study(cases.study(tmp_path)), Store(tmp_path / "results"), "cuda:77")
+
+
+def test_crew_is_the_cheapest_by_the_clock(few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from landscape.measure import session as module
+
+    session = prepare(read_study(cases.study(linked(few_runs, tmp_path))), Store(tmp_path / "results")).session
+    monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: {0, 1})
+    seconds = {1: 1.0, 2: 0.7}
+    monkeypatch.setattr(module, "choose", lambda *_: (None, seconds[torch.get_num_threads()]))
+    assert session.crew(session.tasks) == (2, 1)
+    seconds[2] = 0.4
+    assert session.crew(session.tasks) == (1, 2)
+    seconds.update({1: 1e-5, 2: 2e-5})
+    assert session.crew(session.tasks) == (1, 1)
+    assert replace(session, device=torch.device("meta")).crew(session.tasks) == (1, 2)

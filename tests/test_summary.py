@@ -1,0 +1,38 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from landscape.barrier import mean_of_pairs
+from landscape.summary import barrier_over_parting, barrier_over_training
+
+
+def table(values: dict[tuple[int, int], float], **labels: object) -> pd.DataFrame:
+    return pd.DataFrame([
+        {"seed_a": a, "seed_b": b, "child_a": a, "child_b": b, "barrier": v, "low": v - 0.02, "high": v + 0.02}
+        | labels
+        for (a, b), v in values.items()
+    ])  # fmt: skip
+
+
+VALUES = {(3, 7): 0.2, (3, 9): 0.5, (7, 9): 0.3}
+
+
+def test_mean_over_pairs_of_each_step() -> None:
+    rows = pd.concat([table(VALUES, between="seeds", step_a=step) for step in (4, 0)])
+    found = barrier_over_training(rows)
+    square = np.array([[0, 0.2, 0.5], [0.2, 0, 0.3], [0.5, 0.3, 0]])
+    mean, low, high = mean_of_pairs(square, np.full((3, 3), 0.02 / 1.959964))
+    assert found["step"].tolist() == [0, 4]
+    assert found.iloc[1][["barrier", "low", "high"]].tolist() == pytest.approx([mean, max(low, 0), high], abs=1e-6)
+
+
+def test_children_are_averaged_by_parting() -> None:
+    rows = pd.concat([table(VALUES, between="children", parted=p, step_a=9) for p in (2, 5)])
+    assert barrier_over_parting(rows)[["parted", "pairs"]].to_numpy().tolist() == [[2, 3], [5, 3]]
+    assert barrier_over_training(rows).empty
+
+
+def test_an_incomplete_matrix_is_still_averaged() -> None:
+    rows = table({(3, 7): 0.2, (3, 9): 0.5}, between="seeds", step_a=4)
+    found = barrier_over_training(rows).iloc[0]
+    assert (found["barrier"], found["low"], found["high"]) == pytest.approx((0.35, 0.33, 0.37))
