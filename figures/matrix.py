@@ -29,7 +29,7 @@ def barrier_matrix(rows: pd.DataFrame, *, ax: Axes | None = None, vmax: float | 
     value = value.mask(np.eye(len(value), dtype=bool), 0.0)
     text = None
     if len(value) <= CROWDED:
-        text = np.vectorize(lambda v, h: "" if np.isnan(h) else f"{v:.2f}\n±{h:.2f}")(value, half)
+        text = np.vectorize(lambda v, h: "" if np.isnan(h) else f"{v:.3f}\n±{h:.3f}")(value, half)
     sns.heatmap(
         value, ax=ax, vmin=0, vmax=vmax or max(float(np.nanmax(value)), 1e-9), square=True, cmap="mako_r",
         annot=text, fmt="", annot_kws={"fontsize": 8}, linewidths=0.5,
