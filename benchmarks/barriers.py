@@ -264,9 +264,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     where = torch.cuda.get_device_name() if options.device != "cpu" else f"{len(os.sched_getaffinity(0))} cores"
-    print(
-        f"{where}, torch {torch.__version__}, transformers {transformers.__version__}, {torch.get_num_threads()} threads"
-    )
+    print(f"{where}, torch {torch.__version__}, transformers {transformers.__version__}")
     rows = [row for shape in options.shapes for row in run(shape, options.device, options.numerics, options.rounds)]
     if options.json:
         print("\n".join(map(json.dumps, rows)))

@@ -16,7 +16,8 @@ from landscape.cli.progress import console
 from landscape.cli.run import FAILED, run_tasks
 from landscape.errors import InputError
 from landscape.store import Store
-from landscape.study import Barriers, Checkpoint, Checkpoints, Study
+from landscape.study import Barriers, Checkpoints, Study
+from landscape.task import Checkpoint
 
 
 @click.command()

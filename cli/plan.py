@@ -10,9 +10,11 @@ from pathlib import Path
 import click
 import numpy as np
 
-from landscape.checkpoints import formats, listed
+from landscape.checkpoints import formats
+from landscape.checkpoints.grid import listed
 from landscape.cli.progress import console
-from landscape.study import Task, read_study, tasks
+from landscape.study import read_study, tasks
+from landscape.task import Task
 
 WORDS = 1e9
 

@@ -13,7 +13,8 @@ from landscape.cli.progress import console, progress
 from landscape.engines import local
 from landscape.errors import InputError
 from landscape.store import Store
-from landscape.study import Study, Task, read_study
+from landscape.study import Study, read_study
+from landscape.task import Task
 
 if TYPE_CHECKING:
     from landscape.measure.prepare import Prepared

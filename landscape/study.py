@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
 from itertools import combinations, groupby, product
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,8 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from landscape.errors import InputError
-
-SCHEMA = 1
+from landscape.task import Checkpoint, Task
 
 
 def _beside_the_study(value: str, info: Any) -> str:
@@ -133,79 +128,6 @@ def read_study(path: Path) -> Study:
         place = ".".join(str(part) for part in first["loc"]) or "study"
         given = "" if first["type"] in ("missing", "value_error") else f" (got {first['input']!r:.80})"
         raise InputError(f"{path}: {place}: {first['msg']}{given}") from error
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A reference to one checkpoint.
-
-    Attributes:
-        ref: Where it lies.
-        seed: Which training run.
-        step: Which optimizer step of it.
-        parted: For a child, the last step shared with its siblings.
-        child: For a child, which data order after that.
-        content: Hash of config and weights; empty until it is known.
-    """
-
-    ref: str
-    seed: int | None = None
-    step: int | None = None
-    parted: int | None = None
-    child: int | None = None
-    content: str = ""
-
-    @property
-    def labels(self) -> dict[str, int | None]:
-        """What a row calls it."""
-        return {name: getattr(self, name) for name in ("seed", "step", "parted", "child")}
-
-
-@dataclass(frozen=True)
-class Task:
-    """One wanted unit of work.
-
-    Attributes:
-        kind: Kind of measurement; a name in ``measure.KINDS``.
-        checkpoints: The anchors.
-        pairs: Pairs of positions in ``checkpoints``.
-        settings: What else decides the numbers.
-        data: Fingerprint of the fixed batches.
-        needs: Keys of the tasks whose results this one reads.
-    """
-
-    kind: str
-    checkpoints: tuple[Checkpoint, ...]
-    pairs: tuple[tuple[int, int], ...]
-    settings: tuple[tuple[str, Any], ...]
-    data: str
-    needs: tuple[str, ...] = ()
-
-    @cached_property
-    def key(self) -> str:
-        """Hash of all that determines the rows: never the machine, nor where the files lie."""
-        checkpoints = [{**c.labels, "content": c.content} for c in self.checkpoints]
-        content = [SCHEMA, self.kind, checkpoints, self.pairs, dict(self.settings), self.data]
-        return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
-
-    @property
-    def points(self) -> int:
-        """Points to evaluate: one for a checkpoint, those between the ends for a pair."""
-        return len(self.pairs) * (int(dict(self.settings)["points"]) - 2) if self.pairs else 1
-
-    @property
-    def label(self) -> str:
-        """The task in a few words, for people."""
-        parts = [self.kind]
-        for field in ("seed", "parted", "child", "step"):
-            if values := sorted({v for c in self.checkpoints if (v := getattr(c, field)) is not None}):
-                parts.append(f"{field} {','.join(map(str, values))}")
-        return " ".join(parts) if len(parts) > 1 else f"{self.kind} {' '.join(c.ref for c in self.checkpoints)}"
-
-    def as_json(self) -> dict[str, Any]:
-        """Key, kind, label, refs and needs."""
-        return {"key": self.key, "kind": self.kind, "label": self.label, "needs": list(self.needs),
-                "checkpoints": [asdict(c) for c in self.checkpoints], "pairs": len(self.pairs)}  # fmt: skip
 
 
 def tasks(study: Study, seeds: Sequence[Checkpoint], children: Sequence[Checkpoint] = (), data: str = "") -> list[Task]:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from landscape.cli.main import COMMANDS, main
 from landscape.store import Store
-from landscape.study import Task
+from landscape.task import Task
 
 
 def call(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -331,7 +331,7 @@ def test_kill_at_any_time_and_run_again(runs: Path, tmp_path: Path) -> None:
 
 
 def test_task_labels_are_for_people() -> None:
-    from landscape.study import Checkpoint
+    from landscape.task import Checkpoint
 
     task = Task("barriers", (Checkpoint("a", 1, 5), Checkpoint("b", 0, 5)), ((0, 1),), (), "")
     assert task.label == "barriers seed 0,1 step 5"

@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     "landscape landscape.errors landscape.shapes landscape.demo",
-    "landscape.barrier landscape.study landscape.store",  # no torch up to here
-    "landscape.summary landscape.space",
+    "landscape.barrier landscape.task landscape.store",
+    "landscape.study landscape.summary landscape.space",
     "landscape.checkpoints landscape.objectives landscape.paths",
     "landscape.evaluate",
     "landscape.measure landscape.engines landscape.demo.train",
@@ -20,8 +20,10 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
 NO_TORCH = [
-    "landscape.barrier", "landscape.study", "landscape.store", "landscape.summary", "landscape.errors",
-    "landscape.checkpoints.local", "landscape.checkpoints.formats", "landscape.checkpoints.cache",
+    "landscape.barrier", "landscape.task",
+    "landscape.study", "landscape.store", "landscape.summary", "landscape.errors",
+    "landscape.checkpoints.local",
+    "landscape.checkpoints.grid", "landscape.checkpoints.formats", "landscape.checkpoints.cache",
     "landscape.engines", "landscape.figures", "landscape.cli",
 ]  # fmt: skip
 ALONE = {"figures": ("landscape.figures",), "engines": ("landscape.engines", "landscape.errors")}

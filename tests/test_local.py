@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from landscape.checkpoints import expand, find
-from landscape.checkpoints.local import listed
+from landscape.checkpoints.grid import listed
 from landscape.errors import InputError
 from landscape.study import Checkpoints
 

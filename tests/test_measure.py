@@ -18,7 +18,8 @@ from landscape.measure import perform
 from landscape.measure.prepare import prepare
 from landscape.measure.session import Session
 from landscape.store import Store
-from landscape.study import Checkpoint, Study, read_study
+from landscape.study import Study, read_study
+from landscape.task import Checkpoint
 
 
 def linked(few_runs: Path, folder: Path) -> Path:

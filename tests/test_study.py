@@ -6,7 +6,8 @@ import cases
 import pytest
 
 from landscape.errors import InputError
-from landscape.study import Checkpoint, Study, Task, read_study, tasks
+from landscape.study import Study, read_study, tasks
+from landscape.task import Checkpoint, Task
 
 
 def some(seeds: int, steps: tuple[int, ...] = (5, 7)) -> list[Checkpoint]:

@@ -1,6 +1,6 @@
 """Where points come from. Importing this costs no torch; ``models`` does."""
 
 from landscape.checkpoints.cache import Cache
-from landscape.checkpoints.local import expand, find, listed
+from landscape.checkpoints.local import expand, find
 
-__all__ = ["Cache", "expand", "find", "listed"]
+__all__ = ["Cache", "expand", "find"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from landscape.checkpoints.formats import has_weights
 from landscape.errors import InputError
-from landscape.study import Checkpoint, Checkpoints
+from landscape.task import Checkpoint
 
 FIELDS = ("seed", "step", "parted", "child")
 STEP_FOLDER = "checkpoint-{step}"
@@ -89,15 +89,6 @@ def expand(pattern: str, wanted: dict[str, tuple[int, ...] | None]) -> list[Chec
         raise InputError(f"no checkpoint matches {pattern}; a checkpoint is a folder written by save_pretrained")
     labels: Any = [dict(zip(used, values, strict=True)) for values in chosen]
     return [Checkpoint(found[values], **label) for values, label in zip(chosen, labels, strict=True)]
-
-
-def listed(wanted: Checkpoints) -> tuple[list[Checkpoint], list[Checkpoint]]:
-    """The checkpoints of a study and their children, as found on disk."""
-    seeds = expand(wanted.folder, {"seed": wanted.seeds, "step": wanted.steps})
-    if (kids := wanted.children) is None:
-        return seeds, []
-    fields = {"seed": kids.seeds, "parted": kids.parted, "child": kids.children, "step": kids.steps}
-    return seeds, expand(kids.folder, fields)
 
 
 def _require_grid(

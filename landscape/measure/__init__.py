@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from landscape.measure import barriers, losses
 from landscape.measure.session import Result, Session
-from landscape.study import Task
+from landscape.task import Task
 
 KINDS: dict[str, Callable[[Task, Session], Result]] = {"losses": losses.run, "barriers": barriers.run}
 

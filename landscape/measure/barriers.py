@@ -15,7 +15,7 @@ from landscape.paths import KINDS
 from landscape.shapes import Float
 from landscape.space import distance
 from landscape.store import Row
-from landscape.study import Checkpoint, Task
+from landscape.task import Checkpoint, Task
 
 RESAMPLE_SEED = 0
 

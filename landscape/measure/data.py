@@ -10,7 +10,8 @@ from landscape.checkpoints import formats, models
 from landscape.demo import HELD_OUT_TEXT
 from landscape.errors import InputError
 from landscape.objectives import KINDS, Objective
-from landscape.study import Checkpoint, Data
+from landscape.study import Data
+from landscape.task import Checkpoint
 
 
 def build(data: Data, checkpoint: Checkpoint) -> Objective:

@@ -7,7 +7,7 @@ import torch
 
 from landscape.barrier import standard_error
 from landscape.measure.session import Result, Session
-from landscape.study import Task
+from landscape.task import Task
 
 
 def run(task: Task, session: Session) -> Result:

@@ -9,12 +9,14 @@ from typing import Any
 
 import torch
 
-from landscape.checkpoints import formats, listed
+from landscape.checkpoints import formats
+from landscape.checkpoints.grid import listed
 from landscape.errors import InputError
 from landscape.measure import data as fixed
 from landscape.measure.session import Session
 from landscape.store import LOCK, Store
-from landscape.study import Checkpoint, Study, Task, tasks
+from landscape.study import Study, tasks
+from landscape.task import Checkpoint, Task
 
 
 @dataclass(frozen=True)

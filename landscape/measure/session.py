@@ -20,7 +20,8 @@ from landscape.measure import data as fixed
 from landscape.objectives import Objective
 from landscape.shapes import Float
 from landscape.store import Row, Store
-from landscape.study import Data, Task
+from landscape.study import Data
+from landscape.task import Task
 
 MEMORY_SHARE = 0.25
 SPAWN_SECONDS = 10.0
