@@ -19,4 +19,5 @@ def test_the_fused_activation_is_the_same_function(tmp_path: Path, activation: s
     skeleton.load_state_dict(model.state_dict())
     ids = torch.randint(5, cases.WORDS, (3, 9), generator=cases.generator(1))
     with torch.no_grad():
-        assert_close(skeleton.double()(ids).logits, model.double()(ids).logits, rtol=0, atol=1e-12)
+        # gelu_fast writes sqrt(2 / pi) with ten digits.
+        assert_close(skeleton.double()(ids).logits, model.double()(ids).logits, rtol=0, atol=1e-8)
