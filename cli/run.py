@@ -66,7 +66,7 @@ def run_tasks(
     """Run the tasks of a prepared study that are not done; ``quiet`` leaves out the counts."""
     session = prepared.session
     store = session.store
-    left = [task for task in prepared.tasks if not store.done(task.key)]
+    left = unfinished(prepared.tasks, store)
     if left:
         crew, threads = _crew(session, left, workers)
         if not quiet:
@@ -96,6 +96,13 @@ def run_tasks(
     for key, message in list(failed.items())[:10]:
         console.print(f"  failed: {labels[key]}: {message}", markup=False)
     return failed
+
+
+def unfinished(tasks: list[Task], store: Store) -> list[Task]:
+    """Tasks that are not done, and those whose per-example losses they need and do not find."""
+    new = {task.key for task in tasks if not store.done(task.key)}
+    needed = {key for task in tasks if task.key in new for key in task.needs}
+    return [task for task in tasks if task.key in new or (task.key in needed and not store.has_losses(task.key))]
 
 
 def _crew(session: Session, left: list[Task], workers: int | None) -> tuple[int, int]:

@@ -64,12 +64,17 @@ class Store:
         """What :meth:`open` wrote.
 
         Raises:
-            InputError: If there is none.
+            InputError: If there is none, or it cannot be read.
         """
+        file = self.folder / LOCK
         try:
-            return dict(json.loads((self.folder / LOCK).read_text()))
+            return dict(json.loads(file.read_text()))
         except FileNotFoundError as error:
             raise InputError(f"{self.folder} holds no results; make some with: landscape run STUDY.toml") from error
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{file} is damaged ({error}); delete it and run the study again: rows are kept"
+            ) from error
 
     def done(self, key: str) -> bool:
         """Whether the task is finished."""
@@ -103,16 +108,20 @@ class Store:
         """Record that a task failed and why; it stays to be done."""
         self._replace(self.folder / "failed" / f"{key}.json", json.dumps({"message": message}).encode())
 
+    def has_losses(self, key: str) -> bool:
+        """Whether the per-example losses of a task are there."""
+        return (self.folder / "losses" / f"{key}.parquet").exists()
+
     def losses(self, key: str) -> Float[np.ndarray, "rows examples"]:
         """Per-example losses of a task."""
-        column = pq.read_table(self.folder / "losses" / f"{key}.parquet").column("losses").combine_chunks()
+        column = _read(self.folder / "losses" / f"{key}.parquet").column("losses").combine_chunks()
         return np.asarray(column.flatten()).reshape(len(column), -1)
 
     def rows(self, table: str, keys: Iterable[str]) -> pd.DataFrame:
         """The rows of one table from the finished ones of these tasks, in their order."""
         files = [self.folder / "rows" / f"{key}.parquet" for key in keys if self.done(key)]
         wanted = []
-        for part in (pq.read_table(file, partitioning=None) for file in files):
+        for part in map(_read, files):
             if columns := json.loads(part.schema.metadata[b"landscape.columns"]).get(table):
                 wanted.append(part.filter(pc.equal(part["table"], table)).select(columns))
         if not wanted:
@@ -140,6 +149,13 @@ class Store:
                 os.fsync(folder)
             finally:
                 os.close(folder)
+
+
+def _read(file: Path) -> pa.Table:
+    try:
+        return pq.read_table(file, partitioning=None)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{file} cannot be read ({error}); delete it and run the study again") from error
 
 
 @contextmanager

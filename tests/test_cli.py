@@ -213,6 +213,33 @@ def test_nan_is_recorded_and_mended_by_a_second_run(runs: Path, capfd: pytest.Ca
     assert code == 0 and "2 of 8 tasks to do" in err
 
 
+def test_lost_losses_are_made_again_when_they_are_needed(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    study = cases.study(runs)
+    assert call(capfd, "run", study)[0] == 0
+    shutil.rmtree(runs / "results" / "losses")
+    assert "to do" not in call(capfd, "run", study)[2]
+    tile = next(t["key"] for t in Store(runs / "results").record()["tasks"] if t["kind"] == "barriers")
+    (runs / "results" / "rows" / f"{tile}.parquet").unlink()
+    code, _, err = call(capfd, "run", study)
+    assert code == 0 and "4 of 8 tasks to do" in err
+
+
+def test_damaged_results_get_a_sentence(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    study = cases.study(runs)
+    assert call(capfd, "run", study)[0] == 0
+    file = next((runs / "results" / "rows").iterdir())
+    os.truncate(file, 100)
+    code, _, err = call(capfd, "report", runs)
+    assert code == 2 and f"{file} cannot be read" in err and "delete it and run the study again" in err
+    file.unlink()
+    (runs / "results" / "study.json").write_text("{")
+    code, _, err = call(capfd, "status", runs)
+    assert code == 2 and "study.json is damaged" in err
+    (runs / "results" / "study.json").unlink()
+    code, _, err = call(capfd, "run", study)
+    assert code == 0 and " of 8 tasks to do" in err and "8 of 8" not in err
+
+
 def test_a_full_disk_ends_with_a_sentence_and_loses_nothing(
     runs: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
