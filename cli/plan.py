@@ -39,7 +39,8 @@ def command(study: Path, limit: int, as_json: bool) -> None:
         "parameters": parameters, "points": points, "flops": flops, "flops_per_second": rate, "seconds": flops / rate,
     }  # fmt: skip
     for task in planned[:limit]:
-        console.print(f"  {task.label}: {len(task.pairs) or 1} {'pairs' if task.pairs else 'checkpoint'}", markup=False)
+        pairs = f", {len(task.pairs)} pair{'s' if len(task.pairs) > 1 else ''}" if task.pairs else ""
+        console.print(f"  {task.label}{pairs}", markup=False)
     if len(planned) > limit:
         console.print(f"  and {len(planned) - limit} more")
     console.print(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -12,10 +14,11 @@ CROWDED = 10
 
 
 def barrier_matrix(rows: pd.DataFrame, *, ax: Axes | None = None, vmax: float | None = None) -> Axes:
-    """Heatmap of the barriers between seeds; the diagonal is a seed with itself.
+    """Heatmap of the barriers between checkpoints; the diagonal is a checkpoint with itself.
 
     Args:
-        rows: Rows of the table ``barrier``: one definition, one step.
+        rows: Rows of the table ``barrier``: one definition. Where they share one step, a checkpoint is called by its
+            seed, else by seed and step, or by its folder.
         ax: Where to draw.
         vmax: Barrier at the dark end of the scale.
 
@@ -24,8 +27,9 @@ def barrier_matrix(rows: pd.DataFrame, *, ax: Axes | None = None, vmax: float | 
     """
     ax = ax or plt.gca()
     half_width = (rows["high"] - rows["low"]) / 2
-    table = rows.assign(a=rows["seed_a"].astype(int), b=rows["seed_b"].astype(int), half=half_width)
-    value, half = (_square(table, column) for column in ("barrier", "half"))
+    table = rows.assign(half=half_width)
+    names = _names(rows)
+    value, half = (_square(table, column, names) for column in ("barrier", "half"))
     value = value.mask(np.eye(len(value), dtype=bool), 0.0)
     text = None
     if len(value) <= CROWDED:
@@ -35,13 +39,33 @@ def barrier_matrix(rows: pd.DataFrame, *, ax: Axes | None = None, vmax: float | 
         annot=text, fmt="", annot_kws={"fontsize": 8}, linewidths=0.5,
         cbar_kws={"label": f"barrier ({rows['unit'].iloc[0]})", "shrink": 0.7},
     )  # fmt: skip
-    ax.set(xlabel="seed", ylabel="seed")
-    steps = rows["step_a"].dropna().unique()
-    ax.set_title(f"step {int(steps[0]):,}" if len(steps) == 1 else "")
+    steps = _steps(rows)
+    label = "seed" if len(steps) == 1 and rows["seed_a"].notna().all() else "checkpoint"
+    ax.set(xlabel=label, ylabel=label)
+    ax.set_title(f"step {steps[0]:,}" if len(steps) == 1 else "")
     return ax
 
 
-def _square(table: pd.DataFrame, column: str) -> pd.DataFrame:
+def _steps(rows: pd.DataFrame) -> list[int]:
+    return sorted({int(step) for side in "ab" for step in rows[f"step_{side}"].dropna()})
+
+
+def _names(rows: pd.DataFrame) -> dict[str, str]:
+    """What each checkpoint is called, in the order of seed and step."""
+    ends = pd.concat([
+        rows[[side, f"seed_{side}", f"step_{side}"]].set_axis(["ref", "seed", "step"], axis=1) for side in "ab"
+    ]).drop_duplicates("ref").sort_values(["seed", "step", "ref"])  # fmt: skip
+    one_step = len(_steps(rows)) == 1
+    names: dict[str, str] = {}
+    for ref, seed, step in ends.itertuples(index=False):
+        plain = pd.isna(seed) or (pd.isna(step) and not one_step)
+        name = PurePath(ref).name if plain else str(int(seed)) if one_step else f"seed {int(seed)} step {int(step)}"
+        names[ref] = name if name not in names.values() else ref
+    return names
+
+
+def _square(table: pd.DataFrame, column: str, names: dict[str, str]) -> pd.DataFrame:
     both = pd.concat([table[["a", "b", column]], table[["a", "b", column]].rename(columns={"a": "b", "b": "a"})])
-    names = sorted({*both["a"]})
-    return both.pivot(index="a", columns="b", values=column).reindex(index=names, columns=names).astype(float)
+    both = both[both["a"] != both["b"]].drop_duplicates(["a", "b"])
+    square = both.pivot(index="a", columns="b", values=column).reindex(index=list(names), columns=list(names))
+    return square.astype(float).set_axis(list(names.values()), axis=0).set_axis(list(names.values()), axis=1)

@@ -97,10 +97,13 @@ def _between_seeds(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _matrices(frames: Frames) -> Section | None:
     rows = _between_seeds(frames.barriers)
-    if rows.empty or rows["seed_a"].isna().any():
+    if rows.empty:
         return None
-    steps = some(sorted(rows["step_a"].dropna().unique().tolist()), MATRICES)
-    chosen = [rows[rows["step_a"] == step] for step in steps] or [rows]
+    by_step = rows[rows["between"] == "seeds"]
+    steps = some(sorted(by_step["step_a"].dropna().unique().tolist()), MATRICES)
+    chosen = [by_step[by_step["step_a"] == step] for step in steps]
+    rest = rows.drop(by_step.index[by_step["step_a"].notna()])
+    chosen += [part for _, part in rest.groupby("between")]
     columns = min(2, len(chosen))
     shape = (-(-len(chosen) // columns), columns)
     figure, axes = plt.subplots(*shape, figsize=(4.9 * columns, 4.4 * shape[0] + 0.4), squeeze=False)
@@ -112,8 +115,8 @@ def _matrices(frames: Frames) -> Section | None:
     note(axes[0][0], text)
     return Section(
         "Barrier matrices",
-        "Each cell is the barrier between two seeds at the same training step. The colour scale is shared by all "
-        "matrices. Zero would mean that a straight line of low loss joins the two models.",
+        "Each cell is the barrier between two checkpoints. The colour scale is shared by all matrices. Zero would mean "
+        "that a straight line of low loss joins the two models.",
         figure, text,
     )  # fmt: skip
 
@@ -171,7 +174,8 @@ def _parting(frames: Frames) -> Section | None:
         "Onset of linear connectivity",
         f"Children share every step of training up to the one on the axis and then see other data orders until step "
         f"{end:,}. Once the barrier stays at zero, the rest of training no longer leaves the region that a straight "
-        "line joins: the run has become stable to the noise of the data order.",
+        "line joins: the run has become stable to the noise of the data order. An interval of a mean over few children "
+        "is wider than their spread, because it is about the data orders that were not run.",
         figure, text,
     )  # fmt: skip
 

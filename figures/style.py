@@ -39,7 +39,7 @@ def caption(rows: pd.DataFrame) -> str:
     if "points" in rows:
         parts.append(f"t grid: {_only(rows, 'points')} even points on a {_only(rows, 'path')} path")
     parts.append(f"objective: {_only(rows, 'objective')}, {_only(rows, 'unit')}")
-    parts.append(f"{_only(rows, 'examples')} held-out examples of {_only(rows, 'length')} tokens")
+    parts.append(f"{_only(rows, 'examples')} examples of {_only(rows, 'length')} tokens")
     numerics = _only(rows, "numerics")
     errors = pd.to_numeric(rows["numerics_error"]).dropna()
     parts.append(numerics + (f", within {errors.max():.1g} of float32 where compared" if len(errors) else ""))
@@ -53,7 +53,7 @@ def _only(rows: pd.DataFrame, column: str) -> str:
 def note(ax: Axes, text: str) -> None:
     """Write a caption under the figure, wrapped to its width."""
     figure = ax.figure
-    figure.supxlabel(_wrap(text, int(figure.get_figwidth() * 15)), fontsize=8, color="0.35", x=0.01, ha="left")  # type: ignore[union-attr]
+    figure.supxlabel(_wrap(text, int(figure.get_figwidth() * 13)), fontsize=9, color="0.35", x=0.01, ha="left")  # type: ignore[union-attr]
 
 
 def _wrap(text: str, width: int) -> str:
@@ -73,4 +73,4 @@ def step_axis(ax: Axes, steps: pd.Series, label: str) -> None:
     ax.xaxis.set_major_locator(FixedLocator(shown))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xticks(shown, [f"{step:,}" for step in shown], rotation=45 if len(shown) > 8 else 0)
-    ax.set_xlabel(label)
+    ax.set_xlabel(f"{label} (logarithmic, with 0)")

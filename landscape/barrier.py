@@ -45,6 +45,10 @@ class Definition(StrEnum):
     arXiv:2205.12411)."""
 
 
+SIGNED = (Definition.MIDPOINT, Definition.AREA)
+"""Definitions that can be negative; the others hold a maximum in which the ends take part."""
+
+
 @dataclass(frozen=True)
 class Barrier:
     """One barrier with its error; nats in the unit of the losses.
@@ -179,6 +183,8 @@ def estimate(
     # With a minimum inside, both of its contrasts must be held at once.
     alone = np.quantile((-scaled).max(axis=2), 1 - TAIL, axis=0)[:, None]
     low = float((means - together * errors).min(axis=1).max())
+    if definition not in SIGNED:
+        low = max(low, 0.0)
     high = float((means + np.maximum(alone, 0) * errors).min(axis=1).max())
     best = means.min(axis=1)
     halves = [apply(relative[:, half::2].mean(axis=1)).min(axis=1) for half in (0, 1)]

@@ -28,6 +28,7 @@ Row = dict[str, Any]
 LOCK = "study.json"
 SCHEMA = 1
 STALE = 24 * 3600
+MAGIC = b"PAR1"
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ class Store:
             ) from error
 
     def done(self, key: str) -> bool:
-        """Whether the task is finished."""
-        return (self.folder / "rows" / f"{key}.parquet").exists()
+        """Whether the task is finished: its file is there, and whole."""
+        return _whole(self.folder / "rows" / f"{key}.parquet")
 
     def failed(self) -> dict[str, str]:
         """Message of each failed task by key."""
@@ -110,7 +111,7 @@ class Store:
 
     def has_losses(self, key: str) -> bool:
         """Whether the per-example losses of a task are there."""
-        return (self.folder / "losses" / f"{key}.parquet").exists()
+        return _whole(self.folder / "losses" / f"{key}.parquet")
 
     def losses(self, key: str) -> Float[np.ndarray, "rows examples"]:
         """Per-example losses of a task."""
@@ -149,6 +150,16 @@ class Store:
                 os.fsync(folder)
             finally:
                 os.close(folder)
+
+
+def _whole(file: Path) -> bool:
+    """Whether a Parquet file ends as one does; a copy that was cut short does not."""
+    try:
+        with file.open("rb") as stream:
+            stream.seek(-len(MAGIC), os.SEEK_END)
+            return stream.read() == MAGIC
+    except OSError:
+        return False
 
 
 def _read(file: Path) -> pa.Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from itertools import combinations, groupby, product
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -124,10 +125,18 @@ def read_study(path: Path) -> Study:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "study"
-        given = "" if first["type"] in ("missing", "value_error") else f" (got {first['input']!r:.80})"
-        raise InputError(f"{path}: {place}: {first['msg']}{given}") from error
+        raise InputError(f"{path}: {_first_mistake(error)}") from error
+
+
+def _first_mistake(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"]) or "study"
+    if first["type"] == "extra_forbidden":
+        settings = {name for kind in (Study, Checkpoints, Children, Data, Barriers) for name in kind.model_fields}
+        near = get_close_matches(str(first["loc"][-1]), settings, n=1)
+        return f"{place}: unknown setting{f'; did you mean {near[0]}?' if near else ''}"
+    given = "" if first["type"] in ("missing", "value_error") else f" (got {first['input']!r:.80})"
+    return f"{place}: {first['msg']}{given}"
 
 
 def tasks(study: Study, seeds: Sequence[Checkpoint], children: Sequence[Checkpoint] = (), data: str = "") -> list[Task]:

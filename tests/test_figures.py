@@ -27,6 +27,7 @@ def rows(step: int, scale: float = 1.0, between: str = "seeds") -> list[dict[str
     other = "child" if between == "seeds" else "seed"
     return [
         {
+            "a": f"run/{a}/{step}", "b": f"run/{b}/{step}",
             "definition": "chord", "barrier": scale * v, "low": scale * v - 0.04, "high": scale * v + 0.06,
             f"{label}_a": a, f"{label}_b": b, f"{other}_a": None if other == "child" else 0,
             f"{other}_b": None if other == "child" else 0, "step_a": step, "step_b": step, "between": between,
@@ -82,6 +83,29 @@ def test_matrix_leaves_a_missing_pair_blank() -> None:
     np.testing.assert_array_equal(drawn, [[0, 0.2, 0.5], [0.2, 0, np.nan], [0.5, np.nan, 0]])
 
 
+def test_matrix_of_any_checkpoints_names_them_apart() -> None:
+    mixed = pd.DataFrame([*rows(4), *rows(32, 0.5)]).assign(between="all")
+    cross = {
+        **rows(4)[0],
+        "a": "run/0/4",
+        "b": "run/0/32",
+        "seed_b": 0,
+        "step_b": 32,
+        "barrier": 0.75,
+        "between": "all",
+    }
+    ax = barrier_matrix(pd.concat([mixed, pd.DataFrame([cross])]))
+    names = [f"seed {s} step {t}" for s in range(3) for t in (4, 32)]
+    assert [t.get_text() for t in ax.get_xticklabels()] == names and ax.get_xlabel() == "checkpoint"
+    drawn = np.ma.filled(ax.collections[0].get_array().astype(float), np.nan).reshape(6, 6)
+    assert (drawn[0, 1], drawn[1, 0], drawn[0, 2], drawn[3, 5]) == (0.75, 0.75, 0.2, 0.15)
+    assert np.isnan(drawn[0, 3])
+    plain = pd.DataFrame(rows(4)).assign(seed_a=None, seed_b=None, step_a=None, step_b=None)
+    plain["a"], plain["b"] = ["x/one", "x/one", "y/one"], ["y/one", "x/two", "x/two"]
+    ax = barrier_matrix(plain, ax=plt.figure().gca())
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["one", "two", "y/one"]
+
+
 def test_training_shows_mean_interval_and_every_pair(frames: Frames) -> None:
     pairs = frames.barriers[frames.barriers["between"] == "seeds"]
     ax = barrier_over_training(frames.training, pairs)
@@ -117,7 +141,7 @@ def test_every_figure_says_how_it_was_made(frames: Frames) -> None:
     ]  # fmt: skip
     for name, figure in found.items():
         text = " ".join(figure.get_supxlabel().split())
-        assert "objective: causal-lm, nats per token" in text and "128 held-out examples of 64 tokens" in text
+        assert "objective: causal-lm, nats per token" in text and "128 examples of 64 tokens" in text
         if name != "loss_over_training":
             assert "barrier: largest rise of the loss above the chord" in text
             assert "t grid: 11 even points on a linear path" in text

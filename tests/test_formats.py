@@ -130,7 +130,7 @@ def test_not_finite_parameter_is_named(folder: Path) -> None:
     stored = load_file(folder / formats.SINGLE)
     stored["transformer.h.1.ln_1.bias"][3] = float("nan")
     save_file(stored, folder / formats.SINGLE)
-    with pytest.raises(InputError, match="'transformer.h.1.ln_1.bias' has 1 values that are NaN"):
+    with pytest.raises(InputError, match="1 of 12 values of parameter 'transformer.h.1.ln_1.bias' are NaN"):
         models.load(folder, Space.of(cases.gpt2()))
 
 

@@ -141,7 +141,7 @@ def test_nan_fails_its_tasks_and_the_others_go_on(few_runs: Path, tmp_path: Path
     save_file(stored, file)
     store, keys, failed = run(read_study(cases.study(runs)), tmp_path)
     assert len(failed) == 2
-    assert all("'transformer.ln_f.bias' has 1 values that are NaN" in message for message in failed.values())
+    assert all("values of parameter 'transformer.ln_f.bias' are NaN" in message for message in failed.values())
     assert set(store.rows("barrier", keys)["step_a"]) == {0}
     assert len(store.rows("loss", keys)) == 5
 

@@ -191,6 +191,13 @@ def signature(folder: Path) -> str:
 
 
 def architecture(folder: Path) -> dict[str, object]:
-    """The settings of the config that change the function in evaluation mode."""
-    config = json.loads((folder / CONFIG).read_text())
+    """The settings of the config that change the function in evaluation mode.
+
+    Raises:
+        InputError: If the config cannot be read.
+    """
+    try:
+        config = dict(json.loads((folder / CONFIG).read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{folder / CONFIG} cannot be read ({error}); copy the checkpoint again") from error
     return {name: value for name, value in config.items() if name not in INCIDENTAL and "drop" not in name}

@@ -88,7 +88,7 @@ def expand(pattern: str, wanted: dict[str, tuple[int, ...] | None]) -> list[Chec
     if not chosen:
         raise InputError(f"no checkpoint matches {pattern}; a checkpoint is a folder written by save_pretrained")
     labels: Any = [dict(zip(used, values, strict=True)) for values in chosen]
-    return [Checkpoint(found[values], **label) for values, label in zip(chosen, labels, strict=True)]
+    return [replace(_labels(Path(found[values])), **label) for values, label in zip(chosen, labels, strict=True)]
 
 
 def _require_grid(

@@ -110,7 +110,9 @@ def load(folder: Path, space: Space) -> Float[Tensor, " P"]:
     if not point.sum().isfinite():
         for name, values in space.params(point).items():
             if bad := int((~values.isfinite()).sum()):
-                raise InputError(f"{folder}: parameter {name!r} has {bad} values that are NaN or infinite")
+                raise InputError(
+                    f"{folder}: {bad} of {values.numel()} values of parameter {name!r} are NaN or infinite"
+                )
     return point
 
 

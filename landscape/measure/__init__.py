@@ -9,8 +9,10 @@ from landscape.task import Task
 KINDS: dict[str, Callable[[Task, Session], Result]] = {"losses": losses.run, "barriers": barriers.run}
 
 
-def perform(task: Task, session: Session) -> Result:
-    """Run one task and commit its rows."""
+def perform(task: Task, session: Session) -> None:
+    """Run one task and commit its rows, unless another process has done so meanwhile."""
+    store = session.store
+    if store.done(task.key) and (task.kind != "losses" or store.has_losses(task.key)):
+        return
     result = KINDS[task.kind](task, session)
-    session.store.write(task.key, result.rows, result.losses)
-    return result
+    store.write(task.key, result.rows, result.losses)

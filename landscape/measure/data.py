@@ -21,12 +21,12 @@ def build(data: Data, checkpoint: Checkpoint) -> Objective:
         InputError: If text, tokenizer and model do not go together.
     """
     kind = KINDS[data.objective]
+    model = models.skeleton(Path(checkpoint.ref), kind.AUTO)
     tokenizer = models.tokenizer(Path(data.tokenizer or checkpoint.ref))
     batch = kind.encode(
         read_text(data), tokenizer, sequences=data.sequences, length=data.length,
         **({"mask": data.mask, "seed": data.seed} if data.objective == "masked-lm" else {}),
     )  # fmt: skip
-    model = models.skeleton(Path(checkpoint.ref), kind.AUTO)
     longest = getattr(getattr(model, "config", None), "max_position_embeddings", None)
     if longest is not None and data.length > longest:
         raise InputError(f"length is {data.length} and the model takes at most {longest} tokens; lower length")
@@ -43,8 +43,10 @@ def read_text(data: Data) -> str:
     path = Path(data.text) if data.text else HELD_OUT_TEXT
     try:
         return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the text {path} ({error}); give a file of UTF-8 text") from error
+    except OSError as error:
+        raise InputError(f"cannot read the text {path}: {error.strerror}; check the path") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"the text {path} is not UTF-8 ({error}); give a file of UTF-8 text") from error
 
 
 def fingerprint(data: Data, checkpoint: Checkpoint) -> str:

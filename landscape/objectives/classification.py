@@ -24,8 +24,6 @@ def encode(text: str, tokenizer: Any, *, sequences: int, length: int, **_: objec
         InputError: If a line has another form, or there are fewer than ``sequences``.
     """
     lines = [line for line in text.splitlines() if line.strip()]
-    if len(lines) < sequences:
-        raise InputError(f"the data has {len(lines)} examples and {sequences} are wanted; lower sequences")
     rows = []
     for number, line in enumerate(lines[:sequences], start=1):
         try:
@@ -33,8 +31,10 @@ def encode(text: str, tokenizer: Any, *, sequences: int, length: int, **_: objec
             rows.append((str(row["text"]), row.get("text_pair"), int(row["label"])))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                f'line {number} of the data is not JSON like {{"text": "...", "label": 0}} ({error!r})'
+                f'line {number} of the data is not JSON like {{"text": "...", "label": 0}} ({error})'
             ) from error
+    if len(rows) < sequences:
+        raise InputError(f"the data has {len(rows)} of the {sequences} examples wanted; lower sequences or give more")
     pairs = [second for _, second, _ in rows]
     if any((second is None) != (pairs[0] is None) for second in pairs):
         raise InputError("some lines of the data have a text_pair and some have none; give it to all or to none")
