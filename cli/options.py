@@ -13,6 +13,7 @@ from landscape.errors import InputError
 from landscape.study import Data
 
 DEFINITIONS = ("chord", "mean_ends", "max_ends", "midpoint", "area", "convexity_gap")
+PACKAGED = "No text is given: evaluating on the packaged novel, Jane Austen's Persuasion."
 OBJECTIVES = ("causal-lm", "masked-lm", "classification")
 
 
@@ -39,6 +40,6 @@ def data(text: Path | None, objective: str, sequences: int, length: int) -> Data
     if text is None:
         if objective == "classification":
             raise InputError("classification needs labelled examples: give --text FILE of JSON lines")
-        console.print("No --text: evaluating on the packaged novel, Jane Austen's Persuasion.")
+        console.print(PACKAGED)
     fields = {"text": str(text) if text else None, "objective": objective, "sequences": sequences, "length": length}
     return Data.model_validate(fields)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from landscape.cli.options import PACKAGED
 from landscape.cli.progress import console, progress
 from landscape.engines import local
 from landscape.errors import InputError
@@ -52,6 +53,8 @@ def run_study(study: Study, out: Path, *, device: str, workers: int | None, as_j
     from landscape.measure.prepare import prepare
 
     store = Store(out / "results")
+    if study.data.text is None:
+        console.print(PACKAGED)
     with console.status("finding checkpoints"):
         prepared = prepare(study, store, device)
         store.open(study.name, prepared.record)

@@ -67,6 +67,12 @@ class Data(_Settings):
     seed: int = Field(0, ge=0)
     tokenizer: BesideStudy | None = None
 
+    @model_validator(mode="after")
+    def _labels_are_given(self) -> Data:
+        if self.objective == "classification" and self.text is None:
+            raise ValueError('classification needs labelled examples: text = "FILE" of JSON lines')
+        return self
+
 
 class Barriers(_Settings):
     """Barriers between pairs of checkpoints.

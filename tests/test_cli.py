@@ -99,7 +99,7 @@ def test_barriers_now(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
 def test_without_text_the_packaged_one_is_used_and_said(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     refs = [runs / "seed_0" / "step_10", runs / "seed_1" / "step_10"]
     code, _, err = call(capfd, "barriers", *refs, "--length", 12, "--sequences", 10)
-    assert code == 0 and "No --text: evaluating on the packaged novel" in err
+    assert code == 0 and "No text is given: evaluating on the packaged novel" in err
 
 
 def bad_folder(runs: Path) -> list[object]:

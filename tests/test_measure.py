@@ -146,6 +146,19 @@ def test_nan_fails_its_tasks_and_the_others_go_on(few_runs: Path, tmp_path: Path
     assert len(store.rows("loss", keys)) == 5
 
 
+def test_a_loss_that_is_not_finite_fails_its_task(few_runs: Path, tmp_path: Path) -> None:
+    """Two finite ends whose logits overflow: an error, and not a barrier of nan."""
+    runs = shutil.copytree(few_runs, tmp_path / "runs")
+    for seed in (1, 2):
+        file = runs / f"seed_{seed}" / "step_10" / "model.safetensors"
+        stored = load_file(file)
+        stored["transformer.ln_f.weight"] *= 1e37 * (-1) ** seed
+        stored["transformer.wte.weight"] *= 100
+        save_file(stored, file)
+    _, _, failed = run(read_study(cases.study(runs)), tmp_path)
+    assert any("the loss is not finite at 1 of 1 points in float32" in message for message in failed.values())
+
+
 def test_two_architectures_are_refused_before_anything_runs(few_runs: Path, tmp_path: Path) -> None:
     linked(few_runs, tmp_path)
     cases.save(cases.gpt2(1, n_embd=15), tmp_path / "seed_3" / "step_0")

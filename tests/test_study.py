@@ -110,6 +110,7 @@ def test_study_file_is_read_with_paths_beside_it(tmp_path: Path) -> None:
         ('name = "tiny"', "", "name: Field required"),
         ("points = 5", 'between = "children"', r"needs the table \[checkpoints.children\]"),
         ("points = 5", "points = = 5", "is not valid TOML"),
+        ('"causal-lm"\ntext = "text.txt"', '"classification"', "data: .*classification needs labelled examples"),
     ],
 )
 def test_mistakes_are_named_with_their_place(tmp_path: Path, old: str, new: str, said: str) -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from landscape.checkpoints import Cache, models
+from landscape.errors import InputError
 from landscape.evaluate import Strategy, choose, evaluate, numerics_error
 from landscape.measure import data as fixed
 from landscape.objectives import Objective
@@ -85,9 +86,11 @@ class Session:
         for position, task in enumerate(self.tasks):
             for checkpoint in task.checkpoints:
                 uses.setdefault(checkpoint.content, []).append(position)
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE / self.workers
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / self.workers
+        if self.device.type == "cuda":
+            memory = torch.cuda.mem_get_info(self.device)[1]
         most = max(len(task.checkpoints) for task in self.tasks)
-        return Cache(max(most, int(memory / (4 * self.objective.space.size))), uses)
+        return Cache(max(most, int(memory * MEMORY_SHARE / (4 * self.objective.space.size))), uses)
 
     @cached_property
     def _position(self) -> dict[str, int]:
@@ -110,7 +113,11 @@ class Session:
         ]
 
     def evaluate(self, anchors: list[Tensor], rows: Float[Tensor, "points anchors"], numerics: Any) -> Values:
-        """What the objective measures at the points ``rows @ anchors``."""
+        """What the objective measures at the points ``rows @ anchors``.
+
+        Raises:
+            InputError: If a loss is not finite.
+        """
         if numerics not in self._strategies:
             self._strategies[numerics], _ = choose(self.objective, anchors[:1], numerics=numerics)
         strategy = self._strategies[numerics]
@@ -127,6 +134,8 @@ class Session:
             "seconds": seconds,
         }
         losses = values.pop("loss").double().numpy()
+        if bad := int((~np.isfinite(losses)).any(axis=1).sum()):
+            raise InputError(f"the loss is not finite at {bad} of {len(losses)} points in {numerics}; try float32")
         return Values(losses, {name: v.double().mean(dim=1).numpy() for name, v in values.items()}, error, how)
 
     def settings(self, task: Task, numerics_error: float | None) -> Row:
