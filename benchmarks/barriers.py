@@ -15,6 +15,7 @@ import json
 import multiprocessing
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -265,13 +266,13 @@ def main() -> None:
     options = parser.parse_args()
     where = torch.cuda.get_device_name() if options.device != "cpu" else f"{len(os.sched_getaffinity(0))} cores"
     print(f"{where}, torch {torch.__version__}, transformers {transformers.__version__}")
-    rows = [row for shape in options.shapes for row in run(shape, options.device, options.numerics, options.rounds)]
-    if options.json:
-        print("\n".join(map(json.dumps, rows)))
-        return
-    print("| shape | side | how | s | points/s | times the usual loop | share of matmul | largest error |")
-    print("|---|---|---|---|---|---|---|---|")
-    for r in rows:
+    if not options.json:
+        print("| shape | side | how | s | points/s | times the usual loop | share of matmul | largest error |")
+        print("|---|---|---|---|---|---|---|---|")
+    for r in (row for shape in options.shapes for row in run(shape, options.device, options.numerics, options.rounds)):
+        if options.json:
+            print(json.dumps(r), flush=True)
+            continue
         low, high = r["speedup_range"]
         print(f"| {r['shape']} | {r['side']} | {r['how']} | {r['seconds']} | {r['points_per_s']} "
               f"| {r['speedup']} ({low} to {high}) | {r['matmul_share']:.0%} | {r['max_error']:.0e} |")  # fmt: skip

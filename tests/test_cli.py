@@ -305,9 +305,11 @@ def test_usage_errors_exit_with_2(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
+    """The command as a process that heeds SIGINT, which a shell's background jobs do not."""
     return subprocess.Popen(
         [sys.executable, "-c", "from landscape.cli.main import main; main()", *map(str, arguments)],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 
