@@ -249,9 +249,8 @@ def run(name: str, device: str, numerics: Sequence[str], count: int) -> list[dic
             "matmul_share": round(points_done * per_point / median / rate[kind], 3),
             "max_error": float(f"{error[key]:.1g}"),
         })  # fmt: skip
-    print(
-        f"{name}: matrix product " + ", ".join(f"{kind} {r / 1e9:,.0f} GFLOP/s" for kind, r in rate.items()), flush=True
-    )
+    rates = ", ".join(f"{kind} {r / 1e9:,.0f} GFLOP/s" for kind, r in rate.items())
+    print(f"{name}: matrix product {rates}", file=sys.stderr)
     return out
 
 

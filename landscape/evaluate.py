@@ -146,14 +146,14 @@ def choose(objective: Objective, anchors: Anchors, *, numerics: Numerics = "floa
         The strategy, and its seconds for one example at one point.
     """
     largest = objective.examples
-    sizes = [n for n in (8, 32, 128, 512) if n < largest] + [largest]
+    sizes = [n for n in (8, 16, 32, 128, 512) if n < largest] + [largest]
     best, per_example = Strategy(examples=sizes[0]), float("inf")
     for examples in sizes:
         trial = Strategy(examples=examples)
         seconds = _time(objective, anchors, trial, numerics)
         if seconds is None:
             break
-        if seconds < 0.95 * per_example:
+        if seconds < per_example:
             best, per_example = trial, seconds
         if seconds * examples > LONG:
             break
