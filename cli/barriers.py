@@ -23,6 +23,7 @@ from landscape.task import Checkpoint
 @click.command()
 @click.argument("refs", nargs=-1, required=True, metavar="REF REF...")
 @data_options
+@click.option("--config", default="", help="Folder of config.json, for weights that have none beside them.")
 @click.option("--points", default=11, show_default=True, type=click.IntRange(3, 1001), help="Points of the t grid.")
 @click.option("--numerics", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]))
 @click.option("--definition", default="chord", show_default=True, type=click.Choice(DEFINITIONS),
@@ -31,18 +32,19 @@ from landscape.task import Checkpoint
 @click.pass_context
 def command(
     ctx: click.Context, refs: tuple[str, ...], text: Path | None, objective: str | None, sequences: int, length: int,
-    device: str, points: int, numerics: str, definition: str, as_json: bool,
+    device: str, config: str, points: int, numerics: str, definition: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Barrier matrix between checkpoints, now.
 
-    REF is a folder written by save_pretrained, a folder of checkpoint-N folders, or a quoted pattern such as
-    'runs/seed_{seed}/step_100'.
+    REF is a folder written by save_pretrained, a weights file, a folder of checkpoint-N folders, a quoted pattern
+    such as 'runs/seed_{seed}/step_100', a place on the hub such as hf://organisation/name@revision, or a checkpoint of
+    a known family such as multiberts:seed=3,step=20000.
     """
-    from landscape.checkpoints import find
+    from landscape.checkpoints import fetch, find
     from landscape.checkpoints.models import default_objective
     from landscape.measure.prepare import prepare
 
-    found = [checkpoint for ref in refs for checkpoint in find(ref)]
+    found = [checkpoint for ref in refs for checkpoint in find(ref, config)]
     if len(found) < 2:
         raise InputError(f"{refs[0]} is one checkpoint; a barrier is between two or more")
     if definition == "midpoint" and points % 2 == 0:
@@ -54,13 +56,15 @@ def command(
         version=1,
         name="barriers",
         checkpoints=Checkpoints(folder=refs[0]),
-        data=data(text, objective or default_objective(Path(found[0].ref)), sequences, length),
+        data=data(text, objective or default_objective(fetch.described(found[0])), sequences, length),
         measure=(Barriers.model_validate(wanted),),
     )
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
         prepared = prepare(study, store, device, (found, []))
         store.open(study.name, prepared.record)
+        for warning in prepared.record["warnings"]:
+            console.print(f"warning: {warning}", markup=False)
         failed = run_tasks(prepared, quiet=True)
         keys = [task.key for task in prepared.tasks]
         barriers, profiles = store.rows("barrier", keys), store.rows("profile", keys)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from math import prod
 from pathlib import Path
 
 import click
 import numpy as np
 
-from landscape.checkpoints import formats
-from landscape.checkpoints.grid import listed
+from landscape.checkpoints.grid import listed, warnings
+from landscape.checkpoints.size import weights
 from landscape.cli.progress import console
 from landscape.study import read_study, tasks
 from landscape.task import Task
@@ -28,14 +27,15 @@ def command(study: Path, limit: int, as_json: bool) -> None:
     wanted = read_study(study)
     seeds, children = listed(wanted.checkpoints)
     planned = tasks(wanted, seeds, children)
-    sizes = {c.ref: formats.index(Path(c.ref)) for c in [*seeds, *children]}
-    read = sum(stored.bytes for tensors in sizes.values() for stored in tensors.values())
-    parameters = max(sum(prod(stored.shape) for stored in tensors.values()) for tensors in sizes.values())
+    sizes = {c.ref: weights(c) for c in [*seeds, *children]}
+    read = sum(size.bytes for size in sizes.values())
+    fetch = sum(size.bytes for size in sizes.values() if size.remote)
+    parameters = max(size.parameters for size in sizes.values())
     points = sum(task.points for task in planned)
     flops = 2 * parameters * points * wanted.data.sequences * wanted.data.length
     rate = _rate()
     totals = {
-        "tasks": len(planned), "checkpoints": len(sizes), "loads": loads(planned), "bytes": read,
+        "tasks": len(planned), "checkpoints": len(sizes), "loads": loads(planned), "bytes": read, "bytes_on_hub": fetch,
         "parameters": parameters, "points": points, "flops": flops, "flops_per_second": rate, "seconds": flops / rate,
     }  # fmt: skip
     for task in planned[:limit]:
@@ -43,14 +43,17 @@ def command(study: Path, limit: int, as_json: bool) -> None:
         console.print(f"  {task.label}{pairs}", markup=False)
     if len(planned) > limit:
         console.print(f"  and {len(planned) - limit} more")
+    where = "on the hub" if fetch == read else f"of which {fetch / WORDS:.2f} GB on the hub" if fetch else "on disk"
     console.print(
         f"{wanted.name}: {len(planned)} tasks over {len(sizes)} checkpoints of {parameters:,} parameters\n"
-        f"  {totals['loads']} checkpoint loads at least, {read / WORDS:.2f} GB on disk\n"
+        f"  {totals['loads']} checkpoint loads at least, {read / WORDS:,.2f} GB {where}\n"
         f"  {points:,} points of {wanted.data.sequences} x {wanted.data.length} tokens: {flops / 1e12:.2f} TFLOP\n"
         f"  {_time(flops / rate)} at the {rate / 1e9:.0f} GFLOP/s of a matrix product on this machine now; "
         "models under ten million parameters take several times that",
         markup=False,
     )
+    for warning in warnings([*seeds, *children]):
+        console.print(f"  warning: {warning}", markup=False)
     if as_json:
         for task in planned:
             click.echo(json.dumps({"task": task.label, "kind": task.kind, "pairs": len(task.pairs)}))

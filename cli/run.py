@@ -58,6 +58,8 @@ def run_study(study: Study, out: Path, *, device: str, workers: int | None, as_j
     with console.status("finding checkpoints"):
         prepared = prepare(study, store, device)
         store.open(study.name, prepared.record)
+    for warning in prepared.record["warnings"]:
+        console.print(f"warning: {warning}", markup=False)
     failed = run_tasks(prepared, workers=workers, as_json=as_json)
     console.print(f"Results are in {store.folder}; see them with: landscape report {out}", markup=False)
     return failed

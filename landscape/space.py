@@ -10,7 +10,6 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from landscape.errors import InputError
 from landscape.shapes import Float
 
 Shape = tuple[int, ...]
@@ -81,27 +80,19 @@ class Space:
         ]
         return torch.cat(flat, dim=-1)
 
-    def require_same(self, other: Space, here: str, there: str) -> None:
-        """Refuse two architectures.
-
-        Args:
-            other: The other space.
-            here: What this space is of, for the message.
-            there: What the other one is of.
-
-        Raises:
-            InputError: If names or shapes differ; names the first parameter that differs.
-        """
-        mine, theirs = (dict(zip(s.names, s.shapes, strict=True)) for s in (self, other))
-        for name in [*self.names, *other.names]:
-            a, b = (str(side.get(name, "absent")) for side in (mine, theirs))
-            if a != b:
-                raise InputError(
-                    f"two architectures: parameter {name!r} is {a} in {here} and {b} in {there}; "
-                    "give checkpoints of one architecture"
-                )
-
 
 def distance(a: Float[Tensor, " P"], b: Float[Tensor, " P"]) -> float:
     """Euclidean distance between two points, ``|b - a|``, accumulated in float64."""
     return float(torch.linalg.vector_norm(b - a, dtype=torch.float64))
+
+
+FLOORS = {"float16": 5e-4, "bfloat16": 4e-3}
+
+
+def storage_floor(dtype: str) -> float:
+    """The relative distance ``|b - a| / |a|`` below which rounding on disk may be all that is seen.
+
+    Rounding to float16 moves a point by about 2e-4 of its length, bfloat16, with three bits less, by eight times that;
+    the bound is for two roundings with a margin. Zero for float32, whose rounding is as fine as the arithmetic.
+    """
+    return FLOORS.get(dtype, 0.0)

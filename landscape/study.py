@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
@@ -14,10 +15,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from landscape.errors import InputError
 from landscape.task import Checkpoint, Task
 
+REMOTE = re.compile(r"hf://.*|[\w.-]+:[^/]*=[^/]*")
+"""References that are no paths: a place on the hub, a checkpoint of a family."""
+
 
 def _beside_the_study(value: str, info: Any) -> str:
     base = (info.context or {}).get("base")
-    return str(Path(base) / value) if base else value
+    return str(Path(base) / value) if base and not REMOTE.fullmatch(value) else value
 
 
 BesideStudy = Annotated[str, AfterValidator(_beside_the_study)]
@@ -38,12 +42,29 @@ class Children(_Settings):
 
 
 class Checkpoints(_Settings):
-    """Which checkpoints; a list left out takes all that exist."""
+    """Which checkpoints; a list left out takes all that exist.
 
-    folder: BesideStudy
+    Attributes:
+        family: A family of public checkpoints.
+        folder: Or a pattern of paths, or of places on the hub.
+        seeds: Which seeds.
+        steps: Which steps.
+        config: The folder of ``config.json``, for weights that have none beside them.
+        children: Runs that share a prefix.
+    """
+
+    family: str | None = None
+    folder: BesideStudy | None = None
     seeds: tuple[int, ...] | None = None
     steps: tuple[int, ...] | None = None
+    config: BesideStudy | None = None
     children: Children | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Checkpoints:
+        if (self.family is None) == (self.folder is None):
+            raise ValueError("give either family or folder")
+        return self
 
 
 class Data(_Settings):

@@ -22,6 +22,9 @@ class Checkpoint:
         parted: For a child, the last step shared with its siblings.
         child: For a child, which data order after that.
         content: Hash of config and weights; empty until it is known.
+        commit: For a checkpoint on the hub, the commit that its name was resolved to.
+        config: The folder of its config.json, if that is not its own.
+        defect: What is known to be wrong with it.
     """
 
     ref: str
@@ -30,6 +33,9 @@ class Checkpoint:
     parted: int | None = None
     child: int | None = None
     content: str = ""
+    commit: str = ""
+    config: str = ""
+    defect: str = ""
 
     @property
     def labels(self) -> dict[str, int | None]:

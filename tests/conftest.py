@@ -1,14 +1,41 @@
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 
-import cases
-import pytest
-import torch
+from hub_mirror import HubMirror
+
+# The hub's client reads its settings when it is imported; no test may ask another hub than this one.
+MIRROR = HubMirror().start()
+os.environ |= {
+    "HF_ENDPOINT": MIRROR.url, "HF_HOME": mkdtemp(prefix="hf-home-"), "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "DISABLE_SAFETENSORS_CONVERSION": "1", "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost",
+}  # fmt: skip
+for name in ("HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+    os.environ.pop(name, None)
+
+import cases  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from huggingface_hub import constants  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     """On models this small, more threads are slower."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubMirror]:
+    """A hub with nothing on it, and a client with a cold cache."""
+    MIRROR.clear()
+    cache = tmp_path / "hf" / "hub"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+    yield MIRROR
+    MIRROR.clear()
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,15 @@
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import pytest
 
 from landscape.checkpoints import Cache
+
+
+def make(made: list[str], key: str, dropped: str | None) -> str:
+    assert dropped is None or dropped in made
+    made.append(key)
+    return key
 
 
 def loads(requests: list[str], capacity: int) -> int:
@@ -13,7 +19,7 @@ def loads(requests: list[str], capacity: int) -> int:
     made: list[str] = []
     cache: Cache[str] = Cache(capacity, uses)
     for now, key in enumerate(requests):
-        assert cache.get(key, now, lambda key=key: (made.append(key), key)[1]) == key  # type: ignore[misc]
+        assert cache.get(key, now, partial(make, made, key)) == key
         assert len(cache.items) <= capacity
     assert now + 1 == len(requests)
     return len(made)

@@ -6,7 +6,6 @@ import torch
 from landscape.checkpoints import expand, models
 from landscape.demo import HELD_OUT_TEXT, STUDY, TRAINING_TEXT
 from landscape.demo.train import Recipe, Run, Trainer, folders, runs
-from landscape.space import Space
 from landscape.study import read_study
 
 RECIPE = Recipe(steps=8, batch=2, length=16, width=8, layers=1, heads=2, vocabulary=300, warmup=3)
@@ -23,7 +22,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def point(folder: Path) -> torch.Tensor:
-    return models.load(folder, Space.of(models.skeleton(folder, "AutoModelForCausalLM")))
+    return models.load(folder, models.skeleton(folder, "AutoModelForCausalLM"))
 
 
 def test_checkpoints_are_those_of_the_study(trained: Path) -> None:

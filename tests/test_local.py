@@ -63,12 +63,12 @@ def test_children_have_their_own_pattern(tmp_path: Path) -> None:
 
 
 def test_bad_references_get_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no folder .*/gone: a checkpoint is a folder"):
+    with pytest.raises(InputError, match="no folder or file .*/gone: a checkpoint is a folder"):
         find(str(tmp_path / "gone"))
     with pytest.raises(InputError, match="is no checkpoint: it is empty"):
         find(str(tmp_path))
-    (tmp_path / "pytorch_model.bin").touch()
-    with pytest.raises(InputError, match="it holds pytorch_model.bin, and not model.safetensors"):
+    (tmp_path / "optimizer.pkl").touch()
+    with pytest.raises(InputError, match="it holds optimizer.pkl, and not model.safetensors"):
         find(str(tmp_path))
     with pytest.raises(InputError, match="no checkpoint matches"):
         find(f"{tmp_path}/{{seed}}")

@@ -34,7 +34,7 @@ def test_constraints_pin_every_dependency() -> None:
     }
     extras = PROJECT["project"]["optional-dependencies"]
     wanted = [*PROJECT["project"]["dependencies"], *(need for extra in extras.values() for need in extra)]
-    names = {need.split(">")[0].split("=")[0].lower() for need in wanted}
+    names = {need.split(">")[0].split("=")[0].lower().replace("_", "-") for need in wanted}
     assert names - {"setuptools"} <= pinned
 
 

@@ -25,12 +25,19 @@ class Cache(Generic[T]):
     uses: Mapping[str, Sequence[int]]
     items: dict[str, T] = field(default_factory=dict)
 
-    def get(self, key: str, now: int, make: Callable[[], T]) -> T:
-        """The item, made if it is not here; ``now`` is the plan position being worked on."""
+    def get(self, key: str, now: int, make: Callable[[T | None], T]) -> T:
+        """The item, made if it is not here.
+
+        Args:
+            key: Which item.
+            now: The plan position being worked on.
+            make: Makes the item; it is given the one dropped, if any, whose memory it may use.
+        """
         if key not in self.items:
+            dropped = None
             if len(self.items) >= self.capacity:
-                del self.items[max(self.items, key=lambda held: self._next_use(held, now))]
-            self.items[key] = make()
+                dropped = self.items.pop(max(self.items, key=lambda held: self._next_use(held, now)))
+            self.items[key] = make(dropped)
         return self.items[key]
 
     def _next_use(self, key: str, now: int) -> float:

@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
-from landscape.checkpoints.local import expand
+from landscape.checkpoints.reference import expand, of_family
 from landscape.study import Checkpoints
 from landscape.task import Checkpoint
 
 
 def listed(wanted: Checkpoints) -> tuple[list[Checkpoint], list[Checkpoint]]:
-    """The checkpoints of a study and their children, as found on disk."""
-    seeds = expand(wanted.folder, {"seed": wanted.seeds, "step": wanted.steps})
+    """The checkpoints of a study and their children, as found on disk or named in a family's table."""
+    if wanted.family is not None:
+        seeds = of_family(wanted.family, wanted.seeds, wanted.steps)
+    else:
+        assert wanted.folder is not None
+        seeds = expand(wanted.folder, {"seed": wanted.seeds, "step": wanted.steps}, wanted.config or "")
     if (kids := wanted.children) is None:
         return seeds, []
     fields = {"seed": kids.seeds, "parted": kids.parted, "child": kids.children, "step": kids.steps}
-    return seeds, expand(kids.folder, fields)
+    return seeds, expand(kids.folder, fields, wanted.config or "")
+
+
+def warnings(checkpoints: list[Checkpoint]) -> list[str]:
+    """What a user should know before trusting the numbers: known defects, and labels that hold the same weights."""
+    said: dict[str, list[str]] = {}
+    for checkpoint in checkpoints:
+        for defect in filter(None, checkpoint.defect.split("; ")):
+            said.setdefault(defect, []).append(checkpoint.ref)
+    known = [f"{defect}: {_some(refs)}" for defect, refs in said.items()]
+    same: dict[str, list[str]] = {}
+    for checkpoint in checkpoints:
+        same.setdefault(checkpoint.content, []).append(checkpoint.ref)
+    return known + [f"the same weights under {len(refs)} names: {_some(refs)}"
+                    for content, refs in same.items() if content and len(set(refs)) > 1]  # fmt: skip
+
+
+def _some(refs: list[str]) -> str:
+    return ", ".join(refs[:4]) + (f" and {len(refs) - 4} more" if len(refs) > 4 else "")

@@ -7,20 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from landscape.checkpoints.formats import has_weights
+from landscape.checkpoints.formats import has_weights, require_weights
 from landscape.errors import InputError
 from landscape.task import Checkpoint
 
 FIELDS = ("seed", "step", "parted", "child")
 STEP_FOLDER = "checkpoint-{step}"
+RUN_FILES = (".ckpt", ".pt", ".pth")
 
 
 def find(ref: str) -> list[Checkpoint]:
-    """The checkpoints that a reference means.
+    """The checkpoints that a path means.
 
     Args:
-        ref: A folder with weights; a folder of Hugging Face Trainer's ``checkpoint-N`` folders, which means all
-            of them in the order of their steps; or a pattern such as ``runs/seed_{seed}/step_{step}``.
+        ref: A folder with weights, or a weights file; a folder of Hugging Face Trainer's ``checkpoint-N`` folders or of
+            ``.ckpt`` or ``.pt`` files, which means all of them in the order of their steps; or a pattern such as
+            ``runs/seed_{seed}/step_{step}``.
 
     Returns:
         Checkpoints, labelled with the seed and step that their path names.
@@ -30,19 +32,16 @@ def find(ref: str) -> list[Checkpoint]:
     """
     if "{" in ref:
         return expand(ref, {})
-    folder = Path(ref)
-    if not folder.is_dir():
-        raise InputError(f"no folder {ref}: a checkpoint is a folder written by save_pretrained; check the path")
-    if has_weights(folder):
-        return [replace(_labels(folder), ref=ref)]
-    if any(folder.glob(STEP_FOLDER.format(step="*"))):
-        return [replace(_labels(folder), ref=c.ref, step=c.step) for c in expand(f"{_escaped(ref)}/{STEP_FOLDER}", {})]
-    found = sorted(path.name for path in folder.iterdir())
-    holds = f"it holds {', '.join(found[:5])}{' ...' if len(found) > 5 else ''}" if found else "it is empty"
-    raise InputError(
-        f"{ref} is no checkpoint: {holds}, and not model.safetensors or model.safetensors.index.json; "
-        "give a folder written by save_pretrained"
-    )
+    path = Path(ref)
+    if has_weights(path):
+        return [replace(labels(path), ref=ref)]
+    if path.is_dir():
+        if any(path.glob(STEP_FOLDER.format(step="*"))):
+            return [replace(labels(path), ref=c.ref, step=c.step) for c in expand(f"{_escaped(ref)}/{STEP_FOLDER}", {})]
+        if files := [labels(file) for file in path.iterdir() if file.suffix in RUN_FILES]:
+            return sorted(files, key=lambda c: (c.step is None, c.step or 0, c.ref))
+    require_weights(path)
+    return []
 
 
 def expand(pattern: str, wanted: dict[str, tuple[int, ...] | None]) -> list[Checkpoint]:
@@ -69,7 +68,7 @@ def expand(pattern: str, wanted: dict[str, tuple[int, ...] | None]) -> list[Chec
     stray = sorted(field for field, values in wanted.items() if values is not None and field not in used)
     if stray:
         raise InputError(f"the folder pattern {pattern!r} has no field for {stray}; write it into the pattern")
-    shape = re.compile(_regex(pattern))
+    shape = re.compile(regex(str(Path(pattern))))
     root = Path(glob).anchor or "."
     found: dict[tuple[int, ...], str] = {}
     for path in Path(root).glob(str(Path(glob).relative_to(root))):
@@ -87,8 +86,8 @@ def expand(pattern: str, wanted: dict[str, tuple[int, ...] | None]) -> list[Chec
     _require_grid(pattern, used, wanted, set(chosen))
     if not chosen:
         raise InputError(f"no checkpoint matches {pattern}; a checkpoint is a folder written by save_pretrained")
-    labels: Any = [dict(zip(used, values, strict=True)) for values in chosen]
-    return [replace(_labels(Path(found[values])), **label) for values, label in zip(chosen, labels, strict=True)]
+    named: Any = [dict(zip(used, values, strict=True)) for values in chosen]
+    return [replace(labels(Path(found[values])), **label) for values, label in zip(chosen, named, strict=True)]
 
 
 def _require_grid(
@@ -109,11 +108,11 @@ def _require_grid(
             raise InputError(f"no checkpoint {missing}, which the study asks for; check the path and the list")
 
 
-def _regex(pattern: str) -> str:
+def regex(pattern: str) -> str:
     """The pattern as a regular expression; a field that comes twice must agree with itself."""
     seen: set[str] = set()
     parts: list[str] = []
-    for text, field in re.findall(r"((?:[^{}]|\{\{|\}\})*)(?:\{(\w+)\})?", str(Path(pattern))):
+    for text, field in re.findall(r"((?:[^{}]|\{\{|\}\})*)(?:\{(\w+)\})?", pattern):
         parts.append(re.escape(text.replace("{{", "{").replace("}}", "}")))
         if field:
             parts.append(f"(?P={field})" if field in seen else rf"(?P<{field}>\d+)")
@@ -121,13 +120,20 @@ def _regex(pattern: str) -> str:
     return "".join(parts)
 
 
+def filled(pattern: str, values: dict[str, int]) -> str:
+    """The pattern with some of its fields filled in."""
+    for field, value in values.items():
+        pattern = pattern.replace(f"{{{field}}}", str(value))
+    return pattern
+
+
 def _escaped(path: str) -> str:
     return path.replace("{", "{{").replace("}", "}}")
 
 
-def _labels(folder: Path) -> Checkpoint:
-    """Seed and step as the path names them: ``seed_3``, ``seed-3``, ``step_20``, ``checkpoint-20``."""
-    path = folder.as_posix()
-    seed = re.findall(r"seed[_-]?(\d+)", path)
-    step = re.findall(r"(?:step|checkpoint)[_-]?(\d+)", path)
-    return Checkpoint(ref=str(folder), seed=int(seed[-1]) if seed else None, step=int(step[-1]) if step else None)
+def labels(path: Path) -> Checkpoint:
+    """Seed and step as the path names them: ``seed_3``, ``seed-3``, ``step_20``, ``step=20``, ``checkpoint-20``."""
+    text = path.as_posix()
+    seed = re.findall(r"seed[_=-]?(\d+)", text)
+    step = re.findall(r"(?:step|checkpoint)[_=-]?(\d+)", text)
+    return Checkpoint(ref=str(path), seed=int(seed[-1]) if seed else None, step=int(step[-1]) if step else None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from landscape.checkpoints import formats
+from landscape.checkpoints import formats, names
+from landscape.checkpoints.identity import CONFIG
 from landscape.errors import InputError
 from landscape.shapes import Float
 from landscape.space import Space
@@ -56,7 +57,7 @@ def read_config(folder: Path) -> Any:
     Raises:
         InputError: If it cannot be read, or asks for code of its own.
     """
-    file = folder / formats.CONFIG
+    file = folder / CONFIG
     try:
         if "auto_map" in json.loads(file.read_text()):
             raise InputError(f"{folder} needs code of its own (auto_map), which is never run; convert it first")
@@ -99,25 +100,51 @@ def default_objective(folder: Path) -> str:
     raise InputError(f"{folder} was saved from {names[0]}, which suggests no objective; give --objective")
 
 
-def load(folder: Path, space: Space) -> Float[Tensor, " P"]:
-    """The point that a checkpoint is: float32, in memory of its own.
+def load(path: Path, model: nn.Module, out: Float[Tensor, " P"] | None = None) -> Float[Tensor, " P"]:
+    """The point that a checkpoint is: float32 whatever is stored, in memory of its own.
+
+    Args:
+        path: A folder or file with weights.
+        model: A model of its class, whose parameters are the coordinates; its own values are not used.
+        out: Memory to read into, a float32 tensor that is no longer needed; fresh memory costs ten times the reading.
 
     Raises:
         InputError: If a parameter is missing, of another shape, or not finite.
     """
-    point = torch.empty(space.size, dtype=torch.float32)
-    formats.fill(point.numpy(), folder, space.names, space.shapes, space.tied)
-    if not point.sum().isfinite():
+    space = Space.of(model)
+    try:
+        tensors = names.locate(formats.index(path), model, space, path)
+        point = torch.empty(space.size, dtype=torch.float32) if out is None else out
+        finite = formats.read(point.numpy(), tensors)
+    except names.NeedsConversion:
+        point = _converted(path, model, space)
+        finite = bool(point.isfinite().all())
+    if not finite:
         for name, values in space.params(point).items():
             if bad := int((~values.isfinite()).sum()):
-                raise InputError(
-                    f"{folder}: {bad} of {values.numel()} values of parameter {name!r} are NaN or infinite"
-                )
+                raise InputError(f"{path}: {bad} of {values.numel()} values of parameter {name!r} are NaN or infinite")
     return point
 
 
-def stored_space(folder: Path, ignored: Iterable[str] = ()) -> Space:
-    """The space of what lies on disk, by its headers alone, without the ignored names."""
-    stored = formats.index(folder)
-    names = sorted(stored.keys() - set(ignored))
-    return Space(tuple(names), tuple(stored[name].shape for name in names))
+def require_fit(path: Path, model: nn.Module, space: Space) -> None:
+    """Refuse a checkpoint whose headers show that it cannot be a point of the space.
+
+    Raises:
+        InputError: If a parameter is missing or of another shape.
+    """
+    with suppress(names.NeedsConversion):
+        names.locate(formats.index(path), model, space, path)
+
+
+def _converted(path: Path, model: Any, space: Space) -> Float[Tensor, " P"]:
+    """The slow way, for architectures whose files transformers splits or merges (mixtures of experts).
+
+    Raises:
+        InputError: If a parameter is missing.
+    """
+    loaded, report = type(model).from_pretrained(
+        path, config=model.config, dtype=torch.float32, local_files_only=True, output_loading_info=True
+    )
+    if lost := sorted(set(report["missing_keys"]) & set(space.names)):
+        raise InputError(f"{path} lacks the parameter {lost[0]!r} of its own model class")
+    return space.vector(dict(loaded.named_parameters())).detach()

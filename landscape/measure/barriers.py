@@ -13,7 +13,7 @@ from landscape import barrier
 from landscape.measure.session import Result, Session
 from landscape.paths import KINDS
 from landscape.shapes import Float
-from landscape.space import distance
+from landscape.space import distance, storage_floor
 from landscape.store import Row
 from landscape.task import Checkpoint, Task
 
@@ -49,8 +49,8 @@ def run(task: Task, session: Session) -> Result:
     for n, (i, j) in enumerate(task.pairs):
         own = slice(n * len(t), (n + 1) * len(t))
         pair = {**_pair(task.checkpoints[i], task.checkpoints[j], settings), **shared}
-        apart = distance(anchors[i], anchors[j])
-        out += ({**row, **pair, "distance": apart, **how} for row in _barriers(t, losses[own], weights))
+        apart = _apart(anchors[i], anchors[j], *(session.stored(task.checkpoints[k]) for k in (i, j)))
+        out += ({**row, **pair, **apart, **how} for row in _barriers(t, losses[own], weights))
         out += ({**row, **pair} for row in _profile(t, losses[own], {k: v[own] for k, v in metrics.items()}))
     return Result(out, losses.astype(np.float32) if session.keep_losses else None)
 
@@ -66,12 +66,28 @@ def _between(t: Float[np.ndarray, " t"], pair: tuple[int, int], task: Task, path
     return rows
 
 
+def _apart(a: Float[Tensor, " P"], b: Float[Tensor, " P"], stored_a: str, stored_b: str) -> Row:
+    """Columns on the distance of two checkpoints, and whether rounding on disk could be all of it."""
+    apart = distance(a, b)
+    relative = apart / ((distance(a, torch.zeros_like(a)) + distance(b, torch.zeros_like(b))) / 2)
+    floor = max(storage_floor(stored_a), storage_floor(stored_b))
+    return {
+        "distance": apart,
+        "relative_distance": relative,
+        "stored_a": stored_a,
+        "stored_b": stored_b,
+        "below_floor": 0 < relative < floor,
+    }
+
+
 def _pair(a: Checkpoint, b: Checkpoint, settings: dict[str, Any]) -> Row:
     return {
         "a": a.ref,
         "b": b.ref,
         **{f"{label}_{side}": value for label in ("seed", "step", "child")
            for side, value in (("a", a.labels[label]), ("b", b.labels[label]))},
+        "defect_a": a.defect,
+        "defect_b": b.defect,
         "parted": a.parted if a.parted == b.parted else None,
         "between": settings["between"],
         "path": settings["path"],

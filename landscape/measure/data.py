@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from landscape.checkpoints import formats, models
+from landscape.checkpoints import fetch, identity, models
 from landscape.demo import HELD_OUT_TEXT
 from landscape.errors import InputError
 from landscape.objectives import KINDS, Objective
@@ -21,8 +21,8 @@ def build(data: Data, checkpoint: Checkpoint) -> Objective:
         InputError: If text, tokenizer and model do not go together.
     """
     kind = KINDS[data.objective]
-    model = models.skeleton(Path(checkpoint.ref), kind.AUTO)
-    tokenizer = models.tokenizer(Path(data.tokenizer or checkpoint.ref))
+    model = models.skeleton(fetch.described(checkpoint), kind.AUTO)
+    tokenizer = models.tokenizer(_tokenizer_folder(data, checkpoint))
     batch = kind.encode(
         read_text(data), tokenizer, sequences=data.sequences, length=data.length,
         **({"mask": data.mask, "seed": data.seed} if data.objective == "masked-lm" else {}),
@@ -53,30 +53,35 @@ def fingerprint(data: Data, checkpoint: Checkpoint) -> str:
     """Hash of all that decides the batches: text, tokenizer and settings."""
     digest = hashlib.sha256(read_text(data).encode())
     digest.update(json.dumps(data.model_dump(exclude={"text", "tokenizer"}), sort_keys=True).encode())
-    folder = Path(data.tokenizer or checkpoint.ref)
+    folder = _tokenizer_folder(data, checkpoint)
     for file in (folder / name for name in models.TOKENIZER_FILES):
         if file.is_file():
             digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()
 
 
+def _tokenizer_folder(data: Data, checkpoint: Checkpoint) -> Path:
+    return fetch.tokenizer_folder(data.tokenizer) if data.tokenizer else fetch.described(checkpoint)
+
+
 def require_one_architecture(checkpoints: list[Checkpoint], objective: Objective) -> None:
     """Refuse checkpoints that are not points of one space, before anything is run.
+
+    Configs are compared, and the names and shapes of those weights that are on this disk.
 
     Raises:
         InputError: Naming the first parameter or setting that differs.
     """
-    model = objective.model
-    ignored = {alias for alias, _ in objective.space.tied} | {name for name, _ in model.named_buffers()}
-    spaces = {c.ref: models.stored_space(Path(c.ref), ignored) for c in checkpoints}
     first = checkpoints[0].ref
-    settings = formats.architecture(Path(first))
-    for ref, space in spaces.items():
-        spaces[first].require_same(space, first, ref)
-        other = formats.architecture(Path(ref))
+    settings = identity.architecture(fetch.described(checkpoints[0]))
+    for checkpoint in checkpoints:
+        other = identity.architecture(fetch.described(checkpoint))
         for name in sorted(settings.keys() | other.keys()):
             if (mine := settings.get(name)) != (theirs := other.get(name)):
                 raise InputError(
-                    f"two architectures: {name} is {mine!r} in {first} and {theirs!r} in {ref}; "
+                    f"two architectures: {name} is {mine!r} in {first} and {theirs!r} in {checkpoint.ref}; "
                     "give checkpoints of one architecture"
                 )
+    for checkpoint in checkpoints:
+        if fetch.is_here(checkpoint):
+            models.require_fit(fetch.weights(checkpoint), objective.model, objective.space)

@@ -20,6 +20,8 @@ def run(task: Task, session: Session) -> Result:
         **checkpoint.labels,
         "loss": float(values.losses.mean()),
         "error": float(standard_error(values.losses)[0]),
+        "stored": session.stored(checkpoint),
+        "defect": checkpoint.defect,
         **{name: float(mean[0]) for name, mean in values.metrics.items()},
         **session.settings(task, values.numerics_error),
         **values.how,

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from landscape.checkpoints import formats
-from landscape.checkpoints.grid import listed
+from landscape.checkpoints import fetch, formats, identity
+from landscape.checkpoints.grid import listed, warnings
+from landscape.checkpoints.reference import place
 from landscape.errors import InputError
 from landscape.measure import data as fixed
 from landscape.measure.session import Session
@@ -50,18 +51,23 @@ def prepare(
     Raises:
         InputError: If anything about checkpoints, text or device does not fit.
     """
-    known = store.record().get("signatures", {}) if (store.folder / LOCK).exists() else {}
+    record = store.record() if (store.folder / LOCK).exists() else {}
+    known = record.get("signatures", {})
+    commits = {c["ref"]: c.get("commit", "") for c in record.get("checkpoints", [])}
     seeds, children = found or listed(study.checkpoints)
     signatures: dict[str, tuple[str, str]] = {}
 
     def identify(checkpoint: Checkpoint) -> Checkpoint:
-        folder = Path(checkpoint.ref)
-        formats.index(folder)
-        here = formats.signature(folder)
-        place = str(folder.resolve())
-        old, content = known.get(place, ("", ""))
-        signatures[place] = (here, content if old == here else formats.content_id(folder))
-        return replace(checkpoint, content=signatures[place][1])
+        if place(checkpoint.ref) is not None:
+            checkpoint = fetch.pinned(replace(checkpoint, commit=checkpoint.commit or commits.get(checkpoint.ref, "")))
+            return replace(checkpoint, content=fetch.content(checkpoint))
+        path = Path(checkpoint.ref)
+        formats.index(path)
+        here = identity.signature(path, fetch.described(checkpoint))
+        where = str(path.resolve())
+        old, content = known.get(where, ("", ""))
+        signatures[where] = (here, content if old == here else fetch.content(checkpoint))
+        return replace(checkpoint, content=signatures[where][1])
 
     seeds, children = [identify(c) for c in seeds], [identify(c) for c in children]
     planned = tasks(study, seeds, children, fixed.fingerprint(study.data, seeds[0]))
@@ -73,6 +79,7 @@ def prepare(
         "study": study.model_dump(mode="json"),
         "tasks": [task.as_json() for task in planned],
         "checkpoints": [asdict(c) for c in [*seeds, *children]],
+        "warnings": warnings([*seeds, *children]),
         "parameters": session.objective.space.size,
         "signatures": signatures,
         "versions": {name: version(name) for name in ("torch", "transformers", "landscape-toolkit")},

@@ -6,15 +6,14 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from landscape.checkpoints import Cache, models
+from landscape.checkpoints import Cache, fetch, formats, models
 from landscape.errors import InputError
 from landscape.evaluate import Strategy, choose, evaluate, numerics_error
 from landscape.measure import data as fixed
@@ -22,7 +21,7 @@ from landscape.objectives import Objective
 from landscape.shapes import Float
 from landscape.store import Row, Store
 from landscape.study import Data
-from landscape.task import Task
+from landscape.task import Checkpoint, Task
 
 MEMORY_SHARE = 0.25
 SPAWN_SECONDS = 10.0
@@ -74,6 +73,8 @@ class Session:
     workers: int = 1
     keep_losses: bool = True
     _strategies: dict[str, Strategy] = field(default_factory=dict)
+    _stored: dict[str, str] = field(default_factory=dict)
+    _staging: Tensor | None = None
 
     @cached_property
     def objective(self) -> Objective:
@@ -102,15 +103,25 @@ class Session:
         Raises:
             InputError: If one cannot be loaded, or is not finite.
         """
-        space = self.objective.space
         return [
             self._cache.get(
                 c.content,
                 self._position[task.key],
-                lambda c=c: models.load(Path(c.ref), space).to(self.device),  # type: ignore[misc]
+                partial(self._load, c),
             )
             for c in task.checkpoints
         ]
+
+    def _load(self, checkpoint: Checkpoint, old: Tensor | None) -> Tensor:
+        out = old if self.device.type == "cpu" else self._staging
+        self._staging = models.load(fetch.weights(checkpoint), self.objective.model, out)
+        return self._staging.to(self.device)
+
+    def stored(self, checkpoint: Checkpoint) -> str:
+        """The dtype of a checkpoint's weights on disk."""
+        if checkpoint.content not in self._stored:
+            self._stored[checkpoint.content] = formats.stored_as(formats.index(fetch.weights(checkpoint)).values())
+        return self._stored[checkpoint.content]
 
     def evaluate(self, anchors: list[Tensor], rows: Float[Tensor, "points anchors"], numerics: Any) -> Values:
         """What the objective measures at the points ``rows @ anchors``.

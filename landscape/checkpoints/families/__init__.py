@@ -1,0 +1,58 @@
+"""Known families of public checkpoints. A family is an entry of a file's ``FAMILIES``; a new file is one line here.
+
+The tables are static, so that a plan can be made with no network.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from functools import cache
+
+from landscape.checkpoints.families import connectivity, mistral, multiberts, olmo, others, pythia
+from landscape.checkpoints.families.family import Defect, Family, Label, Place
+from landscape.errors import InputError
+
+__all__ = ["FAMILIES", "Defect", "Family", "Label", "Place", "family", "labelled", "main_defects"]
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for file in (multiberts, pythia, mistral, connectivity, olmo, others)
+    for family in file.FAMILIES
+}
+
+
+def family(name: str) -> Family:
+    """The family of that name.
+
+    Raises:
+        InputError: If there is none.
+    """
+    if name not in FAMILIES:
+        near = get_close_matches(name, FAMILIES, n=1) or [n for n in FAMILIES if n.startswith(name)]
+        raise InputError(
+            f"no family {name!r}{f'; did you mean {near[0]}?' if near else ''}; landscape families lists them"
+        )
+    return FAMILIES[name]
+
+
+@cache
+def _places() -> dict[Place, tuple[str, Label]]:
+    return {f.place(*label): (f.name, label) for f in FAMILIES.values() for label in f.labels()}
+
+
+@cache
+def main_defects() -> dict[str, str]:
+    """What is wrong with the branch ``main`` of a repository, where something is known to be."""
+    return {
+        family.place(*label).repo: str(defect)
+        for family in FAMILIES.values()
+        for defect in family.defects
+        if defect.main
+        for label in defect.labels
+    }
+
+
+def labelled(place: Place) -> tuple[Family, Label] | None:
+    """The family, seed and step of a place, if it is one of a known family."""
+    found = _places().get(place)
+    return (FAMILIES[found[0]], found[1]) if found else None

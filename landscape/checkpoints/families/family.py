@@ -1,0 +1,107 @@
+"""What a family of public checkpoints is: which seeds and steps exist, where each lies, what is wrong with some."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+Label = tuple[int, int | None]
+"""Seed and step."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where on the hub one checkpoint lies.
+
+    Attributes:
+        repo: ``organisation/name``.
+        revision: A branch, a tag, a pull request's ref or a commit.
+        folder: The folder within the repository.
+        title: If given, the commit on ``revision`` with this title.
+    """
+
+    repo: str
+    revision: str = "main"
+    folder: str = ""
+    title: str = ""
+
+    def __str__(self) -> str:
+        revision = "" if self.revision == "main" else f"@{self.revision}"
+        return f"hf://{self.repo}{revision}{f'/{self.folder}' if self.folder else ''}" + (
+            f' (commit "{self.title}")' if self.title else ""
+        )
+
+
+@dataclass(frozen=True)
+class Defect:
+    """Something known to be wrong with some checkpoints of a family.
+
+    Attributes:
+        labels: Seed and step of each.
+        says: What is wrong, in a few words.
+        source: Who found it.
+        main: Whether it is the branch ``main`` that is wrong, and not the labels.
+    """
+
+    labels: frozenset[Label]
+    says: str
+    source: str
+    main: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.says} ({self.source})"
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of public checkpoints of one architecture.
+
+    Attributes:
+        name: What a reference calls it.
+        title: What it is.
+        steps: For each seed its steps, rising; no steps if a seed has one checkpoint of which none is known.
+        place: Where the checkpoint of a seed and step lies.
+        model: The class of transformers.
+        objective: The loss it was trained with.
+        parameters: Unique parameters of that class.
+        bytes: Bytes of weights to download for a seed and step.
+        stored: The dtype of the files.
+        source: Where this was learnt from.
+        notes: What a user should know.
+        defects: What is known to be wrong.
+        whole: False if the lists of seeds and steps are not known to be complete or exact.
+    """
+
+    name: str
+    title: str
+    steps: Mapping[int, tuple[int, ...]]
+    place: Callable[[int, int | None], Place]
+    model: str
+    objective: str
+    parameters: int
+    bytes: Callable[[int, int | None], int]
+    stored: str
+    source: str
+    notes: tuple[str, ...] = ()
+    defects: tuple[Defect, ...] = ()
+    whole: bool = True
+
+    def labels(self) -> Iterator[Label]:
+        """Every checkpoint, by seed and step."""
+        for seed, steps in self.steps.items():
+            yield from ((seed, step) for step in steps or (None,))
+
+    @cached_property
+    def known_defects(self) -> dict[Label, str]:
+        """What is wrong with each checkpoint that has a defect."""
+        said: dict[Label, list[str]] = {}
+        for defect in self.defects:
+            for label in defect.labels if not defect.main else ():
+                said.setdefault(label, []).append(str(defect))
+        return {label: "; ".join(words) for label, words in said.items()}
+
+
+def even(parameters: int, bytes_each: int) -> Callable[[int, int | None], int]:
+    """Size of a checkpoint when all have the same dtype."""
+    return lambda seed, step: parameters * bytes_each

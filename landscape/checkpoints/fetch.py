@@ -1,0 +1,89 @@
+"""From a checkpoint to folders on this disk, wherever it lies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from landscape.checkpoints import hub
+from landscape.checkpoints.identity import CONFIG, config_folder, content_id, hash_of, sha256
+from landscape.checkpoints.reference import place
+from landscape.task import Checkpoint
+
+
+def pinned(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint with the commit that its name means now; a local one as it is.
+
+    Raises:
+        InputError: If the hub has no such revision, or cannot be reached and never was.
+    """
+    where = place(checkpoint.ref)
+    return checkpoint if where is None or checkpoint.commit else replace(checkpoint, commit=hub.resolve(where))
+
+
+def described(checkpoint: Checkpoint) -> Path:
+    """The folder with its config and tokenizer; fetched if need be.
+
+    Raises:
+        InputError: If there is no config, or it cannot be fetched.
+    """
+    where = place(checkpoint.ref)
+    if where is None:
+        return config_folder(Path(checkpoint.ref), checkpoint.config)
+    return config_folder(hub.describe(where, pinned(checkpoint).commit))
+
+
+def weights(checkpoint: Checkpoint) -> Path:
+    """The folder or file with its weights; fetched if need be.
+
+    Raises:
+        InputError: If they cannot be fetched.
+    """
+    where = place(checkpoint.ref)
+    return Path(checkpoint.ref) if where is None else hub.fetch(where, pinned(checkpoint).commit)
+
+
+def is_here(checkpoint: Checkpoint) -> bool:
+    """Whether the weights can be read without a network."""
+    where = place(checkpoint.ref)
+    return where is None or (bool(checkpoint.commit) and hub.is_fetched(where, checkpoint.commit))
+
+
+def content(checkpoint: Checkpoint) -> str:
+    """The content id; for a checkpoint on the hub from the hub's own hashes, before any weight is fetched.
+
+    Raises:
+        InputError: If the files are missing, here or there.
+    """
+    where = place(checkpoint.ref)
+    config = described(checkpoint)
+    if where is None:
+        return content_id(Path(checkpoint.ref), config)
+    files = hub.weights(hub.listing(where, pinned(checkpoint).commit))
+    if not files:
+        hub.fetch(where, checkpoint.commit)  # says what is there instead
+    return hash_of([
+        (CONFIG, sha256(config / CONFIG)),
+        *((name, f.sha256 or f.blob) for name, f in sorted(files.items())),
+    ])
+
+
+def size(checkpoint: Checkpoint) -> int:
+    """Bytes of its weights on the hub, from the hub's listing.
+
+    Raises:
+        InputError: If the hub cannot be asked.
+    """
+    where = place(checkpoint.ref)
+    assert where is not None
+    return sum(file.size for file in hub.weights(hub.listing(where, pinned(checkpoint).commit)).values())
+
+
+def tokenizer_folder(ref: str) -> Path:
+    """The folder of a tokenizer that is named by a path or by a place on the hub.
+
+    Raises:
+        InputError: If it cannot be fetched.
+    """
+    where = place(ref)
+    return Path(ref) if where is None else hub.describe(where, hub.resolve(where))

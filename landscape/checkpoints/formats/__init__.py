@@ -1,0 +1,79 @@
+"""Forms in which weights lie on disk. A form is one file, with ``claims`` and ``index``, and one line in ``FORMATS``.
+
+Only NumPy is needed here; torch is imported when a file of ``torch.save`` is read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from landscape.checkpoints.formats import dcp, pickled, safetensors
+from landscape.checkpoints.formats.tensors import Stored, read, stored_as
+from landscape.errors import InputError
+
+__all__ = ["FORMATS", "Stored", "has_weights", "index", "read", "require_weights", "stored_as", "weight_files"]
+
+FORMATS = {"safetensors": safetensors, "torch": pickled, "dcp": dcp}
+"""By preference: a folder that holds two forms is read in the first."""
+
+ZERO = "convert it with its own script: python zero_to_fp32.py . OUT --safe_serialization, and put config.json into OUT"
+OLD = "convert it with transformers 4: from_pretrained(..., from_{}=True) and save_pretrained"
+FOREIGN = {
+    "layer_*-model_*-model_states.pt": "a GPT-NeoX training checkpoint; "
+    "convert it with tools/ckpts/convert_neox_to_hf.py of gpt-neox",
+    "*mp_rank_*_model_states.pt": f"a DeepSpeed checkpoint; {ZERO}",
+    "*zero_pp_rank_*": f"a part of a DeepSpeed checkpoint; {ZERO}",
+    "tf_model.h5": f"a TensorFlow checkpoint; {OLD.format('tf')}",
+    "flax_model.msgpack": f"a Flax checkpoint; {OLD.format('flax')}",
+}
+"""Layouts that are known and not read, with what to do."""
+
+
+def has_weights(path: Path) -> bool:
+    """Whether a folder or file holds weights in a form that is read here."""
+    return any(form.claims(path) for form in FORMATS.values())
+
+
+def weight_files(path: Path) -> list[Path]:
+    """The files that hold the weights.
+
+    Raises:
+        InputError: If there are none.
+    """
+    require_weights(path)
+    return next(files for form in FORMATS.values() if (files := form.claims(path)))
+
+
+def index(path: Path) -> dict[str, Stored]:
+    """Every tensor by the name that it has on disk.
+
+    Raises:
+        InputError: If there are none, or a file is damaged or unsafe.
+    """
+    require_weights(path)
+    return next(form.index(path) for form in FORMATS.values() if form.claims(path))
+
+
+def require_weights(path: Path) -> None:
+    """Refuse what holds no weights.
+
+    Raises:
+        InputError: With what it seems to be instead.
+    """
+    if has_weights(path):
+        return
+    for pattern, sentence in FOREIGN.items():
+        if path.is_dir() and (any(path.glob(pattern)) or any(path.glob(f"global_step*/{pattern}"))):
+            raise InputError(f"{path} is {sentence}")
+    if not path.exists():
+        raise InputError(
+            f"no folder or file {path}: a checkpoint is a folder written by save_pretrained; check the path"
+        )
+    if path.is_file():
+        raise InputError(f"{path} is no weights file; give one that ends in .safetensors, .bin, .pt, .pth or .ckpt")
+    found = sorted(entry.name for entry in path.iterdir())
+    holds = f"it holds {', '.join(found[:5])}{' ...' if len(found) > 5 else ''}" if found else "it is empty"
+    raise InputError(
+        f"{path} is no checkpoint: {holds}, and not model.safetensors or pytorch_model.bin, whole or in shards; "
+        "give a folder written by save_pretrained"
+    )

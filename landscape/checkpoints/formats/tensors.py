@@ -1,0 +1,181 @@
+"""Tensors as they lie on disk: where they are, what they are, and how to read them as float32."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from landscape.errors import InputError
+from landscape.shapes import Float
+
+Shape = tuple[int, ...]
+Piece = tuple[int, Callable[[], bool]]
+"""How many values, and what reads them and says whether they are finite."""
+
+ITEM = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+FLOATS: dict[str, np.dtype[Any]] = {
+    name: np.dtype(code) for name, code in {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}.items()
+}
+NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+PIECE = 1 << 18
+"""Values that are read and looked at together: a mebibyte, which stays in the cache of a core."""
+
+ALONE = 1 << 22
+"""Values that one thread reads sooner than two."""
+
+THREADS = 4
+AGAIN = "copy or download the checkpoint again"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One tensor on disk.
+
+    Attributes:
+        file: The file that holds it.
+        dtype: As safetensors calls it: ``F32``, ``BF16``, ...
+        shape: Its shape.
+        begin: First byte of its values, which lie in C order with nothing between; None if they do not.
+        get: Gives the values in their stored dtype (bfloat16 as ``<u2``) when ``begin`` is None.
+    """
+
+    file: Path
+    dtype: str
+    shape: Shape
+    begin: int | None = None
+    get: Callable[[], np.ndarray] | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Size of the values."""
+        return prod(self.shape) * ITEM.get(self.dtype, 1)
+
+    def same_place(self, other: Stored) -> bool:
+        """Whether both are the same bytes of the same file."""
+        return self.begin is not None and (self.file, self.begin, self.shape) == (other.file, other.begin, other.shape)
+
+
+def read(out: Float[np.ndarray, " P"], tensors: Mapping[str, Stored]) -> bool:
+    """Read tensors into ``out``, one after the other, as float32.
+
+    Float32 values go from the file to their place with no copy between; others are converted. Files are read and
+    never mapped: a mapped file that is truncated under us would end the process. Pieces are small enough to be looked
+    at while they are in the cache, and are read by a few threads.
+
+    Args:
+        out: Contiguous float32, as long as the tensors together.
+        tensors: What to read, in order, by name.
+
+    Returns:
+        Whether all values are finite.
+
+    Raises:
+        InputError: If one is no float, or its file was cut.
+    """
+    work: list[Piece] = []
+    streams: dict[Path, int] = {}
+    place = 0
+    try:
+        for name, stored in tensors.items():
+            part = out[place : place + prod(stored.shape)]
+            place += part.size
+            if stored.dtype not in FLOATS:
+                raise InputError(
+                    f"{stored.file}: parameter {name!r} is stored as {stored.dtype}, not as {list(FLOATS)}"
+                )
+            if stored.begin is None:
+                work.append((part.size, partial(_take, stored, part)))
+                continue
+            if stored.file not in streams:
+                streams[stored.file] = os.open(stored.file, os.O_RDONLY)
+            for start in range(0, part.size, PIECE):
+                piece = part[start : start + PIECE]
+                work.append((piece.size, partial(_read, streams[stored.file], stored, start, piece)))
+        hands = min(THREADS, len(os.sched_getaffinity(0)), 1 + out.size // ALONE)
+        with ThreadPoolExecutor(hands) as pool:
+            return all(pool.map(_all, _shared_out(work, hands)))
+    finally:
+        for descriptor in streams.values():
+            os.close(descriptor)
+
+
+def _shared_out(work: list[Piece], hands: int) -> list[list[Piece]]:
+    """A stretch of the work for each hand, of about equal size: neighbours in a file are read one after the other."""
+    ends = np.cumsum([size for size, _ in work], dtype=np.int64)
+    cuts = [0, *np.searchsorted(ends, ends[-1] * np.arange(1, hands) / hands).tolist(), len(work)] if work else [0, 0]
+    return [work[begin:end] for begin, end in pairwise(cuts)]
+
+
+def _all(work: list[Piece]) -> bool:
+    finite = [read() for _, read in work]  # all of it must be read, whatever is found
+    return all(finite)
+
+
+def _take(stored: Stored, out: Float[np.ndarray, " n"]) -> bool:
+    assert stored.get is not None
+    _convert(stored.get().reshape(-1), stored.dtype, out)
+    return _finite(out)
+
+
+def _read(descriptor: int, stored: Stored, start: int, out: Float[np.ndarray, " n"]) -> bool:
+    """Values from ``start`` on.
+
+    Raises:
+        InputError: If the file ends before them.
+    """
+    raw: Any = out if stored.dtype == "F32" else np.empty(out.size, FLOATS[stored.dtype])
+    target = memoryview(raw).cast("B")
+    assert stored.begin is not None
+    begin, done = stored.begin + start * ITEM[stored.dtype], 0
+    while done < len(target):
+        got = os.preadv(descriptor, [target[done:]], begin + done)
+        if not got:
+            raise InputError(f"{stored.file} was truncated while it was read; {AGAIN}")
+        done += got
+    if raw is not out:
+        _convert(raw, stored.dtype, out)
+    return _finite(out)
+
+
+def _finite(values: Float[np.ndarray, " n"]) -> bool:
+    """Both bounds, since a nan fails either comparison; twice as fast as ``isfinite``."""
+    return not values.size or bool(-np.inf < values.min() and values.max() < np.inf)
+
+
+def _convert(raw: np.ndarray, dtype: str, out: Float[np.ndarray, " n"]) -> None:
+    if dtype == "BF16":
+        out.view(np.uint32)[...] = raw.astype(np.uint32) << 16
+    else:
+        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, and is refused as such
+            out[...] = raw
+
+
+def stored_as(tensors: Iterable[Stored]) -> str:
+    """The dtype that holds most of the values, by torch's name for it."""
+    sizes: dict[str, int] = {}
+    for stored in tensors:
+        if stored.dtype in FLOATS:
+            sizes[stored.dtype] = sizes.get(stored.dtype, 0) + prod(stored.shape)
+    return NAMES[max(sizes, key=lambda dtype: sizes[dtype])] if sizes else "none"
+
+
+def require_whole(file: Path, tensors: Mapping[str, Stored]) -> dict[str, Stored]:
+    """The tensors, if the file is as long as they need.
+
+    Raises:
+        InputError: If it is not.
+    """
+    size = file.stat().st_size
+    end = max((s.begin + s.bytes for s in tensors.values() if s.begin is not None), default=0)
+    if end > size:
+        raise InputError(f"{file} is truncated: {size} bytes, and its header promises {end}; {AGAIN}")
+    return dict(tensors)

@@ -1,0 +1,80 @@
+"""What a checkpoint on this disk is: its config, and a hash of its content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from landscape.checkpoints.formats import weight_files
+from landscape.errors import InputError
+
+CONFIG = "config.json"
+INCIDENTAL = {
+    "_name_or_path", "architectures", "transformers_version", "dtype", "torch_dtype", "use_cache", "initializer_range"
+}  # fmt: skip
+
+
+def config_folder(path: Path, given: str = "") -> Path:
+    """The folder of a checkpoint's ``config.json``: the one given, or the checkpoint's own.
+
+    Raises:
+        InputError: If there is no config, without which the model is not known.
+    """
+    folder = Path(given) if given else path if path.is_dir() else path.parent
+    folder = folder.parent if folder.name == CONFIG else folder
+    if not (folder / CONFIG).is_file():
+        raise InputError(
+            f"{folder} holds no {CONFIG}, so the model of {path} is not known; put its {CONFIG} there, or name the "
+            'folder that has it: config = "..." in [checkpoints], or --config'
+        )
+    return folder
+
+
+def content_id(path: Path, config: Path) -> str:
+    """SHA-256 over config and weights: the same for the same model wherever it lies.
+
+    Raises:
+        InputError: If a file is missing.
+    """
+    return hash_of((file.name, sha256(file)) for file in [config / CONFIG, *weight_files(path)])
+
+
+def hash_of(files: Iterable[tuple[str, str]]) -> str:
+    """The content id of files by name and SHA-256, config first."""
+    return hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in files).encode()).hexdigest()
+
+
+def sha256(file: Path) -> str:
+    """SHA-256 of a file.
+
+    Raises:
+        InputError: If it is missing.
+    """
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise InputError(f"{file} is missing; copy or download the checkpoint again") from error
+
+
+def signature(path: Path, config: Path) -> str:
+    """Names, sizes and times of the files behind :func:`content_id`; changes when they may have."""
+    stats = [(file.name, file.stat()) for file in [config / CONFIG, *weight_files(path)] if file.is_file()]
+    return json.dumps([(name, s.st_size, s.st_mtime_ns) for name, s in stats])
+
+
+def architecture(folder: Path, keep: tuple[str, ...] = ()) -> dict[str, object]:
+    """The settings of the config that change the function in evaluation mode, and those to keep.
+
+    Raises:
+        InputError: If the config cannot be read.
+    """
+    try:
+        config = dict(json.loads((folder / CONFIG).read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{folder / CONFIG} cannot be read ({error}); copy the checkpoint again") from error
+    return {
+        name: value for name, value in config.items() if name in keep or (name not in INCIDENTAL and "drop" not in name)
+    }

@@ -1,0 +1,123 @@
+"""From the names that a file uses to the parameters of a model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.conversion_mapping import get_model_conversion_mapping
+from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
+
+from landscape.checkpoints.formats import Stored, read
+from landscape.errors import InputError
+from landscape.space import Space
+
+WRAPPERS = re.compile(r"\b(?:_orig_mod|_forward_module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+"""Segments that torch.compile, Fabric and FSDP put into names; no module of a model is called so."""
+
+
+_RENAMINGS: WeakKeyDictionary[nn.Module, Callable[[str], str]] = WeakKeyDictionary()
+
+
+class NeedsConversion(Exception):
+    """Tensors on disk must be split or merged to become parameters, which transformers can do and names cannot."""
+
+
+def locate(stored: Mapping[str, Stored], model: nn.Module, space: Space, path: Path) -> dict[str, Stored]:
+    """Where each parameter of a model lies, in the order of its space.
+
+    Names are cleaned of wrappers (DDP, compile, FSDP, Lightning's attribute), then renamed as transformers itself
+    would (``LayerNorm.gamma``, ``embed_out``, a missing ``bert.``). What is no parameter is left: masks, position ids,
+    heads of another class. A tied parameter may be stored under any of its names.
+
+    Args:
+        stored: The tensors of the checkpoint.
+        model: The model.
+        space: Its space.
+        path: Named in errors.
+
+    Raises:
+        InputError: If a parameter is missing, has another shape, or a tied one is stored twice and differs.
+        NeedsConversion: If transformers would do more than rename.
+    """
+    rename = _renaming(model)
+    clean = {WRAPPERS.sub("", name): place for name, place in stored.items()}
+
+    def under(prefix: str) -> dict[str, Stored]:
+        here = {rename(name.removeprefix(prefix)): at for name, at in clean.items() if name.startswith(prefix)}
+        aliases = [(alias, name) for alias, name in space.tied if alias in here]
+        _require_equal(here, aliases, path)
+        return {**{name: here[alias] for alias, name in aliases}, **here}
+
+    options = [under("")]
+    if missing(options[0], space):
+        prefixes = sorted({n.removesuffix(space.names[0]) for n in clean if n.endswith(f".{space.names[0]}")})
+        options += [under(prefix) for prefix in prefixes]
+        if sum(not missing(option, space) for option in options) > 1:
+            raise InputError(
+                f"{path} holds the model more than once, under {prefixes}; save alone the one that is meant"
+            )
+    found = min(options, key=lambda option: len(missing(option, space)))
+    shapes = dict(zip(space.names, space.shapes, strict=True))
+    if lost := missing(found, space):
+        raise InputError(
+            f"{path} lacks the parameter {lost[0]!r} {shapes[lost[0]]} of its own model class; "
+            "it may have been saved from another class"
+        )
+    for name, shape in shapes.items():
+        if found[name].shape != tuple(shape):
+            raise InputError(f"{path}: parameter {name!r} is {found[name].shape} on disk and {shape} in its config")
+    return {name: found[name] for name in space.names}
+
+
+def missing(found: Mapping[str, Stored], space: Space) -> list[str]:
+    """The parameters of the space that are not among those found."""
+    return [name for name in space.names if name not in found]
+
+
+def _renaming(model: nn.Module) -> Callable[[str], str]:
+    """What transformers does to names for this model; made once a model, and forgotten with it."""
+    if model not in _RENAMINGS:
+        _RENAMINGS[model] = cache(_new_renaming(model))
+    return _RENAMINGS[model]
+
+
+def _new_renaming(model: nn.Module) -> Callable[[str], str]:
+    if not isinstance(model, PreTrainedModel):
+        return lambda name: name
+    steps = get_model_conversion_mapping(model)
+    renamings = [step for step in steps if isinstance(step, WeightRenaming)]
+    converters = [step for step in steps if isinstance(step, WeightConverter)]
+    own: dict[str, Any] = dict.fromkeys(model.state_dict(), True)
+    prefix = model.base_model_prefix
+
+    def rename(name: str) -> str:
+        new, converted = rename_source_key(name, renamings, converters, prefix, own)
+        if converted is not None and new in own:
+            raise NeedsConversion(name)
+        if new not in own and name in own:
+            new, _ = rename_source_key(name, [], [], prefix, own)
+        return str(new)
+
+    return rename
+
+
+def _require_equal(stored: Mapping[str, Stored], aliases: list[tuple[str, str]], path: Path) -> None:
+    for alias, name in aliases:
+        if name not in stored or stored[alias].same_place(stored[name]):
+            continue
+        one, two = (np.empty(int(np.prod(stored[n].shape)), np.float32) for n in (alias, name))
+        read(one, {alias: stored[alias]})
+        read(two, {name: stored[name]})
+        if not np.array_equal(one, two, equal_nan=True):
+            raise InputError(
+                f"{path} stores {name!r} and {alias!r} with different values, and its config ties them to one; "
+                "set tie_word_embeddings to false in its config.json if they are meant to differ"
+            )

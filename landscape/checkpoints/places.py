@@ -1,0 +1,65 @@
+"""Names of places on the hub: how they are written, and how families call their revisions."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+from landscape.checkpoints.families.family import Place
+from landscape.errors import InputError
+
+SCHEME = "hf://"
+NAMED = re.compile(
+    r"(?:stage(?P<stage>\d+)-)?(?:ingredient(?P<ingredient>\d+)-)?(?:global_step|checkpoint-|ckpt_|step[-_]?)(?P<step>\d+)"
+    r"(?:-tokens\d+B|-\d+BT)?(?:-seed-(?P<seed>[\w-]+))?"
+)
+"""How families call their revisions: ``step1000``, ``checkpoint-20``, ``stage1-step150-tokens1B``, ``ckpt_007``."""
+
+
+def parse(ref: str) -> Place:
+    """The place that ``hf://organisation/name[@revision][/folder]`` means.
+
+    A slash within a revision is written ``%2F``, but ``refs/pr/N`` may be written as it is.
+
+    >>> parse("hf://EleutherAI/pythia-70m@step1000")
+    Place(repo='EleutherAI/pythia-70m', revision='step1000', folder='', title='')
+    >>> parse("hf://a/b@refs/pr/1/sub/folder")
+    Place(repo='a/b', revision='refs/pr/1', folder='sub/folder', title='')
+
+    Raises:
+        InputError: If it has another form, or its folder leaves the repository.
+    """
+    match = re.fullmatch(r"hf://([\w.{}-]+/[\w.{}-]+)(?:@(refs/(?:pr|convert)/[\w.-]+|[^/@]+))?((?:/[^/]+)*)/?", ref)
+    if not match or ".." in match[1] or any(part in (".", "..") for part in match[3].split("/")):
+        raise InputError(f"{ref} is no place on the hub; write hf://organisation/name@revision/folder")
+    return Place(match[1], unquote(match[2] or "main"), match[3].strip("/"))
+
+
+def named(revision: str) -> dict[str, str] | None:
+    """Stage, ingredient, step and seed in a revision's name; None if it names no step.
+
+    >>> named("stage2-ingredient3-step11931-tokens50B")
+    {'stage': '2', 'ingredient': '3', 'step': '11931'}
+    """
+    match = NAMED.fullmatch(revision)
+    return {k: v for k, v in match.groupdict().items() if v is not None} if match else None
+
+
+def same_step(wanted: str, names: list[str]) -> str | None:
+    """A revision of the same step under a slightly other name: other token counts, or no ``stage1-``."""
+    parts = named(wanted)
+    if parts is None:
+        return None
+    alike = [n for n in names if (other := named(n)) and {"stage": "1", **other} == {"stage": "1", **parts}]
+    alike = [n for n in alike if int((named(n) or {})["step"]) == int(parts["step"])]
+    return alike[0] if len(alike) == 1 else None
+
+
+def nearest(wanted: str, names: list[str]) -> str:
+    """The names closest to one that is not there, in words."""
+    if not names:
+        return "it has none"
+    if (parts := named(wanted)) is not None:
+        known = [(abs(int(other["step"]) - int(parts["step"])), n) for n in names if (other := named(n))]
+        names = [n for _, n in sorted(known)] or names
+    return f"the nearest of its {len(names)} are {', '.join(names[:4])}"

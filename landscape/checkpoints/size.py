@@ -1,0 +1,47 @@
+"""How large a checkpoint is, before anything of it is fetched or loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+from landscape.checkpoints import families, fetch, formats, identity, reference
+from landscape.task import Checkpoint
+
+HALF, SINGLE = 2, 4
+
+
+@dataclass(frozen=True)
+class Size:
+    """Size of a checkpoint.
+
+    Attributes:
+        bytes: Bytes of weights.
+        parameters: Parameters, or what is stored beside them too where headers alone are known.
+        remote: Whether it lies on the hub.
+    """
+
+    bytes: int
+    parameters: int
+    remote: bool
+
+
+def weights(checkpoint: Checkpoint) -> Size:
+    """Size of a checkpoint: of a known family from its table; else from its headers or the hub's listing.
+
+    Raises:
+        InputError: If it is missing.
+    """
+    place = reference.place(checkpoint.ref)
+    if place is None:
+        stored = formats.index(Path(checkpoint.ref)).values()
+        return Size(sum(s.bytes for s in stored), sum(prod(s.shape) for s in stored), remote=False)
+    if (known := families.labelled(place)) is not None:
+        family, label = known
+        return Size(family.bytes(*label), family.parameters, remote=True)
+    checkpoint = fetch.pinned(checkpoint)
+    size = fetch.size(checkpoint)
+    config = identity.architecture(fetch.described(checkpoint), keep=("dtype", "torch_dtype"))
+    half = str(config.get("dtype", config.get("torch_dtype"))) in ("float16", "bfloat16")
+    return Size(size, size // (HALF if half else SINGLE), remote=True)
