@@ -16,6 +16,7 @@ from landscape.errors import InputError
 COMMANDS = {
     "demo": "Train small seeds on real text, run the whole study and write a report.",
     "families": "Known families of public checkpoints, their seeds, steps and defects.",
+    "audit": "Mislabelled, duplicate or missing checkpoints.",
     "barriers": "Barrier matrix between checkpoints, now.",
     "plan": "What a study would take; nothing is run.",
     "run": "Run or resume a study.",

@@ -62,7 +62,8 @@ def pythia(folder: Path, seed: int, *, sharded: bool = False) -> Path:
     folder.mkdir(parents=True)
     torch.manual_seed(seed)
     config = GPTNeoXConfig(vocab_size=cases.WORDS, hidden_size=12, num_hidden_layers=LAYERS, num_attention_heads=3,
-                           intermediate_size=20, max_position_embeddings=LONGEST, tie_word_embeddings=False)  # fmt: skip
+                           intermediate_size=20, max_position_embeddings=LONGEST,
+                           tie_word_embeddings=False)  # fmt: skip
     model = cases.rough(GPTNeoXForCausalLM(config))
     state = {n.replace("lm_head.", "embed_out."): v.half().contiguous() for n, v in model.state_dict().items()}
     for layer in range(LAYERS):

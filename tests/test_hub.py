@@ -10,15 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 import public
+import pytest
 import torch
 import transformers
-from huggingface_hub import constants
 from hub_mirror import Fault, HubMirror
+from huggingface_hub import constants
 from torch.func import functional_call
 
-from landscape.checkpoints import fetch, find, formats, hub as client, models, places
+from landscape.checkpoints import fetch, find, formats, models, places
+from landscape.checkpoints import hub as client
 from landscape.checkpoints.families import FAMILIES
 from landscape.errors import InputError
 from landscape.space import Space

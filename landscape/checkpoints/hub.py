@@ -60,11 +60,16 @@ class File:
 Listing = dict[str, File]
 
 
+class NotThere(InputError):
+    """The hub was asked, and has no such repository, revision or commit."""
+
+
 def resolve(place: Place) -> str:
     """The commit that a place means now; from the cache if the hub cannot be reached.
 
     Raises:
-        InputError: If there is no such repository or revision, or no way to it.
+        InputError: If there is no way to the hub.
+        NotThere: If it has no such repository or revision.
     """
     if COMMIT.fullmatch(place.revision) and not place.title:
         return place.revision
@@ -77,7 +82,7 @@ def resolve(place: Place) -> str:
             names = branches(place.repo)
             if (other := same_step(place.revision, list(names))) is not None:
                 return names[other]
-            raise InputError(
+            raise NotThere(
                 f"{place.repo} has no revision {place.revision!r}; {nearest(place.revision, list(names))}"
             ) from None
 
@@ -185,21 +190,15 @@ def _fetch(place: Place, commit: str, names: list[str]) -> Path:
 
 
 def _downloaded(repo: str, commit: str, patterns: list[str]) -> Path:
-    """The client retries some requests and not others; each further try goes on from where the last was cut."""
-    for wait in (*WAITS, None):
+    """Fetch files; the client repeats some requests itself, and goes on from where it was cut."""
+    for wait in WAITS:
         try:
             return Path(huggingface_hub.snapshot_download(repo, revision=commit, allow_patterns=patterns))
         except (errors.HfHubHTTPError, httpx2.TransportError) as error:
-            if wait is None or constants.HF_HUB_OFFLINE or not _may_pass(error):
-                raise
-            time.sleep(wait)
-    raise AssertionError
-
-
-def _may_pass(error: Exception) -> bool:
-    """Whether the same request may be answered a little later."""
-    response = getattr(error, "response", None)
-    return response.status_code >= 500 if response is not None else isinstance(error, httpx2.TransportError)
+            if (answer := getattr(error, "response", None)) is not None and answer.status_code < 500:
+                break
+        time.sleep(wait)
+    return Path(huggingface_hub.snapshot_download(repo, revision=commit, allow_patterns=patterns))
 
 
 def _escaped(name: str) -> str:
@@ -256,7 +255,7 @@ def _titled(place: Place) -> str:
     """The newest commit with the title; remembered, so that it is found with no network too.
 
     Raises:
-        InputError: If there is none.
+        NotThere: If there is none.
     """
     kept = _own(
         "commits", place.repo.replace("/", "--"), hashlib.sha256(f"{place.revision} {place.title}".encode()).hexdigest()
@@ -270,11 +269,12 @@ def _titled(place: Place) -> str:
     found = next((c.commit_id for c in commits if c.title.strip().startswith(place.title)), None)
     if found is None:
         titles = ", ".join(repr(c.title) for c in commits[:8])
-        raise InputError(f"{place.repo} has no commit called {place.title!r} on {place.revision}; it has {titles}")
+        raise NotThere(f"{place.repo} has no commit called {place.title!r} on {place.revision}; it has {titles}")
     _keep(kept, found)
     return str(found)
 
 
+ABSENT = (errors.RepositoryNotFoundError, errors.RevisionNotFoundError)
 LATER = "the hub could not give {place} ({why}); run again later"
 SENTENCES: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     (
@@ -317,7 +317,8 @@ def _sentences(place: Place) -> Generator[None]:
         fields = {"place": place, "repo": place.repo, "revision": place.revision, "why": _first(error)}
         for kinds, sentence in SENTENCES:
             if isinstance(error, kinds):
-                raise InputError(sentence.format(**fields)) from error
+                gone = isinstance(error, ABSENT) and not isinstance(error, errors.GatedRepoError)
+                raise (NotThere if gone else InputError)(sentence.format(**fields)) from error
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
             raise StorageError(
                 f"cannot keep files of {place}: {error.strerror}; make room, or point HF_HOME to another disk"

@@ -1,0 +1,154 @@
+"""``landscape audit``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.table import Table
+
+from landscape.cli.progress import console, progress
+from landscape.errors import InputError
+
+if TYPE_CHECKING:
+    from landscape.checkpoints.audit import Finding
+    from landscape.checkpoints.families import Family
+    from landscape.checkpoints.trajectory import Seen
+    from landscape.task import Checkpoint
+
+SHOWN = 6
+
+
+@click.command()
+@click.argument("target", metavar="FAMILY|FOLDER|hf://REPOSITORY")
+@click.option("--seed", "seeds", multiple=True, type=int, help="Only this seed of a family; may be repeated.")
+@click.option("--step", "steps", multiple=True, type=int, help="Only this step of a family; may be repeated.")
+@click.option(
+    "--tensors/--hashes", default=None, help="Also load the weights. [default: for what lies on disk, not for the hub]"
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout: findings and distances.")
+def command(target: str, seeds: tuple[int, ...], steps: tuple[int, ...], tensors: bool | None, as_json: bool) -> None:
+    """Labels that serve the same or foreign weights, or none.
+
+    First by the hashes of files, for which the hub is asked and no weights are fetched; then, with --tensors, by the
+    tensors: steps that are equal, share matrices with a far one, or lie off their run's way.
+    """
+    from landscape.checkpoints import audit, reference
+
+    checkpoints, family = _chosen(target, seeds, steps)
+    with progress("listing", len(checkpoints)) as tick:
+        labelled = audit.listed(checkpoints, tick)
+    found = audit.by_hashes(labelled, family)
+    there = [label.checkpoint for label in labelled if label.weights and not label.is_main]
+    _say(found, f"{len(checkpoints)} checkpoints of {target}, by the hashes of their files")
+    runs: list[list[Seen]] = []
+    if tensors or (tensors is None and all(reference.place(c.ref) is None for c in there)):
+        runs = _walked(there)
+        more = _new(runs, found)
+        _table(runs)
+        _say(more, "by their tensors")
+        found = [*found, *more]
+    if family:
+        _unseen(family, found, {(c.seed or 0, c.step) for c in checkpoints})
+    if as_json:
+        for finding in found:
+            click.echo(json.dumps({"table": "finding", **vars(finding)}))
+        for row in _rows(runs):
+            click.echo(json.dumps({"table": "trajectory", **row}))
+
+
+def _chosen(target: str, seeds: tuple[int, ...], steps: tuple[int, ...]) -> tuple[list[Checkpoint], Family | None]:
+    from landscape.checkpoints import audit, families, find, places, reference
+
+    name, _, values = target.partition(":")
+    if not Path(target).exists() and name in families.FAMILIES:
+        given = {key: (int(value),) for key, _, value in (part.partition("=") for part in values.split(",") if part)}
+        wanted = {"seed": seeds or given.get("seed"), "step": steps or given.get("step")}
+        return reference.of_family(name, wanted["seed"], wanted["step"]), families.family(name)
+    if seeds or steps:
+        raise InputError(f"--seed and --step choose from a family, and {target} is none; landscape families lists them")
+    if target.startswith(places.SCHEME) and "{" not in target:
+        return audit.of_repository(target), None
+    return (_below(Path(target)) if Path(target).is_dir() else find(target)), None
+
+
+def _below(folder: Path) -> list[Checkpoint]:
+    """Every checkpoint in a folder and its folders, or the one that it is."""
+    from landscape.checkpoints import find, formats, local
+
+    if formats.has_weights(folder):
+        return find(str(folder))
+    inside = sorted(path for path in folder.rglob("*") if path.is_dir() and formats.has_weights(path))
+    found = [local.labels(path) for path in inside] or find(str(folder))
+    return sorted(found, key=lambda c: (c.seed is None, c.seed or 0, c.step is None, c.step or 0, c.ref))
+
+
+def _walked(checkpoints: Sequence[Checkpoint]) -> list[list[Seen]]:
+    from landscape.checkpoints import trajectory
+
+    runs = [list(run) for _, run in groupby(checkpoints, key=lambda c: c.seed)]
+    with progress("reading", len(checkpoints)) as tick:
+        return [trajectory.walk(run, tick) for run in runs]
+
+
+def _new(runs: list[list[Seen]], found: list[Finding]) -> list[Finding]:
+    """What the tensors tell that the hashes did not."""
+    from landscape.checkpoints import trajectory
+
+    known = [set(finding.labels) for finding in found if finding.kind == "same weights"]
+    return [f for f in trajectory.judge(runs) if not (f.kind == "same tensors" and set(f.labels) in known)]
+
+
+def _say(found: list[Finding], where: str) -> None:
+    new = sum(not finding.known for finding in found)
+    console.print(f"{where}: {len(found)} findings, {new} of them not known before", markup=False)
+    for finding in found:
+        known = f" [known: {finding.known}]" if finding.known else ""
+        names = "" if any(name in finding.says for name in finding.labels) else f": {_some(finding.labels)}"
+        console.print(f"  {finding.kind}: {finding.says}{names}{known}", markup=False)
+
+
+def _unseen(family: Family, found: list[Finding], audited: set[tuple[int, int | None]]) -> None:
+    """Known defects of what was audited that no finding shows."""
+    for defect in family.defects:
+        here = defect.labels & audited
+        if here and not any(str(defect) in finding.known for finding in found):
+            console.print(f"  known and not seen here: {defect} ({len(here)} labels)", markup=False)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
+def _rows(runs: list[list[Seen]]) -> list[dict[str, object]]:
+    from landscape.space import storage_floor
+
+    rows: list[dict[str, object]] = []
+    for run in runs:
+        for place, step in enumerate(run):
+            floor = max(storage_floor(s.stored) for s in run[max(0, place - 1) : place + 1])
+            relative = step.to_previous / step.length if step.length else 0.0
+            rows.append({
+                "checkpoint": step.name, "seed": step.checkpoint.seed, "step": step.checkpoint.step,
+                "to_previous": relative, "to_first": step.to_first / step.length if step.length else 0.0,
+                "stored": step.stored, "below_floor": place > 0 and relative < floor,
+            })  # fmt: skip
+    return rows
+
+
+def _table(runs: list[list[Seen]]) -> None:
+    if not any(len(run) > 1 for run in runs):
+        return
+    table = Table(caption="distances over the length of the checkpoint; *: rounding on disk may be all of it", box=None)
+    for title in ("checkpoint", "stored", "to the step before", "to the first step"):
+        table.add_column(title, justify="left" if title in {"checkpoint", "stored"} else "right")
+    for row in _rows(runs):
+        mark = "*" if row["below_floor"] else ""
+        table.add_row(
+            str(row["checkpoint"]), str(row["stored"]), f"{row['to_previous']:.2e}{mark}", f"{row['to_first']:.2e}"
+        )
+    console.print(table)

@@ -1,0 +1,185 @@
+"""Planted defects, found each once, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cases
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hub_mirror import HubMirror
+from safetensors.numpy import save_file
+
+from landscape.checkpoints import audit, find, reference, trajectory
+from landscape.checkpoints.families import family
+from landscape.cli.main import cli
+
+STEPS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, *range(1000, 16_001, 1000), 20_000, 100_000, 143_000)
+SIZE = 64
+
+
+def weights(folder: Path, content: float, shards: tuple[float, ...] = (), lost: int | None = None) -> Path:
+    """Weights that are told apart by a number: one file, or one for each shard, one of which may be missing."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    if not shards:
+        save_file({"w": np.full(SIZE, content, np.float32)}, folder / "model.safetensors")
+        return folder
+    names = [f"model-{n + 1:05}-of-{len(shards):05}.safetensors" for n in range(len(shards))]
+    for n, (name, value) in enumerate(zip(names, shards, strict=True)):
+        if n != lost:
+            save_file({f"w{n}": np.full(SIZE, value, np.float32)}, folder / name)
+    index = {"weight_map": {f"w{n}": name for n, name in enumerate(names)}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    return folder
+
+
+def found(findings: list[audit.Finding]) -> set[tuple[Any, ...]]:
+    return {(f.kind, frozenset(label.rpartition("=")[2] for label in f.labels), bool(f.known)) for f in findings}
+
+
+def planted(hub: HubMirror, folder: Path) -> None:
+    """Thirty revisions of Pythia-14m's seed 4: most right, some not."""
+    repo = hub.repo("EleutherAI/pythia-14m-seed4")
+    special = {
+        0: weights(folder / "0", 0.5),
+        1: weights(folder / "1", 0.5),
+        64: weights(folder / "64", 99),
+        4000: weights(folder / "4000", 0, (4.1, 4.2, 4.3)),
+        5000: weights(folder / "5000", 0, (5.1, 5.2, 5.3), lost=1),
+        20_000: weights(folder / "20000", 0, (143.1, 20.2, 20.3)),
+        100_000: weights(folder / "100000", 99),
+        143_000: weights(folder / "143000", 0, (143.1, 143.2, 143.3)),
+        2000: folder / "none",
+    }
+    special[2000].mkdir()
+    for step in STEPS:
+        if step != 3000:
+            repo.commit(f"step{step}", special.get(step) or weights(folder / f"s{step}", 1000.5 + step))
+    repo.commit("main", None)
+
+
+def test_thirty_revisions_are_audited_with_no_weight_byte(hub: HubMirror, tmp_path: Path) -> None:
+    planted(hub, tmp_path)
+    checkpoints = reference.of_family("pythia-14m", (4,), STEPS)
+    assert len(checkpoints) == 30
+    labels = audit.listed(checkpoints)
+    assert found(audit.by_hashes(labels, family("pythia-14m"))) == {
+        ("same weights", frozenset({"0", "1"}), True),
+        ("same weights", frozenset({"64", "100000"}), False),
+        ("no weights", frozenset({"2000"}), False),
+        ("no revision", frozenset({"3000"}), False),
+        ("missing shard", frozenset({"5000"}), False),
+        ("shared file", frozenset({"20000", "143000"}), False),
+        ("empty main", frozenset({"hf://EleutherAI/pythia-14m-seed4@main"}), True),
+    }
+    assert hub.sent == {} and not any("/resolve/" in path for _, path, _ in hub.log)
+    assert len(hub.log) <= 30 + 3
+    hub.log.clear()
+    audit.listed(checkpoints)
+    assert len(hub.log) <= 3, "what a commit holds is asked once"
+
+
+def test_a_clean_mirror_has_no_finding(hub: HubMirror, tmp_path: Path) -> None:
+    repo = hub.repo("EleutherAI/pythia-14m-seed1")
+    for step in (0, 512, 143_000):
+        repo.commit(f"step{step}", weights(tmp_path / str(step), step))
+    repo.commit("main", tmp_path / "143000")
+    labels = audit.listed(reference.of_family("pythia-14m", (1,), (0, 512, 143_000)))
+    assert audit.by_hashes(labels, family("pythia-14m")) == []
+    repo.commit("main", tmp_path / "512")
+    (wrong,) = audit.by_hashes(audit.listed([label.checkpoint for label in labels if not label.is_main]))
+    assert wrong.kind == "wrong main" and "is pythia-14m:seed=1,step=512 and not the last step, 143000" in wrong.says
+
+
+def test_known_defects_do_not_hide_new_ones(hub: HubMirror, tmp_path: Path) -> None:
+    """Steps 0 and 1 are known to be equal; that step 512 is the same too is news."""
+    repo = hub.repo("EleutherAI/pythia-14m")
+    for step in (0, 1, 512):
+        repo.commit(f"step{step}", weights(tmp_path / str(step), 7))
+    (finding,) = audit.by_hashes(
+        audit.listed(reference.of_family("pythia-14m", (0,), (0, 1, 512))), family("pythia-14m")
+    )
+    assert finding.kind == "same weights" and len(finding.labels) == 3 and not finding.known
+
+
+def run(folder: Path, points: dict[int, np.ndarray], seed: int = 0, **meta: str) -> list[trajectory.Seen]:
+    for step, point in points.items():
+        here = folder / f"seed_{seed}" / f"step_{step}"
+        here.mkdir(parents=True)
+        parts = {"a": point[:2000].reshape(40, 50), "b": point[2000:].reshape(-1, 20), "one": np.ones(7, np.float32)}
+        save_file(parts, here / "model.safetensors", metadata={"step": str(step), **meta})
+    return trajectory.walk(find(str(folder / f"seed_{seed}" / "step_{step}")))
+
+
+def walked(kind: str, seed: int = 0, steps: int = 8) -> dict[int, np.ndarray]:
+    """Honest trajectories: a straight line, a random walk, noise about a mean after a start, slowing growth."""
+    random = np.random.default_rng(seed)
+    start, way = random.normal(size=(2, 5000))
+    noise = random.normal(size=(steps, 5000))
+    match kind:
+        case "line":
+            points = [start + 0.05 * n * way for n in range(steps)]
+        case "walk":
+            points = [start + 0.1 * noise[:n].sum(axis=0) for n in range(steps)]
+        case "noise":
+            points = [start + 0.3 * noise[n] for n in range(steps)]
+        case _:
+            points = [start * 0.97**n + way * (1 - 0.8**n) + 0.05 * noise[n] for n in range(steps)]
+    return {10 * n: point.astype(np.float32) for n, point in enumerate(points)}
+
+
+@pytest.mark.parametrize("kind", ["line", "walk", "noise", "growth"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_an_honest_run_has_no_finding(tmp_path: Path, kind: str, seed: int) -> None:
+    runs = [run(tmp_path, walked(kind, seed), 0), run(tmp_path, walked(kind, seed + 10), 1)]
+    assert trajectory.judge(runs) == []
+
+
+def test_distances_are_those_of_the_points(tmp_path: Path) -> None:
+    points = walked("growth", 3)
+    seen = run(tmp_path, points)
+    flat = [np.concatenate([p, np.ones(7)]).astype(np.float64) for p in points.values()]
+    for n in range(1, len(flat)):
+        assert seen[n].to_previous == pytest.approx(np.linalg.norm(flat[n] - flat[n - 1]))
+        assert seen[n].to_first == pytest.approx(np.linalg.norm(flat[n] - flat[0]))
+        assert seen[n].length == pytest.approx(np.linalg.norm(flat[n]))
+    assert seen[3].across == pytest.approx(np.linalg.norm(flat[4] - flat[2])) and seen[-1].across == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "labels"), [("detour", 4, {40}), ("no descent", 0, {0, 10}), ("no descent", 7, {60, 70})]
+)
+def test_a_step_of_another_run_is_found(tmp_path: Path, kind: str, place: int, labels: set[int]) -> None:
+    points = walked("walk", 5)
+    points[10 * place] = walked("walk", 6)[10 * place]
+    (finding,) = trajectory.judge([run(tmp_path, points)])
+    assert finding.kind == kind and {int(label.rpartition("_")[2]) for label in finding.labels} == labels
+
+
+def test_the_same_tensors_saved_twice_are_found_and_a_chimera(tmp_path: Path) -> None:
+    points = walked("walk", 7)
+    points[60] = points[20].copy()
+    points[30][:2000] = points[70][:2000]
+    kinds = {
+        f.kind: {label.rpartition("_")[2] for label in f.labels} for f in trajectory.judge([run(tmp_path, points)])
+    }
+    assert kinds["same tensors"] == {"20", "60"} and kinds["shared tensors"] == {"30", "70"}
+
+
+def test_a_folder_is_audited_by_tensors_too(tmp_path: Path) -> None:
+    runs = cases.runs(tmp_path / "runs", seeds=2, steps=(0, 10, 20))
+    target = runs / "seed_1" / "step_20"
+    for file in target.iterdir():
+        file.unlink()
+    cases.save(cases.gpt2(1), target)
+    result = CliRunner().invoke(cli, ["audit", str(runs), "--json"])
+    assert result.exit_code == 0, result.output
+    rows = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+    same = [row for row in rows if row.get("kind") == "same weights"]
+    assert len(same) == 1 and len(same[0]["labels"]) == 2
+    assert [row["step"] for row in rows if row["table"] == "trajectory"] == [0, 10, 20] * 2
+    assert "same tensors" not in {row.get("kind") for row in rows}, "what hashes tell is not said twice"
