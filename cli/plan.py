@@ -16,13 +16,16 @@ from landscape.study import read_study, tasks
 from landscape.task import Task
 
 WORDS = 1e9
+DOWNLOAD = 1e8
 
 
 @click.command()
 @click.argument("study", type=click.Path(path_type=Path))
 @click.option("--limit", default=10, show_default=True, help="Tasks to list.")
+@click.option("--tflops", type=click.FloatRange(0, min_open=True),
+              help="Estimate for a machine of so many TFLOP/s. [default: a matrix product, timed here]")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout for each task, and the totals.")
-def command(study: Path, limit: int, as_json: bool) -> None:
+def command(study: Path, limit: int, tflops: float | None, as_json: bool) -> None:
     """What STUDY would take: tasks, loads, bytes, FLOPs and time. Nothing is run."""
     wanted = read_study(study)
     seeds, children = listed(wanted.checkpoints)
@@ -33,7 +36,8 @@ def command(study: Path, limit: int, as_json: bool) -> None:
     parameters = max(size.parameters for size in sizes.values())
     points = sum(task.points for task in planned)
     flops = 2 * parameters * points * wanted.data.sequences * wanted.data.length
-    rate = _rate()
+    rate = tflops * 1e12 if tflops else _rate()
+    at = f"{tflops:g} TFLOP/s" if tflops else f"the {rate / 1e9:.0f} GFLOP/s of a matrix product on this machine now"
     totals = {
         "tasks": len(planned), "checkpoints": len(sizes), "loads": loads(planned), "bytes": read, "bytes_on_hub": fetch,
         "parameters": parameters, "points": points, "flops": flops, "flops_per_second": rate, "seconds": flops / rate,
@@ -48,7 +52,8 @@ def command(study: Path, limit: int, as_json: bool) -> None:
         f"{wanted.name}: {len(planned)} tasks over {len(sizes)} checkpoints of {parameters:,} parameters\n"
         f"  {totals['loads']} checkpoint loads at least, {read / WORDS:,.2f} GB {where}\n"
         f"  {points:,} points of {wanted.data.sequences} x {wanted.data.length} tokens: {flops / 1e12:.2f} TFLOP\n"
-        f"  {_time(flops / rate)} at the {rate / 1e9:.0f} GFLOP/s of a matrix product on this machine now; "
+        f"  {_time(flops / rate)} at {at}"
+        f"{f', and {_time(fetch / DOWNLOAD)} to download at 100 MB/s' if fetch else ''}; "
         "models under ten million parameters take several times that",
         markup=False,
     )

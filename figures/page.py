@@ -76,6 +76,7 @@ def page(frames: Frames, record: Mapping[str, Any], failed: Mapping[str, str]) -
     )
     return template.render(
         name=record["name"], sections=shown, failed=failed, findings=_findings(frames), record=record,
+        warnings=_warnings(frames, record),
         settings=caption(frames.barriers), tables=[t for t in (_table(frames.training), _table(frames.parting)) if t],
     )  # fmt: skip
 
@@ -212,6 +213,19 @@ def _findings(frames: Frames) -> list[str]:
                 f"Children that parted {which}, after step {int(row['parted']):,}, end with a barrier of "
                 f"{_interval(row)} {unit}."
             )
+    return out
+
+
+def _warnings(frames: Frames, record: Mapping[str, Any]) -> list[str]:
+    """Known defects of the checkpoints, and pairs too close for the precision in which they were saved."""
+    out = [str(warning) for warning in record.get("warnings", [])]
+    rows = frames.barriers
+    if "below_floor" in rows and (close := int(rows["below_floor"].fillna(value=False).sum())):
+        stored = " and ".join(sorted(set(rows["stored_a"]) | set(rows["stored_b"])))
+        out.append(
+            f"{close} of {len(rows)} pairs lie closer together than rounding to what is stored ({stored}) can "
+            "tell apart: their distance may be rounding only (column below_floor)"
+        )
     return out
 
 

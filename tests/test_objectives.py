@@ -1,4 +1,5 @@
 import json
+import math
 from typing import Any
 
 import cases
@@ -124,10 +125,27 @@ def test_classification_is_that_of_transformers() -> None:
     objective = classification.build(model, batch)
     with torch.no_grad():
         found = objective.measure(model, batch)
-        whole = model(**batch)
-        rows = [model(**{k: v[n : n + 1] for k, v in batch.items()}).loss for n in range(8)]
+        whole = model(**batch | {"labels": batch["labels"][:, 0]})
+        each = [{k: v[n : n + 1] for k, v in batch.items()} for n in range(8)]
+        rows = [model(**one | {"labels": one["labels"][:, 0]}).loss for one in each]
     assert_close(found["loss"], torch.stack(rows), rtol=0, atol=1e-12)
-    assert found["accuracy"].tolist() == (whole.logits.argmax(-1) == batch["labels"]).tolist()
+    assert found["accuracy"].tolist() == (whole.logits.argmax(-1) == batch["labels"][:, 0]).tolist()
+
+
+def test_any_of_several_labels_may_be_right() -> None:
+    """As on HANS, whose non-entailment is two classes of a model of three."""
+    right = [[0, 2], 1, [2], [0, 2], [1, 0, 2], [0, 1]]
+    lines = [{"text": f"w{n} w3", "text_pair": f"w{7 * n}", "label": label} for n, label in enumerate(right)]
+    batch = classification.encode("\n".join(map(json.dumps, lines)), cases.tokenizer(), sequences=6, length=9)
+    model = cases.classifier(5).double()
+    with torch.no_grad():
+        found = classification.build(model, batch).measure(model, batch)
+        shares = model(**{k: v for k, v in batch.items() if k != "labels"}).logits.softmax(-1)
+    sets = [set(label) if isinstance(label, list) else {label} for label in right]
+    expected = [-math.log(sum(float(share[k]) for k in own)) for share, own in zip(shares, sets, strict=True)]
+    assert found["loss"].tolist() == pytest.approx(expected, abs=1e-12)
+    assert found["accuracy"].tolist() == [int(share.argmax()) in own for share, own in zip(shares, sets, strict=True)]
+    assert 0 < found["accuracy"].mean() < 1 and found["loss"][4] == pytest.approx(0, abs=1e-12)
     assert 0 < found["accuracy"].sum() < 8
 
 
@@ -194,6 +212,7 @@ def test_what_does_not_go_together_is_refused() -> None:
         ("{", "line 2 of the data is not JSON like"),
         ('{"text": "w1"}', "line 2 of the data is not JSON like"),
         ('{"text": "w1", "text_pair": "w2", "label": 0}', "some lines of the data have a text_pair"),
+        ('{"text": "w1", "label": []}', "is not JSON like .*list index out of range"),
         ('{"text": "w1", "label": 7}', "labels run from 1 to 7 and the model has 3 classes"),
     ],
 )

@@ -7,13 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from landscape.checkpoints.formats import has_weights, require_weights
+from landscape.checkpoints.formats import has_weights, require_own, require_weights
 from landscape.errors import InputError
 from landscape.task import Checkpoint
 
 FIELDS = ("seed", "step", "parted", "child")
 STEP_FOLDER = "checkpoint-{step}"
 RUN_FILES = (".ckpt", ".pt", ".pth")
+BESIDE = ("optimizer", "scheduler", "rng_state", "training_args", "scaler")
+"""What trainers leave beside weights."""
 
 
 def find(ref: str) -> list[Checkpoint]:
@@ -38,7 +40,8 @@ def find(ref: str) -> list[Checkpoint]:
     if path.is_dir():
         if any(path.glob(STEP_FOLDER.format(step="*"))):
             return [replace(labels(path), ref=c.ref, step=c.step) for c in expand(f"{_escaped(ref)}/{STEP_FOLDER}", {})]
-        if files := [labels(file) for file in path.iterdir() if file.suffix in RUN_FILES]:
+        require_own(path)
+        if files := [labels(file) for file in path.iterdir() if file.suffix in RUN_FILES and file.stem not in BESIDE]:
             return sorted(files, key=lambda c: (c.step is None, c.step or 0, c.ref))
     require_weights(path)
     return []

@@ -56,7 +56,7 @@ def expand(pattern: str, wanted: Wanted, config: str = "") -> list[Checkpoint]:
     """
     if pattern.startswith(places.SCHEME):
         return list(_on_the_hub(pattern, wanted))
-    if not Path(pattern).parent.exists() and (named := _family_parts(pattern)) is not None:
+    if (named := _family_parts(pattern)) is not None:
         found, values = named
         given = {key: wanted.get(key) if "{" in value else (int(value),) for key, value in values.items()}
         return of_family(found.name, given.get("seed"), given.get("step"))
@@ -133,7 +133,7 @@ def _family_parts(ref: str) -> tuple[Family, dict[str, str]] | None:
         InputError: If it looks like one, and the family is unknown or the values are not well formed.
     """
     match = re.fullmatch(r"([\w.-]+):([^/]*)", ref)
-    if match is None:
+    if match is None or not ("=" in ref or match[1] in families.FAMILIES):
         return (families.FAMILIES[ref], {}) if ref in families.FAMILIES else None
     found = families.family(match[1])
     values = dict(part.split("=", 1) for part in match[2].split(",") if "=" in part)

@@ -6,13 +6,12 @@ import json
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from landscape.errors import InputError
 from landscape.objectives.head import wide
 from landscape.objectives.objective import Batch, Objective, Values
-from landscape.objectives.text import require_vocabulary
+from landscape.objectives.text import require_vocabulary, spread
 
 AUTO = "AutoModelForSequenceClassification"
 
@@ -20,21 +19,16 @@ AUTO = "AutoModelForSequenceClassification"
 def encode(text: str, tokenizer: Any, *, sequences: int, length: int, **_: object) -> Batch:
     """Examples from JSON lines with ``text``, ``label`` and optionally ``text_pair``, padded to ``length``.
 
+    They are spread evenly over the lines, which are often sorted. A label may be a list of classes, any of which is
+    right: HANS' *non-entailment* is ``[0, 2]`` for a model whose classes are contradiction, entailment and neutral.
+
     Raises:
         InputError: If a line has another form, or there are fewer than ``sequences``.
     """
-    lines = [line for line in text.splitlines() if line.strip()]
-    rows = []
-    for number, line in enumerate(lines[:sequences], start=1):
-        try:
-            row = json.loads(line)
-            rows.append((str(row["text"]), row.get("text_pair"), int(row["label"])))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(
-                f'line {number} of the data is not JSON like {{"text": "...", "label": 0}} ({error})'
-            ) from error
-    if len(rows) < sequences:
-        raise InputError(f"the data has {len(rows)} of the {sequences} examples wanted; lower sequences or give more")
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    if len(lines) < sequences:
+        raise InputError(f"the data has {len(lines)} of the {sequences} examples wanted; lower sequences or give more")
+    rows = [_row(*lines[n]) for n in spread(len(lines), sequences)]
     pairs = [second for _, second, _ in rows]
     if any((second is None) != (pairs[0] is None) for second in pairs):
         raise InputError("some lines of the data have a text_pair and some have none; give it to all or to none")
@@ -45,15 +39,36 @@ def encode(text: str, tokenizer: Any, *, sequences: int, length: int, **_: objec
         *([pairs] if pairs[0] is not None else []),
         padding="max_length", truncation=True, max_length=length, return_tensors="pt",
     )  # fmt: skip
-    return {**encoded, "labels": torch.tensor([label for _, _, label in rows])}
+    most = max(len(label) for _, _, label in rows)
+    labels = [[*label, *label[:1] * (most - len(label))] for _, _, label in rows]
+    return {**encoded, "labels": torch.tensor(labels, dtype=torch.long)}
+
+
+def _row(number: int, line: str) -> tuple[str, Any, list[int]]:
+    """Text, second text and classes of a line.
+
+    Raises:
+        InputError: If it has another form.
+    """
+    try:
+        row = json.loads(line)
+        labels = row["label"] if isinstance(row["label"], list) else [row["label"]]
+        return str(row["text"]), row.get("text_pair"), [int(labels[0]), *map(int, labels[1:])]
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise InputError(
+            f'line {number} of the data is not JSON like {{"text": "...", "label": 0}} ({error})'
+        ) from error
 
 
 def build(model: nn.Module, batch: Batch) -> Objective:
     """Loss ``-ln p(label | text)`` and accuracy of each example.
 
+    Where several classes are right, ``p`` is the sum over them, and the prediction, the class of largest probability,
+    is right if it is one of them (Juneja et al. 2023 do so on HANS); it is not the class group of largest sum.
+
     Args:
         model: A sequence classifier of transformers, or any module with its interface.
-        batch: The inputs of the model, and ``labels``.
+        batch: The inputs of the model, and ``labels``, ``[examples, classes that are right]``, some perhaps twice.
 
     Raises:
         InputError: If a token id is outside the vocabulary, or a label outside the classes.
@@ -73,5 +88,8 @@ def measure(model: nn.Module, batch: Batch) -> Values:
     """Loss and accuracy of each example."""
     inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
     logits = wide(model(**inputs).logits)
-    right = logits.argmax(dim=-1) == batch["labels"]
-    return {"loss": F.cross_entropy(logits, batch["labels"], reduction="none"), "accuracy": right.float()}
+    labels = batch["labels"]
+    wrong = torch.ones_like(logits, dtype=torch.bool).scatter(-1, labels, value=False)
+    loss = logits.logsumexp(dim=-1) - logits.masked_fill(wrong, -torch.inf).logsumexp(dim=-1)
+    right = (logits.argmax(dim=-1)[..., None] == labels).any(dim=-1)
+    return {"loss": loss, "accuracy": right.float()}

@@ -27,8 +27,16 @@ def blocks(ids: Int[Tensor, " tokens"], sequences: int, length: int) -> Int[Tens
             f"the text gives {there} sequences of {length} tokens and {sequences} are wanted; "
             "give a longer text or lower sequences or length"
         )
-    chosen = torch.linspace(0, there - 1, sequences, dtype=torch.float64).round().long()
-    return ids[: there * length].view(there, length)[chosen]
+    return ids[: there * length].view(there, length)[spread(there, sequences)]
+
+
+def spread(there: int, wanted: int) -> list[int]:
+    """So many of the first ``there`` numbers, evenly spaced from the first to the last.
+
+    >>> spread(9, 4)
+    [0, 3, 5, 8]
+    """
+    return torch.linspace(0, there - 1, wanted, dtype=torch.float64).round().long().tolist()
 
 
 def require_vocabulary(ids: Int[Tensor, "*shape"], size: int) -> None:

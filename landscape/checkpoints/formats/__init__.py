@@ -11,7 +11,17 @@ from landscape.checkpoints.formats import dcp, pickled, safetensors
 from landscape.checkpoints.formats.tensors import Stored, read, stored_as
 from landscape.errors import InputError
 
-__all__ = ["FORMATS", "Stored", "has_weights", "index", "read", "require_weights", "stored_as", "weight_files"]
+__all__ = [
+    "FORMATS",
+    "Stored",
+    "has_weights",
+    "index",
+    "read",
+    "require_own",
+    "require_weights",
+    "stored_as",
+    "weight_files",
+]
 
 FORMATS = {"safetensors": safetensors, "torch": pickled, "dcp": dcp}
 """By preference: a folder that holds two forms is read in the first."""
@@ -54,6 +64,17 @@ def index(path: Path) -> dict[str, Stored]:
     return next(form.index(path) for form in FORMATS.values() if form.claims(path))
 
 
+def require_own(path: Path) -> None:
+    """Refuse a folder in a layout that is known and not read.
+
+    Raises:
+        InputError: With what to do about it.
+    """
+    for pattern, sentence in FOREIGN.items():
+        if path.is_dir() and (any(path.glob(pattern)) or any(path.glob(f"global_step*/{pattern}"))):
+            raise InputError(f"{path} is {sentence}")
+
+
 def require_weights(path: Path) -> None:
     """Refuse what holds no weights.
 
@@ -62,9 +83,7 @@ def require_weights(path: Path) -> None:
     """
     if has_weights(path):
         return
-    for pattern, sentence in FOREIGN.items():
-        if path.is_dir() and (any(path.glob(pattern)) or any(path.glob(f"global_step*/{pattern}"))):
-            raise InputError(f"{path} is {sentence}")
+    require_own(path)
     if not path.exists():
         raise InputError(
             f"no folder or file {path}: a checkpoint is a folder written by save_pretrained; check the path"
