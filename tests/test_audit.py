@@ -116,7 +116,11 @@ def run(folder: Path, points: dict[int, np.ndarray], seed: int = 0, **meta: str)
 
 
 def walked(kind: str, seed: int = 0, steps: int = 8) -> dict[int, np.ndarray]:
-    """Honest trajectories: a straight line, a random walk, noise about a mean after a start, slowing growth."""
+    """Honest trajectories.
+
+    A straight line, a random walk, noise about a mean, slowing growth, a large first step, steps so far apart that they
+    have nothing in common, a matrix that moves only every other step.
+    """
     random = np.random.default_rng(seed)
     start, way = random.normal(size=(2, 5000))
     noise = random.normal(size=(steps, 5000))
@@ -127,12 +131,21 @@ def walked(kind: str, seed: int = 0, steps: int = 8) -> dict[int, np.ndarray]:
             points = [start + 0.1 * noise[:n].sum(axis=0) for n in range(steps)]
         case "noise":
             points = [start + 0.3 * noise[n] for n in range(steps)]
+        case "burst":
+            points = [start, *(start + (0.5 + 0.02 * n) * way for n in range(1, steps))]
+        case "strangers":
+            points = list(noise)
+        case "frozen":
+            points = [
+                np.concatenate([start[:2000] + 0.1 * way[:2000] * (n // 2), start[2000:] + 0.1 * n * way[2000:]])
+                for n in range(steps)
+            ]
         case _:
             points = [start * 0.97**n + way * (1 - 0.8**n) + 0.05 * noise[n] for n in range(steps)]
     return {10 * n: point.astype(np.float32) for n, point in enumerate(points)}
 
 
-@pytest.mark.parametrize("kind", ["line", "walk", "noise", "growth"])
+@pytest.mark.parametrize("kind", ["line", "walk", "noise", "growth", "burst", "strangers", "frozen"])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_an_honest_run_has_no_finding(tmp_path: Path, kind: str, seed: int) -> None:
     runs = [run(tmp_path, walked(kind, seed), 0), run(tmp_path, walked(kind, seed + 10), 1)]
@@ -158,6 +171,14 @@ def test_a_step_of_another_run_is_found(tmp_path: Path, kind: str, place: int, l
     points[10 * place] = walked("walk", 6)[10 * place]
     (finding,) = trajectory.judge([run(tmp_path, points)])
     assert finding.kind == kind and {int(label.rpartition("_")[2]) for label in finding.labels} == labels
+
+
+def test_a_small_detour_is_found_by_its_neighbours(tmp_path: Path) -> None:
+    """Twice a step sideways: 1.6 times as far from both neighbours as they are from each other."""
+    points = walked("walk", 5)
+    points[40] += 0.2 * np.random.default_rng(1).normal(size=5000).astype(np.float32)
+    (finding,) = trajectory.judge([run(tmp_path, points)])
+    assert finding.kind == "detour" and finding.labels[0].endswith("step_40")
 
 
 def test_the_same_tensors_saved_twice_are_found_and_a_chimera(tmp_path: Path) -> None:

@@ -142,6 +142,7 @@ def test_counts_are_those_published(name: str, seeds: int, steps: int, labels: i
     [
         ("multiberts:seed=3,step=20000", Place("google/multiberts-seed_3-step_20k")),
         ("multiberts:seed=3,step=0", Place("google/multiberts-seed_3-step_0k")),
+        ("multiberts:seed=3,step=2000000", Place("google/multiberts-seed_3")),
         ("multiberts:seed=17", Place("google/multiberts-seed_17")),
         ("pythia-70m:step=1000", Place("EleutherAI/pythia-70m", "step1000")),
         ("pythia-410m:seed=9", Place("EleutherAI/pythia-410m-seed9", "step143000")),

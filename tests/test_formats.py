@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from landscape.checkpoints import formats, identity, models
-from landscape.checkpoints.formats import safetensors
+from landscape.checkpoints.formats import safetensors, tensors
 from landscape.errors import InputError
 from landscape.space import Space
 
@@ -55,6 +55,21 @@ def test_tied_weight_is_found_under_its_other_name(folder: Path) -> None:
     stored = load_file(folder / safetensors.SINGLE)
     stored["lm_head.weight"] = stored.pop("transformer.wte.weight")
     save_file(stored, folder / safetensors.SINGLE)
+    np.testing.assert_array_equal(read(folder), expected)
+
+
+def test_memory_of_an_old_point_is_used_again(folder: Path) -> None:
+    expected, old = models.load(folder, cases.gpt2()), torch.full((Space.of(cases.gpt2()).size,), torch.nan)
+    assert models.load(folder, cases.gpt2(), old) is old
+    assert torch.equal(old, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_pieces_and_threads_make_the_whole(folder: Path, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
+    save_file({n: v.to(dtype) for n, v in load_file(folder / safetensors.SINGLE).items()}, folder / safetensors.SINGLE)
+    expected = read(folder)
+    monkeypatch.setattr(tensors, "PIECE", 7)
+    monkeypatch.setattr(tensors, "ALONE", 50)
     np.testing.assert_array_equal(read(folder), expected)
 
 

@@ -66,6 +66,23 @@ def test_plain_files_in_their_wrappings_and_prefixes(tmp_path: Path, wrap: Calla
     assert torch.equal(models.load(fetch.weights(found), cases.gpt2(4)), vector(model))
 
 
+def test_wrappers_within_names_are_left_out(tmp_path: Path) -> None:
+    """As FSDP and activation checkpointing leave them, layer by layer."""
+    model = cases.gpt2(3)
+    names = {n: n.replace("h.0.", "h.0._fsdp_wrapped_module._checkpoint_wrapped_module.") for n in state(model)}
+    torch.save({names[n]: v for n, v in state(model).items()}, tmp_path / "x.pt")
+    assert torch.equal(models.load(tmp_path / "x.pt", cases.gpt2()), vector(model))
+
+
+def test_what_trainers_leave_beside_weights_is_no_run(tmp_path: Path) -> None:
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
+        torch.save({"state": torch.ones(2)}, tmp_path / name)
+    with pytest.raises(
+        InputError, match="is no checkpoint: it holds optimizer.pt, rng_state.pth, scheduler.pt, and not"
+    ):
+        find(str(tmp_path))
+
+
 def test_a_folder_of_files_is_a_run(tmp_path: Path) -> None:
     for step in (100, 9, 20):
         torch.save(state(cases.gpt2(step)), tmp_path / f"epoch=0-step={step}.ckpt")
@@ -119,13 +136,16 @@ def test_tied_copies_that_differ_are_refused(tmp_path: Path, form: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("how", ["zip", "legacy", "transposed", "compressed"])
+@pytest.mark.parametrize("how", ["zip", "legacy", "transposed", "compressed", "views"])
 def test_bin_files_of_every_kind_become_float32(tmp_path: Path, dtype: torch.dtype, how: str) -> None:
     model = cases.gpt2(3)
     stored = {name: value.to(dtype) for name, value in state(model).items()}
     file = tmp_path / "pytorch_model.bin"
     if how == "transposed":
         stored = {n: v.t().contiguous().t() if v.ndim == 2 else v for n, v in stored.items()}
+    if how == "views":
+        parts = torch.cat([v.flatten() for v in stored.values()]).split([v.numel() for v in stored.values()])
+        stored = {n: part.view(v.shape) for (n, v), part in zip(stored.items(), parts, strict=True)}
     torch.save(stored, file, _use_new_zipfile_serialization=how != "legacy")
     if how == "compressed":
         with zipfile.ZipFile(file) as old:

@@ -132,6 +132,12 @@ def test_classification_is_that_of_transformers() -> None:
     assert found["accuracy"].tolist() == (whole.logits.argmax(-1) == batch["labels"][:, 0]).tolist()
 
 
+def test_classification_takes_lines_from_all_over_the_file() -> None:
+    lines = "\n\n".join(json.dumps({"text": f"w{n}", "label": n}) for n in range(9))
+    batch = classification.encode(lines, cases.tokenizer(), sequences=4, length=3)
+    assert batch["labels"].tolist() == [[0], [3], [5], [8]]
+
+
 def test_any_of_several_labels_may_be_right() -> None:
     """As on HANS, whose non-entailment is two classes of a model of three."""
     right = [[0, 2], 1, [2], [0, 2], [1, 0, 2], [0, 1]]
