@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,7 +89,7 @@ def _below(folder: Path) -> list[Checkpoint]:
 def _walked(checkpoints: Sequence[Checkpoint]) -> list[list[Seen]]:
     from landscape.checkpoints import trajectory
 
-    runs = [list(run) for _, run in groupby(checkpoints, key=lambda c: c.seed)]
+    runs = trajectory.runs(checkpoints)
     with progress("reading", len(checkpoints)) as tick:
         return [trajectory.walk(run, tick) for run in runs]
 
@@ -104,12 +103,13 @@ def _new(runs: list[list[Seen]], found: list[Finding]) -> list[Finding]:
 
 
 def _say(found: list[Finding], where: str) -> None:
-    new = sum(not finding.known for finding in found)
-    console.print(f"{where}: {len(found)} findings, {new} of them not known before", markup=False)
+    known = sum(bool(finding.known) for finding in found)
+    count = f"{len(found)} finding{'' if len(found) == 1 else 's'}{f', {known} of them known' if known else ''}"
+    console.print(f"{where}: {count}", markup=False)
     for finding in found:
-        known = f" [known: {finding.known}]" if finding.known else ""
+        source = f" [known: {finding.known}]" if finding.known else ""
         names = "" if any(name in finding.says for name in finding.labels) else f": {_some(finding.labels)}"
-        console.print(f"  {finding.kind}: {finding.says}{names}{known}", markup=False)
+        console.print(f"  {finding.kind}: {finding.says}{names}{source}", markup=False)
 
 
 def _unseen(family: Family, found: list[Finding], audited: set[tuple[int, int | None]]) -> None:
@@ -146,9 +146,9 @@ def _table(runs: list[list[Seen]]) -> None:
     table = Table(caption="distances over the length of the checkpoint; *: rounding on disk may be all of it", box=None)
     for title in ("checkpoint", "stored", "to the step before", "to the first step"):
         table.add_column(title, justify="left" if title in {"checkpoint", "stored"} else "right")
-    for row in _rows(runs):
-        mark = "*" if row["below_floor"] else ""
-        table.add_row(
-            str(row["checkpoint"]), str(row["stored"]), f"{row['to_previous']:.2e}{mark}", f"{row['to_first']:.2e}"
-        )
+    for run in runs:
+        for place, row in enumerate(_rows([run])):
+            mark = "*" if row["below_floor"] else ""
+            apart = (f"{row['to_previous']:.2e}{mark}", f"{row['to_first']:.2e}") if place else ("", "")
+            table.add_row(str(row["checkpoint"]), str(row["stored"]), *apart)
     console.print(table)

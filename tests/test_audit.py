@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from hub_mirror import HubMirror
 from safetensors.numpy import save_file
 
-from landscape.checkpoints import audit, find, reference, trajectory
+from landscape.checkpoints import audit, find, local, reference, trajectory
 from landscape.checkpoints.families import family
 from landscape.cli.main import cli
 
@@ -189,6 +189,15 @@ def test_the_same_tensors_saved_twice_are_found_and_a_chimera(tmp_path: Path) ->
         f.kind: {label.rpartition("_")[2] for label in f.labels} for f in trajectory.judge([run(tmp_path, points)])
     }
     assert kinds["same tensors"] == {"20", "60"} and kinds["shared tensors"] == {"30", "70"}
+
+
+def test_children_are_runs_of_their_own() -> None:
+    refs = ["a/seed_0/step_20", "a/seed_0/step_3", "a/children/seed_0/parted_3/child_1/step_20", "a/seed_1/step_3"]
+    found = [[c.ref for c in run] for run in trajectory.runs([local.labels(Path(ref)) for ref in refs])]
+    assert found == [["a/seed_0/step_3", "a/seed_0/step_20"], [refs[2]], [refs[3]]]
+    public = reference.of_family("olmo2-7b-ingredients", (1, 2), (1000, 11_931))
+    assert [len(run) for run in trajectory.runs(public)] == [2, 2]
+    assert len(trajectory.runs([find(f"hf://google/multiberts-seed_1-step_{k}k")[0] for k in (0, 20)])) == 1
 
 
 def test_a_folder_is_audited_by_tensors_too(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Hashes of files cannot tell weights that were saved twice apart, nor a run that 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
@@ -22,6 +23,7 @@ from landscape.task import Checkpoint
 DETOUR = 1.25
 """A step is off the way if both its neighbours are this many times farther from it than from each other."""
 
+STEP = re.compile(r"(?:global_)?(?:step|checkpoint|ckpt)[-_=]?\d+k?(?:-tokens\d+B|-\d+BT)?")
 LEAP = 3.0
 UNRELATED = 0.9
 """Share of ``|a|^2 + |b|^2`` that ``|a - b|^2`` is at least, if a and b have nothing to do with each other (then 1)."""
@@ -55,6 +57,14 @@ class Seen:
     def name(self) -> str:
         """The label in words."""
         return self.checkpoint.ref
+
+
+def runs(checkpoints: Sequence[Checkpoint]) -> list[list[Checkpoint]]:
+    """The checkpoints by run, each in the order of its steps: one run is one name with the step left out."""
+    found: dict[tuple[int | None, str], list[Checkpoint]] = {}
+    for checkpoint in checkpoints:
+        found.setdefault((checkpoint.seed, STEP.sub("", checkpoint.ref)), []).append(checkpoint)
+    return [sorted(run, key=lambda c: (c.step is None, c.step or 0)) for run in found.values()]
 
 
 def walk(run: Sequence[Checkpoint], tick: Callable[[str], None] = lambda label: None) -> list[Seen]:
