@@ -11,6 +11,7 @@ from types import FrameType
 import click
 
 from landscape import __version__
+from landscape.cli.progress import listen
 from landscape.errors import InputError
 
 COMMANDS = {
@@ -64,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     by SIGTERM, run again to go on; 130 interrupted.
     """
     signal.signal(signal.SIGTERM, _stop)
+    listen()
     try:
         code = cli.main(arguments, standalone_mode=False)
     except InputError as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from landscape.cli.options import PACKAGED
-from landscape.cli.progress import console, progress
+from landscape.cli.progress import console, listen, progress
 from landscape.engines import local
 from landscape.errors import InputError
 from landscape.store import Store
@@ -125,6 +125,7 @@ def hire_worker(store: Store, study: Study, tasks: list[Task], device: str, work
     from landscape.measure import perform
     from landscape.measure.session import Session
 
+    listen()
     torch.set_num_threads(threads)
     session = Session(
         store, study.data, tasks, torch.device(device), workers, all(m.keep_losses for m in study.measure)

@@ -94,6 +94,14 @@ def test_only_what_is_needed_is_fetched(hub: HubMirror, tmp_path: Path) -> None:
     assert {"pytorch_model.bin", "config.json", "vocab.txt", "model.safetensors.index.json"} <= asked
 
 
+def test_it_says_what_it_fetches_once(hub: HubMirror, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    served(hub, tmp_path)
+    with caplog.at_level("INFO", logger="landscape"):
+        fetch.weights(find(POINT)[0])
+        fetch.weights(find(POINT)[0])
+    assert [r.getMessage() for r in caplog.records] == ["fetching hf://google/multiberts-seed_3-step_20k, 0.00 GB"]
+
+
 def test_cold_warm_offline_and_down(hub: HubMirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served(hub, tmp_path)
     first = models.load(fetch.weights(find(POINT)[0]), point(POINT, "AutoModelForMaskedLM")[0])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import os
 import re
 import time
@@ -28,6 +29,7 @@ from landscape.checkpoints.identity import CONFIG
 from landscape.checkpoints.places import nearest, same_step
 from landscape.errors import InputError, StorageError
 
+LOG = logging.getLogger("landscape")
 FORMS = ((safetensors.SINGLE, safetensors.INDEX), (pickled.SINGLE, pickled.INDEX))
 SMALL: Final = (
     CONFIG, "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
@@ -160,6 +162,8 @@ def fetch(place: Place, commit: str) -> Path:
         )
         _fetch(place, commit, [index])
         chosen = {name: files[name] for name in shards.named(folder / index) if name in files}
+    if not is_fetched(place, commit):
+        LOG.info("fetching %s, %.2f GB", place, sum(file.size for file in chosen.values()) / 1e9)
     _fetch(place, commit, list(chosen))
     for name, file in chosen.items():
         _verify(folder / name, file, place)
