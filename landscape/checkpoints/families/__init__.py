@@ -8,7 +8,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from functools import cache
 
-from landscape.checkpoints.families import connectivity, mistral, multiberts, olmo, others, pythia
+from landscape.checkpoints.families import amber, bloom, connectivity, mistral, multiberts, olmo, pythia, smollm
 from landscape.checkpoints.families.family import Defect, Family, Label, Place
 from landscape.errors import InputError
 
@@ -16,7 +16,7 @@ __all__ = ["FAMILIES", "Defect", "Family", "Label", "Place", "family", "labelled
 
 FAMILIES: dict[str, Family] = {
     family.name: family
-    for file in (multiberts, pythia, mistral, connectivity, olmo, others)
+    for file in (multiberts, pythia, mistral, connectivity, olmo, amber, bloom, smollm)
     for family in file.FAMILIES
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from landscape.checkpoints.families.family import Family, Place, even
 
 BASE = 109_482_240
@@ -55,7 +57,7 @@ FAMILIES = (
         3,
         ("labels are contradiction 0, entailment 1, neutral 2, unlike GLUE's; one checkpoint a seed",),
     ),
-    Family(**{**vars(_QQP), "steps": dict.fromkeys(range(100), QQP_STEPS), "place": _qqp}),
+    replace(_QQP, steps=dict.fromkeys(range(100), QQP_STEPS), place=_qqp),
     _family(
         "bert-cola",
         "CoLA, six epochs",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 
 from landscape.checkpoints.families.family import Defect, Family, Label, Place
@@ -101,7 +102,7 @@ def _decoupled(what: str, means: str) -> Family:
         says = "steps from 1 on do not descend from the run's own step 0"
         descent = (Defect(_each(STEPS[1:], [1, 2]), says, "EleutherAI/pythia#203"),)
     empty = Defect(_each(STEPS, seeds if what == "data" else [1]), "main is empty", "hub pages", main=True)
-    return Family(**{**vars(base), "defects": (*base.defects, *descent, empty)})
+    return replace(base, defects=(*base.defects, *descent, empty))
 
 
 FAMILIES = (
