@@ -45,9 +45,9 @@ def command(target: str, seeds: tuple[int, ...], steps: tuple[int, ...], tensors
     there = [label.checkpoint for label in labelled if label.weights and not label.is_main]
     _say(found, f"{len(checkpoints)} checkpoints of {target}, by the hashes of their files")
     runs: list[list[Seen]] = []
-    if tensors or (tensors is None and all(reference.place(c.ref) is None for c in there)):
-        runs = _walked(there)
-        more = _new(runs, found)
+    if there and (tensors or (tensors is None and all(reference.place(c.ref) is None for c in there))):
+        runs, lost = _walked(there)
+        more = [audit.with_known(f, checkpoints, family) for f in [*lost, *_new(runs, found)]]
         _table(runs)
         _say(more, "by their tensors")
         found = [*found, *more]
@@ -71,7 +71,7 @@ def _chosen(target: str, seeds: tuple[int, ...], steps: tuple[int, ...]) -> tupl
     if seeds or steps:
         raise InputError(f"--seed and --step choose from a family, and {target} is none; landscape families lists them")
     if target.startswith(places.SCHEME) and "{" not in target:
-        return audit.of_repository(target), None
+        return audit.of_repository(target)
     return (_below(Path(target)) if Path(target).is_dir() else find(target)), None
 
 
@@ -86,12 +86,13 @@ def _below(folder: Path) -> list[Checkpoint]:
     return sorted(found, key=lambda c: (c.seed is None, c.seed or 0, c.step is None, c.step or 0, c.ref))
 
 
-def _walked(checkpoints: Sequence[Checkpoint]) -> list[list[Seen]]:
+def _walked(checkpoints: Sequence[Checkpoint]) -> tuple[list[list[Seen]], list[Finding]]:
     from landscape.checkpoints import trajectory
 
     runs = trajectory.runs(checkpoints)
     with progress("reading", len(checkpoints)) as tick:
-        return [trajectory.walk(run, tick) for run in runs]
+        walks = [trajectory.walk(run, tick) for run in runs]
+    return [seen for seen, _ in walks], [finding for _, lost in walks for finding in lost]
 
 
 def _new(runs: list[list[Seen]], found: list[Finding]) -> list[Finding]:
@@ -106,10 +107,16 @@ def _say(found: list[Finding], where: str) -> None:
     known = sum(bool(finding.known) for finding in found)
     count = f"{len(found)} finding{'' if len(found) == 1 else 's'}{f', {known} of them known' if known else ''}"
     console.print(f"{where}: {count}", markup=False)
-    for finding in found:
+    absent = [f for f in found if f.kind in {"no revision", "no weights"}]
+    for finding in (f for f in found if f not in absent):
         source = f" [known: {finding.known}]" if finding.known else ""
         names = "" if any(name in finding.says for name in finding.labels) else f": {_some(finding.labels)}"
         console.print(f"  {finding.kind}: {finding.says}{names}{source}", markup=False)
+    for kind, source in sorted({(f.kind, f.known) for f in absent}):
+        missing = [f.labels[0] for f in absent if (f.kind, f.known) == (kind, source)]
+        console.print(
+            f"  {kind}: {len(missing)}: {_some(missing)}{f' [known: {source}]' if source else ''}", markup=False
+        )
 
 
 def _unseen(family: Family, found: list[Finding], audited: set[tuple[int, int | None]]) -> None:
@@ -143,7 +150,10 @@ def _rows(runs: list[list[Seen]]) -> list[dict[str, object]]:
 def _table(runs: list[list[Seen]]) -> None:
     if not any(len(run) > 1 for run in runs):
         return
-    table = Table(caption="distances over the length of the checkpoint; *: rounding on disk may be all of it", box=None)
+    table = Table(
+        caption="distances over the length of the checkpoint, matrices only; *: rounding on disk may be all of it",
+        box=None,
+    )
     for title in ("checkpoint", "stored", "to the step before", "to the first step"):
         table.add_column(title, justify="left" if title in {"checkpoint", "stored"} else "right")
     for run in runs:

@@ -89,7 +89,8 @@ def _explain(rows: pd.DataFrame, definition: str) -> None:
     from landscape.figures.style import caption
 
     text = caption(rows[rows["definition"] == definition])
-    console.print(f"{text}; below each barrier its 95 % interval", markup=False)
+    close = "; *: closer together than rounding on disk can tell" if rows["below_floor"].any() else ""
+    console.print(f"{text}; below each barrier its 95 % interval{close}", markup=False)
 
 
 def _table(rows: pd.DataFrame, found: list[Checkpoint], definition: str) -> Table:
@@ -99,7 +100,10 @@ def _table(rows: pd.DataFrame, found: list[Checkpoint], definition: str) -> Tabl
     )
     table.add_column("")
     names = [checkpoint.ref for checkpoint in found]
-    cells = {(row.a, row.b): f"{row.barrier:.3f}\n{row.low:.3f} to {row.high:.3f}" for row in rows.itertuples()}
+    cells = {
+        (row.a, row.b): f"{row.barrier:.3f}{'*' if row.below_floor else ''}\n{row.low:.3f} to {row.high:.3f}"
+        for row in rows.itertuples()
+    }
     losses = {ref: loss for side in "ab" for ref, loss in zip(rows[side], rows[f"loss_{side}"], strict=True)}
     for number in range(len(names)):
         table.add_column(str(number + 1), justify="right", no_wrap=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import click
+from rich.console import Console
 from rich.table import Table
 
 from landscape.checkpoints.families import FAMILIES, Family, family
-from landscape.cli.progress import console
 
 WORDS = 1e9
 
@@ -61,7 +62,7 @@ def _list(chosen: list[Family]) -> None:
             each.name, str(len(each.steps)), f"{'' if each.whole else '~'}{steps or 'last'}", f"{len(labels):,}",
             f"{each.bytes(*labels[-1]) / WORDS:.2f}", each.objective, each.title,
         )  # fmt: skip
-    console.print(table)
+    Console().print(table) if sys.stdout.isatty() else Console(width=200).print(table)
 
 
 def _describe(each: Family) -> None:
@@ -82,7 +83,7 @@ def _describe(each: Family) -> None:
         *([] if each.whole else ["  not certain  the lists are not known to be complete or exact"]),
         f"  from         {each.source}",
     ]
-    console.print("\n".join(lines), markup=False)
+    click.echo("\n".join(lines))
 
 
 def _steps(each: Family) -> list[str]:

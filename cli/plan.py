@@ -51,7 +51,7 @@ def command(study: Path, limit: int, tflops: float | None, as_json: bool) -> Non
     console.print(
         f"{wanted.name}: {len(planned)} tasks over {len(sizes)} checkpoints of {parameters:,} parameters\n"
         f"  {totals['loads']} checkpoint loads at least, {read / WORDS:,.2f} GB {where}\n"
-        f"  {points:,} points of {wanted.data.sequences} x {wanted.data.length} tokens: {flops / 1e12:.2f} TFLOP\n"
+        f"  {points:,} points of {wanted.data.sequences} x {wanted.data.length} tokens: {flops / 1e15:,.4g} PFLOP\n"
         f"  {_time(flops / rate)} at {at}"
         f"{f', and {_time(fetch / DOWNLOAD)} to download at 100 MB/s' if fetch else ''}; "
         "models under ten million parameters take several times that",

@@ -23,6 +23,7 @@ console = Console(stderr=True, highlight=False, soft_wrap=True, width=None if sy
 def listen() -> None:
     """Show what the library says, such as what it fetches, as plain lines; the hub client's many bars are left out."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     log = logging.getLogger("landscape")
     if not log.handlers:
         log.addHandler(logging.StreamHandler(sys.stderr))

@@ -160,7 +160,7 @@ def _first_mistake(error: ValidationError) -> str:
     place = ".".join(str(part) for part in first["loc"]) or "study"
     if first["type"] == "extra_forbidden":
         settings = {name for kind in (Study, Checkpoints, Children, Data, Barriers) for name in kind.model_fields}
-        near = get_close_matches(str(first["loc"][-1]), settings, n=1)
+        near = get_close_matches(str(first["loc"][-1]), settings - {str(first["loc"][-1])}, n=1)
         return f"{place}: unknown setting{f'; did you mean {near[0]}?' if near else ''}"
     given = "" if first["type"] in ("missing", "value_error") else f" (got {first['input']!r:.80})"
     return f"{place}: {first['msg']}{given}"

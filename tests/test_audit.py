@@ -9,6 +9,7 @@ from typing import Any
 import cases
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from hub_mirror import HubMirror
 from safetensors.numpy import save_file
@@ -104,15 +105,65 @@ def test_known_defects_do_not_hide_new_ones(hub: HubMirror, tmp_path: Path) -> N
         audit.listed(reference.of_family("pythia-14m", (0,), (0, 1, 512))), family("pythia-14m")
     )
     assert finding.kind == "same weights" and len(finding.labels) == 3 and not finding.known
+    absent = audit.by_hashes(audit.listed(reference.of_family("pythia-14m", (0,), (2,))), family("pythia-14m"))
+    assert [(f.kind, f.known) for f in absent] == [("no revision", "")]
+
+
+def test_a_repository_is_audited_by_its_branches(hub: HubMirror, tmp_path: Path) -> None:
+    repo = hub.repo("EleutherAI/pythia-14m")
+    for step in (0, 1, 512):
+        repo.commit(f"step{step}", weights(tmp_path / str(step), step // 2))
+    result = CliRunner().invoke(cli, ["audit", "hf://EleutherAI/pythia-14m", "--json"])
+    (row,) = [json.loads(line) for line in result.stdout.splitlines()]
+    assert row["kind"] == "same weights" and "#83" in row["known"]
+    hub.repo("a/b").commit("main", tmp_path / "512")
+    result = CliRunner().invoke(cli, ["audit", "hf://a/b"])
+    assert "for steps in folders write hf://a/b/{step}" in str(result.exception)
+
+
+def test_what_cannot_be_read_is_a_finding_and_the_rest_is_audited(tmp_path: Path) -> None:
+    runs = cases.runs(tmp_path / "runs", seeds=1, steps=(0, 10, 20, 30))
+    broken = runs / "seed_0" / "step_10" / "model.safetensors"
+    broken.write_bytes(broken.read_bytes()[:-9])
+    names = [f"pytorch_model-0000{n}-of-00002.bin" for n in (1, 2)]
+    (runs / "seed_0" / "step_20" / "model.safetensors").unlink()
+    (runs / "seed_0" / "step_20" / names[0]).write_bytes(b"x")
+    index = {"weight_map": {"a": names[0], "b": names[1]}}
+    (runs / "seed_0" / "step_20" / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    result = CliRunner().invoke(cli, ["audit", str(runs), "--json"], catch_exceptions=False)
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    kinds = [(row["kind"], row["labels"][0].rpartition("_")[2]) for row in rows if row["table"] == "finding"]
+    assert {("missing shard", "20"), ("unreadable", "10"), ("unreadable", "20")} <= set(kinds)
+    assert [row["step"] for row in rows if row["table"] == "trajectory"] == [0, 30]
+
+
+@pytest.mark.parametrize("form", ["pt", "ckpt"])
+def test_files_of_any_form_are_audited(tmp_path: Path, form: str) -> None:
+    for step in (1, 2, 3):
+        torch.save(cases.gpt2(step % 2).state_dict(), tmp_path / f"step={step}.{form}")
+    result = CliRunner().invoke(cli, ["audit", str(tmp_path), "--json"], catch_exceptions=False)
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    kinds = [row["kind"] for row in rows if row["table"] == "finding"]
+    assert "no weights" not in kinds and len([kind for kind in kinds if kind.startswith("same")]) == 1
+    assert len([row for row in rows if row["table"] == "trajectory"]) == 3
+
+
+COMMON = {
+    "norm": np.ones(20_000, np.float32), "masked_bias": np.array(-1e9, np.float32),
+    "mask": np.tril(np.ones((1, 1, 90, 90), np.float32)),
+}  # fmt: skip
+"""What all models share, and what is stored beside parameters: neither may hide a distance."""
 
 
 def run(folder: Path, points: dict[int, np.ndarray], seed: int = 0, **meta: str) -> list[trajectory.Seen]:
     for step, point in points.items():
         here = folder / f"seed_{seed}" / f"step_{step}"
         here.mkdir(parents=True)
-        parts = {"a": point[:2000].reshape(40, 50), "b": point[2000:].reshape(-1, 20), "one": np.ones(7, np.float32)}
+        parts = {"a": point[:2000].reshape(40, 50), "b": point[2000:].reshape(-1, 20), **COMMON}
         save_file(parts, here / "model.safetensors", metadata={"step": str(step), **meta})
-    return trajectory.walk(find(str(folder / f"seed_{seed}" / "step_{step}")))
+    seen, lost = trajectory.walk(find(str(folder / f"seed_{seed}" / "step_{step}")))
+    assert not lost
+    return seen
 
 
 def walked(kind: str, seed: int = 0, steps: int = 8) -> dict[int, np.ndarray]:
@@ -155,7 +206,7 @@ def test_an_honest_run_has_no_finding(tmp_path: Path, kind: str, seed: int) -> N
 def test_distances_are_those_of_the_points(tmp_path: Path) -> None:
     points = walked("growth", 3)
     seen = run(tmp_path, points)
-    flat = [np.concatenate([p, np.ones(7)]).astype(np.float64) for p in points.values()]
+    flat = [p.astype(np.float64) for p in points.values()]
     for n in range(1, len(flat)):
         assert seen[n].to_previous == pytest.approx(np.linalg.norm(flat[n] - flat[n - 1]))
         assert seen[n].to_first == pytest.approx(np.linalg.norm(flat[n] - flat[0]))

@@ -225,6 +225,9 @@ def test_patterns_and_lists() -> None:
         ("multiberts:step", "is not well formed; write multiberts:seed=S,step=T"),
         ("multiberts:layer=3", "is not well formed; write multiberts:seed=S,step=T"),
         ("feather-berts:seed=2,step=100", "it has one checkpoint a seed: leave the step out"),
+        ("multibert", r"no folder or file multibert: .*did you mean the family multiberts\?"),
+        ("me/tiny", "check the path, or for the hub write hf://me/tiny"),
+        ("https://huggingface.co/me/tiny/tree/step3", "for the hub write hf://me/tiny@step3"),
         ("hf://x", "is no place on the hub; write hf://organisation/name@revision/folder"),
     ],
 )
@@ -269,10 +272,10 @@ def test_families_are_listed_with_no_network(no_network: None) -> None:
     rows = {row["name"]: row for row in map(json.loads, result.stdout.splitlines())}
     assert rows.keys() == FAMILIES.keys()
     assert rows["multiberts"]["bytes"] == 165 * 441_000_000 and rows["multiberts"]["steps"]["3"][1] == 20_000
-    said = CliRunner().invoke(cli, ["families", "multiberts"], catch_exceptions=False).stderr
+    said = CliRunner().invoke(cli, ["families", "multiberts"], catch_exceptions=False).stdout
     for part in ("BertForPreTraining, 110,106,428 parameters", "masked-lm", "73 GB in all 165", "0-200000 by 20000"):
         assert part in said
-    assert "main is empty" in CliRunner().invoke(cli, ["families", "pythia-14m"]).stderr
+    assert "main is empty" in CliRunner().invoke(cli, ["families", "pythia-14m"]).stdout
 
 
 def test_size_of_a_known_checkpoint_needs_no_network(no_network: None) -> None:

@@ -187,8 +187,11 @@ def test_what_is_missing_gets_a_sentence(hub: HubMirror, tmp_path: Path) -> None
         fetch.weights(find("hf://EleutherAI/pythia-14m@step512")[0])
     with pytest.raises(InputError, match="the hub has no repository EleutherAI/pythia-70m, or it is private"):
         fetch.weights(find("pythia-70m:step=0")[0])
-    with pytest.raises(InputError, match="hf://EleutherAI/pythia-14m holds no weights in safetensors or .bin"):
-        fetch.weights(find("hf://EleutherAI/pythia-14m")[0])
+    for get, what in ((fetch.weights, "weights in safetensors or .bin"), (fetch.described, "config or tokenizer")):
+        with pytest.raises(
+            InputError, match=f"hf://EleutherAI/pythia-14m holds no {what}: there is nothing there; name"
+        ):
+            get(find("hf://EleutherAI/pythia-14m")[0])
     hub.repo("google/multiberts-seed_4", gated=True).commit("main", public.multibert(tmp_path / "gated", 1))
     with pytest.raises(InputError, match="google/multiberts-seed_4 is gated: accept its terms"):
         fetch.weights(find("multiberts:seed=4")[0])

@@ -269,6 +269,43 @@ def test_foreign_layouts_are_told_how_to_be_converted(tmp_path: Path, file: str,
         find(str(tmp_path))
 
 
+def test_a_config_of_fewer_layers_is_refused(tmp_path: Path) -> None:
+    """Which transformers would load, truncated, with a warning."""
+    cases.gpt2(3).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"'transformer.h.1.attn.c_attn.bias', one of 12 that its config has no layer"):
+        models.load(tmp_path, cases.gpt2(3, n_layer=1))
+
+
+def test_damage_is_said_in_words(tmp_path: Path) -> None:
+    (tmp_path / "zero.pt").touch()
+    with pytest.raises(InputError, match=r"zero.pt is damaged, or no file of torch.save \(\w+"):
+        formats.index(tmp_path / "zero.pt")
+    (tmp_path / "text.pt").write_text("hello there")
+    with pytest.raises(InputError, match="text.pt (is damaged, or no file of torch.save|was refused)"):
+        formats.index(tmp_path / "text.pt")
+    torch.save({"w": torch.eye(3).to_sparse()}, tmp_path / "sparse.pt")
+    with pytest.raises(InputError, match="'w' is stored as sparse_coo"):
+        formats.read(np.empty(9, np.float32), formats.index(tmp_path / "sparse.pt"))
+    torch.save({"model": {"w": torch.ones(3)}, "state_dict": {"w": torch.zeros(3)}}, tmp_path / "both.pt")
+    with pytest.raises(InputError, match=r"holds weights under \['state_dict', 'model'\]; save alone"):
+        formats.index(tmp_path / "both.pt")
+    save_dcp({"w": torch.ones(300)}, tmp_path / "d")
+    (shard,) = (tmp_path / "d").glob("*.distcp")
+    os.truncate(shard, 700)
+    with pytest.raises(InputError, match="d cannot be read"):
+        formats.read(np.empty(300, np.float32), formats.index(tmp_path / "d"))
+    (tmp_path / "d" / ".metadata").write_bytes(b"rubbish")
+    with pytest.raises(InputError, match=".metadata is damaged"):
+        formats.index(tmp_path / "d")
+    (tmp_path / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 3\n")
+    with pytest.raises(InputError, match="is a pointer of Git LFS .* git lfs pull"):
+        formats.index(tmp_path)
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "pytorch_model-00001-of-00002.bin").touch()
+    with pytest.raises(InputError, match="lacks their index, pytorch_model.bin.index.json; copy it"):
+        find(str(tmp_path / "s"))
+
+
 def test_a_mixture_of_experts_takes_transformers_own_way(tmp_path: Path) -> None:
     """Its experts lie one by one on disk and are one tensor in the model."""
     torch.manual_seed(2)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from landscape.checkpoints import fetch, formats, hub, places, reference
+from landscape.checkpoints import families, fetch, formats, hub, places, reference
 from landscape.checkpoints.families import Defect, Family
-from landscape.checkpoints.hub import SHARD, File, Listing, weights
+from landscape.checkpoints.formats.shards import NAME as SHARD
+from landscape.checkpoints.hub import File, Listing, weights
 from landscape.checkpoints.identity import sha256
 from landscape.errors import InputError
 from landscape.task import Checkpoint
@@ -22,7 +23,7 @@ class Labelled:
 
     Attributes:
         checkpoint: The label.
-        files: Its files; None if there is no such revision or repository.
+        files: The weight files that would be read; None if there is no such revision or repository.
         series: What its steps belong to: the repository, or the run.
     """
 
@@ -43,7 +44,7 @@ class Labelled:
     @property
     def weights(self) -> frozenset[str]:
         """Hashes of the weights that would be loaded."""
-        return frozenset(file.sha256 or file.blob for file in weights(self.files or {}).values())
+        return frozenset(file.sha256 or file.blob for file in (self.files or {}).values())
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Finding:
 
     Attributes:
         kind: ``same weights``, ``shared file``, ``no weights``, ``no revision``, ``missing shard``, ``empty main``,
-            ``wrong main``; from tensors also ``same tensors``, ``shared tensors``, ``detour``, ``no descent``.
+            ``wrong main``; from tensors also ``unreadable``, ``same tensors``, ``shared tensors``, ``detour``,
+            ``no descent``.
         labels: The labels that are concerned.
         says: A sentence.
         known: The known defects that say so already; empty if it is new.
@@ -80,10 +82,9 @@ def listed(checkpoints: Sequence[Checkpoint], tick: Callable[[str], None] = lamb
     for checkpoint in checkpoints:
         where = reference.place(checkpoint.ref)
         if where is None:
-            path = Path(checkpoint.ref)
-            files = {file.name: File(file.stat().st_size, sha256(file), "") for file in formats.weight_files(path)}
-            extra = {index: File(0, "", "") for _, index in hub.FORMS if path.is_dir() and (path / index).is_file()}
-            found.append(Labelled(checkpoint, {**files, **extra}, f"seed {checkpoint.seed}"))
+            there = [file for file in formats.weight_files(Path(checkpoint.ref)) if file.is_file()]
+            files = {file.name: File(file.stat().st_size, sha256(file), "") for file in there}
+            found.append(Labelled(checkpoint, files, f"seed {checkpoint.seed}"))
         else:
             if where.revision == MAIN:
                 on_main.add(where.repo)
@@ -95,7 +96,7 @@ def listed(checkpoints: Sequence[Checkpoint], tick: Callable[[str], None] = lamb
     for repo, names in repos.items():
         if MAIN in names and repo not in on_main:
             main = Checkpoint(f"hf://{repo}@{MAIN}", commit=names[MAIN])
-            found.append(Labelled(main, hub.listing(places.parse(main.ref), names[MAIN]), repo))
+            found.append(Labelled(main, weights(hub.listing(places.parse(main.ref), names[MAIN])), repo))
     return found
 
 
@@ -110,13 +111,13 @@ def _files(checkpoint: Checkpoint, commit: str) -> Listing | None:
     where = reference.place(checkpoint.ref)
     assert where is not None
     try:
-        return hub.listing(where, commit or fetch.pinned(checkpoint).commit)
+        return weights(hub.listing(where, commit or fetch.pinned(checkpoint).commit))
     except hub.NotThere:
         return None
 
 
-def of_repository(ref: str) -> list[Checkpoint]:
-    """Every branch and tag of a repository but ``main``, as checkpoints.
+def of_repository(ref: str) -> tuple[list[Checkpoint], Family | None]:
+    """Every branch and tag of a repository but ``main``, as checkpoints, and the family that they are of, if any.
 
     Raises:
         InputError: If it cannot be asked, or has no other branch.
@@ -125,8 +126,13 @@ def of_repository(ref: str) -> list[Checkpoint]:
     found = [reference.hub_checkpoint(f"hf://{where.repo}@{name.replace('/', '%2F')}")
              for name in hub.branches(where.repo) if name != MAIN]  # fmt: skip
     if not found:
-        raise InputError(f"{where.repo} has no branch or tag but main, so nothing can be compared")
-    return sorted(found, key=lambda c: (c.seed or 0, c.step is None, c.step or 0, c.ref))
+        raise InputError(
+            f"{where.repo} has no branch or tag but main; for steps in folders write "
+            f"hf://{where.repo}/{{step}}, with the folders' own name around {{step}}"
+        )
+    known = [at for c in found if (at := families.labelled(places.parse(c.ref)))]
+    ordered = sorted(found, key=lambda c: (c.seed or 0, c.step is None, c.step or 0, c.ref))
+    return ordered, known[0][0] if known else None
 
 
 def by_hashes(labels: Sequence[Labelled], family: Family | None = None) -> list[Finding]:
@@ -143,7 +149,7 @@ def by_hashes(labels: Sequence[Labelled], family: Family | None = None) -> list[
     found = [*_absent(own), *_same(own), *_shared(own)]
     for main in mains:
         found += _main(main, [label for label in own if label.series == main.series])
-    return [_with_known(finding, own, family) for finding in found]
+    return [with_known(finding, [label.checkpoint for label in own], family) for finding in found]
 
 
 def _absent(labels: Iterable[Labelled]) -> Iterable[Finding]:
@@ -153,7 +159,7 @@ def _absent(labels: Iterable[Labelled]) -> Iterable[Finding]:
         elif not label.weights:
             yield Finding("no weights", (label.name,), f"{label.name} exists and holds no weights")
         else:
-            shards = [match for name in weights(label.files) if (match := SHARD.fullmatch(name))]
+            shards = [match for name in label.files if (match := SHARD.fullmatch(name))]
             want = max((int(match[2]) for match in shards), default=0)
             if lost := sorted(set(range(1, want + 1)) - {int(match[1]) for match in shards}) if shards else []:
                 says = f"{label.name} lacks shard {', '.join(map(str, lost))} of {want}"
@@ -174,7 +180,7 @@ def _shared(labels: Sequence[Labelled]) -> Iterable[Finding]:
     """Single files that labels share whose weights are otherwise different."""
     holders: dict[str, list[tuple[Labelled, str]]] = {}
     for label in labels:
-        for name, file in weights(label.files or {}).items():
+        for name, file in (label.files or {}).items():
             holders.setdefault(file.sha256 or file.blob, []).append((label, name))
     for held in holders.values():
         if len({label.weights for label, _ in held}) > 1:
@@ -194,15 +200,20 @@ def _main(main: Labelled, labels: Sequence[Labelled]) -> Iterable[Finding]:
         yield Finding("wrong main", (main.name, *names), f"{main.name} is {names[0]} and not the last step, {last}")
 
 
-def _with_known(finding: Finding, labels: Sequence[Labelled], family: Family | None) -> Finding:
-    """A finding is known if a defect of the family covers all its labels, the last step of each seed set aside."""
+def with_known(finding: Finding, labels: Sequence[Checkpoint], family: Family | None) -> Finding:
+    """A finding is known if a defect of its kind covers all its labels, the last step of each seed set aside."""
     if family is None:
         return finding
-    at = {label.name: (label.checkpoint.seed or 0, label.checkpoint.step) for label in labels}
+    at = {label.ref: (label.seed or 0, label.step) for label in labels}
     concerned = {at[name] for name in finding.labels if name in at}
     last = {(seed, steps[-1]) for seed, steps in family.steps.items() if steps}
-    known = [d for d in family.defects if (_about_main(d, finding, family) if d.main else
-             concerned and concerned & d.labels and concerned - last <= d.labels)]  # fmt: skip
+    kind = "same weights" if finding.kind == "same tensors" else finding.kind
+    known = [
+        defect
+        for defect in family.defects
+        if defect.kind == kind
+        and (_about_main(defect, finding, family) if defect.main else concerned and concerned - last <= defect.labels)
+    ]
     return Finding(finding.kind, finding.labels, finding.says, "; ".join(map(str, known)))
 
 

@@ -17,6 +17,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Final
 
 import httpx2
@@ -25,6 +26,8 @@ from huggingface_hub import constants, errors
 
 from landscape.checkpoints.families.family import Place
 from landscape.checkpoints.formats import pickled, safetensors, shards
+from landscape.checkpoints.formats.shards import NAME as SHARD
+from landscape.checkpoints.formats.tensors import reason
 from landscape.checkpoints.identity import CONFIG
 from landscape.checkpoints.places import nearest, same_step
 from landscape.errors import InputError, StorageError
@@ -37,7 +40,6 @@ SMALL: Final = (
 )  # fmt: skip
 """Fetched before anything else; never weights of another framework, optimizer states or code."""
 
-SHARD = re.compile(r"(?:model|pytorch_model)-(\d+)-of-(\d+)\.(?:safetensors|bin)")
 WAITS = (1.0, 4.0)
 """Seconds before a download is tried again."""
 
@@ -140,7 +142,16 @@ def describe(place: Place, commit: str) -> Path:
     Raises:
         InputError: If they cannot be fetched.
     """
-    return _fetch(place, commit, [name for name in SMALL if name in listing(place, commit)])
+    files = listing(place, commit)
+    small = [name for name in SMALL if name in files]
+    if not small:
+        raise InputError(_nothing(place, files, "config or tokenizer"))
+    return _fetch(place, commit, small)
+
+
+def _nothing(place: Place, files: Listing, what: str) -> str:
+    inside = f"its files are {', '.join(sorted(files)[:6])}" if files else "there is nothing there"
+    return f"{place} holds no {what}: {inside}; name another revision or folder: hf://{place.repo}@REVISION/FOLDER"
 
 
 def fetch(place: Place, commit: str) -> Path:
@@ -152,9 +163,7 @@ def fetch(place: Place, commit: str) -> Path:
     files = listing(place, commit)
     chosen = weights(files)
     if not chosen:
-        raise InputError(
-            f"{place} holds no weights in safetensors or .bin; its files are {', '.join(sorted(files)[:6]) or 'none'}"
-        )
+        raise InputError(_nothing(place, files, "weights in safetensors or .bin"))
     folder = _fetch(place, commit, [name for name in SMALL if name in files])
     if any(SHARD.fullmatch(name) for name in chosen):
         index = next(
@@ -333,7 +342,10 @@ def _sentences(place: Place) -> Generator[None]:
 
 
 def _first(error: BaseException) -> str:
+    """Why, in a few words."""
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set"
     cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    return (str(cause).strip().splitlines() or [type(cause).__name__])[0][:160]
+    return shorten(reason(cause), 160, placeholder=" ...")

@@ -66,6 +66,13 @@ def locate(stored: Mapping[str, Stored], model: nn.Module, space: Space, path: P
             )
     found = min(options, key=lambda option: len(missing(option, space)))
     shapes = dict(zip(space.names, space.shapes, strict=True))
+    own = shapes.keys() | dict(space.tied).keys()
+    layers = {_any_layer(name) for name in space.names}
+    if beyond := sorted(n for n in found.keys() - own if _any_layer(n) != n and _any_layer(n) in layers):
+        raise InputError(
+            f"{path} holds the parameter {beyond[0]!r}, one of {len(beyond)} that its config has no layer for; give "
+            "the config that belongs to it"
+        )
     if lost := missing(found, space):
         raise InputError(
             f"{path} lacks the parameter {lost[0]!r} {shapes[lost[0]]} of its own model class; "
@@ -75,6 +82,11 @@ def locate(stored: Mapping[str, Stored], model: nn.Module, space: Space, path: P
         if found[name].shape != tuple(shape):
             raise InputError(f"{path}: parameter {name!r} is {found[name].shape} on disk and {shape} in its config")
     return {name: found[name] for name in space.names}
+
+
+def _any_layer(name: str) -> str:
+    """The name with the numbers of its layers left out."""
+    return re.sub(r"\.\d+\.", ".#.", name)
 
 
 def missing(found: Mapping[str, Stored], space: Space) -> list[str]:

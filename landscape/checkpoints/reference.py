@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ def find(ref: str, config: str = "") -> list[Checkpoint]:
             return [
                 family_checkpoint(found, (seed, int(values["step"]) if "step" in values else (steps or (None,))[-1]))
             ]
+        if not Path(ref).exists():
+            raise InputError(_not_there(ref))
         return [replace(c, config=config) for c in local.find(ref)]
     return expand(ref, {}, config)
 
@@ -142,6 +145,18 @@ def _family_parts(ref: str) -> tuple[Family, dict[str, str]] | None:
     if len(values) != len([part for part in match[2].split(",") if part]):
         raise InputError(f"{ref} is not well formed; write {found.name}:seed=S,step=T")
     return found, values
+
+
+def _not_there(ref: str) -> str:
+    """What a reference that is no path might have been."""
+    hint = "check the path"
+    if web := re.fullmatch(r"https?://huggingface\.co/([\w.-]+/[\w.-]+)(?:/tree/([^/]+))?/?", ref):
+        hint = f"for the hub write hf://{web[1]}{f'@{web[2]}' if web[2] else ''}"
+    elif near := get_close_matches(ref.lower(), families.FAMILIES, n=1, cutoff=0.75):
+        hint = f"did you mean the family {near[0]}?"
+    elif re.fullmatch(r"[\w.-]+/[\w.-]+", ref):
+        hint = f"check the path, or for the hub write hf://{ref}"
+    return f"no folder or file {ref}: a checkpoint is a folder written by save_pretrained; {hint}"
 
 
 def _require_seed(found: Family, seed: int) -> None:

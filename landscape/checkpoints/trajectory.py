@@ -37,7 +37,7 @@ class Seen:
         checkpoint: The label.
         matrices: Hash of each matrix that is not constant, by name.
         whole: Hash of all tensors.
-        length: Norm of the checkpoint.
+        length: Norm of its matrices.
         to_previous: Distance to the step before, of the same run.
         to_first: Distance to the first step.
         across: Distance between the steps before and after.
@@ -67,21 +67,33 @@ def runs(checkpoints: Sequence[Checkpoint]) -> list[list[Checkpoint]]:
     return [sorted(run, key=lambda c: (c.step is None, c.step or 0)) for run in found.values()]
 
 
-def walk(run: Sequence[Checkpoint], tick: Callable[[str], None] = lambda label: None) -> list[Seen]:
-    """Read the steps of one run in order; four of them are in memory at a time.
+def walk(
+    run: Sequence[Checkpoint], tick: Callable[[str], None] = lambda label: None
+) -> tuple[list[Seen], list[Finding]]:
+    """Read the steps of one run in order; three of them are in memory at a time.
+
+    Lengths and distances are those of the matrices: the ones and zeros of norms and biases, which all models share, and
+    buffers such as masks would hide what is looked for.
 
     Args:
         run: Checkpoints of one seed, by step.
         tick: Called after each.
 
-    Raises:
-        InputError: If one cannot be read, or holds other tensors than the first.
+    Returns:
+        What was seen, and a finding for each that cannot be read or is of another shape.
     """
     seen: list[Seen] = []
+    lost: list[Finding] = []
     shapes: dict[str, tuple[int, ...]] = {}
     kept: list[Float[np.ndarray, " P"]] = []
     for checkpoint in run:
-        here, vector = _read(checkpoint, shapes)
+        try:
+            here, vector = _read(checkpoint, shapes)
+        except InputError as error:
+            lost.append(Finding("unreadable", (checkpoint.ref,), f"{checkpoint.ref} cannot be read: {error}"))
+            continue
+        finally:
+            tick(checkpoint.ref)
         if kept:
             first, before = kept[0], kept[-1]
             here = replace(here, to_previous=_apart(before, vector), to_first=_apart(first, vector))
@@ -89,23 +101,40 @@ def walk(run: Sequence[Checkpoint], tick: Callable[[str], None] = lambda label: 
             seen[-1] = replace(seen[-1], across=_apart(kept[-2], vector))
         seen.append(here)
         kept = [*kept[:1], *kept[1:][-1:], vector]
-        tick(checkpoint.ref)
-    return seen
+    return seen, lost
 
 
 def _read(checkpoint: Checkpoint, shapes: dict[str, tuple[int, ...]]) -> tuple[Seen, Float[np.ndarray, " P"]]:
-    path = fetch.weights(checkpoint)
-    stored = {name: place for name, place in sorted(formats.index(path).items()) if place.dtype in FLOATS}
-    found = {name: place.shape for name, place in stored.items()}
-    shapes.update(shapes or found)
-    if odd := sorted(found.items() ^ shapes.items()):
-        raise InputError(f"{checkpoint.ref} holds other tensors than the first step: {odd[0][0]!r}; audit it apart")
-    vector = np.empty(sum(prod(shape) for shape in found.values()), np.float32)
-    formats.read(vector, stored)
-    whole = hashlib.blake2b(vector.data, digest_size=16).hexdigest()
-    return Seen(
-        checkpoint, _matrices(vector, found), whole, _norm(vector), stored=formats.stored_as(stored.values())
-    ), vector
+    """What is seen of a checkpoint, and its matrices one after the other.
+
+    Raises:
+        InputError: If it cannot be read, or holds other tensors than the first.
+    """
+    index = formats.index(fetch.weights(checkpoint))
+    stored = {
+        n: at for n, at in sorted(index.items(), key=_matrices_first) if at.dtype in FLOATS and not _mask(at.shape)
+    }
+    found = {name: at.shape for name, at in stored.items()}
+    if odd := sorted(found.items() ^ (shapes or found).items()):
+        raise InputError(f"it holds other tensors than the first step, such as {odd[0][0]!r}")
+    shapes.update(found)
+    values = np.empty(sum(prod(shape) for shape in found.values()), np.float32)
+    formats.read(values, stored)
+    matrices = {name: shape for name, shape in found.items() if len(shape) > 1}
+    whole = hashlib.blake2b(values.data, digest_size=16).hexdigest()
+    vector = values[: sum(prod(shape) for shape in matrices.values())]
+    kind = formats.stored_as(stored.values())
+    return Seen(checkpoint, _matrices(vector, matrices), whole, _norm(vector), stored=kind), vector
+
+
+def _matrices_first(item: tuple[str, formats.Stored]) -> tuple[bool, str]:
+    name, stored = item
+    return len(stored.shape) < 2, name
+
+
+def _mask(shape: tuple[int, ...]) -> bool:
+    """Whether this is a causal mask that was saved, ``[1, 1, n, n]``, or a single number."""
+    return len(shape) == 0 or (len(shape) == 4 and shape[:2] == (1, 1) and shape[2] == shape[3])
 
 
 def _matrices(vector: Float[np.ndarray, " P"], shapes: dict[str, tuple[int, ...]]) -> dict[str, str]:
@@ -113,7 +142,7 @@ def _matrices(vector: Float[np.ndarray, " P"], shapes: dict[str, tuple[int, ...]
     for name, shape in shapes.items():
         part = vector[place : place + prod(shape)]
         place += part.size
-        if len(shape) > 1 and part.size and part.min() != part.max():
+        if part.size and part.min() != part.max():
             hashes[name] = hashlib.blake2b(part.data, digest_size=16).hexdigest()
     return hashes
 

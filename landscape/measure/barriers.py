@@ -76,7 +76,7 @@ def _apart(a: Float[Tensor, " P"], b: Float[Tensor, " P"], stored_a: str, stored
         "relative_distance": relative,
         "stored_a": stored_a,
         "stored_b": stored_b,
-        "below_floor": 0 < relative < floor,
+        "below_floor": relative < floor,
     }
 
 

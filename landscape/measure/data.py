@@ -76,7 +76,7 @@ def require_one_architecture(checkpoints: list[Checkpoint], objective: Objective
     settings = identity.architecture(fetch.described(checkpoints[0]))
     for checkpoint in checkpoints:
         other = identity.architecture(fetch.described(checkpoint))
-        for name in sorted(settings.keys() | other.keys()):
+        for name in sorted(settings.keys() | other.keys(), key=lambda name: (name != "model_type", name)):
             if (mine := settings.get(name)) != (theirs := other.get(name)):
                 raise InputError(
                     f"two architectures: {name} is {mine!r} in {first} and {theirs!r} in {checkpoint.ref}; "

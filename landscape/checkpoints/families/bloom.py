@@ -16,8 +16,10 @@ SIZES = {
 def _bloom(size: str) -> Family:
     parameters, steps, certain = SIZES[size]
     odd = {
-        "7b1": Defect(frozenset({(0, 100_000), (0, 200_000)}), "two steps were reported equal", "user report"),
-        "560m": Defect(frozenset({(0, 500_000), (0, 600_000)}), "was reported odd", "user report"),
+        "7b1": Defect(
+            "same weights", frozenset({(0, 100_000), (0, 200_000)}), "two steps were reported equal", "user report"
+        ),
+        "560m": Defect("note", frozenset({(0, 500_000), (0, 600_000)}), "was reported odd", "user report"),
     }
     return Family(
         name=f"bloom-{size}",

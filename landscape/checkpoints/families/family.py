@@ -38,16 +38,21 @@ class Defect:
     """Something known to be wrong with some checkpoints of a family.
 
     Attributes:
+        kind: What an audit calls it, or ``note`` for what no audit can see.
         labels: Seed and step of each.
         says: What is wrong, in a few words.
         source: Who found it.
-        main: Whether it is the branch ``main`` that is wrong, and not the labels.
     """
 
+    kind: str
     labels: frozenset[Label]
     says: str
     source: str
-    main: bool = False
+
+    @property
+    def main(self) -> bool:
+        """Whether it is the branch ``main`` that is wrong, and not the labels."""
+        return self.kind == "empty main"
 
     def __str__(self) -> str:
         return f"{self.says} ({self.source})"

@@ -75,6 +75,10 @@ STEPS_0424 = (*range(0, 160_501, 500), *range(161_000, 639_001, 1000), *range(63
 INGREDIENT = (
     "seed is the ingredient: all start from the same end of stage 1 and see other data orders; OLMo averages them",
 )
+TRIO = Defect(
+    "same weights", frozenset({(0, 101_000), (0, 175_000), (0, 300_000)}), "three steps serve the same weights",
+    "allenai/OLMo#915",
+)  # fmt: skip
 SHORT = (*range(1000, 11_001, 1000), 11_931)
 
 FAMILIES = (
@@ -87,8 +91,7 @@ FAMILIES = (
             partial(_ingredient, "OLMo-2-0425-1B", 2_097_152, {}), 1_484_916_736, INGREDIENT),
     _family("olmo2-7b", "OLMo 2 7B, stage 1", {0: STEPS_7B},
             partial(_stage1, "OLMo-2-1124-7B", 4_194_304), 7_298_617_344,
-            defects=(Defect(frozenset({(0, 101_000), (0, 175_000), (0, 300_000)}), "three steps serve the same weights",
-                            "allenai/OLMo#915"),)),
+            defects=(TRIO,)),
     _family("olmo2-7b-ingredients", "OLMo 2 7B, the three runs of stage 2", dict.fromkeys((1, 2, 3), SHORT),
             partial(_ingredient, "OLMo-2-1124-7B", 4_194_304, {11_931: 50}), 7_298_617_344, INGREDIENT),
     _family("olmo2-13b", "OLMo 2 13B, stage 1", {0: STEPS_13B}, partial(_stage1, "OLMo-2-1124-13B", 8_388_608),
@@ -100,5 +103,6 @@ FAMILIES = (
             1_176_764_416, ["most steps from 117,850 to 330,000 are lost (allenai/OLMo#879)"], whole=False),
     _family("olmo1-7b-0424", "OLMo 7B of April 2024", {0: STEPS_0424},
             partial(_first, "OLMo-7B-0424-hf"), 6_888_095_744,
-            defects=(Defect(frozenset({(0, 115_000)}), "was reported equal to main", "user report"),), whole=False),
+            defects=(Defect("note", frozenset({(0, 115_000)}), "was reported equal to main", "user report"),),
+            whole=False),
 )  # fmt: skip

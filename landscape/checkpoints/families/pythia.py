@@ -56,20 +56,31 @@ def _own_defects(name: str) -> tuple[Defect, ...]:
     match name:
         case "pythia-2.8b":
             return (
-                Defect(_each(SAME_AS_MAIN, [0]), "serves the weights of main, not of its step", f"{by}#205"),
                 Defect(
-                    _each(SAME_AS_LAST, [0]), "ten branches serve one file, the wrong step for nine or all", f"{by}#205"
+                    "same weights", _each(SAME_AS_MAIN, [0]), "serves the weights of main, not of its step", f"{by}#205"
+                ),
+                Defect(
+                    "same weights",
+                    _each(SAME_AS_LAST, [0]),
+                    "ten branches serve one file, the wrong step for nine or all",
+                    f"{by}#205",
                 ),
             )
         case "pythia-12b":
-            return (Defect(_each([50_000, 58_000], [0]), "its first shard is the final model's", f"{by}#206"),)
+            return (
+                Defect(
+                    "shared file", _each([50_000, 58_000], [0]), "its first shard is the final model's", f"{by}#206"
+                ),
+            )
         case "pythia-14m":
-            return (Defect(_each(STEPS, [4, 5]), "main is empty", "hub pages", main=True),)
+            return (Defect("empty main", _each(STEPS, [4, 5]), "main is empty", "hub pages"),)
         case "pythia-410m":
             return (
-                Defect(frozenset({(9, 40_000), (6, 88_000), (2, 111_000)}), "has no weights", f"{by}#202"),
-                Defect(_each(STEPS, [3, 4]), "an outlier run by its authors' account", "PolyPythias paper"),
-                Defect(_each(STEPS, [4, 5]), "main is empty", "hub pages", main=True),
+                Defect(
+                    "no weights", frozenset({(9, 40_000), (6, 88_000), (2, 111_000)}), "has no weights", f"{by}#202"
+                ),
+                Defect("note", _each(STEPS, [3, 4]), "an outlier run by its authors' account", "PolyPythias paper"),
+                Defect("empty main", _each(STEPS, [4, 5]), "main is empty", "hub pages"),
             )
     return ()
 
@@ -77,7 +88,7 @@ def _own_defects(name: str) -> tuple[Defect, ...]:
 def _family(name: str, title: str, size: str, seeds: Iterable[int], notes: tuple[str, ...] = NOTES) -> Family:
     parameters, layers = SIZES[size]
     seeds = tuple(seeds)
-    warmup = Defect(_each([0, 1], seeds), "steps 0 and 1 are the same weights", "EleutherAI/pythia#83")
+    warmup = Defect("same weights", _each([0, 1], seeds), "steps 0 and 1 are the same weights", "EleutherAI/pythia#83")
     return Family(
         name=name,
         title=title,
@@ -100,8 +111,8 @@ def _decoupled(what: str, means: str) -> Family:
     descent: tuple[Defect, ...] = ()
     if what == "weight":
         says = "steps from 1 on do not descend from the run's own step 0"
-        descent = (Defect(_each(STEPS[1:], [1, 2]), says, "EleutherAI/pythia#203"),)
-    empty = Defect(_each(STEPS, seeds if what == "data" else [1]), "main is empty", "hub pages", main=True)
+        descent = (Defect("no descent", _each(STEPS, [1, 2]), says, "EleutherAI/pythia#203"),)
+    empty = Defect("empty main", _each(STEPS, seeds if what == "data" else [1]), "main is empty", "hub pages")
     return replace(base, defects=(*base.defects, *descent, empty))
 
 

@@ -28,7 +28,7 @@ def _smollm2(size: str) -> Family:
         bytes=even(parameters, 2),
         stored="bfloat16",
         source=f"model card of {repo}",
-        defects=(Defect(labels, "main is empty", "hub pages", main=True),),
+        defects=(Defect("empty main", labels, "main is empty", "hub pages"),),
     )
 
 
@@ -50,6 +50,6 @@ FAMILIES = (
         bytes=even(3_075_098_624, 2),
         stored="bfloat16",
         source="model card of HuggingFaceTB/SmolLM3-3B-checkpoints",
-        defects=(Defect(frozenset((0, step) for step in SMOLLM3_STEPS), "main is empty", "hub pages", main=True),),
+        defects=(Defect("empty main", frozenset((0, step) for step in SMOLLM3_STEPS), "main is empty", "hub pages"),),
     ),
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from landscape.checkpoints.formats import dcp, pickled, safetensors
+from landscape.checkpoints.formats import dcp, pickled, safetensors, shards
 from landscape.checkpoints.formats.tensors import Stored, read, stored_as
 from landscape.errors import InputError
 
@@ -91,6 +91,10 @@ def require_weights(path: Path) -> None:
     if path.is_file():
         raise InputError(f"{path} is no weights file; give one that ends in .safetensors, .bin, .pt, .pth or .ckpt")
     found = sorted(entry.name for entry in path.iterdir())
+    if parts := [name for name in found if shards.NAME.fullmatch(name)]:
+        raise InputError(
+            f"{path} holds shards such as {parts[0]} and lacks their index, {shards.index_of(parts[0])}; copy it"
+        )
     holds = f"it holds {', '.join(found[:5])}{' ...' if len(found) > 5 else ''}" if found else "it is empty"
     raise InputError(
         f"{path} is no checkpoint: {holds}, and not model.safetensors or pytorch_model.bin, whole or in shards; "

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from landscape.checkpoints.formats.pickled import DTYPES
-from landscape.checkpoints.formats.tensors import AGAIN, FLOATS, ITEM, Stored
+from landscape.checkpoints.formats.tensors import AGAIN, FLOATS, ITEM, Stored, reason
 from landscape.errors import InputError
 
 METADATA = ".metadata"
@@ -75,10 +75,14 @@ def index(path: Path) -> dict[str, Stored]:
     return found
 
 
+class _Unsafe(pickle.UnpicklingError):
+    """The file asks for something that no distributed checkpoint holds."""
+
+
 class _Restricted(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if name not in ALLOWED.get(module, ()):
-            raise pickle.UnpicklingError(f"{module}.{name}")
+            raise _Unsafe(f"{module}.{name}")
         return super().find_class(module, name)
 
 
@@ -86,11 +90,13 @@ def _metadata(file: Path) -> Any:
     try:
         with file.open("rb") as stream:
             return _Restricted(stream).load()
-    except pickle.UnpicklingError as error:
+    except _Unsafe as error:
         raise InputError(
             f"{file} was refused and nothing of it was run: it asks for {error}, which no distributed checkpoint holds"
         ) from error
-    except (OSError, EOFError, ValueError, TypeError, AttributeError, IndexError, ImportError) as error:
+    except (
+        OSError, EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError, pickle.UnpicklingError,
+    ) as error:  # fmt: skip
         raise InputError(f"{file} is damaged ({error}); {AGAIN}") from error
 
 
@@ -113,7 +119,7 @@ def _assemble(folder: Path, dtype: str, shape: tuple[int, ...], pieces: list[Any
             whole[tuple(slice(o, o + n) for o, n in zip(offsets, sizes, strict=True))] = piece.numpy()
             filled += piece.numel()
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        raise InputError(f"{folder} cannot be read ({str(error).splitlines()[0]}); {AGAIN}") from error
+        raise InputError(f"{folder} cannot be read ({reason(error)}); {AGAIN}") from error
     if filled != whole.size:
         raise InputError(
             f"{folder} holds {filled} of {whole.size} values of a tensor ({ITEM[dtype]} bytes each); {AGAIN}"

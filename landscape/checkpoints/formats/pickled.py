@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from landscape.checkpoints.formats import shards
-from landscape.checkpoints.formats.tensors import AGAIN, Stored, require_whole
+from landscape.checkpoints.formats.tensors import AGAIN, Stored, reason, require_whole
 from landscape.errors import InputError
 
 SINGLE = "pytorch_model.bin"
@@ -63,7 +63,9 @@ def _found(file: Path, *, plain: bool) -> dict[str, Stored]:
     found: dict[str, Stored] = {}
     for name, tensor in state.items():
         dtype, shape = DTYPES.get(str(tensor.dtype).removeprefix("torch."), str(tensor.dtype)), tuple(tensor.shape)
-        if plain and tensor.is_contiguous():
+        if str(tensor.layout) != "torch.strided":
+            found[name] = Stored(file, str(tensor.layout).removeprefix("torch."), shape)
+        elif plain and tensor.is_contiguous():
             # Where the storage lies in the archive: torch's "layout control", filled in on the meta device.
             begin = tensor.untyped_storage()._checkpoint_offset + tensor.storage_offset() * tensor.element_size()
             found[name] = Stored(file, dtype, shape, begin)
@@ -104,7 +106,11 @@ def _state(file: Path, device: str) -> dict[str, Any]:
             "that you trust can be allowed with torch.serialization.safe_globals)"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise InputError(f"{file} is damaged ({str(error).splitlines()[0]}); {AGAIN}") from error
+        raise InputError(f"{file} is damaged, or no file of torch.save ({reason(error)}); {AGAIN}") from error
+    if isinstance(state, Mapping):
+        both = [w for w in WRAPPINGS if isinstance(state.get(w), Mapping) and _has_tensors(state[w])]
+        if len(both) > 1:
+            raise InputError(f"{file} holds weights under {both}; save alone those that are meant")
     for _ in WRAPPINGS:
         inner = next(
             (state[w] for w in WRAPPINGS if isinstance(state, Mapping) and isinstance(state.get(w), Mapping)), None
@@ -116,6 +122,12 @@ def _state(file: Path, device: str) -> dict[str, Any]:
     if not tensors:
         raise InputError(f"{file} holds no tensors by name, at its top or under {list(WRAPPINGS)}; save a state_dict")
     return tensors
+
+
+def _has_tensors(state: Mapping[str, Any]) -> bool:
+    import torch
+
+    return any(isinstance(value, torch.Tensor) for value in state.values())
 
 
 def _values(file: Path, name: str, tensor: Any) -> np.ndarray:

@@ -53,6 +53,8 @@ def _parsed(file: Path, size: int, changed: int) -> dict[str, Stored]:
     try:
         with file.open("rb") as stream:
             start = stream.read(8)
+            if start == b"version ":
+                raise InputError(f"{file} is a pointer of Git LFS and not the file itself; fetch it with: git lfs pull")
             length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
             if 8 + length > size or length > HEADER_LIMIT:
                 raise InputError(f"{file} is truncated, or no safetensors file: {size} bytes; {AGAIN}")

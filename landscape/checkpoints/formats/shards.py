@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from landscape.checkpoints.formats.tensors import AGAIN
 from landscape.errors import InputError
+
+NAME = re.compile(r"(?:model|pytorch_model)-(\d+)-of-(\d+)\.(?:safetensors|bin)")
+"""A shard: its number and how many there are."""
+
+
+def index_of(shard: str) -> str:
+    """The index that names a shard.
+
+    >>> index_of("pytorch_model-00001-of-00002.bin")
+    'pytorch_model.bin.index.json'
+    """
+    return re.sub(r"-\d+-of-\d+(\.\w+)$", r"\1.index.json", shard)
 
 
 def files(folder: Path, single: str, index: str) -> list[Path]:

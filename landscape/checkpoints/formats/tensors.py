@@ -159,6 +159,11 @@ def _convert(raw: np.ndarray, dtype: str, out: Float[np.ndarray, " n"]) -> None:
             out[...] = raw
 
 
+def reason(error: BaseException) -> str:
+    """The first line of an error, or its name."""
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+
+
 def stored_as(tensors: Iterable[Stored]) -> str:
     """The dtype that holds most of the values, by torch's name for it."""
     sizes: dict[str, int] = {}
