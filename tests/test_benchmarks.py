@@ -27,7 +27,7 @@ for name in ("causal", "masked"):
 def test_load_compares_equal_bytes() -> None:
     command = [sys.executable, "load.py", "tiny"]
     out = subprocess.run(command, cwd=ROOT / "benchmarks", check=True, capture_output=True, text=True).stdout
-    assert out.startswith("13 MB in 42 parameters") and out.count("ratio ") == 2
+    assert out.startswith("13 MB in 42 parameters") and out.count("ratio ") == 3
 
 
 def test_both_sides_agree_without_the_packages_that_a_gpu_machine_lacks() -> None:

@@ -100,13 +100,16 @@ def default_objective(folder: Path) -> str:
     raise InputError(f"{folder} was saved from {names[0]}, which suggests no objective; give --objective")
 
 
-def load(path: Path, model: nn.Module, out: Float[Tensor, " P"] | None = None) -> Float[Tensor, " P"]:
+def load(
+    path: Path, model: nn.Module, out: Float[Tensor, " P"] | None = None, *, look: bool = True
+) -> Float[Tensor, " P"]:
     """The point that a checkpoint is: float32 whatever is stored, in memory of its own.
 
     Args:
         path: A folder or file with weights.
         model: A model of its class, whose parameters are the coordinates; its own values are not used.
         out: Memory to read into, a float32 tensor that is no longer needed; fresh memory costs ten times the reading.
+        look: Whether to look for values that are not finite; not needed for content that was looked at before.
 
     Raises:
         InputError: If a parameter is missing, of another shape, or not finite.
@@ -115,7 +118,7 @@ def load(path: Path, model: nn.Module, out: Float[Tensor, " P"] | None = None) -
     try:
         tensors = names.locate(formats.index(path), model, space, path)
         point = torch.empty(space.size, dtype=torch.float32) if out is None else out
-        finite = formats.read(point.numpy(), tensors)
+        finite = formats.read(point.numpy(), tensors, look=look)
     except names.NeedsConversion:
         point = _converted(path, model, space)
         finite = bool(point.isfinite().all())

@@ -75,6 +75,7 @@ class Session:
     _strategies: dict[str, Strategy] = field(default_factory=dict)
     _stored: dict[str, str] = field(default_factory=dict)
     _staging: Tensor | None = None
+    _finite: set[str] = field(default_factory=set)
 
     @cached_property
     def objective(self) -> Objective:
@@ -114,7 +115,9 @@ class Session:
 
     def _load(self, checkpoint: Checkpoint, old: Tensor | None) -> Tensor:
         out = old if self.device.type == "cpu" else self._staging
-        self._staging = models.load(fetch.weights(checkpoint), self.objective.model, out)
+        new = checkpoint.content not in self._finite
+        self._staging = models.load(fetch.weights(checkpoint), self.objective.model, out, look=new)
+        self._finite.add(checkpoint.content)
         return self._staging.to(self.device)
 
     def stored(self, checkpoint: Checkpoint) -> str:

@@ -64,7 +64,7 @@ class Stored:
         return self.begin is not None and (self.file, self.begin, self.shape) == (other.file, other.begin, other.shape)
 
 
-def read(out: Float[np.ndarray, " P"], tensors: Mapping[str, Stored]) -> bool:
+def read(out: Float[np.ndarray, " P"], tensors: Mapping[str, Stored], *, look: bool = True) -> bool:
     """Read tensors into ``out``, one after the other, as float32.
 
     Float32 values go from the file to their place with no copy between; others are converted. Files are read and
@@ -74,9 +74,10 @@ def read(out: Float[np.ndarray, " P"], tensors: Mapping[str, Stored]) -> bool:
     Args:
         out: Contiguous float32, as long as the tensors together.
         tensors: What to read, in order, by name.
+        look: Whether to look at every value, which costs a fifth of the reading.
 
     Returns:
-        Whether all values are finite.
+        Whether all values that were looked at are finite.
 
     Raises:
         InputError: If one is no float, or its file was cut.
@@ -93,13 +94,13 @@ def read(out: Float[np.ndarray, " P"], tensors: Mapping[str, Stored]) -> bool:
                     f"{stored.file}: parameter {name!r} is stored as {stored.dtype}, not as {list(FLOATS)}"
                 )
             if stored.begin is None:
-                work.append((part.size, partial(_take, stored, part)))
+                work.append((part.size, partial(_take, stored, part, look)))
                 continue
             if stored.file not in streams:
                 streams[stored.file] = os.open(stored.file, os.O_RDONLY)
             for start in range(0, part.size, PIECE):
                 piece = part[start : start + PIECE]
-                work.append((piece.size, partial(_read, streams[stored.file], stored, start, piece)))
+                work.append((piece.size, partial(_read, streams[stored.file], stored, start, piece, look)))
         hands = min(THREADS, len(os.sched_getaffinity(0)), 1 + out.size // ALONE)
         with ThreadPoolExecutor(hands) as pool:
             return all(pool.map(_all, _shared_out(work, hands)))
@@ -120,13 +121,13 @@ def _all(work: list[Piece]) -> bool:
     return all(finite)
 
 
-def _take(stored: Stored, out: Float[np.ndarray, " n"]) -> bool:
+def _take(stored: Stored, out: Float[np.ndarray, " n"], look: bool) -> bool:
     assert stored.get is not None
     _convert(stored.get().reshape(-1), stored.dtype, out)
-    return _finite(out)
+    return not look or _finite(out)
 
 
-def _read(descriptor: int, stored: Stored, start: int, out: Float[np.ndarray, " n"]) -> bool:
+def _read(descriptor: int, stored: Stored, start: int, out: Float[np.ndarray, " n"], look: bool) -> bool:
     """Values from ``start`` on.
 
     Raises:
@@ -143,7 +144,7 @@ def _read(descriptor: int, stored: Stored, start: int, out: Float[np.ndarray, " 
         done += got
     if raw is not out:
         _convert(raw, stored.dtype, out)
-    return _finite(out)
+    return not look or _finite(out)
 
 
 def _finite(values: Float[np.ndarray, " n"]) -> bool:
