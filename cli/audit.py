@@ -43,7 +43,8 @@ def command(target: str, seeds: tuple[int, ...], steps: tuple[int, ...], tensors
         labelled = audit.listed(checkpoints, tick)
     found = audit.by_hashes(labelled, family)
     there = [label.checkpoint for label in labelled if label.weights and not label.is_main]
-    _say(found, f"{len(checkpoints)} checkpoints of {target}, by the hashes of their files")
+    count = f"{len(checkpoints)} checkpoint{'' if len(checkpoints) == 1 else 's'}"
+    _say(found, f"{count} of {target}, by the hashes of their files")
     runs: list[list[Seen]] = []
     if there and (tensors or (tensors is None and all(reference.place(c.ref) is None for c in there))):
         runs, lost = _walked(there)
