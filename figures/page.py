@@ -25,6 +25,8 @@ from landscape.figures.style import caption, note, style
 from landscape.figures.training import barrier_over_training
 
 MATRICES = 4
+LEAST_SCALE = 0.01
+"""Nats at the top of the colour scale if all barriers are smaller: noise is not blown up."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def _matrices(frames: Frames) -> Section | None:
     for spare in axes.flat[len(chosen) :]:
         spare.remove()
     for ax, part in zip(axes.flat, chosen, strict=False):
-        barrier_matrix(part, ax=ax, vmax=float(rows["barrier"].max()) or None)
+        barrier_matrix(part, ax=ax, vmax=max(float(rows["barrier"].max()), LEAST_SCALE))
     text = caption(rows) + "; ±: half of the 95 % interval over examples"
     note(axes[0][0], text)
     return Section(

@@ -30,8 +30,9 @@ def warnings(checkpoints: list[Checkpoint]) -> list[str]:
     same: dict[str, list[str]] = {}
     for checkpoint in checkpoints:
         same.setdefault(checkpoint.content, []).append(checkpoint.ref)
-    return known + [f"the same weights under {len(refs)} names: {_some(refs)}"
-                    for content, refs in same.items() if content and len(set(refs)) > 1]  # fmt: skip
+    groups = [" = ".join(refs[:4]) + (" = ..." if len(refs) > 4 else "")
+              for content, refs in same.items() if content and len(set(refs)) > 1]  # fmt: skip
+    return known + ([f"the same weights under several names: {_some(groups)}"] if groups else [])
 
 
 def _some(refs: list[str]) -> str:
