@@ -10,6 +10,7 @@ from landscape.checkpoints import families, fetch, formats, hub, places, referen
 from landscape.checkpoints.families import Defect, Family
 from landscape.checkpoints.formats.shards import NAME as SHARD
 from landscape.checkpoints.hub import File, Listing, weights
+from landscape.checkpoints.hub_errors import NotThere
 from landscape.checkpoints.identity import sha256
 from landscape.errors import InputError
 from landscape.task import Checkpoint
@@ -103,7 +104,7 @@ def listed(checkpoints: Sequence[Checkpoint], tick: Callable[[str], None] = lamb
 def _branches(repo: str) -> dict[str, str]:
     try:
         return hub.branches(repo)
-    except hub.NotThere:
+    except NotThere:
         return {}
 
 
@@ -112,7 +113,7 @@ def _files(checkpoint: Checkpoint, commit: str) -> Listing | None:
     assert where is not None
     try:
         return weights(hub.listing(where, commit or fetch.pinned(checkpoint).commit))
-    except hub.NotThere:
+    except NotThere:
         return None
 
 

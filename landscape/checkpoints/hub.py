@@ -6,18 +6,14 @@ kept beside it: a commit never changes.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import logging
 import os
 import re
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import shorten
 from typing import Final
 
 import httpx2
@@ -27,7 +23,7 @@ from huggingface_hub import constants, errors
 from landscape.checkpoints.families.family import Place
 from landscape.checkpoints.formats import pickled, safetensors, shards
 from landscape.checkpoints.formats.shards import NAME as SHARD
-from landscape.checkpoints.formats.tensors import reason
+from landscape.checkpoints.hub_errors import NotThere, sentences
 from landscape.checkpoints.identity import CONFIG
 from landscape.checkpoints.places import nearest, same_step
 from landscape.errors import InputError, StorageError
@@ -64,10 +60,6 @@ class File:
 Listing = dict[str, File]
 
 
-class NotThere(InputError):
-    """The hub was asked, and has no such repository, revision or commit."""
-
-
 def resolve(place: Place) -> str:
     """The commit that a place means now; from the cache if the hub cannot be reached.
 
@@ -77,7 +69,7 @@ def resolve(place: Place) -> str:
     """
     if COMMIT.fullmatch(place.revision) and not place.title:
         return place.revision
-    with _sentences(place):
+    with sentences(place):
         if place.title:
             return _titled(place)
         try:
@@ -97,7 +89,7 @@ def branches(repo: str) -> dict[str, str]:
     Raises:
         InputError: If it cannot be asked.
     """
-    with _sentences(Place(repo)):
+    with sentences(Place(repo)):
         refs = huggingface_hub.HfApi().list_repo_refs(repo)
         return {ref.name: str(ref.target_commit) for ref in [*refs.tags, *refs.branches]}
 
@@ -112,7 +104,7 @@ def listing(place: Place, commit: str) -> Listing:
     if kept.is_file():
         entries = json.loads(kept.read_text())
     else:
-        with _sentences(place):
+        with sentences(place):
             tree = huggingface_hub.HfApi().list_repo_tree(place.repo, revision=commit, recursive=True)
             entries = {
                 entry.path: [entry.size, entry.lfs.sha256 if entry.lfs else "", entry.blob_id]
@@ -196,7 +188,7 @@ def _fetch(place: Place, commit: str, names: list[str]) -> Path:
     start = f"{place.folder}/" if place.folder else ""
     home = Path(constants.HF_HUB_CACHE) / f"models--{place.repo.replace('/', '--')}" / "snapshots" / commit
     if not names or not all((home / place.folder / name).is_file() for name in names):
-        with _sentences(place):
+        with sentences(place):
             patterns = [_escaped(start + name) for name in names]
             home = _downloaded(place.repo, commit, patterns)
     return home / place.folder
@@ -285,67 +277,3 @@ def _titled(place: Place) -> str:
         raise NotThere(f"{place.repo} has no commit called {place.title!r} on {place.revision}; it has {titles}")
     _keep(kept, found)
     return str(found)
-
-
-ABSENT = (errors.RepositoryNotFoundError, errors.RevisionNotFoundError)
-LATER = "the hub could not give {place} ({why}); run again later"
-SENTENCES: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
-    (
-        (errors.GatedRepoError,),
-        "{repo} is gated: accept its terms on its page of the hub, and log in with: hf auth login",
-    ),
-    (
-        (errors.RepositoryNotFoundError,),
-        "the hub has no repository {repo}, or it is private; check the name, or log in with: hf auth login",
-    ),
-    ((errors.RevisionNotFoundError,), "{repo} has no revision {revision!r}; check the name"),
-    (
-        (
-            errors.LocalEntryNotFoundError,
-            errors.OfflineModeIsEnabled,
-            errors.RevisionResolutionError,
-            httpx2.TransportError,
-        ),
-        "{place} is not in the cache and the hub cannot be reached ({why}); run again with a network",
-    ),
-    ((errors.HfHubHTTPError, ConnectionError), LATER),
-    ((ValueError, RuntimeError), "the hub's answer for {place} cannot be used ({why}); check the name"),
-)
-"""What each of the client's errors means, the first that fits."""
-
-
-@contextmanager
-def _sentences(place: Place) -> Generator[None]:
-    """Turn the client's errors into sentences.
-
-    Raises:
-        InputError: With the sentence.
-        StorageError: If the cache cannot be written.
-    """
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        fields = {"place": place, "repo": place.repo, "revision": place.revision, "why": _first(error)}
-        for kinds, sentence in SENTENCES:
-            if isinstance(error, kinds):
-                gone = isinstance(error, ABSENT) and not isinstance(error, errors.GatedRepoError)
-                raise (NotThere if gone else InputError)(sentence.format(**fields)) from error
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
-            raise StorageError(
-                f"cannot keep files of {place}: {error.strerror}; make room, or point HF_HOME to another disk"
-            ) from error
-        if isinstance(error, OSError):
-            raise InputError(LATER.format(**fields)) from error
-        raise
-
-
-def _first(error: BaseException) -> str:
-    """Why, in a few words."""
-    if constants.HF_HUB_OFFLINE:
-        return "HF_HUB_OFFLINE is set"
-    cause = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    return shorten(reason(cause), 160, placeholder=" ...")
