@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from landscape.objectives import Batch, Objective, Values
-from landscape.shapes import Float
+from landscape.shapes import Float, Int
 
 Numerics = Literal["float32", "bfloat16"]
 Anchors = Float[Tensor, "anchors P"] | list[Tensor]
@@ -135,6 +135,29 @@ def evaluate(
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
     return {name: torch.cat([values[name] for values in kept]) for name in kept[0]}
+
+
+def slope(
+    objective: Objective, point: Float[Tensor, " P"], examples: Int[Tensor, " n"], *, at_once: int = 32
+) -> tuple[float, Float[Tensor, " P"]]:
+    """Mean loss of some examples at a point, and its gradient there.
+
+    Args:
+        objective: Model, batches and measure.
+        point: A point of its space, on its device.
+        examples: Which of its examples.
+        at_once: Examples in one pass; trades memory for speed and changes nothing else.
+    """
+    at = point.detach().requires_grad_()
+    params = {f"model.{name}": value for name, value in objective.space.params(at).items()}
+    module, total = _Measured(objective), 0.0
+    gradient = torch.zeros_like(point)
+    for chosen in examples.split(at_once):
+        batch = {name: tensor[chosen.to(tensor.device)] for name, tensor in objective.batch.items()}
+        loss = functional_call(module, params, ([batch],))["loss"].sum() / len(examples)
+        gradient += torch.autograd.grad(loss, at, retain_graph=len(examples) > at_once)[0]
+        total += float(loss.detach())
+    return total, gradient
 
 
 def choose(objective: Objective, anchors: Anchors, *, numerics: Numerics = "float32") -> tuple[Strategy, float]:

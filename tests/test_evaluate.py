@@ -198,3 +198,25 @@ def test_an_end_is_its_anchor_to_the_bit_and_weight_zero_is_not_read() -> None:
     points[2] = float("nan")
     combine([0.25, 0.75, 0.0], points, out)
     assert_close(out, 0.25 * points[0] + 0.75 * points[1], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 100])
+def test_slope_is_that_of_finite_differences_and_of_the_plain_model(at_once: int) -> None:
+    """On a GPT-2 with its tied embedding, in float64; in pieces or at once."""
+    model = cases.gpt2(3).double()
+    objective = causal_lm.build(model, causal_lm.encode(cases.TEXT, cases.tokenizer(), sequences=7, length=9))
+    chosen = torch.tensor([5, 0, 6, 2])
+    point = objective.space.vector(dict(model.named_parameters())).detach()
+    loss, gradient = evaluate.slope(objective, point, chosen, at_once=at_once)
+    model.requires_grad_()
+    usual = torch.stack([
+        model(input_ids=ids[None], labels=ids[None]).loss for ids in objective.batch["input_ids"][chosen]
+    ])
+    usual.mean().backward()
+    expected = objective.space.vector({name: p.grad for name, p in model.named_parameters()})
+    model.requires_grad_(False)
+    assert loss == pytest.approx(float(usual.mean()), abs=1e-12)
+    torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-12)
+    way = torch.randn(len(point), generator=cases.generator(5), dtype=torch.float64)
+    there, back = (evaluate.slope(objective, point + sign * 1e-6 * way, chosen)[0] for sign in (1, -1))
+    assert float(gradient @ way) == pytest.approx((there - back) / 2e-6, rel=1e-6)
