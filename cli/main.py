@@ -19,6 +19,7 @@ COMMANDS = {
     "families": "Known families of public checkpoints, their seeds, steps and defects.",
     "audit": "Mislabelled, duplicate or missing checkpoints.",
     "barriers": "Barrier matrix between checkpoints, now.",
+    "curve": "Learned curve between two checkpoints.",
     "plan": "What a study would take; nothing is run.",
     "run": "Run or resume a study.",
     "status": "What is done, failed and left.",

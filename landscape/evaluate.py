@@ -152,7 +152,7 @@ def slope(
     params = {f"model.{name}": value for name, value in objective.space.params(at).items()}
     module, total = _Measured(objective), 0.0
     gradient = torch.zeros_like(point)
-    for chosen in examples.split(at_once):
+    for chosen in torch.split(examples, at_once):
         batch = {name: tensor[chosen.to(tensor.device)] for name, tensor in objective.batch.items()}
         loss = functional_call(module, params, ([batch],))["loss"].sum() / len(examples)
         gradient += torch.autograd.grad(loss, at, retain_graph=len(examples) > at_once)[0]

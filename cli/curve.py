@@ -1,0 +1,133 @@
+"""``landscape curve``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from landscape.cli.options import data, data_options
+from landscape.cli.progress import console, progress
+from landscape.demo import TRAINING_TEXT
+from landscape.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from landscape.objectives import Objective
+
+CONTROL = "control"
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@data_options
+@click.option("--train-text", type=click.Path(path_type=Path, dir_okay=False),
+              help="Text to fit on; must not be that of --text. [default: the other packaged novel]")  # fmt: skip
+@click.option("--train-sequences", default=1024, show_default=True, type=click.IntRange(2), help="Training examples.")
+@click.option("--kind", default="bezier", show_default=True, type=click.Choice(["bezier", "polychain"]))
+@click.option("--bends", default=1, show_default=True, type=click.IntRange(1, 8), help="Anchors between the ends.")
+@click.option("--steps", default=600, show_default=True, type=click.IntRange(1), help="Optimizer steps.")
+@click.option("--batch", default=32, show_default=True, type=click.IntRange(1), help="Examples of a step.")
+@click.option("--rate", default=2e-3, show_default=True, type=click.FloatRange(0, min_open=True), help="Learning rate.")
+@click.option("--decay", default=0.0, show_default=True, type=click.FloatRange(0), help="Decay of the sampled point.")
+@click.option("--points", default=21, show_default=True, type=click.IntRange(3, 1001), help="Points of the t grid.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of batches and positions.")
+@click.option("--control/--no-control", default=True, show_default=True,
+              help="Also bend a path from A to a random point as far away as B, with the same budget.")  # fmt: skip
+@click.option("--out", default="curve", show_default=True, type=click.Path(path_type=Path, file_okay=False))
+@click.option("--config", default="", help="Folder of config.json, for weights that have none beside them.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout: barrier and profile rows.")
+def command(**given: Any) -> None:
+    """Learn a curve of low loss from checkpoint A to B, and judge it on held-out text.
+
+    Its file is OUT/curve.safetensors, its bends are the folders OUT/bend_1, ... A fit that was stopped goes on when the
+    command is run again.
+    """
+    import torch
+
+    from landscape.checkpoints import fetch, models
+    from landscape.measure import curves
+    from landscape.measure import data as fixed
+    from landscape.paths import fit
+
+    if given["text"] and not given["train_text"]:
+        raise InputError("--text is what the curve is judged on; give --train-text too, another text to fit it on")
+    one, two = _two(given["a"], given["b"], given["config"])
+    kind = given["objective"] or models.default_objective(fetch.described(one))
+    held = data(given["text"], kind, given["sequences"], given["length"])
+    train = held.model_copy(
+        update={"text": str(given["train_text"] or TRAINING_TEXT), "sequences": given["train_sequences"]}
+    )
+    device = torch.device(given["device"])
+    judged, fitted = (fixed.build(d, one).to(device) for d in (held, train))
+    fixed.require_one_architecture([one, two], judged)
+    ends = torch.stack([models.load(fetch.weights(c), judged.model) for c in (one, two)]).to(device)
+    recipe = fit.Recipe(given["kind"], given["bends"], given["steps"], given["batch"], rate=given["rate"],
+                        decay=given["decay"])  # fmt: skip
+    names = (fetch.content(one), fetch.content(two), fixed.fingerprint(train, one), str(given["seed"]))
+    wanted = curves.Wanted(given["out"] / "curve.safetensors", names, recipe, given["seed"])
+    anchors = {"linear": ends, recipe.kind: _learn(fitted, ends, wanted, "curve")}
+    _save_bends(given["out"], fetch.described(one), judged, anchors[recipe.kind])
+    if given["control"]:
+        other = replace(wanted, file=given["out"] / "control.safetensors", ends=(*names, CONTROL))
+        anchors[CONTROL] = _learn(fitted, fit.controls(ends.cpu(), given["seed"]).to(device), other, "control")
+    rows = {}
+    for name, points in anchors.items():
+        path = "linear" if name == "linear" else recipe.kind
+        rows[name], profile = curves.judge(judged, points, path, given["points"])
+        if given["as_json"]:
+            for row in [*rows[name], *profile]:
+                click.echo(json.dumps({**row, "a": given["a"], "b": given["b"], "path": name}))
+    _show(rows)
+
+
+def _two(a: str, b: str, config: str) -> list[Any]:
+    from landscape.checkpoints import fetch, find
+
+    found = [find(ref, config) for ref in (a, b)]
+    for ref, checkpoints in zip((a, b), found, strict=True):
+        if len(checkpoints) != 1:
+            raise InputError(f"{ref} is {len(checkpoints)} checkpoints; a curve joins one to one")
+    return [fetch.pinned(checkpoints[0]) for checkpoints in found]
+
+
+def _learn(objective: Objective, ends: Tensor, wanted: Any, title: str) -> Tensor:
+    from landscape.measure import curves
+
+    with progress(f"fitting the {title}", wanted.recipe.steps) as advance:
+        return curves.learn(objective, ends, wanted, lambda step, loss: advance(f"step {step + 1}, loss {loss:.3f}"))
+
+
+def _save_bends(out: Path, tokenizer: Path, objective: Objective, anchors: Tensor) -> None:
+    """Each bend as a folder that ``from_pretrained`` loads."""
+    from landscape.checkpoints import models
+
+    model: Any = objective.model
+    for number, bend in enumerate(anchors[1:-1], start=1):
+        for name, value in objective.space.params(bend).items():
+            model.get_parameter(name).data.copy_(value)
+        model.save_pretrained(out / f"bend_{number}")
+        models.tokenizer(tokenizer).save_pretrained(out / f"bend_{number}")
+
+
+def _show(rows: dict[str, list[dict[str, Any]]]) -> None:
+    chord = {name: next(row for row in found if row["definition"] == "chord") for name, found in rows.items()}
+    unit, examples = next((row["unit"], row["examples"]) for row in chord.values())
+    table = Table(
+        title=f"chord barrier ({unit}), on {examples} held-out examples", caption="in brackets 95 % intervals"
+    )
+    for title in ("path", "barrier", "largest loss", "mean loss", "by arc length", "length"):
+        table.add_column(title, justify="left" if title == "path" else "right")
+    for name, row in chord.items():
+        table.add_row(
+            "to a random point" if name == CONTROL else name,
+            f"{row['barrier']:.3f} [{row['low']:.3f}, {row['high']:.3f}]", f"{row['largest_loss']:.3f}",
+            f"{row['mean_loss']:.3f}", f"{row['arc_mean_loss']:.3f}", f"{row['length']:.2f}",
+        )  # fmt: skip
+    console.print(table)

@@ -1,0 +1,85 @@
+"""A path as one file: its anchors, what it is, and what going on with its fit needs."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from landscape.errors import InputError, StorageError
+from landscape.paths import KINDS
+from landscape.paths.fit import Recipe, State
+from landscape.shapes import Float
+
+VERSION = "1"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A path on disk.
+
+    Attributes:
+        ends: What its ends are, and the data it is fitted on: a fit goes on only if they are the same.
+        recipe: How it is fitted.
+        anchors: Ends and bends, in order.
+        state: Where the fit stands.
+    """
+
+    ends: tuple[str, ...]
+    recipe: Recipe
+    anchors: Float[Tensor, "anchors P"]
+    state: State
+
+    def coefficients(self, t: Float[Tensor, " t"]) -> Float[Tensor, "t anchors"]:
+        """Coefficients over the anchors at times ``t``."""
+        return KINDS[self.recipe.kind](t, len(self.anchors))
+
+
+def save(path: Path, saved: Saved) -> None:
+    """Write a path whole or not at all.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    tensors = {"anchors": saved.anchors, "first": saved.state.first, "second": saved.state.second}
+    about = {
+        "landscape_path": VERSION, "ends": json.dumps(saved.ends), "recipe": json.dumps(asdict(saved.recipe)),
+        "step": str(saved.state.step),
+    }  # fmt: skip
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, part, metadata=about)
+        with part.open("rb") as stream:
+            os.fsync(stream.fileno())
+        part.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise StorageError(f"cannot write {path}: {error}; make room or choose another --out") from error
+
+
+def load(path: Path) -> Saved:
+    """Read a path.
+
+    Raises:
+        InputError: If the file is missing, or holds no path.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            about = file.metadata() or {}
+            anchors, first, second = (file.get_tensor(name) for name in ("anchors", "first", "second"))
+        recipe = Recipe(**json.loads(about["recipe"]))
+        state = State(anchors[1:-1].clone(), first, second, int(about["step"]))
+        return Saved(tuple(json.loads(about["ends"])), recipe, anchors, state)
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{path} holds no path of landscape ({error}); give one that landscape curve wrote") from error
+
+
+def joined(ends: Float[Tensor, "2 P"], state: State) -> Float[Tensor, "anchors P"]:
+    """Ends and bends in order."""
+    return torch.cat([ends[:1], state.inner, ends[1:]])
