@@ -12,6 +12,9 @@ from matplotlib.axes import Axes
 
 CROWDED = 10
 
+LEAST_SCALE = 0.01
+"""Nats at the dark end of the scale if all barriers are smaller: noise is not blown up."""
+
 
 def barrier_matrix(rows: pd.DataFrame, *, ax: Axes | None = None, vmax: float | None = None) -> Axes:
     """Heatmap of the barriers between checkpoints; the diagonal is a checkpoint with itself.
@@ -35,7 +38,7 @@ def barrier_matrix(rows: pd.DataFrame, *, ax: Axes | None = None, vmax: float | 
     if len(value) <= CROWDED:
         text = np.vectorize(lambda v, h: "" if np.isnan(h) else f"{v:.3f}\n±{h:.3f}")(value, half)
     sns.heatmap(
-        value, ax=ax, vmin=0, vmax=vmax or max(float(np.nanmax(value)), 1e-9), square=True, cmap="mako_r",
+        value, ax=ax, vmin=0, vmax=vmax or max(float(np.nanmax(value)), LEAST_SCALE), square=True, cmap="mako_r",
         annot=text, fmt="", annot_kws={"fontsize": 8}, linewidths=0.5,
         cbar_kws={"label": f"barrier ({rows['unit'].iloc[0]})", "shrink": 0.7},
     )  # fmt: skip

@@ -20,13 +20,11 @@ from matplotlib.figure import Figure
 
 from landscape.figures.interpolation import interpolation, some
 from landscape.figures.loss import loss_over_training
-from landscape.figures.matrix import barrier_matrix
+from landscape.figures.matrix import LEAST_SCALE, barrier_matrix
 from landscape.figures.style import caption, note, style
 from landscape.figures.training import barrier_over_training
 
 MATRICES = 4
-LEAST_SCALE = 0.01
-"""Nats at the top of the colour scale if all barriers are smaller: noise is not blown up."""
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,15 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 from hub_mirror import HubMirror
 
 # The hub's client reads its settings when it is imported; no test may ask another hub than this one.
 MIRROR = HubMirror().start()
+HOME = TemporaryDirectory(prefix="hf-home-")
 os.environ |= {
-    "HF_ENDPOINT": MIRROR.url, "HF_HOME": mkdtemp(prefix="hf-home-"), "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_ENDPOINT": MIRROR.url, "HF_HOME": HOME.name, "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "DISABLE_SAFETENSORS_CONVERSION": "1", "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost",
 }  # fmt: skip
