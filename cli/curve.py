@@ -120,14 +120,24 @@ def _show(rows: dict[str, list[dict[str, Any]]]) -> None:
     chord = {name: next(row for row in found if row["definition"] == "chord") for name, found in rows.items()}
     unit, examples = next((row["unit"], row["examples"]) for row in chord.values())
     table = Table(
-        title=f"chord barrier ({unit}), on {examples} held-out examples", caption="in brackets 95 % intervals"
+        title=f"chord barrier ({unit}), on {examples} held-out examples",
+        caption="in brackets 95 % intervals; ±: standard error, paired",
     )
-    for title in ("path", "barrier", "largest loss", "mean loss", "by arc length", "length"):
+    for title in (
+        "path",
+        "barrier",
+        "climb from the better end",
+        "largest loss",
+        "mean loss",
+        "by arc length",
+        "length",
+    ):
         table.add_column(title, justify="left" if title == "path" else "right")
     for name, row in chord.items():
         table.add_row(
             "to a random point" if name == CONTROL else name,
-            f"{row['barrier']:.3f} [{row['low']:.3f}, {row['high']:.3f}]", f"{row['largest_loss']:.3f}",
+            f"{row['barrier']:.3f} [{row['low']:.3f}, {row['high']:.3f}]",
+            f"{row['climb']:.3f} ± {row['climb_error']:.3f}", f"{row['largest_loss']:.3f}",
             f"{row['mean_loss']:.3f}", f"{row['arc_mean_loss']:.3f}", f"{row['length']:.2f}",
         )  # fmt: skip
     console.print(table)

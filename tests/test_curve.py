@@ -119,6 +119,7 @@ def test_length_and_means_are_those_of_the_points() -> None:
     assert row["arc_mean_loss"] == pytest.approx(np.sum((losses[1:] + losses[:-1]) / 2 * steps) / steps.sum(), abs=1e-6)
     assert row["mean_loss"] == pytest.approx(np.trapezoid(losses, t.numpy()), abs=1e-6)
     assert [p["loss"] for p in profile] == pytest.approx(losses, abs=1e-6)
+    assert row["climb"] == pytest.approx(losses.max() - min(losses[0], losses[-1]), abs=1e-6) and row["climb_error"] > 0
     assert row["arc_mean_loss"] != pytest.approx(row["mean_loss"], abs=1e-6)
 
 

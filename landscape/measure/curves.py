@@ -90,7 +90,8 @@ def judge(
     """Rows of a path on held-out examples: a ``barrier`` row for each definition, a ``profile`` row for each t.
 
     Beside the barrier a row has the path's length and the distance of its ends, and the largest, the mean and the
-    arc-length-weighted mean loss along it, ``int L ds / int ds``.
+    arc-length-weighted mean loss along it, ``int L ds / int ds``; and the climb, ``max_t L(t) - min(L(0), L(1))``,
+    which unlike a barrier tells a path to another good point from one to a bad point.
 
     Args:
         objective: The loss, on examples that the path was not fitted on.
@@ -103,6 +104,7 @@ def judge(
     losses = evaluate.losses(objective, anchors, rows).double().numpy()
     mean = losses.mean(axis=1)
     steps = _steps(anchors, rows)
+    climb = losses[mean.argmax()] - losses[0 if mean[0] <= mean[-1] else -1]
     weights = barrier.resamples(losses.shape[1], RESAMPLES, 0)
     shared: Row = {
         "path": kind if len(anchors) > 2 else "linear",
@@ -113,6 +115,8 @@ def judge(
         "length": float(steps.sum()),
         "distance": float(torch.linalg.vector_norm(anchors[-1] - anchors[0], dtype=torch.float64)),
         "largest_loss": float(mean.max()),
+        "climb": float(climb.mean()),
+        "climb_error": float(barrier.standard_error(climb)),
         "mean_loss": float(np.trapezoid(mean, t)),
         "arc_mean_loss": float(((mean[1:] + mean[:-1]) / 2 * steps).sum() / steps.sum()),
         "loss_a": float(mean[0]),
