@@ -224,6 +224,15 @@ def test_a_step_of_another_run_is_found(tmp_path: Path, kind: str, place: int, l
     assert finding.kind == kind and {int(label.rpartition("_")[2]) for label in finding.labels} == labels
 
 
+@pytest.mark.parametrize("place", [2, 4, 6])
+def test_a_run_that_goes_on_as_another_is_found(tmp_path: Path, place: int) -> None:
+    points = walked("walk", 5)
+    points |= {step: point for step, point in walked("walk", 6).items() if step >= 10 * place}
+    (finding,) = trajectory.judge([run(tmp_path, points)])
+    assert finding.kind == "no descent"
+    assert [int(label.rpartition("_")[2]) for label in finding.labels] == [10 * place - 10, 10 * place]
+
+
 def test_a_small_detour_is_found_by_its_neighbours(tmp_path: Path) -> None:
     """Twice a step sideways: 1.6 times as far from both neighbours as they are from each other."""
     points = walked("walk", 5)

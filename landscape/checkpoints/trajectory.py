@@ -173,7 +173,7 @@ def judge(runs: Iterable[Sequence[Seen]]) -> list[Finding]:
     runs = list(runs)
     found = [*_same(step for run in runs for step in run), *_shared(runs)]
     for run in runs:
-        found += [*_detours(run), *_starts(run)]
+        found += [*_detours(run), *_jumps(run)]
     return found
 
 
@@ -215,18 +215,13 @@ def _detours(run: Sequence[Seen]) -> Iterable[Finding]:
             yield Finding("detour", (here.name,), says)
 
 
-def _starts(run: Sequence[Seen]) -> Iterable[Finding]:
-    """Whether the second step descends from the first, and the last from the one before it."""
-    if len(run) < 3:
-        return
-    ends = (
-        (run[0], run[1], run[2].to_previous, run[1].to_previous),
-        (run[-2], run[-1], run[-2].to_previous, run[-1].to_previous),
-    )
-    for a, b, other, apart in ends:
-        unrelated = apart**2 > UNRELATED * (a.length**2 + b.length**2)
-        if unrelated and apart > LEAP * other > 0:
-            says = (
-                f"{b.name} lies {apart:.3g} from {a.name}, as far as from any other model: it does not descend from it"
-            )
+def _jumps(run: Sequence[Seen]) -> Iterable[Finding]:
+    """Whether each step descends from the one before it."""
+    for place in range(1, len(run) if len(run) > 2 else 0):
+        a, b = run[place - 1], run[place]
+        around = [run[near].to_previous for near in (place - 1, place + 1) if 1 <= near < len(run)]
+        unrelated = b.to_previous**2 > UNRELATED * (a.length**2 + b.length**2)
+        if unrelated and b.to_previous > LEAP * max(around) > 0:
+            far = f"{b.name} lies {b.to_previous:.3g} from {a.name}, as far as from any other model"
+            says = f"{far}: it does not descend from it"
             yield Finding("no descent", (a.name, b.name), says)
