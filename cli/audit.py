@@ -62,13 +62,12 @@ def command(target: str, seeds: tuple[int, ...], steps: tuple[int, ...], tensors
 
 
 def _chosen(target: str, seeds: tuple[int, ...], steps: tuple[int, ...]) -> tuple[list[Checkpoint], Family | None]:
-    from landscape.checkpoints import audit, families, find, places, reference
+    from landscape.checkpoints import audit, find, places, reference
 
-    name, _, values = target.partition(":")
-    if not Path(target).exists() and name in families.FAMILIES:
-        given = {key: (int(value),) for key, _, value in (part.partition("=") for part in values.split(",") if part)}
-        wanted = {"seed": seeds or given.get("seed"), "step": steps or given.get("step")}
-        return reference.of_family(name, wanted["seed"], wanted["step"]), families.family(name)
+    if not Path(target).exists() and "{" not in target and (named := reference.family_parts(target)) is not None:
+        family, values = named
+        given = {key: (int(value),) for key, value in values.items()}
+        return reference.of_family(family.name, seeds or given.get("seed"), steps or given.get("step")), family
     if seeds or steps:
         raise InputError(f"--seed and --step choose from a family, and {target} is none; landscape families lists them")
     if target.startswith(places.SCHEME) and "{" not in target:

@@ -64,6 +64,10 @@ def command(**given: Any) -> None:
     train = held.model_copy(
         update={"text": str(given["train_text"] or TRAINING_TEXT), "sequences": given["train_sequences"]}
     )
+    if fixed.read_text(held) == fixed.read_text(train):
+        raise InputError(
+            "--text and --train-text are the same text; a curve must be judged on text it was not fitted on"
+        )
     device = torch.device(given["device"])
     judged, fitted = (fixed.build(d, one).to(device) for d in (held, train))
     fixed.require_one_architecture([one, two], judged)
@@ -104,16 +108,19 @@ def _learn(objective: Objective, ends: Tensor, wanted: Any, title: str) -> Tenso
         return curves.learn(objective, ends, wanted, lambda step, loss: advance(f"step {step + 1}, loss {loss:.3f}"))
 
 
-def _save_bends(out: Path, tokenizer: Path, objective: Objective, anchors: Tensor) -> None:
-    """Each bend as a folder that ``from_pretrained`` loads."""
+def _save_bends(out: Path, folder: Path, objective: Objective, anchors: Tensor) -> None:
+    """Each bend as a folder that ``from_pretrained`` loads, with the config and tokenizer of the first end."""
     from landscape.checkpoints import models
 
     model: Any = objective.model
+    config = models.read_config(folder)
+    config.architectures, config.dtype = [type(model).__name__], "float32"
     for number, bend in enumerate(anchors[1:-1], start=1):
         for name, value in objective.space.params(bend).items():
             model.get_parameter(name).data.copy_(value)
         model.save_pretrained(out / f"bend_{number}")
-        models.tokenizer(tokenizer).save_pretrained(out / f"bend_{number}")
+        config.save_pretrained(out / f"bend_{number}")
+        models.tokenizer(folder).save_pretrained(out / f"bend_{number}")
 
 
 def _show(rows: dict[str, list[dict[str, Any]]]) -> None:

@@ -93,7 +93,10 @@ def test_a_clean_mirror_has_no_finding(hub: HubMirror, tmp_path: Path) -> None:
     assert audit.by_hashes(labels, family("pythia-14m")) == []
     repo.commit("main", tmp_path / "512")
     (wrong,) = audit.by_hashes(audit.listed([label.checkpoint for label in labels if not label.is_main]))
-    assert wrong.kind == "wrong main" and "is pythia-14m:seed=1,step=512 and not the last step, 143000" in wrong.says
+    assert (
+        wrong.kind == "wrong main"
+        and "serves the weights of pythia-14m:seed=1,step=512 and not those of the last step, 143000" in wrong.says
+    )
 
 
 def test_known_defects_do_not_hide_new_ones(hub: HubMirror, tmp_path: Path) -> None:
@@ -119,6 +122,13 @@ def test_a_repository_is_audited_by_its_branches(hub: HubMirror, tmp_path: Path)
     hub.repo("a/b").commit("main", tmp_path / "512")
     result = CliRunner().invoke(cli, ["audit", "hf://a/b"])
     assert "for steps in folders write hf://a/b/{step}" in str(result.exception)
+
+
+def test_bad_targets_get_a_sentence(tmp_path: Path) -> None:
+    for target, said in (("pythia-14m:seed=x", "is not well formed"), (str(tmp_path / "gone"), "no folder or file")):
+        assert said in str(CliRunner().invoke(cli, ["audit", target]).exception)
+    alone = CliRunner().invoke(cli, ["audit", str(tmp_path), "--seed", "3"])
+    assert "--seed and --step choose from a family" in str(alone.exception)
 
 
 def test_what_cannot_be_read_is_a_finding_and_the_rest_is_audited(tmp_path: Path) -> None:

@@ -22,10 +22,12 @@ from landscape.objectives import causal_lm
 from landscape.paths import KINDS, fit, saved
 from landscape.space import Space
 
+SMALL = ["--sequences", "2", "--length", "8", "--points", "3"]
+
 
 def curve(runs: Path, out: Path, *more: str) -> Result:
-    for name in ("held.txt", "train.txt"):
-        (out.parent / name).write_text(cases.TEXT)
+    (out.parent / "held.txt").write_text(cases.TEXT)
+    (out.parent / "train.txt").write_text(" ".join(reversed(cases.TEXT.split())))
     ends = [str(runs / f"seed_{seed}" / "step_10") for seed in (0, 1)]
     texts = ["--text", str(out.parent / "held.txt"), "--train-text", str(out.parent / "train.txt")]
     size = [
@@ -66,6 +68,8 @@ def test_a_curve_is_learned_judged_and_saved(few_runs: Path, tmp_path: Path, kin
         point = Space.of(model).vector(dict(model.named_parameters())).detach()
         assert torch.equal(point, path.anchors[number])
         assert torch.equal(models.load(folder, cases.gpt2()), point)
+        back = CliRunner().invoke(cli, ["barriers", str(few_runs / "seed_0" / "step_10"), str(folder), *SMALL])
+        assert back.exit_code == 0, back.exception
         assert AutoTokenizer.from_pretrained(folder)("w3")["input_ids"]
 
 
@@ -96,6 +100,8 @@ def test_bad_input_gets_a_sentence(few_runs: Path, tmp_path: Path) -> None:
     run = CliRunner()
     alone = run.invoke(cli, ["curve", seed, seed, "--text", str(tmp_path / "x.txt")])
     assert "give --train-text too, another text to fit it on" in str(alone.exception)
+    same = run.invoke(cli, ["curve", seed, seed, *(f"--{t}={tmp_path / 'x.txt'}" for t in ("text", "train-text"))])
+    assert "are the same text; a curve must be judged on text it was not fitted on" in str(same.exception)
     many = run.invoke(cli, ["curve", seed, f"{few_runs}/seed_{{seed}}/step_10"])
     assert "is 3 checkpoints; a curve joins one to one" in str(many.exception)
     (tmp_path / "no.safetensors").write_text("x")

@@ -182,6 +182,11 @@ def test_the_wrong_branches_of_pythia_2_8b_are_86() -> None:
             assert all("steps 0 and 1" in said[seed, step] for seed in FAMILIES[name].steps for step in (0, 1))
 
 
+def test_what_is_left_out_is_the_first_seed_and_the_last_step() -> None:
+    for ref in ("pythia-70m", "pythia-70m:step=143000", "pythia-70m:seed=0"):
+        assert reference.place(ref) == Place("EleutherAI/pythia-70m", "step143000") == reference.place(find(ref)[0].ref)
+
+
 @pytest.mark.parametrize(
     ("ref", "labels"),
     [
@@ -224,6 +229,7 @@ def test_patterns_and_lists() -> None:
         ),
         ("multiberts:step", "is not well formed; write multiberts:seed=S,step=T"),
         ("multiberts:layer=3", "is not well formed; write multiberts:seed=S,step=T"),
+        ("bert-cola:seed=2,step=100", "it has one checkpoint a seed: leave the step out"),
         ("feather-berts:seed=2,step=100", "it has one checkpoint a seed: leave the step out"),
         ("multibert", r"no folder or file multibert: .*did you mean the family multiberts\?"),
         ("me/tiny", "check the path, or for the hub write hf://me/tiny"),

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from hub_mirror import HubMirror
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
+from transformers import GPTNeoXForCausalLM
 
 from landscape.cli.main import cli
 from landscape.store import Store
@@ -72,7 +73,7 @@ def test_a_study_of_multiberts_runs_cold_and_then_with_no_hub(
     assert all(len(c["commit"]) == 40 for c in record["checkpoints"])
     hub.clear()
     again = run("run", file, "--workers", 1)
-    assert again.exit_code == 0 and "4 tasks done" not in again.stderr and "6 tasks done, 0 failed" in again.stderr
+    assert again.exit_code == 0 and "tasks to do" not in again.stderr and "6 tasks done, 0 failed" in again.stderr
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     fresh = run("run", file, "--workers", 1, "--out", tmp_path / "other")
     assert fresh.exit_code == 0 and hub.log == []
@@ -137,4 +138,19 @@ def test_references_work_where_folders_do(hub: HubMirror, tmp_path: Path) -> Non
     planned = run("plan", file)
     assert planned.exit_code == 0 and "2 checkpoints" in planned.stderr and "on the hub" in planned.stderr
     assert run("run", file, "--workers", 1).exit_code == 0
-    assert len(rows(tmp_path / "s", "barrier")) == 6 - 1 + 1
+    assert len(rows(tmp_path / "s", "barrier")) == 6, "one pair by six definitions"
+    family = study(tmp_path / "f", "causal-lm", 'family = "pythia-14m"\nseeds = [1, 2]\nsteps = [1000]')
+    family.write_text(family.read_text().replace("[data]", '[data]\ntokenizer = "pythia-14m:seed=2,step=1000"'))
+    assert run("run", family, "--workers", 1).exit_code == 0
+
+
+def test_one_architecture_in_an_old_and_a_new_config_is_one(hub: HubMirror, tmp_path: Path) -> None:
+    """What transformers writes today holds other settings than a file of years ago."""
+    old = public.pythia(tmp_path / "old", 1)
+    GPTNeoXForCausalLM.from_pretrained(old, dtype="float32").save_pretrained(tmp_path / "new")
+    assert json.loads((old / "config.json").read_text()) != json.loads((tmp_path / "new" / "config.json").read_text())
+    (tmp_path / "text.txt").write_text(cases.TEXT)
+    data = ["--text", tmp_path / "text.txt", "--sequences", 4, "--length", 12, "--points", 3, "--json"]
+    result = run("barriers", old, tmp_path / "new", *data)
+    chord = [row for row in map(json.loads, result.stdout.splitlines()) if row.get("definition") == "chord"]
+    assert len(chord) == 1 and chord[0]["distance"] == 0

@@ -149,7 +149,7 @@ def by_hashes(labels: Sequence[Labelled], family: Family | None = None) -> list[
     mains = [label for label in labels if label.is_main]
     found = [*_absent(own), *_same(own), *_shared(own)]
     for main in mains:
-        found += _main(main, [label for label in own if label.series == main.series])
+        found += _main(main, [label for label in own if label.series == main.series], family)
     return [with_known(finding, [label.checkpoint for label in own], family) for finding in found]
 
 
@@ -186,19 +186,23 @@ def _shared(labels: Sequence[Labelled]) -> Iterable[Finding]:
     for held in holders.values():
         if len({label.weights for label, _ in held}) > 1:
             names = tuple(label.name for label, _ in held)
-            says = f"{held[0][1]} is one file in {' and '.join(names)}, whose other weights differ"
+            says = f"{held[0][1]} is one file under {len(names)} labels whose other weights differ"
             yield Finding("shared file", names, says)
 
 
-def _main(main: Labelled, labels: Sequence[Labelled]) -> Iterable[Finding]:
+def _main(main: Labelled, labels: Sequence[Labelled], family: Family | None) -> Iterable[Finding]:
     if not main.weights:
         yield Finding("empty main", (main.name,), f"{main.name} holds no weights; name a step")
         return
     same = [label for label in labels if label.weights == main.weights]
     last = max((label.checkpoint.step or 0 for label in labels), default=0)
+    if family is not None and labels:
+        last = max(family.steps[labels[0].checkpoint.seed or 0], default=last)
     if same and all(label.checkpoint.step != last for label in same):
         names = tuple(label.name for label in same)
-        yield Finding("wrong main", (main.name, *names), f"{main.name} is {names[0]} and not the last step, {last}")
+        others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        says = f"{main.name} serves the weights of {names[0]}{others} and not those of the last step, {last}"
+        yield Finding("wrong main", (main.name, *names), says)
 
 
 def with_known(finding: Finding, labels: Sequence[Checkpoint], family: Family | None) -> Finding:

@@ -8,6 +8,7 @@ from pathlib import Path
 from landscape.checkpoints import hub
 from landscape.checkpoints.identity import CONFIG, config_folder, content_id, hash_of, sha256
 from landscape.checkpoints.reference import place
+from landscape.errors import InputError
 from landscape.task import Checkpoint
 
 
@@ -30,7 +31,10 @@ def described(checkpoint: Checkpoint) -> Path:
     where = place(checkpoint.ref)
     if where is None:
         return config_folder(Path(checkpoint.ref), checkpoint.config)
-    return config_folder(hub.describe(where, pinned(checkpoint).commit))
+    folder = hub.describe(where, pinned(checkpoint).commit)
+    if not (folder / CONFIG).is_file():
+        raise InputError(f"{where} holds no {CONFIG}, so its model is not known; name another revision or folder")
+    return folder
 
 
 def weights(checkpoint: Checkpoint) -> Path:

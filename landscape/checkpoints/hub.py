@@ -173,37 +173,40 @@ def fetch(place: Place, commit: str) -> Path:
 
 def is_fetched(place: Place, commit: str) -> bool:
     """Whether the weights are in the cache, so that no network is needed."""
-    folder = (
-        Path(constants.HF_HUB_CACHE) / f"models--{place.repo.replace('/', '--')}" / "snapshots" / commit / place.folder
-    )
     try:
         chosen = weights(listing(place, commit))
     except InputError:
         return False
-    return bool(chosen) and all((folder / name).is_file() for name in chosen)
+    return bool(chosen) and all((_snapshot(place, commit) / name).is_file() for name in chosen)
+
+
+def _snapshot(place: Place, commit: str) -> Path:
+    """Where the client keeps the files of a place."""
+    repo = Path(constants.HF_HUB_CACHE) / f"models--{place.repo.replace('/', '--')}"
+    return repo / "snapshots" / commit / place.folder
 
 
 def _fetch(place: Place, commit: str, names: list[str]) -> Path:
     """The folder with some files; names come from a table or a checked index, never from the hub as they are."""
-    start = f"{place.folder}/" if place.folder else ""
-    home = Path(constants.HF_HUB_CACHE) / f"models--{place.repo.replace('/', '--')}" / "snapshots" / commit
-    if not names or not all((home / place.folder / name).is_file() for name in names):
+    folder = _snapshot(place, commit)
+    if not all((folder / name).is_file() for name in names):
+        start = f"{place.folder}/" if place.folder else ""
         with sentences(place):
-            patterns = [_escaped(start + name) for name in names]
-            home = _downloaded(place.repo, commit, patterns)
-    return home / place.folder
+            _download(place.repo, commit, [_escaped(start + name) for name in names])
+    return folder
 
 
-def _downloaded(repo: str, commit: str, patterns: list[str]) -> Path:
+def _download(repo: str, commit: str, patterns: list[str]) -> None:
     """Fetch files; the client repeats some requests itself, and goes on from where it was cut."""
     for wait in WAITS:
         try:
-            return Path(huggingface_hub.snapshot_download(repo, revision=commit, allow_patterns=patterns))
+            huggingface_hub.snapshot_download(repo, revision=commit, allow_patterns=patterns)
+            return
         except (errors.HfHubHTTPError, httpx2.TransportError) as error:
             if (answer := getattr(error, "response", None)) is not None and answer.status_code < 500:
                 break
         time.sleep(wait)
-    return Path(huggingface_hub.snapshot_download(repo, revision=commit, allow_patterns=patterns))
+    huggingface_hub.snapshot_download(repo, revision=commit, allow_patterns=patterns)
 
 
 def _escaped(name: str) -> str:

@@ -11,9 +11,6 @@ from landscape.checkpoints.formats import weight_files
 from landscape.errors import InputError
 
 CONFIG = "config.json"
-INCIDENTAL = {
-    "_name_or_path", "architectures", "transformers_version", "dtype", "torch_dtype", "use_cache", "initializer_range"
-}  # fmt: skip
 
 
 def config_folder(path: Path, given: str = "") -> Path:
@@ -63,18 +60,3 @@ def signature(path: Path, config: Path) -> str:
     """Names, sizes and times of the files behind :func:`content_id`; changes when they may have."""
     stats = [(file.name, file.stat()) for file in [config / CONFIG, *weight_files(path)] if file.is_file()]
     return json.dumps([(name, s.st_size, s.st_mtime_ns) for name, s in stats])
-
-
-def architecture(folder: Path, keep: tuple[str, ...] = ()) -> dict[str, object]:
-    """The settings of the config that change the function in evaluation mode, and those to keep.
-
-    Raises:
-        InputError: If the config cannot be read.
-    """
-    try:
-        config = dict(json.loads((folder / CONFIG).read_text()))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{folder / CONFIG} cannot be read ({error}); copy the checkpoint again") from error
-    return {
-        name: value for name, value in config.items() if name in keep or (name not in INCIDENTAL and "drop" not in name)
-    }

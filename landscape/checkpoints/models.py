@@ -17,6 +17,12 @@ from landscape.errors import InputError
 from landscape.shapes import Float
 from landscape.space import Space
 
+INCIDENTAL = {
+    "_name_or_path", "_commit_hash", "architectures", "transformers_version", "dtype", "torch_dtype", "use_cache",
+    "initializer_range",
+}  # fmt: skip
+"""What a config holds that is no part of the function."""
+
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model")
 
 
@@ -64,6 +70,16 @@ def read_config(folder: Path) -> Any:
         return transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
         raise InputError(f"{file} cannot be read ({error}); give a folder written by save_pretrained") from error
+
+
+def settings(folder: Path) -> dict[str, object]:
+    """The settings that change the function in evaluation mode, however old the file that holds them.
+
+    Raises:
+        InputError: If the config cannot be read.
+    """
+    config: dict[str, object] = read_config(folder).to_dict()
+    return {name: value for name, value in config.items() if name not in INCIDENTAL and "drop" not in name}
 
 
 def tokenizer(folder: Path) -> Any:
@@ -145,9 +161,12 @@ def _converted(path: Path, model: Any, space: Space) -> Float[Tensor, " P"]:
     Raises:
         InputError: If a parameter is missing.
     """
-    loaded, report = type(model).from_pretrained(
-        path, config=model.config, dtype=torch.float32, local_files_only=True, output_loading_info=True
-    )
+    try:
+        loaded, report = type(model).from_pretrained(
+            path, config=model.config, dtype=torch.float32, local_files_only=True, output_loading_info=True
+        )
+    except OSError as error:
+        raise InputError(f"{path} must be converted, which needs a folder written by save_pretrained") from error
     if lost := sorted(set(report["missing_keys"]) & set(space.names)):
         raise InputError(f"{path} lacks the parameter {lost[0]!r} of its own model class")
     return space.vector(dict(loaded.named_parameters())).detach()

@@ -32,14 +32,8 @@ def find(ref: str, config: str = "") -> list[Checkpoint]:
     if "{" not in ref:
         if ref.startswith(places.SCHEME):
             return [hub_checkpoint(ref)]
-        if not Path(ref).exists() and (named := _family_parts(ref)) is not None:
-            found, values = named
-            seed = int(values["seed"]) if "seed" in values else next(iter(found.steps))
-            _require_seed(found, seed)
-            steps = found.steps[seed]
-            return [
-                family_checkpoint(found, (seed, int(values["step"]) if "step" in values else (steps or (None,))[-1]))
-            ]
+        if not Path(ref).exists() and (named := family_parts(ref)) is not None:
+            return [family_checkpoint(named[0], _label(*named))]
         if not Path(ref).exists():
             raise InputError(_not_there(ref))
         return [replace(c, config=config) for c in local.find(ref)]
@@ -59,7 +53,7 @@ def expand(pattern: str, wanted: Wanted, config: str = "") -> list[Checkpoint]:
     """
     if pattern.startswith(places.SCHEME):
         return list(_on_the_hub(pattern, wanted))
-    if (named := _family_parts(pattern)) is not None:
+    if (named := family_parts(pattern)) is not None:
         found, values = named
         given = {key: wanted.get(key) if "{" in value else (int(value),) for key, value in values.items()}
         return of_family(found.name, given.get("seed"), given.get("step"))
@@ -91,7 +85,7 @@ def family_checkpoint(found: Family, label: Label) -> Checkpoint:
     """
     seed, step = label
     _require_seed(found, seed)
-    if step is not None and step not in found.steps[seed] and found.whole:
+    if step is not None and step not in found.steps[seed] and (found.whole or not found.steps[seed]):
         raise InputError(f"{found.name} has no step {step} of seed {seed}; {_steps(found, seed)}")
     ref = f"{found.name}:seed={seed}" + ("" if step is None else f",step={step}")
     return Checkpoint(ref, seed, step, defect=found.known_defects.get(label, ""))
@@ -123,13 +117,19 @@ def place(ref: str) -> Place | None:
     """Where on the hub a reference lies; None for a path."""
     if ref.startswith(places.SCHEME):
         return places.parse(ref)
-    if not Path(ref).exists() and (named := _family_parts(ref)) is not None:
-        found, values = named
-        return found.place(int(values["seed"]), int(values["step"]) if "step" in values else None)
+    if not Path(ref).exists() and (named := family_parts(ref)) is not None:
+        return named[0].place(*_label(*named))
     return None
 
 
-def _family_parts(ref: str) -> tuple[Family, dict[str, str]] | None:
+def _label(found: Family, values: Mapping[str, str]) -> Label:
+    """The seed and step that a reference names; left out, the family's first and its last."""
+    seed = int(values["seed"]) if "seed" in values else next(iter(found.steps))
+    _require_seed(found, seed)
+    return seed, int(values["step"]) if "step" in values else (found.steps[seed] or (None,))[-1]
+
+
+def family_parts(ref: str) -> tuple[Family, dict[str, str]] | None:
     """A family and the values after its name; None if the reference is none of a family.
 
     Raises:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-from landscape.checkpoints import families, fetch, formats, identity, reference
+from landscape.checkpoints import families, fetch, formats, reference
+from landscape.checkpoints.identity import CONFIG
 from landscape.task import Checkpoint
 
 HALF, SINGLE = 2, 4
@@ -42,6 +44,6 @@ def weights(checkpoint: Checkpoint) -> Size:
         return Size(family.bytes(*label), family.parameters, remote=True)
     checkpoint = fetch.pinned(checkpoint)
     size = fetch.size(checkpoint)
-    config = identity.architecture(fetch.described(checkpoint), keep=("dtype", "torch_dtype"))
-    half = str(config.get("dtype", config.get("torch_dtype"))) in ("float16", "bfloat16")
+    config = json.loads((fetch.described(checkpoint) / CONFIG).read_text())
+    half = config.get("dtype", config.get("torch_dtype")) in ("float16", "bfloat16")
     return Size(size, size // (HALF if half else SINGLE), remote=True)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from landscape.checkpoints import fetch, identity, models
+from landscape.checkpoints import fetch, models
 from landscape.demo import HELD_OUT_TEXT
 from landscape.errors import InputError
 from landscape.objectives import KINDS, Objective
@@ -73,9 +73,9 @@ def require_one_architecture(checkpoints: list[Checkpoint], objective: Objective
         InputError: Naming the first parameter or setting that differs.
     """
     first = checkpoints[0].ref
-    settings = identity.architecture(fetch.described(checkpoints[0]))
+    settings = models.settings(fetch.described(checkpoints[0]))
     for checkpoint in checkpoints:
-        other = identity.architecture(fetch.described(checkpoint))
+        other = models.settings(fetch.described(checkpoint))
         for name in sorted(settings.keys() | other.keys(), key=lambda name: (name != "model_type", name)):
             if (mine := settings.get(name)) != (theirs := other.get(name)):
                 raise InputError(

@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from landscape.checkpoints.formats.pickled import DTYPES
-from landscape.checkpoints.formats.tensors import AGAIN, FLOATS, ITEM, Stored, reason
+from landscape.checkpoints.formats.tensors import AGAIN, DTYPES, FLOATS, ITEM, Stored, reason
 from landscape.errors import InputError
 
 METADATA = ".metadata"

@@ -18,15 +18,13 @@ from typing import Any
 import numpy as np
 
 from landscape.checkpoints.formats import shards
-from landscape.checkpoints.formats.tensors import AGAIN, Stored, reason, require_whole
+from landscape.checkpoints.formats.tensors import AGAIN, DTYPES, Stored, reason, require_whole
 from landscape.errors import InputError
 
 SINGLE = "pytorch_model.bin"
 INDEX = "pytorch_model.bin.index.json"
 SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
 WRAPPINGS = ("state_dict", "model_state_dict", "model", "module")
-DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64", "int32": "I32",
-          "int16": "I16", "int8": "I8", "uint8": "U8", "bool": "BOOL"}  # fmt: skip
 
 
 def claims(path: Path) -> list[Path]:
@@ -107,27 +105,26 @@ def _state(file: Path, device: str) -> dict[str, Any]:
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise InputError(f"{file} is damaged, or no file of torch.save ({reason(error)}); {AGAIN}") from error
-    if isinstance(state, Mapping):
-        both = [w for w in WRAPPINGS if isinstance(state.get(w), Mapping) and _has_tensors(state[w])]
-        if len(both) > 1:
-            raise InputError(f"{file} holds weights under {both}; save alone those that are meant")
-    for _ in WRAPPINGS:
-        inner = next(
-            (state[w] for w in WRAPPINGS if isinstance(state, Mapping) and isinstance(state.get(w), Mapping)), None
-        )
-        if inner is None:
-            break
-        state = inner
-    tensors = {str(k): v for k, v in state.items() if isinstance(v, torch.Tensor)} if isinstance(state, Mapping) else {}
+    tensors = _unwrapped(state, file)
     if not tensors:
         raise InputError(f"{file} holds no tensors by name, at its top or under {list(WRAPPINGS)}; save a state_dict")
     return tensors
 
 
-def _has_tensors(state: Mapping[str, Any]) -> bool:
+def _unwrapped(state: Any, file: Path) -> dict[str, Any]:
+    """The tensors of a state dict, or of the one that is wrapped in it; empty if there are none.
+
+    Raises:
+        InputError: If several are.
+    """
     import torch
 
-    return any(isinstance(value, torch.Tensor) for value in state.values())
+    if not isinstance(state, Mapping):
+        return {}
+    inside = {w: found for w in WRAPPINGS if (found := _unwrapped(state.get(w), file))}
+    if len(inside) > 1:
+        raise InputError(f"{file} holds weights under {list(inside)}; save alone those that are meant")
+    return next(iter(inside.values()), {str(k): v for k, v in state.items() if isinstance(v, torch.Tensor)})
 
 
 def _values(file: Path, name: str, tensor: Any) -> np.ndarray:

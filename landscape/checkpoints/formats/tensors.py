@@ -25,7 +25,10 @@ ITEM = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "
 FLOATS: dict[str, np.dtype[Any]] = {
     name: np.dtype(code) for name, code in {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}.items()
 }
-NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64", "int32": "I32",
+          "int16": "I16", "int8": "I8", "uint8": "U8", "bool": "BOOL"}  # fmt: skip
+"""Names of safetensors by those of torch."""
+
 PIECE = 1 << 18
 """Values that are read and looked at together: a mebibyte, which stays in the cache of a core."""
 
@@ -171,7 +174,8 @@ def stored_as(tensors: Iterable[Stored]) -> str:
     for stored in tensors:
         if stored.dtype in FLOATS:
             sizes[stored.dtype] = sizes.get(stored.dtype, 0) + prod(stored.shape)
-    return NAMES[max(sizes, key=lambda dtype: sizes[dtype])] if sizes else "none"
+    most = max(sizes, key=lambda dtype: sizes[dtype], default="")
+    return next((name for name, dtype in DTYPES.items() if dtype == most), "none")
 
 
 def require_whole(file: Path, tensors: Mapping[str, Stored]) -> dict[str, Stored]:
