@@ -11,7 +11,7 @@ import click
 import pandas as pd
 from rich.table import Table
 
-from landscape.cli.options import DEFINITIONS, data, data_options
+from landscape.cli.options import DEFINITIONS, data, data_options, grid_options
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, run_tasks
 from landscape.errors import InputError
@@ -19,49 +19,37 @@ from landscape.store import Store
 from landscape.study import Barriers, Checkpoints, Study
 from landscape.task import Checkpoint
 
+USUAL = 11
+"""Points that papers take."""
+
 
 @click.command()
 @click.argument("refs", nargs=-1, required=True, metavar="REF REF...")
 @data_options
 @click.option("--config", default="", help="Folder of config.json, for weights that have none beside them.")
-@click.option("--points", default=11, show_default=True, type=click.IntRange(3, 1001), help="Points of the t grid.")
+@grid_options
+@click.option("--path", default="linear", show_default=True, type=click.Choice(["linear", "spherical", "geodesic"]),
+              help="A straight line, an arc for each tensor, or one arc for all weights.")  # fmt: skip
 @click.option("--numerics", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]))
 @click.option("--definition", default="chord", show_default=True, type=click.Choice(DEFINITIONS),
               help="Definition to show; --json has them all.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout: barrier and profile rows.")
 @click.pass_context
-def command(
-    ctx: click.Context, refs: tuple[str, ...], text: Path | None, objective: str | None, sequences: int, length: int,
-    device: str, config: str, points: int, numerics: str, definition: str, as_json: bool,
-) -> None:  # fmt: skip
+def command(ctx: click.Context, /, **given: Any) -> None:
     """Barrier matrix between checkpoints, now.
 
     REF is a folder written by save_pretrained, a weights file, a folder of checkpoint-N folders, a quoted pattern
     such as 'runs/seed_{seed}/step_100', a place on the hub such as hf://organisation/name@revision, or a checkpoint of
     a known family such as multiberts:seed=3,step=20000.
     """
-    from landscape.checkpoints import fetch, find
-    from landscape.checkpoints.models import default_objective
+    from landscape.checkpoints import find
     from landscape.measure.prepare import prepare
 
-    found = [checkpoint for ref in refs for checkpoint in find(ref, config)]
-    if len(found) < 2:
-        raise InputError(f"{refs[0]} is one checkpoint; a barrier is between two or more")
-    if definition == "midpoint" and points % 2 == 0:
-        raise InputError(
-            f"the midpoint barrier needs t = 1/2 on the grid, which {points} points lack; give an odd number"
-        )
-    wanted = {"kind": "barriers", "between": "all", "points": points, "numerics": numerics}
-    study = Study(
-        version=1,
-        name="barriers",
-        checkpoints=Checkpoints(folder=refs[0]),
-        data=data(text, objective or default_objective(fetch.described(found[0])), sequences, length),
-        measure=(Barriers.model_validate(wanted),),
-    )
+    found = [checkpoint for ref in given["refs"] for checkpoint in find(ref, given["config"])]
+    study, definition = _study(given, found), given["definition"]
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
-        prepared = prepare(study, store, device, (found, []))
+        prepared = prepare(study, store, given["device"], (found, []))
         store.open(study.name, prepared.record)
         for warning in prepared.record["warnings"]:
             console.print(f"warning: {warning}", markup=False)
@@ -71,9 +59,12 @@ def command(
     if not barriers.empty:
         for number, checkpoint in enumerate(found, start=1):
             console.print(f"{number}  {checkpoint.ref}", markup=False)
-        console.print(_table(barriers[barriers["definition"] == definition], found, definition))
-        _explain(barriers, definition)
-    if as_json:
+        chosen = barriers[barriers["definition"] == definition]
+        console.print(_table(chosen, found, definition))
+        _explain(chosen)
+        if given["precision"] is not None:
+            console.print(_saved(chosen, given["sequences"], given["precision"]), markup=False)
+    if given["as_json"]:
         for table, frame in (("barrier", barriers), ("profile", profiles)):
             for row in _records(frame):
                 click.echo(json.dumps({"table": table, **row}))
@@ -81,16 +72,55 @@ def command(
         ctx.exit(FAILED)
 
 
+def _study(given: dict[str, Any], found: list[Checkpoint]) -> Study:
+    """The study of a matrix.
+
+    Raises:
+        InputError: If the options do not go together.
+    """
+    from landscape.checkpoints import fetch
+    from landscape.checkpoints.models import default_objective
+
+    points, precision = given["points"], given["precision"]
+    if len(found) < 2:
+        raise InputError(f"{given['refs'][0]} is one checkpoint; a barrier is between two or more")
+    if precision is not None and points != "auto":
+        raise InputError(f"--precision chooses where to look, and --points {points} fixes it; leave one of them out")
+    if given["definition"] == "midpoint" and points != "auto" and points % 2 == 0:
+        raise InputError(
+            f"the midpoint barrier needs t = 1/2 on the grid, which {points} points lack; give an odd number"
+        )
+    settings = {name: given[name] for name in ("path", "points", "precision", "numerics")}
+    objective = given["objective"] or default_objective(fetch.described(found[0]))
+    return Study(
+        version=1,
+        name="barriers",
+        checkpoints=Checkpoints(folder=given["refs"][0]),
+        data=data(given["text"], objective, given["sequences"], given["length"]),
+        measure=(Barriers.model_validate({"kind": "barriers", "between": "all", **settings}),),
+    )
+
+
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [dict(row) for row in json.loads(frame.to_json(orient="records", double_precision=15))]
 
 
-def _explain(rows: pd.DataFrame, definition: str) -> None:
+def _explain(rows: pd.DataFrame) -> None:
     from landscape.figures.style import caption
 
-    text = caption(rows[rows["definition"] == definition])
     close = "; *: closer together than rounding on disk can tell" if rows["below_floor"].any() else ""
-    console.print(f"{text}; below each barrier its 95 % interval{close}", markup=False)
+    console.print(f"{caption(rows)}; below each barrier its 95 % interval{close}", markup=False)
+
+
+def _saved(rows: pd.DataFrame, examples: int, precision: float) -> str:
+    """What a wanted precision saved, and whether it was reached."""
+    took, whole = int(rows["evaluations"].sum()), (USUAL - 2) * examples * len(rows)
+    wide = int((rows["high"] - rows["low"] > 2 * precision).sum())
+    missed = f"; {wide} of {len(rows)} barriers need more than these {examples} examples" if wide else ""
+    return (
+        f"to ± {precision:g}: {took:,} evaluations between the ends, {took / whole:.0%} of the {whole:,} of "
+        f"{USUAL} even points on all {examples} examples{missed}"
+    )
 
 
 def _table(rows: pd.DataFrame, found: list[Checkpoint], definition: str) -> Table:

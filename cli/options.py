@@ -17,6 +17,33 @@ PACKAGED = "No text is given: evaluating on the packaged novel, Jane Austen's Pe
 OBJECTIVES = ("causal-lm", "masked-lm", "classification")
 
 
+class Points(click.ParamType):  # type: ignore[type-arg]
+    """Size of a t grid, or ``auto``."""
+
+    name = "auto|N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """A whole number from 3 to 1001, or ``auto``."""
+        if value == "auto":
+            return "auto"
+        if not str(value).isdecimal() or not 3 <= int(value) <= 1001:
+            self.fail(f"{value!r} is neither auto nor a whole number from 3 to 1001", param, ctx)
+        return int(value)
+
+
+def grid_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--points --precision``."""
+    for option in (
+        click.option("--precision", type=click.FloatRange(0, min_open=True),
+                     help="With auto: evaluate only as many examples as make every interval no wider than plus and "
+                     "minus so many nats. [default: all examples]"),
+        click.option("--points", default="auto", show_default=True, type=Points(),
+                     help="Points of the t grid: auto is as many as the profile asks for, N so many even ones."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--text --objective --sequences --length --device``."""
     for option in (

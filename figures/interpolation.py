@@ -8,6 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 MOST = 6
+CROWDED = 21
 NAMES = {"loss": "loss", "rise": "loss above the chord"}
 
 
@@ -32,7 +33,7 @@ def interpolation(
             curve[column].to_numpy(dtype=float) for column in ("t", value, f"{value}_low", f"{value}_high")
         )
         ax.fill_between(t, low, high, color=color, alpha=0.25, linewidth=0)
-        ax.plot(t, middle, color=color, marker=".", label=name)
+        ax.plot(t, middle, color=color, marker="." if len(t) <= CROWDED else None, label=name)
     ax.set(xlabel="t (position between the two checkpoints)", ylabel=f"{NAMES[value]} ({unit})", xlim=(0, 1))
     if legend:
         ax.legend(frameon=False, fontsize=9)

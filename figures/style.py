@@ -37,13 +37,26 @@ def caption(rows: pd.DataFrame) -> str:
     if "definition" in rows:
         parts.append(MEANING[_only(rows, "definition")])
     if "points" in rows:
-        parts.append(f"t grid: {_only(rows, 'points')} even points on a {_only(rows, 'path')} path")
+        parts.append(f"{_grid(rows)} on a {_only(rows, 'path')} path")
     parts.append(f"objective: {_only(rows, 'objective')}, {_only(rows, 'unit')}")
-    parts.append(f"{_only(rows, 'examples')} examples of {_only(rows, 'length')} tokens")
+    parts.append(f"{_range(rows, 'examples')} examples of {_only(rows, 'length')} tokens")
     numerics = _only(rows, "numerics")
     errors = pd.to_numeric(rows["numerics_error"]).dropna()
     parts.append(numerics + (f", within {errors.max():.1g} of float32 where compared" if len(errors) else ""))
     return "; ".join(parts)
+
+
+def _grid(rows: pd.DataFrame) -> str:
+    """The t grid: even, or adaptive with the error that it leaves."""
+    errors = pd.to_numeric(rows["t_error"]).dropna() if "t_error" in rows else pd.Series(dtype=float)
+    if errors.empty:
+        return f"t grid: {_only(rows, 'points')} even points"
+    return f"t grid: {_range(rows, 'points')} Chebyshev points, error between them up to {errors.max():.1g}"
+
+
+def _range(rows: pd.DataFrame, column: str) -> str:
+    low, high = rows[column].min(), rows[column].max()
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def _only(rows: pd.DataFrame, column: str) -> str:

@@ -16,7 +16,8 @@ from itertools import combinations
 import numpy as np
 from scipy import stats
 
-from landscape.shapes import Float, Int
+from landscape.chebyshev import Reading, as_it_is
+from landscape.shapes import Bool, Float, Int
 
 COVERAGE = 0.95
 TAIL = (1 - COVERAGE) / 2
@@ -144,6 +145,8 @@ def estimate(
     definition: Definition = Definition.CHORD,
     *,
     weights: Float[np.ndarray, "count examples"],
+    reading: Reading | None = None,
+    widening: float = 1.0,
 ) -> Barrier:
     """Barrier of one profile with its 95 % interval.
 
@@ -151,14 +154,18 @@ def estimate(
     Lee and Rosen 2013): ``low`` is the largest lower end of a band that holds all contrasts at once,
     ``high`` the largest upper end of a band that holds each one alone, which is enough above, since
     the true maximum is one of them. Unlike the percentile interval of the maximum, it keeps its
-    coverage where the profile is flat or has several maxima. It is the error of the finite sample
+    coverage where the profile is flat or has several maxima. Contrasts that are certainly far below
+    the maximum take no part in the first band (their inequality selection, section 4). It is the error of the sample
     of examples; not that of the grid, nor of other seeds.
 
     Args:
         t: Times, increasing from 0 to 1.
-        losses: Loss of each example at each time.
+        losses: Loss of each example at each time; nan where it was not evaluated. The ends know all examples.
         definition: Which definition.
         weights: Bootstrap weights over the examples, from :func:`resamples`.
+        reading: Where the profile is read between the times, and how; None reads it at the times themselves.
+        widening: Factor on the interval, for data that was looked at more than once
+            (:func:`landscape.sequential.widening`).
 
     Returns:
         The estimate; exactly 0 with a zero interval if the profile is flat for every example.
@@ -168,18 +175,24 @@ def estimate(
     """
     if losses.shape[1] < 2:
         raise ValueError(f"a barrier needs at least two examples for its error, got {losses.shape[1]}")
-    rows, times = contrasts(definition, t)
-    relative = (losses - losses[:1]).astype(np.float64)
-    centred = relative - relative.mean(axis=1, keepdims=True)
+    reading = reading or as_it_is(t)
+    rows, times = contrasts(definition, reading.times)
+    parts, mixing = _parts(t, losses)
+    known = np.isfinite(parts)
+    centred = np.where(known, parts - _means(parts)[:, None], 0) / known.mean(axis=1, keepdims=True)
+    # A contrast of the profile is one of the rises at the evaluated times and of the difference of the ends.
+    rows = np.concatenate([rows @ reading.matrix, (rows @ reading.times)[..., None]], axis=-1) @ mixing
 
-    def apply(profile: Float[np.ndarray, "*batch t"]) -> Float[np.ndarray, "*batch maxima minima"]:
+    def apply(profile: Float[np.ndarray, "*batch parts"]) -> Float[np.ndarray, "*batch maxima minima"]:
         return np.asarray(np.einsum("ijt,...t->...ij", rows, profile, optimize=True))
 
-    means = apply(relative.mean(axis=1))
+    means = apply(_means(parts))
     noise = apply(weights @ centred.T)
     errors = noise.std(axis=0)
     scaled = np.divide(noise, errors, out=np.zeros_like(noise), where=errors > 0)
-    together = np.quantile(scaled.max(axis=(1, 2)), 1 - TAIL)
+    errors = errors * widening
+    in_play = _in_play(means, errors, scaled, losses.shape[1])
+    together = np.quantile(scaled[:, in_play].max(axis=(1, 2)), 1 - TAIL)
     # With a minimum inside, both of its contrasts must be held at once.
     alone = np.quantile((-scaled).max(axis=2), 1 - TAIL, axis=0)[:, None]
     low = float((means - together * errors).min(axis=1).max())
@@ -187,7 +200,7 @@ def estimate(
         low = max(low, 0.0)
     high = float((means + np.maximum(alone, 0) * errors).min(axis=1).max())
     best = means.min(axis=1)
-    halves = [apply(relative[:, half::2].mean(axis=1)).min(axis=1) for half in (0, 1)]
+    halves = [apply(_means(parts[:, half::2])).min(axis=1) for half in (0, 1)]
     crossed = (halves[1][halves[0].argmax()] + halves[0][halves[1].argmax()]) / 2
     return Barrier(
         definition=definition,
@@ -199,13 +212,92 @@ def estimate(
     )
 
 
-def above_chord(
+def _in_play(
+    means: Float[np.ndarray, "maxima minima"],
+    errors: Float[np.ndarray, "maxima minima"],
+    scaled: Float[np.ndarray, "count maxima minima"],
+    examples: int,
+) -> Bool[np.ndarray, " maxima"]:
+    """Which contrasts may be the maximum: those within two bands of it; a band errs with chance 0.1 / ln n."""
+    band = np.quantile(scaled.max(axis=(1, 2)), 1 - 0.1 / np.log(max(examples, 3)))
+    certain = (means - band * errors).min(axis=1).max()
+    return np.asarray((means + 2 * band * errors).min(axis=1) >= certain)
+
+
+def _parts(
     t: Float[np.ndarray, " t"], losses: Float[np.ndarray, "t examples"]
-) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
-    """Mean rise above the chord at each t, and its standard error, paired over examples."""
-    relative = losses - losses[:1]
-    rise = relative - t[:, None] * relative[-1:]
-    return rise.mean(axis=1), standard_error(rise)
+) -> tuple[Float[np.ndarray, "parts examples"], Float[np.ndarray, "parts parts"]]:
+    """What a profile is made of, example by example: its rise above the chord at each time, and the ends' difference.
+
+    Rises are paired example by example, so that times known on fewer examples than the ends lose nothing by it. A
+    rise that is known on fewer examples than another is taken as a multiple of the nearest one that is known best, plus
+    a rest: the first is known well, and the second is small (a regression estimator).
+
+    Returns:
+        The parts, nan where unknown; and the weights of the parts in rises and difference.
+    """
+    relative = (losses - losses[:1]).astype(np.float64)
+    parts = np.concatenate([relative - t[:, None] * relative[-1:], relative[-1:]])
+    mixing = np.eye(len(parts))
+    counts = np.isfinite(parts[1:-2]).sum(axis=1)
+    best = 1 + np.flatnonzero(counts == counts.max(initial=0))
+    for k in 1 + np.flatnonzero(counts < counts.max(initial=0)):
+        nearest = best[np.abs(best - k).argmin()]
+        x, y = (parts[i, np.isfinite(parts[k])] for i in (nearest, k))
+        spread = ((x - x.mean()) ** 2).sum()
+        mixing[k, nearest] = (y * (x - x.mean())).sum() / spread if spread > 0 else 0.0
+        parts[k] -= mixing[k, nearest] * parts[nearest]
+    return parts, mixing
+
+
+def _means(parts: Float[np.ndarray, "parts examples"]) -> Float[np.ndarray, " parts"]:
+    return np.asarray(np.nanmean(parts, axis=1))
+
+
+@dataclass(frozen=True)
+class Band:
+    """Means along a path, with their standard errors.
+
+    Attributes:
+        loss: Mean loss.
+        error: Its standard error.
+        rise: Mean rise above the chord.
+        rise_error: Its standard error, paired over examples.
+        shares: Variance of the rise that comes from each evaluated time, as if they were independent.
+    """
+
+    loss: Float[np.ndarray, " read"]
+    error: Float[np.ndarray, " read"]
+    rise: Float[np.ndarray, " read"]
+    rise_error: Float[np.ndarray, " read"]
+    shares: Float[np.ndarray, "read t"]
+
+
+def band(t: Float[np.ndarray, " t"], losses: Float[np.ndarray, "t examples"], reading: Reading | None = None) -> Band:
+    """Mean loss and mean rise above the chord where a profile is read.
+
+    Args:
+        t: Times, increasing from 0 to 1.
+        losses: As in :func:`estimate`.
+        reading: As in :func:`estimate`.
+    """
+    reading = reading or as_it_is(t)
+    rises, mixing = _parts(t, losses)
+    parts = np.concatenate([rises, losses[:1]])
+    known = np.isfinite(parts)
+    means, count = _means(parts), known.sum(axis=1)
+    centred = np.where(known, parts - means[:, None], 0)
+    shared = known.astype(float) @ known.T
+    covariance = centred @ centred.T / np.outer(count, count) * shared / np.maximum(shared - 1, 1)
+    rise = np.concatenate([reading.matrix, np.zeros((len(reading.times), 1))], axis=1) @ mixing
+    level = np.concatenate([reading.matrix, reading.times[:, None]], axis=1) @ mixing
+    rise, loss = (np.concatenate([rows, np.full((len(rows), 1), own)], axis=1) for rows, own in ((rise, 0), (level, 1)))
+
+    def error(rows: Float[np.ndarray, "read parts"]) -> Float[np.ndarray, " read"]:
+        return np.asarray(np.sqrt(np.einsum("rp,pq,rq->r", rows, covariance, rows).clip(min=0)))
+
+    shares = (rise**2 * covariance.diagonal())[:, : len(t)]
+    return Band(loss @ means, error(loss), rise @ means, error(rise), shares)
 
 
 def standard_error(values: Float[np.ndarray, "*batch examples"]) -> Float[np.ndarray, "*batch"]:

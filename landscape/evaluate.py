@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -71,10 +72,13 @@ class _Buffer:
         self.points = torch.empty(points, self.space.size, dtype=anchor.dtype, device=anchor.device)
         self.cast = self.points if numerics == "float32" else self.points.to(torch.bfloat16)
 
-    def write(self, rows: Float[Tensor, "points anchors"], anchors: Anchors) -> dict[str, Tensor]:
+    def write(self, rows: Float[Tensor, "points *tensors anchors"], anchors: Anchors) -> dict[str, Tensor]:
         """Parameters of the points of these rows, stacked."""
-        for row, out in zip(rows.tolist(), self.points, strict=False):
-            combine(row, anchors, out)
+        for row, out in zip(rows, self.points, strict=False):
+            if row.ndim == 1:
+                combine(row.tolist(), anchors, out)
+            else:
+                combine_tensors(row, anchors, out, self.space.sizes)
         if self.cast is not self.points:
             self.cast.copy_(self.points)
         return {f"model.{name}": value for name, value in self.space.params(self.cast[: len(rows)]).items()}
@@ -83,7 +87,7 @@ class _Buffer:
 def losses(
     objective: Objective,
     anchors: Anchors,
-    coefficients: Float[Tensor, "points anchors"],
+    coefficients: Float[Tensor, "points *tensors anchors"],
     *,
     strategy: Strategy | None = None,
     numerics: Numerics = "float32",
@@ -96,7 +100,7 @@ def losses(
 def evaluate(
     objective: Objective,
     anchors: Anchors,
-    coefficients: Float[Tensor, "points anchors"],
+    coefficients: Float[Tensor, "points *tensors anchors"],
     *,
     strategy: Strategy | None = None,
     numerics: Numerics = "float32",
@@ -108,7 +112,7 @@ def evaluate(
     Args:
         objective: Model, batches and measure.
         anchors: Points of its space, on its device.
-        coefficients: A row for each wanted point.
+        coefficients: A row for each wanted point, or for each of its tensors.
         strategy: How; None times the choices on the first batch.
         numerics: Precision of weights and activations in the forward pass; losses are float32 or better.
 
@@ -192,7 +196,7 @@ def choose(objective: Objective, anchors: Anchors, *, numerics: Numerics = "floa
 def numerics_error(
     objective: Objective,
     anchors: Anchors,
-    coefficients: Float[Tensor, "points anchors"],
+    coefficients: Float[Tensor, "points *tensors anchors"],
     lower: Float[Tensor, "points examples"],
     strategy: Strategy,
 ) -> float:
@@ -271,3 +275,12 @@ def combine(row: list[float], anchors: Anchors, out: Float[Tensor, " P"]) -> Non
     torch.mul(anchor, weight, out=out)
     for weight, anchor in used[1:]:
         out.add_(anchor, alpha=weight)
+
+
+def combine_tensors(
+    rows: Float[Tensor, "tensors anchors"], anchors: Anchors, out: Float[Tensor, " P"], sizes: Sequence[int]
+) -> None:
+    """:func:`combine` with a row for each tensor of a point."""
+    parts = [torch.split(anchor, list(sizes)) for anchor in anchors]
+    for k, (row, part) in enumerate(zip(rows.tolist(), torch.split(out, list(sizes)), strict=True)):
+        combine(row, [anchor[k] for anchor in parts], part)

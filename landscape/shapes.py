@@ -3,13 +3,15 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Annotated as Bool
     from typing import Annotated as Float
     from typing import Annotated as Int
 else:
     try:
-        from jaxtyping import Float, Int
+        from jaxtyping import Bool, Float, Int
     except ModuleNotFoundError:
+        from typing import Annotated as Bool
         from typing import Annotated as Float
         from typing import Annotated as Int
 
-__all__ = ["Float", "Int"]
+__all__ = ["Bool", "Float", "Int"]

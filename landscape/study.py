@@ -10,7 +10,7 @@ from itertools import combinations, groupby, product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from landscape.errors import InputError
 from landscape.task import Checkpoint, Task
@@ -25,6 +25,15 @@ def _beside_the_study(value: str, info: Any) -> str:
 
 
 BesideStudy = Annotated[str, AfterValidator(_beside_the_study)]
+
+
+def _points(value: Any) -> Any:
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and 3 <= value <= 1001):
+        return value
+    raise ValueError('"auto" or a whole number from 3 to 1001 is wanted')
+
+
+Points = Annotated[int | Literal["auto"], BeforeValidator(_points)]
 
 
 class _Settings(BaseModel):
@@ -102,8 +111,11 @@ class Barriers(_Settings):
         kind: Always ``barriers``.
         between: ``seeds`` pairs the seeds at each step; ``children`` the children that parted at the same step;
             ``all`` every two checkpoints.
-        path: Kind of path.
-        points: Size of the even t grid, ends included.
+        path: Kind of path: a straight line, an arc for each tensor, or one arc for the whole point.
+        points: ``auto`` for as many points as the profile asks for, or the size of an even t grid, ends included.
+        tolerance: With ``auto``: error of the profile between the points, in nats, that is good enough.
+        precision: With ``auto``: half-width of the interval at which a barrier is known well enough, in nats; None
+            evaluates all examples at every point.
         numerics: Precision of the forward pass; points are always combined in float32.
         resamples: Bootstrap resamples.
         keep_losses: Whether to keep the loss of every example, for other definitions later.
@@ -112,12 +124,26 @@ class Barriers(_Settings):
 
     kind: Literal["barriers"]
     between: Literal["seeds", "children", "all"] = "seeds"
-    path: Literal["linear"] = "linear"
-    points: int = Field(11, ge=3, le=1001)
+    path: Literal["linear", "spherical", "geodesic"] = "linear"
+    points: Points = "auto"
+    tolerance: float = Field(0.005, gt=0)
+    precision: float | None = Field(None, gt=0)
     numerics: Literal["float32", "bfloat16"] = "float32"
     resamples: int = Field(1000, ge=100)
     keep_losses: bool = True
     tile: int = Field(4, ge=1)
+
+    @model_validator(mode="after")
+    def _precision_is_adaptive(self) -> Barriers:
+        if self.precision is not None and self.points != "auto":
+            raise ValueError('precision needs points = "auto"')
+        return self
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the numbers."""
+        without = {"kind", "tile", "keep_losses"} | (set() if self.points == "auto" else {"tolerance", "precision"})
+        return self.model_dump(exclude=without)
 
 
 Measure = Barriers
@@ -162,7 +188,11 @@ def _first_mistake(error: ValidationError) -> str:
         settings = {name for kind in (Study, Checkpoints, Children, Data, Barriers) for name in kind.model_fields}
         near = get_close_matches(str(first["loc"][-1]), settings - {str(first["loc"][-1])}, n=1)
         return f"{place}: unknown setting{f'; did you mean {near[0]}?' if near else ''}"
-    given = "" if first["type"] in ("missing", "value_error") else f" (got {first['input']!r:.80})"
+    given = (
+        ""
+        if first["type"] == "missing" or first["input"] is None or isinstance(first["input"], dict)
+        else f" (got {first['input']!r:.80})"
+    )
     return f"{place}: {first['msg']}{given}"
 
 
@@ -186,7 +216,6 @@ def tasks(study: Study, seeds: Sequence[Checkpoint], children: Sequence[Checkpoi
     """
     planned: dict[str, Task] = {}
     for measure in study.measure:
-        settings = measure.model_dump(exclude={"kind", "tile", "keep_losses"})
         found = False
         for group in _groups(measure, seeds, children):
             for anchors, pairs in _tiles(group, measure.tile):
@@ -195,7 +224,7 @@ def tasks(study: Study, seeds: Sequence[Checkpoint], children: Sequence[Checkpoi
                 for checkpoint in anchors:
                     end = Task("losses", (checkpoint,), (), (("numerics", measure.numerics),), data)
                     needs.append(planned.setdefault(end.key, end).key)
-                tile = Task(measure.kind, anchors, pairs, tuple(settings.items()), data, tuple(needs))
+                tile = Task(measure.kind, anchors, pairs, tuple(measure.settings.items()), data, tuple(needs))
                 planned.setdefault(tile.key, tile)
         if not found:
             raise InputError(

@@ -9,6 +9,8 @@ from functools import cached_property
 from typing import Any
 
 SCHEMA = 2
+AUTO = 17
+"""Points that ``auto`` takes for most profiles."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,9 @@ class Task:
 
     @property
     def points(self) -> int:
-        """Points to evaluate: one for a checkpoint, those between the ends for a pair."""
-        return len(self.pairs) * (int(dict(self.settings)["points"]) - 2) if self.pairs else 1
+        """Points to evaluate: one for a checkpoint, those between the ends for a pair, of which ``auto`` takes some."""
+        points = dict(self.settings).get("points", "auto")
+        return len(self.pairs) * ((AUTO if points == "auto" else int(points)) - 2) if self.pairs else 1
 
     @property
     def label(self) -> str:

@@ -8,8 +8,8 @@ from numpy.testing import assert_allclose
 
 from landscape.barrier import (
     Definition,
-    above_chord,
     available,
+    band,
     contrasts,
     estimate,
     matrix,
@@ -116,7 +116,8 @@ def test_interval_width_falls_with_the_root_of_the_examples() -> None:
 
 def test_rise_and_its_error_are_paired() -> None:
     losses = noisy(2 + np.sin(7 * T), 0.3, 40, seed=1)
-    rise, error = above_chord(T, losses)
+    found = band(T, losses)
+    rise, error = found.rise, found.rise_error
     each = np.array([
         [losses[k, e] - (1 - T[k]) * losses[0, e] - T[k] * losses[-1, e] for e in range(40)] for k in range(6)
     ])

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     "landscape landscape.errors landscape.shapes landscape.demo",
+    "landscape.chebyshev landscape.sequential",
     "landscape.barrier landscape.task landscape.store",
     "landscape.study landscape.summary landscape.space",
     "landscape.checkpoints landscape.objectives landscape.paths",
@@ -20,7 +21,7 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
 NO_TORCH = [
-    "landscape.barrier", "landscape.task",
+    "landscape.barrier", "landscape.chebyshev", "landscape.sequential", "landscape.task",
     "landscape.study", "landscape.store", "landscape.summary", "landscape.errors",
     "landscape.checkpoints.local",
     "landscape.checkpoints.grid", "landscape.checkpoints.formats", "landscape.checkpoints.cache",

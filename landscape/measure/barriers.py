@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from landscape import barrier
-from landscape.measure.session import Result, Session
-from landscape.paths import KINDS
-from landscape.shapes import Float
+from landscape.measure.profiles import Found, Grid, Path, profiles, tables
+from landscape.measure.session import Result, Session, Sighting
+from landscape.paths import ARCS, KINDS
+from landscape.shapes import Float, Int
 from landscape.space import distance, storage_floor
 from landscape.store import Row
 from landscape.task import Checkpoint, Task
-
-RESAMPLE_SEED = 0
 
 
 def run(task: Task, session: Session) -> Result:
@@ -27,43 +27,59 @@ def run(task: Task, session: Session) -> Result:
     references to the same weights are one point all along their path.
     """
     settings: dict[str, Any] = dict(task.settings)
-    t = np.linspace(0, 1, settings["points"])
+    grid = Grid(**{name: settings[name] for name in ("points", "tolerance", "precision", "resamples")
+                   if name in settings})  # fmt: skip
     anchors = session.anchors(task)
-    ends = np.concatenate([session.store.losses(key) for key in task.needs])
-    marks = session.store.rows("loss", task.needs)
-    rows = torch.cat([_between(t, pair, task, settings["path"]) for pair in task.pairs])
-    end = rows.max(dim=1).values == 1
-    losses = ends[rows.argmax(dim=1).numpy()]
-    values = None
-    if not end.all():
-        values = session.evaluate(anchors, rows[~end], settings["numerics"])
-        losses[(~end).numpy()] = values.losses
-    metrics = {}
-    for name, inside in (values.metrics if values else {}).items():
-        metrics[name] = marks[name].to_numpy(dtype=float)[rows.argmax(dim=1).numpy()]
-        metrics[name][(~end).numpy()] = inside
-    weights = barrier.resamples(losses.shape[1], settings["resamples"], RESAMPLE_SEED)
-    shared = session.settings(task, values.numerics_error if values else None)
-    how = values.how if values else {}
+    sighting = Sighting(session, anchors, settings["numerics"])
+    paths = [_path(pair, task, session) for pair in task.pairs]
+
+    def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Found:
+        places = [(task.pairs[n], t) for n, t in wanted]
+        rows = between(settings["path"], places, anchors, session.objective.space.sizes)
+        values = sighting.look(rows, examples)
+        return values.losses, values.metrics
+
+    found = profiles(paths, look, grid)
+    shared = session.settings(task, sighting.numerics_error)
     out: list[Row] = []
-    for n, (i, j) in enumerate(task.pairs):
-        own = slice(n * len(t), (n + 1) * len(t))
+    for (i, j), profile in zip(task.pairs, found, strict=True):
         pair = {**_pair(task.checkpoints[i], task.checkpoints[j], settings), **shared}
         apart = _apart(anchors[i], anchors[j], *(session.stored(task.checkpoints[k]) for k in (i, j)))
-        out += ({**row, **pair, **apart, **how} for row in _barriers(t, losses[own], weights))
-        out += ({**row, **pair} for row in _profile(t, losses[own], {k: v[own] for k, v in metrics.items()}))
-    return Result(out, losses.astype(np.float32) if session.keep_losses else None)
+        barriers, shown = tables(profile, grid)
+        out += ({**pair, **row, **apart, **sighting.how} for row in barriers)
+        out += ({**pair, **row} for row in shown)
+    losses = np.concatenate([profile.losses for profile in found]).astype(np.float32)
+    return Result(out, losses if session.keep_losses else None)
 
 
-def _between(t: Float[np.ndarray, " t"], pair: tuple[int, int], task: Task, path: str) -> Float[Tensor, "t anchors"]:
-    """Coefficients of a path between two of the task's anchors."""
-    i, j = pair
-    rows = torch.zeros(len(t), len(task.checkpoints), dtype=torch.float64)
-    if task.checkpoints[i].content == task.checkpoints[j].content:
-        rows[:, i] = 1
-    else:
-        rows[:, [i, j]] = KINDS[path](torch.from_numpy(t), 2)
-    return rows
+def _path(pair: tuple[int, int], task: Task, session: Session) -> Path:
+    """A pair with the losses and metrics of its ends, from the tasks that evaluated them."""
+    keys = [task.needs[k] for k in pair]
+    marks = session.store.rows("loss", keys)
+    known = {str(name): values.to_numpy(dtype=float) for name, values in marks.select_dtypes("number").items()}
+    one_point = len({task.checkpoints[k].content for k in pair}) == 1
+    return Path(np.concatenate([session.store.losses(key) for key in keys]), known, one_point=one_point)
+
+
+def between(
+    kind: str, places: list[tuple[tuple[int, int], float]], anchors: list[Tensor], sizes: Sequence[int]
+) -> Float[Tensor, "points *tensors anchors"]:
+    """Coefficients of points between two of several anchors.
+
+    Args:
+        kind: Kind of path.
+        places: Pairs of anchors, each with a t.
+        anchors: All anchors.
+        sizes: Sizes of the tensors of a point.
+    """
+    parts = []
+    for (i, j), here in groupby(places, key=itemgetter(0)):
+        t = torch.tensor([t for _, t in here], dtype=torch.float64)
+        own = KINDS[kind](t, 2) if kind in KINDS else ARCS[kind](t, anchors[i], anchors[j], sizes)
+        part = torch.zeros(*own.shape[:-1], len(anchors), dtype=torch.float64)
+        part[..., [i, j]] = own
+        parts.append(part)
+    return torch.cat(parts)
 
 
 def _apart(a: Float[Tensor, " P"], b: Float[Tensor, " P"], stored_a: str, stored_b: str) -> Row:
@@ -92,40 +108,4 @@ def _pair(a: Checkpoint, b: Checkpoint, settings: dict[str, Any]) -> Row:
         "between": settings["between"],
         "path": settings["path"],
         "symmetry": "none",
-        "points": settings["points"],
     }  # fmt: skip
-
-
-def _barriers(
-    t: Float[np.ndarray, " t"], losses: Float[np.ndarray, "t examples"], weights: Float[np.ndarray, "count examples"]
-) -> Iterator[Row]:
-    for definition in barrier.available(t):
-        found = barrier.estimate(t, losses, definition, weights=weights)
-        yield {
-            "table": "barrier",
-            "definition": definition.value,
-            "barrier": found.value,
-            "low": found.low,
-            "high": found.high,
-            "plugin": found.plugin,
-            "t_at_max": found.t_at_max,
-            "loss_a": float(losses[0].mean()),
-            "loss_b": float(losses[-1].mean()),
-        }
-
-
-def _profile(
-    t: Float[np.ndarray, " t"], losses: Float[np.ndarray, "t examples"], metrics: dict[str, Float[np.ndarray, " t"]]
-) -> Iterator[Row]:
-    rise, rise_error = barrier.above_chord(t, losses)
-    error = barrier.standard_error(losses)
-    for k, here in enumerate(t):
-        yield {
-            "table": "profile",
-            "t": float(here),
-            "loss": float(losses[k].mean()),
-            "error": float(error[k]),
-            "rise": float(rise[k]),
-            "rise_error": float(rise_error[k]),
-            **{name: float(values[k]) for name, values in metrics.items()},
-        }

@@ -22,7 +22,7 @@ def run(task: Task, session: Session) -> Result:
         "error": float(standard_error(values.losses)[0]),
         "stored": session.stored(checkpoint),
         "defect": checkpoint.defect,
-        **{name: float(mean[0]) for name, mean in values.metrics.items()},
+        **{name: float(mean.mean()) for name, mean in values.metrics.items()},
         **session.settings(task, values.numerics_error),
         **values.how,
     }

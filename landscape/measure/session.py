@@ -18,7 +18,7 @@ from landscape.errors import InputError
 from landscape.evaluate import Strategy, choose, evaluate, numerics_error
 from landscape.measure import data as fixed
 from landscape.objectives import Objective
-from landscape.shapes import Float
+from landscape.shapes import Float, Int
 from landscape.store import Row, Store
 from landscape.study import Data
 from landscape.task import Checkpoint, Task
@@ -42,13 +42,13 @@ class Values:
 
     Attributes:
         losses: Loss of each example.
-        metrics: Mean of everything else the objective measures.
+        metrics: Everything else the objective measures, likewise.
         numerics_error: Largest error of a mean loss seen against float32; None in float32.
         how: Columns that say how it was run.
     """
 
     losses: Float[np.ndarray, "points examples"]
-    metrics: dict[str, Float[np.ndarray, " points"]]
+    metrics: dict[str, Float[np.ndarray, "points examples"]]
     numerics_error: float | None
     how: Row
 
@@ -126,8 +126,20 @@ class Session:
             self._stored[checkpoint.content] = formats.stored_as(formats.index(fetch.weights(checkpoint)).values())
         return self._stored[checkpoint.content]
 
-    def evaluate(self, anchors: list[Tensor], rows: Float[Tensor, "points anchors"], numerics: Any) -> Values:
+    def evaluate(
+        self,
+        anchors: list[Tensor],
+        rows: Float[Tensor, "points *tensors anchors"],
+        numerics: Any,
+        examples: Int[np.ndarray, " n"] | None = None,
+    ) -> Values:
         """What the objective measures at the points ``rows @ anchors``.
+
+        Args:
+            anchors: Points.
+            rows: Coefficients over them.
+            numerics: Precision of the forward pass.
+            examples: Which examples; None is all.
 
         Raises:
             InputError: If a loss is not finite.
@@ -135,12 +147,13 @@ class Session:
         if numerics not in self._strategies:
             self._strategies[numerics], _ = choose(self.objective, anchors[:1], numerics=numerics)
         strategy = self._strategies[numerics]
+        objective = self.objective if examples is None else self.objective.take(torch.from_numpy(examples))
         begin = time.perf_counter()
-        values = evaluate(self.objective, anchors, rows, strategy=strategy, numerics=numerics)
+        values = evaluate(objective, anchors, rows, strategy=strategy, numerics=numerics)
         seconds = time.perf_counter() - begin
         error = None
         if numerics != "float32":
-            error = numerics_error(self.objective, anchors, rows, values["loss"], strategy)
+            error = numerics_error(objective, anchors, rows, values["loss"], strategy)
         how = {
             "device": str(self.device),
             "strategy": f"{strategy.kind} {strategy.points}x{strategy.examples}",
@@ -150,7 +163,7 @@ class Session:
         losses = values.pop("loss").double().numpy()
         if bad := int((~np.isfinite(losses)).any(axis=1).sum()):
             raise InputError(f"the loss is not finite at {bad} of {len(losses)} points in {numerics}; try float32")
-        return Values(losses, {name: v.double().mean(dim=1).numpy() for name, v in values.items()}, error, how)
+        return Values(losses, {name: v.double().numpy() for name, v in values.items()}, error, how)
 
     def settings(self, task: Task, numerics_error: float | None) -> Row:
         """Columns that every row of a task has."""
@@ -180,3 +193,30 @@ class Session:
         apart = seconds[1] / min(cores, len(left)) + SPAWN_SECONDS
         threads = min(seconds, key=lambda n: seconds[n])
         return (min(cores, len(left)), 1) if apart < seconds[threads] else (1, threads)
+
+
+@dataclass
+class Sighting:
+    """The evaluations of one task, and how they were made.
+
+    Attributes:
+        session: Where they are made.
+        anchors: Points.
+        numerics: Precision of the forward pass.
+        numerics_error: As in :class:`Values`, the largest.
+        how: Columns that say how they were run; empty if nothing was.
+    """
+
+    session: Session
+    anchors: list[Tensor]
+    numerics: str
+    numerics_error: float | None = None
+    how: Row = field(default_factory=dict)
+
+    def look(self, rows: Float[Tensor, "points *tensors anchors"], examples: Int[np.ndarray, " n"]) -> Values:
+        """What is measured of these examples at the points ``rows @ anchors``."""
+        values = self.session.evaluate(self.anchors, rows, self.numerics, examples)
+        if values.numerics_error is not None:
+            self.numerics_error = max(values.numerics_error, self.numerics_error or 0.0)
+        self.how = {**values.how, "seconds": values.how["seconds"] + self.how.get("seconds", 0.0)}
+        return values

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.errors import InputError
+from landscape.shapes import Int
 from landscape.space import Space
 
 Batch = dict[str, Tensor]
@@ -63,6 +64,10 @@ class Objective:
     def part(self, begin: int, end: int) -> Batch:
         """Examples ``begin`` to ``end``."""
         return {name: tensor[begin:end] for name, tensor in self.batch.items()}
+
+    def take(self, examples: Int[Tensor, " n"]) -> Objective:
+        """The same objective on some of its examples."""
+        return replace(self, batch={name: tensor[examples.to(tensor.device)] for name, tensor in self.batch.items()})
 
     def to(self, device: torch.device) -> Objective:
         """The same objective on a device."""

@@ -1,0 +1,101 @@
+"""Where to look along a path: nested Chebyshev points, doubled until the profile between them is known.
+
+Numbers in, numbers out. The points of a level are among those of the next, so nothing is evaluated twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.interpolate import BarycentricInterpolator
+
+from landscape.shapes import Float
+
+LEVELS = (3, 5, 9, 17, 33)
+"""Points on each piece of a path."""
+FIRST = 2
+"""The level to start from: three levels are needed to see how fast they converge."""
+FINE = 8
+"""Even steps, for each point of a piece, at which the interpolant is read."""
+
+
+def nodes(level: int, pieces: int = 1) -> Float[np.ndarray, " t"]:
+    """Chebyshev points of the second kind, ``t_k = (1 - cos(pi k / n)) / 2``, on each of equal pieces of [0, 1].
+
+    Args:
+        level: Position in ``LEVELS``.
+        pieces: Where the path has corners, its profile has too, and a polynomial must not run through them.
+
+    >>> nodes(0, pieces=2).round(3).tolist()
+    [0.0, 0.25, 0.5, 0.75, 1.0]
+    """
+    n = LEVELS[level] - 1
+    one = np.round((1 - np.cos(np.pi * np.arange(n + 1) / n)) / 2, 15)
+    return np.unique(np.concatenate([(piece + one) / pieces for piece in range(pieces)]))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A profile between the times at which it was evaluated.
+
+    Attributes:
+        times: Where it is read; 0 and 1 are among them.
+        matrix: Weight of each evaluated time.
+    """
+
+    times: Float[np.ndarray, " read"]
+    matrix: Float[np.ndarray, "read t"]
+
+
+def as_it_is(t: Float[np.ndarray, " t"]) -> Reading:
+    """The reading of a fixed grid: only where it was evaluated."""
+    return Reading(t, np.eye(len(t)))
+
+
+def interpolant(level: int, pieces: int = 1, times: Float[np.ndarray, " read"] | None = None) -> Reading:
+    """The polynomial through the points of a level, piece by piece.
+
+    Args:
+        level: Position in ``LEVELS``.
+        pieces: As in :func:`nodes`.
+        times: Where to read; None is a fine even grid.
+    """
+    t, here = nodes(level, pieces), LEVELS[level]
+    times = np.linspace(0, 1, FINE * (here - 1) * pieces + 1) if times is None else times
+    matrix = np.zeros((len(times), len(t)))
+    piece = np.minimum((times * pieces).astype(int), pieces - 1)
+    for k in range(pieces):
+        own = slice(k * (here - 1), k * (here - 1) + here)
+        weights = BarycentricInterpolator(t[own], np.eye(here), rng=0)(times[piece == k])
+        matrix[piece == k, own] = weights
+    return Reading(times, matrix)
+
+
+def error(means: Float[np.ndarray, " t"], level: int, pieces: int = 1) -> float:
+    """How far the interpolant may be from the profile, judged by how it changed with the last doublings.
+
+    With ``d1`` and ``d0`` the largest change at the last doubling and at the one before, anywhere on the path, and
+    ``q = d1 / d0``, the error is ``d1 * 2 q / (1 - q)``, the rest of a geometric series with a margin of two, but at
+    least ``d1 / 2`` and at most ``3 d1``; to it comes what the maximum may rise between two times of reading. It is
+    about the whole profile and so about its maximum, whose own change can be small by chance. A peak that lies between
+    all points, narrower than they are apart, is not seen.
+
+    Args:
+        means: Mean loss at the nodes of the level.
+        level: At least ``FIRST``.
+        pieces: As in :func:`nodes`.
+    """
+    reading = interpolant(level, pieces)
+    now, before, first = (_read(means, level, back, pieces, reading) for back in (0, 1, 2))
+    d1, d0 = float(np.abs(now - before).max()), float(np.abs(before - first).max())
+    q = min(d1 / d0, 0.95) if d0 > 0 else 0.95
+    between_readings = float(np.abs(np.diff(now, 2)).max()) / 8
+    return d1 * float(np.clip(2 * q / (1 - q), 0.5, 3)) + between_readings
+
+
+def _read(
+    means: Float[np.ndarray, " t"], level: int, back: int, pieces: int, reading: Reading
+) -> Float[np.ndarray, " read"]:
+    matrix = interpolant(level - back, pieces, reading.times).matrix
+    return np.asarray(matrix @ means[:: 2**back])

@@ -1,0 +1,285 @@
+"""Losses along paths: at fixed times, or at as many times and on as many examples as their error asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from landscape import barrier, chebyshev, sequential
+from landscape.chebyshev import Reading
+from landscape.shapes import Float, Int
+from landscape.store import Row
+
+RESAMPLE_SEED = 0
+ORDER_SEED = 0
+MOST_LEVEL = len(chebyshev.LEVELS) - 1
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where and how well to look.
+
+    Attributes:
+        points: Size of an even t grid, or ``auto`` for Chebyshev points, doubled until the profile is known.
+        tolerance: Error of the interpolant, in nats, at which ``auto`` stops; it also stops at half of the data's.
+        precision: Wanted half-width of the interval of the chord barrier; None evaluates all examples everywhere.
+        resamples: Bootstrap resamples.
+    """
+
+    points: int | Literal["auto"] = "auto"
+    tolerance: float = 0.005
+    precision: float | None = None
+    resamples: int = 1000
+
+
+@dataclass(frozen=True)
+class Path:
+    """A path whose ends are evaluated.
+
+    Attributes:
+        ends: Losses of both ends.
+        metrics: Means of everything else that is known, at both ends.
+        pieces: How many polynomial pieces it has; more than one for chains.
+        one_point: Whether both ends are the same weights, so that there is nothing between.
+    """
+
+    ends: Float[np.ndarray, "2 examples"]
+    metrics: dict[str, Float[np.ndarray, " 2"]] = field(default_factory=dict)
+    pieces: int = 1
+    one_point: bool = False
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Losses along a path.
+
+    Attributes:
+        t: Times that were evaluated.
+        losses: Loss of each example at each time; nan where it was not evaluated.
+        metrics: Means of everything else, at each time.
+        reading: How the profile is read between the times.
+        coarse: The same at few times, for definitions over every three points.
+        shown: The same at the times of ``profile`` rows.
+        t_error: Error of the interpolant; None for a fixed grid.
+        widening: Factor on intervals, for having looked at the data more than once.
+    """
+
+    t: Float[np.ndarray, " t"]
+    losses: Float[np.ndarray, "t examples"]
+    metrics: dict[str, Float[np.ndarray, " t"]]
+    reading: Reading
+    coarse: Reading
+    shown: Reading
+    t_error: float | None
+    widening: float
+
+    @property
+    def evaluations(self) -> int:
+        """Examples evaluated at points between the ends, in all."""
+        return int(np.isfinite(self.losses[1:-1]).sum())
+
+    @property
+    def examples(self) -> int:
+        """Examples at the best known point between the ends."""
+        return int(np.isfinite(self.losses[1:-1]).sum(axis=1).max(initial=0))
+
+
+Found = tuple[Float[np.ndarray, "rows n"], dict[str, Float[np.ndarray, "rows n"]]]
+Look = Callable[[list[tuple[int, float]], Int[np.ndarray, " n"]], Found]
+"""Losses and metrics of these examples at these times, each a number of a path and a t."""
+
+
+def profiles(paths: Sequence[Path], look: Look, grid: Grid) -> list[Profile]:
+    """Profiles of paths, evaluated together."""
+    if grid.points == "auto":
+        return _adaptive(paths, look, grid)
+    t = np.linspace(0, 1, grid.points)
+    states = [_State.of(path, t) for path in paths]
+    everything = np.arange(paths[0].ends.shape[1])
+    wanted = [(n, k) for n, state in enumerate(states) if not state.path.one_point for k in range(1, len(t) - 1)]
+    _extend(states, wanted, everything, look)
+    reading = chebyshev.as_it_is(t)
+    return [
+        Profile(t, state.losses, state.means(np.arange(len(t))), reading, reading, reading, None, 1.0)
+        for state in states
+    ]
+
+
+@dataclass
+class _State:
+    """What is known of a path so far.
+
+    Attributes:
+        path: The path.
+        t: All times at which it may be evaluated.
+        losses: Loss by time and example; nan where unknown.
+        metrics: Everything else likewise; the ends' means in the columns of theirs.
+        level: Chebyshev level of the times in use.
+    """
+
+    path: Path
+    t: Float[np.ndarray, " t"]
+    losses: Float[np.ndarray, "t examples"]
+    metrics: dict[str, Float[np.ndarray, "t examples"]]
+    level: int = chebyshev.FIRST
+
+    @classmethod
+    def of(cls, path: Path, t: Float[np.ndarray, " t"]) -> _State:
+        losses = np.full((len(t), path.ends.shape[1]), np.nan)
+        losses[[0, -1]] = path.ends
+        if path.one_point:
+            losses[:] = path.ends[0]
+        return cls(path, t, losses, {})
+
+    @property
+    def used(self) -> Int[np.ndarray, " used"]:
+        """Positions of the times of the level."""
+        return np.arange(0, len(self.t), 2 ** (MOST_LEVEL - self.level))
+
+    def means(self, used: Int[np.ndarray, " used"]) -> dict[str, Float[np.ndarray, " used"]]:
+        """Metrics at some of the times."""
+        out = {}
+        for name, values in self.metrics.items():
+            first, last = self.path.metrics[name]
+            out[name] = np.array([first, *np.nanmean(values[used[1:-1]], axis=1), last])
+        return out
+
+    def error(self) -> float:
+        """Error of the interpolant at the level, on the examples that all its times share."""
+        losses = self.losses[self.used]
+        rise = barrier.band(self.t[self.used], losses[:, np.isfinite(losses).all(axis=0)]).rise
+        return chebyshev.error(rise, self.level, self.path.pieces)
+
+
+def _extend(states: list[_State], wanted: list[tuple[int, int]], examples: Int[np.ndarray, " n"], look: Look) -> None:
+    """Evaluate examples at times of paths, ``(path, position)``, and take down what was found."""
+    if not wanted or not len(examples):
+        return
+    losses, metrics = look([(n, float(states[n].t[k])) for n, k in wanted], examples)
+    for row, (n, k) in enumerate(wanted):
+        state = states[n]
+        state.losses[k, examples] = losses[row]
+        for name, values in metrics.items():
+            state.metrics.setdefault(name, np.full(state.losses.shape, np.nan))[k, examples] = values[row]
+
+
+def _adaptive(paths: Sequence[Path], look: Look, grid: Grid) -> list[Profile]:
+    """First the shape, on a few examples, then the height, on as many as it takes.
+
+    The times are doubled on the first examples until the interpolant is good enough. Then more examples are evaluated
+    where they matter: everywhere without a wanted precision, else only at the times on which the maximum depends.
+    """
+    examples = paths[0].ends.shape[1]
+    order = np.random.default_rng(ORDER_SEED).permutation(examples)
+    counts = sequential.looks(examples)
+    states = [_State.of(path, chebyshev.nodes(MOST_LEVEL, path.pieces)) for path in paths]
+    _find_shape(states, order[: counts[0]], look, grid)
+    if grid.precision is None:
+        wanted = [(n, int(k)) for n, state in enumerate(states) if not state.path.one_point for k in state.used[1:-1]]
+        _extend(states, wanted, order[counts[0] :], look)
+        return [_read(state, 1.0) for state in states]
+    _find_height(states, order, counts, look, grid)
+    return [_read(state, sequential.widening(counts)) for state in states]
+
+
+def _find_shape(states: list[_State], pilot: Int[np.ndarray, " n"], look: Look, grid: Grid) -> None:
+    rough = [n for n, state in enumerate(states) if not state.path.one_point]
+    while rough:
+        new = [(n, int(k)) for n in rough for k in states[n].used[1:-1] if np.isnan(states[n].losses[k]).all()]
+        _extend(states, new, pilot, look)
+        rough = [n for n in rough if states[n].level < MOST_LEVEL and not _settled(states[n], len(pilot), grid)]
+        for n in rough:
+            states[n].level += 1
+
+
+def _settled(state: _State, pilot: int, grid: Grid) -> bool:
+    """Whether the interpolant is as good as wanted, or as the data will be able to tell."""
+    band = barrier.band(state.t[state.used], state.losses[state.used])
+    data = 2 * float(band.rise_error[band.rise.argmax()]) * np.sqrt(pilot / state.losses.shape[1])
+    return bool(state.error() <= max(grid.tolerance, max(data, grid.precision or 0.0) / 2))
+
+
+def _find_height(
+    states: list[_State], order: Int[np.ndarray, " examples"], counts: tuple[int, ...], look: Look, grid: Grid
+) -> None:
+    assert grid.precision is not None
+    weights = barrier.resamples(len(order), grid.resamples, RESAMPLE_SEED)
+    factor = sequential.widening(counts)
+    wide = [n for n, state in enumerate(states) if not state.path.one_point]
+    for count in counts[1:]:
+        wide = [n for n in wide if not _narrow(states[n], weights, factor, grid.precision)]
+        starts: dict[int, list[tuple[int, int]]] = {}
+        for n in wide:
+            for k in _wanting(states[n], sequential.critical(counts), grid.precision):
+                known = int(np.isfinite(states[n].losses[k]).sum())
+                starts.setdefault(known, []).append((n, k))
+        for known, wanted in starts.items():
+            _extend(states, wanted, order[known:count], look)
+
+
+def _narrow(state: _State, weights: Float[np.ndarray, "count examples"], factor: float, precision: float) -> bool:
+    reading = chebyshev.interpolant(state.level, state.path.pieces)
+    found = barrier.estimate(
+        state.t[state.used], state.losses[state.used], weights=weights, reading=reading, widening=factor
+    )
+    return found.high - found.low <= 2 * precision
+
+
+def _wanting(state: _State, critical: float, precision: float) -> list[int]:
+    """Positions of the times, ends left out, that need more examples."""
+    used, reading = state.used, chebyshev.interpolant(state.level, state.path.pieces)
+    there = barrier.band(state.t[used], state.losses[used], reading)
+    low, high = (there.rise + sign * critical * there.rise_error for sign in (-1, 1))
+    needed = sequential.wanting(low, high, there.shares, precision)
+    inner = [int(used[k]) for k in needed if 0 < k < len(used) - 1]
+    return inner or [int(k) for k in used[1:-1]]
+
+
+def _read(state: _State, widening: float) -> Profile:
+    used, level, pieces = state.used, state.level, state.path.pieces
+    return Profile(
+        t=state.t[used],
+        losses=state.losses[used],
+        metrics=state.means(used),
+        reading=chebyshev.interpolant(level, pieces),
+        coarse=chebyshev.interpolant(level, pieces, np.linspace(0, 1, barrier.MOST_FOR_TRIPLES)),
+        shown=chebyshev.interpolant(level, pieces, state.t),
+        t_error=state.error(),
+        widening=widening,
+    )
+
+
+def tables(profile: Profile, grid: Grid) -> tuple[list[Row], list[Row]]:
+    """Rows of the tables ``barrier``, one for each definition, and ``profile``, one for each time shown."""
+    t, losses = profile.t, profile.losses
+    weights = barrier.resamples(losses.shape[1], grid.resamples, RESAMPLE_SEED)
+    how: Row = {
+        "points": len(t),
+        "grid": "even" if profile.t_error is None else "adaptive",
+        "t_error": profile.t_error,
+        "examples": profile.examples or losses.shape[1],
+        "evaluations": profile.evaluations,
+    }
+    barriers: list[Row] = []
+    for definition in barrier.available(profile.coarse.times):
+        reading = profile.coarse if definition is barrier.Definition.CONVEXITY_GAP else profile.reading
+        found = barrier.estimate(t, losses, definition, weights=weights, reading=reading, widening=profile.widening)
+        barriers.append({
+            "table": "barrier", "definition": definition.value, "barrier": found.value, "low": found.low,
+            "high": found.high, "plugin": found.plugin, "t_at_max": found.t_at_max,
+            "loss_a": float(losses[0].mean()), "loss_b": float(losses[-1].mean()), **how,
+        })  # fmt: skip
+    band = barrier.band(t, losses, profile.shown)
+    place = {time: k for k, time in enumerate(t)}
+    shown: list[Row] = [
+        {
+            "table": "profile", "t": float(time), "loss": float(band.loss[k]), "error": float(band.error[k]),
+            "rise": float(band.rise[k]), "rise_error": float(band.rise_error[k]), **how, "evaluated": time in place,
+            **{name: float(values[place[time]]) if time in place else None for name, values in profile.metrics.items()},
+        }
+        for k, time in enumerate(profile.shown.times)
+    ]  # fmt: skip
+    return barriers, shown
