@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from landscape.cli.options import data, data_options
+from landscape.cli.options import data, data_options, grid_options
 from landscape.cli.progress import console, progress
 from landscape.demo import TRAINING_TEXT
 from landscape.errors import InputError
@@ -18,9 +18,8 @@ from landscape.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from landscape.measure.curves import Wanted
     from landscape.objectives import Objective
-
-CONTROL = "control"
 
 
 @click.command()
@@ -36,7 +35,7 @@ CONTROL = "control"
 @click.option("--batch", default=32, show_default=True, type=click.IntRange(1), help="Examples of a step.")
 @click.option("--rate", default=2e-3, show_default=True, type=click.FloatRange(0, min_open=True), help="Learning rate.")
 @click.option("--decay", default=0.0, show_default=True, type=click.FloatRange(0), help="Decay of the sampled point.")
-@click.option("--points", default=21, show_default=True, type=click.IntRange(3, 1001), help="Points of the t grid.")
+@grid_options
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of batches and positions.")
 @click.option("--control/--no-control", default=True, show_default=True,
               help="Also bend a path from A to a random point as far away as B, with the same budget.")  # fmt: skip
@@ -54,6 +53,7 @@ def command(**given: Any) -> None:
     from landscape.checkpoints import fetch, models
     from landscape.measure import curves
     from landscape.measure import data as fixed
+    from landscape.measure.profiles import Grid
     from landscape.paths import fit
 
     if given["text"] and not given["train_text"]:
@@ -79,16 +79,37 @@ def command(**given: Any) -> None:
     anchors = {"linear": ends, recipe.kind: _learn(fitted, ends, wanted, "curve")}
     _save_bends(given["out"], fetch.described(one), judged, anchors[recipe.kind])
     if given["control"]:
-        other = replace(wanted, file=given["out"] / "control.safetensors", ends=(*names, CONTROL))
-        anchors[CONTROL] = _learn(fitted, fit.controls(ends.cpu(), given["seed"]).to(device), other, "control")
+        other = replace(wanted, file=given["out"] / "control.safetensors", ends=(*names, curves.CONTROL))
+        anchors[curves.CONTROL] = _learn(fitted, fit.controls(ends.cpu(), given["seed"]).to(device), other, "control")
     rows = {}
+    see, grid = _eyes(judged), Grid(given["points"], precision=given["precision"])
     for name, points in anchors.items():
-        path = "linear" if name == "linear" else recipe.kind
-        rows[name], profile = curves.judge(judged, points, path, given["points"])
+        kind = "linear" if name == "linear" else recipe.kind
+        _, rows[name], profile = curves.judge(see, list(points), kind, grid, judged.examples)
         if given["as_json"]:
             for row in [*rows[name], *profile]:
-                click.echo(json.dumps({**row, "a": given["a"], "b": given["b"], "path": name}))
-    _show(rows)
+                click.echo(json.dumps({**row, "a": given["a"], "b": given["b"], "path": name, "unit": judged.unit}))
+    _show(rows, judged.unit)
+
+
+def _eyes(objective: Objective) -> Any:
+    """What evaluates points of an objective on some of its examples, by the fastest strategy."""
+    import numpy as np
+    import torch
+
+    from landscape.evaluate import Strategy, choose, evaluate
+
+    strategies: list[Strategy] = []
+
+    def see(anchors: list[Tensor], rows: Tensor, examples: Any) -> Any:
+        if not strategies:
+            strategies.append(choose(objective, anchors[:1])[0])
+        part = objective.take(torch.from_numpy(np.asarray(examples)))
+        values = evaluate(part, anchors, rows, strategy=strategies[0])
+        arrays = {name: value.double().numpy() for name, value in values.items()}
+        return arrays.pop("loss"), arrays
+
+    return see
 
 
 def _two(a: str, b: str, config: str) -> list[Any]:
@@ -101,11 +122,15 @@ def _two(a: str, b: str, config: str) -> list[Any]:
     return [fetch.pinned(checkpoints[0]) for checkpoints in found]
 
 
-def _learn(objective: Objective, ends: Tensor, wanted: Any, title: str) -> Tensor:
+def _learn(objective: Objective, ends: Tensor, wanted: Wanted, title: str) -> Tensor:
     from landscape.measure import curves
 
     with progress(f"fitting the {title}", wanted.recipe.steps) as advance:
-        return curves.learn(objective, ends, wanted, lambda step, loss: advance(f"step {step + 1}, loss {loss:.3f}"))
+
+        def report(step: int, loss: float) -> None:
+            advance(f"step {step + 1}, loss {loss:.3f}")
+
+        return curves.learn(objective, ends[None], [wanted], report)[0]
 
 
 def _save_bends(out: Path, folder: Path, objective: Objective, anchors: Tensor) -> None:
@@ -123,12 +148,13 @@ def _save_bends(out: Path, folder: Path, objective: Objective, anchors: Tensor) 
         models.tokenizer(folder).save_pretrained(out / f"bend_{number}")
 
 
-def _show(rows: dict[str, list[dict[str, Any]]]) -> None:
+def _show(rows: dict[str, list[dict[str, Any]]], unit: str) -> None:
     chord = {name: next(row for row in found if row["definition"] == "chord") for name, found in rows.items()}
-    unit, examples = next((row["unit"], row["examples"]) for row in chord.values())
+    examples = max(row["examples"] for row in chord.values())
+    error = max(row["t_error"] or 0.0 for row in chord.values())
     table = Table(
         title=f"chord barrier ({unit}), on {examples} held-out examples",
-        caption="in brackets 95 % intervals; ±: standard error, paired",
+        caption=f"in brackets 95 % intervals; ±: standard error, paired; between the points of t: within {error:.1g}",
     )
     for title in (
         "path",
@@ -141,10 +167,11 @@ def _show(rows: dict[str, list[dict[str, Any]]]) -> None:
     ):
         table.add_column(title, justify="left" if title == "path" else "right")
     for name, row in chord.items():
+        values = (
+            f"{row[k]:.3f} ± {row[f'{k}_error']:.3f}" for k in ("climb", "largest_loss", "mean_loss", "arc_mean_loss")
+        )
         table.add_row(
-            "to a random point" if name == CONTROL else name,
-            f"{row['barrier']:.3f} [{row['low']:.3f}, {row['high']:.3f}]",
-            f"{row['climb']:.3f} ± {row['climb_error']:.3f}", f"{row['largest_loss']:.3f}",
-            f"{row['mean_loss']:.3f}", f"{row['arc_mean_loss']:.3f}", f"{row['length']:.2f}",
+            "to a random point" if name == "control" else name,
+            f"{row['barrier']:.3f} [{row['low']:.3f}, {row['high']:.3f}]", *values, f"{row['length']:.2f}",
         )  # fmt: skip
     console.print(table)

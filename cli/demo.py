@@ -13,7 +13,7 @@ import click
 from landscape.cli.progress import console, progress
 from landscape.cli.report import write_report
 from landscape.cli.run import FAILED, run_study
-from landscape.demo import HELD_OUT_TEXT, STUDY
+from landscape.demo import HELD_OUT_TEXT, STUDY, TRAINING_TEXT
 from landscape.engines import local
 from landscape.errors import InputError, StorageError
 from landscape.study import read_study
@@ -48,6 +48,7 @@ def _prepare(out: Path, steps: int, seeds: int) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(HELD_OUT_TEXT, out / "heldout.txt")
+        shutil.copyfile(TRAINING_TEXT, out / "training.txt")
         shutil.copyfile(STUDY, out / "study.toml")
         mark.write_text(json.dumps(wanted))
     except OSError as error:

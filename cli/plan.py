@@ -17,6 +17,8 @@ from landscape.task import Task
 
 WORDS = 1e9
 DOWNLOAD = 1e8
+FORWARD_AND_BACKWARD = 3
+"""Forward passes that a gradient costs."""
 
 
 @click.command()
@@ -35,7 +37,8 @@ def command(study: Path, limit: int, tflops: float | None, as_json: bool) -> Non
     fetch = sum(size.bytes for size in sizes.values() if size.remote)
     parameters = max(size.parameters for size in sizes.values())
     points = sum(task.points for task in planned)
-    flops = 2 * parameters * points * wanted.data.sequences * wanted.data.length
+    passes = points * wanted.data.sequences + FORWARD_AND_BACKWARD * sum(task.gradients for task in planned)
+    flops = 2 * parameters * passes * wanted.data.length
     rate = tflops * 1e12 if tflops else _rate()
     at = f"{tflops:g} TFLOP/s" if tflops else f"the {rate / 1e9:.0f} GFLOP/s of a matrix product on this machine now"
     totals = {
@@ -51,7 +54,8 @@ def command(study: Path, limit: int, tflops: float | None, as_json: bool) -> Non
     console.print(
         f"{wanted.name}: {len(planned)} tasks over {len(sizes)} checkpoints of {parameters:,} parameters\n"
         f"  {totals['loads']} checkpoint loads at least, {read / WORDS:,.2f} GB {where}\n"
-        f"  {points:,} points of {wanted.data.sequences} x {wanted.data.length} tokens: {flops / 1e15:,.4g} PFLOP\n"
+        f"  {points:,} points of {wanted.data.sequences} x {wanted.data.length} tokens{_fits(planned)}: "
+        f"{flops / 1e15:,.4g} PFLOP\n"
         f"  {_time(flops / rate)} at {at}"
         f"{f', and {_time(fetch / DOWNLOAD)} to download at 100 MB/s' if fetch else ''}; "
         "models under ten million parameters take several times that",
@@ -73,6 +77,11 @@ def loads(planned: list[Task]) -> int:
         count += len(here - held)
         held = here if task.pairs else held | here
     return count
+
+
+def _fits(planned: list[Task]) -> str:
+    gradients = sum(task.gradients for task in planned)
+    return f" and {gradients:,} gradients of an example" if gradients else ""
 
 
 def _rate() -> float:

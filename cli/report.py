@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import pandas as pd
 
 from landscape import summary
 from landscape.cli.options import DEFINITIONS
@@ -57,5 +56,16 @@ def frames(store: Store, definition: str = "chord") -> Frames:
     if barriers.empty:
         raise InputError(f"no row has the definition {definition}: the t grid of the study lacks what it needs")
     profiles, losses = store.rows("profile", keys), store.rows("loss", keys)
-    training, parting = summary.barrier_over_training(barriers), summary.barrier_over_parting(barriers)
-    return Frames(barriers, profiles, pd.DataFrame(losses), training, parting, summary.mean_profiles(profiles))
+    bent, bent_profiles = summary.curves(barriers), summary.curves(profiles)
+    barriers, profiles = summary.straight(barriers), summary.straight(profiles)
+    return Frames(
+        barriers=barriers,
+        profiles=profiles,
+        losses=losses,
+        training=summary.barrier_over_training(barriers),
+        parting=summary.barrier_over_parting(barriers),
+        curves=summary.mean_profiles(profiles),
+        bent=bent,
+        by_path=summary.by_path(bent),
+        bent_profiles=summary.mean_profiles(bent_profiles, by="path"),
+    )

@@ -127,7 +127,5 @@ def hire_worker(store: Store, study: Study, tasks: list[Task], device: str, work
 
     listen()
     torch.set_num_threads(threads)
-    session = Session(
-        store, study.data, tasks, torch.device(device), workers, all(m.keep_losses for m in study.measure)
-    )
+    session = Session(store, study, tasks, torch.device(device), workers)
     return partial(perform, session=session)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
@@ -18,6 +18,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from landscape.figures.curves import by_path, loss_by_path
 from landscape.figures.interpolation import interpolation, some
 from landscape.figures.loss import loss_over_training
 from landscape.figures.matrix import LEAST_SCALE, barrier_matrix
@@ -38,6 +39,9 @@ class Frames:
         training: Mean barrier between seeds by step.
         parting: Mean barrier between children by step of parting.
         curves: Mean profile by step and t.
+        bent: Rows of the table ``barrier`` of learned curves, their controls, and the straight lines beside them.
+        by_path: Means of those by path.
+        bent_profiles: Mean profile by path and t.
     """
 
     barriers: pd.DataFrame
@@ -46,6 +50,9 @@ class Frames:
     training: pd.DataFrame
     parting: pd.DataFrame
     curves: pd.DataFrame
+    bent: pd.DataFrame = field(default_factory=pd.DataFrame)
+    by_path: pd.DataFrame = field(default_factory=pd.DataFrame)
+    bent_profiles: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ def figures(frames: Frames) -> dict[str, Figure]:
 
 
 def _sections(frames: Frames) -> list[Section]:
-    makers = [_matrices, _training, _curves, _parting, _loss]
+    makers = [_matrices, _training, _curves, _bent, _parting, _loss]
     return [section for make in makers if (section := make(frames)) is not None]
 
 
@@ -158,6 +165,28 @@ def _curves(frames: Frames) -> Section | None:
     )  # fmt: skip
 
 
+def _bent(frames: Frames) -> Section | None:
+    if frames.bent.empty:
+        return None
+    rows = frames.bent
+    control = " and to a random point as far away (the control)" if "control" in set(rows["path"]) else ""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.8))
+    loss_by_path(frames.bent_profiles, unit=str(rows["unit"].iloc[0]), ax=left)
+    by_path(frames.by_path, rows, value="climb", ax=right)
+    text = (
+        f"climb: largest loss above the better end; {caption(rows[rows['path'] != 'control'])}; curves were fitted on "
+        "other text; dots: 95 % interval over examples; diamonds: mean, 95 % interval by jackknife over checkpoints"
+    )
+    note(left, text)
+    return Section(
+        "Learned curves",
+        f"Curves whose bends were trained for low loss between two checkpoints{control}, judged on text that they were "
+        "not trained on. Where a curve stays low and the straight line does not, the two checkpoints lie in one bent "
+        "valley; the control shows what training a bend does by itself.",
+        figure, text,
+    )  # fmt: skip
+
+
 def _parting(frames: Frames) -> Section | None:
     if frames.parting.empty:
         return None
@@ -213,6 +242,20 @@ def _findings(frames: Frames) -> list[str]:
                 f"Children that parted {which}, after step {int(row['parted']):,}, end with a barrier of "
                 f"{_interval(row)} {unit}."
             )
+    if not frames.by_path.empty:
+        mean = frames.by_path.set_index("path")
+        curve = next(path for path in mean.index if path not in ("linear", "control"))
+        line = (
+            f"{_interval(mean.loc['linear'], 'barrier_')} on the straight line and " if "linear" in mean.index else ""
+        )
+        control = (
+            f", and {mean.loc['control', 'climb']:.3f} on the way to a random point" if "control" in mean.index else ""
+        )
+        out.append(
+            f"Between {int(mean.loc[curve, 'pairs'])} pairs the mean barrier is {line}"
+            f"{_interval(mean.loc[curve], 'barrier_')} on learned curves; the loss climbs by "
+            f"{mean.loc[curve, 'climb']:.3f} from the better end{control}."
+        )
     return out
 
 
@@ -229,8 +272,8 @@ def _warnings(frames: Frames, record: Mapping[str, Any]) -> list[str]:
     return out
 
 
-def _interval(row: Any) -> str:
-    return f"{row['barrier']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+def _interval(row: Any, prefix: str = "") -> str:
+    return f"{row['barrier']:.3f} [{row[f'{prefix}low']:.3f}, {row[f'{prefix}high']:.3f}]"
 
 
 def _table(means: pd.DataFrame) -> tuple[list[str], list[list[str]]] | None:

@@ -282,6 +282,43 @@ def band(t: Float[np.ndarray, " t"], losses: Float[np.ndarray, "t examples"], re
         reading: As in :func:`estimate`.
     """
     reading = reading or as_it_is(t)
+    times = reading.times
+    at = np.eye(len(times))
+    ends = np.outer(1 - times, times == 0) + np.outer(times, times == 1)
+    loss, rise = (functionals(rows, t, losses, reading) for rows in (at, at - ends))
+    return Band(loss.value, loss.error, rise.value, rise.error, rise.shares)
+
+
+@dataclass(frozen=True)
+class Functionals:
+    """Linear functionals of a mean profile, with their standard errors, paired over examples.
+
+    Attributes:
+        value: Each functional.
+        error: Its standard error.
+        shares: Its variance that comes from each evaluated time, as if they were independent.
+    """
+
+    value: Float[np.ndarray, " rows"]
+    error: Float[np.ndarray, " rows"]
+    shares: Float[np.ndarray, "rows t"]
+
+
+def functionals(
+    rows: Float[np.ndarray, "rows read"],
+    t: Float[np.ndarray, " t"],
+    losses: Float[np.ndarray, "t examples"],
+    reading: Reading | None = None,
+) -> Functionals:
+    """Weighted sums of the mean loss over the places where a profile is read: means, differences, integrals.
+
+    Args:
+        rows: Weight of each place.
+        t: Times, increasing from 0 to 1.
+        losses: As in :func:`estimate`.
+        reading: As in :func:`estimate`.
+    """
+    reading = reading or as_it_is(t)
     rises, mixing = _parts(t, losses)
     parts = np.concatenate([rises, losses[:1]])
     known = np.isfinite(parts)
@@ -289,15 +326,10 @@ def band(t: Float[np.ndarray, " t"], losses: Float[np.ndarray, "t examples"], re
     centred = np.where(known, parts - means[:, None], 0)
     shared = known.astype(float) @ known.T
     covariance = centred @ centred.T / np.outer(count, count) * shared / np.maximum(shared - 1, 1)
-    rise = np.concatenate([reading.matrix, np.zeros((len(reading.times), 1))], axis=1) @ mixing
-    level = np.concatenate([reading.matrix, reading.times[:, None]], axis=1) @ mixing
-    rise, loss = (np.concatenate([rows, np.full((len(rows), 1), own)], axis=1) for rows, own in ((rise, 0), (level, 1)))
-
-    def error(rows: Float[np.ndarray, "read parts"]) -> Float[np.ndarray, " read"]:
-        return np.asarray(np.sqrt(np.einsum("rp,pq,rq->r", rows, covariance, rows).clip(min=0)))
-
-    shares = (rise**2 * covariance.diagonal())[:, : len(t)]
-    return Band(loss @ means, error(loss), rise @ means, error(rise), shares)
+    of_rises = np.concatenate([rows @ reading.matrix, (rows @ reading.times)[:, None]], axis=1) @ mixing
+    weights = np.concatenate([of_rises, rows.sum(axis=1, keepdims=True)], axis=1)
+    variance = np.einsum("rp,pq,rq->r", weights, covariance, weights).clip(min=0)
+    return Functionals(weights @ means, np.sqrt(variance), (weights**2 * covariance.diagonal())[:, : len(t)])
 
 
 def standard_error(values: Float[np.ndarray, "*batch examples"]) -> Float[np.ndarray, "*batch"]:

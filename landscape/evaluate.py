@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from landscape.objectives import Batch, Objective, Values
+from landscape.objectives.objective import norms
 from landscape.shapes import Float, Int
 
 Numerics = Literal["float32", "bfloat16"]
@@ -150,18 +152,83 @@ def slope(
         objective: Model, batches and measure.
         point: A point of its space, on its device.
         examples: Which of its examples.
-        at_once: Examples in one pass; trades memory for speed and changes nothing else.
+        at_once: Examples in one pass; trades memory for speed and changes nothing else. Running statistics are those of
+            the examples, in one pass.
     """
     at = point.detach().requires_grad_()
     params = {f"model.{name}": value for name, value in objective.space.params(at).items()}
     module, total = _Measured(objective), 0.0
     gradient = torch.zeros_like(point)
+    if objective.statistics:
+        at_once = len(examples)
     for chosen in torch.split(examples, at_once):
         batch = {name: tensor[chosen.to(tensor.device)] for name, tensor in objective.batch.items()}
-        loss = functional_call(module, params, ([batch],))["loss"].sum() / len(examples)
+        with _batch_statistics(objective) as buffers:
+            loss = functional_call(module, {**params, **buffers}, ([batch],))["loss"].sum() / len(examples)
         gradient += torch.autograd.grad(loss, at, retain_graph=len(examples) > at_once)[0]
         total += float(loss.detach())
     return total, gradient
+
+
+def slopes(
+    objective: Objective,
+    points: Float[Tensor, "points P"],
+    examples: Int[Tensor, " n"],
+    *,
+    kind: Literal["loop", "vmap"] = "loop",
+    at_once: int = 32,
+) -> tuple[Float[Tensor, " points"], Float[Tensor, "points P"]]:
+    """:func:`slope` at several points on the same examples.
+
+    Args:
+        objective: Model, batches and measure.
+        points: Points of its space, on its device.
+        examples: Which of its examples.
+        kind: One point after the other, or all at once with one backward pass of the summed loss.
+        at_once: Examples in one pass.
+    """
+    if kind == "loop" or objective.statistics:
+        each = [slope(objective, point, examples, at_once=at_once) for point in points]
+        return torch.tensor([loss for loss, _ in each], dtype=points.dtype), torch.stack([g for _, g in each])
+    at = points.detach().requires_grad_()
+    module = _Measured(objective)
+    gradient, total = torch.zeros_like(points), torch.zeros(len(points), dtype=points.dtype, device=points.device)
+    for chosen in torch.split(examples, at_once):
+        batch = {name: tensor[chosen.to(tensor.device)] for name, tensor in objective.batch.items()}
+        params = {f"model.{name}": value for name, value in objective.space.params(at).items()}
+
+        def losses_at(params: dict[str, Tensor], batch: Batch = batch) -> Tensor:
+            losses: Tensor = functional_call(module, params, ([batch],))["loss"]
+            return losses.sum() / len(examples)
+
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "There is a performance drop")
+            here = vmap(losses_at, randomness="error")(params)
+            gradient += torch.autograd.grad(here.sum(), at)[0]
+        total += here.detach()
+    return total.cpu(), gradient
+
+
+def choose_slopes(
+    objective: Objective, points: Float[Tensor, "points P"], examples: Int[Tensor, " n"]
+) -> Literal["loop", "vmap"]:
+    """Whether gradients at several points are faster one after the other or at once, by the clock.
+
+    Raises:
+        RuntimeError: If the model itself does not run.
+    """
+    kinds: tuple[Literal["loop", "vmap"], ...] = ("loop", "vmap")
+    seconds: dict[Literal["loop", "vmap"], float] = {}
+    for kind in kinds:
+        try:
+            for _ in range(2):  # the first warms up
+                begin = time.perf_counter()
+                slopes(objective, points, examples, kind=kind)
+                seconds[kind] = time.perf_counter() - begin
+        except RuntimeError:  # out of memory among them
+            if kind == "loop":
+                raise
+    return min(seconds, key=lambda kind: seconds[kind])
 
 
 def choose(objective: Objective, anchors: Anchors, *, numerics: Numerics = "float32") -> tuple[Strategy, float]:
@@ -184,7 +251,7 @@ def choose(objective: Objective, anchors: Anchors, *, numerics: Numerics = "floa
             best, per_example = trial, seconds
         if seconds * examples > LONG:
             break
-    for points in (2, 4, 8, 16, 32, 64):
+    for points in (2, 4, 8, 16, 32, 64) if not objective.statistics else ():
         trial = Strategy("vmap", points, best.examples)
         seconds = _time(objective, anchors, trial, numerics)
         if seconds is None or seconds > 0.95 * per_example:
@@ -259,9 +326,38 @@ def _forward(
             values = vmap(one, randomness="error")(params)
     else:
         count = len(next(iter(params.values())))
-        each = [one({name: param[k] for name, param in params.items()}) for k in range(count)]
+        points = ({name: param[k] for name, param in params.items()} for k in range(count))
+        each = [one({**point, **_statistics(objective, module, point)}) for point in points]
         values = {name: torch.stack([part[name] for part in each]) for name in each[0]}
     return {name: value.cpu() for name, value in values.items()}
+
+
+def _statistics(objective: Objective, module: nn.Module, params: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Running statistics of the model at a point: the mean over the batches of what each batch has there."""
+    with _batch_statistics(objective) as buffers:
+        for batch in objective.statistics:
+            functional_call(module, {**params, **buffers}, ([batch],))
+    return buffers
+
+
+@contextmanager
+def _batch_statistics(objective: Objective) -> Generator[dict[str, Tensor]]:
+    """Let norms use and accumulate the statistics of batches, in fresh buffers; nothing of the model changes."""
+    changed = norms(objective.model) if objective.statistics else {}
+    momenta = {name: module.momentum for name, module in changed.items()}
+    try:
+        for module in changed.values():
+            module.train()
+            module.momentum = None  # a plain mean over batches, not a moving one
+        yield {
+            f"model.{name}.{kind}": torch.zeros_like(buffer)
+            for name, module in changed.items()
+            for kind, buffer in module.named_buffers(recurse=False)
+        }
+    finally:
+        for name, module in changed.items():
+            module.eval()
+            module.momentum = momenta[name]
 
 
 def combine(row: list[float], anchors: Anchors, out: Float[Tensor, " P"]) -> None:

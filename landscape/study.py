@@ -104,14 +104,13 @@ class Data(_Settings):
         return self
 
 
-class Barriers(_Settings):
-    """Barriers between pairs of checkpoints.
+class _Along(_Settings):
+    """Pairs of checkpoints, and how to look along the paths between them.
 
     Attributes:
-        kind: Always ``barriers``.
         between: ``seeds`` pairs the seeds at each step; ``children`` the children that parted at the same step;
             ``all`` every two checkpoints.
-        path: Kind of path: a straight line, an arc for each tensor, or one arc for the whole point.
+        at_steps: Only at these training steps; ``last`` is the last of all.
         points: ``auto`` for as many points as the profile asks for, or the size of an even t grid, ends included.
         tolerance: With ``auto``: error of the profile between the points, in nats, that is good enough.
         precision: With ``auto``: half-width of the interval at which a barrier is known well enough, in nats; None
@@ -122,9 +121,8 @@ class Barriers(_Settings):
         tile: Seeds on each side of a tile; a tile is one task.
     """
 
-    kind: Literal["barriers"]
     between: Literal["seeds", "children", "all"] = "seeds"
-    path: Literal["linear", "spherical", "geodesic"] = "linear"
+    at_steps: tuple[int, ...] | Literal["all", "last"] = "all"
     points: Points = "auto"
     tolerance: float = Field(0.005, gt=0)
     precision: float | None = Field(None, gt=0)
@@ -134,19 +132,72 @@ class Barriers(_Settings):
     tile: int = Field(4, ge=1)
 
     @model_validator(mode="after")
-    def _precision_is_adaptive(self) -> Barriers:
+    def _precision_is_adaptive(self) -> _Along:
         if self.precision is not None and self.points != "auto":
             raise ValueError('precision needs points = "auto"')
         return self
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides the numbers."""
-        without = {"kind", "tile", "keep_losses"} | (set() if self.points == "auto" else {"tolerance", "precision"})
-        return self.model_dump(exclude=without)
+        """What decides the numbers, the fitting text aside."""
+        without = {"kind", "tile", "keep_losses", "at_steps", "fit_text", "fit_sequences"}
+        return self.model_dump(exclude=without | (set() if self.points == "auto" else {"tolerance", "precision"}))
 
 
-Measure = Barriers
+class Barriers(_Along):
+    """Barriers between pairs of checkpoints.
+
+    Attributes:
+        kind: Always ``barriers``.
+        path: A straight line, an arc for each tensor, or one arc for the whole point.
+    """
+
+    kind: Literal["barriers"]
+    path: Literal["linear", "spherical", "geodesic"] = "linear"
+
+
+class Curves(_Along):
+    """Learned curves between pairs of checkpoints, judged beside the straight line.
+
+    Attributes:
+        kind: Always ``curves``.
+        path: Kind of curve.
+        bends: Anchors between the ends.
+        fit_steps: Optimizer steps.
+        fit_batch: Examples of a step.
+        rate: Learning rate.
+        decay: Weight decay of the sampled point.
+        seed: Of batches and positions.
+        control: Whether to also bend a path from the first end to a random point, with the same budget.
+        fit_text: What to fit on: another text than that of ``[data]``.
+        fit_sequences: Examples to fit on.
+    """
+
+    kind: Literal["curves"]
+    path: Literal["bezier", "polychain"] = "bezier"
+    bends: int = Field(1, ge=1, le=8)
+    fit_steps: int = Field(600, ge=1)
+    fit_batch: int = Field(32, ge=1)
+    rate: float = Field(2e-3, gt=0)
+    decay: float = Field(0.0, ge=0)
+    seed: int = Field(0, ge=0)
+    control: bool = True
+    fit_text: BesideStudy
+    fit_sequences: int = Field(1024, ge=2)
+    tile: int = Field(2, ge=1)
+
+    def fitted_on(self, data: Data) -> Data:
+        """The batches that curves are fitted on."""
+        return data.model_copy(update={"text": self.fit_text, "sequences": self.fit_sequences})
+
+    @property
+    def line(self) -> Barriers:
+        """The same pairs along the straight line."""
+        shared = self.model_dump(include=set(_Along.model_fields))
+        return Barriers.model_validate({"kind": "barriers", **shared})
+
+
+Measure = Annotated[Barriers | Curves, Field(discriminator="kind")]
 
 
 class Study(_Settings):
@@ -183,9 +234,12 @@ def read_study(path: Path) -> Study:
 
 def _first_mistake(error: ValidationError) -> str:
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"]) or "study"
+    kinds = {"barriers", "curves"}
+    place = ".".join(str(part) for part in first["loc"] if part not in kinds) or "study"
     if first["type"] == "extra_forbidden":
-        settings = {name for kind in (Study, Checkpoints, Children, Data, Barriers) for name in kind.model_fields}
+        settings = {
+            name for kind in (Study, Checkpoints, Children, Data, Barriers, Curves) for name in kind.model_fields
+        }
         near = get_close_matches(str(first["loc"][-1]), settings - {str(first["loc"][-1])}, n=1)
         return f"{place}: unknown setting{f'; did you mean {near[0]}?' if near else ''}"
     given = (
@@ -196,7 +250,12 @@ def _first_mistake(error: ValidationError) -> str:
     return f"{place}: {first['msg']}{given}"
 
 
-def tasks(study: Study, seeds: Sequence[Checkpoint], children: Sequence[Checkpoint] = (), data: str = "") -> list[Task]:
+def tasks(
+    study: Study,
+    seeds: Sequence[Checkpoint],
+    children: Sequence[Checkpoint] = (),
+    fingerprint: Callable[[Data], str] = lambda data: "",
+) -> list[Task]:
     """The tasks of a study, in the order in which they should be run.
 
     The loss of every checkpoint is a task of its own, so an end is evaluated once however many pairs and tiles
@@ -206,16 +265,20 @@ def tasks(study: Study, seeds: Sequence[Checkpoint], children: Sequence[Checkpoi
         study: The study.
         seeds: Its checkpoints.
         children: The checkpoints of ``checkpoints.children``.
-        data: Fingerprint of the fixed batches.
+        fingerprint: Of fixed batches.
 
     Returns:
         Tasks; each comes after those it needs.
 
     Raises:
-        InputError: If a measure finds no two checkpoints to pair.
+        InputError: If a measure finds no two checkpoints to pair, or curves are judged on what they are fitted on.
     """
     planned: dict[str, Task] = {}
-    for measure in study.measure:
+    data = fingerprint(study.data)
+    for measure in _with_lines(study):
+        more: dict[str, Any] = {}
+        if isinstance(measure, Curves):
+            more["fitted_on"] = fingerprint(measure.fitted_on(study.data))
         found = False
         for group in _groups(measure, seeds, children):
             for anchors, pairs in _tiles(group, measure.tile):
@@ -224,7 +287,8 @@ def tasks(study: Study, seeds: Sequence[Checkpoint], children: Sequence[Checkpoi
                 for checkpoint in anchors:
                     end = Task("losses", (checkpoint,), (), (("numerics", measure.numerics),), data)
                     needs.append(planned.setdefault(end.key, end).key)
-                tile = Task(measure.kind, anchors, pairs, tuple(measure.settings.items()), data, tuple(needs))
+                settings = tuple({**measure.settings, **more}.items())
+                tile = Task(measure.kind, anchors, pairs, settings, data, tuple(needs))
                 planned.setdefault(tile.key, tile)
         if not found:
             raise InputError(
@@ -234,10 +298,21 @@ def tasks(study: Study, seeds: Sequence[Checkpoint], children: Sequence[Checkpoi
     return list(planned.values())
 
 
+def _with_lines(study: Study) -> Iterator[Barriers | Curves]:
+    """The measures, and for curves between pairs whose straight lines are not wanted anyway, also these."""
+    lines = {m.between for m in study.measure if isinstance(m, Barriers) and m.path == "linear"}
+    for measure in study.measure:
+        if isinstance(measure, Curves) and measure.between not in lines:
+            lines.add(measure.between)
+            yield measure.line
+        yield measure
+
+
 def _groups(
-    measure: Barriers, seeds: Sequence[Checkpoint], children: Sequence[Checkpoint]
+    measure: Barriers | Curves, seeds: Sequence[Checkpoint], children: Sequence[Checkpoint]
 ) -> Iterator[list[Checkpoint]]:
     """The sets of checkpoints of which all pairs are wanted."""
+    seeds, children = (_at(measure.at_steps, checkpoints) for checkpoints in (seeds, children))
     match measure.between:
         case "all":
             yield list(seeds)
@@ -245,6 +320,13 @@ def _groups(
             yield from _by(seeds, lambda c: (c.step is None, c.step or 0))
         case "children":
             yield from _by(children, lambda c: (c.seed or 0, c.parted or 0, c.step is None, c.step or 0))
+
+
+def _at(steps: tuple[int, ...] | Literal["all", "last"], checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
+    """The checkpoints of some training steps."""
+    if steps == "last":
+        steps = (max((c.step for c in checkpoints if c.step is not None), default=0),)
+    return [c for c in checkpoints if steps == "all" or c.step in steps]
 
 
 def _by(checkpoints: Sequence[Checkpoint], key: Callable[[Checkpoint], Any]) -> Iterator[list[Checkpoint]]:

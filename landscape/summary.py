@@ -11,6 +11,7 @@ from scipy import stats
 
 from landscape.barrier import TAIL, matrix, mean_of_pairs
 
+LINE, CONTROL, ARCS = "linear", "control", ("spherical", "geodesic")
 Z = float(stats.norm.ppf(1 - TAIL))
 
 
@@ -31,37 +32,72 @@ def barrier_over_parting(barriers: pd.DataFrame) -> pd.DataFrame:
     return _means(barriers[barriers["between"] == "children"], "parted", "child")
 
 
-def mean_profiles(profiles: pd.DataFrame) -> pd.DataFrame:
+def mean_profiles(profiles: pd.DataFrame, by: str = "step_a") -> pd.DataFrame:
     """Mean profile over the pairs of seeds at each step.
 
     Args:
         profiles: Rows of the table ``profile``.
+        by: Column in place of the step.
 
     Returns:
-        ``step, t``, and for ``loss`` and ``rise`` the mean with ``_low`` and ``_high``.
+        ``step``, or the other column, ``t``, and for ``loss`` and ``rise`` the mean with ``_low`` and ``_high``.
     """
     rows = []
-    for (step, t), group in profiles[profiles["between"] == "seeds"].groupby(["step_a", "t"], dropna=False):
-        row: dict[str, Any] = {"step": step, "t": t}
+    for (which, t), group in profiles[profiles["between"] == "seeds"].groupby([by, "t"], dropna=False):
+        row: dict[str, Any] = {"step" if by == "step_a" else by: which, "t": t}
         for value, error in (("loss", "error"), ("rise", "rise_error")):
-            row[value], row[f"{value}_low"], row[f"{value}_high"] = _mean(group, value, group[error], "seed")
+            row[value], row[f"{value}_low"], row[f"{value}_high"] = _mean(
+                group, value, group[error], ("seed_a", "seed_b")
+            )
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def straight(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows on straight lines."""
+    return rows[rows["path"] == LINE]
+
+
+def curves(barriers: pd.DataFrame) -> pd.DataFrame:
+    """The rows of pairs for which a curve was learned: curves, their controls, and the straight lines beside them.
+
+    Args:
+        barriers: Rows of the table ``barrier`` of one definition, or of the table ``profile``.
+    """
+    learned = set(barriers["path"]) - {LINE, *ARCS, CONTROL}
+    pairs = barriers.loc[barriers["path"].isin(learned), ["a", "b"]].drop_duplicates()
+    return barriers[barriers["path"].isin({LINE, CONTROL, *learned})].merge(pairs, on=["a", "b"])
+
+
+def by_path(rows: pd.DataFrame) -> pd.DataFrame:
+    """Mean barrier and climb over the pairs of each path: ``path``, and each with ``_low`` and ``_high``; ``pairs``.
+
+    Args:
+        rows: From :func:`curves`.
+    """
+    out = []
+    for path, group in rows.groupby("path"):
+        row: dict[str, Any] = {"path": path, "pairs": len(group)}
+        half = (group["high"] - group["low"]) / (2 * Z)
+        for value, error in (("barrier", half), ("climb", group["climb_error"])):
+            row[value], row[f"{value}_low"], row[f"{value}_high"] = _mean(group, value, error, ("a", "b"))
+        out.append(row | {"barrier_low": max(row["barrier_low"], 0.0)})
+    return pd.DataFrame(out)
 
 
 def _means(barriers: pd.DataFrame, by: str, unit: str) -> pd.DataFrame:
     rows = []
     for where, group in barriers.groupby(by, dropna=False):
-        mean, low, high = _mean(group, "barrier", (group["high"] - group["low"]) / (2 * Z), unit)
+        mean, low, high = _mean(group, "barrier", (group["high"] - group["low"]) / (2 * Z), (f"{unit}_a", f"{unit}_b"))
         rows.append({by: where, "barrier": mean, "low": max(low, 0.0), "high": high, "pairs": len(group)})
     return pd.DataFrame(rows)
 
 
-def _mean(group: pd.DataFrame, value: Hashable, error: pd.Series, unit: str) -> tuple[float, float, float]:
-    """Mean over pairs of units; pairs that are not one full matrix are averaged as they are."""
-    names = sorted({*group[f"{unit}_a"], *group[f"{unit}_b"]})
+def _mean(group: pd.DataFrame, value: Hashable, error: pd.Series, units: tuple[str, str]) -> tuple[float, float, float]:
+    """Mean over pairs of the units in two columns; pairs that are not one full matrix are averaged as they are."""
+    names = sorted({*group[units[0]], *group[units[1]]})
     place = {name: n for n, name in enumerate(names)}
-    a, b = (group[f"{unit}_{side}"].map(place).to_numpy(dtype=int) for side in "ab")
+    a, b = (group[unit].map(place).to_numpy(dtype=int) for unit in units)
     values, errors = group[value].to_numpy(dtype=float), error.to_numpy(dtype=float)
     square = matrix(a, b, values, len(names))
     if np.isnan(square).any():

@@ -74,9 +74,19 @@ class Task:
 
     @property
     def points(self) -> int:
-        """Points to evaluate: one for a checkpoint, those between the ends for a pair, of which ``auto`` takes some."""
+        """Points to evaluate: one for a checkpoint, those between the ends for a path; ``auto`` takes some."""
         points = dict(self.settings).get("points", "auto")
-        return len(self.pairs) * ((AUTO if points == "auto" else int(points)) - 2) if self.pairs else 1
+        return self._paths * ((AUTO if points == "auto" else int(points)) - 2) if self.pairs else 1
+
+    @property
+    def gradients(self) -> int:
+        """Examples whose gradient is wanted, for fits."""
+        settings = dict(self.settings)
+        return int(self._paths * settings.get("fit_steps", 0) * settings.get("fit_batch", 0))
+
+    @property
+    def _paths(self) -> int:
+        return len(self.pairs) * (2 if dict(self.settings).get("control") else 1)
 
     @property
     def label(self) -> str:

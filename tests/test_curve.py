@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cases
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from landscape import evaluate
@@ -18,9 +19,11 @@ from landscape.checkpoints import models
 from landscape.cli.main import cli
 from landscape.errors import InputError
 from landscape.measure import curves
+from landscape.measure.profiles import Grid
 from landscape.objectives import causal_lm
 from landscape.paths import KINDS, fit, saved
 from landscape.space import Space
+from landscape.store import Store
 
 SMALL = ["--sequences", "2", "--length", "8", "--points", "3"]
 
@@ -112,21 +115,80 @@ def test_bad_input_gets_a_sentence(few_runs: Path, tmp_path: Path) -> None:
 
 def test_length_and_means_are_those_of_the_points() -> None:
     model = cases.gpt2(3)
-    objective = causal_lm.build(model, causal_lm.encode(cases.TEXT, cases.tokenizer(), sequences=6, length=9))
+    batch = causal_lm.encode(cases.TEXT, cases.tokenizer(), sequences=6, length=9)
+    objective = causal_lm.build(model.double(), batch)
     anchors = 0.1 * torch.randn(4, objective.space.size, generator=cases.generator(4), dtype=torch.float64)
-    objective = causal_lm.build(model.double(), objective.batch)
-    found, profile = curves.judge(objective, anchors, "bezier", 9)
+
+    def see(points: list[Tensor], rows: Tensor, examples: Any) -> Any:
+        return evaluate.losses(objective.take(torch.from_numpy(examples)), points, rows).double().numpy(), {}
+
+    _, found, profile = curves.judge(see, list(anchors), "bezier", Grid(9), 6)
     t = torch.linspace(0, 1, 9, dtype=torch.float64)
     points = KINDS["bezier"](t, 4) @ anchors
-    losses = evaluate.losses(objective, points, torch.eye(9, dtype=torch.float64)).double().mean(dim=1).numpy()
-    steps = (points[1:] - points[:-1]).norm(dim=1).numpy()
+    each = evaluate.losses(objective, points, torch.eye(9, dtype=torch.float64)).double().numpy()
+    losses, steps = each.mean(axis=1), (points[1:] - points[:-1]).norm(dim=1).numpy()
     (row,) = [row for row in found if row["definition"] == "chord"]
     assert row["length"] == pytest.approx(steps.sum())
-    assert row["arc_mean_loss"] == pytest.approx(np.sum((losses[1:] + losses[:-1]) / 2 * steps) / steps.sum(), abs=1e-6)
-    assert row["mean_loss"] == pytest.approx(np.trapezoid(losses, t.numpy()), abs=1e-6)
+    by_arc = ((each[1:] + each[:-1]) / 2 * steps[:, None]).sum(axis=0) / steps.sum()
+    better = each[0 if losses[0] < losses[-1] else -1]
+    for name, values in {
+        "arc_mean_loss": by_arc,
+        "mean_loss": np.trapezoid(each, t.numpy(), axis=0),
+        "largest_loss": each[losses.argmax()],
+        "climb": each[losses.argmax()] - better,
+    }.items():
+        assert row[name] == pytest.approx(values.mean(), abs=1e-6), name
+        assert row[f"{name}_error"] == pytest.approx(values.std(ddof=1) / 6**0.5, rel=1e-3), name
     assert [p["loss"] for p in profile] == pytest.approx(losses, abs=1e-6)
-    assert row["climb"] == pytest.approx(losses.max() - min(losses[0], losses[-1]), abs=1e-6) and row["climb_error"] > 0
     assert row["arc_mean_loss"] != pytest.approx(row["mean_loss"], abs=1e-6)
+    _, (dense, *_), _ = curves.judge(see, list(anchors), "bezier", Grid(), 6)
+    assert dense["length"] == pytest.approx(row["length"], rel=0.01) and dense["length"] > row["length"]
+
+
+def test_curves_of_a_study_are_those_of_the_command(few_runs: Path, tmp_path: Path) -> None:
+    """Pairs fitted in one batch or alone, with their controls, beside the straight lines, resumable."""
+    for seed in range(3):
+        (tmp_path / f"seed_{seed}").symlink_to(few_runs / f"seed_{seed}")
+    (tmp_path / "train.txt").write_text(" ".join(reversed(cases.TEXT.split())))
+    file = cases.study(tmp_path, sequences="8", length="8")
+    curve_of = 'kind = "curves"\nfit_text = "train.txt"\nfit_sequences = 20\nfit_batch = 5\nfit_steps = 12\n'
+    curve_of += "rate = 0.01\npoints = 5\n"
+    file.write_text(file.read_text().replace('kind = "barriers"\npoints = 5\nresamples = 200\n', curve_of))
+    done = CliRunner().invoke(cli, ["run", str(file), "--workers", "1"])
+    assert done.exit_code == 0, done.output
+    store = Store(tmp_path / "results")
+    keys = [task["key"] for task in store.record()["tasks"]]
+    rows = store.rows("barrier", keys).query("definition == 'chord'")
+    assert rows.groupby("path").size().to_dict() == {"linear": 6, "bezier": 6, "control": 6}
+    assert len(list((tmp_path / "results" / "curves").iterdir())) == 12
+    single = curve(few_runs, tmp_path / "out", "--rate", "0.01")
+    assert single.exit_code == 0
+    own = [json.loads(line) for line in single.stdout.splitlines() if line.startswith("{")]
+    for path in ("bezier", "linear", "control"):
+        (mine,) = [r for r in own if r["table"] == "barrier" and r["definition"] == "chord" and r["path"] == path]
+        theirs = rows[(rows["path"] == path) & (rows["step_a"] == 10) & (rows["seed_a"] == 0) & (rows["seed_b"] == 1)]
+        for name in ("barrier", "low", "high", "loss_a", *(("length", "climb") if path != "linear" else ())):
+            assert theirs[name].item() == pytest.approx(mine[name], abs=1e-5), (path, name)
+    again = CliRunner().invoke(cli, ["run", str(file), "--workers", "1"])
+    assert again.exit_code == 0 and "0 failed" in again.output
+
+
+@pytest.mark.parametrize("kind", ["loop", "vmap"])
+def test_curves_fitted_together_are_those_fitted_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Literal["loop", "vmap"]
+) -> None:
+    objective = causal_lm.build(cases.gpt2(3), causal_lm.encode(cases.TEXT, cases.tokenizer(), sequences=20, length=9))
+    ends = 0.1 * torch.randn(3, 2, objective.space.size, generator=cases.generator(4))
+    recipe = fit.Recipe(bends=2, steps=6, batch=5, rate=0.01)
+    monkeypatch.setattr(evaluate, "choose_slopes", lambda *_: kind)
+    wanted = [curves.Wanted(tmp_path / f"{n}.safetensors", (str(n),), recipe, 7) for n in range(3)]
+    together = curves.learn(objective, ends, wanted, lambda step, loss: None)
+    for n in range(3):
+        alone = curves.Wanted(tmp_path / f"alone_{n}.safetensors", (str(n),), recipe, 7)
+        (curve_alone,) = curves.learn(objective, ends[n : n + 1], [alone], lambda step, loss: None)
+        torch.testing.assert_close(together[n], curve_alone, rtol=0, atol=1e-5)
+        assert saved.load(wanted[n].file).state.step == 6
+    assert not torch.allclose(together[0], together[1], atol=1e-2)
 
 
 def test_a_saved_path_is_the_path(tmp_path: Path) -> None:

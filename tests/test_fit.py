@@ -15,13 +15,13 @@ from landscape.paths import KINDS, fit
 RECIPE = fit.Recipe(bends=2, steps=50, batch=6, parts=3, rate=0.05)
 
 
-def ring(point: Tensor, examples: Tensor) -> tuple[float, Tensor]:
+def ring(point: Tensor, examples: Tensor) -> tuple[Tensor, Tensor]:
     """A valley along the unit circle: loss ``(|w| - 1)^2``, whatever the examples."""
     w = point.detach().requires_grad_()
     loss = (torch.linalg.vector_norm(w) - 1) ** 2
     loss.backward()
     assert w.grad is not None
-    return loss.item(), w.grad
+    return loss.detach(), w.grad
 
 
 def ends(angle: float) -> Tensor:
@@ -78,8 +78,8 @@ def test_the_gradient_is_that_of_finite_differences(kind: str) -> None:
     def value(point: Tensor, batch: Tensor) -> Tensor:
         return (curvature * point**4).sum() * (1 + batch.double().mean())
 
-    def slope(point: Tensor, batch: Tensor) -> tuple[float, Tensor]:
-        return float(value(point, batch)), curvature * 4 * point**3 * (1 + batch.double().mean())
+    def slope(point: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
+        return value(point, batch), curvature * 4 * point**3 * (1 + batch.double().mean())
 
     two = torch.randn(2, 5, generator=cases.generator(4), dtype=torch.float64)
     recipe = fit.Recipe(kind=kind, bends=2, steps=9, batch=6, parts=3, rate=0.0, decay=0.3)  # type: ignore[arg-type]
@@ -103,8 +103,8 @@ def test_adam_is_that_of_torch() -> None:
     two = torch.randn(2, 4, generator=cases.generator(5), dtype=torch.float64)
     target = torch.randn(4, generator=cases.generator(6), dtype=torch.float64)
 
-    def slope(point: Tensor, batch: Tensor) -> tuple[float, Tensor]:
-        return float(((point - target) ** 2).sum()), 2 * (point - target)
+    def slope(point: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
+        return ((point - target) ** 2).sum(), 2 * (point - target)
 
     recipe = fit.Recipe(steps=20, batch=4, parts=1, rate=0.03)
     found = fit.fit(two, slope, 4, recipe, fit.start(two, 1), seed=2).inner

@@ -15,6 +15,7 @@ from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from threading import Thread
+from types import FrameType
 from typing import Any, Literal, Protocol
 
 from landscape.errors import InputError, StorageError
@@ -156,6 +157,9 @@ def _crew(queue: _Queue, hire: Callable[[], Work], count: int) -> None:
             worker.process.join(PARTING)
     finally:
         for worker in crew:
+            worker.process.terminate()
+        for worker in crew:
+            worker.process.join(PARTING)
             worker.process.kill()
             worker.process.join()
 
@@ -179,6 +183,7 @@ def _hire(hire: Callable[[], Work]) -> _Worker:
 def _serve(line: Connection, hire: Callable[[], Work]) -> None:
     """A worker's life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
     Thread(target=_end_with_parent, daemon=True).start()
     work: Work | None = None
     while True:
@@ -189,6 +194,15 @@ def _serve(line: Connection, hire: Callable[[], Work]) -> None:
             line.send((False, *_attempt(work, job)))
         except Exception as error:
             line.send((True, str(error), traceback.format_exc()))
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End by an exception, so that a job that is long can save what it has.
+
+    Raises:
+        SystemExit: Always.
+    """
+    raise SystemExit(1)
 
 
 def _end_with_parent() -> None:

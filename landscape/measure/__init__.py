@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 
-from landscape.measure import barriers, losses
+from landscape.measure import barriers, curves, losses
 from landscape.measure.session import Result, Session
 from landscape.task import Task
 
-KINDS: dict[str, Callable[[Task, Session], Result]] = {"losses": losses.run, "barriers": barriers.run}
+KINDS: dict[str, Callable[[Task, Session], Result]] = {
+    "losses": losses.run,
+    "barriers": barriers.run,
+    "curves": curves.run,
+}
 
 
 def perform(task: Task, session: Session) -> None:

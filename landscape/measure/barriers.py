@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -27,29 +28,32 @@ def run(task: Task, session: Session) -> Result:
     references to the same weights are one point all along their path.
     """
     settings: dict[str, Any] = dict(task.settings)
-    grid = Grid(**{name: settings[name] for name in ("points", "tolerance", "precision", "resamples")
-                   if name in settings})  # fmt: skip
+    how_well = grid(settings)
     anchors = session.anchors(task)
-    sighting = Sighting(session, anchors, settings["numerics"])
+    sighting = Sighting(session, settings["numerics"])
     paths = [_path(pair, task, session) for pair in task.pairs]
 
     def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Found:
         places = [(task.pairs[n], t) for n, t in wanted]
         rows = between(settings["path"], places, anchors, session.objective.space.sizes)
-        values = sighting.look(rows, examples)
-        return values.losses, values.metrics
+        return sighting.see(anchors, rows, examples)
 
-    found = profiles(paths, look, grid)
+    found = profiles(paths, look, how_well)
     shared = session.settings(task, sighting.numerics_error)
     out: list[Row] = []
     for (i, j), profile in zip(task.pairs, found, strict=True):
-        pair = {**_pair(task.checkpoints[i], task.checkpoints[j], settings), **shared}
+        both = {**pair(task.checkpoints[i], task.checkpoints[j], settings), **shared}
         apart = _apart(anchors[i], anchors[j], *(session.stored(task.checkpoints[k]) for k in (i, j)))
-        barriers, shown = tables(profile, grid)
-        out += ({**pair, **row, **apart, **sighting.how} for row in barriers)
-        out += ({**pair, **row} for row in shown)
+        barriers, shown = tables(profile, how_well)
+        out += ({**both, **row, **apart, **sighting.how} for row in barriers)
+        out += ({**both, **row} for row in shown)
     losses = np.concatenate([profile.losses for profile in found]).astype(np.float32)
     return Result(out, losses if session.keep_losses else None)
+
+
+def grid(settings: dict[str, Any]) -> Grid:
+    """Where to look, by the settings of a task."""
+    return Grid(**{field.name: settings[field.name] for field in fields(Grid) if field.name in settings})
 
 
 def _path(pair: tuple[int, int], task: Task, session: Session) -> Path:
@@ -96,7 +100,8 @@ def _apart(a: Float[Tensor, " P"], b: Float[Tensor, " P"], stored_a: str, stored
     }
 
 
-def _pair(a: Checkpoint, b: Checkpoint, settings: dict[str, Any]) -> Row:
+def pair(a: Checkpoint, b: Checkpoint, settings: dict[str, Any]) -> Row:
+    """Columns that say which pair a row is about."""
     return {
         "a": a.ref,
         "b": b.ref,

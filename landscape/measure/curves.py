@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from landscape import barrier, evaluate
+from landscape import barrier, evaluate, paths
 from landscape.errors import InputError
+from landscape.measure import barriers
+from landscape.measure import profiles as along
+from landscape.measure.profiles import Found, Grid, Profile
+from landscape.measure.session import Result, Session, Sighting
 from landscape.objectives import Objective
 from landscape.paths import KINDS, fit, saved
-from landscape.shapes import Float
+from landscape.shapes import Float, Int
+from landscape.space import distance
 from landscape.store import Row
+from landscape.task import Task
 
 SAVE_EVERY = 15.0
 """Seconds after which a fit is saved."""
+TELL_EVERY = 30.0
+"""Seconds between two lines on how far a fit is."""
+CONTROL = "control"
+"""What a path to a random point is called in the column ``path``."""
+log = logging.getLogger(__name__)
 
-RESAMPLES = 1000
+See = Callable[[list[Tensor], Tensor, Int[np.ndarray, " n"]], Found]
+"""Losses and metrics of some examples at the points of some coefficients over anchors."""
 
 
 @dataclass(frozen=True)
@@ -42,104 +57,200 @@ class Wanted:
     seed: int
 
 
+def run(task: Task, session: Session) -> Result:
+    """Rows of ``barrier`` and ``profile`` for a learned curve between each pair of a tile, and for its control."""
+    settings: dict[str, Any] = dict(task.settings)
+    grid = barriers.grid(settings)
+    recipe = fit.Recipe(settings["path"], settings["bends"], settings["fit_steps"], settings["fit_batch"],
+                        rate=settings["rate"], decay=settings["decay"])  # fmt: skip
+    anchors = session.anchors(task)
+    fitted = session.fitting(settings["fitted_on"])
+    jobs = list(_jobs(task, session, anchors, recipe))
+    ends = torch.stack([pair for _, _, pair in jobs])
+    wanted = [want for _, want, _ in jobs]
+    curves = learn(fitted, ends, wanted, _teller(task.label, len(jobs), recipe.steps))
+    sighting = Sighting(session, settings["numerics"])
+    out: list[Row] = []
+    losses = []
+    for ((i, j), want, _), curve in zip(jobs, curves, strict=True):
+        control = want.ends[-1] == CONTROL
+        known = None if control else np.concatenate([session.store.losses(task.needs[k]) for k in (i, j)])
+        profile, found, shown = judge(sighting.see, list(curve), recipe.kind, grid, session.objective.examples, known)
+        pair = barriers.pair(task.checkpoints[i], task.checkpoints[j], settings)
+        shared = {**pair, **session.settings(task, sighting.numerics_error)}
+        name: Row = {"path": CONTROL} if control else {}
+        out += ({**shared, **row, **sighting.how, **name} for row in found)
+        out += ({**shared, **row, **name} for row in shown)
+        losses.append(profile.losses)
+    return Result(out, np.concatenate(losses).astype(np.float32) if session.keep_losses else None)
+
+
+def _jobs(
+    task: Task, session: Session, anchors: list[Tensor], recipe: fit.Recipe
+) -> Iterator[tuple[tuple[int, int], Wanted, Tensor]]:
+    """Pairs of positions with the curves that they want: each its own, and perhaps a control."""
+    settings: dict[str, Any] = dict(task.settings)
+    for i, j in task.pairs:
+        a, b = (task.checkpoints[k] for k in (i, j))
+        ends = torch.stack([anchors[i], anchors[j]])
+        ids = (a.content, b.content, settings["fitted_on"], str(settings["seed"]))
+        folder = session.store.folder / "curves"
+        for more in ((), (CONTROL,)) if settings["control"] else ((),):
+            key = "_".join([*(part[:12] for part in ids[:3]), str(settings["seed"]), saved.key(recipe), *more])
+            here = fit.controls(ends.cpu(), settings["seed"]).to(ends.device) if more else ends
+            yield (i, j), Wanted(folder / f"{key}.safetensors", (*ids, *more), recipe, settings["seed"]), here
+
+
+def _teller(label: str, paths: int, steps: int) -> Callable[[int, float], None]:
+    """Says now and then how far the fits of a task are."""
+    done, last = 0, time.monotonic()
+
+    def tell(step: int, loss: float) -> None:
+        nonlocal done, last
+        if time.monotonic() - last > TELL_EVERY:
+            last = time.monotonic()
+            log.info("%s: path %d of %d, step %d of %d, loss %.3f", label, done + 1, paths, step + 1, steps, loss)
+        done += step + 1 == steps
+
+    return tell
+
+
 def learn(
-    objective: Objective, ends: Float[Tensor, "2 P"], wanted: Wanted, report: Callable[[int, float], None]
-) -> Float[Tensor, "anchors P"]:
-    """The anchors of a learned curve; saved now and then, and when it is stopped.
+    objective: Objective,
+    ends: Float[Tensor, "pairs 2 P"],
+    wanted: Sequence[Wanted],
+    report: Callable[[int, float], None],
+) -> Float[Tensor, "pairs anchors P"]:
+    """The anchors of learned curves; saved now and then, and when the fit is stopped.
+
+    Curves are fitted in one batch if gradients are faster that way on this device, else one after the other.
 
     Args:
         objective: The loss, on the training examples.
-        ends: The two ends.
-        wanted: Which curve.
+        ends: The two ends of each curve.
+        wanted: Which curves; of one recipe and seed.
         report: Called with each step and its loss.
+
+    Raises:
+        InputError: If a file holds another curve.
+    """
+    recipe = wanted[0].recipe
+    states = [_before(pair, want) for pair, want in zip(ends, wanted, strict=True)]
+    open_ones = [n for n, state in enumerate(states) if state.step < recipe.steps]
+    kind: Literal["loop", "vmap"] = "loop"
+    if len(open_ones) > 1:
+        kind = evaluate.choose_slopes(objective, ends[open_ones, 0], torch.arange(min(recipe.batch, 32)))
+    slope = partial(evaluate.slopes, objective, kind=kind)
+    for _, group in groupby(open_ones, key=lambda n: states[n].step if kind == "vmap" else n):
+        together = list(group)
+        inner, first, second = (
+            torch.stack([getattr(states[n], name) for n in together]) for name in ("inner", "first", "second")
+        )
+        state = fit.State(inner, first, second, states[together[0]].step)
+        state = _fit(objective.examples, ends[together], [wanted[n] for n in together], state, slope, report)
+        for place, n in enumerate(together):
+            states[n] = fit.State(state.inner[place], state.first[place], state.second[place], state.step)
+    return torch.stack([saved.joined(pair, state) for pair, state in zip(ends, states, strict=True)])
+
+
+def _before(ends: Float[Tensor, "2 P"], wanted: Wanted) -> fit.State:
+    """Where a fit stands on disk, or its start.
 
     Raises:
         InputError: If the file holds another curve.
     """
-    state = fit.start(ends, wanted.recipe.bends)
-    if wanted.file.exists():
-        before = saved.load(wanted.file)
-        if (before.ends, before.recipe) != (wanted.ends, wanted.recipe):
-            raise InputError(
-                f"{wanted.file} holds another curve, of other ends, text or settings; choose another --out"
-            )
-        state = before.state
-    slope = partial(evaluate.slope, objective)
+    if not wanted.file.exists():
+        return fit.start(ends, wanted.recipe.bends)
+    before = saved.load(wanted.file)
+    if (before.ends, before.recipe) != (wanted.ends, wanted.recipe):
+        raise InputError(f"{wanted.file} holds another curve, of other ends, text or settings; choose another --out")
+    return before.state.to(ends.device)
 
-    def keep(state: fit.State) -> None:
-        saved.save(wanted.file, saved.Saved(wanted.ends, wanted.recipe, saved.joined(ends, state), state))
 
-    stretch = 1
-    while state.step < wanted.recipe.steps:
+def _fit(
+    examples: int,
+    ends: Float[Tensor, "pairs 2 P"],
+    wanted: Sequence[Wanted],
+    state: fit.State,
+    slope: fit.Slope,
+    report: Callable[[int, float], None],
+) -> fit.State:
+    """Fit to the last step, saving on the way."""
+    recipe, stretch = wanted[0].recipe, 1
+
+    def keep() -> None:
+        for place, want in enumerate(wanted):
+            own = fit.State(state.inner[place], state.first[place], state.second[place], state.step)
+            saved.save(want.file, saved.Saved(want.ends, recipe, saved.joined(ends[place], own), own))
+
+    while state.step < recipe.steps:
         begin = time.monotonic()
         try:
-            state = fit.fit(ends, slope, objective.examples, wanted.recipe, state, seed=wanted.seed,
-                            until=state.step + stretch, report=report)  # fmt: skip
+            state = fit.fit(ends, slope, examples, recipe, state, seed=wanted[0].seed, until=state.step + stretch,
+                            report=report)  # fmt: skip
         except BaseException:
-            keep(state)
+            keep()
             raise
         seconds = time.monotonic() - begin
         stretch = max(1, round(stretch * min(4.0, SAVE_EVERY / max(seconds, 1e-3))))
-        keep(state)
-    return saved.joined(ends, state)
+        keep()
+    return state
 
 
 def judge(
-    objective: Objective, anchors: Float[Tensor, "anchors P"], kind: str, points: int
-) -> tuple[list[Row], list[Row]]:
-    """Rows of a path on held-out examples: a ``barrier`` row for each definition, a ``profile`` row for each t.
+    see: See,
+    anchors: list[Tensor],
+    kind: str,
+    grid: Grid,
+    examples: int,
+    ends: Float[np.ndarray, "2 examples"] | None = None,
+) -> tuple[Profile, list[Row], list[Row]]:
+    """A path on held-out examples: a ``barrier`` row for each definition, a ``profile`` row for each t shown.
 
-    Beside the barrier a row has the path's length and the distance of its ends, and the largest, the mean and the
-    arc-length-weighted mean loss along it, ``int L ds / int ds``; and the climb, ``max_t L(t) - min(L(0), L(1))``,
-    which unlike a barrier tells a path to another good point from one to a bad point.
+    Beside what all paths have, a row has the path's length, the distance of its ends, and the arc-length-weighted mean
+    loss along it, ``int L ds / int ds``, with its standard error.
 
     Args:
-        objective: The loss, on examples that the path was not fitted on.
+        see: Evaluates points on examples that the path was not fitted on.
         anchors: The path's anchors.
         kind: Kind of path.
-        points: Size of the even t grid.
+        grid: Where and how well to look.
+        examples: How many there are.
+        ends: Losses at the ends, where they are known.
     """
-    t = np.linspace(0, 1, points)
-    rows = KINDS[kind](torch.from_numpy(t), len(anchors))
-    losses = evaluate.losses(objective, anchors, rows).double().numpy()
-    mean = losses.mean(axis=1)
-    steps = _steps(anchors, rows)
-    climb = losses[mean.argmax()] - losses[0 if mean[0] <= mean[-1] else -1]
-    weights = barrier.resamples(losses.shape[1], RESAMPLES, 0)
-    shared: Row = {
+    everything = np.arange(examples)
+
+    def rows(times: list[float]) -> Tensor:
+        return KINDS[kind](torch.tensor(times, dtype=torch.float64), len(anchors))
+
+    known, metrics = see(anchors, rows([0.0, 1.0]), everything) if ends is None else (ends, {})
+    path = along.Path(known, {name: v.mean(axis=1) for name, v in metrics.items()}, paths.pieces(kind, len(anchors)))
+    (profile,) = along.profiles([path], lambda wanted, some: see(anchors, rows([t for _, t in wanted]), some), grid)
+    found, shown = along.tables(profile, grid)
+    shared = {
         "path": kind if len(anchors) > 2 else "linear",
         "bends": len(anchors) - 2,
-        "points": points,
-        "examples": losses.shape[1],
-        "unit": objective.unit,
-        "length": float(steps.sum()),
-        "distance": float(torch.linalg.vector_norm(anchors[-1] - anchors[0], dtype=torch.float64)),
-        "largest_loss": float(mean.max()),
-        "climb": float(climb.mean()),
-        "climb_error": float(barrier.standard_error(climb)),
-        "mean_loss": float(np.trapezoid(mean, t)),
-        "arc_mean_loss": float(((mean[1:] + mean[:-1]) / 2 * steps).sum() / steps.sum()),
-        "loss_a": float(mean[0]),
-        "loss_b": float(mean[-1]),
+        **_shape(profile, anchors, kind),
     }
-    found: list[Row] = []
-    for definition in barrier.available(t):
-        one = barrier.estimate(t, losses, definition, weights=weights)
-        found.append({
-            "table": "barrier", "definition": definition.value, "barrier": one.value, "low": one.low, "high": one.high,
-            "plugin": one.plugin, "t_at_max": one.t_at_max, **shared,
-        })  # fmt: skip
-    error = barrier.standard_error(losses)
-    profile: list[Row] = [
-        {"table": "profile", "path": shared["path"], "t": float(t[k]), "loss": float(mean[k]), "error": float(error[k])}
-        for k in range(points)
-    ]
-    return found, profile
+    return profile, [{**row, **shared} for row in found], [{**row, "path": shared["path"]} for row in shown]
 
 
-def _steps(anchors: Float[Tensor, "anchors P"], rows: Float[Tensor, "t anchors"]) -> Float[np.ndarray, " t-1"]:
+def _shape(profile: Profile, anchors: list[Tensor], kind: str) -> Row:
+    """Length of a path, and its mean loss by arc length."""
+    steps = _steps(anchors, KINDS[kind](torch.from_numpy(profile.reading.times), len(anchors)))
+    weights = along.trapezoid(steps)[None] / steps.sum()
+    found = barrier.functionals(weights, profile.t, profile.losses, profile.reading)
+    return {
+        "length": float(steps.sum()),
+        "distance": distance(anchors[0], anchors[-1]),
+        "arc_mean_loss": float(found.value[0]),
+        "arc_mean_loss_error": float(found.error[0]),
+    }
+
+
+def _steps(anchors: list[Tensor], rows: Float[Tensor, "t anchors"]) -> Float[np.ndarray, " steps"]:
     """Distances from each point of a path to the next, by way of the anchors' inner products."""
-    centred = (anchors - anchors[:1]).double()
-    gram = centred @ centred.T
+    away = [(anchor - anchors[0]).double() for anchor in anchors]
+    gram = torch.tensor([[float(a @ b) for b in away] for a in away], dtype=torch.float64)
     moves = rows[1:] - rows[:-1]
     return torch.einsum("ti,ij,tj->t", moves, gram, moves).clamp(min=0).sqrt().numpy()

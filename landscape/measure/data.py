@@ -10,7 +10,7 @@ from landscape.checkpoints import fetch, models
 from landscape.demo import HELD_OUT_TEXT
 from landscape.errors import InputError
 from landscape.objectives import KINDS, Objective
-from landscape.study import Data
+from landscape.study import Curves, Data, Study
 from landscape.task import Checkpoint
 
 
@@ -58,6 +58,20 @@ def fingerprint(data: Data, checkpoint: Checkpoint) -> str:
         if file.is_file():
             digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()
+
+
+def require_other_texts(study: Study) -> None:
+    """Refuse curves that would be judged on the text that they are fitted on.
+
+    Raises:
+        InputError: If a measure's fitting text is that of the study.
+    """
+    for measure in study.measure:
+        if isinstance(measure, Curves) and read_text(measure.fitted_on(study.data)) == read_text(study.data):
+            raise InputError(
+                f"fit_text {measure.fit_text} is the text of [data]; a curve must be judged on text "
+                "it was not fitted on"
+            )
 
 
 def _tokenizer_folder(data: Data, checkpoint: Checkpoint) -> Path:

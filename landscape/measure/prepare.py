@@ -70,10 +70,9 @@ def prepare(
         return replace(checkpoint, content=signatures[where][1])
 
     seeds, children = [identify(c) for c in seeds], [identify(c) for c in children]
-    planned = tasks(study, seeds, children, fixed.fingerprint(study.data, seeds[0]))
-    session = Session(
-        store, study.data, planned, _device(device), keep_losses=all(m.keep_losses for m in study.measure)
-    )
+    fixed.require_other_texts(study)
+    planned = tasks(study, seeds, children, lambda data: fixed.fingerprint(data, seeds[0]))
+    session = Session(store, study, planned, _device(device))
     fixed.require_one_architecture([*seeds, *children], session.objective)
     record = {
         "study": study.model_dump(mode="json"),

@@ -253,7 +253,12 @@ def _read(state: _State, widening: float) -> Profile:
 
 
 def tables(profile: Profile, grid: Grid) -> tuple[list[Row], list[Row]]:
-    """Rows of the tables ``barrier``, one for each definition, and ``profile``, one for each time shown."""
+    """Rows of the tables ``barrier``, one for each definition, and ``profile``, one for each time shown.
+
+    Beside the barrier a row has, each with its standard error, the largest and the mean loss along the path, and the
+    climb, ``max_t L(t) - min(L(0), L(1))``, which unlike a barrier tells a path to another good point from one to a bad
+    point.
+    """
     t, losses = profile.t, profile.losses
     weights = barrier.resamples(losses.shape[1], grid.resamples, RESAMPLE_SEED)
     how: Row = {
@@ -263,6 +268,7 @@ def tables(profile: Profile, grid: Grid) -> tuple[list[Row], list[Row]]:
         "examples": profile.examples or losses.shape[1],
         "evaluations": profile.evaluations,
     }
+    extent = _extent(profile)
     barriers: list[Row] = []
     for definition in barrier.available(profile.coarse.times):
         reading = profile.coarse if definition is barrier.Definition.CONVEXITY_GAP else profile.reading
@@ -270,7 +276,7 @@ def tables(profile: Profile, grid: Grid) -> tuple[list[Row], list[Row]]:
         barriers.append({
             "table": "barrier", "definition": definition.value, "barrier": found.value, "low": found.low,
             "high": found.high, "plugin": found.plugin, "t_at_max": found.t_at_max,
-            "loss_a": float(losses[0].mean()), "loss_b": float(losses[-1].mean()), **how,
+            "loss_a": float(losses[0].mean()), "loss_b": float(losses[-1].mean()), **how, **extent,
         })  # fmt: skip
     band = barrier.band(t, losses, profile.shown)
     place = {time: k for k, time in enumerate(t)}
@@ -283,3 +289,25 @@ def tables(profile: Profile, grid: Grid) -> tuple[list[Row], list[Row]]:
         for k, time in enumerate(profile.shown.times)
     ]  # fmt: skip
     return barriers, shown
+
+
+def _extent(profile: Profile) -> Row:
+    """Largest loss, climb and mean loss along a path, with their errors."""
+    t = profile.reading.times
+    at, loss = np.eye(len(t)), barrier.band(profile.t, profile.losses, profile.reading).loss
+    highest = at[loss.argmax()]
+    wanted = {
+        "largest_loss": highest,
+        "climb": highest - at[0 if loss[0] <= loss[-1] else -1],
+        "mean_loss": trapezoid(np.diff(t)),
+    }
+    found = barrier.functionals(np.stack(list(wanted.values())), profile.t, profile.losses, profile.reading)
+    out: Row = {}
+    for name, value, error in zip(wanted, found.value, found.error, strict=True):
+        out |= {name: float(value), f"{name}_error": float(error)}
+    return out
+
+
+def trapezoid(steps: Float[np.ndarray, " steps"]) -> Float[np.ndarray, " places"]:
+    """Weight of each place in the trapezoid rule."""
+    return np.asarray((np.append(steps, 0) + np.append(0, steps)) / 2)

@@ -20,7 +20,7 @@ from landscape.measure import data as fixed
 from landscape.objectives import Objective
 from landscape.shapes import Float, Int
 from landscape.store import Row, Store
-from landscape.study import Data
+from landscape.study import Curves, Data, Study
 from landscape.task import Checkpoint, Task
 
 MEMORY_SHARE = 0.25
@@ -59,28 +59,46 @@ class Session:
 
     Attributes:
         store: Where results are read and written.
-        data: The fixed batches.
+        study: The study.
         tasks: All tasks, in plan order.
         device: Where to compute.
         workers: How many sessions share the machine's memory.
-        keep_losses: Whether barrier tasks keep the losses of every example.
     """
 
     store: Store
-    data: Data
+    study: Study
     tasks: Sequence[Task]
     device: torch.device
     workers: int = 1
-    keep_losses: bool = True
+    _fitting: dict[str, Objective] = field(default_factory=dict)
     _strategies: dict[str, Strategy] = field(default_factory=dict)
     _stored: dict[str, str] = field(default_factory=dict)
     _staging: Tensor | None = None
     _finite: set[str] = field(default_factory=set)
 
+    @property
+    def data(self) -> Data:
+        """The fixed batches."""
+        return self.study.data
+
+    @property
+    def keep_losses(self) -> bool:
+        """Whether tasks on paths keep the losses of every example."""
+        return all(measure.keep_losses for measure in self.study.measure)
+
     @cached_property
     def objective(self) -> Objective:
         """The objective of the study."""
         return fixed.build(self.data, self.tasks[0].checkpoints[0]).to(self.device)
+
+    def fitting(self, fingerprint: str) -> Objective:
+        """The objective on the batches that curves are fitted on."""
+        if fingerprint not in self._fitting:
+            first = self.tasks[0].checkpoints[0]
+            wanted = (m.fitted_on(self.data) for m in self.study.measure if isinstance(m, Curves))
+            (data, *_) = (data for data in wanted if fixed.fingerprint(data, first) == fingerprint)
+            self._fitting[fingerprint] = fixed.build(data, first).to(self.device)
+        return self._fitting[fingerprint]
 
     @cached_property
     def _cache(self) -> Cache[Tensor]:
@@ -201,22 +219,22 @@ class Sighting:
 
     Attributes:
         session: Where they are made.
-        anchors: Points.
         numerics: Precision of the forward pass.
         numerics_error: As in :class:`Values`, the largest.
         how: Columns that say how they were run; empty if nothing was.
     """
 
     session: Session
-    anchors: list[Tensor]
     numerics: str
     numerics_error: float | None = None
     how: Row = field(default_factory=dict)
 
-    def look(self, rows: Float[Tensor, "points *tensors anchors"], examples: Int[np.ndarray, " n"]) -> Values:
-        """What is measured of these examples at the points ``rows @ anchors``."""
-        values = self.session.evaluate(self.anchors, rows, self.numerics, examples)
+    def see(
+        self, anchors: list[Tensor], rows: Float[Tensor, "points *tensors anchors"], examples: Int[np.ndarray, " n"]
+    ) -> tuple[Float[np.ndarray, "points n"], dict[str, Float[np.ndarray, "points n"]]]:
+        """Losses and metrics of these examples at the points ``rows @ anchors``."""
+        values = self.session.evaluate(anchors, rows, self.numerics, examples)
         if values.numerics_error is not None:
             self.numerics_error = max(values.numerics_error, self.numerics_error or 0.0)
         self.how = {**values.how, "seconds": values.how["seconds"] + self.how.get("seconds", 0.0)}
-        return values
+        return values.losses, values.metrics

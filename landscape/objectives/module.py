@@ -18,6 +18,7 @@ def build(
     *,
     inputs: tuple[str, ...] = ("inputs",),
     unit: str = "nats per example",
+    statistics: tuple[Batch, ...] = (),
 ) -> Objective:
     """An objective from a module, its data and ``loss(outputs, batch)``.
 
@@ -27,6 +28,8 @@ def build(
         loss: One number for each example of the part of the batch that it is given.
         inputs: Names of the tensors that the module takes.
         unit: What the loss is measured in.
+        statistics: For models with BatchNorm: batches of training data on which its statistics are estimated anew at
+            every point, each batch counting alike; with those of an end, the points between collapse.
 
     Raises:
         InputError: If an input is missing from the batch, the tensors differ in length, or the loss does not
@@ -47,4 +50,4 @@ def build(
             )
         return {"loss": values}
 
-    return Objective(model, batch, measure, unit)
+    return Objective(model, batch, measure, unit, statistics)

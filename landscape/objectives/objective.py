@@ -28,24 +28,27 @@ class Objective:
         batch: All examples.
         measure: Numbers of each example of a part of the batch.
         unit: Unit of the loss.
+        statistics: For a model that keeps running statistics: batches on which these are estimated anew at every point.
     """
 
     model: nn.Module
     batch: Batch
     measure: Callable[[nn.Module, Batch], Values]
     unit: str
+    statistics: tuple[Batch, ...] = ()
 
     def __post_init__(self) -> None:
-        """Fix what must not vary: evaluation mode, no gradient, no running statistics.
+        """Fix what must not vary: evaluation mode, no gradient.
 
         Raises:
-            InputError: If a module keeps running statistics, or there is only one example.
+            InputError: If a module keeps running statistics and there is nothing to estimate them on, or there is only
+                one example.
         """
-        for name, module in self.model.named_modules():
-            if isinstance(module, nn.modules.batchnorm._NormBase) and module.track_running_stats:
+        for name, module in norms(self.model).items():
+            if not self.statistics:
                 raise InputError(
                     f"{name or 'the model'} is a {type(module).__name__}, whose running statistics belong to one "
-                    "checkpoint and not to the points between; give a model without them"
+                    "checkpoint and not to the points between; give statistics: batches to estimate them on"
                 )
         if self.examples < 2:
             raise InputError(f"an error bar needs at least two examples, got {self.examples}; give more data")
@@ -72,4 +75,14 @@ class Objective:
     def to(self, device: torch.device) -> Objective:
         """The same objective on a device."""
         batch = {name: tensor.to(device) for name, tensor in self.batch.items()}
-        return replace(self, model=self.model.to(device), batch=batch)
+        statistics = tuple({name: tensor.to(device) for name, tensor in part.items()} for part in self.statistics)
+        return replace(self, model=self.model.to(device), batch=batch, statistics=statistics)
+
+
+def norms(model: nn.Module) -> dict[str, nn.modules.batchnorm._NormBase]:
+    """The modules that keep running statistics, by name."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.modules.batchnorm._NormBase) and module.track_running_stats
+    }

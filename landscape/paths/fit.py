@@ -17,8 +17,8 @@ from torch import Tensor
 from landscape.paths import KINDS
 from landscape.shapes import Float, Int
 
-Slope = Callable[[Tensor, Tensor], tuple[float, Tensor]]
-"""Loss at a point on some examples, and its gradient there."""
+Slope = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Losses at points ``[*pairs, P]`` on some examples, ``[*pairs]``, and the gradients there."""
 
 DECAY_FROM, DECAY_TO, LEAST = 0.5, 0.9, 0.01
 
@@ -64,21 +64,25 @@ class State:
         step: Steps taken.
     """
 
-    inner: Float[Tensor, "bends P"]
-    first: Float[Tensor, "bends P"]
-    second: Float[Tensor, "bends P"]
+    inner: Float[Tensor, "*pairs bends P"]
+    first: Float[Tensor, "*pairs bends P"]
+    second: Float[Tensor, "*pairs bends P"]
     step: int = 0
 
+    def to(self, device: torch.device) -> State:
+        """The same state on a device."""
+        return State(self.inner.to(device), self.first.to(device), self.second.to(device), self.step)
 
-def start(ends: Float[Tensor, "2 P"], bends: int) -> State:
+
+def start(ends: Float[Tensor, "*pairs 2 P"], bends: int) -> State:
     """Anchors evenly on the straight line, where every kind of path is that line."""
     shares = torch.arange(1, bends + 1, dtype=ends.dtype, device=ends.device)[:, None] / (bends + 1)
-    inner = torch.lerp(ends[:1], ends[1:], shares)
+    inner = torch.lerp(ends[..., :1, :], ends[..., 1:, :], shares)
     return State(inner, torch.zeros_like(inner), torch.zeros_like(inner))
 
 
 def fit(
-    ends: Float[Tensor, "2 P"],
+    ends: Float[Tensor, "*pairs 2 P"],
     slope: Slope,
     examples: int,
     recipe: Recipe,
@@ -90,15 +94,17 @@ def fit(
 ) -> State:
     """Take optimizer steps on the inner anchors; the ends stay.
 
+    Several paths are fitted as one: each as if it were alone, with the same batches and positions.
+
     Args:
-        ends: The two fixed anchors.
-        slope: Loss and gradient at a point on some of the training examples.
+        ends: The two fixed anchors of each path.
+        slope: Losses and gradients at a point of each path on some of the training examples.
         examples: How many training examples there are.
         recipe: How to fit.
         state: Where to start or go on.
         seed: Decides batches and positions, step by step, so that a fit that was stopped goes on as if it had not been.
         until: Stop at this step; None is the recipe's last.
-        report: Called with each step and its loss.
+        report: Called with each step and its mean loss over the paths.
     """
     last = recipe.steps if until is None else min(until, recipe.steps)
     inner, first, second = (tensor.clone() for tensor in (state.inner, state.first, state.second))
@@ -107,11 +113,15 @@ def fit(
         rows = KINDS[recipe.kind](t, recipe.bends + 2).to(ends)
         gradient, loss = torch.zeros_like(inner), 0.0
         for row, batch in zip(rows, batches, strict=True):
-            point = row[0] * ends[0] + row[-1] * ends[1] + row[1:-1] @ inner
-            here, slope_here = slope(point, batch)
             share = len(batch) / sum(len(b) for b in batches)
-            gradient.addr_(row[1:-1], slope_here.add(point, alpha=recipe.decay), alpha=share)
-            loss += share * here
+            point = row[0] * ends[..., 0, :] + row[-1] * ends[..., 1, :]
+            for k, weight in enumerate(row[1:-1].tolist()):
+                point.add_(inner[..., k, :], alpha=weight)
+            here, slopes = slope(point, batch)
+            slopes = slopes.add(point, alpha=recipe.decay)
+            for k, weight in enumerate(row[1:-1].tolist()):
+                gradient[..., k, :].add_(slopes, alpha=share * weight)
+            loss += share * float(here.mean())
         _adam(inner, gradient, first, second, step, recipe.rate_at(step))
         report(step, loss)
     return State(inner, first, second, last)

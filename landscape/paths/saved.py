@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -78,6 +79,11 @@ def load(path: Path) -> Saved:
         return Saved(tuple(json.loads(about["ends"])), recipe, anchors, state)
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise InputError(f"{path} holds no path of landscape ({error}); give one that landscape curve wrote") from error
+
+
+def key(recipe: Recipe) -> str:
+    """A short name of a recipe, for files."""
+    return hashlib.blake2b(json.dumps(asdict(recipe), sort_keys=True).encode(), digest_size=6).hexdigest()
 
 
 def joined(ends: Float[Tensor, "2 P"], state: State) -> Float[Tensor, "anchors P"]:

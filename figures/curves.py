@@ -1,0 +1,67 @@
+"""Learned curves beside the straight line."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+NAMES = {"linear": "straight line", "bezier": "Bezier curve", "polychain": "polygonal chain", "control": "control"}
+VALUES = {"barrier": "barrier", "climb": "climb from the better end"}
+SPREAD = 0.25
+
+
+def loss_by_path(means: pd.DataFrame, *, unit: str = "nats", ax: Axes | None = None) -> Axes:
+    """Mean loss along each kind of path with its 95 % band; the control is left out, since its end is a random point.
+
+    Args:
+        means: ``path, t, loss, loss_low, loss_high``.
+        unit: Unit of the loss.
+        ax: Where to draw.
+    """
+    ax = ax or plt.gca()
+    for path, color in _colors().items():
+        rows = means[means["path"] == path]
+        if path == "control" or rows.empty:
+            continue
+        t, middle, low, high = (rows[name].to_numpy(dtype=float) for name in ("t", "loss", "loss_low", "loss_high"))
+        ax.fill_between(t, low, high, color=color, alpha=0.25, linewidth=0)
+        ax.plot(t, middle, color=color, label=NAMES[path])
+    ax.set(xlabel="t (position between the two checkpoints)", ylabel=f"loss ({unit})", xlim=(0, 1))
+    ax.legend(frameon=False)
+    return ax
+
+
+def by_path(means: pd.DataFrame, rows: pd.DataFrame, *, value: str = "climb", ax: Axes | None = None) -> Axes:
+    """Barrier or climb of each kind of path: every pair as a dot with its interval, and the mean with its own.
+
+    Args:
+        means: ``path``, and ``value`` with ``_low`` and ``_high``.
+        rows: Rows of the table ``barrier`` behind them.
+        value: ``barrier`` or ``climb``.
+        ax: Where to draw.
+    """
+    ax = ax or plt.gca()
+    shown = [path for path in _colors() if path in set(means["path"])]
+    for place, path in enumerate(shown):
+        color, own = _colors()[path], rows[rows["path"] == path]
+        mean = means[means["path"] == path].iloc[0]
+        half = own["climb_error"] * 1.96 if value == "climb" else (own["high"] - own["low"]) / 2
+        x = place + np.linspace(-SPREAD, SPREAD, len(own)) if len(own) > 1 else np.array([place])
+        y = own[value].to_numpy(dtype=float)
+        ax.errorbar(x, y, yerr=half.to_numpy(dtype=float), fmt=".", color="0.55", elinewidth=0.8, zorder=2,
+                    label="one pair" if place == 0 else None)  # fmt: skip
+        ends = [[mean[value] - mean[f"{value}_low"]], [mean[f"{value}_high"] - mean[value]]]
+        ax.errorbar([place], [mean[value]], yerr=np.clip(ends, 0, None), fmt="D", color=color, capsize=4, zorder=3)
+    ax.set_xticks(range(len(shown)), [NAMES[path] for path in shown])
+    ax.set_ylabel(f"{VALUES[value]} ({rows['unit'].iloc[0]})")
+    ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
+    ax.grid(visible=False, axis="x")
+    ax.legend(frameon=False)
+    return ax
+
+
+def _colors() -> dict[str, tuple[float, float, float]]:
+    return dict(zip(NAMES, sns.color_palette("deep"), strict=False))
