@@ -172,6 +172,6 @@ def _show(rows: dict[str, list[dict[str, Any]]], unit: str) -> None:
         )
         table.add_row(
             "to a random point" if name == "control" else name,
-            f"{row['barrier']:.3f} [{row['low']:.3f}, {row['high']:.3f}]", *values, f"{row['length']:.2f}",
+            f"{row['barrier']:.3f} [{row['low']:.3f}, {row['high']:.3f}]", *values, f"{row['path_length']:.2f}",
         )  # fmt: skip
     console.print(table)

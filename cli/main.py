@@ -20,6 +20,8 @@ COMMANDS = {
     "audit": "Mislabelled, duplicate or missing checkpoints.",
     "barriers": "Barrier matrix between checkpoints, now.",
     "curve": "Learned curve between two checkpoints.",
+    "plane": "The loss on a plane, drawn in true scale.",
+    "simplex": "The loss of mixtures of checkpoints.",
     "plan": "What a study would take; nothing is run.",
     "run": "Run or resume a study.",
     "status": "What is done, failed and left.",

@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 NAMES = {"linear": "straight line", "bezier": "Bezier curve", "polychain": "polygonal chain", "control": "control"}
-VALUES = {"barrier": "barrier", "climb": "climb from the better end"}
+VALUES = {"barrier": "barrier", "climb": "climb"}
 SPREAD = 0.25
 
 

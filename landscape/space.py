@@ -81,6 +81,20 @@ class Space:
         return torch.cat(flat, dim=-1)
 
 
+def output_axes(model: nn.Module) -> tuple[int, ...]:
+    """Which axis of each parameter of a model's space counts its outputs.
+
+    0 as torch keeps linear layers and convolutions, 1 for transposed convolutions and for the ``Conv1D`` of GPT-2, a
+    linear layer stored the other way round.
+    """
+    turned = {
+        f"{name}.weight" if name else "weight"
+        for name, module in model.named_modules()
+        if type(module).__name__ == "Conv1D" or isinstance(module, nn.modules.conv._ConvTransposeNd)
+    }
+    return tuple(int(name in turned) for name in Space.of(model).names)
+
+
 def distance(a: Float[Tensor, " P"], b: Float[Tensor, " P"]) -> float:
     """Euclidean distance between two points, ``|b - a|``, accumulated in float64."""
     return float(torch.linalg.vector_norm(b - a, dtype=torch.float64))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from itertools import combinations, groupby, product
 from pathlib import Path
@@ -33,6 +34,7 @@ def _points(value: Any) -> Any:
     raise ValueError('"auto" or a whole number from 3 to 1001 is wanted')
 
 
+Steps = tuple[int, ...] | Literal["all", "last"]
 Points = Annotated[int | Literal["auto"], BeforeValidator(_points)]
 
 
@@ -122,7 +124,7 @@ class _Along(_Settings):
     """
 
     between: Literal["seeds", "children", "all"] = "seeds"
-    at_steps: tuple[int, ...] | Literal["all", "last"] = "all"
+    at_steps: Steps = "all"
     points: Points = "auto"
     tolerance: float = Field(0.005, gt=0)
     precision: float | None = Field(None, gt=0)
@@ -197,7 +199,69 @@ class Curves(_Along):
         return Barriers.model_validate({"kind": "barriers", **shared})
 
 
-Measure = Annotated[Barriers | Curves, Field(discriminator="kind")]
+class Simplices(_Settings):
+    """Mixtures of all checkpoints of a group: edges, centre and inside of their simplex.
+
+    Attributes:
+        kind: Always ``simplices``.
+        between: As for barriers: which checkpoints make a simplex.
+        at_steps: As for barriers.
+        mixtures: Random mixtures, drawn evenly from the simplex.
+        seed: Of these.
+        numerics: As for barriers.
+        keep_losses: As for barriers.
+    """
+
+    kind: Literal["simplices"]
+    between: Literal["seeds", "children", "all"] = "seeds"
+    at_steps: Steps = "all"
+    mixtures: int = Field(16, ge=0)
+    seed: int = Field(0, ge=0)
+    numerics: Literal["float32", "bfloat16"] = "float32"
+    keep_losses: bool = True
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the numbers."""
+        return self.model_dump(include={"between", "mixtures", "seed", "numerics"})
+
+
+class Planes(_Settings):
+    """The loss on planes.
+
+    Attributes:
+        kind: Always ``planes``.
+        plane: ``through`` three checkpoints; ``random`` around each; ``trajectory``, the two principal components.
+        among: ``seeds`` takes the first three seeds at each step, or for a trajectory the steps of each seed; ``all``
+            takes all checkpoints.
+        at_steps: As for barriers.
+        resolution: Places along the longer side.
+        margin: Room around the checkpoints, in widths of their extent.
+        span: For ``random``: half of the width, in lengths of the directions, 1 being that of the checkpoint's filters.
+        seed: For ``random``: of the directions.
+        numerics: As for barriers.
+        parts: Tasks that a plane is cut into.
+    """
+
+    kind: Literal["planes"]
+    plane: Literal["through", "random", "trajectory"]
+    among: Literal["seeds", "all"] = "seeds"
+    at_steps: Steps = "all"
+    resolution: int = Field(21, ge=3, le=501)
+    margin: float = Field(0.3, ge=0, le=10)
+    span: float = Field(1.0, gt=0)
+    seed: int = Field(0, ge=0)
+    numerics: Literal["float32", "bfloat16"] = "float32"
+    parts: int = Field(4, ge=1)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the numbers."""
+        names = {"plane", "resolution", "numerics", "parts"}
+        return self.model_dump(include=names | ({"span", "seed"} if self.plane == "random" else {"margin"}))
+
+
+Measure = Annotated[Barriers | Curves | Simplices | Planes, Field(discriminator="kind")]
 
 
 class Study(_Settings):
@@ -211,7 +275,10 @@ class Study(_Settings):
 
     @model_validator(mode="after")
     def _children_are_named(self) -> Study:
-        if any(m.between == "children" for m in self.measure) and self.checkpoints.children is None:
+        if (
+            any(not isinstance(m, Planes) and m.between == "children" for m in self.measure)
+            and self.checkpoints.children is None
+        ):
             raise ValueError('a measure between = "children" needs the table [checkpoints.children]')
         return self
 
@@ -234,11 +301,13 @@ def read_study(path: Path) -> Study:
 
 def _first_mistake(error: ValidationError) -> str:
     first = error.errors()[0]
-    kinds = {"barriers", "curves"}
+    kinds = {"barriers", "curves", "simplices", "planes"}
     place = ".".join(str(part) for part in first["loc"] if part not in kinds) or "study"
     if first["type"] == "extra_forbidden":
         settings = {
-            name for kind in (Study, Checkpoints, Children, Data, Barriers, Curves) for name in kind.model_fields
+            name
+            for kind in (Study, Checkpoints, Children, Data, Barriers, Curves, Simplices, Planes)
+            for name in kind.model_fields
         }
         near = get_close_matches(str(first["loc"][-1]), settings - {str(first["loc"][-1])}, n=1)
         return f"{place}: unknown setting{f'; did you mean {near[0]}?' if near else ''}"
@@ -276,29 +345,55 @@ def tasks(
     planned: dict[str, Task] = {}
     data = fingerprint(study.data)
     for measure in _with_lines(study):
-        more: dict[str, Any] = {}
-        if isinstance(measure, Curves):
-            more["fitted_on"] = fingerprint(measure.fitted_on(study.data))
         found = False
         for group in _groups(measure, seeds, children):
-            for anchors, pairs in _tiles(group, measure.tile):
+            for task in _of_group(measure, group, data, fingerprint, study.data):
                 found = True
                 needs = []
-                for checkpoint in anchors:
+                for checkpoint in () if isinstance(measure, Planes) else task.checkpoints:
                     end = Task("losses", (checkpoint,), (), (("numerics", measure.numerics),), data)
                     needs.append(planned.setdefault(end.key, end).key)
-                settings = tuple({**measure.settings, **more}.items())
-                tile = Task(measure.kind, anchors, pairs, settings, data, tuple(needs))
-                planned.setdefault(tile.key, tile)
+                planned.setdefault(task.key, replace(task, needs=tuple(needs)))
         if not found:
-            raise InputError(
-                f"nothing to pair between {measure.between}: {len(seeds)} checkpoints"
-                f"{f' and {len(children)} children' if children else ''} share no step; give at least two at one step"
-            )
+            raise InputError(_nothing(measure, len(seeds), len(children)))
     return list(planned.values())
 
 
-def _with_lines(study: Study) -> Iterator[Barriers | Curves]:
+def _of_group(
+    measure: Barriers | Curves | Simplices | Planes,
+    group: Sequence[Checkpoint],
+    data: str,
+    fingerprint: Callable[[Data], str],
+    fixed: Data,
+) -> Iterator[Task]:
+    """The tasks of a measure on one set of checkpoints; ``needs`` are not known yet."""
+    settings = measure.settings
+    if isinstance(measure, Simplices | Planes):
+        least = 2 if isinstance(measure, Simplices) else 1 if measure.plane == "random" else 3
+        parts = measure.parts if isinstance(measure, Planes) else 1
+        for part in range(parts if len(group) >= least else 0):
+            more = {"part": part} if isinstance(measure, Planes) else {}
+            yield Task(measure.kind, tuple(group), (), tuple({**settings, **more}.items()), data)
+        return
+    if isinstance(measure, Curves):
+        settings["fitted_on"] = fingerprint(measure.fitted_on(fixed))
+    for anchors, pairs in _tiles(group, measure.tile):
+        yield Task(measure.kind, anchors, pairs, tuple(settings.items()), data)
+
+
+def _nothing(measure: Barriers | Curves | Simplices | Planes, seeds: int, children: int) -> str:
+    if isinstance(measure, Planes):
+        return (
+            f"no plane {measure.plane} {measure.among}: {seeds} checkpoints are too few; three at one step make "
+            "a plane through, three of one seed a trajectory"
+        )
+    return (
+        f"nothing to pair between {measure.between}: {seeds} checkpoints"
+        f"{f' and {children} children' if children else ''} share no step; give at least two at one step"
+    )
+
+
+def _with_lines(study: Study) -> Iterator[Barriers | Curves | Simplices | Planes]:
     """The measures, and for curves between pairs whose straight lines are not wanted anyway, also these."""
     lines = {m.between for m in study.measure if isinstance(m, Barriers) and m.path == "linear"}
     for measure in study.measure:
@@ -309,10 +404,13 @@ def _with_lines(study: Study) -> Iterator[Barriers | Curves]:
 
 
 def _groups(
-    measure: Barriers | Curves, seeds: Sequence[Checkpoint], children: Sequence[Checkpoint]
+    measure: Barriers | Curves | Simplices | Planes, seeds: Sequence[Checkpoint], children: Sequence[Checkpoint]
 ) -> Iterator[list[Checkpoint]]:
     """The sets of checkpoints of which all pairs are wanted."""
     seeds, children = (_at(measure.at_steps, checkpoints) for checkpoints in (seeds, children))
+    if isinstance(measure, Planes):
+        yield from _plane_groups(measure, seeds)
+        return
     match measure.between:
         case "all":
             yield list(seeds)
@@ -322,7 +420,18 @@ def _groups(
             yield from _by(children, lambda c: (c.seed or 0, c.parted or 0, c.step is None, c.step or 0))
 
 
-def _at(steps: tuple[int, ...] | Literal["all", "last"], checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
+def _plane_groups(measure: Planes, seeds: Sequence[Checkpoint]) -> Iterator[list[Checkpoint]]:
+    if measure.plane == "random":
+        yield from ([checkpoint] for checkpoint in seeds)
+    elif measure.among == "all":
+        yield list(seeds)
+    elif measure.plane == "through":
+        yield from (group[:3] for group in _by(seeds, lambda c: (c.step is None, c.step or 0)))
+    else:
+        yield from _by(seeds, lambda c: (c.seed is None, c.seed or 0))
+
+
+def _at(steps: Steps, checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
     """The checkpoints of some training steps."""
     if steps == "last":
         steps = (max((c.step for c in checkpoints if c.step is not None), default=0),)

@@ -74,9 +74,15 @@ class Task:
 
     @property
     def points(self) -> int:
-        """Points to evaluate: one for a checkpoint, those between the ends for a path; ``auto`` takes some."""
-        points = dict(self.settings).get("points", "auto")
-        return self._paths * ((AUTO if points == "auto" else int(points)) - 2) if self.pairs else 1
+        """Points to evaluate, ends of paths left out; about, for ``auto`` and for planes that are not square."""
+        settings = dict(self.settings)
+        if self.pairs:
+            points = settings["points"]
+            return self._paths * ((AUTO if points == "auto" else int(points)) - 2)
+        if self.kind == "simplices":
+            n = len(self.checkpoints)
+            return int(n * (n - 1) // 2 + 1 + settings["mixtures"])
+        return int(settings["resolution"] ** 2 // settings["parts"]) if self.kind == "planes" else 1
 
     @property
     def gradients(self) -> int:

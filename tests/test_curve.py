@@ -60,8 +60,8 @@ def test_a_curve_is_learned_judged_and_saved(few_runs: Path, tmp_path: Path, kin
     assert chord[kind]["mean_loss"] < chord["linear"]["mean_loss"]
     assert chord[kind]["loss_a"] == pytest.approx(chord["linear"]["loss_a"], abs=1e-6)
     assert chord[kind]["distance"] == pytest.approx(chord["linear"]["distance"])
-    assert chord["linear"]["length"] == pytest.approx(chord["linear"]["distance"])
-    assert chord[kind]["length"] > chord["linear"]["length"]
+    assert chord["linear"]["path_length"] == pytest.approx(chord["linear"]["distance"])
+    assert chord[kind]["path_length"] > chord["linear"]["path_length"]
 
     path = saved.load(tmp_path / "out" / "curve.safetensors")
     assert path.state.step == 12 and len(path.anchors) == bends + 2
@@ -128,7 +128,7 @@ def test_length_and_means_are_those_of_the_points() -> None:
     each = evaluate.losses(objective, points, torch.eye(9, dtype=torch.float64)).double().numpy()
     losses, steps = each.mean(axis=1), (points[1:] - points[:-1]).norm(dim=1).numpy()
     (row,) = [row for row in found if row["definition"] == "chord"]
-    assert row["length"] == pytest.approx(steps.sum())
+    assert row["path_length"] == pytest.approx(steps.sum())
     by_arc = ((each[1:] + each[:-1]) / 2 * steps[:, None]).sum(axis=0) / steps.sum()
     better = each[0 if losses[0] < losses[-1] else -1]
     for name, values in {
@@ -142,7 +142,10 @@ def test_length_and_means_are_those_of_the_points() -> None:
     assert [p["loss"] for p in profile] == pytest.approx(losses, abs=1e-6)
     assert row["arc_mean_loss"] != pytest.approx(row["mean_loss"], abs=1e-6)
     _, (dense, *_), _ = curves.judge(see, list(anchors), "bezier", Grid(), 6)
-    assert dense["length"] == pytest.approx(row["length"], rel=0.01) and dense["length"] > row["length"]
+    assert (
+        dense["path_length"] == pytest.approx(row["path_length"], rel=0.01)
+        and dense["path_length"] > row["path_length"]
+    )
 
 
 def test_curves_of_a_study_are_those_of_the_command(few_runs: Path, tmp_path: Path) -> None:
@@ -167,7 +170,7 @@ def test_curves_of_a_study_are_those_of_the_command(few_runs: Path, tmp_path: Pa
     for path in ("bezier", "linear", "control"):
         (mine,) = [r for r in own if r["table"] == "barrier" and r["definition"] == "chord" and r["path"] == path]
         theirs = rows[(rows["path"] == path) & (rows["step_a"] == 10) & (rows["seed_a"] == 0) & (rows["seed_b"] == 1)]
-        for name in ("barrier", "low", "high", "loss_a", *(("length", "climb") if path != "linear" else ())):
+        for name in ("barrier", "low", "high", "loss_a", *(("path_length", "climb") if path != "linear" else ())):
             assert theirs[name].item() == pytest.approx(mine[name], abs=1e-5), (path, name)
     again = CliRunner().invoke(cli, ["run", str(file), "--workers", "1"])
     assert again.exit_code == 0 and "0 failed" in again.output

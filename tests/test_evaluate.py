@@ -220,3 +220,16 @@ def test_slope_is_that_of_finite_differences_and_of_the_plain_model(at_once: int
     way = torch.randn(len(point), generator=cases.generator(5), dtype=torch.float64)
     there, back = (evaluate.slope(objective, point + sign * 1e-6 * way, chosen)[0] for sign in (1, -1))
     assert float(gradient @ way) == pytest.approx((there - back) / 2e-6, rel=1e-6)
+
+
+def test_a_row_for_each_tensor_moves_each_by_itself() -> None:
+    objective = causal_lm.build(cases.gpt2(), causal_lm.encode(cases.TEXT, cases.tokenizer(), sequences=5, length=9))
+    a, b = anchors(objective, torch.float32)[:2]
+    rows = torch.rand(2, len(objective.space.names), 2, generator=cases.generator(8), dtype=torch.float64)
+    made = []
+    for row in rows:
+        parts = zip(row.float(), a.split(objective.space.sizes), b.split(objective.space.sizes), strict=True)
+        made.append(torch.cat([w[0] * x + w[1] * y for w, x, y in parts]))
+    truth = losses(objective, torch.stack(made), torch.eye(2))
+    for strategy in (Strategy(examples=3), Strategy("vmap", 2, 5)):
+        assert_close(losses(objective, torch.stack([a, b]), rows, strategy=strategy), truth, rtol=0, atol=1e-5)

@@ -3,10 +3,12 @@ from itertools import pairwise
 import cases
 import pytest
 import torch
+from scipy.spatial import geometric_slerp
 from torch import Tensor
 from torch.testing import assert_close
 
-from landscape.paths import KINDS
+from landscape.errors import InputError
+from landscape.paths import ARCS, KINDS
 
 kinds = pytest.mark.parametrize("kind", KINDS)
 bent = pytest.mark.parametrize(
@@ -83,3 +85,66 @@ def test_a_chain_walks_from_corner_to_corner() -> None:
 def test_a_wrong_number_of_anchors_is_refused(kind: str, anchors: int, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         KINDS[kind](cases.TIMES, anchors)
+
+
+SIZES = [7, 1, 12, 5]
+
+
+def two_ends(seed: int = 3) -> tuple[Tensor, Tensor]:
+    a, b = torch.randn(2, sum(SIZES), generator=cases.generator(seed), dtype=torch.float64)
+    return a, b
+
+
+def arc(kind: str, t: Tensor, a: Tensor, b: Tensor) -> list[list[Tensor]]:
+    """Each tensor at each t."""
+    rows = ARCS[kind](t, a, b, SIZES)
+    if rows.ndim == 2:
+        rows = rows[:, None].expand(-1, len(SIZES), -1)
+    ends = list(zip(a.split(SIZES), b.split(SIZES), strict=True))
+    return [[w[0] * x + w[1] * y for w, (x, y) in zip(row, ends, strict=True)] for row in rows]
+
+
+def test_tensors_go_along_the_arc_that_scipy_draws() -> None:
+    a, b = two_ends()
+    units = [torch.cat([x / x.norm() for x in end.split(SIZES)]) for end in (a, b)]
+    units[1][7] = units[0][7]  # one number has no arc: it points the same way or the opposite
+    for parts, t in zip(arc("spherical", cases.TIMES, *units), cases.TIMES, strict=True):
+        for k in (0, 2, 3):
+            x, y = (unit.split(SIZES)[k].numpy() for unit in units)
+            assert_close(parts[k], torch.from_numpy(geometric_slerp(x, y, float(t))), rtol=0, atol=1e-12)
+    whole = [end / end.norm() for end in (a, b)]
+    for parts, t in zip(arc("geodesic", cases.TIMES, *whole), cases.TIMES, strict=True):
+        truth = geometric_slerp(whole[0].numpy(), whole[1].numpy(), float(t))
+        assert_close(torch.cat(parts), torch.from_numpy(truth), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ARCS)
+def test_arcs_meet_their_ends_and_turn_around(kind: str) -> None:
+    a, b = two_ends()
+    b[7] = 2 * a[7]
+    first, last = (torch.cat(parts) for parts in arc(kind, torch.tensor([0.0, 1.0], dtype=torch.float64), a, b))
+    assert_close(first, a, rtol=0, atol=1e-14)
+    assert_close(last, b, rtol=0, atol=1e-14)
+    for there, back in zip(arc(kind, cases.TIMES, a, b), arc(kind, 1 - cases.TIMES, b, a), strict=True):
+        assert_close(torch.cat(there), torch.cat(back), rtol=0, atol=1e-13)
+    scaled = arc(kind, cases.TIMES, 3 * a, 3 * b)
+    for there, back in zip(arc(kind, cases.TIMES, a, b), scaled, strict=True):
+        assert_close(3 * torch.cat(there), torch.cat(back), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ARCS)
+def test_an_arc_between_near_ends_is_the_line(kind: str) -> None:
+    a, b = two_ends()
+    for near in (a + 1e-9 * b, a.clone(), torch.where(torch.arange(len(a)) < 7, torch.zeros_like(a), a)):
+        if kind == "geodesic" and not near[:7].any():
+            continue
+        for parts, t in zip(arc(kind, cases.TIMES, a, near), cases.TIMES, strict=True):
+            assert_close(torch.cat(parts), torch.lerp(a, near, t), rtol=0, atol=1e-12)
+
+
+def test_opposite_ends_have_no_shortest_arc() -> None:
+    a, _ = two_ends()
+    with pytest.raises(InputError, match=r"tensor 2 of the two ends points opposite ways \(3.142 radians\)"):
+        ARCS["spherical"](cases.TIMES, a, torch.cat([a[:8], -2 * a[8:20], a[20:]]), SIZES)
+    with pytest.raises(InputError, match="tensor 0 of the two ends points opposite ways"):
+        ARCS["geodesic"](cases.TIMES, a, -a, SIZES)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from landscape.measure import barriers, curves, losses
+from landscape.measure import barriers, curves, losses, planes, simplices
 from landscape.measure.session import Result, Session
 from landscape.task import Task
 
@@ -10,6 +10,8 @@ KINDS: dict[str, Callable[[Task, Session], Result]] = {
     "losses": losses.run,
     "barriers": barriers.run,
     "curves": curves.run,
+    "planes": planes.run,
+    "simplices": simplices.run,
 }
 
 

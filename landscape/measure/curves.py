@@ -241,7 +241,7 @@ def _shape(profile: Profile, anchors: list[Tensor], kind: str) -> Row:
     weights = along.trapezoid(steps)[None] / steps.sum()
     found = barrier.functionals(weights, profile.t, profile.losses, profile.reading)
     return {
-        "length": float(steps.sum()),
+        "path_length": float(steps.sum()),
         "distance": distance(anchors[0], anchors[-1]),
         "arc_mean_loss": float(found.value[0]),
         "arc_mean_loss_error": float(found.error[0]),

@@ -1,0 +1,150 @@
+"""``landscape plane``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import pandas as pd
+
+from landscape.cli.options import data, data_options
+from landscape.cli.progress import console
+from landscape.cli.run import FAILED, run_tasks
+from landscape.errors import InputError, StorageError
+from landscape.store import Store
+from landscape.study import Checkpoints, Planes, Study
+
+if TYPE_CHECKING:
+    from landscape.measure.prepare import Prepared
+    from landscape.task import Checkpoint
+
+
+@click.command()
+@click.argument("refs", nargs=-1, required=True, metavar="REF...")
+@data_options
+@click.option("--kind", type=click.Choice(["through", "random", "trajectory"]),
+              help="Through three checkpoints, random around one, or the two principal components of many. "
+              "[default: by their number]")  # fmt: skip
+@click.option("--resolution", default=21, show_default=True, type=click.IntRange(3, 501), help="Places a side.")
+@click.option("--margin", default=0.3, show_default=True, type=click.FloatRange(0, 10), help="Room around checkpoints.")
+@click.option("--span", default=1.0, show_default=True, type=click.FloatRange(0, min_open=True),
+              help="Random: half of the width, 1 being the length of the checkpoint's filters.")  # fmt: skip
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Random: of the directions.")
+@click.option("--curve", type=click.Path(path_type=Path, dir_okay=False, exists=True),
+              help="Draw this path too: a file that landscape curve wrote.")  # fmt: skip
+@click.option("--config", default="", help="Folder of config.json, for weights that have none beside them.")
+@click.option("--numerics", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]))
+@click.option("--out", default="plane", show_default=True, type=click.Path(path_type=Path, file_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout: plane and place rows.")
+@click.pass_context
+def command(ctx: click.Context, /, **given: Any) -> None:
+    """The loss on a plane, drawn in true scale to OUT/plane.svg and OUT/plane.png.
+
+    One REF gives a random plane around it, three the plane through them, more the plane of their two principal
+    components. Run again, it goes on where it was stopped.
+    """
+    from landscape.checkpoints import find
+    from landscape.measure.prepare import prepare
+
+    found = [checkpoint for ref in given["refs"] for checkpoint in find(ref, given["config"])]
+    study = _study(given, found)
+    store = Store(given["out"] / "results")
+    prepared = prepare(study, store, given["device"], (found, []))
+    store.open(study.name, prepared.record)
+    for warning in prepared.record["warnings"]:
+        console.print(f"warning: {warning}", markup=False)
+    if run_tasks(prepared, quiet=True):
+        ctx.exit(FAILED)
+    keys = [task.key for task in prepared.tasks]
+    rows, places = store.rows("plane", keys), store.rows("place", keys)
+    path = _path(given["curve"], prepared) if given["curve"] else None
+    _draw(rows, places, path, given["out"])
+    if given["as_json"]:
+        for table, frame in (("plane", rows), ("place", places)):
+            for row in json.loads(frame.to_json(orient="records", double_precision=15)):
+                click.echo(json.dumps({"table": table, **row}))
+
+
+def _study(given: dict[str, Any], found: list[Checkpoint]) -> Study:
+    """The study of one plane.
+
+    Raises:
+        InputError: If the number of checkpoints does not fit the kind.
+    """
+    from landscape.checkpoints import fetch
+    from landscape.checkpoints.models import default_objective
+
+    count = len(found)
+    kind = given["kind"] or {1: "random", 3: "through"}.get(count, "trajectory")
+    wants = {"random": count == 1, "through": count == 3, "trajectory": count >= 3}
+    if not wants[kind]:
+        raise InputError(
+            f"{count} checkpoints are given for a {kind} plane; give one for a random plane, three for one through "
+            "them, three or more for a trajectory"
+        )
+    settings = {name: given[name] for name in ("resolution", "margin", "span", "seed", "numerics")}
+    return Study(
+        version=1,
+        name="plane",
+        checkpoints=Checkpoints(folder=given["refs"][0]),
+        data=data(given["text"], given["objective"] or default_objective(fetch.described(found[0])),
+                  given["sequences"], given["length"]),
+        measure=(Planes.model_validate({"kind": "planes", "plane": kind, "among": "all", **settings}),),
+    )  # fmt: skip
+
+
+def _path(file: Path, prepared: Prepared) -> pd.DataFrame:
+    """Places along a saved path.
+
+    Raises:
+        InputError: If it is of another model.
+    """
+    import torch
+
+    from landscape.measure.planes import span
+    from landscape.paths import saved
+
+    path, task = saved.load(file), prepared.tasks[0]
+    checkpoints = prepared.session.anchors(task)
+    if path.anchors.shape[1] != len(checkpoints[0]):
+        raise InputError(
+            f"{file} is a path of {path.anchors.shape[1]:,} parameters and the checkpoints have "
+            f"{len(checkpoints[0]):,}; give a path of the same model"
+        )
+    chosen, anchors = span(checkpoints, dict(task.settings), prepared.session)
+    t = torch.linspace(0, 1, 101, dtype=torch.float64)
+    points = path.coefficients(t).float() @ path.anchors
+    xy, off = chosen.places(list(points), anchors)
+    if float(off.max()) > 0.01 * float((xy[-1] - xy[0]).norm()):
+        console.print(f"The path leaves the plane by up to {float(off.max()):.3g}; its shadow is drawn.", markup=False)
+    return pd.DataFrame(xy.numpy(), columns=["x", "y"])
+
+
+def _draw(rows: pd.DataFrame, places: pd.DataFrame, path: pd.DataFrame | None, out: Path) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from landscape.figures.plane import about, loss_plane
+    from landscape.figures.style import caption, note, style
+
+    with style():
+        figure, ax = plt.subplots(figsize=(8, 6.4))
+        loss_plane(rows, places, path, ax=ax)
+        note(ax, f"{about(rows, places)}; {caption(rows)}")
+        try:
+            for kind in ("svg", "png"):
+                figure.savefig(out / f"plane.{kind}", dpi=150, metadata={"Date": None} if kind == "svg" else None)
+        except OSError as error:
+            raise StorageError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
+        finally:
+            plt.close(figure)
+    lowest = rows.loc[rows["loss"].idxmin()]
+    console.print(
+        f"{about(rows, places)}\nlowest place: {lowest['loss']:.3f} ± {lowest['error']:.3f} at "
+        f"({lowest['x']:.2f}, {lowest['y']:.2f})\nThe figure is {out / 'plane.svg'}, and {out / 'plane.png'}",
+        markup=False,
+    )

@@ -1,0 +1,89 @@
+"""The loss on a plane, in true scale."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+
+LEVELS = 24
+NAMED = 8
+"""Checkpoints up to which each is named."""
+TITLES = {"through": "the plane through three checkpoints", "random": "a random plane, scaled filter by filter",
+          "trajectory": "the plane of the two principal components"}  # fmt: skip
+
+
+def loss_plane(
+    rows: pd.DataFrame, places: pd.DataFrame, path: pd.DataFrame | None = None, *, ax: Axes | None = None
+) -> Axes:
+    """Contours of the loss; checkpoints as dots in the colour of their own loss, and a path between them.
+
+    Args:
+        rows: Rows of the table ``plane``, of one plane.
+        places: Rows of the table ``place``, of the same.
+        path: ``x, y`` along a path, in order.
+        ax: Where to draw.
+    """
+    ax = ax or plt.gca()
+    grid = rows.pivot(index="y", columns="x", values="loss").sort_index().sort_index(axis=1)
+    low, high = (getattr(np, f"nan{which}")([*grid.to_numpy().ravel(), *places["loss"]]) for which in ("min", "max"))
+    # Valleys are flat and walls are steep: half of the levels lie in the lowest quarter of the range.
+    norm = PowerNorm(0.5, vmin=low, vmax=max(high, low + 1e-6))
+    levels = low + (norm.vmax - low) * np.linspace(0, 1, LEVELS) ** 2
+    drawn = ax.contourf(grid.columns, grid.index, grid.to_numpy(), levels=levels, norm=norm, cmap="viridis")
+    ax.contour(grid.columns, grid.index, grid.to_numpy(), levels=levels[::3], colors="white", linewidths=0.4, alpha=0.7)
+    if path is not None:
+        ax.plot(path["x"], path["y"], color="crimson", linewidth=2, label="learned path")
+        ax.legend(frameon=True, fontsize=9)
+    kind = rows["kind"].iloc[0]
+    ordered = places.sort_values(["seed", "step"], na_position="first")
+    if kind == "trajectory":
+        for _, run in ordered.groupby("seed", dropna=False):
+            ax.plot(run["x"], run["y"], color="white", linewidth=1.2, alpha=0.9)
+    ax.scatter(ordered["x"], ordered["y"], c=ordered["loss"], norm=norm, cmap="viridis", s=60, edgecolor="white",
+               linewidth=1.3, zorder=3)  # fmt: skip
+    for name, x, y in zip(_names(ordered), ordered["x"], ordered["y"], strict=True):
+        ax.annotate(name, (x, y), textcoords="offset points", xytext=(6, 6), color="white", fontsize=9, zorder=4)
+    ax.figure.colorbar(drawn, ax=ax, label=f"loss ({rows['unit'].iloc[0]})", format="%.2f", shrink=0.85)
+    ax.set_aspect("equal")
+    ax.grid(visible=False)
+    ax.set(xlabel=_label("x", rows), ylabel=_label("y", rows))
+    return ax
+
+
+def about(rows: pd.DataFrame, places: pd.DataFrame) -> str:
+    """How a plane was made, for its caption."""
+    spacing = np.diff(np.sort(rows["x"].unique())).min()
+    parts = [
+        TITLES[rows["kind"].iloc[0]],
+        f"{len(rows)} places {spacing:.2g} apart, loss to ± {1.96 * rows['error'].median():.2g} (95 %), "
+        f"differences to ± {1.96 * rows['above_error'].median():.2g}",
+    ]
+    if places["off_plane"].max() > 1e-3 * max(np.ptp(places["x"]), 1e-12) and rows["kind"].iloc[0] != "random":
+        parts.append(
+            f"checkpoints lie up to {places['off_plane'].max():.2g} off the plane; a dot has the colour of its own loss"
+        )
+    return "; ".join(parts)
+
+
+def _label(axis: str, rows: pd.DataFrame) -> str:
+    explained = rows[f"explained_{axis}"].iloc[0]
+    which = {"x": "first", "y": "second"}[axis]
+    return f"distance ({which} component: {explained:.0%} of the variance)" if pd.notna(explained) else "distance"
+
+
+def _names(places: pd.DataFrame) -> list[str]:
+    if len(places) > NAMED:
+        steps = places["step"]
+        ends = {steps.min(), steps.max()} if steps.notna().any() else set()
+        return [f"step {int(step):,}" if pd.notna(step) and step in ends else "" for step in steps]
+    names = []
+    for ref, seed, step in places[["checkpoint", "seed", "step"]].itertuples(index=False):
+        parts = [f"seed {int(seed)}"] if pd.notna(seed) else []
+        parts += [f"step {int(step):,}"] if pd.notna(step) and places["step"].nunique() > 1 else []
+        names.append(" ".join(parts) or PurePath(ref).name)
+    return names

@@ -1,0 +1,31 @@
+"""The loss of mixtures of checkpoints."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+NAMES = {"vertex": "checkpoints", "edge": "middles of edges", "random": "random mixtures", "centre": "centre (soup)"}
+SPREAD = 0.3
+
+
+def mixtures(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Loss of each mixture with its 95 % interval over examples, by kind.
+
+    Args:
+        rows: Rows of the table ``mixture``, of one simplex.
+        ax: Where to draw.
+    """
+    ax = ax or plt.gca()
+    shown = [kind for kind in NAMES if (rows["kind"] == kind).any()]
+    for place, (kind, color) in enumerate(zip(shown, sns.color_palette("deep"), strict=False)):
+        own = rows[rows["kind"] == kind].sort_values("loss")
+        x = place + (np.linspace(-SPREAD, SPREAD, len(own)) if len(own) > 1 else np.zeros(1))
+        ax.errorbar(x, own["loss"], yerr=1.96 * own["error"], fmt=".", color=color, elinewidth=1)
+    ax.set_xticks(range(len(shown)), [NAMES[kind] for kind in shown])
+    ax.grid(visible=False, axis="x")
+    ax.set_ylabel(f"loss ({rows['unit'].iloc[0]})")
+    return ax
