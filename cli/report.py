@@ -49,13 +49,15 @@ def frames(store: Store, definition: str = "chord") -> Frames:
         InputError: If no pair is finished.
     """
     keys = [task["key"] for task in store.record()["tasks"]]
-    barriers = store.rows("barrier", keys)
-    if barriers.empty:
+    barriers, profiles, losses = (store.rows(table, keys) for table in ("barrier", "profile", "loss"))
+    pictures = {name: store.rows(name, keys) for name in ("plane", "place", "mixture")}
+    if barriers.empty and pictures["plane"].empty and pictures["mixture"].empty:
         raise InputError(f"no pair is finished in {store.folder}; run the study first, or again")
+    if barriers.empty:
+        return Frames(losses=losses, **pictures)
     barriers = barriers[barriers["definition"] == definition]
     if barriers.empty:
         raise InputError(f"no row has the definition {definition}: the t grid of the study lacks what it needs")
-    profiles, losses = store.rows("profile", keys), store.rows("loss", keys)
     bent, bent_profiles = summary.curves(barriers), summary.curves(profiles)
     barriers, profiles = summary.straight(barriers), summary.straight(profiles)
     return Frames(
@@ -68,4 +70,5 @@ def frames(store: Store, definition: str = "chord") -> Frames:
         bent=bent,
         by_path=summary.by_path(bent),
         bent_profiles=summary.mean_profiles(bent_profiles, by="path"),
+        **pictures,
     )

@@ -22,10 +22,13 @@ from landscape.figures.curves import by_path, loss_by_path
 from landscape.figures.interpolation import interpolation, some
 from landscape.figures.loss import loss_over_training
 from landscape.figures.matrix import LEAST_SCALE, barrier_matrix
+from landscape.figures.plane import about, loss_plane
+from landscape.figures.simplex import mixtures
 from landscape.figures.style import caption, note, style
 from landscape.figures.training import barrier_over_training
 
 MATRICES = 4
+PLANES = 4
 
 
 @dataclass(frozen=True)
@@ -42,17 +45,23 @@ class Frames:
         bent: Rows of the table ``barrier`` of learned curves, their controls, and the straight lines beside them.
         by_path: Means of those by path.
         bent_profiles: Mean profile by path and t.
+        plane: Rows of the table ``plane``.
+        place: Rows of the table ``place``.
+        mixture: Rows of the table ``mixture``.
     """
 
-    barriers: pd.DataFrame
-    profiles: pd.DataFrame
-    losses: pd.DataFrame
-    training: pd.DataFrame
-    parting: pd.DataFrame
-    curves: pd.DataFrame
+    barriers: pd.DataFrame = field(default_factory=pd.DataFrame)
+    profiles: pd.DataFrame = field(default_factory=pd.DataFrame)
+    losses: pd.DataFrame = field(default_factory=pd.DataFrame)
+    training: pd.DataFrame = field(default_factory=pd.DataFrame)
+    parting: pd.DataFrame = field(default_factory=pd.DataFrame)
+    curves: pd.DataFrame = field(default_factory=pd.DataFrame)
     bent: pd.DataFrame = field(default_factory=pd.DataFrame)
     by_path: pd.DataFrame = field(default_factory=pd.DataFrame)
     bent_profiles: pd.DataFrame = field(default_factory=pd.DataFrame)
+    plane: pd.DataFrame = field(default_factory=pd.DataFrame)
+    place: pd.DataFrame = field(default_factory=pd.DataFrame)
+    mixture: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,8 @@ def page(frames: Frames, record: Mapping[str, Any], failed: Mapping[str, str]) -
     return template.render(
         name=record["name"], sections=shown, failed=failed, findings=_findings(frames), record=record,
         warnings=_warnings(frames, record),
-        settings=caption(frames.barriers), tables=[t for t in (_table(frames.training), _table(frames.parting)) if t],
+        settings="" if frames.barriers.empty else caption(frames.barriers),
+        tables=[t for t in (_table(frames.training), _table(frames.parting)) if t],
     )  # fmt: skip
 
 
@@ -95,7 +105,7 @@ def figures(frames: Frames) -> dict[str, Figure]:
 
 
 def _sections(frames: Frames) -> list[Section]:
-    makers = [_matrices, _training, _curves, _bent, _parting, _loss]
+    makers = [_matrices, _training, _curves, _bent, _planes, _mixtures, _parting, _loss]
     return [section for make in makers if (section := make(frames)) is not None]
 
 
@@ -104,8 +114,7 @@ def _between_seeds(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _matrices(frames: Frames) -> Section | None:
-    rows = _between_seeds(frames.barriers)
-    if rows.empty:
+    if frames.barriers.empty or (rows := _between_seeds(frames.barriers)).empty:
         return None
     by_step = rows[rows["between"] == "seeds"]
     steps = some(sorted(by_step["step_a"].dropna().unique().tolist()), MATRICES)
@@ -187,6 +196,48 @@ def _bent(frames: Frames) -> Section | None:
     )  # fmt: skip
 
 
+def _planes(frames: Frames) -> Section | None:
+    if frames.plane.empty:
+        return None
+    names = some(list(dict.fromkeys(frames.plane["plane"])), PLANES)
+    columns = min(2, len(names))
+    shape = (-(-len(names) // columns), columns)
+    figure, axes = plt.subplots(*shape, figsize=(6.2 * columns, 5 * shape[0]), squeeze=False)
+    for spare in axes.flat[len(names) :]:
+        spare.remove()
+    notes = []
+    for ax, name in zip(axes.flat, names, strict=False):
+        rows, places = (frame[frame["plane"] == name] for frame in (frames.plane, frames.place))
+        loss_plane(rows, places, ax=ax)
+        notes.append(about(rows, places))
+    text = "; ".join([*dict.fromkeys(notes), caption(frames.plane)])
+    note(axes[0][0], text)
+    return Section(
+        "Planes",
+        "The loss on planes through the space of weights, with the checkpoints in it. Distances are true: a unit is "
+        "the same on both axes and everywhere. What lies off the plane is not seen.",
+        figure, text,
+    )  # fmt: skip
+
+
+def _mixtures(frames: Frames) -> Section | None:
+    if frames.mixture.empty:
+        return None
+    groups = [rows for _, rows in frames.mixture.groupby("checkpoints", sort=False)]
+    rows = max(groups, key=lambda group: -1 if pd.isna(step := group["step"].iloc[0]) else step)
+    figure, ax = plt.subplots(figsize=(8, 4.6))
+    mixtures(rows, ax=ax)
+    step = rows["step"].iloc[0]
+    text = f"{caption(rows)}; bars: 95 % interval over examples" + (f"; step {int(step):,}" if pd.notna(step) else "")
+    note(ax, text)
+    return Section(
+        "Mixtures",
+        "The loss of averages of checkpoints: of two, of all (the uniform soup), and with random shares. In a convex "
+        "region an average is no worse than its members.",
+        figure, text,
+    )  # fmt: skip
+
+
 def _parting(frames: Frames) -> Section | None:
     if frames.parting.empty:
         return None
@@ -229,7 +280,7 @@ def _loss(frames: Frames) -> Section | None:
 def _findings(frames: Frames) -> list[str]:
     """The main numbers in sentences."""
     out = []
-    unit = str(frames.barriers["unit"].iloc[0])
+    unit = "" if frames.barriers.empty else str(frames.barriers["unit"].iloc[0])
     if not frames.training.empty and frames.training["step"].notna().all():
         for which, row in (("At the start", frames.training.iloc[0]), ("At the end", frames.training.iloc[-1])):
             out.append(
