@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
@@ -9,6 +11,7 @@ from matplotlib.axes import Axes
 
 MOST = 6
 CROWDED = 21
+Item = TypeVar("Item")
 NAMES = {"loss": "loss", "rise": "loss above the chord"}
 
 
@@ -40,7 +43,7 @@ def interpolation(
     return ax
 
 
-def some(items: list[int], most: int) -> list[int]:
+def some(items: list[Item], most: int) -> list[Item]:
     """At most ``most`` of the items, evenly chosen, the last one always among them.
 
     >>> some([0, 1, 2, 4, 8, 16], 3)

@@ -39,6 +39,13 @@ def work(folder: Path, who: str, errand: Errand) -> None:
             raise StorageError("disk full")
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "save":
+            try:
+                (folder / f"{errand.key}.begun").write_text(who)
+                time.sleep(60)
+            except BaseException:
+                (folder / errand.key).write_text("saved")
+                raise
         case "wait":
             (folder / errand.key).write_text(who)
             time.sleep(60)
@@ -118,3 +125,23 @@ def alive(pid: int) -> bool:
         return "zombie" not in Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return False
+
+
+def test_workers_save_what_they_have_when_the_run_is_stopped(tmp_path: Path) -> None:
+    script = (
+        f"import signal, sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from pathlib import Path; import test_engine as t\n"
+        "def stop(*_): raise SystemExit(75)\n"
+        "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGTERM, stop)\n"
+        f"    t.run(Path({str(tmp_path)!r}), [t.Errand('a', does='save'), t.Errand('b', does='save')], 2)\n"
+    )
+    (tmp_path / "script.py").write_text(script)
+    parent = subprocess.Popen([sys.executable, str(tmp_path / "script.py")])
+    deadline = time.monotonic() + 60
+    while not all((tmp_path / f"{k}.begun").exists() for k in "ab"):
+        assert time.monotonic() < deadline and parent.poll() is None
+        time.sleep(0.05)
+    parent.terminate()
+    assert parent.wait(30) == 75
+    assert [(tmp_path / k).read_text() for k in "ab"] == ["saved", "saved"]

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import matplotlib.pyplot as plt
@@ -10,9 +11,10 @@ from landscape.figures.interpolation import interpolation
 from landscape.figures.loss import loss_over_training
 from landscape.figures.matrix import barrier_matrix
 from landscape.figures.page import Frames, figures, page
+from landscape.figures.plane import about, loss_plane
 from landscape.figures.style import caption
 from landscape.figures.training import barrier_over_training
-from landscape.summary import barrier_over_parting, mean_profiles
+from landscape.summary import barrier_over_parting, by_path, mean_profiles
 from landscape.summary import barrier_over_training as mean_by_step
 
 SETTINGS = {
@@ -185,3 +187,63 @@ def test_page_of_unlabelled_pairs_has_what_it_can(frames: Frames) -> None:
     empty = pd.DataFrame()
     html = page(Frames(barriers, frames.profiles, frames.losses, empty, empty, empty), RECORD, {})
     assert "Barrier matrices" in html and "Onset" not in html
+
+
+def bent_frames(frames: Frames) -> Frames:
+    """Two kinds of path and a control for the last step's pairs, a plane, and a simplex."""
+    lines = pd.DataFrame(rows(32)).assign(climb=0.6, climb_error=0.02)
+    kinds = {"linear": (1.0, 0.6), "bezier": (0.1, 0.05), "control": (0.0, 2.5)}
+    bent = pd.concat([
+        lines.assign(path=path, climb=climb, **{name: lines[name] * scale for name in ("barrier", "low", "high")})
+        for path, (scale, climb) in kinds.items()
+    ])
+    profiles = pd.DataFrame([
+        {"path": path, "t": t, "loss": 2 + scale * t * (1 - t), "loss_low": 1.9, "loss_high": 2.4}
+        for path, (scale, _) in kinds.items() for t in (0.0, 0.5, 1.0)
+    ])  # fmt: skip
+    plain = {k: v for k, v in SETTINGS.items() if k not in ("points", "path")}
+    shared = {"plane": "p", "kind": "trajectory", "explained_x": 0.71, "explained_y": 0.2, **plain}
+    plane = pd.DataFrame([
+        {**shared, "x": float(x), "y": float(y), "loss": 2 + x * x + 2.0 * y * y, "error": 0.03, "above_error": 0.01}
+        for x in range(5) for y in range(3)
+    ])  # fmt: skip
+    place = pd.DataFrame([
+        {**shared, "checkpoint": f"r/{s}", "seed": 0, "step": s, "x": s / 8, "y": 1.0, "off_plane": 0.4, "loss": 2.5}
+        for s in (0, 8, 16)
+    ])  # fmt: skip
+    mixture = pd.DataFrame([
+        {"checkpoints": '["a", "b"]', "step": 32, "kind": kind, "loss": loss, "error": 0.02, **plain}
+        for kind, loss in (("vertex", 2.0), ("vertex", 2.1), ("edge", 2.7), ("centre", 2.8), ("random", 2.4))
+    ])  # fmt: skip
+    return replace(
+        frames, bent=bent, by_path=by_path(bent), bent_profiles=profiles, plane=plane, place=place, mixture=mixture
+    )
+
+
+def test_page_shows_curves_planes_and_mixtures(frames: Frames) -> None:
+    shown = figures(bent_frames(frames))
+    assert {"learned_curves", "planes", "mixtures"} <= set(shown)
+    left, right = shown["learned_curves"].axes
+    assert [line.get_label() for line in left.lines] == ["straight line", "Bezier curve"]
+    assert [t.get_text() for t in right.get_xticklabels()] == ["straight line", "Bezier curve", "control"]
+    diamonds = [line.get_ydata()[0] for line in right.lines if line.get_marker() == "D"]
+    assert diamonds == pytest.approx([0.6, 0.05, 2.5])
+    text = page(bent_frames(frames), RECORD, {})
+    assert "on the straight line and 0.033 [" in " ".join(text.split()) and "and by 2.500 on the way to a random point" in text
+    alone = page(replace(Frames(), plane=bent_frames(frames).plane, place=bent_frames(frames).place), RECORD, {})
+    assert "<h2>Planes</h2>" in alone and "The numbers" not in alone
+
+
+def test_a_plane_is_drawn_in_true_scale(frames: Frames) -> None:
+    made = bent_frames(frames)
+    path = pd.DataFrame({"x": [0.0, 1.0, 2.0], "y": [0.0, 1.5, 0.0]})
+    ax = loss_plane(made.plane, made.place, path)
+    assert ax.get_aspect() == 1 and ax.get_xlabel() == "distance (first component: 71% of the variance)"
+    dots = next(c for c in ax.collections if isinstance(c, PathCollection))
+    np.testing.assert_array_equal(dots.get_offsets(), made.place[["x", "y"]])
+    np.testing.assert_array_equal(dots.get_array(), made.place["loss"])
+    drawn = {tuple(line.get_xdata()) for line in ax.lines}
+    assert drawn == {(0.0, 1.0, 2.0)} and [line.get_color() for line in ax.lines].count("crimson") == 1
+    assert [t.get_text() for t in ax.texts] == ["step 0", "step 8", "step 16"] or len(ax.texts) == 3
+    words = about(made.plane, made.place)
+    assert "15 places 1 apart" in words and "lie up to 0.4 off the plane" in words

@@ -6,7 +6,7 @@ import cases
 import pytest
 
 from landscape.errors import InputError
-from landscape.study import Study, read_study, tasks
+from landscape.study import Data, Study, read_study, tasks
 from landscape.task import Checkpoint, Task
 
 
@@ -17,7 +17,7 @@ def some(seeds: int, steps: tuple[int, ...] = (5, 7)) -> list[Checkpoint]:
 def study(**measure: object) -> Study:
     return Study.model_validate({
         "version": 1, "name": "x", "data": {"objective": "causal-lm"},
-        "checkpoints": {"folder": "f", "children": {"folder": "g"}}, "measure": [{"kind": "barriers", **measure}],
+        "checkpoints": {"folder": "f", "children": {"folder": "g"}}, "measure": [{"kind": "barriers"} | measure],
     })  # fmt: skip
 
 
@@ -61,6 +61,78 @@ def test_children_pair_within_their_parting() -> None:
 
 def test_all_pairs_everything() -> None:
     assert sum(len(t.pairs) for t in tasks(study(between="all"), some(2))) == 6
+
+
+def test_measures_can_be_kept_to_some_steps() -> None:
+    def steps(at: object) -> list[int]:
+        return sorted({c.step or 0 for t in tasks(study(at_steps=at), some(3)) for c in t.checkpoints})
+
+    assert (steps("all"), steps("last"), steps((5,))) == ([5, 7], [7], [5])
+
+
+def curves(**more: object) -> dict[str, object]:
+    return {"kind": "curves", "fit_text": "train.txt", "at_steps": "last", **more}
+
+
+def test_curves_bring_the_straight_lines_of_their_pairs() -> None:
+    """Once: those of a measure on lines where there is one, else their own."""
+    seen: list[Data] = []
+
+    def fingerprint(data: Data) -> str:
+        seen.append(data)
+        return f"{data.text} {data.sequences}"
+
+    alone = study(**curves(points=9))
+    planned = tasks(alone, some(3), (), fingerprint)
+    kinds = [(t.kind, len(t.pairs), dict(t.settings)["path"], dict(t.settings)["points"]) for t in planned if t.pairs]
+    assert sorted(kinds) == sorted([
+        ("barriers", 1, "linear", 9),
+        ("barriers", 2, "linear", 9),
+        ("curves", 1, "bezier", 9),
+        ("curves", 2, "bezier", 9),
+    ])
+    (fitted,) = {dict(t.settings)["fitted_on"] for t in planned if t.kind == "curves"}
+    assert fitted == "train.txt 1024" and all(t.data == "None 256" for t in planned)
+    both = study(points=11).model_copy(update={"measure": (study(points=11).measure[0], alone.measure[0])})
+    lines = [t for t in tasks(both, some(3)) if t.kind == "barriers"]
+    assert {dict(t.settings)["points"] for t in lines} == {11} and sum(len(t.pairs) for t in lines) == 6
+    other = study(**curves(fit_sequences=7)).measure[0]
+    changed = tasks(alone.model_copy(update={"measure": (other,)}), some(3), (), fingerprint)
+    assert not {t.key for t in changed if t.kind == "curves"} & {t.key for t in planned}
+
+
+@pytest.mark.parametrize(
+    ("measure", "sizes"),
+    [
+        ({"plane": "through"}, [3, 3]),
+        ({"plane": "random", "at_steps": "last"}, [1, 1, 1, 1]),
+        ({"plane": "trajectory"}, []),
+        ({"plane": "trajectory", "among": "all"}, [8]),
+    ],
+)
+def test_planes_go_through_the_checkpoints_that_they_say(measure: dict[str, object], sizes: list[int]) -> None:
+    wanted = study(kind="planes", parts=2, **measure)
+    if not sizes:
+        with pytest.raises(InputError, match="no plane trajectory seeds: 8 checkpoints are too few"):
+            tasks(wanted, some(4))
+        return
+    planned = tasks(wanted, some(4))
+    assert [len(t.checkpoints) for t in planned] == [size for size in sizes for _ in range(2)]
+    assert [dict(t.settings)["part"] for t in planned] == [0, 1] * len(sizes)
+    assert len({t.key for t in planned}) == len(planned) and all(t.points == 21 * 21 // 2 for t in planned)
+
+
+def test_a_simplex_is_of_all_seeds_of_a_step() -> None:
+    planned = [t for t in tasks(study(kind="simplices", mixtures=5), some(4)) if t.kind == "simplices"]
+    assert [[c.step for c in t.checkpoints] for t in planned] == [[5] * 4, [7] * 4]
+    assert all(len(t.needs) == 4 and t.points == 6 + 1 + 5 for t in planned)
+
+
+def test_gradients_are_counted_in_the_plan() -> None:
+    planned = tasks(study(**curves(fit_steps=10, fit_batch=3, control=False)), some(3))
+    assert sum(t.gradients for t in planned) == 3 * 30
+    planned = tasks(study(**curves(fit_steps=10, fit_batch=3)), some(3))
+    assert sum(t.gradients for t in planned) == 6 * 30 and all(not t.gradients for t in planned if t.kind == "barriers")
 
 
 def test_nothing_to_pair_is_said() -> None:
@@ -110,6 +182,13 @@ def test_study_file_is_read_with_paths_beside_it(tmp_path: Path) -> None:
         ('name = "tiny"', "", "name: Field required"),
         ("points = 5", 'between = "children"', r"needs the table \[checkpoints.children\]"),
         ("points = 5", "points = = 5", "is not valid TOML"),
+        ("points = 5", "points = 5\nprecision = 0.1", r'measure.0: .*precision needs points = "auto"'),
+        ('"barriers"\npoints = 5', '"curves"\npoints = 5', "measure.0.fit_text: Field required"),
+        (
+            '"barriers"\npoints = 5',
+            '"barier"\npoints = 5',
+            "measure.0: Input tag 'barier' found using 'kind' does not match",
+        ),
         ('"causal-lm"\ntext = "text.txt"', '"classification"', "data: .*classification needs labelled examples"),
     ],
 )

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from landscape.barrier import mean_of_pairs
-from landscape.summary import barrier_over_parting, barrier_over_training
+from landscape.summary import barrier_over_parting, barrier_over_training, by_path, curves, straight
 
 
 def table(values: dict[tuple[int, int], float], **labels: object) -> pd.DataFrame:
@@ -36,3 +36,28 @@ def test_an_incomplete_matrix_is_still_averaged() -> None:
     rows = table({(3, 7): 0.2, (3, 9): 0.5}, between="seeds", step_a=4)
     found = barrier_over_training(rows).iloc[0]
     assert (found["barrier"], found["low"], found["high"]) == pytest.approx((0.35, 0.33, 0.37))
+
+
+def along(path: str, values: dict[tuple[int, int], float], climb: float) -> pd.DataFrame:
+    rows = table(values, between="seeds", path=path, step_a=9, climb=climb, climb_error=0.01)
+    return rows.assign(a=[f"s{k}" for k in rows["seed_a"]], b=[f"s{k}" for k in rows["seed_b"]])
+
+
+def test_curves_stand_beside_the_lines_of_their_pairs() -> None:
+    bent = {(3, 7): 0.02, (3, 9): 0.05, (7, 9): 0.03}
+    lines = along("linear", VALUES | {(3, 11): 9.0}, 0.8)
+    other = lines.assign(a=lines["a"] + "early", b=lines["b"] + "early", step_a=0)
+    arcs = along("spherical", VALUES, 0.5)
+    rows = pd.concat([lines, other, arcs, along("bezier", bent, 0.1), along("control", VALUES, 2.0)])
+    chosen = curves(rows)
+    assert chosen.groupby("path").size().to_dict() == {"bezier": 3, "control": 3, "linear": 3}
+    means = by_path(chosen).set_index("path")
+    square = np.array([[0, 0.02, 0.05], [0.02, 0, 0.03], [0.05, 0.03, 0]])
+    mean, low, high = mean_of_pairs(square, np.full((3, 3), 0.02 / 1.959964))
+    assert means.loc["bezier", ["barrier", "barrier_low", "barrier_high"]].tolist() == pytest.approx(
+        [mean, max(low, 0), high], abs=1e-6
+    )
+    assert means["climb"].to_dict() == pytest.approx({"bezier": 0.1, "control": 2.0, "linear": 0.8})
+    assert means["pairs"].tolist() == [3, 3, 3]
+    assert set(straight(rows)["path"]) == {"linear"} and len(straight(rows)) == 8
+    assert curves(lines).empty and by_path(curves(lines)).empty
