@@ -299,12 +299,10 @@ def _findings(frames: Frames) -> list[str]:
         line = (
             f"{_interval(mean.loc['linear'], 'barrier_')} on the straight line and " if "linear" in mean.index else ""
         )
-        control = (
-            f", and {mean.loc['control', 'climb']:.3f} on the way to a random point" if "control" in mean.index else ""
-        )
+        control = f", and by {mean.loc['control', 'climb']:.3f} to a random point" if "control" in mean.index else ""
         out.append(
             f"Between {int(mean.loc[curve, 'pairs'])} pairs the mean barrier is {line}"
-            f"{_interval(mean.loc[curve], 'barrier_')} on learned curves; the loss climbs by "
+            f"{_interval(mean.loc[curve], 'barrier_')} {unit} on learned curves; the loss climbs by "
             f"{mean.loc[curve, 'climb']:.3f} from the better end{control}."
         )
     return out

@@ -229,7 +229,7 @@ def test_page_shows_curves_planes_and_mixtures(frames: Frames) -> None:
     diamonds = [line.get_ydata()[0] for line in right.lines if line.get_marker() == "D"]
     assert diamonds == pytest.approx([0.6, 0.05, 2.5])
     text = page(bent_frames(frames), RECORD, {})
-    assert "on the straight line and 0.033 [" in " ".join(text.split()) and "and by 2.500 on the way to a random point" in text
+    assert "on the straight line and 0.033 [" in " ".join(text.split()) and "and by 2.500 to a random point" in text
     alone = page(replace(Frames(), plane=bent_frames(frames).plane, place=bent_frames(frames).place), RECORD, {})
     assert "<h2>Planes</h2>" in alone and "The numbers" not in alone
 
