@@ -163,7 +163,9 @@ def test_curves_of_a_study_are_those_of_the_command(few_runs: Path, tmp_path: Pa
     keys = [task["key"] for task in store.record()["tasks"]]
     rows = store.rows("barrier", keys).query("definition == 'chord'")
     assert rows.groupby("path").size().to_dict() == {"linear": 6, "bezier": 6, "control": 6}
-    assert len(list((tmp_path / "results" / "curves").iterdir())) == 12
+    files = sorted((tmp_path / "results" / "curves").iterdir())
+    assert len(files) == 12 and {str(f.relative_to(tmp_path / "results")) for f in files} == set(rows["curve"].dropna())
+    assert all(f.stat().st_size < 1.1 * saved.load(f).anchors.numel() * 4 + 4096 for f in files)
     single = curve(few_runs, tmp_path / "out", "--rate", "0.01")
     assert single.exit_code == 0
     own = [json.loads(line) for line in single.stdout.splitlines() if line.startswith("{")]

@@ -107,7 +107,6 @@ def arc(kind: str, t: Tensor, a: Tensor, b: Tensor) -> list[list[Tensor]]:
 def test_tensors_go_along_the_arc_that_scipy_draws() -> None:
     a, b = two_ends()
     units = [torch.cat([x / x.norm() for x in end.split(SIZES)]) for end in (a, b)]
-    units[1][7] = units[0][7]  # one number has no arc: it points the same way or the opposite
     for parts, t in zip(arc("spherical", cases.TIMES, *units), cases.TIMES, strict=True):
         for k in (0, 2, 3):
             x, y = (unit.split(SIZES)[k].numpy() for unit in units)
@@ -121,7 +120,7 @@ def test_tensors_go_along_the_arc_that_scipy_draws() -> None:
 @pytest.mark.parametrize("kind", ARCS)
 def test_arcs_meet_their_ends_and_turn_around(kind: str) -> None:
     a, b = two_ends()
-    b[7] = 2 * a[7]
+    a[7], b[7] = 0.3, -0.2  # a single number goes straight, through zero
     first, last = (torch.cat(parts) for parts in arc(kind, torch.tensor([0.0, 1.0], dtype=torch.float64), a, b))
     assert_close(first, a, rtol=0, atol=1e-14)
     assert_close(last, b, rtol=0, atol=1e-14)
@@ -130,6 +129,12 @@ def test_arcs_meet_their_ends_and_turn_around(kind: str) -> None:
     scaled = arc(kind, cases.TIMES, 3 * a, 3 * b)
     for there, back in zip(arc(kind, cases.TIMES, a, b), scaled, strict=True):
         assert_close(3 * torch.cat(there), torch.cat(back), rtol=0, atol=1e-12)
+
+
+def test_single_numbers_go_straight() -> None:
+    a, b = two_ends()
+    for parts, t in zip(arc("spherical", cases.TIMES, a, b), cases.TIMES, strict=True):
+        assert_close(parts[1], torch.lerp(a[7:8], b[7:8], t), rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("kind", ARCS)

@@ -78,7 +78,7 @@ def run(task: Task, session: Session) -> Result:
         profile, found, shown = judge(sighting.see, list(curve), recipe.kind, grid, session.objective.examples, known)
         pair = barriers.pair(task.checkpoints[i], task.checkpoints[j], settings)
         shared = {**pair, **session.settings(task, sighting.numerics_error)}
-        name: Row = {"path": CONTROL} if control else {}
+        name: Row = {"curve": f"curves/{want.file.name}", **({"path": CONTROL} if control else {})}
         out += ({**shared, **row, **sighting.how, **name} for row in found)
         out += ({**shared, **row, **name} for row in shown)
         losses.append(profile.losses)

@@ -48,7 +48,9 @@ def save(path: Path, saved: Saved) -> None:
     Raises:
         StorageError: If it cannot be written.
     """
-    tensors = {"anchors": saved.anchors, "first": saved.state.first, "second": saved.state.second}
+    tensors = {"anchors": saved.anchors}
+    if saved.state.step < saved.recipe.steps:  # what going on needs, and a finished fit does not
+        tensors |= {"first": saved.state.first, "second": saved.state.second}
     about = {
         "landscape_path": VERSION, "ends": json.dumps(saved.ends), "recipe": json.dumps(asdict(saved.recipe)),
         "step": str(saved.state.step),
@@ -73,9 +75,11 @@ def load(path: Path) -> Saved:
     try:
         with safe_open(path, "pt") as file:
             about = file.metadata() or {}
-            anchors, first, second = (file.get_tensor(name) for name in ("anchors", "first", "second"))
-        recipe = Recipe(**json.loads(about["recipe"]))
-        state = State(anchors[1:-1].clone(), first, second, int(about["step"]))
+            anchors = file.get_tensor("anchors")
+            more = [file.get_tensor(name) for name in ("first", "second") if name in file.keys()]  # noqa: SIM118
+        recipe, inner = Recipe(**json.loads(about["recipe"])), anchors[1:-1].clone()
+        first, second = more or (torch.zeros_like(inner), torch.zeros_like(inner))
+        state = State(inner, first, second, int(about["step"]))
         return Saved(tuple(json.loads(about["ends"])), recipe, anchors, state)
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise InputError(f"{path} holds no path of landscape ({error}); give one that landscape curve wrote") from error

@@ -54,7 +54,7 @@ def slerp(t: Float[Tensor, " t"], angle: Float[Tensor, " tensors"]) -> Float[Ten
 
 
 def angles(a: Float[Tensor, " P"], b: Float[Tensor, " P"], sizes: Sequence[int]) -> Float[Tensor, " tensors"]:
-    """Angle between two points, tensor by tensor; 0 where one of them is zero.
+    """Angle between two points, tensor by tensor; 0 where one of them is zero, and for single numbers.
 
     By the half-angle ``2 atan2(|u - v|, |u + v|)`` of the directions, in float64, which is exact for small angles,
     where the arc cosine is not.
@@ -65,7 +65,7 @@ def angles(a: Float[Tensor, " P"], b: Float[Tensor, " P"], sizes: Sequence[int])
     out = []
     for place, (one, two) in enumerate(zip(torch.split(a, list(sizes)), torch.split(b, list(sizes)), strict=True)):
         lengths = [torch.linalg.vector_norm(x, dtype=torch.float64) for x in (one, two)]
-        if not all(lengths):
+        if not all(lengths) or len(one) == 1:
             out.append(0.0)
             continue
         u, v = one.double() / lengths[0], two.double() / lengths[1]
