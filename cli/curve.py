@@ -82,7 +82,7 @@ def command(**given: Any) -> None:
         other = replace(wanted, file=given["out"] / "control.safetensors", ends=(*names, curves.CONTROL))
         anchors[curves.CONTROL] = _learn(fitted, fit.controls(ends.cpu(), given["seed"]).to(device), other, "control")
     rows = {}
-    see, grid = _eyes(judged), Grid(given["points"], precision=given["precision"])
+    see, grid = curves.looking(judged), Grid(given["points"], precision=given["precision"])
     for name, points in anchors.items():
         kind = "linear" if name == "linear" else recipe.kind
         _, rows[name], profile = curves.judge(see, list(points), kind, grid, judged.examples)
@@ -90,26 +90,6 @@ def command(**given: Any) -> None:
             for row in [*rows[name], *profile]:
                 click.echo(json.dumps({**row, "a": given["a"], "b": given["b"], "path": name, "unit": judged.unit}))
     _show(rows, judged.unit)
-
-
-def _eyes(objective: Objective) -> Any:
-    """What evaluates points of an objective on some of its examples, by the fastest strategy."""
-    import numpy as np
-    import torch
-
-    from landscape.evaluate import Strategy, choose, evaluate
-
-    strategies: list[Strategy] = []
-
-    def see(anchors: list[Tensor], rows: Tensor, examples: Any) -> Any:
-        if not strategies:
-            strategies.append(choose(objective, anchors[:1])[0])
-        part = objective.take(torch.from_numpy(np.asarray(examples)))
-        values = evaluate(part, anchors, rows, strategy=strategies[0])
-        arrays = {name: value.double().numpy() for name, value in values.items()}
-        return arrays.pop("loss"), arrays
-
-    return see
 
 
 def _two(a: str, b: str, config: str) -> list[Any]:

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from landscape import evaluate
@@ -119,9 +118,7 @@ def test_length_and_means_are_those_of_the_points() -> None:
     objective = causal_lm.build(model.double(), batch)
     anchors = 0.1 * torch.randn(4, objective.space.size, generator=cases.generator(4), dtype=torch.float64)
 
-    def see(points: list[Tensor], rows: Tensor, examples: Any) -> Any:
-        return evaluate.losses(objective.take(torch.from_numpy(examples)), points, rows).double().numpy(), {}
-
+    see = curves.looking(objective)
     _, found, profile = curves.judge(see, list(anchors), "bezier", Grid(9), 6)
     t = torch.linspace(0, 1, 9, dtype=torch.float64)
     points = KINDS["bezier"](t, 4) @ anchors
