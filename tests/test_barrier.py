@@ -169,3 +169,10 @@ def test_mean_of_pairs_covers_the_mean_of_a_population_of_seeds() -> None:
 def test_mean_of_one_pair_has_the_error_of_that_pair() -> None:
     mean, low, high = mean_of_pairs(matrix(np.array([0]), np.array([1]), np.array([0.4]), 2), np.full((2, 2), 0.1))
     assert (mean, low, high) == pytest.approx((0.4, 0.4 - 0.196, 0.4 + 0.196), abs=1e-4)
+
+
+def test_widening_widens_by_its_factor() -> None:
+    losses = noisy(10 * PEAK, 0.2, 40, seed=2)
+    one, two = (estimate(T, losses, weights=WEIGHTS, widening=factor) for factor in (1.0, 1.4))
+    assert two.high - two.plugin == pytest.approx(1.4 * (one.high - one.plugin))
+    assert two.plugin - two.low == pytest.approx(1.4 * (one.plugin - one.low))

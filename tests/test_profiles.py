@@ -204,3 +204,48 @@ def test_a_rise_known_on_few_examples_borrows_from_its_neighbour() -> None:
     assert np.mean(errors) == pytest.approx(expected, rel=0.05) and np.std(means) == pytest.approx(expected, rel=0.15)
     assert np.mean(means) == pytest.approx(0.3, abs=4 * expected / 20)
     assert expected < 0.5 * 0.82 / 64**0.5
+
+
+@pytest.mark.parametrize("drift", [0.8, -0.8])
+def test_examples_in_order_do_not_mislead(drift: float) -> None:
+    """A text whose beginning is easier than its end: the first examples are no sample of it."""
+    random = np.random.default_rng(6)
+    each = 1 + drift * np.linspace(-1, 1, 2000) + 0.1 * random.normal(size=2000)
+
+    def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Found:
+        return np.array([4 * t * (1 - t) * each[examples] for _, t in wanted]), {}
+
+    (found,) = profiles([Path(np.zeros((2, 2000)))], look, Grid(precision=0.1))
+    chord = tables(found, Grid(precision=0.1))[0][0]
+    assert chord["low"] < each.mean() < chord["high"] <= chord["low"] + 0.2 and found.examples < 500
+
+
+def test_rival_peaks_are_both_followed() -> None:
+    """Two peaks of one height with noise of their own: both must be known for their maximum to be."""
+    random = np.random.default_rng(7)
+    noise = 0.4 * random.normal(size=(2, 4000))
+
+    def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Found:
+        bumps = np.array([[bump(c, 0.1, 1.0)(np.array(t)) for c in (0.3, 0.7)] for _, t in wanted])
+        return bumps @ (1 + noise[:, examples]), {}
+
+    (found,) = profiles([Path(np.zeros((2, 4000)))], look, Grid(precision=0.05))
+    chord = tables(found, Grid(precision=0.05))[0][0]
+    assert chord["high"] - chord["low"] <= 0.1 and found.examples < 4000
+    counts = np.isfinite(found.losses).sum(axis=1)
+    left, right = (counts[np.abs(found.t - c).argmin()] for c in (0.3, 0.7))
+    assert min(left, right) > 2 * sequential.PILOT
+
+
+def test_the_error_of_a_loss_known_on_few_examples_is_its_spread() -> None:
+    """Ends known on 1000 examples, the middle on 64, all of them correlated: by simulation."""
+    t, errors, means = np.array([0, 0.5, 1]), [], []
+    for seed in range(600):
+        random = np.random.default_rng(seed)
+        level, own = random.normal(size=1000), random.normal(size=1000)
+        losses = np.stack([level, 0.5 + 1.5 * level + 0.3 * own, 0.8 * level - 0.2 * own])
+        losses[1, 64:] = np.nan
+        found = barrier.band(t, losses)
+        errors.append(found.error[1])
+        means.append(found.loss[1])
+    assert np.mean(errors) == pytest.approx(np.std(means), rel=0.1)
