@@ -11,16 +11,13 @@ import click
 import pandas as pd
 from rich.table import Table
 
-from landscape.cli.options import DEFINITIONS, data, data_options, grid_options
+from landscape.cli.options import DEFINITIONS, data, data_options, grid_options, require_grid, saved
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, run_tasks
 from landscape.errors import InputError
 from landscape.store import Store
 from landscape.study import Barriers, Checkpoints, Study
 from landscape.task import Checkpoint
-
-USUAL = 11
-"""Points that papers take."""
 
 
 @click.command()
@@ -63,7 +60,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         console.print(_table(chosen, found, definition))
         _explain(chosen)
         if given["precision"] is not None:
-            console.print(_saved(chosen, given["sequences"], given["precision"]), markup=False)
+            console.print(saved(_records(chosen), given["sequences"], given["precision"]), markup=False)
     if given["as_json"]:
         for table, frame in (("barrier", barriers), ("profile", profiles)):
             for row in _records(frame):
@@ -81,11 +78,10 @@ def _study(given: dict[str, Any], found: list[Checkpoint]) -> Study:
     from landscape.checkpoints import fetch
     from landscape.checkpoints.models import default_objective
 
-    points, precision = given["points"], given["precision"]
+    points = given["points"]
     if len(found) < 2:
         raise InputError(f"{given['refs'][0]} is one checkpoint; a barrier is between two or more")
-    if precision is not None and points != "auto":
-        raise InputError(f"--precision chooses where to look, and --points {points} fixes it; leave one of them out")
+    require_grid(points, given["precision"])
     if given["definition"] == "midpoint" and points != "auto" and points % 2 == 0:
         raise InputError(
             f"the midpoint barrier needs t = 1/2 on the grid, which {points} points lack; give an odd number"
@@ -110,17 +106,6 @@ def _explain(rows: pd.DataFrame) -> None:
 
     close = "; *: closer together than rounding on disk can tell" if rows["below_floor"].any() else ""
     console.print(f"{caption(rows)}; below each barrier its 95 % interval{close}", markup=False)
-
-
-def _saved(rows: pd.DataFrame, examples: int, precision: float) -> str:
-    """What a wanted precision saved, and whether it was reached."""
-    took, whole = int(rows["evaluations"].sum()), (USUAL - 2) * examples * len(rows)
-    wide = int((rows["high"] - rows["low"] > 2 * precision).sum())
-    missed = f"; {wide} of {len(rows)} barriers need more than these {examples} examples" if wide else ""
-    return (
-        f"to ± {precision:g}: {took:,} evaluations between the ends, {took / whole:.0%} of the {whole:,} of "
-        f"{USUAL} even points on all {examples} examples{missed}"
-    )
 
 
 def _table(rows: pd.DataFrame, found: list[Checkpoint], definition: str) -> Table:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from landscape.cli.options import data, data_options, grid_options
+from landscape.cli.options import SEED, Number, data, data_options, grid_options, require_grid, saved
 from landscape.cli.progress import console, progress
 from landscape.demo import TRAINING_TEXT
 from landscape.errors import InputError
@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 @click.option("--bends", default=1, show_default=True, type=click.IntRange(1, 8), help="Anchors between the ends.")
 @click.option("--steps", default=600, show_default=True, type=click.IntRange(1), help="Optimizer steps.")
 @click.option("--batch", default=32, show_default=True, type=click.IntRange(1), help="Examples of a step.")
-@click.option("--rate", default=2e-3, show_default=True, type=click.FloatRange(0, min_open=True), help="Learning rate.")
-@click.option("--decay", default=0.0, show_default=True, type=click.FloatRange(0), help="Decay of the sampled point.")
+@click.option("--parts", default=2, show_default=True, type=click.IntRange(1),
+              help="Positions of t in a step; 1 is Garipov et al.'s.")  # fmt: skip
+@click.option("--rate", default=2e-3, show_default=True, type=Number(0, min_open=True), help="Learning rate.")
+@click.option("--decay", default=0.0, show_default=True, type=Number(0), help="Decay of the sampled point.")
 @grid_options
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of batches and positions.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Of batches and positions.")
 @click.option("--control/--no-control", default=True, show_default=True,
               help="Also bend a path from A to a random point as far away as B, with the same budget.")  # fmt: skip
 @click.option("--out", default="curve", show_default=True, type=click.Path(path_type=Path, file_okay=False))
@@ -50,15 +52,21 @@ def command(**given: Any) -> None:
     """
     import torch
 
+    from landscape import evaluate
     from landscape.checkpoints import fetch, models
     from landscape.measure import curves
     from landscape.measure import data as fixed
+    from landscape.measure.prepare import on
     from landscape.measure.profiles import Grid
     from landscape.paths import fit
 
+    require_grid(given["points"], given["precision"])
     if given["text"] and not given["train_text"]:
         raise InputError("--text is what the curve is judged on; give --train-text too, another text to fit it on")
     one, two = _two(given["a"], given["b"], given["config"])
+    contents = fetch.content(one), fetch.content(two)
+    if contents[0] == contents[1]:
+        raise InputError(f"{given['a']} and {given['b']} hold the same weights; a curve joins two checkpoints")
     kind = given["objective"] or models.default_objective(fetch.described(one))
     held = data(given["text"], kind, given["sequences"], given["length"])
     train = held.model_copy(
@@ -68,13 +76,16 @@ def command(**given: Any) -> None:
         raise InputError(
             "--text and --train-text are the same text; a curve must be judged on text it was not fitted on"
         )
-    device = torch.device(given["device"])
+    device = on(given["device"])
     judged, fitted = (fixed.build(d, one).to(device) for d in (held, train))
     fixed.require_one_architecture([one, two], judged)
     ends = torch.stack([models.load(fetch.weights(c), judged.model) for c in (one, two)]).to(device)
-    recipe = fit.Recipe(given["kind"], given["bends"], given["steps"], given["batch"], rate=given["rate"],
-                        decay=given["decay"])  # fmt: skip
-    names = (fetch.content(one), fetch.content(two), fixed.fingerprint(train, one), str(given["seed"]))
+    recipe = fit.Recipe(given["kind"], given["bends"], given["steps"], given["batch"], given["parts"], given["rate"],
+                        given["decay"])  # fmt: skip
+    names = (*contents, fixed.fingerprint(train, one), str(given["seed"]))
+    if device.type == "cpu":
+        some = torch.arange(min(recipe.batch, fitted.examples))
+        evaluate.choose_threads(lambda: evaluate.slope(fitted, ends[0], some))
     wanted = curves.Wanted(given["out"] / "curve.safetensors", names, recipe, given["seed"])
     anchors = {"linear": ends, recipe.kind: _learn(fitted, ends, wanted, "curve")}
     _save_bends(given["out"], fetch.described(one), judged, anchors[recipe.kind])
@@ -90,6 +101,9 @@ def command(**given: Any) -> None:
             for row in [*rows[name], *profile]:
                 click.echo(json.dumps({**row, "a": given["a"], "b": given["b"], "path": name, "unit": judged.unit}))
     _show(rows, judged.unit)
+    if given["precision"] is not None:
+        chords = [next(row for row in found if row["definition"] == "chord") for found in rows.values()]
+        console.print(saved(chords, judged.examples, given["precision"]), markup=False)
 
 
 def _two(a: str, b: str, config: str) -> list[Any]:
@@ -131,15 +145,17 @@ def _save_bends(out: Path, folder: Path, objective: Objective, anchors: Tensor) 
 def _show(rows: dict[str, list[dict[str, Any]]], unit: str) -> None:
     chord = {name: next(row for row in found if row["definition"] == "chord") for name, found in rows.items()}
     examples = max(row["examples"] for row in chord.values())
-    error = max(row["t_error"] or 0.0 for row in chord.values())
+    errors = [row["t_error"] for row in chord.values() if row["t_error"] is not None]
+    error = f"within {max(errors):.1g}" if errors else "not known on a fixed grid"
     table = Table(
         title=f"chord barrier ({unit}), on {examples} held-out examples",
-        caption=f"in brackets 95 % intervals; ±: standard error, paired; between the points of t: within {error:.1g}",
+        caption=f"in brackets 95 % intervals; ±: standard error, paired; between the points of t: {error}",
     )
     for title in (
         "path",
         "barrier",
         "climb from the better end",
+        "mean climb",
         "largest loss",
         "mean loss",
         "by arc length",
@@ -148,7 +164,8 @@ def _show(rows: dict[str, list[dict[str, Any]]], unit: str) -> None:
         table.add_column(title, justify="left" if title == "path" else "right")
     for name, row in chord.items():
         values = (
-            f"{row[k]:.3f} ± {row[f'{k}_error']:.3f}" for k in ("climb", "largest_loss", "mean_loss", "arc_mean_loss")
+            f"{row[k]:.3f} ± {row[f'{k}_error']:.3f}"
+            for k in ("climb", "mean_climb", "largest_loss", "mean_loss", "arc_mean_loss")
         )
         table.add_row(
             "to a random point" if name == "control" else name,

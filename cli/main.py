@@ -29,6 +29,7 @@ COMMANDS = {
     "report": "Figures and a page of a finished study.",
 }
 STOPPED = 75
+KEEP_NOTHING = ("barriers", "simplex")
 
 
 class Stopped(BaseException):
@@ -78,15 +79,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()
         code = error.exit_code
     except Stopped:
-        click.echo("Stopped; run the same command again to go on.", err=True)
+        click.echo(f"Stopped; {_again(arguments)}", err=True)
         code = STOPPED
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted; run the same command again to go on.", err=True)
+        click.echo(f"Interrupted; {_again(arguments)}", err=True)
         code = 130
     except BrokenPipeError:
         sys.stderr.close()
         code = 1
     sys.exit(code or 0)
+
+
+def _again(arguments: Sequence[str] | None) -> str:
+    """What running the command again will do."""
+    given = sys.argv[1:] if arguments is None else arguments
+    anew = next(iter(given), "") in KEEP_NOTHING
+    return "run the same command again, which begins anew." if anew else "run the same command again to go on."
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

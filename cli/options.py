@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,14 @@ import click
 
 from landscape.cli.progress import console
 from landscape.errors import InputError
-from landscape.study import Data
+from landscape.study import MOST_SEED, Data
 
 DEFINITIONS = ("chord", "mean_ends", "max_ends", "midpoint", "area", "convexity_gap")
 PACKAGED = "No text is given: evaluating on the packaged novel, Jane Austen's Persuasion."
+USUAL = 11
+"""Points that papers take."""
+FEW = 30
+"""Examples below which a bootstrap is not to be trusted."""
 OBJECTIVES = ("causal-lm", "masked-lm", "classification")
 
 
@@ -31,10 +36,51 @@ class Points(click.ParamType):  # type: ignore[type-arg]
         return int(value)
 
 
+class Number(click.FloatRange):
+    """A finite number in a range; click takes nan for one in any."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
+
+
+SEED = click.IntRange(0, MOST_SEED)
+
+
+def require_grid(points: int | str, precision: float | None) -> None:
+    """Refuse a wanted precision on a fixed grid.
+
+    Raises:
+        InputError: If both are given.
+    """
+    if precision is not None and points != "auto":
+        raise InputError(f"--precision chooses where to look, and --points {points} fixes it; leave one of them out")
+
+
+def saved(rows: list[dict[str, Any]], examples: int, precision: float) -> str:
+    """What a wanted precision saved, whether it was reached, and what it leaves out.
+
+    Args:
+        rows: Chord rows of the table ``barrier``.
+        examples: How many there are.
+        precision: Wanted half-width.
+    """
+    took, whole = sum(row["evaluations"] for row in rows), (USUAL - 2) * examples * len(rows)
+    wide = sum(row["high"] - row["low"] > 2 * precision for row in rows)
+    missed = f"; {wide} of {len(rows)} barriers need more than these {examples} examples" if wide else ""
+    return (
+        f"to ± {precision:g}, the error between the points not counted: {took:,} evaluations between the ends, "
+        f"{took / whole:.0%} of the {whole:,} of {USUAL} even points on all {examples} examples{missed}"
+    )
+
+
 def grid_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--points --precision``."""
     for option in (
-        click.option("--precision", type=click.FloatRange(0, min_open=True),
+        click.option("--precision", type=Number(0, min_open=True),
                      help="With auto: evaluate only as many examples as make every interval no wider than plus and "
                      "minus so many nats. [default: all examples]"),
         click.option("--points", default="auto", show_default=True, type=Points(),
@@ -68,5 +114,7 @@ def data(text: Path | None, objective: str, sequences: int, length: int) -> Data
         if objective == "classification":
             raise InputError("classification needs labelled examples: give --text FILE of JSON lines")
         console.print(PACKAGED)
+    if sequences < FEW:
+        console.print(f"{sequences} examples are few: intervals are too narrow below about {FEW}.")
     fields = {"text": str(text) if text else None, "objective": objective, "sequences": sequences, "length": length}
     return Data.model_validate(fields)

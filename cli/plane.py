@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import pandas as pd
 
-from landscape.cli.options import data, data_options
+from landscape.cli.options import SEED, Number, data, data_options
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, run_tasks
 from landscape.errors import InputError, StorageError
@@ -18,6 +18,7 @@ from landscape.study import Checkpoints, Planes, Study
 
 if TYPE_CHECKING:
     from landscape.measure.prepare import Prepared
+    from landscape.paths.saved import Saved
     from landscape.task import Checkpoint
 
 
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
               help="Through three checkpoints, random around one, or the two principal components of many. "
               "[default: by their number]")  # fmt: skip
 @click.option("--resolution", default=21, show_default=True, type=click.IntRange(3, 501), help="Places a side.")
-@click.option("--margin", default=0.3, show_default=True, type=click.FloatRange(0, 10), help="Room around checkpoints.")
-@click.option("--span", default=1.0, show_default=True, type=click.FloatRange(0, min_open=True),
+@click.option("--margin", default=0.3, show_default=True, type=Number(0, 10), help="Room around checkpoints.")
+@click.option("--span", default=1.0, show_default=True, type=Number(0, min_open=True),
               help="Random: half of the width, 1 being the length of the checkpoint's filters.")  # fmt: skip
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Random: of the directions.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Random: of the directions.")
 @click.option("--curve", type=click.Path(path_type=Path, dir_okay=False, exists=True),
               help="Draw this path too: a file that landscape curve wrote.")  # fmt: skip
 @click.option("--config", default="", help="Folder of config.json, for weights that have none beside them.")
@@ -47,9 +48,11 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     """
     from landscape.checkpoints import find
     from landscape.measure.prepare import prepare
+    from landscape.paths import saved
 
     found = [checkpoint for ref in given["refs"] for checkpoint in find(ref, given["config"])]
     study = _study(given, found)
+    drawn = saved.load(given["curve"]) if given["curve"] else None
     store = Store(given["out"] / "results")
     prepared = prepare(study, store, given["device"], (found, []))
     store.open(study.name, prepared.record)
@@ -59,7 +62,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         ctx.exit(FAILED)
     keys = [task.key for task in prepared.tasks]
     rows, places = store.rows("plane", keys), store.rows("place", keys)
-    path = _path(given["curve"], prepared) if given["curve"] else None
+    path = _path(drawn, prepared) if drawn else None
     _draw(rows, places, path, given["out"])
     if given["as_json"]:
         for table, frame in (("plane", rows), ("place", places)):
@@ -95,7 +98,7 @@ def _study(given: dict[str, Any], found: list[Checkpoint]) -> Study:
     )  # fmt: skip
 
 
-def _path(file: Path, prepared: Prepared) -> pd.DataFrame:
+def _path(path: Saved, prepared: Prepared) -> pd.DataFrame:
     """Places along a saved path.
 
     Raises:
@@ -104,13 +107,12 @@ def _path(file: Path, prepared: Prepared) -> pd.DataFrame:
     import torch
 
     from landscape.measure.planes import span
-    from landscape.paths import saved
 
-    path, task = saved.load(file), prepared.tasks[0]
+    task = prepared.tasks[0]
     checkpoints = prepared.session.anchors(task)
     if path.anchors.shape[1] != len(checkpoints[0]):
         raise InputError(
-            f"{file} is a path of {path.anchors.shape[1]:,} parameters and the checkpoints have "
+            f"the path of --curve has {path.anchors.shape[1]:,} parameters and the checkpoints have "
             f"{len(checkpoints[0]):,}; give a path of the same model"
         )
     chosen, anchors = span(checkpoints, dict(task.settings), prepared.session)
@@ -119,7 +121,7 @@ def _path(file: Path, prepared: Prepared) -> pd.DataFrame:
     xy, off = chosen.places(list(points), anchors)
     if float(off.max()) > 0.01 * float((xy[-1] - xy[0]).norm()):
         console.print(f"The path leaves the plane by up to {float(off.max()):.3g}; its shadow is drawn.", markup=False)
-    return pd.DataFrame(xy.numpy(), columns=["x", "y"])
+    return pd.DataFrame(xy.numpy(), columns=["x", "y"]).assign(off_plane=off.numpy())
 
 
 def _draw(rows: pd.DataFrame, places: pd.DataFrame, path: pd.DataFrame | None, out: Path) -> None:
@@ -132,7 +134,8 @@ def _draw(rows: pd.DataFrame, places: pd.DataFrame, path: pd.DataFrame | None, o
     from landscape.figures.style import caption, note, style
 
     with style():
-        figure, ax = plt.subplots(figsize=(8, 6.4))
+        tall = (rows["y"].max() - rows["y"].min()) / (rows["x"].max() - rows["x"].min())
+        figure, ax = plt.subplots(figsize=(8, min(9.0, 1.6 + 6 * tall)))
         loss_plane(rows, places, path, ax=ax)
         note(ax, f"{about(rows, places)}; {caption(rows)}")
         try:
@@ -142,9 +145,11 @@ def _draw(rows: pd.DataFrame, places: pd.DataFrame, path: pd.DataFrame | None, o
             raise StorageError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
         finally:
             plt.close(figure)
-    lowest = rows.loc[rows["loss"].idxmin()]
+    both = pd.concat([rows, places])
+    lowest = both.loc[both["loss"] == both["loss"].min()].iloc[-1]
+    where = lowest["checkpoint"] if pd.notna(lowest.get("checkpoint")) else "between the checkpoints"
     console.print(
-        f"{about(rows, places)}\nlowest place: {lowest['loss']:.3f} ± {lowest['error']:.3f} at "
-        f"({lowest['x']:.2f}, {lowest['y']:.2f})\nThe figure is {out / 'plane.svg'}, and {out / 'plane.png'}",
+        f"{about(rows, places)}\nlowest loss: {lowest['loss']:.3f} ± {lowest['error']:.3f} at "
+        f"({lowest['x']:.2f}, {lowest['y']:.2f}), {where}\nThe figure is {out / 'plane.svg'}, and {out / 'plane.png'}",
         markup=False,
     )

@@ -11,7 +11,7 @@ import click
 import pandas as pd
 from rich.table import Table
 
-from landscape.cli.options import data, data_options
+from landscape.cli.options import SEED, data, data_options
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, run_tasks
 from landscape.errors import InputError
@@ -25,7 +25,7 @@ NAMES = {"vertex": "checkpoints", "edge": "middles of edges", "centre": "centre:
 @click.argument("refs", nargs=-1, required=True, metavar="REF REF...")
 @data_options
 @click.option("--mixtures", default=16, show_default=True, type=click.IntRange(0), help="Random mixtures.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the random mixtures.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Of the random mixtures.")
 @click.option("--config", default="", help="Folder of config.json, for weights that have none beside them.")
 @click.option("--numerics", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout for each mixture.")
@@ -78,9 +78,8 @@ def _table(rows: pd.DataFrame) -> Table:
             continue
         cells = [f"{own['loss'].min():.3f}", f"{own['loss'].max():.3f}"]
         for value in ("rise", "above_best"):
-            cells.append(
-                f"{own[value].min():.3f} to {own[value].max():.3f}" if len(own) > 1 else f"{own[value].item():.3f}"
-            )
-            cells[-1] += f" ± {own[f'{value}_error'].max():.3f}"
+            low, high = (own[value].agg(which).round(3) + 0.0 for which in ("min", "max"))
+            extent = f"{low:.3f} to {high:.3f}" if len(own) > 1 else f"{low:.3f}"
+            cells.append(f"{extent} ± {own[f'{value}_error'].max():.3f}")
         table.add_row(name, str(len(own)), *cells)
     return table

@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 NAMES = {"linear": "straight line", "bezier": "Bezier curve", "polychain": "polygonal chain", "control": "control"}
-VALUES = {"barrier": "barrier", "climb": "climb"}
+VALUES = {"barrier": "barrier", "climb": "climb", "mean_climb": "mean loss above the better end"}
 SPREAD = 0.25
 
 
@@ -34,13 +34,13 @@ def loss_by_path(means: pd.DataFrame, *, unit: str = "nats", ax: Axes | None = N
     return ax
 
 
-def by_path(means: pd.DataFrame, rows: pd.DataFrame, *, value: str = "climb", ax: Axes | None = None) -> Axes:
+def by_path(means: pd.DataFrame, rows: pd.DataFrame, *, value: str = "mean_climb", ax: Axes | None = None) -> Axes:
     """Barrier or climb of each kind of path: every pair as a dot with its interval, and the mean with its own.
 
     Args:
         means: ``path``, and ``value`` with ``_low`` and ``_high``.
         rows: Rows of the table ``barrier`` behind them.
-        value: ``barrier`` or ``climb``.
+        value: ``barrier``, ``climb`` or ``mean_climb``.
         ax: Where to draw.
     """
     ax = ax or plt.gca()
@@ -48,10 +48,13 @@ def by_path(means: pd.DataFrame, rows: pd.DataFrame, *, value: str = "climb", ax
     for place, path in enumerate(shown):
         color, own = _colors()[path], rows[rows["path"] == path]
         mean = means[means["path"] == path].iloc[0]
-        half = own["climb_error"] * 1.96 if value == "climb" else (own["high"] - own["low"]) / 2
+        sides = [own["barrier"] - own["low"], own["high"] - own["barrier"]]
+        if value != "barrier":
+            sides = [own[f"{value}_error"] * 1.96] * 2
         x = place + np.linspace(-SPREAD, SPREAD, len(own)) if len(own) > 1 else np.array([place])
         y = own[value].to_numpy(dtype=float)
-        ax.errorbar(x, y, yerr=half.to_numpy(dtype=float), fmt=".", color="0.55", elinewidth=0.8, zorder=2,
+        errors = np.array(sides, dtype=float).clip(min=0)
+        ax.errorbar(x, y, yerr=errors, fmt=".", color="0.55", elinewidth=0.8, zorder=2,
                     label="one pair" if place == 0 else None)  # fmt: skip
         ends = [[mean[value] - mean[f"{value}_low"]], [mean[f"{value}_high"] - mean[value]]]
         ax.errorbar([place], [mean[value]], yerr=np.clip(ends, 0, None), fmt="D", color=color, capsize=4, zorder=3)

@@ -181,17 +181,19 @@ def _bent(frames: Frames) -> Section | None:
     control = " and to a random point as far away (the control)" if "control" in set(rows["path"]) else ""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.8))
     loss_by_path(frames.bent_profiles, unit=str(rows["unit"].iloc[0]), ax=left)
-    by_path(frames.by_path, rows, value="climb", ax=right)
+    by_path(frames.by_path, rows, value="mean_climb", ax=right)
     text = (
-        f"climb: largest loss above the better end; {caption(rows[rows['path'] != 'control'])}; curves were fitted on "
-        "other text; dots: 95 % interval over examples; diamonds: mean, 95 % interval by jackknife over checkpoints"
+        f"right: mean loss along the path, above the better end; {caption(rows[rows['path'] != 'control'])}; "
+        "curves were fitted on other text; dots: 95 % interval over examples; "
+        "diamonds: mean, 95 % interval by jackknife over checkpoints"
     )
     note(left, text)
     return Section(
         "Learned curves",
         f"Curves whose bends were trained for low loss between two checkpoints{control}, judged on text that they were "
         "not trained on. Where a curve stays low and the straight line does not, the two checkpoints lie in one bent "
-        "valley; the control shows what training a bend does by itself.",
+        "valley. The control shows how low a bend of the same budget gets the loss on the way to nowhere in "
+        "particular; its far end is bad, so its largest loss says nothing.",
         figure, text,
     )  # fmt: skip
 
@@ -299,11 +301,16 @@ def _findings(frames: Frames) -> list[str]:
         line = (
             f"{_interval(mean.loc['linear'], 'barrier_')} on the straight line and " if "linear" in mean.index else ""
         )
-        control = f", and by {mean.loc['control', 'climb']:.3f} to a random point" if "control" in mean.index else ""
+        control = (
+            f" ({mean.loc['control', 'mean_climb']:+.3f} on the way to a random point)"
+            if "control" in mean.index
+            else ""
+        )
         out.append(
             f"Between {int(mean.loc[curve, 'pairs'])} pairs the mean barrier is {line}"
-            f"{_interval(mean.loc[curve], 'barrier_')} {unit} on learned curves; the loss climbs by "
-            f"{mean.loc[curve, 'climb']:.3f} from the better end{control}."
+            f"{_interval(mean.loc[curve], 'barrier_')} {unit} on learned curves. There the loss climbs by "
+            f"{mean.loc[curve, 'climb']:.3f} from the better end, and lies "
+            f"{mean.loc[curve, 'mean_climb']:+.3f} from it on average{control}."
         )
     return out
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
+from matplotlib.patheffects import withStroke
 
 LEVELS = 24
 NAMED = 8
@@ -37,7 +38,8 @@ def loss_plane(
     drawn = ax.contourf(grid.columns, grid.index, grid.to_numpy(), levels=levels, norm=norm, cmap="viridis")
     ax.contour(grid.columns, grid.index, grid.to_numpy(), levels=levels[::3], colors="white", linewidths=0.4, alpha=0.7)
     if path is not None:
-        ax.plot(path["x"], path["y"], color="crimson", linewidth=2, label="learned path")
+        off = "off_plane" in path and path["off_plane"].max() > 0.01 * np.ptp(path["x"])
+        ax.plot(path["x"], path["y"], color="crimson", linewidth=2, label=f"{'shadow of the ' * off}learned path")
         ax.legend(frameon=True, fontsize=9)
     kind = rows["kind"].iloc[0]
     ordered = places.sort_values(["seed", "step"], na_position="first")
@@ -45,10 +47,26 @@ def loss_plane(
         for _, run in ordered.groupby("seed", dropna=False):
             ax.plot(run["x"], run["y"], color="white", linewidth=1.2, alpha=0.9)
     ax.scatter(ordered["x"], ordered["y"], c=ordered["loss"], norm=norm, cmap="viridis", s=60, edgecolor="white",
-               linewidth=1.3, zorder=3)  # fmt: skip
+               linewidth=1.3, zorder=3, clip_on=False)  # fmt: skip
     for name, x, y in zip(_names(ordered), ordered["x"], ordered["y"], strict=True):
-        ax.annotate(name, (x, y), textcoords="offset points", xytext=(6, 6), color="white", fontsize=9, zorder=4)
-    ax.figure.colorbar(drawn, ax=ax, label=f"loss ({rows['unit'].iloc[0]})", format="%.2f", shrink=0.85)
+        ax.annotate(
+            name,
+            (x, y),
+            textcoords="offset points",
+            xytext=(6, 6),
+            color="white",
+            fontsize=9,
+            zorder=4,
+            path_effects=[withStroke(linewidth=2, foreground="0.25")],
+        )
+    ax.figure.colorbar(
+        drawn,
+        ax=ax,
+        label=f"loss ({rows['unit'].iloc[0]})",
+        format="%.2f",
+        shrink=0.85,
+        ticks=[*levels[::3], levels[-1]],
+    )
     ax.set_aspect("equal")
     ax.grid(visible=False)
     ax.set(xlabel=_label("x", rows), ylabel=_label("y", rows))
@@ -62,6 +80,7 @@ def about(rows: pd.DataFrame, places: pd.DataFrame) -> str:
         TITLES[rows["kind"].iloc[0]],
         f"{len(rows)} places {spacing:.2g} apart, loss to ± {1.96 * rows['error'].median():.2g} (95 %), "
         f"differences to ± {1.96 * rows['above_error'].median():.2g}",
+        "colours on a square-root scale",
     ]
     if places["off_plane"].max() > 1e-3 * max(np.ptp(places["x"]), 1e-12) and rows["kind"].iloc[0] != "random":
         parts.append(

@@ -7,9 +7,10 @@ in a pass, depends on model and device, so it is timed.
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -258,6 +259,18 @@ def choose(objective: Objective, anchors: Anchors, *, numerics: Numerics = "floa
             break
         best, per_example = trial, seconds
     return best, per_example
+
+
+def choose_threads(work: Callable[[], object]) -> None:
+    """Let torch use one thread or all, whichever does some work sooner; small models are slower on many."""
+    cores, seconds = len(os.sched_getaffinity(0)), dict[int, float]()
+    for threads in {1, cores}:
+        torch.set_num_threads(threads)
+        for _ in range(3):
+            begin = time.perf_counter()
+            work()
+            seconds[threads] = min(seconds.get(threads, float("inf")), time.perf_counter() - begin)
+    torch.set_num_threads(min(seconds, key=lambda threads: seconds[threads]))
 
 
 def numerics_error(

@@ -28,6 +28,9 @@ def _beside_the_study(value: str, info: Any) -> str:
 BesideStudy = Annotated[str, AfterValidator(_beside_the_study)]
 
 
+MOST_SEED = 2**31 - 1
+
+
 def _points(value: Any) -> Any:
     if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and 3 <= value <= 1001):
         return value
@@ -39,7 +42,7 @@ Points = Annotated[int | Literal["auto"], BeforeValidator(_points)]
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Children(_Settings):
@@ -96,7 +99,7 @@ class Data(_Settings):
     sequences: int = Field(256, ge=2)
     length: int = Field(128, ge=2)
     mask: float = Field(0.15, gt=0, lt=1)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MOST_SEED)
     tokenizer: BesideStudy | None = None
 
     @model_validator(mode="after")
@@ -167,6 +170,7 @@ class Curves(_Along):
         bends: Anchors between the ends.
         fit_steps: Optimizer steps.
         fit_batch: Examples of a step.
+        fit_parts: Positions of t in a step, one in each of as many equal stretches; 1 is Garipov et al.'s.
         rate: Learning rate.
         decay: Weight decay of the sampled point.
         seed: Of batches and positions.
@@ -180,9 +184,10 @@ class Curves(_Along):
     bends: int = Field(1, ge=1, le=8)
     fit_steps: int = Field(600, ge=1)
     fit_batch: int = Field(32, ge=1)
+    fit_parts: int = Field(2, ge=1)
     rate: float = Field(2e-3, gt=0)
     decay: float = Field(0.0, ge=0)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MOST_SEED)
     control: bool = True
     fit_text: BesideStudy
     fit_sequences: int = Field(1024, ge=2)
@@ -216,7 +221,7 @@ class Simplices(_Settings):
     between: Literal["seeds", "children", "all"] = "seeds"
     at_steps: Steps = "all"
     mixtures: int = Field(16, ge=0)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MOST_SEED)
     numerics: Literal["float32", "bfloat16"] = "float32"
     keep_losses: bool = True
 
@@ -250,7 +255,7 @@ class Planes(_Settings):
     resolution: int = Field(21, ge=3, le=501)
     margin: float = Field(0.3, ge=0, le=10)
     span: float = Field(1.0, gt=0)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MOST_SEED)
     numerics: Literal["float32", "bfloat16"] = "float32"
     parts: int = Field(4, ge=1)
 
@@ -301,22 +306,32 @@ def read_study(path: Path) -> Study:
 
 def _first_mistake(error: ValidationError) -> str:
     first = error.errors()[0]
-    kinds = {"barriers", "curves", "simplices", "planes"}
+    kinds: dict[str, type[BaseModel]] = {
+        "barriers": Barriers,
+        "curves": Curves,
+        "simplices": Simplices,
+        "planes": Planes,
+    }
     place = ".".join(str(part) for part in first["loc"] if part not in kinds) or "study"
     if first["type"] == "extra_forbidden":
-        settings = {
-            name
-            for kind in (Study, Checkpoints, Children, Data, Barriers, Curves, Simplices, Planes)
-            for name in kind.model_fields
-        }
-        near = get_close_matches(str(first["loc"][-1]), settings - {str(first["loc"][-1])}, n=1)
-        return f"{place}: unknown setting{f'; did you mean {near[0]}?' if near else ''}"
-    given = (
-        ""
-        if first["type"] == "missing" or first["input"] is None or isinstance(first["input"], dict)
-        else f" (got {first['input']!r:.80})"
-    )
-    return f"{place}: {first['msg']}{given}"
+        within = [kinds[str(part)] for part in first["loc"] if part in kinds]
+        within = within or [Study, Checkpoints, Children, Data]
+        settings = {name for kind in within for name in kind.model_fields}
+        return f"{place}: unknown setting{_near(str(first['loc'][-1]), settings)}"
+    if first["type"] == "union_tag_invalid":
+        given = str(first["ctx"]["tag"])
+        return (
+            f"{place}: no kind of measure is called {given!r}{_near(given, set(kinds))}; there are {', '.join(kinds)}"
+        )
+    said = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"]
+    given = f" (got {first['input']!r:.80})"
+    plain = first["type"] == "missing" or first["input"] is None or isinstance(first["input"], dict)
+    return f"{place}: {said}{'' if plain else given}"
+
+
+def _near(given: str, known: set[str]) -> str:
+    near = get_close_matches(given, known - {given}, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def tasks(
@@ -384,8 +399,8 @@ def _of_group(
 def _nothing(measure: Barriers | Curves | Simplices | Planes, seeds: int, children: int) -> str:
     if isinstance(measure, Planes):
         return (
-            f"no plane {measure.plane} {measure.among}: {seeds} checkpoints are too few; three at one step make "
-            "a plane through, three of one seed a trajectory"
+            f'a measure of planes with plane = "{measure.plane}" finds no three checkpoints that belong together among '
+            f"{seeds}: three seeds at one step make a plane through them, three steps of one seed a trajectory"
         )
     return (
         f"nothing to pair between {measure.between}: {seeds} checkpoints"

@@ -70,7 +70,7 @@ def curves(barriers: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_path(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean barrier and climb over the pairs of each path: ``path``, and each with ``_low`` and ``_high``; ``pairs``.
+    """Mean barrier and climbs over the pairs of each path: ``path``, and each with ``_low`` and ``_high``; ``pairs``.
 
     Args:
         rows: From :func:`curves`.
@@ -79,7 +79,7 @@ def by_path(rows: pd.DataFrame) -> pd.DataFrame:
     for path, group in rows.groupby("path"):
         row: dict[str, Any] = {"path": path, "pairs": len(group)}
         half = (group["high"] - group["low"]) / (2 * Z)
-        for value, error in (("barrier", half), ("climb", group["climb_error"])):
+        for value, error in (("barrier", half), *((v, group[f"{v}_error"]) for v in ("climb", "mean_climb"))):
             row[value], row[f"{value}_low"], row[f"{value}_high"] = _mean(group, value, error, ("a", "b"))
         out.append(row | {"barrier_low": max(row["barrier_low"], 0.0)})
     return pd.DataFrame(out)

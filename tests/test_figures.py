@@ -191,10 +191,15 @@ def test_page_of_unlabelled_pairs_has_what_it_can(frames: Frames) -> None:
 
 def bent_frames(frames: Frames) -> Frames:
     """Two kinds of path and a control for the last step's pairs, a plane, and a simplex."""
-    lines = pd.DataFrame(rows(32)).assign(climb=0.6, climb_error=0.02)
+    lines = pd.DataFrame(rows(32)).assign(climb=0.6, climb_error=0.02, mean_climb=0.3, mean_climb_error=0.01)
     kinds = {"linear": (1.0, 0.6), "bezier": (0.1, 0.05), "control": (0.0, 2.5)}
     bent = pd.concat([
-        lines.assign(path=path, climb=climb, **{name: lines[name] * scale for name in ("barrier", "low", "high")})
+        lines.assign(
+            path=path,
+            climb=climb,
+            mean_climb=climb / 2,
+            **{name: lines[name] * scale for name in ("barrier", "low", "high")},
+        )
         for path, (scale, climb) in kinds.items()
     ])
     profiles = pd.DataFrame([
@@ -227,9 +232,11 @@ def test_page_shows_curves_planes_and_mixtures(frames: Frames) -> None:
     assert [line.get_label() for line in left.lines] == ["straight line", "Bezier curve"]
     assert [t.get_text() for t in right.get_xticklabels()] == ["straight line", "Bezier curve", "control"]
     diamonds = [line.get_ydata()[0] for line in right.lines if line.get_marker() == "D"]
-    assert diamonds == pytest.approx([0.6, 0.05, 2.5])
+    assert diamonds == pytest.approx([0.3, 0.025, 1.25])
     text = page(bent_frames(frames), RECORD, {})
-    assert "on the straight line and 0.033 [" in " ".join(text.split()) and "and by 2.500 to a random point" in text
+    assert "on the straight line and 0.033 [" in " ".join(
+        text.split()
+    ) and "(+1.250 on the way to a random point)" in " ".join(text.split())
     alone = page(replace(Frames(), plane=bent_frames(frames).plane, place=bent_frames(frames).place), RECORD, {})
     assert "<h2>Planes</h2>" in alone and "The numbers" not in alone
 

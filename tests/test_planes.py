@@ -73,6 +73,9 @@ def test_what_spans_no_plane_is_refused() -> None:
         plane.through([a, b, 0.3 * a + 0.7 * b])
     with pytest.raises(InputError, match="lie on one line"):
         plane.through([a, a, b])
+    for same in ([a, b, a], [a, a, a], [a, b, b]):
+        with pytest.raises(InputError, match="lie on one line"):
+            plane.through(same)
     with pytest.raises(InputError, match="goes through three checkpoints, got 2"):
         plane.through([a, b])
     with pytest.raises(InputError, match="at least three checkpoints, got 2"):
@@ -265,6 +268,11 @@ def test_mixtures_are_those_models(few_runs: Path, tmp_path: Path) -> None:
 
 def test_bad_input_gets_a_sentence(few_runs: Path, tmp_path: Path) -> None:
     one, two = (few_runs / f"seed_{s}" / "step_10" for s in (0, 1))
+    copies = run("plane", one, two, one, *options(tmp_path), "--resolution", 3, "--out", tmp_path / "c")
+    assert copies.exit_code == 3 and "the three checkpoints lie on one line" in copies.output
+    (tmp_path / "bad.safetensors").write_text("x")
+    late = run("plane", one, *options(tmp_path), "--curve", tmp_path / "bad.safetensors", "--out", tmp_path / "d")
+    assert "holds no path of landscape" in str(late.exception) and not (tmp_path / "d").exists()
     said = str(run("plane", one, two, *options(tmp_path), "--out", tmp_path / "p").exception)
     assert "2 checkpoints are given for a trajectory plane; give one for a random plane, three" in said
     assert "is one checkpoint; a mixture is of two or more" in str(run("simplex", one, *options(tmp_path)).exception)

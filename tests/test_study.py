@@ -113,7 +113,9 @@ def test_curves_bring_the_straight_lines_of_their_pairs() -> None:
 def test_planes_go_through_the_checkpoints_that_they_say(measure: dict[str, object], sizes: list[int]) -> None:
     wanted = study(kind="planes", parts=2, **measure)
     if not sizes:
-        with pytest.raises(InputError, match="no plane trajectory seeds: 8 checkpoints are too few"):
+        with pytest.raises(
+            InputError, match='plane = "trajectory" finds no three checkpoints that belong together among 8'
+        ):
             tasks(wanted, some(4))
         return
     planned = tasks(wanted, some(4))
@@ -182,12 +184,14 @@ def test_study_file_is_read_with_paths_beside_it(tmp_path: Path) -> None:
         ('name = "tiny"', "", "name: Field required"),
         ("points = 5", 'between = "children"', r"needs the table \[checkpoints.children\]"),
         ("points = 5", "points = = 5", "is not valid TOML"),
+        ('"barriers"\npoints = 5', '"planes"\nplane = "random"\npoints = 5', "measure.0.points: unknown setting$"),
+        ("points = 5", "points = 5\ntolerance = nan", "measure.0.tolerance: Input should be"),
         ("points = 5", "points = 5\nprecision = 0.1", r'measure.0: .*precision needs points = "auto"'),
         ('"barriers"\npoints = 5', '"curves"\npoints = 5', "measure.0.fit_text: Field required"),
         (
             '"barriers"\npoints = 5',
             '"barier"\npoints = 5',
-            "measure.0: Input tag 'barier' found using 'kind' does not match",
+            "measure.0: no kind of measure is called 'barier'; did you mean barriers",
         ),
         ('"causal-lm"\ntext = "text.txt"', '"classification"', "data: .*classification needs labelled examples"),
     ],

@@ -39,7 +39,16 @@ def test_an_incomplete_matrix_is_still_averaged() -> None:
 
 
 def along(path: str, values: dict[tuple[int, int], float], climb: float) -> pd.DataFrame:
-    rows = table(values, between="seeds", path=path, step_a=9, climb=climb, climb_error=0.01)
+    rows = table(
+        values,
+        between="seeds",
+        path=path,
+        step_a=9,
+        climb=climb,
+        climb_error=0.01,
+        mean_climb=climb / 2,
+        mean_climb_error=0.01,
+    )
     return rows.assign(a=[f"s{k}" for k in rows["seed_a"]], b=[f"s{k}" for k in rows["seed_b"]])
 
 

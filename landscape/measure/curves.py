@@ -30,6 +30,8 @@ from landscape.task import Task
 
 SAVE_EVERY = 15.0
 """Seconds after which a fit is saved."""
+FINE = 1025
+"""Points by which the length of a path is measured."""
 TELL_EVERY = 30.0
 """Seconds between two lines on how far a fit is."""
 CONTROL = "control"
@@ -62,10 +64,12 @@ def run(task: Task, session: Session) -> Result:
     settings: dict[str, Any] = dict(task.settings)
     grid = barriers.grid(settings)
     recipe = fit.Recipe(settings["path"], settings["bends"], settings["fit_steps"], settings["fit_batch"],
-                        rate=settings["rate"], decay=settings["decay"])  # fmt: skip
+                        settings["fit_parts"], settings["rate"], settings["decay"])  # fmt: skip
     anchors = session.anchors(task)
     fitted = session.fitting(settings["fitted_on"])
     jobs = list(_jobs(task, session, anchors, recipe))
+    if not jobs:
+        return Result([])
     ends = torch.stack([pair for _, _, pair in jobs])
     wanted = [want for _, want, _ in jobs]
     curves = learn(fitted, ends, wanted, _teller(task.label, len(jobs), recipe.steps))
@@ -88,10 +92,13 @@ def run(task: Task, session: Session) -> Result:
 def _jobs(
     task: Task, session: Session, anchors: list[Tensor], recipe: fit.Recipe
 ) -> Iterator[tuple[tuple[int, int], Wanted, Tensor]]:
-    """Pairs of positions with the curves that they want: each its own, and perhaps a control."""
+    """Pairs of positions with the curves that they want: each its own, and perhaps a control; none for one point."""
     settings: dict[str, Any] = dict(task.settings)
     for i, j in task.pairs:
         a, b = (task.checkpoints[k] for k in (i, j))
+        if a.content == b.content:
+            log.warning("%s and %s hold the same weights: no curve is learned between them", a.ref, b.ref)
+            continue
         ends = torch.stack([anchors[i], anchors[j]])
         ids = (a.content, b.content, settings["fitted_on"], str(settings["seed"]))
         folder = session.store.folder / "curves"
@@ -139,7 +146,9 @@ def learn(
     open_ones = [n for n, state in enumerate(states) if state.step < recipe.steps]
     kind: Literal["loop", "vmap"] = "loop"
     if len(open_ones) > 1:
-        kind = evaluate.choose_slopes(objective, ends[open_ones, 0], torch.arange(min(recipe.batch, 32)))
+        kind = evaluate.choose_slopes(
+            objective, ends[open_ones, 0], torch.arange(min(recipe.batch, 32, objective.examples))
+        )
     slope = partial(evaluate.slopes, objective, kind=kind)
     for _, group in groupby(open_ones, key=lambda n: states[n].step if kind == "vmap" else n):
         together = list(group)
@@ -175,7 +184,11 @@ def _fit(
     slope: fit.Slope,
     report: Callable[[int, float], None],
 ) -> fit.State:
-    """Fit to the last step, saving on the way."""
+    """Fit to the last step, saving on the way.
+
+    Raises:
+        InputError: If it diverges.
+    """
     recipe, stretch = wanted[0].recipe, 1
 
     def keep() -> None:
@@ -188,6 +201,10 @@ def _fit(
         try:
             state = fit.fit(ends, slope, examples, recipe, state, seed=wanted[0].seed, until=state.step + stretch,
                             report=report)  # fmt: skip
+        except InputError:  # it diverged: what is on disk is on the way to that
+            for want in wanted:
+                want.file.unlink(missing_ok=True)
+            raise
         except BaseException:
             keep()
             raise
@@ -252,11 +269,13 @@ def judge(
 
 def _shape(profile: Profile, anchors: list[Tensor], kind: str) -> Row:
     """Length of a path, and its mean loss by arc length."""
+    t = torch.linspace(0, 1, FINE, dtype=torch.float64)
+    length = _steps(anchors, KINDS[kind](t, len(anchors))).sum()
     steps = _steps(anchors, KINDS[kind](torch.from_numpy(profile.reading.times), len(anchors)))
     weights = along.trapezoid(steps)[None] / steps.sum()
     found = barrier.functionals(weights, profile.t, profile.losses, profile.reading)
     return {
-        "path_length": float(steps.sum()),
+        "path_length": float(length),
         "distance": distance(anchors[0], anchors[-1]),
         "arc_mean_loss": float(found.value[0]),
         "arc_mean_loss_error": float(found.error[0]),

@@ -72,7 +72,7 @@ def prepare(
     seeds, children = [identify(c) for c in seeds], [identify(c) for c in children]
     fixed.require_other_texts(study)
     planned = tasks(study, seeds, children, lambda data: fixed.fingerprint(data, seeds[0]))
-    session = Session(store, study, planned, _device(device))
+    session = Session(store, study, planned, on(device))
     fixed.require_one_architecture([*seeds, *children], session.objective)
     record = {
         "study": study.model_dump(mode="json"),
@@ -86,7 +86,12 @@ def prepare(
     return Prepared(study, planned, session, record)
 
 
-def _device(name: str) -> torch.device:
+def on(name: str) -> torch.device:
+    """A device by its name.
+
+    Raises:
+        InputError: If it is not there.
+    """
     try:
         torch.empty(1, device=name)
         return torch.device(name)

@@ -256,8 +256,8 @@ def tables(profile: Profile, grid: Grid) -> tuple[list[Row], list[Row]]:
     """Rows of the tables ``barrier``, one for each definition, and ``profile``, one for each time shown.
 
     Beside the barrier a row has, each with its standard error, the largest and the mean loss along the path, and the
-    climb, ``max_t L(t) - min(L(0), L(1))``, which unlike a barrier tells a path to another good point from one to a bad
-    point.
+    climbs, ``max_t L(t) - min(L(0), L(1))`` and the mean of the same, which unlike a barrier tell a path to another
+    good point from one to a bad point.
     """
     t, losses = profile.t, profile.losses
     weights = barrier.resamples(losses.shape[1], grid.resamples, RESAMPLE_SEED)
@@ -292,14 +292,15 @@ def tables(profile: Profile, grid: Grid) -> tuple[list[Row], list[Row]]:
 
 
 def _extent(profile: Profile) -> Row:
-    """Largest loss, climb and mean loss along a path, with their errors."""
+    """Largest and mean loss along a path, as they are and above the better end, with their errors."""
     t = profile.reading.times
     at, loss = np.eye(len(t)), barrier.band(profile.t, profile.losses, profile.reading).loss
-    highest = at[loss.argmax()]
+    highest, better = at[loss.argmax()], at[0 if loss[0] <= loss[-1] else -1]
     wanted = {
         "largest_loss": highest,
-        "climb": highest - at[0 if loss[0] <= loss[-1] else -1],
+        "climb": highest - better,
         "mean_loss": trapezoid(np.diff(t)),
+        "mean_climb": trapezoid(np.diff(t)) - better,
     }
     found = barrier.functionals(np.stack(list(wanted.values())), profile.t, profile.losses, profile.reading)
     out: Row = {}

@@ -7,6 +7,7 @@ model is the caller's affair.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -14,6 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from landscape.errors import InputError
 from landscape.paths import KINDS
 from landscape.shapes import Float, Int
 
@@ -105,6 +107,9 @@ def fit(
         seed: Decides batches and positions, step by step, so that a fit that was stopped goes on as if it had not been.
         until: Stop at this step; None is the recipe's last.
         report: Called with each step and its mean loss over the paths.
+
+    Raises:
+        InputError: If the loss is not finite.
     """
     last = recipe.steps if until is None else min(until, recipe.steps)
     inner, first, second = (tensor.clone() for tensor in (state.inner, state.first, state.second))
@@ -122,6 +127,10 @@ def fit(
             for k, weight in enumerate(row[1:-1].tolist()):
                 gradient[..., k, :].add_(slopes, alpha=share * weight)
             loss += share * float(here.mean())
+        if not math.isfinite(loss):
+            raise InputError(
+                f"the loss of the fit is not finite at step {step + 1} with rate {recipe.rate:g}; give a lower rate"
+            )
         _adam(inner, gradient, first, second, step, recipe.rate_at(step))
         report(step, loss)
     return State(inner, first, second, last)
@@ -135,13 +144,14 @@ def draw(
     The examples go through the data in epochs, each in an order of its own.
     """
     random = torch.Generator().manual_seed(seed * 1_000_003 + step)
-    t = (torch.arange(recipe.parts) + torch.rand(recipe.parts, generator=random, dtype=torch.float64)) / recipe.parts
     size = min(recipe.batch, examples)
+    parts = min(recipe.parts, size)
+    t = (torch.arange(parts) + torch.rand(parts, generator=random, dtype=torch.float64)) / parts
     per_epoch = examples // size
     epoch, place = divmod(step, per_epoch)
     order = torch.randperm(examples, generator=torch.Generator().manual_seed(seed * 1_000_003 + 500_009 * (epoch + 1)))
     chosen = order[place * size : (place + 1) * size]
-    return t, list(chosen.tensor_split(recipe.parts))
+    return t, list(chosen.tensor_split(parts))
 
 
 def _adam(inner: Tensor, gradient: Tensor, first: Tensor, second: Tensor, step: int, rate: float) -> None:

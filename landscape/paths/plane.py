@@ -58,9 +58,10 @@ def through(anchors: Sequence[Float[Tensor, " P"]]) -> Plane:
     if len(anchors) != 3:
         raise InputError(f"a plane goes through three checkpoints, got {len(anchors)}; give three")
     gram = _gram(anchors)[1:, 1:]
-    reach, along = gram[0, 0].sqrt(), gram[0, 1] / gram[0, 0]
+    reach = gram[0, 0].sqrt()
+    along = gram[0, 1] / gram[0, 0] if reach > 0 else torch.zeros_like(reach)
     height = (gram[1, 1] - along * gram[0, 1]).clamp(min=0).sqrt()
-    if reach == 0 or height < FLAT * gram[1, 1].sqrt():
+    if reach == 0 or height <= FLAT * gram[1, 1].sqrt():
         raise InputError("the three checkpoints lie on one line, through which there is no one plane; give others")
     x = torch.tensor([-1.0, 1.0, 0.0], dtype=torch.float64)
     y = torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64) - along * x
