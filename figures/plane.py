@@ -38,8 +38,14 @@ def loss_plane(
     drawn = ax.contourf(grid.columns, grid.index, grid.to_numpy(), levels=levels, norm=norm, cmap="viridis")
     ax.contour(grid.columns, grid.index, grid.to_numpy(), levels=levels[::3], colors="white", linewidths=0.4, alpha=0.7)
     if path is not None:
-        off = "off_plane" in path and path["off_plane"].max() > 0.01 * np.ptp(path["x"])
-        ax.plot(path["x"], path["y"], color="crimson", linewidth=2, label=f"{'shadow of the ' * off}learned path")
+        shadow = "off_plane" in path and path["off_plane"].max() > 0.01 * np.ptp(path["x"])
+        ax.plot(
+            path["x"],
+            path["y"],
+            color="crimson",
+            linewidth=2,
+            label="shadow of the learned path" if shadow else "learned path",
+        )
         ax.legend(frameon=True, fontsize=9)
     kind = rows["kind"].iloc[0]
     ordered = places.sort_values(["seed", "step"], na_position="first")

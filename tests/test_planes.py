@@ -21,7 +21,7 @@ from landscape.checkpoints import models
 from landscape.cli.main import cli
 from landscape.errors import InputError
 from landscape.objectives import causal_lm
-from landscape.paths import directions, plane, simplex
+from landscape.paths import directions, fit, plane, saved, simplex
 from landscape.space import Space, output_axes
 
 
@@ -247,6 +247,26 @@ def test_random_and_trajectory_planes(few_runs: Path, tmp_path: Path) -> None:
     (shares,) = {(row["explained_x"], row["explained_y"]) for row in many}
     assert 0 < shares[1] <= shares[0] < 1 and sum(shares) < 1
     assert max(row["off_plane"] for row in many if row["table"] == "place") > 0.1
+
+
+@pytest.mark.parametrize("within", [True, False])
+def test_a_learned_path_is_drawn_where_it_lies(few_runs: Path, tmp_path: Path, within: bool) -> None:
+    refs = [few_runs / f"seed_{s}" / "step_10" for s in range(3)]
+    anchors = torch.stack([models.load(ref, cases.gpt2()) for ref in refs])
+    bend = anchors[2] if within else anchors[2] + torch.randn(anchors.shape[1], generator=cases.generator(9))
+    whole = torch.stack([anchors[0], bend, anchors[1]])
+    state = fit.State(whole[1:-1], torch.zeros_like(whole[1:-1]), torch.zeros_like(whole[1:-1]), 3)
+    file = tmp_path / "c.safetensors"
+    saved.save(file, saved.Saved(("a", "b"), fit.Recipe(steps=3), whole, state))
+    done = run("plane", *refs, *options(tmp_path), "--resolution", 4, "--curve", file, "--out", tmp_path / "p")
+    assert done.exit_code == 0, done.exception
+    assert ("its shadow is drawn" in done.output) == (not within)
+    drawn = (tmp_path / "p" / "plane.svg").read_text()
+    assert "<svg" in drawn
+    few = torch.randn(3, 8, generator=cases.generator(1))
+    saved.save(file, saved.Saved(("a", "b"), fit.Recipe(steps=3), few, fit.State(few[1:-1], few[1:-1], few[1:-1], 3)))
+    other = run("plane", *refs, *options(tmp_path), "--resolution", 4, "--curve", file, "--out", tmp_path / "p")
+    assert "the path of --curve has 8 parameters and the checkpoints have" in str(other.exception)
 
 
 def test_mixtures_are_those_models(few_runs: Path, tmp_path: Path) -> None:
