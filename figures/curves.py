@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 NAMES = {"linear": "straight line", "bezier": "Bezier curve", "polychain": "polygonal chain", "control": "control"}
-VALUES = {"barrier": "barrier", "climb": "climb", "mean_climb": "mean loss above the better end"}
+VALUES = {"barrier": "barrier", "climb": "climb", "mean_climb": "mean climb"}
 SPREAD = 0.25
 
 
@@ -62,7 +62,7 @@ def by_path(means: pd.DataFrame, rows: pd.DataFrame, *, value: str = "mean_climb
     ax.set_ylabel(f"{VALUES[value]} ({rows['unit'].iloc[0]})")
     ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
     ax.grid(visible=False, axis="x")
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, loc="upper center")
     return ax
 
 

@@ -183,7 +183,7 @@ def _bent(frames: Frames) -> Section | None:
     loss_by_path(frames.bent_profiles, unit=str(rows["unit"].iloc[0]), ax=left)
     by_path(frames.by_path, rows, value="mean_climb", ax=right)
     text = (
-        f"right: mean loss along the path, above the better end; {caption(rows[rows['path'] != 'control'])}; "
+        f"mean climb: mean loss along the path, above the better end; {caption(rows[rows['path'] != 'control'])}; "
         "curves were fitted on other text; dots: 95 % interval over examples; "
         "diamonds: mean, 95 % interval by jackknife over checkpoints"
     )
@@ -204,7 +204,7 @@ def _planes(frames: Frames) -> Section | None:
     names = some(list(dict.fromkeys(frames.plane["plane"])), PLANES)
     columns = min(2, len(names))
     shape = (-(-len(names) // columns), columns)
-    figure, axes = plt.subplots(*shape, figsize=(6.2 * columns, 5 * shape[0]), squeeze=False)
+    figure, axes = plt.subplots(*shape, figsize=(max(6.2 * columns, 9), 5 * shape[0]), squeeze=False)
     for spare in axes.flat[len(names) :]:
         spare.remove()
     notes = []
