@@ -20,7 +20,13 @@ import torch
 import torch.distributed.checkpoint as dcp
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.distributed.checkpoint.metadata import ChunkStorageMetadata, MetadataIndex, TensorStorageMetadata
+from torch.distributed.checkpoint.metadata import (
+    _MEM_FORMAT_ENCODING,
+    ChunkStorageMetadata,
+    Metadata,
+    MetadataIndex,
+    TensorStorageMetadata,
+)
 from transformers import MixtralConfig, MixtralForCausalLM
 
 from landscape.checkpoints import expand, fetch, find, formats, models
@@ -237,11 +243,33 @@ class Evil:
         return os.system, (f"touch {self.file}",)
 
 
+class Got:
+    """Pickles as ``getattr(target, name)``, as Python 3.11.0 to 3.11.3 pickle members of an enumeration."""
+
+    def __init__(self, target: Any, name: str) -> None:
+        self.call = target, name
+
+    def __reduce__(self) -> Any:
+        return getattr, self.call
+
+
+def test_metadata_of_early_python_3_11_is_read(tmp_path: Path) -> None:
+    save_dcp({"w": torch.ones(3)}, tmp_path)
+    metadata = pickle.loads((tmp_path / ".metadata").read_bytes())
+    metadata.planner_data = Got(_MEM_FORMAT_ENCODING, "TORCH_CONTIGUOUS_FORMAT")
+    (tmp_path / ".metadata").write_bytes(pickle.dumps(metadata))
+    assert set(formats.index(tmp_path)) == {"w"}
+
+
 def test_metadata_that_would_run_code_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".metadata").write_bytes(pickle.dumps({"x": Evil(tmp_path / "run")}))
     with pytest.raises(InputError, match=r"nothing of it was run: it asks for (posix|nt)\.system"):
         formats.index(tmp_path)
     assert not (tmp_path / "run").exists()
+    for target in (Metadata, "w", getattr):  # of an enumeration only, and only its members
+        (tmp_path / ".metadata").write_bytes(pickle.dumps({"x": Got(target, "__class__")}))
+        with pytest.raises(InputError, match=r"nothing of it was run: it asks for builtins.getattr"):
+            formats.index(tmp_path)
     save_dcp({"w": torch.ones(3)}, tmp_path / "d")
     metadata = pickle.loads((tmp_path / "d" / ".metadata").read_bytes())
     for info in metadata.storage_data.values():
