@@ -13,7 +13,7 @@ from rich.table import Table
 
 from landscape.cli.options import DEFINITIONS, data, data_options, grid_options, require_grid, saved
 from landscape.cli.progress import console
-from landscape.cli.run import FAILED, run_tasks
+from landscape.cli.run import FAILED, run_now
 from landscape.errors import InputError
 from landscape.store import Store
 from landscape.study import Barriers, Checkpoints, Study
@@ -40,17 +40,12 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     a known family such as multiberts:seed=3,step=20000.
     """
     from landscape.checkpoints import find
-    from landscape.measure.prepare import prepare
 
     found = [checkpoint for ref in given["refs"] for checkpoint in find(ref, given["config"])]
     study, definition = _study(given, found), given["definition"]
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
-        prepared = prepare(study, store, given["device"], (found, []))
-        store.open(study.name, prepared.record)
-        for warning in prepared.record["warnings"]:
-            console.print(f"warning: {warning}", markup=False)
-        failed = run_tasks(prepared, quiet=True)
+        prepared, failed = run_now(study, found, given["device"], store)
         keys = [task.key for task in prepared.tasks]
         barriers, profiles = store.rows("barrier", keys), store.rows("profile", keys)
     if not barriers.empty:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from landscape.cli.options import SEED, Number, data, data_options
 from landscape.cli.progress import console
-from landscape.cli.run import FAILED, run_tasks
+from landscape.cli.run import FAILED, run_now
 from landscape.errors import InputError, StorageError
 from landscape.store import Store
 from landscape.study import Checkpoints, Planes, Study
@@ -47,18 +47,14 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     components. Run again, it goes on where it was stopped.
     """
     from landscape.checkpoints import find
-    from landscape.measure.prepare import prepare
     from landscape.paths import saved
 
     found = [checkpoint for ref in given["refs"] for checkpoint in find(ref, given["config"])]
     study = _study(given, found)
     drawn = saved.load(given["curve"]) if given["curve"] else None
     store = Store(given["out"] / "results")
-    prepared = prepare(study, store, given["device"], (found, []))
-    store.open(study.name, prepared.record)
-    for warning in prepared.record["warnings"]:
-        console.print(f"warning: {warning}", markup=False)
-    if run_tasks(prepared, quiet=True):
+    prepared, failed = run_now(study, found, given["device"], store)
+    if failed:
         ctx.exit(FAILED)
     keys = [task.key for task in prepared.tasks]
     rows, places = store.rows("plane", keys), store.rows("place", keys)

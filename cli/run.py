@@ -15,7 +15,7 @@ from landscape.engines import local
 from landscape.errors import InputError
 from landscape.store import Store
 from landscape.study import Study, read_study
-from landscape.task import Task
+from landscape.task import Checkpoint, Task
 
 if TYPE_CHECKING:
     from landscape.measure.prepare import Prepared
@@ -63,6 +63,17 @@ def run_study(study: Study, out: Path, *, device: str, workers: int | None, as_j
     failed = run_tasks(prepared, workers=workers, as_json=as_json)
     console.print(f"Results are in {store.folder}; see them with: landscape report {out}", markup=False)
     return failed
+
+
+def run_now(study: Study, found: list[Checkpoint], device: str, store: Store) -> tuple[Prepared, dict[str, str]]:
+    """Run a study of given checkpoints, for the one-shot commands; and the messages of the tasks that failed."""
+    from landscape.measure.prepare import prepare
+
+    prepared = prepare(study, store, device, (found, []))
+    store.open(study.name, prepared.record)
+    for warning in prepared.record["warnings"]:
+        console.print(f"warning: {warning}", markup=False)
+    return prepared, run_tasks(prepared, quiet=True)
 
 
 def run_tasks(

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from landscape.cli.options import SEED, data, data_options
 from landscape.cli.progress import console
-from landscape.cli.run import FAILED, run_tasks
+from landscape.cli.run import FAILED, run_now
 from landscape.errors import InputError
 from landscape.store import Store
 from landscape.study import Checkpoints, Simplices, Study
@@ -34,7 +34,6 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     """The loss of mixtures of checkpoints: of two, of all (the soup), and of random shares."""
     from landscape.checkpoints import fetch, find
     from landscape.checkpoints.models import default_objective
-    from landscape.measure.prepare import prepare
 
     found = [checkpoint for ref in given["refs"] for checkpoint in find(ref, given["config"])]
     if len(found) < 2:
@@ -50,11 +49,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
-        prepared = prepare(study, store, given["device"], (found, []))
-        store.open(study.name, prepared.record)
-        for warning in prepared.record["warnings"]:
-            console.print(f"warning: {warning}", markup=False)
-        if run_tasks(prepared, quiet=True):
+        prepared, failed = run_now(study, found, given["device"], store)
+        if failed:
             ctx.exit(FAILED)
         rows = store.rows("mixture", [task.key for task in prepared.tasks])
     console.print(_table(rows))
