@@ -22,6 +22,8 @@ from landscape.shapes import Bool, Float, Int
 COVERAGE = 0.95
 TAIL = (1 - COVERAGE) / 2
 MOST_FOR_TRIPLES = 41
+ROUNDING = 1e-12
+"""Nats below which an error is that of rounding: all examples are alike."""
 
 
 class Definition(StrEnum):
@@ -189,8 +191,8 @@ def estimate(
     means = apply(_means(parts))
     noise = apply(weights @ centred.T)
     errors = noise.std(axis=0)
-    scaled = np.divide(noise, errors, out=np.zeros_like(noise), where=errors > 0)
-    errors = errors * widening
+    scaled = np.divide(noise, errors, out=np.zeros_like(noise), where=errors > ROUNDING)
+    errors = np.where(errors > ROUNDING, errors, 0) * widening
     in_play = _in_play(means, errors, scaled, losses.shape[1])
     together = np.quantile(scaled[:, in_play].max(axis=(1, 2)), 1 - TAIL)
     # With a minimum inside, both of its contrasts must be held at once.

@@ -83,6 +83,17 @@ def test_a_checkpoint_against_itself_is_exactly_zero(definition: Definition) -> 
     assert (found.value, found.plugin, found.low, found.high) == (0, 0, 0, 0)
 
 
+@pytest.mark.parametrize("definition", Definition)
+@pytest.mark.parametrize("seed", range(4))
+def test_examples_that_differ_by_rounding_only_have_no_error(definition: Definition, seed: int) -> None:
+    """As where every token is unknown to the tokenizer: a number, and no noise made of rounding."""
+    rounding = 1e-17 * cases.examples(seed, 6, 40)
+    losses = (2 + np.sin(7 * T))[:, None] + rounding - rounding.mean(axis=1, keepdims=True) + 3e-17
+    found = estimate(T, losses, definition, weights=WEIGHTS)
+    assert found.high - found.low == pytest.approx(0, abs=1e-12)
+    assert found.value == pytest.approx(oracles.barrier(definition, T, losses.mean(axis=1)), abs=1e-12)
+
+
 PEAK = np.array([0, 0.02, 0.05, 0.07, 0.03, 0.0])
 MEANS = {"flat": 0 * PEAK, "peak": PEAK, "two peaks": np.array([0, 0.07, 0.0, 0.0, 0.07, 0]), "valley": -PEAK}
 

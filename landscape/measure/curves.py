@@ -215,7 +215,10 @@ def _fit(
 
 
 def looking(objective: Objective) -> See:
-    """What evaluates points of an objective on some of its examples, by the strategy that is fastest here."""
+    """What evaluates points of an objective on some of its examples, by the strategy that is fastest here.
+
+    What it gives raises an ``InputError`` where a loss is not finite.
+    """
     strategies: list[evaluate.Strategy] = []
 
     def see(anchors: list[Tensor], rows: Tensor, examples: Int[np.ndarray, " n"]) -> Found:
@@ -224,6 +227,8 @@ def looking(objective: Objective) -> See:
         part = objective.take(torch.from_numpy(examples))
         values = evaluate.evaluate(part, anchors, rows, strategy=strategies[0])
         arrays = {name: value.double().numpy() for name, value in values.items()}
+        if bad := int((~np.isfinite(arrays["loss"])).any(axis=1).sum()):
+            raise InputError(f"the loss is not finite at {bad} of {len(rows)} points of the path")
         return arrays.pop("loss"), arrays
 
     return see
