@@ -14,7 +14,7 @@ LAYERS = [
     "landscape.barrier landscape.task landscape.store",
     "landscape.study landscape.summary landscape.space",
     "landscape.checkpoints landscape.objectives landscape.paths",
-    "landscape.evaluate",
+    "landscape.evaluate landscape.llc",
     "landscape.measure landscape.engines landscape.demo.train",
     "landscape.figures",
     "landscape.cli",

@@ -1,0 +1,157 @@
+"""The local learning coefficient against what is known exactly."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import integrate
+from torch import Tensor
+
+from landscape.llc import langevin
+from landscape.llc.estimate import estimate, predicted_bias
+from landscape.llc.samplers import KINDS, Dynamics
+
+CURVATURE = torch.logspace(-2, 1, 20, dtype=torch.float64)
+CENTRE = torch.linspace(-1, 2, 20, dtype=torch.float64)
+
+
+def quadratic(points: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:
+    """``3 + sum_i h_i (w_i - c_i)^2 / 2``, whatever the examples."""
+    away = points - CENTRE
+    return 3 + (CURVATURE * away**2).sum(dim=1) / 2, CURVATURE * away
+
+
+def posterior(n_beta: float, localisation: float) -> float:
+    """``1/2 sum t h / (t h + gamma)``."""
+    return float((n_beta * CURVATURE / (n_beta * CURVATURE + localisation)).sum() / 2)
+
+
+def stationary(n_beta: float, localisation: float, step_size: float) -> float:
+    """The same for the stationary distribution of SGLD at a finite step."""
+    kappa = n_beta * CURVATURE + localisation
+    return float((n_beta * CURVATURE / (kappa * (1 - step_size * kappa / 4))).sum() / 2)
+
+
+def measured(
+    sampler: str, step_size: float, steps: int = 3000, chains: int = 128, seed: int = 1
+) -> tuple[float, float]:
+    dynamics = Dynamics(1000.0, 10.0, step_size)
+    plan = langevin.Plan(sampler, chains, steps, steps, None, seed)
+    traces = langevin.run(CENTRE, quadratic, 5, dynamics, plan)
+    found = estimate(traces.losses, 3.0, 1000.0, steps, 20)
+    assert found.diverged == 0 and np.isfinite(traces.distances).all()
+    return found.llc, found.error
+
+
+@pytest.mark.parametrize("step_size", [1e-4, 2e-4])
+def test_sgld_on_a_quadratic_is_exact_with_its_bias(step_size: float) -> None:
+    llc, error = measured("sgld", step_size)
+    assert error < 0.07
+    assert llc == pytest.approx(stationary(1000, 10, step_size), abs=4 * error)
+    assert abs(llc - posterior(1000, 10)) > 6 * error, "the bias of the step is there, and is the predicted one"
+    assert stationary(1000, 10, step_size) / posterior(1000, 10) < predicted_bias(step_size, 1000.0, 10.0, 10.0)
+
+
+def test_metropolis_has_no_bias_at_any_step() -> None:
+    for step_size in (5e-5, 2e-4):
+        llc, error = measured("mala", step_size)
+        assert error < 0.1 and llc == pytest.approx(posterior(1000, 10), abs=4 * error)
+
+
+@pytest.mark.parametrize(("sampler", "step_size", "bias"), [("sgnht", 2e-6, 0.02), ("rmsprop", 5e-6, 0.08)])
+def test_the_others_sample_the_posterior_at_a_small_step(sampler: str, step_size: float, bias: float) -> None:
+    """SGNHT up to its discretisation; RMSprop up to the derivative of its preconditioner, which all leave out."""
+    llc, error = measured(sampler, step_size, steps=12_000, chains=64)
+    assert error < 0.2 and llc == pytest.approx(posterior(1000, 10), abs=4 * error + bias * posterior(1000, 10))
+
+
+@pytest.mark.parametrize(("one", "two"), [(2, 2), (0, 4), (2, 4)])
+def test_normal_crossings_at_a_finite_temperature(one: int, two: int) -> None:
+    """``w1^one w2^two`` with prior N(0, 1): against quadrature at t = 100, not against the limit."""
+    n_beta = 100.0
+
+    def crossing(points: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:
+        x, y = points[:, 0], points[:, 1]
+        gradient = torch.stack([one * x ** max(one - 1, 0) * y**two, two * x**one * y ** (two - 1)], dim=1)
+        return x**one * y**two, gradient * torch.tensor([one > 0, True])
+
+    def density(y: float, x: float) -> float:
+        return math.exp(-n_beta * x**one * y**two - (x * x + y * y) / 2)
+
+    area = {"a": 0, "b": 7, "gfun": 0, "hfun": 7}
+    norm = integrate.dblquad(density, **area)[0]
+    truth = n_beta * integrate.dblquad(lambda y, x: x**one * y**two * density(y, x), **area)[0] / norm
+    plan = langevin.Plan("sgld", 400, 6000, 2000, None, 3)
+    traces = langevin.run(torch.zeros(2, dtype=torch.float64), crossing, 2, Dynamics(n_beta, 1.0, 5e-4), plan)
+    found = estimate(traces.losses, 0.0, n_beta, 2000, 2)
+    assert found.error < 0.02 and found.llc == pytest.approx(truth, abs=4 * found.error + 0.03 * truth)
+
+
+def test_burn_in_enters_no_number() -> None:
+    random = np.random.default_rng(0)
+    losses = 2 + 0.1 * random.normal(size=(4, 300))
+    losses[:, :100] = 50
+    found = estimate(losses, 1.5, 40.0, 100, 1000)
+    assert found.llc == pytest.approx(40 * (losses[:, 100:].mean() - 1.5)) and found.alarms == ()
+    assert found.error == pytest.approx(40 * 0.1 / 800**0.5, rel=0.3)
+    with pytest.raises(ValueError, match="300 steps with 298 of burn-in leave 2 draws"):
+        estimate(losses, 1.5, 40.0, 298, 1000)
+
+
+def test_a_diverged_chain_is_named_and_not_averaged() -> None:
+    random = np.random.default_rng(0)
+    losses = 2 + 0.1 * random.normal(size=(4, 300))
+    losses[2, 180:] = np.nan
+    losses[2, 100:180] = 1e9
+    found = estimate(losses, 1.5, 40.0, 100, 1000)
+    assert found.diverged == 1 and np.isnan(found.per_chain[2]) and found.llc == pytest.approx(20, abs=0.5)
+    assert "1 of 4 chains diverged and are left out" in found.alarms[0]
+    losses[:, 299] = np.inf
+    gone = estimate(losses, 1.5, 40.0, 100, 1000)
+    assert math.isnan(gone.llc) and gone.alarms == ("every chain diverged",)
+
+
+def test_alarms_say_what_is_wrong_and_are_silent_otherwise() -> None:
+    random = np.random.default_rng(1)
+    good = 2 + 0.1 * random.normal(size=(4, 400))
+    rising = good + np.linspace(0, 0.2, 400)
+    apart = good + np.array([[0], [0], [0.3], [0.3]])
+    said = {
+        name: estimate(x, 1.5, 40.0, 0, 1000).alarms for name, x in (("good", good), ("up", rising), ("apart", apart))
+    }
+    assert (
+        said["good"] == () and any("still rises" in a for a in said["up"]) and any("R-hat" in a for a in said["apart"])
+    )
+    assert any("not local" in a for a in estimate(good, 1.5, 40.0, 0, 30).alarms)
+    assert any("below zero" in a for a in estimate(good, 2.5, 40.0, 0, 30).alarms)
+
+
+def test_a_chain_that_diverges_leaves_the_others_alone() -> None:
+    """Too large a step: nan where it is nan, and in a mixture only there."""
+    plan = langevin.Plan("sgld", 3, 60, 0, None, 1)
+
+    def one_steep(points: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:
+        losses, gradients = quadratic(points, batches)
+        steep = torch.tensor([[1.0], [1e9], [1.0]], dtype=torch.float64)
+        return losses * steep[:, 0], gradients * steep
+
+    traces = langevin.run(CENTRE, one_steep, 5, Dynamics(1000.0, 10.0, 1e-4), plan)
+    assert not np.isfinite(traces.losses[1]).all() and np.isfinite(traces.losses[[0, 2]]).all()
+
+
+def test_batches_are_each_chain_s_own_and_hold_no_example_twice() -> None:
+    seen: list[Tensor] = []
+
+    def watched(points: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:
+        seen.append(batches)
+        return quadratic(points, batches)
+
+    langevin.run(CENTRE, watched, 11, Dynamics(1000.0, 10.0, 1e-5), langevin.Plan("sgld", 3, 200, 0, 4, 2))
+    assert all(b.shape == (3, 4) and all(len(set(row)) == 4 for row in b.tolist()) for b in seen)
+    assert sum(bool((b[0] != b[1]).any()) for b in seen) > 150
+    counts = torch.stack(seen).flatten().bincount(minlength=11)
+    assert (counts - 200 * 3 * 4 / 11).abs().max() < 4 * (200 * 12 / 11) ** 0.5
+    assert set(KINDS) == {"sgld", "rmsprop", "sgnht", "mala"}
