@@ -22,6 +22,7 @@ COMMANDS = {
     "curve": "Learned curve between two checkpoints.",
     "plane": "The loss on a plane, drawn in true scale.",
     "simplex": "The loss of mixtures of checkpoints.",
+    "llc": "Local learning coefficients.",
     "plan": "What a study would take; nothing is run.",
     "run": "Run or resume a study.",
     "status": "What is done, failed and left.",
@@ -29,7 +30,7 @@ COMMANDS = {
     "report": "Figures and a page of a finished study.",
 }
 STOPPED = 75
-KEEP_NOTHING = ("barriers", "simplex")
+KEEP_NOTHING = ("barriers", "simplex", "llc")
 
 
 class Stopped(BaseException):

@@ -174,44 +174,46 @@ def slope(
 def slopes(
     objective: Objective,
     points: Float[Tensor, "points P"],
-    examples: Int[Tensor, " n"],
+    examples: Int[Tensor, "*points n"],
     *,
     kind: Literal["loop", "vmap"] = "loop",
     at_once: int = 32,
 ) -> tuple[Float[Tensor, " points"], Float[Tensor, "points P"]]:
-    """:func:`slope` at several points on the same examples.
+    """:func:`slope` at several points, on the same examples or each on its own.
 
     Args:
         objective: Model, batches and measure.
         points: Points of its space, on its device.
-        examples: Which of its examples.
+        examples: Which of its examples; for all points, or a row for each.
         kind: One point after the other, or all at once with one backward pass of the summed loss.
         at_once: Examples in one pass.
     """
     if kind == "loop" or objective.statistics:
-        each = [slope(objective, point, examples, at_once=at_once) for point in points]
+        own = examples.expand(len(points), -1)
+        each = [slope(objective, point, some, at_once=at_once) for point, some in zip(points, own, strict=True)]
         return torch.tensor([loss for loss, _ in each], dtype=points.dtype), torch.stack([g for _, g in each])
     at = points.detach().requires_grad_()
     module = _Measured(objective)
     gradient, total = torch.zeros_like(points), torch.zeros(len(points), dtype=points.dtype, device=points.device)
-    for chosen in torch.split(examples, at_once):
+    for chosen in torch.split(examples, at_once, dim=-1):
         batch = {name: tensor[chosen.to(tensor.device)] for name, tensor in objective.batch.items()}
         params = {f"model.{name}": value for name, value in objective.space.params(at).items()}
 
-        def losses_at(params: dict[str, Tensor], batch: Batch = batch) -> Tensor:
+        def losses_at(params: dict[str, Tensor], batch: Batch) -> Tensor:
             losses: Tensor = functional_call(module, params, ([batch],))["loss"]
-            return losses.sum() / len(examples)
+            return losses.sum() / examples.shape[-1]
 
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "There is a performance drop")
-            here = vmap(losses_at, randomness="error")(params)
+            each_its_own = 0 if examples.ndim == 2 else None
+            here = vmap(losses_at, in_dims=(0, each_its_own), randomness="error")(params, batch)
             gradient += torch.autograd.grad(here.sum(), at)[0]
         total += here.detach()
     return total.cpu(), gradient
 
 
 def choose_slopes(
-    objective: Objective, points: Float[Tensor, "points P"], examples: Int[Tensor, " n"]
+    objective: Objective, points: Float[Tensor, "points P"], examples: Int[Tensor, "*points n"]
 ) -> Literal["loop", "vmap"]:
     """Whether gradients at several points are faster one after the other or at once, by the clock.
 

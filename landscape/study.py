@@ -266,7 +266,54 @@ class Planes(_Settings):
         return self.model_dump(include=names | ({"span", "seed"} if self.plane == "random" else {"margin"}))
 
 
-Measure = Annotated[Barriers | Curves | Simplices | Planes, Field(discriminator="kind")]
+class Llc(_Settings):
+    """The local learning coefficient of each checkpoint.
+
+    Attributes:
+        kind: Always ``llc``.
+        at_steps: As for barriers.
+        sampler: How draws are made.
+        chains: Independent chains.
+        draws: Steps that are kept.
+        burn_in: Steps before them, which enter no number.
+        batch: Examples of a step; ``all`` for full batches, which ``mala`` needs.
+        n_beta: Factor on the mean loss: a number, ``log_n`` for n / ln n of all examples, ``log_batch`` of a batch.
+        localisation: Strength of the pull to the checkpoint.
+        step_size: A number, or ``auto``: from the largest curvature.
+        parameters: Names of the parameters that move, with ``*``; the others are frozen. None moves all.
+        seed: Of noise and batches.
+    """
+
+    kind: Literal["llc"]
+    at_steps: Steps = "all"
+    sampler: Literal["sgld", "rmsprop", "sgnht", "mala"] = "sgld"
+    chains: int = Field(4, ge=1)
+    draws: int = Field(200, ge=4)
+    burn_in: int = Field(200, ge=0)
+    batch: Annotated[int, Field(ge=1)] | Literal["all"] = 32
+    n_beta: Annotated[float, Field(gt=0)] | Literal["log_n", "log_batch"] = "log_n"
+    localisation: float = Field(100.0, gt=0)
+    step_size: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    parameters: str | None = None
+    seed: int = Field(0, ge=0, le=MOST_SEED)
+    numerics: Literal["float32"] = "float32"
+
+    @model_validator(mode="after")
+    def _metropolis_takes_all(self) -> Llc:
+        if self.sampler == "mala" and self.batch != "all":
+            raise ValueError('sampler = "mala" is exact on full batches only: give batch = "all"')
+        if self.n_beta == "log_batch" and self.batch == "all":
+            raise ValueError('n_beta = "log_batch" needs a batch; with batch = "all" it is "log_n"')
+        return self
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the numbers."""
+        return self.model_dump(exclude={"kind", "at_steps"})
+
+
+Measure = Annotated[Barriers | Curves | Simplices | Planes | Llc, Field(discriminator="kind")]
+AnyMeasure = Barriers | Curves | Simplices | Planes | Llc
 
 
 class Study(_Settings):
@@ -281,7 +328,7 @@ class Study(_Settings):
     @model_validator(mode="after")
     def _children_are_named(self) -> Study:
         if (
-            any(not isinstance(m, Planes) and m.between == "children" for m in self.measure)
+            any(not isinstance(m, Planes | Llc) and m.between == "children" for m in self.measure)
             and self.checkpoints.children is None
         ):
             raise ValueError('a measure between = "children" needs the table [checkpoints.children]')
@@ -311,6 +358,7 @@ def _first_mistake(error: ValidationError) -> str:
         "curves": Curves,
         "simplices": Simplices,
         "planes": Planes,
+        "llc": Llc,
     }
     place = ".".join(str(part) for part in first["loc"] if part not in kinds) or "study"
     if first["type"] == "extra_forbidden":
@@ -375,7 +423,7 @@ def tasks(
 
 
 def _of_group(
-    measure: Barriers | Curves | Simplices | Planes,
+    measure: AnyMeasure,
     group: Sequence[Checkpoint],
     data: str,
     fingerprint: Callable[[Data], str],
@@ -383,6 +431,9 @@ def _of_group(
 ) -> Iterator[Task]:
     """The tasks of a measure on one set of checkpoints; ``needs`` are not known yet."""
     settings = measure.settings
+    if isinstance(measure, Llc):
+        yield Task(measure.kind, tuple(group), (), tuple(settings.items()), data)
+        return
     if isinstance(measure, Simplices | Planes):
         least = 2 if isinstance(measure, Simplices) else 1 if measure.plane == "random" else 3
         parts = measure.parts if isinstance(measure, Planes) else 1
@@ -396,7 +447,9 @@ def _of_group(
         yield Task(measure.kind, anchors, pairs, tuple(settings.items()), data)
 
 
-def _nothing(measure: Barriers | Curves | Simplices | Planes, seeds: int, children: int) -> str:
+def _nothing(measure: AnyMeasure, seeds: int, children: int) -> str:
+    if isinstance(measure, Llc):
+        return f"no checkpoint among {seeds} is at the steps of a measure of llc; change at_steps"
     if isinstance(measure, Planes):
         return (
             f'a measure of planes with plane = "{measure.plane}" finds no three checkpoints that belong together among '
@@ -408,7 +461,7 @@ def _nothing(measure: Barriers | Curves | Simplices | Planes, seeds: int, childr
     )
 
 
-def _with_lines(study: Study) -> Iterator[Barriers | Curves | Simplices | Planes]:
+def _with_lines(study: Study) -> Iterator[AnyMeasure]:
     """The measures, and for curves between pairs whose straight lines are not wanted anyway, also these."""
     lines = {m.between for m in study.measure if isinstance(m, Barriers) and m.path == "linear"}
     for measure in study.measure:
@@ -419,10 +472,13 @@ def _with_lines(study: Study) -> Iterator[Barriers | Curves | Simplices | Planes
 
 
 def _groups(
-    measure: Barriers | Curves | Simplices | Planes, seeds: Sequence[Checkpoint], children: Sequence[Checkpoint]
+    measure: AnyMeasure, seeds: Sequence[Checkpoint], children: Sequence[Checkpoint]
 ) -> Iterator[list[Checkpoint]]:
     """The sets of checkpoints of which all pairs are wanted."""
     seeds, children = (_at(measure.at_steps, checkpoints) for checkpoints in (seeds, children))
+    if isinstance(measure, Llc):
+        yield from ([checkpoint] for checkpoint in [*seeds, *children])
+        return
     if isinstance(measure, Planes):
         yield from _plane_groups(measure, seeds)
         return

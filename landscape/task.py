@@ -86,8 +86,11 @@ class Task:
 
     @property
     def gradients(self) -> int:
-        """Examples whose gradient is wanted, for fits."""
+        """Examples whose gradient is wanted, for fits and for chains; full batches are not counted."""
         settings = dict(self.settings)
+        if self.kind == "llc":
+            batch = 0 if settings["batch"] == "all" else settings["batch"]
+            return int(settings["chains"] * (settings["draws"] + settings["burn_in"]) * batch)
         return int(self._paths * settings.get("fit_steps", 0) * settings.get("fit_batch", 0))
 
     @property

@@ -1,3 +1,5 @@
+from typing import Literal
+
 import cases
 import numpy as np
 import oracles
@@ -8,7 +10,7 @@ from torch.testing import assert_close
 from transformers import GPTNeoXConfig, LlamaConfig
 
 from landscape import evaluate
-from landscape.evaluate import Strategy, choose, combine, losses, numerics_error
+from landscape.evaluate import Strategy, choose, combine, losses, numerics_error, slope, slopes
 from landscape.objectives import Batch, Objective, causal_lm, classification, masked_lm, module
 
 SMALL = {"vocab_size": cases.WORDS, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3}
@@ -233,3 +235,17 @@ def test_a_row_for_each_tensor_moves_each_by_itself() -> None:
     truth = losses(objective, torch.stack(made), torch.eye(2))
     for strategy in (Strategy(examples=3), Strategy("vmap", 2, 5)):
         assert_close(losses(objective, torch.stack([a, b]), rows, strategy=strategy), truth, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["loop", "vmap"])
+@pytest.mark.parametrize("own", [True, False])
+def test_slopes_at_several_points_are_those_of_each(kind: Literal["loop", "vmap"], own: bool) -> None:
+    objective = causal_lm.build(cases.gpt2(), causal_lm.encode(cases.TEXT, cases.tokenizer(), sequences=9, length=9))
+    points = anchors(objective, torch.float32)[:3]
+    batches = torch.tensor([[0, 3, 8, 5], [7, 1, 2, 6], [4, 0, 6, 7]])
+    examples = batches if own else batches[0]
+    losses_there, gradients = slopes(objective, points, examples, kind=kind, at_once=3)
+    for k in range(3):
+        loss, gradient = slope(objective, points[k], batches[k] if own else batches[0])
+        assert float(losses_there[k]) == pytest.approx(loss, abs=1e-6)
+        assert_close(gradients[k], gradient, rtol=0, atol=1e-5)

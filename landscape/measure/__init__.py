@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from landscape.measure import barriers, curves, losses, planes, simplices
+from landscape.measure import barriers, curves, llc, losses, planes, simplices
 from landscape.measure.session import Result, Session
 from landscape.task import Task
 
@@ -12,6 +12,7 @@ KINDS: dict[str, Callable[[Task, Session], Result]] = {
     "curves": curves.run,
     "planes": planes.run,
     "simplices": simplices.run,
+    "llc": llc.run,
 }
 
 

@@ -20,7 +20,7 @@ from landscape.measure import data as fixed
 from landscape.objectives import Objective
 from landscape.shapes import Float, Int
 from landscape.store import Row, Store
-from landscape.study import Curves, Data, Planes, Study
+from landscape.study import Curves, Data, Llc, Planes, Study
 from landscape.task import Checkpoint, Task
 
 MEMORY_SHARE = 0.25
@@ -84,7 +84,7 @@ class Session:
     @property
     def keep_losses(self) -> bool:
         """Whether tasks on paths keep the losses of every example."""
-        return all(m.keep_losses for m in self.study.measure if not isinstance(m, Planes))
+        return all(m.keep_losses for m in self.study.measure if not isinstance(m, Planes | Llc))
 
     @cached_property
     def objective(self) -> Objective:
