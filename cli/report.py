@@ -50,8 +50,8 @@ def frames(store: Store, definition: str = "chord") -> Frames:
     """
     keys = [task["key"] for task in store.record()["tasks"]]
     barriers, profiles, losses = (store.rows(table, keys) for table in ("barrier", "profile", "loss"))
-    pictures = {name: store.rows(name, keys) for name in ("plane", "place", "mixture")}
-    if barriers.empty and pictures["plane"].empty and pictures["mixture"].empty:
+    pictures = {name: store.rows(name, keys) for name in ("plane", "place", "mixture", "llc")}
+    if barriers.empty and all(pictures[name].empty for name in ("plane", "mixture", "llc")):
         raise InputError(f"no pair is finished in {store.folder}; run the study first, or again")
     if barriers.empty:
         return Frames(losses=losses, **pictures)

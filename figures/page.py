@@ -18,8 +18,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from landscape.figures import llc
 from landscape.figures.curves import by_path, loss_by_path
 from landscape.figures.interpolation import interpolation, some
+from landscape.figures.llc import llc_over_training
 from landscape.figures.loss import loss_over_training
 from landscape.figures.matrix import LEAST_SCALE, barrier_matrix
 from landscape.figures.plane import about, loss_plane
@@ -48,6 +50,7 @@ class Frames:
         plane: Rows of the table ``plane``.
         place: Rows of the table ``place``.
         mixture: Rows of the table ``mixture``.
+        llc: Rows of the table ``llc``.
     """
 
     barriers: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -62,6 +65,7 @@ class Frames:
     plane: pd.DataFrame = field(default_factory=pd.DataFrame)
     place: pd.DataFrame = field(default_factory=pd.DataFrame)
     mixture: pd.DataFrame = field(default_factory=pd.DataFrame)
+    llc: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ def figures(frames: Frames) -> dict[str, Figure]:
 
 
 def _sections(frames: Frames) -> list[Section]:
-    makers = [_matrices, _training, _curves, _bent, _planes, _mixtures, _parting, _loss]
+    makers = [_matrices, _training, _curves, _bent, _planes, _mixtures, _parting, _loss, _llc]
     return [section for make in makers if (section := make(frames)) is not None]
 
 
@@ -277,6 +281,25 @@ def _loss(frames: Frames) -> Section | None:
     )
     note(ax, text)
     return Section("Loss over training", "Held-out loss of every seed, at the ends of all paths.", figure, text)
+
+
+def _llc(frames: Frames) -> Section | None:
+    rows = frames.llc
+    if rows.empty:
+        return None
+    rows = rows[rows["parted"].isna()]
+    if rows.empty or rows["step"].isna().any() or rows["seed"].isna().any():
+        return None
+    figure, ax = plt.subplots(figsize=(8, 4.6))
+    llc_over_training(rows, ax=ax)
+    text = f"{llc.about(rows)}; {caption(rows)}"
+    note(ax, text)
+    return Section(
+        "Local learning coefficient over training",
+        "How many directions around a checkpoint cost loss, counted smoothly: half of the parameters at a regular "
+        "minimum, less where the loss is degenerate. A jump goes with a change of what the model computes.",
+        figure, text,
+    )  # fmt: skip
 
 
 def _findings(frames: Frames) -> list[str]:

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from matplotlib.collections import PathCollection
 
+from landscape.figures import llc
 from landscape.figures.interpolation import interpolation
+from landscape.figures.llc import llc_over_training
 from landscape.figures.loss import loss_over_training
 from landscape.figures.matrix import barrier_matrix
 from landscape.figures.page import Frames, figures, page
@@ -239,6 +241,24 @@ def test_page_shows_curves_planes_and_mixtures(frames: Frames) -> None:
     ) and "(+1.250 on the way to a random point)" in " ".join(text.split())
     alone = page(replace(Frames(), plane=bent_frames(frames).plane, place=bent_frames(frames).place), RECORD, {})
     assert "<h2>Planes</h2>" in alone and "The numbers" not in alone
+
+
+def test_llc_is_drawn_with_its_error_and_its_doubts(frames: Frames) -> None:
+    plain = {k: v for k, v in SETTINGS.items() if k not in ("points", "path")}
+    shared = {"sampler": "sgld", "chains": 4, "draws": 9, "burn_in": 5, "n_beta": 26.4, "localisation": 100.0}
+    rows = pd.DataFrame([
+        {"seed": s, "step": t, "parted": None, "llc": 5.0 + s + t / 10, "error": 0.5, "sound": (s, t) != (1, 32),
+         "step_size": 1e-4 * (1 + t), **shared, **plain}
+        for s in range(2) for t in (0, 4, 32)
+    ])  # fmt: skip
+    ax = llc_over_training(rows)
+    hollow = [line for line in ax.lines if line.get_markerfacecolor() == "white" and len(line.get_xdata())]
+    assert [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in hollow] == [(32.0, 9.2)]
+    bars = ax.collections[0].get_segments()
+    assert bars[0][:, 1].tolist() == pytest.approx([5 - 0.98, 5 + 0.98])
+    shown = figures(replace(frames, llc=rows))
+    assert "local_learning_coefficient_over_training" in shown
+    assert "step size 0.0001 to 0.0033, by curvature" in llc.about(rows)
 
 
 def test_a_plane_is_drawn_in_true_scale(frames: Frames) -> None:

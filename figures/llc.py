@@ -1,0 +1,50 @@
+"""The local learning coefficient against step."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from landscape.figures.style import step_axis
+
+Z = 1.96
+
+
+def llc_over_training(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """LLC of each seed with its 95 % Monte Carlo interval; hollow where something makes it doubtful.
+
+    Args:
+        rows: Rows of the table ``llc``.
+        ax: Where to draw.
+    """
+    ax = ax or plt.gca()
+    seeds = rows["seed"].dropna().unique()
+    for color, seed in zip(sns.color_palette("deep", max(len(seeds), 1)), seeds, strict=True):
+        run = rows[rows["seed"] == seed].sort_values("step")
+        step, llc, error = (run[name].to_numpy(dtype=float) for name in ("step", "llc", "error"))
+        label = f"seed {int(seed)}" if len(seeds) <= 10 else None
+        ax.errorbar(step, llc, yerr=Z * error, color=color, marker="o", markersize=4, capsize=2, label=label)
+        doubtful = ~run["sound"].to_numpy(dtype=bool)
+        ax.plot(
+            step[doubtful], llc[doubtful], "o", markersize=6, markerfacecolor="white", markeredgecolor=color, zorder=3
+        )
+    step_axis(ax, rows["step"], "training step")
+    ax.set_ylabel("local learning coefficient")
+    if len(seeds) <= 10:
+        ax.legend(frameon=False, fontsize=9)
+    return ax
+
+
+def about(rows: pd.DataFrame) -> str:
+    """How the rows were made, and what the bars and hollow dots mean."""
+    first = rows.iloc[0]
+    steps = rows["step_size"]
+    size = f"{steps.min():.2g}" if steps.nunique() == 1 else f"{steps.min():.2g} to {steps.max():.2g}, by curvature"
+    return (
+        f"{first['sampler']}, {first['chains']} chains of {first['draws']} draws after {first['burn_in']}; n_beta "
+        f"{first['n_beta']:.3g}, localisation {first['localisation']:g}, step size {size}; "
+        "bars: 95 % Monte Carlo interval, not that of the examples nor of the step size; "
+        "hollow: doubtful, see the column alarms"
+    )
