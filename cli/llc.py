@@ -47,6 +47,7 @@ class Named(click.ParamType):  # type: ignore[type-arg]
 @click.option("--localisation", default=100.0, show_default=True, type=Number(0, min_open=True),
               help="Strength of the pull to the checkpoint.")  # fmt: skip
 @click.option("--step-size", default="auto", show_default=True, type=Named("auto"), help="auto: from the curvature.")
+@click.option("--extrapolate", is_flag=True, help="Run half the step too, and take the bias of the step away.")
 @click.option("--parameters", help="Names of the parameters that move, such as '*.h.0.attn.*'. [default: all]")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Of noise and batches.")
 @click.option("--config", default="", help="Folder of config.json, for weights that have none beside them.")
@@ -62,7 +63,18 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     from landscape.checkpoints.models import default_objective
 
     found = [checkpoint for ref in given["refs"] for checkpoint in find(ref, given["config"])]
-    names = ("sampler", "chains", "draws", "burn_in", "n_beta", "localisation", "step_size", "parameters", "seed")
+    names = (
+        "sampler",
+        "chains",
+        "draws",
+        "burn_in",
+        "n_beta",
+        "localisation",
+        "step_size",
+        "extrapolate",
+        "parameters",
+        "seed",
+    )
     settings = {name: given[name] for name in names} | {"batch": given["batch"] or "all"}
     if given["sampler"] == "mala" and given["batch"]:
         raise InputError("--sampler mala is exact on full batches only: give --batch 0")

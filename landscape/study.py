@@ -280,6 +280,7 @@ class Llc(_Settings):
         n_beta: Factor on the mean loss: a number, ``log_n`` for n / ln n of all examples, ``log_batch`` of a batch.
         localisation: Strength of the pull to the checkpoint.
         step_size: A number, or ``auto``: from the largest curvature.
+        extrapolate: Whether to run half the step too, and take the bias of the step away; costs three times as much.
         parameters: Names of the parameters that move, with ``*``; the others are frozen. None moves all.
         seed: Of noise and batches.
     """
@@ -294,6 +295,7 @@ class Llc(_Settings):
     n_beta: Annotated[float, Field(gt=0)] | Literal["log_n", "log_batch"] = "log_n"
     localisation: float = Field(100.0, gt=0)
     step_size: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    extrapolate: bool = False
     parameters: str | None = None
     seed: int = Field(0, ge=0, le=MOST_SEED)
     numerics: Literal["float32"] = "float32"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from landscape import evaluate
 from landscape.checkpoints import models
 from landscape.cli.main import cli
 from landscape.llc import curvature, langevin
-from landscape.llc.estimate import estimate, predicted_bias
+from landscape.llc.estimate import estimate, extrapolated, predicted_bias
 from landscape.llc.samplers import KINDS, Dynamics
 from landscape.store import Store
 
@@ -62,6 +63,25 @@ def test_sgld_on_a_quadratic_is_exact_with_its_bias(step_size: float) -> None:
     assert llc == pytest.approx(stationary(1000, 10, step_size), abs=4 * error)
     assert abs(llc - posterior(1000, 10)) > 6 * error, "the bias of the step is there, and is the predicted one"
     assert stationary(1000, 10, step_size) / posterior(1000, 10) < predicted_bias(step_size, 1000.0, 10.0, 10.0)
+
+
+def test_two_step_sizes_take_the_bias_away() -> None:
+    """The bias is linear in the step to first order; what is left is of second order, and the error is honest."""
+    found = []
+    for step_size, seed in ((2e-4, 1), (1e-4, 2)):
+        plan = langevin.Plan("sgld", 128, 4000, 4000, None, seed)
+        traces = langevin.run(CENTRE, quadratic, 5, Dynamics(1000.0, 10.0, step_size), plan)
+        found.append(estimate(traces.losses, 3.0, 1000.0, 4000, 20))
+    both = extrapolated(*found)
+    kappa = 1000 * CURVATURE + 10
+    parts = [1000 * CURVATURE / (2 * kappa * (1 - step * kappa / 4)) for step in (2e-4, 1e-4)]
+    assert both.llc == pytest.approx(float((2 * parts[1] - parts[0]).sum()), abs=4 * both.error)
+    small = 2 * stationary(1000, 10, 2.5e-5) - stationary(1000, 10, 5e-5)
+    assert abs(small - posterior(1000, 10)) < abs(stationary(1000, 10, 2.5e-5) - posterior(1000, 10)) / 5
+    assert both.error == pytest.approx(math.hypot(2 * found[1].error, found[0].error))
+    lost = replace(found[0], alarms=("chains disagree (R-hat 1.20): draw more",), diverged=2)
+    joined = extrapolated(lost, found[1])
+    assert joined.diverged == 2 and joined.alarms == ("chains disagree (R-hat 1.20): draw more",)
 
 
 def test_metropolis_has_no_bias_at_any_step() -> None:
@@ -195,6 +215,15 @@ def rows_of(result: Result) -> list[dict[str, Any]]:
     return [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
 
 
+def test_extrapolation_and_traces_through_the_command(few_runs: Path, text: list[object], tmp_path: Path) -> None:
+    seed = few_runs / "seed_0" / "step_10"
+    (plain,) = rows_of(invoke(seed, *text, *SMALL))
+    (row,) = rows_of(invoke(seed, *text, *SMALL, "--extrapolate"))
+    assert row["llc_step"] == pytest.approx(plain["llc"], rel=1e-3)
+    assert row["llc"] == pytest.approx(2 * row["llc_half_step"] - row["llc_step"])
+    assert plain["llc_step"] is None and row["step_bias"] is None and plain["step_bias"] > 1
+
+
 def test_the_command_says_what_it_did(few_runs: Path, text: list[object]) -> None:
     refs = [few_runs / f"seed_{s}" / "step_10" for s in (0, 1)]
     one, two = rows_of(invoke(*refs, *text, *SMALL))
@@ -275,4 +304,58 @@ def test_llc_in_a_study(few_runs: Path, tmp_path: Path) -> None:
     rows = store.rows("llc", [task["key"] for task in store.record()["tasks"]])
     assert rows[["seed", "step"]].to_numpy().tolist() == [[0, 10], [1, 10]]
     ends = store.rows("loss", [task["key"] for task in store.record()["tasks"]]).set_index("checkpoint")["loss"]
+    keys = {task["label"]: task["key"] for task in store.record()["tasks"] if task["kind"] == "llc"}
+    for label, row in zip(sorted(keys), rows.itertuples(), strict=True):
+        traces = store.losses(keys[label])
+        assert traces.shape == (2, 15)
+        value = row.n_beta * (traces[:, 5:].mean() - row.baseline)
+        assert row.llc == pytest.approx(value, abs=1e-3)
     assert rows["baseline"].tolist() == [ends[ref] for ref in rows["checkpoint"]]
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(2, 2), (3, 3), (2, 5)])
+def test_rank_one_regression_at_a_finite_temperature(inputs: int, outputs: int) -> None:
+    """``|a|^2 |b|^2 / 2`` with prior N(0, 1): b is Gaussian given a, which leaves one integral over s = |a|."""
+    n_beta = 100.0
+
+    def density(s: float) -> float:
+        return float(s ** (inputs - 1) * math.exp(-s * s / 2) * (1 + n_beta * s * s) ** (-outputs / 2))
+
+    norm = integrate.quad(density, 0, 12)[0]
+    truth = integrate.quad(
+        lambda s: outputs / 2 * n_beta * s * s / (1 + n_beta * s * s) * density(s), 0, 12
+    )[0] / norm  # fmt: skip
+    if (inputs, outputs) == (2, 2):
+        assert truth == pytest.approx(0.79446, abs=1e-5)
+
+    def product(points: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:
+        a, b = points[:, :inputs], points[:, inputs:]
+        aa, bb = (x.square().sum(dim=1, keepdim=True) for x in (a, b))
+        return (aa * bb / 2)[:, 0], torch.cat([a * bb, b * aa], dim=1)
+
+    centre = torch.zeros(inputs + outputs, dtype=torch.float64)
+    plan = langevin.Plan("sgld", 400, 6000, 2000, None, 4)
+    traces = langevin.run(centre, product, 2, Dynamics(n_beta, 1.0, 2.5e-4), plan)
+    found = estimate(traces.losses, 0.0, n_beta, 2000, inputs + outputs)
+    assert found.error < 0.03 and found.llc == pytest.approx(truth, abs=4 * found.error + 0.02 * truth)
+
+
+def test_a_deep_linear_network_has_its_local_coefficient() -> None:
+    """``|W2 W1|^2 / 2`` at W1 = 1, W2 = 0: a submersion, so 50; not the 37.5 of the most singular point."""
+    width, n_beta, localisation, step = 10, 1e6, 1e3, 1e-7
+    eye = torch.eye(width, dtype=torch.float64)
+    centre = torch.cat([eye.flatten(), torch.zeros(width * width, dtype=torch.float64)])
+
+    def network(points: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:
+        one, two = (x.view(-1, width, width) for x in points.split(width * width, dim=1))
+        out = two @ one
+        gradients = torch.cat([(two.mT @ out).flatten(1), (out @ one.mT).flatten(1)], dim=1)
+        return out.square().sum(dim=(1, 2)) / 2, gradients
+
+    plan = langevin.Plan("sgld", 32, 3000, 1000, None, 5)
+    traces = langevin.run(centre, network, 2, Dynamics(n_beta, localisation, step), plan)
+    found = estimate(traces.losses, 0.0, n_beta, 1000, len(centre))
+    kappa = n_beta + localisation
+    theory = width**2 / 2 * n_beta / (kappa * (1 - step * kappa / 4))
+    assert found.error < 0.3 and found.llc == pytest.approx(theory, abs=4 * found.error + 0.01 * theory)
+    assert found.llc > 45

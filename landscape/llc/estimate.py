@@ -83,6 +83,25 @@ def estimate(
     )
 
 
+def extrapolated(one: Estimate, half: Estimate) -> Estimate:
+    """The coefficient at step size 0, from one step size and half of it: twice the second less the first.
+
+    The bias of a small step is proportional to it; what is left is of second order. The error is that of the
+    combination, about two to three times that of either.
+    """
+    both = (one, half)
+    return Estimate(
+        llc=2 * half.llc - one.llc,
+        error=math.hypot(2 * half.error, one.error),
+        per_chain=2 * half.per_chain - one.per_chain,
+        rhat=max(e.rhat for e in both),
+        ess=min(e.ess for e in both),
+        diverged=max(e.diverged for e in both),
+        drift=max((e.drift for e in both), key=abs),
+        alarms=tuple(dict.fromkeys(alarm for e in both for alarm in e.alarms)),
+    )
+
+
 def predicted_bias(step_size: float, n_beta: float, curvature: float, localisation: float) -> float:
     """Factor by which SGLD overstates the width of a quadratic direction of this curvature.
 

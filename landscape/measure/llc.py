@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from torch import Tensor
 from landscape import evaluate
 from landscape.errors import InputError
 from landscape.llc import curvature, langevin
-from landscape.llc.estimate import estimate, predicted_bias
+from landscape.llc.estimate import Estimate, estimate, extrapolated, predicted_bias
 from landscape.llc.samplers import Dynamics
 from landscape.measure.session import Result, Session
 from landscape.objectives import Objective
@@ -28,7 +28,9 @@ EQUILIBRIUM = 5.0
 
 
 def run(task: Task, session: Session) -> Result:
-    """One row of the table ``llc``; the baseline is the loss over all examples that batches are drawn from.
+    """One row of the table ``llc``, and the traces of the loss as its kept losses.
+
+    The baseline is the loss over all examples that batches are drawn from.
 
     Raises:
         InputError: If a batch is larger than the data, or no parameter may move.
@@ -46,12 +48,21 @@ def run(task: Task, session: Session) -> Result:
     if step == "auto":
         steepest = curvature.largest(moving.centre, moving.gradient, seed=settings["seed"])
         step = curvature.step_size(steepest, n_beta, settings["localisation"])
-    dynamics = Dynamics(n_beta, settings["localisation"], step)
     plan = langevin.Plan(settings["sampler"], settings["chains"], settings["draws"], settings["burn_in"], batch,
                          settings["seed"])  # fmt: skip
-    traces = langevin.run(moving.centre, moving.slopes, n, dynamics, plan)
     baseline = session.store.rows("loss", task.needs).iloc[0]
-    found = estimate(traces.losses, float(baseline["loss"]), n_beta, plan.burn_in, len(moving.centre))
+
+    def measured(step: float, plan: langevin.Plan) -> tuple[Estimate, langevin.Traces]:
+        dynamics = Dynamics(n_beta, settings["localisation"], step)
+        traces = langevin.run(moving.centre, moving.slopes, n, dynamics, plan)
+        return estimate(traces.losses, float(baseline["loss"]), n_beta, plan.burn_in, len(moving.centre)), traces
+
+    found, traces = whole, _ = measured(step, plan)
+    half = None
+    if settings["extrapolate"]:
+        twice = replace(plan, draws=2 * plan.draws, burn_in=2 * plan.burn_in, seed=plan.seed + 1)
+        half, _ = measured(step / 2, twice)
+        found = extrapolated(whole, half)
     alarms, relaxed = list(found.alarms), EQUILIBRIUM / (step * settings["localisation"])
     if settings["sampler"] == "sgld" and plan.burn_in < relaxed:
         alarms.append(
@@ -77,7 +88,11 @@ def run(task: Task, session: Session) -> Result:
         "batch": batch,
         "step_size": step,
         "curvature": steepest,
-        "step_bias": None if steepest is None else predicted_bias(step, n_beta, steepest, settings["localisation"]),
+        "llc_step": whole.llc if half else None,
+        "llc_half_step": half.llc if half else None,
+        "step_bias": None
+        if steepest is None or half
+        else predicted_bias(step, n_beta, steepest, settings["localisation"]),
         "localisation": settings["localisation"],
         "n_beta": n_beta,
         "parameters": len(moving.centre),
@@ -85,7 +100,7 @@ def run(task: Task, session: Session) -> Result:
         "baseline_error": float(baseline["error"]),
         **session.settings(task, None),
     }
-    return Result([row])
+    return Result([row], traces.losses.astype("float32"))
 
 
 def inverse_temperature(wanted: float | str, examples: int, batch: int | None) -> float:
