@@ -43,10 +43,18 @@ class Named(click.ParamType):  # type: ignore[type-arg]
 @click.option("--batch", default=32, show_default=True, type=click.IntRange(0),
               help="Examples of a step, each chain its own; 0 is all of them, as mala needs.")  # fmt: skip
 @click.option("--n-beta", default="log_n", show_default=True, type=Named("log_n", "log_batch"),
+              metavar="log_n|log_batch|NUMBER",
               help="Factor on the mean loss: n / ln n of all examples, or of a batch, or a number.")  # fmt: skip
 @click.option("--localisation", default=100.0, show_default=True, type=Number(0, min_open=True),
               help="Strength of the pull to the checkpoint.")  # fmt: skip
-@click.option("--step-size", default="auto", show_default=True, type=Named("auto"), help="auto: from the curvature.")
+@click.option(
+    "--step-size",
+    default="auto",
+    show_default=True,
+    type=Named("auto"),
+    metavar="auto|NUMBER",
+    help="auto: from the curvature.",
+)
 @click.option("--extrapolate", is_flag=True, help="Run half the step too, and take the bias of the step away.")
 @click.option("--parameters", help="Names of the parameters that move, such as '*.h.0.attn.*'. [default: all]")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Of noise and batches.")
