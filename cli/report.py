@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import pandas as pd
 
 from landscape import summary
 from landscape.cli.options import DEFINITIONS
@@ -51,6 +52,7 @@ def frames(store: Store, definition: str = "chord") -> Frames:
     keys = [task["key"] for task in store.record()["tasks"]]
     barriers, profiles, losses = (store.rows(table, keys) for table in ("barrier", "profile", "loss"))
     pictures = {name: store.rows(name, keys) for name in ("plane", "place", "mixture", "llc")}
+    pictures["traces"] = _traces(store, pictures["llc"])
     if barriers.empty and all(pictures[name].empty for name in ("plane", "mixture", "llc")):
         raise InputError(f"no pair is finished in {store.folder}; run the study first, or again")
     if barriers.empty:
@@ -72,3 +74,19 @@ def frames(store: Store, definition: str = "chord") -> Frames:
         bent_profiles=summary.mean_profiles(bent_profiles, by="path"),
         **pictures,
     )
+
+
+def _traces(store: Store, llc: pd.DataFrame) -> pd.DataFrame:
+    """The chains behind the coefficients of the first and the last step of the first seed."""
+    if llc.empty:
+        return pd.DataFrame()
+    rows = llc.sort_values(["seed", "step"])
+    rows = rows[rows["seed"] == rows["seed"].iloc[0]] if rows["seed"].notna().any() else rows
+    keys = {task["checkpoints"][0]["ref"]: task["key"] for task in store.record()["tasks"] if task["kind"] == "llc"}
+    parts = []
+    for place in sorted({0, len(rows) - 1}):
+        row = rows.iloc[place]
+        losses = store.losses(keys[row["checkpoint"]])
+        for chain, values in enumerate(losses):
+            parts.append(pd.DataFrame({"chain": chain, "draw": range(len(values)), "loss": values, **row.to_dict()}))
+    return pd.concat(parts, ignore_index=True)

@@ -27,6 +27,7 @@ from landscape.figures.matrix import LEAST_SCALE, barrier_matrix
 from landscape.figures.plane import about, loss_plane
 from landscape.figures.simplex import mixtures
 from landscape.figures.style import caption, note, style
+from landscape.figures.traces import SMOOTH, traces
 from landscape.figures.training import barrier_over_training
 
 MATRICES = 4
@@ -51,6 +52,7 @@ class Frames:
         place: Rows of the table ``place``.
         mixture: Rows of the table ``mixture``.
         llc: Rows of the table ``llc``.
+        traces: Chains of a few of them: ``chain, draw, loss`` and the columns of ``llc``.
     """
 
     barriers: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -66,6 +68,7 @@ class Frames:
     place: pd.DataFrame = field(default_factory=pd.DataFrame)
     mixture: pd.DataFrame = field(default_factory=pd.DataFrame)
     llc: pd.DataFrame = field(default_factory=pd.DataFrame)
+    traces: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def figures(frames: Frames) -> dict[str, Figure]:
 
 
 def _sections(frames: Frames) -> list[Section]:
-    makers = [_matrices, _training, _curves, _bent, _planes, _mixtures, _parting, _loss, _llc]
+    makers = [_matrices, _training, _curves, _bent, _planes, _mixtures, _parting, _loss, _llc, _traces]
     return [section for make in makers if (section := make(frames)) is not None]
 
 
@@ -298,6 +301,23 @@ def _llc(frames: Frames) -> Section | None:
         "Local learning coefficient over training",
         "How many directions around a checkpoint cost loss, counted smoothly: half of the parameters at a regular "
         "minimum, less where the loss is degenerate. A jump goes with a change of what the model computes.",
+        figure, text,
+    )  # fmt: skip
+
+
+def _traces(frames: Frames) -> Section | None:
+    if frames.traces.empty:
+        return None
+    parts = [rows for _, rows in frames.traces.groupby("checkpoint", sort=False)]
+    figure, axes = plt.subplots(1, len(parts), figsize=(max(5.2 * len(parts), 8), 4.4), squeeze=False)
+    for ax, rows in zip(axes.flat, parts, strict=True):
+        traces(rows, ax=ax)
+    text = f"thin: the loss of each step on its own batch; thick: its running mean over {SMOOTH} steps; {caption(rows)}"
+    note(axes[0][0], text)
+    return Section(
+        "Chains",
+        "The loss along the chains behind the first and the last coefficient. After the burn-in it should be level, "
+        "and the chains should look alike; spikes mean that the step is too large.",
         figure, text,
     )  # fmt: skip
 

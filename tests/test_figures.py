@@ -15,6 +15,7 @@ from landscape.figures.matrix import barrier_matrix
 from landscape.figures.page import Frames, figures, page
 from landscape.figures.plane import about, loss_plane
 from landscape.figures.style import caption
+from landscape.figures.traces import traces
 from landscape.figures.training import barrier_over_training
 from landscape.summary import barrier_over_parting, by_path, mean_profiles
 from landscape.summary import barrier_over_training as mean_by_step
@@ -259,6 +260,21 @@ def test_llc_is_drawn_with_its_error_and_its_doubts(frames: Frames) -> None:
     shown = figures(replace(frames, llc=rows))
     assert "local_learning_coefficient_over_training" in shown
     assert "step size 0.0001 to 0.0033, by curvature" in llc.about(rows)
+
+
+def test_chains_are_drawn_above_the_checkpoint_with_their_burn_in(frames: Frames) -> None:
+    plain = {k: v for k, v in SETTINGS.items() if k not in ("points", "path")}
+    rows = pd.DataFrame([
+        {"checkpoint": "r", "chain": c, "draw": d, "loss": 3 + c + d / 100, "baseline": 2.5, "burn_in": 8,
+         "seed": 1, "step": 64, **plain}
+        for c in range(2) for d in range(30)
+    ])  # fmt: skip
+    ax = traces(rows)
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), 0.5 + np.arange(30) / 100)
+    np.testing.assert_allclose(ax.lines[2].get_ydata(), 1.5 + np.arange(30) / 100)
+    (shade,) = ax.patches
+    assert (shade.get_x(), shade.get_x() + shade.get_width()) == (0, 8) and ax.get_title() == "seed 1, step 64"
+    assert "chains" in figures(replace(frames, traces=rows))
 
 
 def test_a_plane_is_drawn_in_true_scale(frames: Frames) -> None:

@@ -310,6 +310,8 @@ def test_llc_in_a_study(few_runs: Path, tmp_path: Path) -> None:
         assert traces.shape == (2, 15)
         value = row.n_beta * (traces[:, 5:].mean() - row.baseline)
         assert row.llc == pytest.approx(value, abs=1e-3)
+    assert CliRunner().invoke(cli, ["report", str(tmp_path)]).exit_code == 0
+    assert "<h2>Chains</h2>" in (tmp_path / "report.html").read_text()
     assert rows["baseline"].tolist() == [ends[ref] for ref in rows["checkpoint"]]
 
 
