@@ -15,8 +15,10 @@ from landscape.cli.options import DEFINITIONS, data, data_options, grid_options,
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, run_now
 from landscape.errors import InputError
+from landscape.measures import Barriers
+from landscape.settings import Checkpoints
 from landscape.store import Store
-from landscape.study import Barriers, Checkpoints, Study
+from landscape.study import Study
 from landscape.task import Checkpoint
 
 

@@ -15,8 +15,10 @@ from landscape.cli.options import SEED, Number, data, data_options
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, run_now
 from landscape.errors import InputError
+from landscape.measures import Llc
+from landscape.settings import Checkpoints
 from landscape.store import Store
-from landscape.study import Checkpoints, Llc, Study
+from landscape.study import Study
 
 SAMPLERS = ("sgld", "rmsprop", "sgnht", "mala")
 

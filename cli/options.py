@@ -11,7 +11,7 @@ import click
 
 from landscape.cli.progress import console
 from landscape.errors import InputError
-from landscape.study import MOST_SEED, Data
+from landscape.settings import MOST_SEED, Data
 
 DEFINITIONS = ("chord", "mean_ends", "max_ends", "midpoint", "area", "convexity_gap")
 PACKAGED = "No text is given: evaluating on the packaged novel, Jane Austen's Persuasion."

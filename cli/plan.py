@@ -12,7 +12,8 @@ import numpy as np
 from landscape.checkpoints.grid import listed, warnings
 from landscape.checkpoints.size import weights
 from landscape.cli.progress import console
-from landscape.study import read_study, tasks
+from landscape.expand import tasks
+from landscape.study import read_study
 from landscape.task import Task
 
 WORDS = 1e9

@@ -13,8 +13,10 @@ from landscape.cli.options import SEED, Number, data, data_options
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, run_now
 from landscape.errors import InputError, StorageError
+from landscape.measures import Planes
+from landscape.settings import Checkpoints
 from landscape.store import Store
-from landscape.study import Checkpoints, Planes, Study
+from landscape.study import Study
 
 if TYPE_CHECKING:
     from landscape.measure.prepare import Prepared

@@ -15,8 +15,10 @@ from landscape.cli.options import SEED, data, data_options
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, run_now
 from landscape.errors import InputError
+from landscape.measures import Simplices
+from landscape.settings import Checkpoints
 from landscape.store import Store
-from landscape.study import Checkpoints, Simplices, Study
+from landscape.study import Study
 
 NAMES = {"vertex": "checkpoints", "edge": "middles of edges", "centre": "centre: the uniform soup", "random": "random"}
 

@@ -12,7 +12,10 @@ LAYERS = [
     "landscape landscape.errors landscape.shapes landscape.demo",
     "landscape.chebyshev landscape.sequential",
     "landscape.barrier landscape.task landscape.store",
-    "landscape.study landscape.summary landscape.space",
+    "landscape.settings landscape.summary landscape.space",
+    "landscape.measures",
+    "landscape.study",
+    "landscape.expand",
     "landscape.checkpoints landscape.objectives landscape.paths",
     "landscape.evaluate landscape.llc",
     "landscape.measure landscape.engines landscape.demo.train",
@@ -22,6 +25,7 @@ LAYERS = [
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
 NO_TORCH = [
     "landscape.barrier", "landscape.chebyshev", "landscape.sequential", "landscape.task",
+    "landscape.settings", "landscape.measures", "landscape.expand",
     "landscape.study", "landscape.store", "landscape.summary", "landscape.errors",
     "landscape.checkpoints.local",
     "landscape.checkpoints.grid", "landscape.checkpoints.formats", "landscape.checkpoints.cache",

@@ -5,7 +5,7 @@ import pytest
 from landscape.checkpoints import expand, find
 from landscape.checkpoints.grid import listed
 from landscape.errors import InputError
-from landscape.study import Checkpoints
+from landscape.settings import Checkpoints
 
 
 def touch(folder: Path) -> Path:

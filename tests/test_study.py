@@ -6,7 +6,9 @@ import cases
 import pytest
 
 from landscape.errors import InputError
-from landscape.study import Data, Study, read_study, tasks
+from landscape.expand import tasks
+from landscape.settings import Data
+from landscape.study import Study, read_study
 from landscape.task import Checkpoint, Task
 
 

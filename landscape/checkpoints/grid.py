@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from landscape.checkpoints.reference import expand, of_family
-from landscape.study import Checkpoints
+from landscape.settings import Checkpoints
 from landscape.task import Checkpoint
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from landscape.checkpoints import fetch, models
 from landscape.demo import HELD_OUT_TEXT
 from landscape.errors import InputError
+from landscape.measures import Curves
 from landscape.objectives import KINDS, Objective
-from landscape.study import Curves, Data, Study
+from landscape.settings import Data
+from landscape.study import Study
 from landscape.task import Checkpoint
 
 

@@ -13,10 +13,11 @@ from landscape.checkpoints import fetch, formats, identity
 from landscape.checkpoints.grid import listed, warnings
 from landscape.checkpoints.reference import place
 from landscape.errors import InputError
+from landscape.expand import tasks
 from landscape.measure import data as fixed
 from landscape.measure.session import Session
 from landscape.store import LOCK, Store
-from landscape.study import Study, tasks
+from landscape.study import Study
 from landscape.task import Checkpoint, Task
 
 

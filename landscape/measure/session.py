@@ -17,10 +17,12 @@ from landscape.checkpoints import Cache, fetch, formats, models
 from landscape.errors import InputError
 from landscape.evaluate import Strategy, choose, evaluate, numerics_error
 from landscape.measure import data as fixed
+from landscape.measures import Curves, Llc, Planes
 from landscape.objectives import Objective
+from landscape.settings import Data
 from landscape.shapes import Float, Int
 from landscape.store import Row, Store
-from landscape.study import Curves, Data, Llc, Planes, Study
+from landscape.study import Study
 from landscape.task import Checkpoint, Task
 
 MEMORY_SHARE = 0.25

@@ -1,0 +1,164 @@
+"""From a study to its tasks, in the order in which they should be run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import combinations, groupby, product
+from typing import Any
+
+from landscape.errors import InputError
+from landscape.measures import AnyMeasure, Barriers, Curves, Llc, Planes, Simplices, Steps
+from landscape.settings import Data
+from landscape.study import Study
+from landscape.task import Checkpoint, Task
+
+
+def tasks(
+    study: Study,
+    seeds: Sequence[Checkpoint],
+    children: Sequence[Checkpoint] = (),
+    fingerprint: Callable[[Data], str] = lambda data: "",
+) -> list[Task]:
+    """The tasks of a study, in the order in which they should be run.
+
+    The loss of every checkpoint is a task of its own, so an end is evaluated once however many pairs and tiles
+    it is part of. The tiles of one matrix follow one another, so that a tile finds half of its anchors in memory.
+
+    Args:
+        study: The study.
+        seeds: Its checkpoints.
+        children: The checkpoints of ``checkpoints.children``.
+        fingerprint: Of fixed batches.
+
+    Returns:
+        Tasks; each comes after those it needs.
+
+    Raises:
+        InputError: If a measure finds no two checkpoints to pair, or curves are judged on what they are fitted on.
+    """
+    planned: dict[str, Task] = {}
+    data = fingerprint(study.data)
+    for measure in _with_lines(study):
+        found = False
+        for group in _groups(measure, seeds, children):
+            for task in _of_group(measure, group, data, fingerprint, study.data):
+                found = True
+                needs = []
+                for checkpoint in () if isinstance(measure, Planes) else task.checkpoints:
+                    end = Task("losses", (checkpoint,), (), (("numerics", measure.numerics),), data)
+                    needs.append(planned.setdefault(end.key, end).key)
+                planned.setdefault(task.key, replace(task, needs=tuple(needs)))
+        if not found:
+            raise InputError(_nothing(measure, len(seeds), len(children)))
+    return list(planned.values())
+
+
+def _of_group(
+    measure: AnyMeasure,
+    group: Sequence[Checkpoint],
+    data: str,
+    fingerprint: Callable[[Data], str],
+    fixed: Data,
+) -> Iterator[Task]:
+    """The tasks of a measure on one set of checkpoints; ``needs`` are not known yet."""
+    settings = measure.settings
+    if isinstance(measure, Llc):
+        yield Task(measure.kind, tuple(group), (), tuple(settings.items()), data)
+        return
+    if isinstance(measure, Simplices | Planes):
+        least = 2 if isinstance(measure, Simplices) else 1 if measure.plane == "random" else 3
+        parts = measure.parts if isinstance(measure, Planes) else 1
+        for part in range(parts if len(group) >= least else 0):
+            more = {"part": part} if isinstance(measure, Planes) else {}
+            yield Task(measure.kind, tuple(group), (), tuple({**settings, **more}.items()), data)
+        return
+    if isinstance(measure, Curves):
+        settings["fitted_on"] = fingerprint(measure.fitted_on(fixed))
+    for anchors, pairs in _tiles(group, measure.tile):
+        yield Task(measure.kind, anchors, pairs, tuple(settings.items()), data)
+
+
+def _nothing(measure: AnyMeasure, seeds: int, children: int) -> str:
+    if isinstance(measure, Llc):
+        return f"no checkpoint among {seeds} is at the steps of a measure of llc; change at_steps"
+    if isinstance(measure, Planes):
+        return (
+            f'a measure of planes with plane = "{measure.plane}" finds no three checkpoints that belong together among '
+            f"{seeds}: three seeds at one step make a plane through them, three steps of one seed a trajectory"
+        )
+    return (
+        f"nothing to pair between {measure.between}: {seeds} checkpoints"
+        f"{f' and {children} children' if children else ''} share no step; give at least two at one step"
+    )
+
+
+def _with_lines(study: Study) -> Iterator[AnyMeasure]:
+    """The measures, and for curves between pairs whose straight lines are not wanted anyway, also these."""
+    lines = {m.between for m in study.measure if isinstance(m, Barriers) and m.path == "linear"}
+    for measure in study.measure:
+        if isinstance(measure, Curves) and measure.between not in lines:
+            lines.add(measure.between)
+            yield measure.line
+        yield measure
+
+
+def _groups(
+    measure: AnyMeasure, seeds: Sequence[Checkpoint], children: Sequence[Checkpoint]
+) -> Iterator[list[Checkpoint]]:
+    """The sets of checkpoints of which all pairs are wanted."""
+    seeds, children = (_at(measure.at_steps, checkpoints) for checkpoints in (seeds, children))
+    if isinstance(measure, Llc):
+        yield from ([checkpoint] for checkpoint in [*seeds, *children])
+        return
+    if isinstance(measure, Planes):
+        yield from _plane_groups(measure, seeds)
+        return
+    match measure.between:
+        case "all":
+            yield list(seeds)
+        case "seeds":
+            yield from _by(seeds, lambda c: (c.step is None, c.step or 0))
+        case "children":
+            yield from _by(children, lambda c: (c.seed or 0, c.parted or 0, c.step is None, c.step or 0))
+
+
+def _plane_groups(measure: Planes, seeds: Sequence[Checkpoint]) -> Iterator[list[Checkpoint]]:
+    if measure.plane == "random":
+        yield from ([checkpoint] for checkpoint in seeds)
+    elif measure.among == "all":
+        yield list(seeds)
+    elif measure.plane == "through":
+        yield from (group[:3] for group in _by(seeds, lambda c: (c.step is None, c.step or 0)))
+    else:
+        yield from _by(seeds, lambda c: (c.seed is None, c.seed or 0))
+
+
+def _at(steps: Steps, checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
+    """The checkpoints of some training steps."""
+    if steps == "last":
+        steps = (max((c.step for c in checkpoints if c.step is not None), default=0),)
+    return [c for c in checkpoints if steps == "all" or c.step in steps]
+
+
+def _by(checkpoints: Sequence[Checkpoint], key: Callable[[Checkpoint], Any]) -> Iterator[list[Checkpoint]]:
+    for _, group in groupby(sorted(checkpoints, key=key), key=key):
+        yield list(group)
+
+
+def _tiles(
+    group: Sequence[Checkpoint], size: int
+) -> Iterator[tuple[tuple[Checkpoint, ...], tuple[tuple[int, int], ...]]]:
+    """Blocks of pairs, in snake order, so that neighbours share a side."""
+    blocks = [range(i, min(i + size, len(group))) for i in range(0, len(group), size)]
+    for row, block in enumerate(blocks):
+        columns = blocks[row:]
+        if row % 2:
+            columns = [*columns[:1:-1], columns[0], *columns[1:2]]
+        for other in columns:
+            pairs: Iterable[tuple[int, int]] = combinations(block, 2) if other is block else product(block, other)
+            wanted = sorted(pairs)
+            if wanted:
+                used = sorted({i for pair in wanted for i in pair})
+                place = {i: n for n, i in enumerate(used)}
+                yield tuple(group[i] for i in used), tuple((place[i], place[j]) for i, j in wanted)

@@ -1,0 +1,228 @@
+"""What a study measures: the settings of each kind of ``[[measure]]``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from landscape.settings import MOST_SEED, BesideStudy, Data, Settings
+
+
+def _points(value: Any) -> Any:
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and 3 <= value <= 1001):
+        return value
+    raise ValueError('"auto" or a whole number from 3 to 1001 is wanted')
+
+
+Steps = tuple[int, ...] | Literal["all", "last"]
+Points = Annotated[int | Literal["auto"], BeforeValidator(_points)]
+
+
+class _Along(Settings):
+    """Pairs of checkpoints, and how to look along the paths between them.
+
+    Attributes:
+        between: ``seeds`` pairs the seeds at each step; ``children`` the children that parted at the same step;
+            ``all`` every two checkpoints.
+        at_steps: Only at these training steps; ``last`` is the last of all.
+        points: ``auto`` for as many points as the profile asks for, or the size of an even t grid, ends included.
+        tolerance: With ``auto``: error of the profile between the points, in nats, that is good enough.
+        precision: With ``auto``: half-width of the interval at which a barrier is known well enough, in nats; None
+            evaluates all examples at every point.
+        numerics: Precision of the forward pass; points are always combined in float32.
+        resamples: Bootstrap resamples.
+        keep_losses: Whether to keep the loss of every example, for other definitions later.
+        tile: Seeds on each side of a tile; a tile is one task.
+    """
+
+    between: Literal["seeds", "children", "all"] = "seeds"
+    at_steps: Steps = "all"
+    points: Points = "auto"
+    tolerance: float = Field(0.005, gt=0)
+    precision: float | None = Field(None, gt=0)
+    numerics: Literal["float32", "bfloat16"] = "float32"
+    resamples: int = Field(1000, ge=100)
+    keep_losses: bool = True
+    tile: int = Field(4, ge=1)
+
+    @model_validator(mode="after")
+    def _precision_is_adaptive(self) -> _Along:
+        if self.precision is not None and self.points != "auto":
+            raise ValueError('precision needs points = "auto"')
+        return self
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the numbers, the fitting text aside."""
+        without = {"kind", "tile", "keep_losses", "at_steps", "fit_text", "fit_sequences"}
+        return self.model_dump(exclude=without | (set() if self.points == "auto" else {"tolerance", "precision"}))
+
+
+class Barriers(_Along):
+    """Barriers between pairs of checkpoints.
+
+    Attributes:
+        kind: Always ``barriers``.
+        path: A straight line, an arc for each tensor, or one arc for the whole point.
+    """
+
+    kind: Literal["barriers"]
+    path: Literal["linear", "spherical", "geodesic"] = "linear"
+
+
+class Curves(_Along):
+    """Learned curves between pairs of checkpoints, judged beside the straight line.
+
+    Attributes:
+        kind: Always ``curves``.
+        path: Kind of curve.
+        bends: Anchors between the ends.
+        fit_steps: Optimizer steps.
+        fit_batch: Examples of a step.
+        fit_parts: Positions of t in a step, one in each of as many equal stretches; 1 is Garipov et al.'s.
+        rate: Learning rate.
+        decay: Weight decay of the sampled point.
+        seed: Of batches and positions.
+        control: Whether to also bend a path from the first end to a random point, with the same budget.
+        fit_text: What to fit on: another text than that of ``[data]``.
+        fit_sequences: Examples to fit on.
+    """
+
+    kind: Literal["curves"]
+    path: Literal["bezier", "polychain"] = "bezier"
+    bends: int = Field(1, ge=1, le=8)
+    fit_steps: int = Field(600, ge=1)
+    fit_batch: int = Field(32, ge=1)
+    fit_parts: int = Field(2, ge=1)
+    rate: float = Field(2e-3, gt=0)
+    decay: float = Field(0.0, ge=0)
+    seed: int = Field(0, ge=0, le=MOST_SEED)
+    control: bool = True
+    fit_text: BesideStudy
+    fit_sequences: int = Field(1024, ge=2)
+    tile: int = Field(2, ge=1)
+
+    def fitted_on(self, data: Data) -> Data:
+        """The batches that curves are fitted on."""
+        return data.model_copy(update={"text": self.fit_text, "sequences": self.fit_sequences})
+
+    @property
+    def line(self) -> Barriers:
+        """The same pairs along the straight line."""
+        shared = self.model_dump(include=set(_Along.model_fields))
+        return Barriers.model_validate({"kind": "barriers", **shared})
+
+
+class Simplices(Settings):
+    """Mixtures of all checkpoints of a group: edges, centre and inside of their simplex.
+
+    Attributes:
+        kind: Always ``simplices``.
+        between: As for barriers: which checkpoints make a simplex.
+        at_steps: As for barriers.
+        mixtures: Random mixtures, drawn evenly from the simplex.
+        seed: Of these.
+        numerics: As for barriers.
+        keep_losses: As for barriers.
+    """
+
+    kind: Literal["simplices"]
+    between: Literal["seeds", "children", "all"] = "seeds"
+    at_steps: Steps = "all"
+    mixtures: int = Field(16, ge=0)
+    seed: int = Field(0, ge=0, le=MOST_SEED)
+    numerics: Literal["float32", "bfloat16"] = "float32"
+    keep_losses: bool = True
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the numbers."""
+        return self.model_dump(include={"between", "mixtures", "seed", "numerics"})
+
+
+class Planes(Settings):
+    """The loss on planes.
+
+    Attributes:
+        kind: Always ``planes``.
+        plane: ``through`` three checkpoints; ``random`` around each; ``trajectory``, the two principal components.
+        among: ``seeds`` takes the first three seeds at each step, or for a trajectory the steps of each seed; ``all``
+            takes all checkpoints.
+        at_steps: As for barriers.
+        resolution: Places along the longer side.
+        margin: Room around the checkpoints, in widths of their extent.
+        span: For ``random``: half of the width, in lengths of the directions, 1 being that of the checkpoint's filters.
+        seed: For ``random``: of the directions.
+        numerics: As for barriers.
+        parts: Tasks that a plane is cut into.
+    """
+
+    kind: Literal["planes"]
+    plane: Literal["through", "random", "trajectory"]
+    among: Literal["seeds", "all"] = "seeds"
+    at_steps: Steps = "all"
+    resolution: int = Field(21, ge=3, le=501)
+    margin: float = Field(0.3, ge=0, le=10)
+    span: float = Field(1.0, gt=0)
+    seed: int = Field(0, ge=0, le=MOST_SEED)
+    numerics: Literal["float32", "bfloat16"] = "float32"
+    parts: int = Field(4, ge=1)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the numbers."""
+        names = {"plane", "resolution", "numerics", "parts"}
+        return self.model_dump(include=names | ({"span", "seed"} if self.plane == "random" else {"margin"}))
+
+
+class Llc(Settings):
+    """The local learning coefficient of each checkpoint.
+
+    Attributes:
+        kind: Always ``llc``.
+        at_steps: As for barriers.
+        sampler: How draws are made.
+        chains: Independent chains.
+        draws: Steps that are kept.
+        burn_in: Steps before them, which enter no number.
+        batch: Examples of a step; ``all`` for full batches, which ``mala`` needs.
+        n_beta: Factor on the mean loss: a number, ``log_n`` for n / ln n of all examples, ``log_batch`` of a batch.
+        localisation: Strength of the pull to the checkpoint.
+        step_size: A number, or ``auto``: from the largest curvature.
+        extrapolate: Whether to run half the step too, and take the bias of the step away; costs three times as much.
+        parameters: Names of the parameters that move, with ``*``; the others are frozen. None moves all.
+        seed: Of noise and batches.
+    """
+
+    kind: Literal["llc"]
+    at_steps: Steps = "all"
+    sampler: Literal["sgld", "rmsprop", "sgnht", "mala"] = "sgld"
+    chains: int = Field(4, ge=1)
+    draws: int = Field(200, ge=4)
+    burn_in: int = Field(200, ge=0)
+    batch: Annotated[int, Field(ge=1)] | Literal["all"] = 32
+    n_beta: Annotated[float, Field(gt=0)] | Literal["log_n", "log_batch"] = "log_n"
+    localisation: float = Field(100.0, gt=0)
+    step_size: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    extrapolate: bool = False
+    parameters: str | None = None
+    seed: int = Field(0, ge=0, le=MOST_SEED)
+    numerics: Literal["float32"] = "float32"
+
+    @model_validator(mode="after")
+    def _metropolis_takes_all(self) -> Llc:
+        if self.sampler == "mala" and self.batch != "all":
+            raise ValueError('sampler = "mala" is exact on full batches only: give batch = "all"')
+        if self.n_beta == "log_batch" and self.batch == "all":
+            raise ValueError('n_beta = "log_batch" needs a batch; with batch = "all" it is "log_n"')
+        return self
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the numbers."""
+        return self.model_dump(exclude={"kind", "at_steps"})
+
+
+Measure = Annotated[Barriers | Curves | Simplices | Planes | Llc, Field(discriminator="kind")]
+AnyMeasure = Barriers | Curves | Simplices | Planes | Llc

@@ -1,0 +1,91 @@
+"""What a study is about: checkpoints and fixed batches, as its file declares them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+MOST_SEED = 2**31 - 1
+REMOTE = re.compile(r"hf://.*|[\w.-]+:[^/]*=[^/]*")
+"""References that are no paths: a place on the hub, a checkpoint of a family."""
+
+
+def _beside_the_study(value: str, info: Any) -> str:
+    base = (info.context or {}).get("base")
+    return str(Path(base) / value) if base and not REMOTE.fullmatch(value) else value
+
+
+BesideStudy = Annotated[str, AfterValidator(_beside_the_study)]
+
+
+class Settings(BaseModel):
+    """A table of a study file: a misspelt name is refused, and nothing changes later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Children(Settings):
+    """Runs that share a prefix of training up to ``parted`` and then see other data orders."""
+
+    folder: BesideStudy
+    seeds: tuple[int, ...] | None = None
+    parted: tuple[int, ...] | None = None
+    children: tuple[int, ...] | None = None
+    steps: tuple[int, ...] | None = None
+
+
+class Checkpoints(Settings):
+    """Which checkpoints; a list left out takes all that exist.
+
+    Attributes:
+        family: A family of public checkpoints.
+        folder: Or a pattern of paths, or of places on the hub.
+        seeds: Which seeds.
+        steps: Which steps.
+        config: The folder of ``config.json``, for weights that have none beside them.
+        children: Runs that share a prefix.
+    """
+
+    family: str | None = None
+    folder: BesideStudy | None = None
+    seeds: tuple[int, ...] | None = None
+    steps: tuple[int, ...] | None = None
+    config: BesideStudy | None = None
+    children: Children | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Checkpoints:
+        if (self.family is None) == (self.folder is None):
+            raise ValueError("give either family or folder")
+        return self
+
+
+class Data(Settings):
+    """The fixed batches: the same tokens and masks for every point of a study.
+
+    Attributes:
+        objective: The loss.
+        text: A text file, or for classification a file of JSON lines; None is the packaged held-out text.
+        sequences: Number of examples, spread evenly over the text.
+        length: Tokens of an example.
+        mask: Share of tokens to predict (masked-lm only).
+        seed: Chooses the masks.
+        tokenizer: A folder; None is the folder of the first checkpoint.
+    """
+
+    objective: Literal["causal-lm", "masked-lm", "classification"]
+    text: BesideStudy | None = None
+    sequences: int = Field(256, ge=2)
+    length: int = Field(128, ge=2)
+    mask: float = Field(0.15, gt=0, lt=1)
+    seed: int = Field(0, ge=0, le=MOST_SEED)
+    tokenizer: BesideStudy | None = None
+
+    @model_validator(mode="after")
+    def _labels_are_given(self) -> Data:
+        if self.objective == "classification" and self.text is None:
+            raise ValueError('classification needs labelled examples: text = "FILE" of JSON lines')
+        return self
