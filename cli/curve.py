@@ -52,7 +52,7 @@ def command(**given: Any) -> None:
     """
     import torch
 
-    from landscape import evaluate
+    from landscape import evaluate, gradients
     from landscape.checkpoints import fetch, models
     from landscape.measure import curves
     from landscape.measure import data as fixed
@@ -85,7 +85,7 @@ def command(**given: Any) -> None:
     names = (*contents, fixed.fingerprint(train, one), str(given["seed"]))
     if device.type == "cpu":
         some = torch.arange(min(recipe.batch, fitted.examples))
-        evaluate.choose_threads(lambda: evaluate.slope(fitted, ends[0], some))
+        evaluate.choose_threads(lambda: gradients.slope(fitted, ends[0], some))
     wanted = curves.Wanted(given["out"] / "curve.safetensors", names, recipe, given["seed"])
     anchors = {"linear": ends, recipe.kind: _learn(fitted, ends, wanted, "curve")}
     _save_bends(given["out"], fetch.described(one), judged, anchors[recipe.kind])

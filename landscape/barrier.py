@@ -17,6 +17,7 @@ import numpy as np
 from scipy import stats
 
 from landscape.chebyshev import Reading, as_it_is
+from landscape.paired import means_of, parts_of
 from landscape.shapes import Bool, Float, Int
 
 COVERAGE = 0.95
@@ -179,16 +180,16 @@ def estimate(
         raise ValueError(f"a barrier needs at least two examples for its error, got {losses.shape[1]}")
     reading = reading or as_it_is(t)
     rows, times = contrasts(definition, reading.times)
-    parts, mixing = _parts(t, losses)
+    parts, mixing = parts_of(t, losses)
     known = np.isfinite(parts)
-    centred = np.where(known, parts - _means(parts)[:, None], 0) / known.mean(axis=1, keepdims=True)
+    centred = np.where(known, parts - means_of(parts)[:, None], 0) / known.mean(axis=1, keepdims=True)
     # A contrast of the profile is one of the rises at the evaluated times and of the difference of the ends.
     rows = np.concatenate([rows @ reading.matrix, (rows @ reading.times)[..., None]], axis=-1) @ mixing
 
     def apply(profile: Float[np.ndarray, "*batch parts"]) -> Float[np.ndarray, "*batch maxima minima"]:
         return np.asarray(np.einsum("ijt,...t->...ij", rows, profile, optimize=True))
 
-    means = apply(_means(parts))
+    means = apply(means_of(parts))
     noise = apply(weights @ centred.T)
     errors = noise.std(axis=0)
     scaled = np.divide(noise, errors, out=np.zeros_like(noise), where=errors > ROUNDING)
@@ -202,7 +203,7 @@ def estimate(
         low = max(low, 0.0)
     high = float((means + np.maximum(alone, 0) * errors).min(axis=1).max())
     best = means.min(axis=1)
-    halves = [apply(_means(parts[:, half::2])).min(axis=1) for half in (0, 1)]
+    halves = [apply(means_of(parts[:, half::2])).min(axis=1) for half in (0, 1)]
     crossed = (halves[1][halves[0].argmax()] + halves[0][halves[1].argmax()]) / 2
     return Barrier(
         definition=definition,
@@ -224,119 +225,6 @@ def _in_play(
     band = np.quantile(scaled.max(axis=(1, 2)), 1 - 0.1 / np.log(max(examples, 3)))
     certain = (means - band * errors).min(axis=1).max()
     return np.asarray((means + 2 * band * errors).min(axis=1) >= certain)
-
-
-def _parts(
-    t: Float[np.ndarray, " t"], losses: Float[np.ndarray, "t examples"]
-) -> tuple[Float[np.ndarray, "parts examples"], Float[np.ndarray, "parts parts"]]:
-    """What a profile is made of, example by example: its rise above the chord at each time, and the ends' difference.
-
-    Rises are paired example by example, so that times known on fewer examples than the ends lose nothing by it. A
-    rise that is known on fewer examples than another is taken as a multiple of the nearest one that is known best, plus
-    a rest: the first is known well, and the second is small (a regression estimator).
-
-    Returns:
-        The parts, nan where unknown; and the weights of the parts in rises and difference.
-    """
-    relative = (losses - losses[:1]).astype(np.float64)
-    parts = np.concatenate([relative - t[:, None] * relative[-1:], relative[-1:]])
-    mixing = np.eye(len(parts))
-    counts = np.isfinite(parts[1:-2]).sum(axis=1)
-    best = 1 + np.flatnonzero(counts == counts.max(initial=0))
-    for k in 1 + np.flatnonzero(counts < counts.max(initial=0)):
-        nearest = best[np.abs(best - k).argmin()]
-        x, y = (parts[i, np.isfinite(parts[k])] for i in (nearest, k))
-        spread = ((x - x.mean()) ** 2).sum()
-        mixing[k, nearest] = (y * (x - x.mean())).sum() / spread if spread > 0 else 0.0
-        parts[k] -= mixing[k, nearest] * parts[nearest]
-    return parts, mixing
-
-
-def _means(parts: Float[np.ndarray, "parts examples"]) -> Float[np.ndarray, " parts"]:
-    return np.asarray(np.nanmean(parts, axis=1))
-
-
-@dataclass(frozen=True)
-class Band:
-    """Means along a path, with their standard errors.
-
-    Attributes:
-        loss: Mean loss.
-        error: Its standard error.
-        rise: Mean rise above the chord.
-        rise_error: Its standard error, paired over examples.
-        shares: Variance of the rise that comes from each evaluated time, as if they were independent.
-    """
-
-    loss: Float[np.ndarray, " read"]
-    error: Float[np.ndarray, " read"]
-    rise: Float[np.ndarray, " read"]
-    rise_error: Float[np.ndarray, " read"]
-    shares: Float[np.ndarray, "read t"]
-
-
-def band(t: Float[np.ndarray, " t"], losses: Float[np.ndarray, "t examples"], reading: Reading | None = None) -> Band:
-    """Mean loss and mean rise above the chord where a profile is read.
-
-    Args:
-        t: Times, increasing from 0 to 1.
-        losses: As in :func:`estimate`.
-        reading: As in :func:`estimate`.
-    """
-    reading = reading or as_it_is(t)
-    times = reading.times
-    at = np.eye(len(times))
-    ends = np.outer(1 - times, times == 0) + np.outer(times, times == 1)
-    loss, rise = (functionals(rows, t, losses, reading) for rows in (at, at - ends))
-    return Band(loss.value, loss.error, rise.value, rise.error, rise.shares)
-
-
-@dataclass(frozen=True)
-class Functionals:
-    """Linear functionals of a mean profile, with their standard errors, paired over examples.
-
-    Attributes:
-        value: Each functional.
-        error: Its standard error.
-        shares: Its variance that comes from each evaluated time, as if they were independent.
-    """
-
-    value: Float[np.ndarray, " rows"]
-    error: Float[np.ndarray, " rows"]
-    shares: Float[np.ndarray, "rows t"]
-
-
-def functionals(
-    rows: Float[np.ndarray, "rows read"],
-    t: Float[np.ndarray, " t"],
-    losses: Float[np.ndarray, "t examples"],
-    reading: Reading | None = None,
-) -> Functionals:
-    """Weighted sums of the mean loss over the places where a profile is read: means, differences, integrals.
-
-    Args:
-        rows: Weight of each place.
-        t: Times, increasing from 0 to 1.
-        losses: As in :func:`estimate`.
-        reading: As in :func:`estimate`.
-    """
-    reading = reading or as_it_is(t)
-    rises, mixing = _parts(t, losses)
-    parts = np.concatenate([rises, losses[:1]])
-    known = np.isfinite(parts)
-    means, count = _means(parts), known.sum(axis=1)
-    centred = np.where(known, parts - means[:, None], 0)
-    shared = known.astype(float) @ known.T
-    covariance = centred @ centred.T / np.outer(count, count) * shared / np.maximum(shared - 1, 1)
-    of_rises = np.concatenate([rows @ reading.matrix, (rows @ reading.times)[:, None]], axis=1) @ mixing
-    weights = np.concatenate([of_rises, rows.sum(axis=1, keepdims=True)], axis=1)
-    variance = np.einsum("rp,pq,rq->r", weights, covariance, weights).clip(min=0)
-    return Functionals(weights @ means, np.sqrt(variance), (weights**2 * covariance.diagonal())[:, : len(t)])
-
-
-def standard_error(values: Float[np.ndarray, "*batch examples"]) -> Float[np.ndarray, "*batch"]:
-    """Standard error of the mean over the last axis."""
-    return np.asarray(values.std(axis=-1, ddof=1) / np.sqrt(values.shape[-1]))
 
 
 def matrix(

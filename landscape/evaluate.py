@@ -21,7 +21,7 @@ from torch.func import functional_call, vmap
 
 from landscape.objectives import Batch, Objective, Values
 from landscape.objectives.objective import norms
-from landscape.shapes import Float, Int
+from landscape.shapes import Float
 
 Numerics = Literal["float32", "bfloat16"]
 Anchors = Float[Tensor, "anchors P"] | list[Tensor]
@@ -54,7 +54,7 @@ class Strategy:
         return replace(self, examples=self.examples // 2) if self.examples > 1 else None
 
 
-class _Measured(nn.Module):
+class Measured(nn.Module):
     """The model and its measure as one module, so that one ``functional_call`` runs all batches."""
 
     def __init__(self, objective: Objective) -> None:
@@ -63,6 +63,7 @@ class _Measured(nn.Module):
         self.measure = objective.measure
 
     def forward(self, batches: list[Batch]) -> Values:
+        """What the measure gives on all examples of the batches, one after the other."""
         parts = [self.measure(self.model, batch) for batch in batches]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
@@ -142,96 +143,6 @@ def evaluate(
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
     return {name: torch.cat([values[name] for values in kept]) for name in kept[0]}
-
-
-def slope(
-    objective: Objective, point: Float[Tensor, " P"], examples: Int[Tensor, " n"], *, at_once: int = 32
-) -> tuple[float, Float[Tensor, " P"]]:
-    """Mean loss of some examples at a point, and its gradient there.
-
-    Args:
-        objective: Model, batches and measure.
-        point: A point of its space, on its device.
-        examples: Which of its examples.
-        at_once: Examples in one pass; trades memory for speed and changes nothing else. Running statistics are those of
-            the examples, in one pass.
-    """
-    at = point.detach().requires_grad_()
-    params = {f"model.{name}": value for name, value in objective.space.params(at).items()}
-    module, total = _Measured(objective), 0.0
-    gradient = torch.zeros_like(point)
-    if objective.statistics:
-        at_once = len(examples)
-    for chosen in torch.split(examples, at_once):
-        batch = {name: tensor[chosen.to(tensor.device)] for name, tensor in objective.batch.items()}
-        with _batch_statistics(objective) as buffers:
-            loss = functional_call(module, {**params, **buffers}, ([batch],))["loss"].sum() / len(examples)
-        gradient += torch.autograd.grad(loss, at, retain_graph=len(examples) > at_once)[0]
-        total += float(loss.detach())
-    return total, gradient
-
-
-def slopes(
-    objective: Objective,
-    points: Float[Tensor, "points P"],
-    examples: Int[Tensor, "*points n"],
-    *,
-    kind: Literal["loop", "vmap"] = "loop",
-    at_once: int = 32,
-) -> tuple[Float[Tensor, " points"], Float[Tensor, "points P"]]:
-    """:func:`slope` at several points, on the same examples or each on its own.
-
-    Args:
-        objective: Model, batches and measure.
-        points: Points of its space, on its device.
-        examples: Which of its examples; for all points, or a row for each.
-        kind: One point after the other, or all at once with one backward pass of the summed loss.
-        at_once: Examples in one pass.
-    """
-    if kind == "loop" or objective.statistics:
-        own = examples.expand(len(points), -1)
-        each = [slope(objective, point, some, at_once=at_once) for point, some in zip(points, own, strict=True)]
-        return torch.tensor([loss for loss, _ in each], dtype=points.dtype), torch.stack([g for _, g in each])
-    at = points.detach().requires_grad_()
-    module = _Measured(objective)
-    gradient, total = torch.zeros_like(points), torch.zeros(len(points), dtype=points.dtype, device=points.device)
-    for chosen in torch.split(examples, at_once, dim=-1):
-        batch = {name: tensor[chosen.to(tensor.device)] for name, tensor in objective.batch.items()}
-        params = {f"model.{name}": value for name, value in objective.space.params(at).items()}
-
-        def losses_at(params: dict[str, Tensor], batch: Batch) -> Tensor:
-            losses: Tensor = functional_call(module, params, ([batch],))["loss"]
-            return losses.sum() / examples.shape[-1]
-
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "There is a performance drop")
-            each_its_own = 0 if examples.ndim == 2 else None
-            here = vmap(losses_at, in_dims=(0, each_its_own), randomness="error")(params, batch)
-            gradient += torch.autograd.grad(here.sum(), at)[0]
-        total += here.detach()
-    return total.cpu(), gradient
-
-
-def choose_slopes(
-    objective: Objective, points: Float[Tensor, "points P"], examples: Int[Tensor, "*points n"]
-) -> Literal["loop", "vmap"]:
-    """Whether gradients at several points are faster one after the other or at once, by the clock.
-
-    Raises:
-        RuntimeError: If the model itself does not run.
-    """
-    kinds: tuple[Literal["loop", "vmap"], ...] = ("loop", "vmap")
-    seconds: dict[Literal["loop", "vmap"], float] = {}
-    for kind in kinds:
-        try:
-            for _ in range(2):  # the first warms up
-                begin = time.perf_counter()
-                slopes(objective, points, examples, kind=kind)
-                seconds[kind] = time.perf_counter() - begin
-        except RuntimeError:  # out of memory among them
-            if kind == "loop":
-                raise
-    return min(seconds, key=lambda kind: seconds[kind])
 
 
 def choose(objective: Objective, anchors: Anchors, *, numerics: Numerics = "float32") -> tuple[Strategy, float]:
@@ -326,7 +237,7 @@ def _time(objective: Objective, anchors: Anchors, strategy: Strategy, numerics: 
 def _forward(
     objective: Objective, params: dict[str, Tensor], strategy: Strategy
 ) -> dict[str, Float[Tensor, "points examples"]]:
-    module = _Measured(objective)
+    module = Measured(objective)
     sizes = range(0, objective.examples, strategy.examples)
     batches = [objective.part(begin, begin + strategy.examples) for begin in sizes]
 
@@ -349,14 +260,14 @@ def _forward(
 
 def _statistics(objective: Objective, module: nn.Module, params: dict[str, Tensor]) -> dict[str, Tensor]:
     """Running statistics of the model at a point: the mean over the batches of what each batch has there."""
-    with _batch_statistics(objective) as buffers:
+    with batch_statistics(objective) as buffers:
         for batch in objective.statistics:
             functional_call(module, {**params, **buffers}, ([batch],))
     return buffers
 
 
 @contextmanager
-def _batch_statistics(objective: Objective) -> Generator[dict[str, Tensor]]:
+def batch_statistics(objective: Objective) -> Generator[dict[str, Tensor]]:
     """Let norms use and accumulate the statistics of batches, in fresh buffers; nothing of the model changes."""
     changed = norms(objective.model) if objective.statistics else {}
     momenta = {name: module.momentum for name, module in changed.items()}

@@ -6,17 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from landscape.barrier import (
-    Definition,
-    available,
-    band,
-    contrasts,
-    estimate,
-    matrix,
-    mean_of_pairs,
-    resamples,
-    standard_error,
-)
+from landscape.barrier import Definition, available, contrasts, estimate, matrix, mean_of_pairs, resamples
+from landscape.paired import band, standard_error
 
 T = np.array([0.0, 0.13, 0.4, 0.5, 0.71, 1.0])
 WEIGHTS = resamples(40, 400, seed=5)

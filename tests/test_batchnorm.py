@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from landscape import evaluate
+from landscape import evaluate, gradients
 from landscape.objectives import Batch, Objective, module
 from landscape.paths import KINDS
 from landscape.space import Space
@@ -104,7 +104,7 @@ def test_those_of_an_end_are_another_loss_in_the_middle() -> None:
 def test_gradients_are_those_in_training_mode_without_dropout() -> None:
     ours, point = objective(), ends()[0]
     examples = torch.tensor([0, 2, 3, 5, 8, 9, 11])
-    loss, gradient = evaluate.slope(ours, point, examples, at_once=3)
+    loss, gradient = gradients.slope(ours, point, examples, at_once=3)
     model = copy.deepcopy(network(0))
     for name, value in Space.of(model).params(point).items():
         model.get_parameter(name).data.copy_(value)

@@ -13,7 +13,7 @@ import torch
 from click.testing import CliRunner, Result
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from landscape import evaluate
+from landscape import evaluate, gradients
 from landscape.checkpoints import models
 from landscape.cli.main import cli
 from landscape.errors import InputError
@@ -83,7 +83,7 @@ def test_a_curve_is_learned_judged_and_saved(few_runs: Path, tmp_path: Path, kin
 
 def test_a_fit_that_was_stopped_goes_on(few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert curve(few_runs, tmp_path / "whole", "--no-control").exit_code == 0
-    slope, calls = evaluate.slope, []
+    slope, calls = gradients.slope, []
 
     def interrupted(*arguments: Any, **more: Any) -> Any:
         calls.append(1)
@@ -91,7 +91,7 @@ def test_a_fit_that_was_stopped_goes_on(few_runs: Path, tmp_path: Path, monkeypa
             raise KeyboardInterrupt
         return slope(*arguments, **more)
 
-    monkeypatch.setattr(evaluate, "slope", interrupted)
+    monkeypatch.setattr(gradients, "slope", interrupted)
     assert curve(few_runs, tmp_path / "parts", "--no-control").exit_code != 0
     file = tmp_path / "parts" / "curve.safetensors"
     assert 0 < saved.load(file).state.step < 12
@@ -234,7 +234,7 @@ def test_curves_fitted_together_are_those_fitted_alone(
     objective = causal_lm.build(cases.gpt2(3), causal_lm.encode(cases.TEXT, cases.tokenizer(), sequences=20, length=9))
     ends = 0.1 * torch.randn(3, 2, objective.space.size, generator=cases.generator(4))
     recipe = fit.Recipe(bends=2, steps=6, batch=5, rate=0.01)
-    monkeypatch.setattr(evaluate, "choose_slopes", lambda *_: kind)
+    monkeypatch.setattr(gradients, "choose_slopes", lambda *_: kind)
     wanted = [curves.Wanted(tmp_path / f"{n}.safetensors", (str(n),), recipe, 7) for n in range(3)]
     together = curves.learn(objective, ends, wanted, lambda step, loss: None)
     for n in range(3):

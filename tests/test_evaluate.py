@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.testing import assert_close
 from transformers import GPTNeoXConfig, LlamaConfig
 
-from landscape import evaluate
-from landscape.evaluate import Strategy, choose, combine, losses, numerics_error, slope, slopes
+from landscape import evaluate, gradients
+from landscape.evaluate import Strategy, choose, combine, losses, numerics_error
+from landscape.gradients import slope, slopes
 from landscape.objectives import Batch, Objective, causal_lm, classification, masked_lm, module
 
 SMALL = {"vocab_size": cases.WORDS, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3}
@@ -209,7 +210,7 @@ def test_slope_is_that_of_finite_differences_and_of_the_plain_model(at_once: int
     objective = causal_lm.build(model, causal_lm.encode(cases.TEXT, cases.tokenizer(), sequences=7, length=9))
     chosen = torch.tensor([5, 0, 6, 2])
     point = objective.space.vector(dict(model.named_parameters())).detach()
-    loss, gradient = evaluate.slope(objective, point, chosen, at_once=at_once)
+    loss, gradient = gradients.slope(objective, point, chosen, at_once=at_once)
     model.requires_grad_()
     ids = objective.batch["input_ids"][chosen]
     logits = model(input_ids=ids).logits[:, :-1]
@@ -220,7 +221,7 @@ def test_slope_is_that_of_finite_differences_and_of_the_plain_model(at_once: int
     assert loss == pytest.approx(usual.item(), abs=1e-12)
     torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-12)
     way = torch.randn(len(point), generator=cases.generator(5), dtype=torch.float64)
-    there, back = (evaluate.slope(objective, point + sign * 1e-6 * way, chosen)[0] for sign in (1, -1))
+    there, back = (gradients.slope(objective, point + sign * 1e-6 * way, chosen)[0] for sign in (1, -1))
     assert float(gradient @ way) == pytest.approx((there - back) / 2e-6, rel=1e-6)
 
 

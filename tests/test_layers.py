@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     "landscape landscape.errors landscape.shapes landscape.demo",
     "landscape.chebyshev landscape.sequential",
+    "landscape.paired",
     "landscape.barrier landscape.task landscape.store",
     "landscape.settings landscape.summary landscape.space",
     "landscape.measures",
@@ -18,13 +19,14 @@ LAYERS = [
     "landscape.expand",
     "landscape.checkpoints landscape.objectives landscape.paths",
     "landscape.evaluate landscape.llc",
+    "landscape.gradients",
     "landscape.measure landscape.engines landscape.demo.train",
     "landscape.figures",
     "landscape.cli",
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
 NO_TORCH = [
-    "landscape.barrier", "landscape.chebyshev", "landscape.sequential", "landscape.task",
+    "landscape.barrier", "landscape.paired", "landscape.chebyshev", "landscape.sequential", "landscape.task",
     "landscape.settings", "landscape.measures", "landscape.expand",
     "landscape.study", "landscape.store", "landscape.summary", "landscape.errors",
     "landscape.checkpoints.local",

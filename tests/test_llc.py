@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from scipy import integrate
 from torch import Tensor
 
-from landscape import evaluate
+from landscape import gradients
 from landscape.checkpoints import models
 from landscape.cli.main import cli
 from landscape.llc import curvature, langevin
@@ -240,13 +240,13 @@ def test_a_restriction_really_freezes_the_rest(
     few_runs: Path, text: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seed = few_runs / "seed_0" / "step_10"
-    slopes, seen = evaluate.slopes, []
+    slopes, seen = gradients.slopes, []
 
     def watched(objective: Any, points: Tensor, *more: Any, **named: Any) -> Any:
         seen.append((objective.space, points.clone()))
         return slopes(objective, points, *more, **named)
 
-    monkeypatch.setattr(evaluate, "slopes", watched)
+    monkeypatch.setattr(gradients, "slopes", watched)
     (row,) = rows_of(invoke(seed, *text, *SMALL, "--parameters", "*.h.1.mlp.*"))
     model = cases.gpt2()
     assert row["parameters"] == sum(p.numel() for name, p in model.named_parameters() if ".h.1.mlp." in name)

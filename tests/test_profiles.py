@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from landscape import barrier, chebyshev, sequential
+from landscape import barrier, chebyshev, paired, sequential
 from landscape.measure.profiles import Found, Grid, Path, profiles, tables
 from landscape.shapes import Int
 
@@ -67,7 +67,7 @@ def test_the_stated_error_covers(kind: str, tolerance: float) -> None:
             return np.array([np.full(len(examples), curve(np.array(t))) for _, t in wanted]), {}
 
         (found,) = profiles([Path(noiseless)], look, Grid(tolerance=tolerance))
-        rise = found.reading.matrix @ barrier.band(found.t, found.losses).rise
+        rise = found.reading.matrix @ paired.band(found.t, found.losses).rise
         truth = curve(DENSE) - (1 - DENSE) * curve(DENSE)[0] - DENSE * curve(DENSE)[-1]
         assert found.t_error is not None
         assert abs(rise.max() - truth.max()) <= found.t_error + 1e-9
@@ -195,9 +195,9 @@ def test_a_rise_known_on_few_examples_borrows_from_its_neighbour() -> None:
         random = np.random.default_rng(seed)
         common, own = random.normal(size=1000), random.normal(size=1000)
         losses = np.stack([0 * common, 0.3 + 0.8 * common + 0.2 * own, 0.5 + common, 0 * common])
-        full = barrier.band(t, losses)
+        full = paired.band(t, losses)
         losses[1, 64:] = np.nan
-        found = barrier.band(t, losses)
+        found = paired.band(t, losses)
         errors.append(found.rise_error[1])
         means.append(found.rise[1])
         assert full.rise[1] == pytest.approx(0.3 + 0.8 * common.mean() + 0.2 * own.mean(), abs=1e-12)
@@ -246,7 +246,7 @@ def test_the_error_of_a_loss_known_on_few_examples_is_its_spread() -> None:
         level, own = random.normal(size=1000), random.normal(size=1000)
         losses = np.stack([level, 0.5 + 1.5 * level + 0.3 * own, 0.8 * level - 0.2 * own])
         losses[1, 64:] = np.nan
-        found = barrier.band(t, losses)
+        found = paired.band(t, losses)
         errors.append(found.error[1])
         means.append(found.loss[1])
     assert np.mean(errors) == pytest.approx(np.std(means), rel=0.1)

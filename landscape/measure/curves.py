@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape import barrier, evaluate, paths
+from landscape import evaluate, gradients, paired, paths
 from landscape.errors import InputError
 from landscape.measure import barriers
 from landscape.measure import profiles as along
@@ -146,10 +146,10 @@ def learn(
     open_ones = [n for n, state in enumerate(states) if state.step < recipe.steps]
     kind: Literal["loop", "vmap"] = "loop"
     if len(open_ones) > 1:
-        kind = evaluate.choose_slopes(
+        kind = gradients.choose_slopes(
             objective, ends[open_ones, 0], torch.arange(min(recipe.batch, 32, objective.examples))
         )
-    slope = partial(evaluate.slopes, objective, kind=kind)
+    slope = partial(gradients.slopes, objective, kind=kind)
     for _, group in groupby(open_ones, key=lambda n: states[n].step if kind == "vmap" else n):
         together = list(group)
         inner, first, second = (
@@ -278,7 +278,7 @@ def _shape(profile: Profile, anchors: list[Tensor], kind: str) -> Row:
     length = _steps(anchors, KINDS[kind](t, len(anchors))).sum()
     steps = _steps(anchors, KINDS[kind](torch.from_numpy(profile.reading.times), len(anchors)))
     weights = along.trapezoid(steps)[None] / steps.sum()
-    found = barrier.functionals(weights, profile.t, profile.losses, profile.reading)
+    found = paired.functionals(weights, profile.t, profile.losses, profile.reading)
     return {
         "path_length": float(length),
         "distance": distance(anchors[0], anchors[-1]),

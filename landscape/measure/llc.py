@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from landscape import evaluate
+from landscape import gradients
 from landscape.errors import InputError
 from landscape.llc import curvature, langevin
 from landscape.llc.estimate import Estimate, estimate, extrapolated, predicted_bias
@@ -156,9 +156,9 @@ class Moving:
             full = self.point.repeat(len(points), 1)
             full[:, self.chosen] = points
         if self._kind is None:
-            self._kind = evaluate.choose_slopes(self.objective, full, examples) if len(points) > 1 else "loop"
-        losses, gradients = evaluate.slopes(self.objective, full, examples, kind=self._kind)
-        return losses.to(points.device), gradients if self.chosen is None else gradients[:, self.chosen]
+            self._kind = gradients.choose_slopes(self.objective, full, examples) if len(points) > 1 else "loop"
+        losses, found = gradients.slopes(self.objective, full, examples, kind=self._kind)
+        return losses.to(points.device), found if self.chosen is None else found[:, self.chosen]
 
     def gradient(self, point: Float[Tensor, " moving"]) -> Float[Tensor, " moving"]:
         """Gradient over all examples in these coordinates."""
@@ -167,5 +167,5 @@ class Moving:
         if self.chosen is not None:
             full = self.point[None].clone()
             full[:, self.chosen] = point
-        gradient = evaluate.slopes(self.objective, full, everything)[1][0]
+        gradient = gradients.slopes(self.objective, full, everything)[1][0]
         return gradient if self.chosen is None else gradient[self.chosen]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from landscape.barrier import standard_error
 from landscape.measure.session import Result, Session
+from landscape.paired import standard_error
 from landscape.task import Task
 
 

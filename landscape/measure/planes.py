@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape.barrier import standard_error
 from landscape.measure.session import Result, Session, Sighting
+from landscape.paired import standard_error
 from landscape.paths import directions, plane
 from landscape.shapes import Float
 from landscape.space import output_axes

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from landscape import barrier, chebyshev, sequential
+from landscape import barrier, chebyshev, paired, sequential
 from landscape.chebyshev import Reading
 from landscape.shapes import Float, Int
 from landscape.store import Row
@@ -150,7 +150,7 @@ class _State:
     def error(self) -> float:
         """Error of the interpolant at the level, on the examples that all its times share."""
         losses = self.losses[self.used]
-        rise = barrier.band(self.t[self.used], losses[:, np.isfinite(losses).all(axis=0)]).rise
+        rise = paired.band(self.t[self.used], losses[:, np.isfinite(losses).all(axis=0)]).rise
         return chebyshev.error(rise, self.level, self.path.pieces)
 
 
@@ -197,7 +197,7 @@ def _find_shape(states: list[_State], pilot: Int[np.ndarray, " n"], look: Look, 
 
 def _settled(state: _State, pilot: int, grid: Grid) -> bool:
     """Whether the interpolant is as good as wanted, or as the data will be able to tell."""
-    band = barrier.band(state.t[state.used], state.losses[state.used])
+    band = paired.band(state.t[state.used], state.losses[state.used])
     data = 2 * float(band.rise_error[band.rise.argmax()]) * np.sqrt(pilot / state.losses.shape[1])
     return bool(state.error() <= max(grid.tolerance, max(data, grid.precision or 0.0) / 2))
 
@@ -231,7 +231,7 @@ def _narrow(state: _State, weights: Float[np.ndarray, "count examples"], factor:
 def _wanting(state: _State, critical: float, precision: float) -> list[int]:
     """Positions of the times, ends left out, that need more examples."""
     used, reading = state.used, chebyshev.interpolant(state.level, state.path.pieces)
-    there = barrier.band(state.t[used], state.losses[used], reading)
+    there = paired.band(state.t[used], state.losses[used], reading)
     low, high = (there.rise + sign * critical * there.rise_error for sign in (-1, 1))
     needed = sequential.wanting(low, high, there.shares, precision)
     inner = [int(used[k]) for k in needed if 0 < k < len(used) - 1]
@@ -278,7 +278,7 @@ def tables(profile: Profile, grid: Grid) -> tuple[list[Row], list[Row]]:
             "high": found.high, "plugin": found.plugin, "t_at_max": found.t_at_max,
             "loss_a": float(losses[0].mean()), "loss_b": float(losses[-1].mean()), **how, **extent,
         })  # fmt: skip
-    band = barrier.band(t, losses, profile.shown)
+    band = paired.band(t, losses, profile.shown)
     place = {time: k for k, time in enumerate(t)}
     shown: list[Row] = [
         {
@@ -294,7 +294,7 @@ def tables(profile: Profile, grid: Grid) -> tuple[list[Row], list[Row]]:
 def _extent(profile: Profile) -> Row:
     """Largest and mean loss along a path, as they are and above the better end, with their errors."""
     t = profile.reading.times
-    at, loss = np.eye(len(t)), barrier.band(profile.t, profile.losses, profile.reading).loss
+    at, loss = np.eye(len(t)), paired.band(profile.t, profile.losses, profile.reading).loss
     highest, better = at[loss.argmax()], at[0 if loss[0] <= loss[-1] else -1]
     wanted = {
         "largest_loss": highest,
@@ -302,7 +302,7 @@ def _extent(profile: Profile) -> Row:
         "mean_loss": trapezoid(np.diff(t)),
         "mean_climb": trapezoid(np.diff(t)) - better,
     }
-    found = barrier.functionals(np.stack(list(wanted.values())), profile.t, profile.losses, profile.reading)
+    found = paired.functionals(np.stack(list(wanted.values())), profile.t, profile.losses, profile.reading)
     out: Row = {}
     for name, value, error in zip(wanted, found.value, found.error, strict=True):
         out |= {name: float(value), f"{name}_error": float(error)}

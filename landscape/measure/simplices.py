@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from landscape.barrier import standard_error
 from landscape.measure.session import Result, Session, Sighting
+from landscape.paired import standard_error
 from landscape.paths import simplex
 from landscape.store import Row
 from landscape.task import Task
