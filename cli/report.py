@@ -11,7 +11,8 @@ from landscape import summary
 from landscape.cli.options import DEFINITIONS
 from landscape.cli.progress import console
 from landscape.errors import InputError, StorageError
-from landscape.figures.page import Frames, page
+from landscape.figures.frames import Frames
+from landscape.figures.page import page
 from landscape.store import Store
 
 

@@ -8,11 +8,12 @@ import pytest
 from matplotlib.collections import PathCollection
 
 from landscape.figures import llc
+from landscape.figures.frames import Frames
 from landscape.figures.interpolation import interpolation
 from landscape.figures.llc import llc_over_training
 from landscape.figures.loss import loss_over_training
 from landscape.figures.matrix import barrier_matrix
-from landscape.figures.page import Frames, figures, page
+from landscape.figures.page import figures, page
 from landscape.figures.plane import about, loss_plane
 from landscape.figures.style import caption
 from landscape.figures.traces import traces

@@ -1,0 +1,44 @@
+"""What a report is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Frames:
+    """What a report is made of.
+
+    Attributes:
+        barriers: Rows of the table ``barrier``, of one definition.
+        profiles: Rows of the table ``profile``.
+        losses: Rows of the table ``loss``.
+        training: Mean barrier between seeds by step.
+        parting: Mean barrier between children by step of parting.
+        curves: Mean profile by step and t.
+        bent: Rows of the table ``barrier`` of learned curves, their controls, and the straight lines beside them.
+        by_path: Means of those by path.
+        bent_profiles: Mean profile by path and t.
+        plane: Rows of the table ``plane``.
+        place: Rows of the table ``place``.
+        mixture: Rows of the table ``mixture``.
+        llc: Rows of the table ``llc``.
+        traces: Chains of a few of them: ``chain, draw, loss`` and the columns of ``llc``.
+    """
+
+    barriers: pd.DataFrame = field(default_factory=pd.DataFrame)
+    profiles: pd.DataFrame = field(default_factory=pd.DataFrame)
+    losses: pd.DataFrame = field(default_factory=pd.DataFrame)
+    training: pd.DataFrame = field(default_factory=pd.DataFrame)
+    parting: pd.DataFrame = field(default_factory=pd.DataFrame)
+    curves: pd.DataFrame = field(default_factory=pd.DataFrame)
+    bent: pd.DataFrame = field(default_factory=pd.DataFrame)
+    by_path: pd.DataFrame = field(default_factory=pd.DataFrame)
+    bent_profiles: pd.DataFrame = field(default_factory=pd.DataFrame)
+    plane: pd.DataFrame = field(default_factory=pd.DataFrame)
+    place: pd.DataFrame = field(default_factory=pd.DataFrame)
+    mixture: pd.DataFrame = field(default_factory=pd.DataFrame)
+    llc: pd.DataFrame = field(default_factory=pd.DataFrame)
+    traces: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -1,0 +1,247 @@
+"""The sections of a report: each a figure with its words, or nothing where there are no rows for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from landscape.figures import llc
+from landscape.figures.curves import by_path, loss_by_path
+from landscape.figures.frames import Frames
+from landscape.figures.interpolation import interpolation, some
+from landscape.figures.llc import llc_over_training
+from landscape.figures.loss import loss_over_training
+from landscape.figures.matrix import LEAST_SCALE, barrier_matrix
+from landscape.figures.plane import about, loss_plane
+from landscape.figures.simplex import mixtures
+from landscape.figures.style import caption, note
+from landscape.figures.traces import SMOOTH, traces
+from landscape.figures.training import barrier_over_training
+
+MATRICES = 4
+PLANES = 4
+
+
+@dataclass(frozen=True)
+class Section:
+    """A figure with its words."""
+
+    title: str
+    text: str
+    figure: Figure
+    note: str
+
+
+def sections(frames: Frames) -> list[Section]:
+    """The sections of a report, in its order."""
+    makers = [_matrices, _training, _curves, _bent, _planes, _mixtures, _parting, _loss, _llc, _traces]
+    return [section for make in makers if (section := make(frames)) is not None]
+
+
+def _between_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["between"] != "children"]
+
+
+def _matrices(frames: Frames) -> Section | None:
+    if frames.barriers.empty or (rows := _between_seeds(frames.barriers)).empty:
+        return None
+    by_step = rows[rows["between"] == "seeds"]
+    steps = some(sorted(by_step["step_a"].dropna().unique().tolist()), MATRICES)
+    chosen = [by_step[by_step["step_a"] == step] for step in steps]
+    rest = rows.drop(by_step.index[by_step["step_a"].notna()])
+    chosen += [part for _, part in rest.groupby("between")]
+    columns = min(2, len(chosen))
+    shape = (-(-len(chosen) // columns), columns)
+    figure, axes = plt.subplots(*shape, figsize=(4.9 * columns, 4.4 * shape[0] + 0.4), squeeze=False)
+    for spare in axes.flat[len(chosen) :]:
+        spare.remove()
+    for ax, part in zip(axes.flat, chosen, strict=False):
+        barrier_matrix(part, ax=ax, vmax=max(float(rows["barrier"].max()), LEAST_SCALE))
+    text = caption(rows) + "; ±: half of the 95 % interval over examples"
+    note(axes[0][0], text)
+    return Section(
+        "Barrier matrices",
+        "Each cell is the barrier between two checkpoints. The colour scale is shared by all matrices. Zero would mean "
+        "that a straight line of low loss joins the two models.",
+        figure, text,
+    )  # fmt: skip
+
+
+def _training(frames: Frames) -> Section | None:
+    if frames.training.empty or frames.training["step"].isna().any():
+        return None
+    rows = frames.barriers[frames.barriers["between"] == "seeds"]
+    figure, ax = plt.subplots(figsize=(8, 4.6))
+    barrier_over_training(frames.training, rows, ax=ax)
+    text = caption(rows) + "; interval: jackknife over seeds, since pairs share seeds, and the error of the examples"
+    note(ax, text)
+    return Section(
+        "Mean barrier over training",
+        "The mean over all pairs of seeds at each saved step. Where it rises, the seeds move into regions that a "
+        "straight line no longer joins.",
+        figure, text,
+    )  # fmt: skip
+
+
+def _curves(frames: Frames) -> Section | None:
+    if frames.curves.empty:
+        return None
+    rows = _between_seeds(frames.profiles)
+    unit = str(rows["unit"].iloc[0])
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.8))
+    interpolation(frames.curves, value="loss", unit=unit, ax=left, legend=False)
+    interpolation(frames.curves, value="rise", unit=unit, ax=right)
+    text = caption(rows.assign(definition=frames.barriers["definition"].iloc[0])) + (
+        "; band: 95 % interval of the mean over pairs, by jackknife over seeds, and the error of the examples"
+    )
+    note(left, text)
+    return Section(
+        "Interpolation curves",
+        "The loss of the models on the straight line between two seeds, averaged over pairs. On the left as it is; on "
+        "the right above the chord that joins the two ends, whose largest value is the barrier.",
+        figure, text,
+    )  # fmt: skip
+
+
+def _bent(frames: Frames) -> Section | None:
+    if frames.bent.empty:
+        return None
+    rows = frames.bent
+    control = " and to a random point as far away (the control)" if "control" in set(rows["path"]) else ""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.8))
+    loss_by_path(frames.bent_profiles, unit=str(rows["unit"].iloc[0]), ax=left)
+    by_path(frames.by_path, rows, value="mean_climb", ax=right)
+    text = (
+        f"mean climb: mean loss along the path, above the better end; {caption(rows[rows['path'] != 'control'])}; "
+        "curves were fitted on other text; dots: 95 % interval over examples; "
+        "diamonds: mean, 95 % interval by jackknife over checkpoints"
+    )
+    note(left, text)
+    return Section(
+        "Learned curves",
+        f"Curves whose bends were trained for low loss between two checkpoints{control}, judged on text that they were "
+        "not trained on. Where a curve stays low and the straight line does not, the two checkpoints lie in one bent "
+        "valley. The control shows how low a bend of the same budget gets the loss on the way to nowhere in "
+        "particular; its far end is bad, so its largest loss says nothing.",
+        figure, text,
+    )  # fmt: skip
+
+
+def _planes(frames: Frames) -> Section | None:
+    if frames.plane.empty:
+        return None
+    names = some(list(dict.fromkeys(frames.plane["plane"])), PLANES)
+    columns = min(2, len(names))
+    shape = (-(-len(names) // columns), columns)
+    figure, axes = plt.subplots(*shape, figsize=(max(6.2 * columns, 9), 5 * shape[0]), squeeze=False)
+    for spare in axes.flat[len(names) :]:
+        spare.remove()
+    notes = []
+    for ax, name in zip(axes.flat, names, strict=False):
+        rows, places = (frame[frame["plane"] == name] for frame in (frames.plane, frames.place))
+        loss_plane(rows, places, ax=ax)
+        notes.append(about(rows, places))
+    text = "; ".join([*dict.fromkeys(notes), caption(frames.plane)])
+    note(axes[0][0], text)
+    return Section(
+        "Planes",
+        "The loss on planes through the space of weights, with the checkpoints in it. Distances are true: a unit is "
+        "the same on both axes and everywhere. What lies off the plane is not seen.",
+        figure, text,
+    )  # fmt: skip
+
+
+def _mixtures(frames: Frames) -> Section | None:
+    if frames.mixture.empty:
+        return None
+    groups = [rows for _, rows in frames.mixture.groupby("checkpoints", sort=False)]
+    rows = max(groups, key=lambda group: -1 if pd.isna(step := group["step"].iloc[0]) else step)
+    figure, ax = plt.subplots(figsize=(8, 4.6))
+    mixtures(rows, ax=ax)
+    step = rows["step"].iloc[0]
+    text = f"{caption(rows)}; bars: 95 % interval over examples" + (f"; step {int(step):,}" if pd.notna(step) else "")
+    note(ax, text)
+    return Section(
+        "Mixtures",
+        "The loss of averages of checkpoints: of two, of all (the uniform soup), and with random shares. In a convex "
+        "region an average is no worse than its members.",
+        figure, text,
+    )  # fmt: skip
+
+
+def _parting(frames: Frames) -> Section | None:
+    if frames.parting.empty:
+        return None
+    rows = frames.barriers[frames.barriers["between"] == "children"]
+    end = int(rows["step_a"].max())
+    figure, ax = plt.subplots(figsize=(8, 4.6))
+    barrier_over_training(frames.parting, rows, ax=ax, by="parted", label="step at which the children parted")
+    few = int(frames.parting["pairs"].min())
+    spread = (
+        "the error of the examples only, one pair a step" if few < 3 else "jackknife over children, and the examples"
+    )
+    text = f"{caption(rows)}; children compared at step {end:,}; interval: {spread}"
+    note(ax, text)
+    return Section(
+        "Onset of linear connectivity",
+        f"Children share every step of training up to the one on the axis and then see other data orders until step "
+        f"{end:,}. Once the barrier stays at zero, the rest of training no longer leaves the region that a straight "
+        "line joins: the run has become stable to the noise of the data order. An interval of a mean over few children "
+        "is wider than their spread, because it is about the data orders that were not run.",
+        figure, text,
+    )  # fmt: skip
+
+
+def _loss(frames: Frames) -> Section | None:
+    rows = frames.losses
+    if "parted" in rows:
+        rows = rows[rows["parted"].isna()]
+    if rows.empty or rows["step"].isna().any() or rows["seed"].isna().any():
+        return None
+    figure, ax = plt.subplots(figsize=(8, 4.6))
+    loss_over_training(rows, ax=ax)
+    text = (
+        caption(rows)
+        + "; bars: 95 % interval over examples; no barrier or t grid: these are the checkpoints themselves"
+    )
+    note(ax, text)
+    return Section("Loss over training", "Held-out loss of every seed, at the ends of all paths.", figure, text)
+
+
+def _llc(frames: Frames) -> Section | None:
+    rows = frames.llc
+    if rows.empty:
+        return None
+    rows = rows[rows["parted"].isna()]
+    if rows.empty or rows["step"].isna().any() or rows["seed"].isna().any():
+        return None
+    figure, ax = plt.subplots(figsize=(8, 4.6))
+    llc_over_training(rows, ax=ax)
+    text = f"{llc.about(rows)}; {caption(rows)}"
+    note(ax, text)
+    return Section(
+        "Local learning coefficient over training",
+        "How many directions around a checkpoint cost loss, counted smoothly: half of the parameters at a regular "
+        "minimum, less where the loss is degenerate. A jump goes with a change of what the model computes.",
+        figure, text,
+    )  # fmt: skip
+
+
+def _traces(frames: Frames) -> Section | None:
+    if frames.traces.empty:
+        return None
+    parts = [rows for _, rows in frames.traces.groupby("checkpoint", sort=False)]
+    figure, axes = plt.subplots(1, len(parts), figsize=(max(5.2 * len(parts), 8), 4.4), squeeze=False)
+    for ax, rows in zip(axes.flat, parts, strict=True):
+        traces(rows, ax=ax)
+    text = f"thin: the loss of each step on its own batch; thick: its running mean over {SMOOTH} steps; {caption(rows)}"
+    note(axes[0][0], text)
+    return Section(
+        "Chains",
+        "The loss along the chains behind the first and the last coefficient. After the burn-in it should be level, "
+        "and the chains should look alike; spikes mean that the step is too large.",
+        figure, text,
+    )  # fmt: skip
