@@ -227,6 +227,26 @@ def test_curves_of_a_study_are_those_of_the_command(few_runs: Path, tmp_path: Pa
     assert again.exit_code == 0 and "0 failed" in again.output
 
 
+def test_curves_of_classifiers_carry_their_accuracy(tmp_path: Path) -> None:
+    for seed in range(2):
+        cases.save(cases.classifier(seed), tmp_path / f"seed_{seed}" / "step_1")
+    lines = [f'{{"text": "w{n} w{n * n % 50}", "label": {n % 3}}}' for n in range(60)]
+    (tmp_path / "train.txt").write_text("\n".join(lines[20:]))
+    file = cases.study(tmp_path, objective='"classification"')
+    (tmp_path / "text.txt").write_text("\n".join(lines[:20]))
+    kind = 'kind = "curves"\nfit_text = "train.txt"\nfit_sequences = 20\nfit_batch = 5\nfit_steps = 3\npoints = 5\n'
+    file.write_text(file.read_text().replace('kind = "barriers"\npoints = 5\nresamples = 200\n', kind))
+    done = CliRunner().invoke(cli, ["run", str(file), "--workers", "1"])
+    assert done.exit_code == 0, done.output
+    store = Store(tmp_path / "results")
+    keys = [task["key"] for task in store.record()["tasks"]]
+    profiles, ends = store.rows("profile", keys), store.rows("loss", keys)
+    for path in ("linear", "bezier"):
+        own = profiles[profiles["path"] == path].sort_values("t")
+        assert own["accuracy"].between(0, 1).all()
+        assert [own["accuracy"].iloc[0], own["accuracy"].iloc[-1]] == ends["accuracy"].tolist()
+
+
 @pytest.mark.parametrize("kind", ["loop", "vmap"])
 def test_curves_fitted_together_are_those_fitted_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Literal["loop", "vmap"]

@@ -31,7 +31,7 @@ def run(task: Task, session: Session) -> Result:
     how_well = grid(settings)
     anchors = session.anchors(task)
     sighting = Sighting(session, settings["numerics"])
-    paths = [_path(pair, task, session) for pair in task.pairs]
+    paths = [ends_of(pair, task, session) for pair in task.pairs]
 
     def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Found:
         places = [(task.pairs[n], t) for n, t in wanted]
@@ -56,7 +56,7 @@ def grid(settings: dict[str, Any]) -> Grid:
     return Grid(**{field.name: settings[field.name] for field in fields(Grid) if field.name in settings})
 
 
-def _path(pair: tuple[int, int], task: Task, session: Session) -> Path:
+def ends_of(pair: tuple[int, int], task: Task, session: Session) -> Path:
     """A pair with the losses and metrics of its ends, from the tasks that evaluated them."""
     keys = [task.needs[k] for k in pair]
     marks = session.store.rows("loss", keys)

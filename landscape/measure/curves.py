@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -78,7 +78,7 @@ def run(task: Task, session: Session) -> Result:
     losses = []
     for ((i, j), want, _), curve in zip(jobs, curves, strict=True):
         control = want.ends[-1] == CONTROL
-        known = None if control else np.concatenate([session.store.losses(task.needs[k]) for k in (i, j)])
+        known = None if control else barriers.ends_of((i, j), task, session)
         profile, found, shown = judge(sighting.see, list(curve), recipe.kind, grid, session.objective.examples, known)
         pair = barriers.pair(task.checkpoints[i], task.checkpoints[j], settings)
         shared = {**pair, **session.settings(task, sighting.numerics_error)}
@@ -240,7 +240,7 @@ def judge(
     kind: str,
     grid: Grid,
     examples: int,
-    ends: Float[np.ndarray, "2 examples"] | None = None,
+    ends: along.Path | None = None,
 ) -> tuple[Profile, list[Row], list[Row]]:
     """A path on held-out examples: a ``barrier`` row for each definition, a ``profile`` row for each t shown.
 
@@ -253,15 +253,17 @@ def judge(
         kind: Kind of path.
         grid: Where and how well to look.
         examples: How many there are.
-        ends: Losses at the ends, where they are known.
+        ends: What was measured at the ends, where it is known.
     """
     everything = np.arange(examples)
 
     def rows(times: list[float]) -> Tensor:
         return KINDS[kind](torch.tensor(times, dtype=torch.float64), len(anchors))
 
-    known, metrics = see(anchors, rows([0.0, 1.0]), everything) if ends is None else (ends, {})
-    path = along.Path(known, {name: v.mean(axis=1) for name, v in metrics.items()}, paths.pieces(kind, len(anchors)))
+    if ends is None:
+        known, metrics = see(anchors, rows([0.0, 1.0]), everything)
+        ends = along.Path(known, {name: values.mean(axis=1) for name, values in metrics.items()})
+    path = replace(ends, pieces=paths.pieces(kind, len(anchors)))
     (profile,) = along.profiles([path], lambda wanted, some: see(anchors, rows([t for _, t in wanted]), some), grid)
     found, shown = along.tables(profile, grid)
     shared = {
