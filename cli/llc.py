@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +17,21 @@ from rich.table import Table
 
 from landscape.cli.options import SEED, Number, data, data_options
 from landscape.cli.progress import console
-from landscape.cli.run import FAILED, run_now
-from landscape.errors import InputError
+from landscape.cli.run import FAILED, run_now, run_tasks
+from landscape.errors import InputError, StorageError
 from landscape.measures import Llc
-from landscape.settings import Checkpoints
+from landscape.settings import Checkpoints, Data
 from landscape.store import Store
 from landscape.study import Study
+from landscape.task import Checkpoint
 
 SAMPLERS = ("sgld", "rmsprop", "sgnht", "mala")
+SETTINGS = ("sampler", "chains", "draws", "burn_in", "n_beta", "localisation", "step_size", "extrapolate",
+            "parameters", "mode", "keep_draws", "seed")  # fmt: skip
+
+
+ACROSS = 3
+"""Panels side by side."""
 
 
 class Named(click.ParamType):  # type: ignore[type-arg]
@@ -49,59 +60,54 @@ class Named(click.ParamType):  # type: ignore[type-arg]
               help="Factor on the mean loss: n / ln n of all examples, or of a batch, or a number.")  # fmt: skip
 @click.option("--localisation", default=100.0, show_default=True, type=Number(0, min_open=True),
               help="Strength of the pull to the checkpoint.")  # fmt: skip
-@click.option(
-    "--step-size",
-    default="auto",
-    show_default=True,
-    type=Named("auto"),
-    metavar="auto|NUMBER",
-    help="auto: from the curvature.",
-)
+@click.option("--step-size", default="auto", show_default=True, type=Named("auto"), metavar="auto|NUMBER",
+              help="auto: from the curvature.")  # fmt: skip
 @click.option("--extrapolate", is_flag=True, help="Run half the step too, and take the bias of the step away.")
-@click.option("--parameters", help="Names of the parameters that move, such as '*.h.0.attn.*'. [default: all]")
+@click.option("--parameters", multiple=True,
+              help="What moves, the rest being frozen: '*.h.0.attn.*', '*.wte.weight[0:16, :]', or 'head 0.3' (layer, "
+              "head); may be given more than once. [default: all]")  # fmt: skip
+@click.option("--mode", default="evaluation", show_default=True, type=click.Choice(["evaluation", "training"]),
+              help="training: with dropout on.")  # fmt: skip
+@click.option("--keep-draws", default=0, show_default=True, type=click.IntRange(0),
+              help="Keep the point of every so many draws in OUT; 0 keeps none.")  # fmt: skip
+@click.option(
+    "--calibrate",
+    is_flag=True,
+    help="Try a grid of step sizes and localisations at the first and the last REF, and propose settings.",
+)
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Of noise and batches.")
 @click.option("--config", default="", help="Folder of config.json, for weights that have none beside them.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout for each checkpoint.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep results here, with figures, and go on from what is there. [default: keep nothing]",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout for each row.")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
     """Local learning coefficient of each checkpoint, with its error and what makes it doubtful.
 
-    Values of checkpoints are comparable at equal n-beta, localisation and step size only; with --step-size auto that
-    of each follows its own curvature.
+    Values of checkpoints are comparable at equal n-beta, localisation and step size only. With --step-size auto the
+    step of each follows its own curvature; --calibrate proposes one setting for a whole trajectory.
     """
     from landscape.checkpoints import fetch, find
     from landscape.checkpoints.models import default_objective
 
     found = [checkpoint for ref in given["refs"] for checkpoint in find(ref, given["config"])]
-    names = (
-        "sampler",
-        "chains",
-        "draws",
-        "burn_in",
-        "n_beta",
-        "localisation",
-        "step_size",
-        "extrapolate",
-        "parameters",
-        "seed",
-    )
-    settings = {name: given[name] for name in names} | {"batch": given["batch"] or "all"}
-    if given["sampler"] == "mala" and given["batch"]:
-        raise InputError("--sampler mala is exact on full batches only: give --batch 0")
-    study = Study(
-        version=1,
-        name="llc",
-        checkpoints=Checkpoints(folder=given["refs"][0]),
-        data=data(given["text"], given["objective"] or default_objective(fetch.described(found[0])),
-                  given["sequences"], given["length"]),
-        measure=(Llc.model_validate({"kind": "llc", **settings}),),
-    )  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder))
-        prepared, failed = run_now(study, found, given["device"], store)
-        rows = store.rows("llc", [task.key for task in prepared.tasks])
-    if not rows.empty:
-        _show(rows)
+    wanted = _wanted(given, len(found))
+    texts = data(given["text"], given["objective"] or default_objective(fetch.described(found[0])),
+                 given["sequences"], given["length"])  # fmt: skip
+    with _place(given["out"]) as folder:
+        if given["calibrate"]:
+            rows, failed = _calibrate(found, texts, wanted, given["device"], folder)
+        else:
+            rows, failed = _measure(found, texts, (wanted,), given["device"], folder)
+        if not rows.empty:
+            _show(rows)
+            if given["out"]:
+                _draw(rows, folder, given["out"], calibration=given["calibrate"])
+        if given["calibrate"]:
+            _propose(rows, wanted)
     if given["as_json"]:
         for row in json.loads(rows.to_json(orient="records", double_precision=15)):
             click.echo(json.dumps({"table": "llc", **row}))
@@ -109,20 +115,154 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         ctx.exit(FAILED)
 
 
+def _wanted(given: dict[str, Any], checkpoints: int) -> Llc:
+    """The measure of the command; with fewer checkpoints than cores, chains are cut into tasks.
+
+    Raises:
+        InputError: If options do not go together.
+    """
+    if given["sampler"] == "mala" and given["batch"]:
+        raise InputError("--sampler mala is exact on full batches only: give --batch 0")
+    if given["keep_draws"] and not given["out"]:
+        raise InputError("--keep-draws needs a place for them: give --out")
+    if given["calibrate"] and given["extrapolate"]:
+        raise InputError("--calibrate looks for a step without bias, and --extrapolate takes it away: leave one out")
+    parts = max(1, min(given["chains"], len(os.sched_getaffinity(0)) // checkpoints))
+    settings = {name: given[name] for name in SETTINGS}
+    return Llc.model_validate({"kind": "llc", **settings, "batch": given["batch"] or "all", "parts": parts})
+
+
+@contextmanager
+def _place(out: Path | None) -> Generator[Store]:
+    if out:
+        yield Store(out / "results")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Store(Path(folder))
+
+
+def _study(texts: Data, measures: tuple[Llc, ...], first: str) -> Study:
+    return Study(version=1, name="llc", checkpoints=Checkpoints(folder=first), data=texts, measure=measures)
+
+
+def _measure(
+    found: list[Checkpoint], texts: Data, measures: tuple[Llc, ...], device: str, store: Store
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    prepared, failed = run_now(_study(texts, measures, found[0].ref), found, device, store)
+    return store.rows("llc", [task.key for task in prepared.tasks]), failed
+
+
+def _calibrate(
+    found: list[Checkpoint], texts: Data, wanted: Llc, device: str, store: Store
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Rows of a grid of settings at the first and the last checkpoint, the steps around what their curvature gives."""
+    from landscape.llc.calibration import grid
+    from landscape.llc.sampling import inverse_temperature
+    from landscape.measure.prepare import prepare
+
+    ends = [found[0], found[-1]] if len(found) > 1 else found
+    auto = wanted.model_copy(update={"step_size": "auto"})
+    prepared = prepare(_study(texts, (auto,), found[0].ref), store, device, (ends, []))
+    store.open("llc", prepared.record)
+    sharp = [task for task in prepared.tasks if task.kind == "curvature"]
+    if failed := run_tasks(replace(prepared, tasks=sharp), quiet=True):
+        return pd.DataFrame(), failed
+    curvature = store.rows("curvature", [task.key for task in sharp])["curvature"].max()
+    n_beta = inverse_temperature(wanted, prepared.session.objective.examples)
+    cells = grid(float(curvature), n_beta, wanted.localisation)
+    console.print(f"{len(cells)} settings at {len(ends)} checkpoint{'s' if len(ends) > 1 else ''}")
+    measures = tuple(wanted.model_copy(update={"step_size": step, "localisation": pull}) for step, pull in cells)
+    return _measure(ends, texts, measures, device, store)
+
+
 def _show(rows: pd.DataFrame) -> None:
     first = rows.iloc[0]
+    pulls = rows["localisation"].unique()
     table = Table(
         title=f"local learning coefficient: {first['sampler']}, {first['chains']} chains of {first['draws']} draws "
-        f"after {first['burn_in']}, n_beta {first['n_beta']:.4g}, localisation {first['localisation']:g}",
+        f"after {first['burn_in']}, n_beta {first['n_beta']:.4g}"
+        + (f", localisation {pulls[0]:g}" if len(pulls) == 1 else ""),
         caption="±: Monte Carlo standard error; bias: of the step size, at most, where the step follows the curvature",
     )
-    for title in ("checkpoint", "llc", "R-hat", "draws", "step", "bias", "sound"):
+    several = ["localisation"] if len(pulls) > 1 else []
+    for title in ("checkpoint", *several, "step", "llc", "R-hat", "draws", "bias", "sound"):
         table.add_column(title, justify="left" if title == "checkpoint" else "right")
     for row in rows.itertuples():
         bias = "" if pd.isna(row.step_bias) else f"{row.step_bias - 1:+.0%}"
-        table.add_row(row.checkpoint, f"{row.llc:.2f} ± {row.error:.2f}", f"{row.rhat:.3f}", f"{row.ess:.0f}",
-                      f"{row.step_size:.2g}", bias, "yes" if row.sound else "no")  # fmt: skip
+        table.add_row(row.checkpoint, *([f"{row.localisation:g}"] if several else []), f"{row.step_size:.3g}",
+                      f"{row.llc:.2f} ± {row.error:.2f}", f"{row.rhat:.3f}", f"{row.ess:.0f}", bias,
+                      "yes" if row.sound else "no")  # fmt: skip
     console.print(table)
-    for row in rows.itertuples():
-        if row.alarms:
-            console.print(f"{row.checkpoint}: {row.alarms}", markup=False)
+    if not several:
+        for row in rows.itertuples():
+            if row.alarms:
+                console.print(f"{row.checkpoint}: {row.alarms}", markup=False)
+
+
+def _propose(rows: pd.DataFrame, wanted: Llc) -> None:
+    """Say which setting to take, as it is written in a study and on the command line."""
+    from landscape.llc.calibration import obstacle, proposal
+
+    if rows.empty:
+        return
+    found = proposal(rows)
+    ends = rows["checkpoint"].nunique()
+    if found is None:
+        console.print(
+            f"No setting is on a plateau at {'both checkpoints' if ends > 1 else 'the checkpoint'}; what is in the way "
+            f"most often: {obstacle(rows)}. Give more --burn-in and --draws, or another --localisation.",
+            markup=False,
+        )
+        return
+    step, pull = found
+    here = rows[(rows["step_size"] == step) & (rows["localisation"] == pull)]
+    values = " and ".join(f"{row.llc:.2f} ± {row.error:.2f}" for row in here.itertuples())
+    chosen = wanted.model_copy(update={"step_size": step, "localisation": pull, "parts": 1})
+    settings = "\n".join(f"{name} = {json.dumps(value)}" for name, value in chosen.model_dump().items()
+                         if name in ("kind", "step_size", "localisation", "chains", "draws", "burn_in")
+                         or value != Llc.model_fields[name].default)  # fmt: skip
+    console.print(
+        f"On the plateau {'at both ends' if ends > 1 else 'here'} ({values}), at the weakest localisation that has "
+        f"one; for the whole trajectory:\n\n[[measure]]\n{settings}\n\n"
+        f"or: landscape llc REF... --step-size {step:g} --localisation {pull:g}, and the other options as here",
+        markup=False,
+    )
+
+
+def _draw(rows: pd.DataFrame, store: Store, out: Path, *, calibration: bool) -> None:
+    """The map of a calibration, or the chains of every checkpoint."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from landscape.cli.report import chains
+    from landscape.figures.calibration import about, calibration_map
+    from landscape.figures.style import caption, note, style
+    from landscape.figures.traces import SMOOTH, traces
+    from landscape.llc.calibration import proposal
+
+    groups = [part for _, part in (rows if calibration else chains(store, rows)).groupby("checkpoint", sort=False)]
+    name = "calibration" if calibration else "chains"
+    with style():
+        across = min(len(groups), ACROSS)
+        down = -(-len(groups) // across)
+        figure, axes = plt.subplots(down, across, figsize=(max(6.4 * across, 8), 4.4 * down), squeeze=False)
+        for ax in axes.flat[len(groups) :]:
+            ax.axis("off")
+        for ax, part in zip(axes.flat, groups, strict=False):
+            if calibration:
+                calibration_map(part, proposal(rows), ax=ax)
+            else:
+                traces(part, ax=ax)
+            ax.set_title(part["checkpoint"].iloc[0], fontsize=9)
+        text = about(rows) if calibration else f"thin: each step on its own batch; thick: running mean over {SMOOTH}"
+        note(axes[-1][0], f"{text}; {caption(rows)}")
+        try:
+            for kind in ("svg", "png"):
+                figure.savefig(out / f"{name}.{kind}", dpi=150, metadata={"Date": None} if kind == "svg" else None)
+        except OSError as error:
+            raise StorageError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
+        finally:
+            plt.close(figure)
+    console.print(f"The figure is {out / f'{name}.svg'}, and {out / f'{name}.png'}", markup=False)

@@ -53,7 +53,7 @@ def frames(store: Store, definition: str = "chord") -> Frames:
     keys = [task["key"] for task in store.record()["tasks"]]
     barriers, profiles, losses = (store.rows(table, keys) for table in ("barrier", "profile", "loss"))
     pictures = {name: store.rows(name, keys) for name in ("plane", "place", "mixture", "llc")}
-    pictures["traces"] = _traces(store, pictures["llc"])
+    pictures["traces"] = chains(store, _ends(pictures["llc"]))
     if barriers.empty and all(pictures[name].empty for name in ("plane", "mixture", "llc")):
         raise InputError(f"no pair is finished in {store.folder}; run the study first, or again")
     if barriers.empty:
@@ -77,17 +77,20 @@ def frames(store: Store, definition: str = "chord") -> Frames:
     )
 
 
-def _traces(store: Store, llc: pd.DataFrame) -> pd.DataFrame:
-    """The chains behind the coefficients of the first and the last step of the first seed."""
+def _ends(llc: pd.DataFrame) -> pd.DataFrame:
+    """The coefficients of the first and the last step of the first seed."""
     if llc.empty:
-        return pd.DataFrame()
+        return llc
     rows = llc.sort_values(["seed", "step"])
     rows = rows[rows["seed"] == rows["seed"].iloc[0]] if rows["seed"].notna().any() else rows
-    keys = {task["checkpoints"][0]["ref"]: task["key"] for task in store.record()["tasks"] if task["kind"] == "llc"}
-    parts = []
-    for place in sorted({0, len(rows) - 1}):
-        row = rows.iloc[place]
-        losses = store.losses(keys[row["checkpoint"]])
-        for chain, values in enumerate(losses):
-            parts.append(pd.DataFrame({"chain": chain, "draw": range(len(values)), "loss": values, **row.to_dict()}))
-    return pd.concat(parts, ignore_index=True)
+    return rows.iloc[sorted({0, len(rows) - 1})]
+
+
+def chains(store: Store, llc: pd.DataFrame) -> pd.DataFrame:
+    """The chains behind some rows of the table ``llc``: ``chain, draw, loss`` beside the columns of the row."""
+    parts = [
+        pd.DataFrame({"chain": chain, "draw": range(len(losses)), "loss": losses, **row})
+        for row in llc.to_dict("records")
+        for chain, losses in enumerate(store.losses(row["traces"]))
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

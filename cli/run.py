@@ -15,7 +15,7 @@ from landscape.engines import local
 from landscape.errors import InputError
 from landscape.store import Store
 from landscape.study import Study, read_study
-from landscape.task import Checkpoint, Task
+from landscape.task import READ, Checkpoint, Task
 
 if TYPE_CHECKING:
     from landscape.measure.prepare import Prepared
@@ -115,10 +115,11 @@ def run_tasks(
 
 
 def unfinished(tasks: list[Task], store: Store) -> list[Task]:
-    """Tasks that are not done, and those whose per-example losses they need and do not find."""
+    """Tasks that are not done, and those whose kept losses they need and do not find."""
     new = {task.key for task in tasks if not store.done(task.key)}
     needed = {key for task in tasks if task.key in new for key in task.needs}
-    return [task for task in tasks if task.key in new or (task.key in needed and not store.has_losses(task.key))]
+    lost = {task.key for task in tasks if task.kind in READ and task.key in needed and not store.has_losses(task.key)}
+    return [task for task in tasks if task.key in new | lost]
 
 
 def _crew(session: Session, left: list[Task], workers: int | None) -> tuple[int, int]:
@@ -138,5 +139,6 @@ def hire_worker(store: Store, study: Study, tasks: list[Task], device: str, work
 
     listen()
     torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)  # softmax of a broken point is full of them, and each costs a hundred cycles
     session = Session(store, study, tasks, torch.device(device), workers)
     return partial(perform, session=session)

@@ -9,11 +9,9 @@ from matplotlib.axes import Axes
 
 from landscape.figures.style import step_axis
 
-Z = 1.96
-
 
 def llc_over_training(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """LLC of each seed with its 95 % Monte Carlo interval; hollow where something makes it doubtful.
+    """LLC of each seed with its 95 % interval; hollow where something makes it doubtful.
 
     Args:
         rows: Rows of the table ``llc``.
@@ -23,9 +21,11 @@ def llc_over_training(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     seeds = rows["seed"].dropna().unique()
     for color, seed in zip(sns.color_palette("deep", max(len(seeds), 1)), seeds, strict=True):
         run = rows[rows["seed"] == seed].sort_values("step")
-        step, llc, error = (run[name].to_numpy(dtype=float) for name in ("step", "llc", "error"))
+        step, llc, low, high = (run[name].to_numpy(dtype=float) for name in ("step", "llc", "low", "high"))
         label = f"seed {int(seed)}" if len(seeds) <= 10 else None
-        ax.errorbar(step, llc, yerr=Z * error, color=color, marker="o", markersize=4, capsize=2, label=label)
+        ax.errorbar(
+            step, llc, yerr=[llc - low, high - llc], color=color, marker="o", markersize=4, capsize=2, label=label
+        )
         doubtful = ~run["sound"].to_numpy(dtype=bool)
         ax.plot(
             step[doubtful], llc[doubtful], "o", markersize=6, markerfacecolor="white", markeredgecolor=color, zorder=3
@@ -42,9 +42,11 @@ def about(rows: pd.DataFrame) -> str:
     first = rows.iloc[0]
     steps = rows["step_size"]
     size = f"{steps.min():.2g}" if steps.nunique() == 1 else f"{steps.min():.2g} to {steps.max():.2g}, by curvature"
+    moved = "" if first["moved"] == "all" else f"only {first['moved']} moved; "
+    mode = "" if first["mode"] == "evaluation" else "dropout on; "
     return (
-        f"{first['sampler']}, {first['chains']} chains of {first['draws']} draws after {first['burn_in']}; n_beta "
-        f"{first['n_beta']:.3g}, localisation {first['localisation']:g}, step size {size}; "
-        "bars: 95 % Monte Carlo interval, not that of the examples nor of the step size; "
+        f"{moved}{mode}{first['sampler']}, {first['chains']} chains of {first['draws']} draws after "
+        f"{first['burn_in']}; n_beta {first['n_beta']:.3g}, localisation {first['localisation']:g}, step size {size}; "
+        "bars: 95 % Monte Carlo interval, downwards with what the step may add; not that of the examples; "
         "hollow: doubtful, see the column alarms"
     )

@@ -218,10 +218,14 @@ def _llc(frames: Frames) -> Section | None:
     rows = rows[rows["parted"].isna()]
     if rows.empty or rows["step"].isna().any() or rows["seed"].isna().any():
         return None
-    figure, ax = plt.subplots(figsize=(8, 4.6))
-    llc_over_training(rows, ax=ax)
-    text = f"{llc.about(rows)}; {caption(rows)}"
-    note(ax, text)
+    groups = [part for _, part in rows.groupby(["sampler", "moved", "mode", "n_beta", "localisation"], sort=False)]
+    figure, axes = plt.subplots(len(groups), figsize=(8, 4.6 * len(groups)), squeeze=False)
+    for ax, part in zip(axes.flat, groups, strict=True):
+        llc_over_training(part, ax=ax)
+        if len(groups) > 1:
+            ax.set_title(f"moved: {part['moved'].iloc[0]}; localisation {part['localisation'].iloc[0]:g}", fontsize=10)
+    text = f"{'; '.join(dict.fromkeys(llc.about(part) for part in groups))}; {caption(rows)}"
+    note(axes[-1][0], text)
     return Section(
         "Local learning coefficient over training",
         "How many directions around a checkpoint cost loss, counted smoothly: half of the parameters at a regular "

@@ -44,11 +44,7 @@ def tasks(
         for group in _groups(measure, seeds, children):
             for task in _of_group(measure, group, data, fingerprint, study.data):
                 found = True
-                needs = []
-                for checkpoint in () if isinstance(measure, Planes) else task.checkpoints:
-                    end = Task("losses", (checkpoint,), (), (("numerics", measure.numerics),), data)
-                    needs.append(planned.setdefault(end.key, end).key)
-                planned.setdefault(task.key, replace(task, needs=tuple(needs)))
+                planned.setdefault(task.key, task)
         if not found:
             raise InputError(_nothing(measure, len(seeds), len(children)))
     return list(planned.values())
@@ -61,22 +57,48 @@ def _of_group(
     fingerprint: Callable[[Data], str],
     fixed: Data,
 ) -> Iterator[Task]:
-    """The tasks of a measure on one set of checkpoints; ``needs`` are not known yet."""
+    """The tasks of a measure on one set of checkpoints, each after those it needs."""
     settings = measure.settings
     if isinstance(measure, Llc):
-        yield Task(measure.kind, tuple(group), (), tuple(settings.items()), data)
+        yield from _llc_tasks(measure, group, data)
         return
-    if isinstance(measure, Simplices | Planes):
-        least = 2 if isinstance(measure, Simplices) else 1 if measure.plane == "random" else 3
-        parts = measure.parts if isinstance(measure, Planes) else 1
-        for part in range(parts if len(group) >= least else 0):
-            more = {"part": part} if isinstance(measure, Planes) else {}
-            yield Task(measure.kind, tuple(group), (), tuple({**settings, **more}.items()), data)
+    if isinstance(measure, Planes):
+        for part in range(measure.parts if len(group) >= (1 if measure.plane == "random" else 3) else 0):
+            yield Task(measure.kind, tuple(group), (), tuple({**settings, "part": part}.items()), data)
+        return
+    if isinstance(measure, Simplices):
+        if len(group) > 1:
+            yield from _after_ends(Task(measure.kind, tuple(group), (), tuple(settings.items()), data))
         return
     if isinstance(measure, Curves):
         settings["fitted_on"] = fingerprint(measure.fitted_on(fixed))
     for anchors, pairs in _tiles(group, measure.tile):
-        yield Task(measure.kind, anchors, pairs, tuple(settings.items()), data)
+        yield from _after_ends(Task(measure.kind, anchors, pairs, tuple(settings.items()), data))
+
+
+def _after_ends(task: Task, *needs: Task) -> Iterator[Task]:
+    """The losses of the task's checkpoints, then other tasks that it needs, then the task."""
+    numerics = ("numerics", dict(task.settings)["numerics"])
+    before = [*(Task("losses", (checkpoint,), (), (numerics,), task.data) for checkpoint in task.checkpoints), *needs]
+    yield from before
+    yield replace(task, needs=tuple(one.key for one in before))
+
+
+def _llc_tasks(measure: Llc, group: Sequence[Checkpoint], data: str) -> Iterator[Task]:
+    """Curvatures; chains, cut by checkpoints and by their numbers; then the coefficients."""
+    settings = measure.settings
+    extrapolate, chains = settings.pop("extrapolate"), settings.pop("chains")
+    moving = tuple({name: settings[name] for name in ("parameters", "seed", "numerics")}.items())
+    curvatures = [Task("curvature", (c,), (), moving, data) for c in group]
+    cut = [range(chains)[part :: measure.parts] for part in range(min(measure.parts, chains))]
+    parts = [
+        Task("chains", tuple(group), (), tuple({**settings, "chains": list(some), "halved": halved}.items()), data,
+             tuple(task.key for task in curvatures if measure.step_size == "auto"))
+        for halved in ((False, True) if extrapolate else (False,)) for some in cut
+    ]  # fmt: skip
+    for checkpoint in group:
+        wanted = Task(measure.kind, (checkpoint,), (), tuple(measure.settings.items()), data)
+        yield from _after_ends(wanted, *curvatures, *parts)
 
 
 def _nothing(measure: AnyMeasure, seeds: int, children: int) -> str:
@@ -109,7 +131,8 @@ def _groups(
     """The sets of checkpoints of which all pairs are wanted."""
     seeds, children = (_at(measure.at_steps, checkpoints) for checkpoints in (seeds, children))
     if isinstance(measure, Llc):
-        yield from ([checkpoint] for checkpoint in [*seeds, *children])
+        every = [*seeds, *children]
+        yield from (every[i : i + measure.tile] for i in range(0, len(every), measure.tile))
         return
     if isinstance(measure, Planes):
         yield from _plane_groups(measure, seeds)

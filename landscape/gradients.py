@@ -16,7 +16,12 @@ from landscape.shapes import Float, Int
 
 
 def slope(
-    objective: Objective, point: Float[Tensor, " P"], examples: Int[Tensor, " n"], *, at_once: int = 32
+    objective: Objective,
+    point: Float[Tensor, " P"],
+    examples: Int[Tensor, " n"],
+    *,
+    at_once: int = 32,
+    names: frozenset[str] | None = None,
 ) -> tuple[float, Float[Tensor, " P"]]:
     """Mean loss of some examples at a point, and its gradient there.
 
@@ -26,9 +31,10 @@ def slope(
         examples: Which of its examples.
         at_once: Examples in one pass; trades memory for speed and changes nothing else. Running statistics are those of
             the examples, in one pass.
+        names: Parameters whose gradient is wanted; it is zero in all others, and not computed. None is all.
     """
     at = point.detach().requires_grad_()
-    params = {f"model.{name}": value for name, value in objective.space.params(at).items()}
+    params = _named(objective, at, names)
     module, total = Measured(objective), 0.0
     gradient = torch.zeros_like(point)
     if objective.statistics:
@@ -37,7 +43,8 @@ def slope(
         batch = {name: tensor[chosen.to(tensor.device)] for name, tensor in objective.batch.items()}
         with batch_statistics(objective) as buffers:
             loss = functional_call(module, {**params, **buffers}, ([batch],))["loss"].sum() / len(examples)
-        gradient += torch.autograd.grad(loss, at, retain_graph=len(examples) > at_once)[0]
+        if loss.requires_grad:
+            gradient += torch.autograd.grad(loss, at, retain_graph=len(examples) > at_once)[0]
         total += float(loss.detach())
     return total, gradient
 
@@ -49,6 +56,7 @@ def slopes(
     *,
     kind: Literal["loop", "vmap"] = "loop",
     at_once: int = 32,
+    names: frozenset[str] | None = None,
 ) -> tuple[Float[Tensor, " points"], Float[Tensor, "points P"]]:
     """:func:`slope` at several points, on the same examples or each on its own.
 
@@ -58,33 +66,61 @@ def slopes(
         examples: Which of its examples; for all points, or a row for each.
         kind: One point after the other, or all at once with one backward pass of the summed loss.
         at_once: Examples in one pass.
+        names: Parameters whose gradient is wanted, as for :func:`slope`.
     """
     if kind == "loop" or objective.statistics:
         own = examples.expand(len(points), -1)
-        each = [slope(objective, point, some, at_once=at_once) for point, some in zip(points, own, strict=True)]
-        return torch.tensor([loss for loss, _ in each], dtype=points.dtype), torch.stack([g for _, g in each])
-    at = points.detach().requires_grad_()
-    module = Measured(objective)
+        each = [
+            slope(objective, point, some, at_once=at_once, names=names) for point, some in zip(points, own, strict=True)
+        ]
+        return torch.tensor([loss for loss, _ in each]).to(points), torch.stack([g for _, g in each])
     gradient, total = torch.zeros_like(points), torch.zeros(len(points), dtype=points.dtype, device=points.device)
     for chosen in torch.split(examples, at_once, dim=-1):
+        share = chosen.shape[-1] / examples.shape[-1]
         batch = {name: tensor[chosen.to(tensor.device)] for name, tensor in objective.batch.items()}
-        params = {f"model.{name}": value for name, value in objective.space.params(at).items()}
+        losses, found = stacked(objective, points, batch, names, shared=examples.ndim == 1)
+        gradient.add_(found, alpha=share)
+        total.add_(losses, alpha=share)
+    return total, gradient
 
-        def losses_at(params: dict[str, Tensor], batch: Batch) -> Tensor:
-            losses: Tensor = functional_call(module, params, ([batch],))["loss"]
-            return losses.sum() / examples.shape[-1]
 
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "There is a performance drop")
-            each_its_own = 0 if examples.ndim == 2 else None
-            here = vmap(losses_at, in_dims=(0, each_its_own), randomness="error")(params, batch)
-            gradient += torch.autograd.grad(here.sum(), at)[0]
-        total += here.detach()
-    return total.cpu(), gradient
+def stacked(
+    objective: Objective,
+    points: Float[Tensor, "points P"],
+    batch: Batch,
+    names: frozenset[str] | None = None,
+    *,
+    shared: bool = False,
+) -> tuple[Float[Tensor, " points"], Float[Tensor, "points P"]]:
+    """Mean losses at several points and their gradients, by one backward pass of the summed loss.
+
+    Args:
+        objective: Model and measure.
+        points: Points of its space, on its device.
+        batch: Examples of each point, ``[points, n, ...]``; with ``shared``, ``[n, ...]`` for all.
+        names: As for :func:`slope`.
+        shared: Whether all points see the same examples.
+    """
+    at, module = points.detach().requires_grad_(), Measured(objective)
+
+    def mean_at(params: dict[str, Tensor], batch: Batch) -> Tensor:
+        losses: Tensor = functional_call(module, params, ([batch],))["loss"]
+        return losses.mean()
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "There is a performance drop")
+        params = _named(objective, at, names)
+        losses = vmap(mean_at, in_dims=(0, None if shared else 0), randomness="error")(params, batch)
+        (gradient,) = torch.autograd.grad(losses.sum(), at)
+    return losses.detach(), gradient
 
 
 def choose_slopes(
-    objective: Objective, points: Float[Tensor, "points P"], examples: Int[Tensor, "*points n"]
+    objective: Objective,
+    points: Float[Tensor, "points P"],
+    examples: Int[Tensor, "*points n"],
+    names: frozenset[str] | None = None,
+    at_once: int = 32,
 ) -> Literal["loop", "vmap"]:
     """Whether gradients at several points are faster one after the other or at once, by the clock.
 
@@ -97,9 +133,17 @@ def choose_slopes(
         try:
             for _ in range(2):  # the first warms up
                 begin = time.perf_counter()
-                slopes(objective, points, examples, kind=kind)
+                slopes(objective, points, examples, kind=kind, at_once=at_once, names=names)
                 seconds[kind] = time.perf_counter() - begin
         except RuntimeError:  # out of memory among them
             if kind == "loop":
                 raise
     return min(seconds, key=lambda kind: seconds[kind])
+
+
+def _named(objective: Objective, at: Float[Tensor, "*points P"], names: frozenset[str] | None) -> dict[str, Tensor]:
+    """The parameters of the measured module, those without a gradient cut off."""
+    return {
+        f"model.{name}": value if names is None or name in names else value.detach()
+        for name, value in objective.space.params(at).items()
+    }

@@ -191,8 +191,13 @@ class Llc(Settings):
         localisation: Strength of the pull to the checkpoint.
         step_size: A number, or ``auto``: from the largest curvature.
         extrapolate: Whether to run half the step too, and take the bias of the step away; costs three times as much.
-        parameters: Names of the parameters that move, with ``*``; the others are frozen. None moves all.
+        parameters: What moves, the rest being frozen: names with ``*``, parts as ``NAME[0:16, :]``, or ``head 0.3``;
+            nothing moves all.
+        mode: ``training`` has dropout on.
+        keep_draws: Keep the point of every so many draws, in a file of its own; 0 keeps none.
         seed: Of noise and batches.
+        parts: Tasks that the chains of a checkpoint are cut into, for several workers at one checkpoint.
+        tile: Checkpoints whose chains may run in one batch, for small models; a tile is one task.
     """
 
     kind: Literal["llc"]
@@ -206,9 +211,13 @@ class Llc(Settings):
     localisation: float = Field(100.0, gt=0)
     step_size: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
     extrapolate: bool = False
-    parameters: str | None = None
+    parameters: Annotated[tuple[str, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)] = ()
+    mode: Literal["evaluation", "training"] = "evaluation"
+    keep_draws: int = Field(0, ge=0)
     seed: int = Field(0, ge=0, le=MOST_SEED)
     numerics: Literal["float32"] = "float32"
+    parts: int = Field(1, ge=1)
+    tile: int = Field(1, ge=1)
 
     @model_validator(mode="after")
     def _metropolis_takes_all(self) -> Llc:
@@ -216,12 +225,14 @@ class Llc(Settings):
             raise ValueError('sampler = "mala" is exact on full batches only: give batch = "all"')
         if self.n_beta == "log_batch" and self.batch == "all":
             raise ValueError('n_beta = "log_batch" needs a batch; with batch = "all" it is "log_n"')
+        if self.n_beta == "log_batch" and self.batch == 1:
+            raise ValueError('n_beta = "log_batch" needs a batch of two or more: ln 1 is 0')
         return self
 
     @property
     def settings(self) -> dict[str, Any]:
         """What decides the numbers."""
-        return self.model_dump(exclude={"kind", "at_steps"})
+        return self.model_dump(exclude={"kind", "at_steps", "parts", "tile"})
 
 
 Measure = Annotated[Barriers | Curves | Simplices | Planes | Llc, Field(discriminator="kind")]

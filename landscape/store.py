@@ -105,6 +105,10 @@ class Store:
         self._replace(self.folder / "rows" / f"{key}.parquet", table)
         (self.folder / "failed" / f"{key}.json").unlink(missing_ok=True)
 
+    def keep(self, kind: str, name: str, content: bytes) -> None:
+        """Put a file of another kind beside the rows, whole or not at all."""
+        self._replace(self.folder / kind / name, content)
+
     def fail(self, key: str, message: str) -> None:
         """Record that a task failed and why; it stays to be done."""
         self._replace(self.folder / "failed" / f"{key}.json", json.dumps({"message": message}).encode())

@@ -11,6 +11,10 @@ from typing import Any
 SCHEMA = 2
 AUTO = 17
 """Points that ``auto`` takes for most profiles."""
+READ = ("losses", "chains")
+"""Kinds of task whose kept losses other tasks read."""
+POWER_ITERATION = 120
+"""Forward passes over all examples that the largest curvature costs."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,8 @@ class Task:
         if self.pairs:
             points = settings["points"]
             return self._paths * ((AUTO if points == "auto" else int(points)) - 2)
+        if self.kind in ("curvature", "chains", "llc"):
+            return POWER_ITERATION if self.kind == "curvature" else 0
         if self.kind == "simplices":
             n = len(self.checkpoints)
             return int(n * (n - 1) // 2 + 1 + settings["mixtures"])
@@ -88,9 +94,10 @@ class Task:
     def gradients(self) -> int:
         """Examples whose gradient is wanted, for fits and for chains; full batches are not counted."""
         settings = dict(self.settings)
-        if self.kind == "llc":
+        if self.kind == "chains":
             batch = 0 if settings["batch"] == "all" else settings["batch"]
-            return int(settings["chains"] * (settings["draws"] + settings["burn_in"]) * batch)
+            steps = (settings["draws"] + settings["burn_in"]) * (2 if settings["halved"] else 1)
+            return int(len(self.checkpoints) * len(settings["chains"]) * steps * batch)
         return int(self._paths * settings.get("fit_steps", 0) * settings.get("fit_batch", 0))
 
     @property

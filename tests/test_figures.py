@@ -247,9 +247,19 @@ def test_page_shows_curves_planes_and_mixtures(frames: Frames) -> None:
 
 def test_llc_is_drawn_with_its_error_and_its_doubts(frames: Frames) -> None:
     plain = {k: v for k, v in SETTINGS.items() if k not in ("points", "path")}
-    shared = {"sampler": "sgld", "chains": 4, "draws": 9, "burn_in": 5, "n_beta": 26.4, "localisation": 100.0}
+    shared = {
+        "sampler": "sgld",
+        "chains": 4,
+        "draws": 9,
+        "burn_in": 5,
+        "n_beta": 26.4,
+        "localisation": 100.0,
+        "moved": "all",
+        "mode": "evaluation",
+    }
     rows = pd.DataFrame([
-        {"seed": s, "step": t, "parted": None, "llc": 5.0 + s + t / 10, "error": 0.5, "sound": (s, t) != (1, 32),
+        {"seed": s, "step": t, "parted": None, "llc": 5.0 + s + t / 10, "low": 4.1 + s + t / 10,
+         "high": 6.0 + s + t / 10, "sound": (s, t) != (1, 32),
          "step_size": 1e-4 * (1 + t), **shared, **plain}
         for s in range(2) for t in (0, 4, 32)
     ])  # fmt: skip
@@ -257,10 +267,15 @@ def test_llc_is_drawn_with_its_error_and_its_doubts(frames: Frames) -> None:
     hollow = [line for line in ax.lines if line.get_markerfacecolor() == "white" and len(line.get_xdata())]
     assert [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in hollow] == [(32.0, 9.2)]
     bars = ax.collections[0].get_segments()
-    assert bars[0][:, 1].tolist() == pytest.approx([5 - 0.98, 5 + 0.98])
+    assert bars[0][:, 1].tolist() == pytest.approx([4.1, 6.0])
     shown = figures(replace(frames, llc=rows))
     assert "local_learning_coefficient_over_training" in shown
     assert "step size 0.0001 to 0.0033, by curvature" in llc.about(rows)
+    part = rows.assign(moved="*.h.0.*", mode="training")
+    assert llc.about(part).startswith("only *.h.0.* moved; dropout on; sgld")
+    shown = figures(replace(frames, llc=pd.concat([rows, part])))
+    both = shown["local_learning_coefficient_over_training"]
+    assert [ax.get_title()[:16] for ax in both.axes] == ["moved: all; loca", "moved: *.h.0.*; "]
 
 
 def test_chains_are_drawn_above_the_checkpoint_with_their_burn_in(frames: Frames) -> None:

@@ -12,7 +12,7 @@ from scipy import integrate
 from torch import Tensor
 
 from landscape.llc import curvature, langevin
-from landscape.llc.estimate import estimate, extrapolated, predicted_bias
+from landscape.llc.estimate import Run, estimate, extrapolated
 from landscape.llc.samplers import KINDS, Dynamics
 
 CURVATURE = torch.logspace(-2, 1, 20, dtype=torch.float64)
@@ -36,13 +36,24 @@ def stationary(n_beta: float, localisation: float, step_size: float) -> float:
     return float((n_beta * CURVATURE / (kappa * (1 - step_size * kappa / 4))).sum() / 2)
 
 
-def measured(
-    sampler: str, step_size: float, steps: int = 3000, chains: int = 128, seed: int = 1
-) -> tuple[float, float]:
+def how(dynamics: Dynamics, plan: langevin.Plan, parameters: int) -> Run:
+    """The same for the estimate."""
+    step = float(dynamics.step_size)
+    return Run(dynamics.n_beta, dynamics.localisation, step, plan.burn_in, parameters, plan.sampler)
+
+
+def chains(
+    centre: Tensor, slope: langevin.Slope, examples: int, dynamics: Dynamics, plan: langevin.Plan, count: int, seed: int
+) -> langevin.Traces:
+    """So many chains from one centre."""
+    return langevin.run(centre.repeat(count, 1), slope, examples, dynamics, plan, [(seed, n) for n in range(count)])
+
+
+def measured(sampler: str, step_size: float, steps: int = 3000, count: int = 128, seed: int = 1) -> tuple[float, float]:
     dynamics = Dynamics(1000.0, 10.0, step_size)
-    plan = langevin.Plan(sampler, chains, steps, steps, None, seed)
-    traces = langevin.run(CENTRE, quadratic, 5, dynamics, plan)
-    found = estimate(traces.losses, 3.0, 1000.0, steps, 20)
+    plan = langevin.Plan(sampler, steps, steps, None)
+    traces = chains(CENTRE, quadratic, 5, dynamics, plan, count, seed)
+    found = estimate(traces.losses, 3.0, how(dynamics, plan, 20))
     assert found.diverged == 0 and np.isfinite(traces.distances).all()
     return found.llc, found.error
 
@@ -53,16 +64,18 @@ def test_sgld_on_a_quadratic_is_exact_with_its_bias(step_size: float) -> None:
     assert error < 0.07
     assert llc == pytest.approx(stationary(1000, 10, step_size), abs=4 * error)
     assert abs(llc - posterior(1000, 10)) > 6 * error, "the bias of the step is there, and is the predicted one"
-    assert stationary(1000, 10, step_size) / posterior(1000, 10) < predicted_bias(step_size, 1000.0, 10.0, 10.0)
+    assert (
+        stationary(1000, 10, step_size) / posterior(1000, 10) < Run(1000.0, 10.0, step_size, 0, 20, curvature=10.0).bias
+    )
 
 
 def test_two_step_sizes_take_the_bias_away() -> None:
     """The bias is linear in the step to first order; what is left is of second order, and the error is honest."""
     found = []
     for step_size, seed in ((2e-4, 1), (1e-4, 2)):
-        plan = langevin.Plan("sgld", 128, 4000, 4000, None, seed)
-        traces = langevin.run(CENTRE, quadratic, 5, Dynamics(1000.0, 10.0, step_size), plan)
-        found.append(estimate(traces.losses, 3.0, 1000.0, 4000, 20))
+        plan, dynamics = langevin.Plan("sgld", 4000, 10_000, None), Dynamics(1000.0, 10.0, step_size)
+        traces = chains(CENTRE, quadratic, 5, dynamics, plan, 128, seed)
+        found.append(estimate(traces.losses, 3.0, how(dynamics, plan, 20)))
     both = extrapolated(*found)
     kappa = 1000 * CURVATURE + 10
     parts = [1000 * CURVATURE / (2 * kappa * (1 - step * kappa / 4)) for step in (2e-4, 1e-4)]
@@ -84,7 +97,7 @@ def test_metropolis_has_no_bias_at_any_step() -> None:
 @pytest.mark.parametrize(("sampler", "step_size", "bias"), [("sgnht", 2e-6, 0.02), ("rmsprop", 5e-6, 0.08)])
 def test_the_others_sample_the_posterior_at_a_small_step(sampler: str, step_size: float, bias: float) -> None:
     """SGNHT up to its discretisation; RMSprop up to the derivative of its preconditioner, which all leave out."""
-    llc, error = measured(sampler, step_size, steps=12_000, chains=64)
+    llc, error = measured(sampler, step_size, steps=12_000, count=64)
     assert error < 0.2 and llc == pytest.approx(posterior(1000, 10), abs=4 * error + bias * posterior(1000, 10))
 
 
@@ -104,9 +117,9 @@ def test_normal_crossings_at_a_finite_temperature(one: int, two: int) -> None:
     area = {"a": 0, "b": 7, "gfun": 0, "hfun": 7}
     norm = integrate.dblquad(density, **area)[0]
     truth = n_beta * integrate.dblquad(lambda y, x: x**one * y**two * density(y, x), **area)[0] / norm
-    plan = langevin.Plan("sgld", 400, 6000, 2000, None, 3)
-    traces = langevin.run(torch.zeros(2, dtype=torch.float64), crossing, 2, Dynamics(n_beta, 1.0, 5e-4), plan)
-    found = estimate(traces.losses, 0.0, n_beta, 2000, 2)
+    plan, dynamics = langevin.Plan("sgld", 6000, 2000, None), Dynamics(n_beta, 1.0, 5e-4)
+    traces = chains(torch.zeros(2, dtype=torch.float64), crossing, 2, dynamics, plan, 400, 3)
+    found = estimate(traces.losses, 0.0, how(dynamics, plan, 2))
     assert found.error < 0.02 and found.llc == pytest.approx(truth, abs=4 * found.error + 0.03 * truth)
 
 
@@ -114,11 +127,11 @@ def test_burn_in_enters_no_number() -> None:
     random = np.random.default_rng(0)
     losses = 2 + 0.1 * random.normal(size=(4, 300))
     losses[:, :100] = 50
-    found = estimate(losses, 1.5, 40.0, 100, 1000)
+    found = estimate(losses, 1.5, Run(40.0, 1e-3, 100.0, 100, 1000, "sgnht"))
     assert found.llc == pytest.approx(40 * (losses[:, 100:].mean() - 1.5)) and found.alarms == ()
     assert found.error == pytest.approx(40 * 0.1 / 800**0.5, rel=0.3)
     with pytest.raises(ValueError, match="300 steps with 298 of burn-in leave 2 draws"):
-        estimate(losses, 1.5, 40.0, 298, 1000)
+        estimate(losses, 1.5, Run(40.0, 1e-3, 100.0, 298, 1000, "sgnht"))
 
 
 def test_a_diverged_chain_is_named_and_not_averaged() -> None:
@@ -126,11 +139,11 @@ def test_a_diverged_chain_is_named_and_not_averaged() -> None:
     losses = 2 + 0.1 * random.normal(size=(4, 300))
     losses[2, 180:] = np.nan
     losses[2, 100:180] = 1e9
-    found = estimate(losses, 1.5, 40.0, 100, 1000)
+    found = estimate(losses, 1.5, Run(40.0, 1e-3, 100.0, 100, 1000, "sgnht"))
     assert found.diverged == 1 and np.isnan(found.per_chain[2]) and found.llc == pytest.approx(20, abs=0.5)
     assert "1 of 4 chains diverged and are left out" in found.alarms[0]
     losses[:, 299] = np.inf
-    gone = estimate(losses, 1.5, 40.0, 100, 1000)
+    gone = estimate(losses, 1.5, Run(40.0, 1e-3, 100.0, 100, 1000, "sgnht"))
     assert math.isnan(gone.llc) and gone.alarms == ("every chain diverged",)
 
 
@@ -140,25 +153,26 @@ def test_alarms_say_what_is_wrong_and_are_silent_otherwise() -> None:
     rising = good + np.linspace(0, 0.2, 400)
     apart = good + np.array([[0], [0], [0.3], [0.3]])
     said = {
-        name: estimate(x, 1.5, 40.0, 0, 1000).alarms for name, x in (("good", good), ("up", rising), ("apart", apart))
+        name: estimate(x, 1.5, Run(40.0, 1e-3, 100.0, 0, 1000, "sgnht")).alarms
+        for name, x in (("good", good), ("up", rising), ("apart", apart))
     }
     assert (
         said["good"] == () and any("still rises" in a for a in said["up"]) and any("R-hat" in a for a in said["apart"])
     )
-    assert any("not local" in a for a in estimate(good, 1.5, 40.0, 0, 30).alarms)
-    assert any("below zero" in a for a in estimate(good, 2.5, 40.0, 0, 30).alarms)
+    assert any("not local" in a for a in estimate(good, 1.5, Run(40.0, 1e-3, 100.0, 0, 30, "sgnht")).alarms)
+    assert any("below zero" in a for a in estimate(good, 2.5, Run(40.0, 1e-3, 100.0, 0, 30, "sgnht")).alarms)
 
 
 def test_a_chain_that_diverges_leaves_the_others_alone() -> None:
     """Too large a step: nan where it is nan, and in a mixture only there."""
-    plan = langevin.Plan("sgld", 3, 60, 0, None, 1)
+    plan = langevin.Plan("sgld", 60, 0, None)
 
     def one_steep(points: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:
         losses, gradients = quadratic(points, batches)
         steep = torch.tensor([[1.0], [1e9], [1.0]], dtype=torch.float64)
         return losses * steep[:, 0], gradients * steep
 
-    traces = langevin.run(CENTRE, one_steep, 5, Dynamics(1000.0, 10.0, 1e-4), plan)
+    traces = chains(CENTRE, one_steep, 5, Dynamics(1000.0, 10.0, 1e-4), plan, 3, 1)
     assert not np.isfinite(traces.losses[1]).all() and np.isfinite(traces.losses[[0, 2]]).all()
 
 
@@ -169,7 +183,7 @@ def test_batches_are_each_chain_s_own_and_hold_no_example_twice() -> None:
         seen.append(batches)
         return quadratic(points, batches)
 
-    langevin.run(CENTRE, watched, 11, Dynamics(1000.0, 10.0, 1e-5), langevin.Plan("sgld", 3, 200, 0, 4, 2))
+    chains(CENTRE, watched, 11, Dynamics(1000.0, 10.0, 1e-5), langevin.Plan("sgld", 200, 0, 4), 3, 2)
     assert all(b.shape == (3, 4) and all(len(set(row)) == 4 for row in b.tolist()) for b in seen)
     assert sum(bool((b[0] != b[1]).any()) for b in seen) > 150
     counts = torch.stack(seen).flatten().bincount(minlength=11)
@@ -180,12 +194,11 @@ def test_batches_are_each_chain_s_own_and_hold_no_example_twice() -> None:
 def test_the_largest_curvature_is_found_by_differences() -> None:
     turn = torch.linalg.qr(torch.randn(20, 20, generator=torch.Generator().manual_seed(2), dtype=torch.float64)).Q
     hessian = turn @ torch.diag(CURVATURE) @ turn.T
-    found = curvature.largest(CENTRE, lambda w: hessian @ (w - 0.3), seed=1, iterations=60)
-    assert found == pytest.approx(10.0, rel=1e-6)
-    negative = curvature.largest(CENTRE, lambda w: -hessian @ w, seed=1, iterations=60)
-    assert negative == pytest.approx(10.0, rel=1e-6)
+    for sign in (1, -1):
+        found, way = curvature.largest(CENTRE, lambda w, sign=sign: sign * hessian @ (w - 0.3), seed=1, iterations=60)
+        assert found == pytest.approx(10.0, rel=1e-6) and abs(float(way @ turn[:, -1])) == pytest.approx(1, abs=1e-4)
     step = curvature.step_size(10.0, 1000.0, 10.0)
-    assert predicted_bias(step, 1000.0, 10.0, 10.0) == pytest.approx(1 / 0.9)
+    assert Run(1000.0, 10.0, step, 0, 20, curvature=10.0).bias == pytest.approx(1 / 0.9)
 
 
 @pytest.mark.parametrize(("inputs", "outputs"), [(2, 2), (3, 3), (2, 5)])
@@ -209,9 +222,9 @@ def test_rank_one_regression_at_a_finite_temperature(inputs: int, outputs: int) 
         return (aa * bb / 2)[:, 0], torch.cat([a * bb, b * aa], dim=1)
 
     centre = torch.zeros(inputs + outputs, dtype=torch.float64)
-    plan = langevin.Plan("sgld", 400, 6000, 2000, None, 4)
-    traces = langevin.run(centre, product, 2, Dynamics(n_beta, 1.0, 2.5e-4), plan)
-    found = estimate(traces.losses, 0.0, n_beta, 2000, inputs + outputs)
+    plan, dynamics = langevin.Plan("sgld", 6000, 2000, None), Dynamics(n_beta, 1.0, 2.5e-4)
+    traces = chains(centre, product, 2, dynamics, plan, 400, 4)
+    found = estimate(traces.losses, 0.0, how(dynamics, plan, inputs + outputs))
     assert found.error < 0.03 and found.llc == pytest.approx(truth, abs=4 * found.error + 0.02 * truth)
 
 
@@ -227,9 +240,9 @@ def test_a_deep_linear_network_has_its_local_coefficient() -> None:
         gradients = torch.cat([(two.mT @ out).flatten(1), (out @ one.mT).flatten(1)], dim=1)
         return out.square().sum(dim=(1, 2)) / 2, gradients
 
-    plan = langevin.Plan("sgld", 32, 3000, 1000, None, 5)
-    traces = langevin.run(centre, network, 2, Dynamics(n_beta, localisation, step), plan)
-    found = estimate(traces.losses, 0.0, n_beta, 1000, len(centre))
+    plan, dynamics = langevin.Plan("sgld", 3000, 1000, None), Dynamics(n_beta, localisation, step)
+    traces = chains(centre, network, 2, dynamics, plan, 32, 5)
+    found = estimate(traces.losses, 0.0, how(dynamics, plan, len(centre)))
     kappa = n_beta + localisation
     theory = width**2 / 2 * n_beta / (kappa * (1 - step * kappa / 4))
     assert found.error < 0.3 and found.llc == pytest.approx(theory, abs=4 * found.error + 0.01 * theory)

@@ -1,25 +1,49 @@
-"""The largest curvature at a checkpoint, from which a step size follows."""
+"""The steepest direction at a checkpoint, from which a step size and its bias follow."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from landscape import gradients
+from landscape.evaluate import evaluate
+from landscape.llc.parameters import chosen, names_of
+from landscape.objectives import Objective
 from landscape.shapes import Float
 
 SAFE = 0.4
 """Share of the largest stable step, times four: a bias of at most ``1 / (1 - 0.1)`` in the steepest direction."""
 NEAR = 1e-3
 """Distance of the two gradients of a difference, as a share of the length of the point."""
+EXAMPLES = 256
+"""Examples on which the curvature is taken; a few suffice for a largest eigenvalue."""
 
 Gradient = Callable[[Tensor], Tensor]
 """Gradient of the mean loss at a point, always on the same examples."""
 
 
-def largest(point: Float[Tensor, " P"], gradient: Gradient, *, seed: int, iterations: int = 20) -> float:
-    """Size of the eigenvalue of largest size of the Hessian, by power iteration on differences of gradients.
+@dataclass(frozen=True)
+class Steepest:
+    """The direction of largest curvature.
+
+    Attributes:
+        curvature: Second derivative of the mean loss along it.
+        variance: Of the examples' slopes along it, which is what minibatches add.
+        parameters: Coordinates that may move.
+    """
+
+    curvature: float
+    variance: float
+    parameters: int
+
+
+def largest(
+    point: Float[Tensor, " P"], gradient: Gradient, *, seed: int, iterations: int = 20
+) -> tuple[float, Float[Tensor, " P"]]:
+    """Size and direction of the eigenvalue of largest size of the Hessian, by power iteration.
 
     ``H v = (g(w + r v) - g(w - r v)) / 2r``, which needs no second derivative: attention has none in some of its forms.
 
@@ -31,15 +55,47 @@ def largest(point: Float[Tensor, " P"], gradient: Gradient, *, seed: int, iterat
     """
     random = torch.Generator().manual_seed(seed)
     way = torch.randn(len(point), generator=random, dtype=torch.float64).to(point)
-    reach = NEAR * float(torch.linalg.vector_norm(point)) or NEAR
-    size = 0.0
+    way /= torch.linalg.vector_norm(way)
+    size, reach = 0.0, near(point)
     for _ in range(iterations):
-        way = way / torch.linalg.vector_norm(way)
-        way = (gradient(point + reach * way) - gradient(point - reach * way)) / (2 * reach)
-        size = float(torch.linalg.vector_norm(way))
+        product = (gradient(point + reach * way) - gradient(point - reach * way)) / (2 * reach)
+        size = float(torch.linalg.vector_norm(product))
         if size == 0:
             break
-    return size
+        way = product / size
+    return size, way
+
+
+def near(point: Float[Tensor, " P"]) -> float:
+    """How far to go for a difference."""
+    return NEAR * float(torch.linalg.vector_norm(point)) or NEAR
+
+
+def steepest(objective: Objective, point: Float[Tensor, " P"], parameters: Sequence[str], *, seed: int) -> Steepest:
+    """The steepest direction in the coordinates that move.
+
+    Args:
+        objective: The loss; at most 256 of its examples are used.
+        point: The checkpoint.
+        parameters: As for :func:`landscape.llc.parameters.chosen`.
+        seed: Of the examples and the first direction.
+    """
+    moving = chosen(objective.model, objective.space, parameters)
+    examples = torch.randperm(objective.examples, generator=torch.Generator().manual_seed(seed))[:EXAMPLES]
+    names = names_of(objective.space, moving)
+    place = slice(None) if moving is None else moving.to(point.device)
+
+    def gradient(at: Tensor) -> Tensor:
+        full = point.clone()
+        full[place] = at
+        return gradients.slope(objective, full, examples, names=names)[1][place]
+
+    size, way = largest(point[place], gradient, seed=seed)
+    reach, whole = near(point), torch.zeros_like(point)
+    whole[place] = way
+    rows = torch.tensor([[1.0, reach], [1.0, -reach]])
+    up, down = evaluate(objective.take(examples), [point, whole], rows)["loss"].double()
+    return Steepest(size, float(((up - down) / (2 * reach)).var()), len(way))
 
 
 def step_size(curvature: float, n_beta: float, localisation: float) -> float:

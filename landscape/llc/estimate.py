@@ -3,18 +3,72 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from arviz_stats.base import array_stats
 from scipy import stats
 
-from landscape.shapes import Bool, Float
+from landscape.shapes import Float
 
 MIXED = 1.05
 """R-hat above which chains disagree (Vehtari et al. 2021 ask for 1.01 of final results)."""
 DRIFTED = 3.0
 """Standard errors between the halves of the draws above which they count as still moving."""
+EQUILIBRIUM = 5.0
+"""Relaxation times of the localisation that a burn-in is to last; what is missing then is ``exp(-5)`` of the spread."""
+BIASED = 1.5
+"""Bias of the step in the steepest direction above which it is too large."""
+WANDERED = 1.25
+"""Distance from the centre, in what the localisation alone would give, above which a chain is not local."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """How traces were made, and where.
+
+    Attributes:
+        n_beta: Factor on the mean loss.
+        localisation: Strength of the pull to the centre.
+        step_size: As the sampler takes it.
+        burn_in: Steps to leave out.
+        parameters: Coordinates that moved; their half is the coefficient of a regular minimum.
+        sampler: Its name.
+        curvature: The largest at the checkpoint; nan if it is not known.
+        noise: Variance of a minibatch's slope in that direction.
+    """
+
+    n_beta: float
+    localisation: float
+    step_size: float
+    burn_in: int
+    parameters: int
+    sampler: str = "sgld"
+    curvature: float = math.nan
+    noise: float = 0.0
+
+    @property
+    def bias(self) -> float:
+        """Factor by which SGLD overstates the steepest direction, and no direction more; nan if it is not known.
+
+        ``(1 + step_size n_beta^2 noise / 4) / (1 - step_size kappa / 4)``, ``kappa = n_beta curvature + localisation``:
+        exact where the loss is quadratic; infinite where the step is unstable.
+        """
+        if self.sampler != "sgld":
+            return math.nan
+        share = self.step_size * (self.n_beta * self.curvature + self.localisation) / 4
+        widened = 1 + self.step_size * self.n_beta**2 * self.noise / 4
+        return math.inf if share >= 1 else widened / (1 - share)
+
+    @property
+    def settled(self) -> int:
+        """Steps after which directions without curvature have spread, at ``step_size localisation / 2`` a step.
+
+        Known of SGLD and its Metropolis-corrected form; 0 for those whose steps have another unit.
+        """
+        if self.sampler not in ("sgld", "mala"):
+            return 0
+        return math.ceil(EQUILIBRIUM / (self.step_size * self.localisation))
 
 
 @dataclass(frozen=True)
@@ -29,6 +83,8 @@ class Estimate:
         ess: Effective number of draws.
         diverged: Chains whose loss was not finite at some step.
         drift: Rise of the loss from the first half of the draws to the second, in standard errors.
+        reach: Root mean square distance from the checkpoint over ``sqrt(parameters / localisation)``, which is that of
+            the localisation alone; nan if the distances are not known.
         alarms: What makes the value doubtful, in words; empty if nothing does.
     """
 
@@ -39,11 +95,20 @@ class Estimate:
     ess: float
     diverged: int
     drift: float
+    reach: float
     alarms: tuple[str, ...]
+
+    def interval(self, bias: float = 1.0) -> tuple[float, float]:
+        """95 % interval, its lower end divided by a bias of the step that may be in the value."""
+        margin = float(stats.norm.ppf(0.975)) * self.error
+        return (self.llc - margin) / (1.0 if math.isnan(bias) else bias), self.llc + margin
 
 
 def estimate(
-    losses: Float[np.ndarray, "chains steps"], baseline: float, n_beta: float, burn_in: int, parameters: int
+    losses: Float[np.ndarray, "chains steps"],
+    baseline: float,
+    run: Run,
+    distances: Float[np.ndarray, " chains"] | None = None,
 ) -> Estimate:
     """The coefficient from traces of the loss.
 
@@ -52,35 +117,36 @@ def estimate(
     Args:
         losses: Of every step, burn-in among them.
         baseline: ``L(w*)``, over the whole sampling set.
-        n_beta: As it was sampled with.
-        burn_in: Steps to leave out.
-        parameters: Coordinates that moved; their half is the coefficient of a regular minimum.
+        run: How they were made.
+        distances: Root mean square distance of each chain's draws from the checkpoint.
 
     Raises:
         ValueError: If fewer than four draws are left.
     """
-    draws = losses[:, burn_in:]
+    draws = losses[:, run.burn_in :]
     if draws.shape[1] < 4:
-        raise ValueError(f"{losses.shape[1]} steps with {burn_in} of burn-in leave {draws.shape[1]} draws; give four")
+        raise ValueError(
+            f"{losses.shape[1]} steps with {run.burn_in} of burn-in leave {draws.shape[1]} draws; give four"
+        )
     lost = ~np.isfinite(losses).all(axis=1)
-    per_chain = np.where(lost, np.nan, n_beta * (draws.mean(axis=1) - baseline))
+    per_chain = np.where(lost, np.nan, run.n_beta * (draws.mean(axis=1) - baseline))
     kept = draws[~lost]
     if not len(kept):
-        return Estimate(np.nan, np.nan, per_chain, np.nan, 0.0, int(lost.sum()), np.nan, ("every chain diverged",))
-    rhat = float(array_stats.rhat(kept, chain_axis=0, draw_axis=1)) if len(kept) > 1 else np.nan
-    ess = float(array_stats.ess(kept, chain_axis=0, draw_axis=1, method="mean"))
-    error = n_beta * float(array_stats.mcse(kept, chain_axis=0, draw_axis=1, method="mean"))
-    llc, drift = float(np.nanmean(per_chain)), _drift(kept)
-    return Estimate(
-        llc,
-        error,
-        per_chain,
-        rhat,
-        ess,
-        int(lost.sum()),
-        drift,
-        tuple(_alarms(llc, error, rhat, drift, lost, parameters)),
+        return Estimate(
+            np.nan, np.nan, per_chain, np.nan, 0.0, int(lost.sum()), np.nan, np.nan, ("every chain diverged",)
+        )
+    found = Estimate(
+        llc=float(np.nanmean(per_chain)),
+        error=run.n_beta * float(array_stats.mcse(kept, chain_axis=0, draw_axis=1, method="mean")),
+        per_chain=per_chain,
+        rhat=float(array_stats.rhat(kept, chain_axis=0, draw_axis=1)) if len(kept) > 1 else np.nan,
+        ess=float(array_stats.ess(kept, chain_axis=0, draw_axis=1, method="mean")),
+        diverged=int(lost.sum()),
+        drift=_drift(kept),
+        reach=np.nan if distances is None else _reach(distances[~lost], run),
+        alarms=(),
     )
+    return replace(found, alarms=tuple(_alarms(found, run)))
 
 
 def extrapolated(one: Estimate, half: Estimate) -> Estimate:
@@ -98,18 +164,9 @@ def extrapolated(one: Estimate, half: Estimate) -> Estimate:
         ess=min(e.ess for e in both),
         diverged=max(e.diverged for e in both),
         drift=max((e.drift for e in both), key=abs),
+        reach=max(e.reach for e in both),
         alarms=tuple(dict.fromkeys(alarm for e in both for alarm in e.alarms)),
     )
-
-
-def predicted_bias(step_size: float, n_beta: float, curvature: float, localisation: float) -> float:
-    """Factor by which SGLD overstates the width of a quadratic direction of this curvature.
-
-    ``1 / (1 - step_size kappa / 4)`` with ``kappa = n_beta curvature + localisation``; infinite where the step is
-    unstable. It is an upper bound for all directions if the curvature is the largest.
-    """
-    share = step_size * (n_beta * curvature + localisation) / 4
-    return 1 / (1 - share) if share < 1 else float("inf")
 
 
 def _drift(draws: Float[np.ndarray, "chains draws"]) -> float:
@@ -121,18 +178,29 @@ def _drift(draws: Float[np.ndarray, "chains draws"]) -> float:
     return float(rise / noise) if noise > 0 else 0.0
 
 
-def _alarms(
-    llc: float, error: float, rhat: float, drift: float, lost: Bool[np.ndarray, " chains"], parameters: int
-) -> list[str]:
+def _reach(distances: Float[np.ndarray, " chains"], run: Run) -> float:
+    return float(np.sqrt(np.mean(distances**2) * run.localisation / run.parameters))
+
+
+def _alarms(found: Estimate, run: Run) -> list[str]:
     out = []
-    if lost.any():
-        out.append(f"{int(lost.sum())} of {len(lost)} chains diverged and are left out: take a smaller step")
-    if rhat > MIXED:
-        out.append(f"chains disagree (R-hat {rhat:.2f}): draw more")
-    if abs(drift) > DRIFTED:
-        out.append(f"the loss still {'rises' if drift > 0 else 'falls'} ({drift:+.1f} standard errors): burn in longer")
-    if llc - stats.norm.ppf(0.975) * error > parameters / 2:
-        out.append(f"above half of the {parameters} parameters that moved, which no minimum exceeds: not local")
-    if llc + stats.norm.ppf(0.975) * error < 0:
+    margin = float(stats.norm.ppf(0.975)) * found.error
+    if found.diverged:
+        out.append(f"{found.diverged} of {len(found.per_chain)} chains diverged and are left out: take a smaller step")
+    if found.rhat > MIXED:
+        out.append(f"chains disagree (R-hat {found.rhat:.2f}): draw more")
+    if abs(found.drift) > DRIFTED:
+        way = "rises" if found.drift > 0 else "falls"
+        out.append(f"the loss still {way} ({found.drift:+.1f} standard errors): burn in longer")
+    if run.bias > BIASED:
+        out.append(f"the step may overstate the steepest direction {run.bias:.3g} times: take a smaller one")
+    if run.burn_in < run.settled:
+        out.append(f"a burn-in of {run.burn_in} is short of the {run.settled} in which flat directions settle")
+    if found.llc - margin > run.parameters / 2:
+        out.append(f"above half of the {run.parameters} parameters that moved, which no minimum exceeds: not local")
+    if found.reach > WANDERED:
+        out.append(f"chains are {found.reach:.1f} times as far from the checkpoint as the localisation alone would "
+                   "have them: not local; take a smaller step or a stronger localisation")  # fmt: skip
+    if found.llc + margin < 0:
         out.append("below zero: the checkpoint is no minimum of this loss; train further, or raise the localisation")
     return out

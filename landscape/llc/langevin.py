@@ -1,19 +1,24 @@
-"""Chains: draws of a sampler around a checkpoint, all chains at once, and what was seen on the way."""
+"""Chains: draws of a sampler around checkpoints, and what was seen on the way."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from landscape.llc.samplers import KINDS, Dynamics, Noise, Slopes
 from landscape.shapes import Float, Int
 
 Slope = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Mean losses at points ``[chains, P]``, each on its own examples ``[chains, batch]``, and the gradients there."""
+Seed = tuple[int, ...]
+
+AHEAD = 16_384
+"""Random numbers of a chain drawn at once; small chains would else spend their time on asking for them."""
 
 
 @dataclass(frozen=True)
@@ -22,19 +27,17 @@ class Plan:
 
     Attributes:
         sampler: A name in ``samplers.KINDS``.
-        chains: Independent chains.
         draws: Steps that are kept.
         burn_in: Steps before them, which enter no mean.
         batch: Examples of a step, each chain its own; None is all.
-        seed: Of noise and batches.
+        keep: Points are kept of every so many draws; 0 keeps none.
     """
 
     sampler: str = "sgld"
-    chains: int = 4
     draws: int = 200
     burn_in: int = 200
     batch: int | None = 32
-    seed: int = 0
+    keep: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,46 +47,87 @@ class Traces:
     Attributes:
         losses: Mean loss at the draw of every step, on its own batch.
         distances: Its distance from the centre.
+        points: Draws that were kept; none unless asked for.
     """
 
     losses: Float[np.ndarray, "chains steps"]
     distances: Float[np.ndarray, "chains steps"]
+    points: Float[Tensor, "chains kept P"]
 
 
-def run(centre: Float[Tensor, " P"], slope: Slope, examples: int, dynamics: Dynamics, plan: Plan) -> Traces:
-    """Run chains from the centre.
+def run(
+    centres: Float[Tensor, "chains P"],
+    slope: Slope,
+    examples: int,
+    dynamics: Dynamics,
+    plan: Plan,
+    seeds: Sequence[Seed],
+) -> Traces:
+    """Run chains, each from its own centre and with its own random streams.
 
-    A chain whose loss is no longer finite goes on as nan, and the others do not feel it.
+    So a chain is the same, to rounding, whichever others run beside it: one after the other, all at once and in several
+    processes are three ways to the same draws. A chain whose loss is no longer finite goes on as nan.
 
     Args:
-        centre: The checkpoint, or the coordinates of it that move.
+        centres: For each chain the checkpoint, or the coordinates of it that move.
         slope: The loss there.
         examples: How many there are to draw batches from.
         dynamics: What is sampled.
         plan: How.
+        seeds: Of the noise and the batches of each chain.
     """
-    random = torch.Generator(centre.device).manual_seed(plan.seed)
+    chains, size = centres.shape
+    steps = _streams(centres, examples, plan.batch, seeds)
     kind = KINDS[plan.sampler]
-    state = kind.start(centre.repeat(plan.chains, 1))
-    losses, distances = [], []
-    for _ in range(plan.burn_in + plan.draws):
-        chosen = _batches(plan, examples, random)
-        found = Slopes(*slope(state.points, chosen))
-        noise = Noise(
-            torch.randn(state.points.shape, generator=random, dtype=centre.dtype, device=centre.device),
-            torch.rand(plan.chains, generator=random, dtype=centre.dtype, device=centre.device),
-        )
-        after = kind.step(state, found, noise, centre, dynamics)
+    state = kind.start(centres.clone())
+    losses, distances, points = [], [], []
+    for number in range(plan.burn_in + plan.draws):
+        batches, noise = next(steps)
+        found = Slopes(*slope(state.points, batches))
+        after = kind.step(state, found, noise, centres, dynamics)
         at, loss = kind.draw(state, found, after)
         losses.append(loss)
-        distances.append(torch.linalg.vector_norm(at - centre, dim=1))
+        distances.append(torch.linalg.vector_norm(at - centres, dim=1))
+        if plan.keep and number >= plan.burn_in and (number - plan.burn_in) % plan.keep == plan.keep - 1:
+            points.append(at.cpu())
         state = after
-    return Traces(*(torch.stack(values, dim=1).double().cpu().numpy() for values in (losses, distances)))
+    seen = [torch.stack(values, dim=1).double().cpu().numpy() for values in (losses, distances)]
+    return Traces(seen[0], seen[1], torch.stack(points, dim=1) if points else centres.new_empty(chains, 0, size))
 
 
-def _batches(plan: Plan, examples: int, random: torch.Generator) -> Int[Tensor, "chains batch"]:
-    """Examples of a step: for each chain its own, none twice."""
-    if plan.batch is None or plan.batch >= examples:
-        return torch.arange(examples, device=random.device).expand(plan.chains, -1)
-    order = torch.rand(plan.chains, examples, generator=random, device=random.device)
-    return order.topk(plan.batch, dim=1).indices
+def _streams(
+    like: Float[Tensor, "chains P"], examples: int, batch: int | None, seeds: Sequence[Seed]
+) -> Iterator[tuple[Int[Tensor, "chains batch"], Noise]]:
+    """Batches and noise of one step after the other."""
+    chains, size = like.shape
+    whole = batch is None or batch >= examples
+    batches: Iterator[Tensor] = repeat(torch.arange(examples, device=like.device).expand(chains, -1))
+    if not whole:
+        batches = _batches(examples, batch or examples, seeds, like.device)
+
+    def ahead(purpose: int, draw: Callable[[int, Generator], Tensor], width: int) -> Iterator[Tensor]:
+        generators = []
+        for seed in seeds:
+            low, high = np.random.SeedSequence((*seed, purpose)).generate_state(2).tolist()
+            generators.append(Generator(like.device).manual_seed(low + (high << 31)))
+        block = max(1, AHEAD // width)
+        while True:
+            drawn = [draw(block, generator) for generator in generators]
+            yield from torch.stack(drawn, dim=1) if chains > 1 else drawn[0].unsqueeze(1)
+
+    normal = ahead(
+        0, lambda count, g: torch.randn(count, size, generator=g, dtype=like.dtype, device=like.device), size
+    )
+    uniform = ahead(1, lambda count, g: torch.rand(count, generator=g, dtype=like.dtype, device=like.device), 1)
+    while True:
+        yield next(batches), Noise(next(normal), next(uniform))
+
+
+def _batches(
+    examples: int, batch: int, seeds: Sequence[Seed], device: torch.device
+) -> Iterator[Int[Tensor, "chains batch"]]:
+    """Batches of each chain, no example twice in one; the same on every device."""
+    generators = [np.random.default_rng((*seed, 2)) for seed in seeds]
+    while True:
+        drawn = np.stack([g.choice(examples, batch, replace=False, shuffle=False) for g in generators])
+        yield torch.from_numpy(drawn).to(device, non_blocking=True)

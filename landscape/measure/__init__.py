@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from landscape.measure import barriers, curves, llc, losses, planes, simplices
+from landscape.measure import barriers, chains, curvature, curves, llc, losses, planes, simplices
 from landscape.measure.session import Result, Session
-from landscape.task import Task
+from landscape.task import READ, Task
 
 KINDS: dict[str, Callable[[Task, Session], Result]] = {
     "losses": losses.run,
@@ -12,6 +12,8 @@ KINDS: dict[str, Callable[[Task, Session], Result]] = {
     "curves": curves.run,
     "planes": planes.run,
     "simplices": simplices.run,
+    "curvature": curvature.run,
+    "chains": chains.run,
     "llc": llc.run,
 }
 
@@ -19,7 +21,7 @@ KINDS: dict[str, Callable[[Task, Session], Result]] = {
 def perform(task: Task, session: Session) -> None:
     """Run one task and commit its rows, unless another process has done so meanwhile."""
     store = session.store
-    if store.done(task.key) and (task.kind != "losses" or store.has_losses(task.key)):
+    if store.done(task.key) and (task.kind not in READ or store.has_losses(task.key)):
         return
     result = KINDS[task.kind](task, session)
     store.write(task.key, result.rows, result.losses)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -17,24 +15,24 @@ def start(points: Float[Tensor, "chains P"]) -> State:
     return State(points, (points.clone(), torch.zeros_like(points), nothing, nothing, torch.zeros_like(nothing)))
 
 
-def step(state: State, slopes: Slopes, noise: Noise, centre: Float[Tensor, " P"], dynamics: Dynamics) -> State:
+def step(state: State, slopes: Slopes, noise: Noise, centres: Float[Tensor, "chains P"], dynamics: Dynamics) -> State:
     """Accept what was proposed, or stay; then propose anew from there.
 
     A state's points are proposals; what was accepted last, its drift, energy and loss, and the chance of the last
     acceptance are the memory. The loss must be that of all examples, or nothing is exact.
     """
     at, before, energy, loss, _ = state.memory
-    here = drift(state.points, slopes, centre, dynamics)
-    away = (state.points - centre).square().sum(dim=1)
+    here = drift(state.points, slopes, centres, dynamics)
+    away = (state.points - centres).square().sum(dim=1)
     new = dynamics.n_beta * slopes.losses + dynamics.localisation / 2 * away
-    half = dynamics.step_size / 2
-    there = (state.points - at + half * before).square().sum(dim=1)
-    back = (at - state.points + half * here).square().sum(dim=1)
-    chance = (energy - new + (there - back) / (2 * dynamics.step_size)).exp().clamp(max=1).nan_to_num(nan=0.0)
+    step = dynamics.step_size
+    there, back = state.points - at + step / 2 * before, at - state.points + step / 2 * here
+    turn = ((there.square() - back.square()) / (2 * step)).sum(dim=1)
+    chance = (energy - new + turn).exp().clamp(max=1).nan_to_num(nan=0.0)
     taken = noise.uniform < chance
     at = torch.where(taken[:, None], state.points, at)
     before = torch.where(taken[:, None], here, before)
-    proposal = at.add(before, alpha=-half).add_(noise.normal, alpha=math.sqrt(dynamics.step_size))
+    proposal = at - step / 2 * before + noise.normal * step**0.5
     return State(
         proposal, (at, before, torch.where(taken, new, energy), torch.where(taken, slopes.losses, loss), chance)
     )

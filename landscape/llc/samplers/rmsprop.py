@@ -16,7 +16,7 @@ def start(points: Float[Tensor, "chains P"]) -> State:
     return State(points, (points.new_full(points.shape, (1 - FLOOR) ** 2),))
 
 
-def step(state: State, slopes: Slopes, noise: Noise, centre: Float[Tensor, " P"], dynamics: Dynamics) -> State:
+def step(state: State, slopes: Slopes, noise: Noise, centres: Float[Tensor, "chains P"], dynamics: Dynamics) -> State:
     """``w - epsilon / 2 * G * drift + sqrt(epsilon G) * normal`` with ``G = 1 / (sqrt(V) + 0.1)``.
 
     ``V`` is the running mean of the squared gradient of the mean loss. As others do, the term of the derivative of G is
@@ -25,8 +25,9 @@ def step(state: State, slopes: Slopes, noise: Noise, centre: Float[Tensor, " P"]
     (before,) = state.memory
     size = before.lerp(slopes.gradients.square(), 1 - KEPT)
     scale = size.sqrt().add_(FLOOR).reciprocal_()
-    moved = state.points.addcmul(scale, drift(state.points, slopes, centre, dynamics), value=-dynamics.step_size / 2)
-    return State(moved.addcmul_(scale.mul_(dynamics.step_size).sqrt_(), noise.normal), (size,))
+    step = scale.mul_(dynamics.step_size)
+    moved = state.points.addcmul(step, drift(state.points, slopes, centres, dynamics), value=-0.5)
+    return State(moved.addcmul_(step.sqrt_(), noise.normal), (size,))
 
 
 def draw(before: State, slopes: Slopes, after: State) -> tuple[Float[Tensor, "chains P"], Float[Tensor, " chains"]]:

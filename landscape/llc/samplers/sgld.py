@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from torch import Tensor
 
 from landscape.llc.samplers.state import Dynamics, Noise, Slopes, State, drift
@@ -15,14 +13,15 @@ def start(points: Float[Tensor, "chains P"]) -> State:
     return State(points)
 
 
-def step(state: State, slopes: Slopes, noise: Noise, centre: Float[Tensor, " P"], dynamics: Dynamics) -> State:
+def step(state: State, slopes: Slopes, noise: Noise, centres: Float[Tensor, "chains P"], dynamics: Dynamics) -> State:
     """``w - epsilon / 2 * drift + sqrt(epsilon) * normal``.
 
     On a quadratic of curvature h with ``kappa = n_beta h + localisation`` its stationary variance is
     ``1 / (kappa (1 - epsilon kappa / 4))``: too wide by the second factor, and unstable from ``epsilon kappa = 4``.
     """
-    moved = state.points.add(drift(state.points, slopes, centre, dynamics), alpha=-dynamics.step_size / 2)
-    return State(moved.add_(noise.normal, alpha=math.sqrt(dynamics.step_size)))
+    step = dynamics.step_size
+    moved = drift(state.points, slopes, centres, dynamics).mul_(step / -2).add_(state.points)
+    return State(moved.add_(noise.normal * step**0.5))
 
 
 def draw(before: State, slopes: Slopes, after: State) -> tuple[Float[Tensor, "chains P"], Float[Tensor, " chains"]]:

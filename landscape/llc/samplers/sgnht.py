@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from torch import Tensor
 
 from landscape.llc.samplers.state import Dynamics, Noise, Slopes, State, drift
@@ -17,7 +15,7 @@ def start(points: Float[Tensor, "chains P"]) -> State:
     return State(points, (points.new_zeros(points.shape), points.new_full(points.shape[:1], FRICTION)))
 
 
-def step(state: State, slopes: Slopes, noise: Noise, centre: Float[Tensor, " P"], dynamics: Dynamics) -> State:
+def step(state: State, slopes: Slopes, noise: Noise, centres: Float[Tensor, "chains P"], dynamics: Dynamics) -> State:
     """Momentum, position, and a thermostat that holds the mean squared momentum at ``epsilon``.
 
     ``v <- (1 - xi) v - epsilon * drift + sqrt(2 a epsilon) * normal``, ``w <- w + v``,
@@ -25,9 +23,10 @@ def step(state: State, slopes: Slopes, noise: Noise, centre: Float[Tensor, " P"]
     """
     velocity, friction = state.memory
     velocity = velocity * (1 - friction)[:, None]
-    velocity.add_(drift(state.points, slopes, centre, dynamics), alpha=-dynamics.step_size)
-    velocity.add_(noise.normal, alpha=math.sqrt(2 * FRICTION * dynamics.step_size))
-    friction = friction + velocity.square().mean(dim=1) - dynamics.step_size
+    step = dynamics.step_size
+    velocity.sub_(drift(state.points, slopes, centres, dynamics).mul_(step))
+    velocity.add_(noise.normal * (2 * FRICTION * step) ** 0.5)
+    friction = friction + (velocity.square() - step).mean(dim=1)
     return State(state.points + velocity, (velocity, friction))
 
 

@@ -16,12 +16,12 @@ class Dynamics:
     Attributes:
         n_beta: Inverse temperature times number of examples; the whole factor on the mean loss ``L``.
         localisation: Strength of the pull to the centre, often called gamma.
-        step_size: Often called epsilon; every sampler says what it makes of it.
+        step_size: Often called epsilon, for all chains or each its own; every sampler says what it makes of it.
     """
 
     n_beta: float
     localisation: float
-    step_size: float
+    step_size: float | Float[Tensor, "chains 1"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ class Noise:
     uniform: Float[Tensor, " chains"]
 
 
-def drift(points: Tensor, slopes: Slopes, centre: Float[Tensor, " P"], dynamics: Dynamics) -> Float[Tensor, "chains P"]:
+def drift(
+    points: Tensor, slopes: Slopes, centres: Float[Tensor, "chains P"], dynamics: Dynamics
+) -> Float[Tensor, "chains P"]:
     """Gradient of the negative log density."""
-    return (points - centre).mul_(dynamics.localisation).add_(slopes.gradients, alpha=dynamics.n_beta)
+    return (points - centres).mul_(dynamics.localisation).add_(slopes.gradients, alpha=dynamics.n_beta)

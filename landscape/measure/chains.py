@@ -1,0 +1,69 @@
+"""Chains around checkpoints: what a local learning coefficient is made of."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save
+
+from landscape.llc import curvature, sampling
+from landscape.llc.parameters import chosen
+from landscape.measure.session import Result, Session
+from landscape.measures import Llc
+from landscape.store import Row
+from landscape.task import Task
+
+
+def run(task: Task, session: Session) -> Result:
+    """A row of the table ``chain`` for each chain, and the loss at each of its steps as the kept losses."""
+    given: dict[str, Any] = dict(task.settings)
+    chains, halved = given.pop("chains"), given.pop("halved")
+    settings = Llc.model_validate({"kind": "llc", "chains": max(chains) + 1, **given})
+    objective, points = session.objective, session.anchors(task)
+    n_beta = sampling.inverse_temperature(settings, objective.examples)
+    if settings.step_size == "auto":
+        steepest = session.store.rows("curvature", task.needs)["curvature"]
+        sizes = [curvature.step_size(h, n_beta, settings.localisation) for h in steepest]
+    else:
+        sizes = [settings.step_size] * len(points)
+    begin = time.perf_counter()
+    traces, how = sampling.sample(objective, points, settings, sizes, chains=chains, halved=halved)
+    seconds = time.perf_counter() - begin
+    if settings.keep_draws:
+        about = {"checkpoints": [c.ref for c in task.checkpoints], "chains": chains, "parameters": settings.parameters}
+        content = save({"points": traces.points.contiguous()}, {name: json.dumps(v) for name, v in about.items()})
+        session.store.keep("draws", f"{task.key}.safetensors", content)
+    own = settings.mode == "training"  # else the loss of the checkpoint, which is known
+    baselines = [sampling.baseline(objective, point, settings) if own else None for point in points]
+    rows: list[Row] = []
+    for place, checkpoint in enumerate(task.checkpoints):
+        for chain in chains:
+            distances = traces.distances[len(rows), -settings.draws * (2 if halved else 1) :]
+            rows.append({
+                "table": "chain",
+                "checkpoint": checkpoint.ref,
+                "content": checkpoint.content,
+                **checkpoint.labels,
+                "chain": chain,
+                "halved": halved,
+                "step_size": sizes[place],
+                "n_beta": n_beta,
+                "parameters": parameters(session, settings),
+                "baseline": baselines[place],
+                "distance": float(np.sqrt(np.mean(distances**2))),
+                "device": str(session.device),
+                "strategy": how,
+                "threads": torch.get_num_threads(),
+                "seconds": seconds,
+            })  # fmt: skip
+    return Result(rows, traces.losses.astype(np.float32))
+
+
+def parameters(session: Session, settings: Llc) -> int:
+    """How many coordinates move."""
+    moving = chosen(session.objective.model, session.objective.space, settings.parameters)
+    return session.objective.space.size if moving is None else len(moving)

@@ -1,0 +1,27 @@
+"""The largest curvature of the loss at a checkpoint: how sharp it is, and how far a step of a chain may go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from landscape.llc.curvature import steepest
+from landscape.measure.session import Result, Session
+from landscape.task import Task
+
+
+def run(task: Task, session: Session) -> Result:
+    """One row of the table ``curvature``."""
+    settings: dict[str, Any] = dict(task.settings)
+    (checkpoint,), (point,) = task.checkpoints, session.anchors(task)
+    found = steepest(session.objective, point, settings["parameters"], seed=settings["seed"])
+    row = {
+        "table": "curvature",
+        "checkpoint": checkpoint.ref,
+        **checkpoint.labels,
+        "content": checkpoint.content,
+        "curvature": found.curvature,
+        "slope_variance": found.variance,
+        "parameters": found.parameters,
+        **session.settings(task, None),
+    }
+    return Result([row])
