@@ -1,12 +1,13 @@
 # make demo   train small seeds, run the whole study, write demo/report.html
 # make test   the tests
 # make lint   ruff and mypy
+# make peers  the tests against other toolkits, which it installs
 # Each makes .venv first, from constraints.txt.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test slow lint clean
+.PHONY: demo test slow peers lint clean
 
 demo: .venv/ready
 	$(BIN)/landscape demo --out demo $(DEMO)
@@ -16,6 +17,10 @@ test: .venv/ready
 
 slow: .venv/ready
 	$(BIN)/python -m pytest -q -m slow
+
+peers: .venv/ready
+	$(INSTALL) '.[peers]'
+	$(BIN)/python -m pytest -q tests/test_llc_peers.py
 
 lint: .venv/ready
 	$(BIN)/ruff check .

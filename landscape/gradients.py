@@ -73,7 +73,7 @@ def slopes(
         each = [
             slope(objective, point, some, at_once=at_once, names=names) for point, some in zip(points, own, strict=True)
         ]
-        return torch.tensor([loss for loss, _ in each]).to(points), torch.stack([g for _, g in each])
+        return points.new_tensor([loss for loss, _ in each]), torch.stack([g for _, g in each])
     gradient, total = torch.zeros_like(points), torch.zeros(len(points), dtype=points.dtype, device=points.device)
     for chosen in torch.split(examples, at_once, dim=-1):
         share = chosen.shape[-1] / examples.shape[-1]

@@ -13,8 +13,8 @@ AUTO = 17
 """Points that ``auto`` takes for most profiles."""
 READ = ("losses", "chains")
 """Kinds of task whose kept losses other tasks read."""
-POWER_ITERATION = 120
-"""Forward passes over all examples that the largest curvature costs."""
+POWER_ITERATION = 30
+"""Forward passes over all examples that the largest curvature costs, about."""
 
 
 @dataclass(frozen=True)

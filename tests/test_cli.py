@@ -103,7 +103,7 @@ def test_without_text_the_packaged_one_is_used_and_said(
     """All its words are unknown to this tokenizer, so that examples differ by the rounding of their batch only."""
     refs = [runs / "seed_0" / "step_10", runs / "seed_1" / "step_10"]
     monkeypatch.setattr(session, "choose", lambda *_, **__: (Strategy(examples=3), 1.0))
-    code, _, err = call(capfd, "barriers", *refs, "--length", 12, "--sequences", 10)
+    code, _, err = call(capfd, "barriers", *refs, "--length", 12, "--sequences", 10, "--points", 3)
     assert code == 0 and "No text is given: evaluating on the packaged novel" in err
 
 

@@ -94,6 +94,7 @@ def test_metropolis_has_no_bias_at_any_step() -> None:
         assert error < 0.1 and llc == pytest.approx(posterior(1000, 10), abs=4 * error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sampler", "step_size", "bias"), [("sgnht", 2e-6, 0.02), ("rmsprop", 5e-6, 0.08)])
 def test_the_others_sample_the_posterior_at_a_small_step(sampler: str, step_size: float, bias: float) -> None:
     """SGNHT up to its discretisation; RMSprop up to the derivative of its preconditioner, which all leave out."""
@@ -101,7 +102,7 @@ def test_the_others_sample_the_posterior_at_a_small_step(sampler: str, step_size
     assert error < 0.2 and llc == pytest.approx(posterior(1000, 10), abs=4 * error + bias * posterior(1000, 10))
 
 
-@pytest.mark.parametrize(("one", "two"), [(2, 2), (0, 4), (2, 4)])
+@pytest.mark.parametrize(("one", "two"), [(0, 4), (2, 4)])
 def test_normal_crossings_at_a_finite_temperature(one: int, two: int) -> None:
     """``w1^one w2^two`` with prior N(0, 1): against quadrature at t = 100, not against the limit."""
     n_beta = 100.0
@@ -195,13 +196,15 @@ def test_the_largest_curvature_is_found_by_differences() -> None:
     turn = torch.linalg.qr(torch.randn(20, 20, generator=torch.Generator().manual_seed(2), dtype=torch.float64)).Q
     hessian = turn @ torch.diag(CURVATURE) @ turn.T
     for sign in (1, -1):
-        found, way = curvature.largest(CENTRE, lambda w, sign=sign: sign * hessian @ (w - 0.3), seed=1, iterations=60)
+        found, way = curvature.largest(
+            CENTRE, lambda w, sign=sign: sign * hessian @ (w - 0.3), seed=1, iterations=99, tolerance=0.0
+        )
         assert found == pytest.approx(10.0, rel=1e-6) and abs(float(way @ turn[:, -1])) == pytest.approx(1, abs=1e-4)
     step = curvature.step_size(10.0, 1000.0, 10.0)
     assert Run(1000.0, 10.0, step, 0, 20, curvature=10.0).bias == pytest.approx(1 / 0.9)
 
 
-@pytest.mark.parametrize(("inputs", "outputs"), [(2, 2), (3, 3), (2, 5)])
+@pytest.mark.parametrize(("inputs", "outputs"), [(2, 2), (2, 5)])
 def test_rank_one_regression_at_a_finite_temperature(inputs: int, outputs: int) -> None:
     """``|a|^2 |b|^2 / 2`` with prior N(0, 1): b is Gaussian given a, which leaves one integral over s = |a|."""
     n_beta = 100.0

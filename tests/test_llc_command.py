@@ -9,13 +9,16 @@ from typing import Any
 
 import cases
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from safetensors.torch import load_file
 from torch import Tensor
 
 from landscape import gradients
 from landscape.checkpoints import models
 from landscape.cli.main import cli
+from landscape.llc import calibration
 from landscape.store import Store
 
 
@@ -23,7 +26,7 @@ def invoke(*arguments: object) -> Result:
     return CliRunner().invoke(cli, ["llc", *map(str, arguments)])
 
 
-SMALL = ["--sequences", 30, "--length", 8, "--chains", 3, "--draws", 40, "--burn-in", 30, "--batch", 6, "--json"]
+SMALL = ["--sequences", 30, "--length", 8, "--chains", 2, "--draws", 24, "--burn-in", 16, "--batch", 6, "--json"]
 
 
 @pytest.fixture
@@ -41,9 +44,13 @@ def test_extrapolation_and_traces_through_the_command(few_runs: Path, text: list
     seed = few_runs / "seed_0" / "step_10"
     (plain,) = rows_of(invoke(seed, *text, *SMALL))
     (row,) = rows_of(invoke(seed, *text, *SMALL, "--extrapolate"))
-    assert row["llc_step"] == pytest.approx(plain["llc"], rel=1e-3)
-    assert row["llc"] == pytest.approx(2 * row["llc_half_step"] - row["llc_step"])
-    assert plain["llc_step"] is None and row["step_bias"] is None and plain["step_bias"] > 1
+    other = [*SMALL[:-1], "--draws", 48, "--burn-in", 32, "--step-size", plain["step_size"] / 2, "--json"]
+    (half,) = rows_of(invoke(seed, *text, *other))
+    assert row["error"] > plain["error"] and abs(row["llc"] - (2 * half["llc"] - plain["llc"])) < 4 * row["error"]
+    assert row["extrapolated"] and row["step_bias"] is None and 1.05 < plain["step_bias"] < 3
+    assert plain["high"] == pytest.approx(plain["llc"] + 1.96 * plain["error"], rel=1e-3)
+    assert plain["low"] == pytest.approx((plain["llc"] - 1.96 * plain["error"]) / plain["step_bias"], rel=1e-3)
+    assert row["low"] == pytest.approx(row["llc"] - 1.96 * row["error"], rel=1e-3)
 
 
 def test_the_command_says_what_it_did(few_runs: Path, text: list[object]) -> None:
@@ -52,7 +59,7 @@ def test_the_command_says_what_it_did(few_runs: Path, text: list[object]) -> Non
     for row, ref in ((one, refs[0]), (two, refs[1])):
         assert row["checkpoint"] == str(ref) and row["n_beta"] == pytest.approx(30 / math.log(30))
         kept = [value for value in json.loads(row["per_chain"]) if value is not None]
-        assert row["llc"] == pytest.approx(np.mean(kept)) and row["error"] > 0 and len(kept) == 3
+        assert row["llc"] == pytest.approx(np.mean(kept)) and row["error"] > 0 and len(kept) == 2
         assert row["step_size"] == pytest.approx(0.4 / (row["n_beta"] * row["curvature"] + 100))
         assert row["parameters"] == sum(p.numel() for p in cases.gpt2().parameters())
     assert rows_of(invoke(refs[0], *text, *SMALL))[0]["llc"] == pytest.approx(one["llc"], rel=1e-3)
@@ -135,3 +142,95 @@ def test_llc_in_a_study(few_runs: Path, tmp_path: Path) -> None:
     assert CliRunner().invoke(cli, ["report", str(tmp_path)]).exit_code == 0
     assert "<h2>Chains</h2>" in (tmp_path / "report.html").read_text()
     assert rows["baseline"].tolist() == [ends[ref] for ref in rows["checkpoint"]]
+
+
+def test_tiles_and_parts_change_how_tasks_are_cut_and_nothing_else(few_runs: Path, tmp_path: Path) -> None:
+    for seed in range(2):
+        (tmp_path / f"seed_{seed}").symlink_to(few_runs / f"seed_{seed}")
+    file = cases.study(tmp_path, sequences="20", length="8")
+    base = file.read_text()
+    llc = '\n[[measure]]\nkind = "llc"\nchains = 3\ndraws = 8\nburn_in = 4\nbatch = 4\nextrapolate = true\n'
+    llc += "keep_draws = 4\n"
+    found = []
+    for more in ("", "parts = 2\ntile = 3\n"):
+        file.write_text(base + llc + more)
+        ran = CliRunner().invoke(cli, ["run", str(file), "--workers", "1"])
+        assert ran.exit_code == 0, ran.output
+        store = Store(tmp_path / "results")
+        tasks = store.record()["tasks"]
+        keys = [task["key"] for task in tasks]
+        found.append((store.rows("llc", keys), store.rows("chain", keys), tasks))
+        for task in tasks:
+            if task["kind"] == "chains":
+                assert (tmp_path / "results" / "draws" / f"{task['key']}.safetensors").exists()
+    (plain, chains, first), (cut, others, second) = found
+    assert [task["key"] for task in first if task["kind"] == "llc"] == [
+        task["key"] for task in second if task["kind"] == "llc"
+    ]
+    names = ["checkpoint", "halved", "chain"]
+    merged = chains.merge(others, on=names, validate="one_to_one")
+    assert len(merged) == 4 * 3 * 2 and plain["checkpoint"].tolist() == cut["checkpoint"].tolist()
+    np.testing.assert_allclose(merged["distance_x"], merged["distance_y"], rtol=1e-4)
+    kept = [task for task in second if task["kind"] == "chains"]
+    assert sorted(len(task["checkpoints"]) for task in kept) == [1] * 4 + [3] * 4
+
+
+def test_lost_traces_are_made_again_and_lost_numbers_from_them(few_runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "seed_0").symlink_to(few_runs / "seed_0")
+    (tmp_path / "seed_1").symlink_to(few_runs / "seed_1")
+    file = cases.study(tmp_path, sequences="20", length="8")
+    file.write_text(file.read_text() + '[[measure]]\nkind = "llc"\nchains = 2\ndraws = 8\nburn_in = 4\nbatch = 4\n')
+    run = ["run", str(file), "--workers", "1"]
+    assert CliRunner().invoke(cli, run).exit_code == 0
+    store = Store(tmp_path / "results")
+    tasks = store.record()["tasks"]
+    rows = store.rows("llc", [task["key"] for task in tasks])
+    lost = next(task for task in tasks if task["kind"] == "llc")
+    (tmp_path / "results" / "rows" / f"{lost['key']}.parquet").unlink()
+    assert "1 of" in CliRunner().invoke(cli, run).output
+    chains = [task["key"] for task in tasks if task["kind"] == "chains" and task["key"] in lost["needs"]]
+    (tmp_path / "results" / "rows" / f"{lost['key']}.parquet").unlink()
+    (tmp_path / "results" / "losses" / f"{chains[0]}.parquet").unlink()
+    assert "2 of" in CliRunner().invoke(cli, run).output
+    again = store.rows("llc", [task["key"] for task in tasks])
+    np.testing.assert_allclose(again["llc"].astype(float), rows["llc"].astype(float), rtol=1e-4)
+
+
+def test_the_place_of_results_holds_chains_draws_and_figures(
+    few_runs: Path, text: list[object], tmp_path: Path
+) -> None:
+    seed, out = few_runs / "seed_0" / "step_10", tmp_path / "out"
+    keep = [*SMALL[:-1], "--keep-draws", 10, "--parameters", "*.h.1.mlp.c_fc.bias", "--parameters", "head 0.1"]
+    (row,) = rows_of(invoke(seed, *text, *keep, "--out", out, "--json"))
+    assert (out / "chains.png").exists() and (out / "chains.svg").exists()
+    points = [load_file(file)["points"] for file in sorted((out / "results" / "draws").iterdir())]
+    assert sum(len(p) for p in points) == 2 and points[0].shape[1:] == (2, row["parameters"])
+    assert row["moved"] == "*.h.1.mlp.c_fc.bias, head 0.1"
+    assert "--keep-draws needs a place for them: give --out" in str(invoke(seed, *text, *keep).exception)
+
+
+def test_dropout_on_request_moves_the_baseline_too(tmp_path: Path, text: list[object]) -> None:
+    cases.save(cases.gpt2(3, resid_pdrop=0.5, embd_pdrop=0.5), tmp_path / "model")
+    rows = [rows_of(invoke(tmp_path / "model", *text, *SMALL, *more))[0] for more in ([], ["--mode", "training"])]
+    assert abs(rows[0]["baseline"] - rows[1]["baseline"]) > 0.01 and rows[1]["mode"] == "training"
+
+
+def test_calibration_through_the_command(
+    few_runs: Path, text: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "STEPS", (0.5, 1.0, 8.0))
+    monkeypatch.setattr(calibration, "LOCALISATIONS", (1.0, 10.0))
+    refs = [few_runs / "seed_0" / f"step_{step}" for step in (0, 10)]
+    given = [*text, *SMALL[:-1], "--calibrate", "--out", tmp_path / "out", "--json"]
+    result = invoke(*refs, *given)
+    rows = pd.DataFrame(rows_of(result))
+    assert len(rows) == 12 and (tmp_path / "out" / "calibration.png").exists()
+    ends = rows["checkpoint"].unique().tolist()
+    assert ends == [str(ref) for ref in refs]
+    sharpest = rows["curvature"].max()
+    step = 0.4 / (rows["n_beta"][0] * sharpest + 100)
+    assert sorted(rows["step_size"].unique()) == pytest.approx([0.5 * step, step, 8 * step], rel=1e-2)
+    said = calibration.proposal(rows)
+    wanted = f"--step-size {said[0]:g} --localisation {said[1]:g}" if said else "No setting is on a plateau at both"
+    assert wanted in result.output
+    assert "leave one out" in str(invoke(*refs, *given, "--extrapolate").exception)

@@ -127,6 +127,7 @@ class World:
         return Path(ends, {"accuracy": ends.mean(axis=1) + 1})
 
 
+@pytest.mark.slow
 def test_intervals_at_the_stop_cover_and_are_as_narrow_as_wanted() -> None:
     repeats, precision, covered, naive, evaluations = 150, 0.04, 0, 0, []
     for seed in range(repeats):

@@ -1,0 +1,237 @@
+"""Chains on models: every way to run them draws the same, and only what should move moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cases
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import GPTNeoXConfig, LlamaConfig
+
+from landscape import gradients, recorded
+from landscape.errors import InputError
+from landscape.llc import curvature, engines, sampling
+from landscape.llc.parameters import chosen, names_of
+from landscape.measures import Llc
+from landscape.objectives import Objective, causal_lm, module
+from landscape.space import Space
+
+IDS = torch.randint(0, cases.WORDS, (20, 9), generator=cases.generator(4))
+
+
+def small(**changes: Any) -> Llc:
+    return Llc.model_validate({"kind": "llc", "chains": 3, "draws": 12, "burn_in": 4, "batch": 5, **changes})
+
+
+def perceptron(hidden: nn.Module | None = None) -> tuple[Objective, Tensor]:
+    """A small network on random inputs, and its point."""
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Linear(4, 6), hidden or nn.Tanh(), nn.Linear(6, 3)).double()
+    inputs, labels = torch.randn(30, 4).double(), torch.randint(0, 3, (30,))
+
+    def loss(out: Any, batch: Any) -> Tensor:
+        return nn.functional.cross_entropy(out, batch["labels"], reduction="none").double()
+
+    objective = module.build(model, {"inputs": inputs, "labels": labels}, loss)
+    return objective, torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def language(**changes: Any) -> tuple[Objective, Tensor]:
+    model = cases.gpt2(1, **changes)
+    return causal_lm.build(model, {"input_ids": IDS}), torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+@pytest.mark.parametrize("kind", ["vmap", "recorded"])
+@pytest.mark.parametrize("parameters", [(), ("0.weight",)])
+def test_chains_are_the_same_in_a_batch_and_in_sequence(kind: engines.Kind, parameters: tuple[str, ...]) -> None:
+    objective, point = perceptron()
+    settings = small(parameters=parameters, keep_draws=3)
+    alone, _ = sampling.sample(objective, [point, 1.1 * point], settings, [1e-4, 2e-4], kind="loop")
+    batch, how = sampling.sample(objective, [point, 1.1 * point], settings, [1e-4, 2e-4], kind=kind)
+    np.testing.assert_allclose(batch.losses, alone.losses, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(batch.distances, alone.distances, rtol=0, atol=1e-10)
+    assert batch.points.shape == (6, 4, 24 if parameters else len(point))
+    assert torch.allclose(batch.points, alone.points, rtol=0, atol=1e-10) and "6 chains at once" in how
+    some, _ = sampling.sample(objective, [1.1 * point], settings, [2e-4], chains=[2], kind="loop")
+    np.testing.assert_allclose(some.losses[0], alone.losses[5], rtol=0, atol=1e-10)
+
+
+def test_a_language_model_too_and_each_chain_has_its_own_noise() -> None:
+    objective, point = language()
+    alone, _ = sampling.sample(objective, [point], small(), [1e-4], kind="loop")
+    batch, _ = sampling.sample(objective, [point], small(), [1e-4], kind="vmap")
+    np.testing.assert_allclose(batch.losses, alone.losses, rtol=0, atol=1e-4)
+    assert np.ptp(alone.losses[:, 1]) > 1e-3
+    other, _ = sampling.sample(objective, [point], small(seed=1), [1e-4], kind="loop")
+    assert np.abs(other.losses - alone.losses)[:, 1:].min() > 0
+
+
+def test_half_the_step_takes_twice_as_many() -> None:
+    objective, point = perceptron()
+    halved, _ = sampling.sample(objective, [point], small(keep_draws=2), [2e-4], halved=True, kind="loop")
+    assert halved.losses.shape == (3, 32) and halved.points.shape[1] == 6
+    whole, _ = sampling.sample(objective, [point], small(), [2e-4], kind="loop")
+    first = halved.distances[:, 1] / whole.distances[:, 1]
+    assert np.abs(first - 0.5**0.5).max() < 0.35, "a step of noise goes with the root of its size"
+
+
+def test_the_clock_decides_among_the_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    objective, point = perceptron()
+    told: list[str] = []
+    slope = engines.slope
+
+    def watched(kind: engines.Kind, *rest: Any) -> Any:
+        told.append(kind)
+        return slope(kind, *rest)
+
+    monkeypatch.setattr(engines, "slope", watched)
+    _, how = sampling.sample(objective, [point], small(draws=200), [1e-4])
+    assert told[:2] == ["loop", "vmap"] and how in ("3 chains at once, recorded", "3 chains at once",
+                                                   "one chain after the other")  # fmt: skip
+    told.clear()
+    sampling.sample(objective, [point], small(chains=1), [1e-4])
+    assert told == ["loop"], "one chain has nothing to choose"
+
+
+def test_what_cannot_be_recorded_is_run_without() -> None:
+    class Deciding(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x if x.sum() > 0 else -x
+
+    objective, point = perceptron(Deciding())
+    batch = torch.arange(5).expand(3, -1)
+    with pytest.raises(RuntimeError):
+        recorded.record(objective, point.repeat(3, 1), batch)
+    _, how = sampling.sample(objective, [point], small(draws=200), [1e-5])
+    assert how == "one chain after the other"
+
+
+def test_a_recording_is_held_against_the_model() -> None:
+    objective, point = perceptron()
+    points = torch.stack([point, 1.2 * point])
+    batch = torch.tensor([[1, 4, 7], [0, 2, 9]])
+    losses, slopes = recorded.record(objective, points, batch)(points * 0.9, batch + 1)
+    for n in range(2):
+        loss, slope = gradients.slope(objective, 0.9 * points[n], batch[n] + 1)
+        assert float(losses[n]) == pytest.approx(loss, abs=1e-12) and torch.allclose(slopes[n], slope, atol=1e-12)
+
+
+def test_gradients_of_frozen_parameters_are_not_computed() -> None:
+    objective, point = language()
+    names = frozenset({"transformer.h.1.mlp.c_fc.weight"})
+    whole = gradients.slope(objective, point, torch.arange(6))
+    for part in (
+        gradients.slope(objective, point, torch.arange(6), names=names),
+        gradients.slopes(objective, point[None], torch.arange(6), kind="vmap", names=names),
+    ):
+        found = objective.space.params(part[1].flatten())
+        for name, slope in objective.space.params(whole[1]).items():
+            assert torch.allclose(found[name], slope if name in names else torch.zeros(()), atol=1e-6)
+
+
+HEADS: dict[str, tuple[Callable[[], Any], str]] = {
+    "gpt2": (lambda: cases.gpt2(2), "attn.c_proj"),
+    "bert": (lambda: cases.bert(2), "attention.output.dense"),
+    "neox": (
+        lambda: cases.auto(GPTNeoXConfig(vocab_size=60, hidden_size=24, num_hidden_layers=2, num_attention_heads=3,
+                                         intermediate_size=20, max_position_embeddings=16), 2),
+        "attention.dense",
+    ),
+    "llama": (
+        lambda: cases.auto(LlamaConfig(vocab_size=60, hidden_size=24, num_hidden_layers=2, num_attention_heads=6,
+                                       num_key_value_heads=3, intermediate_size=20), 2),
+        "self_attn.o_proj",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_head_is_what_only_its_own_output_depends_on(name: str) -> None:
+    """Its queries, keys and values change its part of what the output projection gets, and its columns are its own."""
+    make, projection = HEADS[name]
+    model = make()
+    space = Space.of(model)
+    point = torch.cat([p.detach().flatten() for p in model.parameters()])
+    marks = torch.zeros(space.size)
+    marks[chosen(model, space, ["head 1.2"])] = 1
+    layer = next(m for n, m in model.named_modules() if n.endswith(projection) and ".1." in n)
+    seen: list[Tensor] = []
+    layer.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach().clone()))
+    with torch.no_grad():
+        for at in (point, point + 0.5 * marks * torch.randn(space.size, generator=cases.generator(1))):
+            torch.func.functional_call(model, dict(space.params(at)), (IDS[:3],))
+    heads = model.config.num_attention_heads
+    moved = (seen[0] - seen[1]).abs().flatten(0, 1).amax(dim=0).view(heads, -1).amax(dim=1) > 1e-6
+    shared = 2 if name == "llama" else 1  # two heads with the same keys and values
+    assert moved.nonzero().flatten().tolist() == [2, 3][:shared]
+    of_output = {n: m for n, m in space.params(marks).items() if projection in n and m.any()}
+    ((_, own),) = of_output.items()
+    columns = own if name == "gpt2" else own.T
+    width = model.config.hidden_size // heads
+    assert columns.sum() == width * columns.shape[1] and bool(columns[2 * width : 3 * width].all())
+    assert all("1." in n for n, m in space.params(marks).items() if m.any())
+
+
+def test_parts_of_tensors_and_names_that_fit_nothing() -> None:
+    model = cases.gpt2()
+    space = Space.of(model)
+    part = chosen(model, space, ["transformer.wte.weight[3:5, 1]", "*.ln_f.bias"])
+    marks = torch.zeros(space.size)
+    marks[part] = 1
+    found = {name: mark.nonzero().tolist() for name, mark in space.params(marks).items() if mark.any()}
+    assert found == {"transformer.wte.weight": [[3, 1], [4, 1]], "transformer.ln_f.bias": [[n] for n in range(12)]}
+    assert names_of(space, part) == frozenset(found) and names_of(space, None) is None
+    for wrong in ("head 0.3", "head 2.0", "*.wte.weight[99:, :]", "unembed", "*.bias[0, 0, 0]"):
+        with pytest.raises(InputError, match="no parameter fits"):
+            chosen(model, space, [wrong])
+
+
+def test_dropout_is_off_unless_asked_for_and_then_decided_by_the_seed() -> None:
+    objective, point = language(resid_pdrop=0.5, embd_pdrop=0.5)
+    plain, dropped = small(), small(mode="training")
+    off, _ = sampling.sample(objective, [point], plain, [1e-6])
+    on, _ = sampling.sample(objective, [point], dropped, [1e-6])
+    again, _ = sampling.sample(objective, [point], dropped, [1e-6], chains=[1])
+    without = language()
+    bare, _ = sampling.sample(*((without[0], [without[1]])), plain, [1e-6])
+    np.testing.assert_allclose(off.losses, bare.losses, atol=1e-4)
+    assert np.abs(on.losses - off.losses).max() > 0.05
+    np.testing.assert_allclose(again.losses[0], on.losses[1], atol=1e-5)
+    assert not any(part.training for part in objective.model.modules())
+    values = [sampling.baseline(objective, point, s) for s in (plain, dropped)]
+    full = gradients.slope(objective, point, torch.arange(20))[0]
+    assert values[0] == pytest.approx(full, abs=1e-5) and abs(values[1] - values[0]) > 0.01
+
+
+def test_the_steepest_direction_of_a_model() -> None:
+    """Against the whole Hessian, and the slopes of single examples along its eigenvector."""
+    objective, point = perceptron()
+    rows = torch.arange(30)
+
+    def loss(at: Tensor) -> Tensor:
+        params = objective.space.params(at)
+        out = torch.func.functional_call(objective.model, dict(params), (objective.batch["inputs"],))
+        return nn.functional.cross_entropy(out, objective.batch["labels"], reduction="none")
+
+    values, vectors = torch.linalg.eigh(torch.autograd.functional.hessian(lambda at: loss(at).mean(), point))
+    found = curvature.steepest(objective, point, (), seed=0)
+    assert found.curvature == pytest.approx(float(values[-1]), rel=0.02) and found.parameters == len(point)
+    slopes = torch.autograd.functional.jacobian(loss, point) @ vectors[:, -1]
+    assert found.variance == pytest.approx(float(slopes.var()), rel=0.05) and len(rows) == len(slopes)
+    part = curvature.steepest(objective, point, ("2.bias",), seed=0)
+    hessian = torch.autograd.functional.hessian(lambda at: loss(at).mean(), point)[-3:, -3:]
+    assert part.parameters == 3 and part.curvature == pytest.approx(float(torch.linalg.eigvalsh(hessian)[-1]), rel=0.01)
+
+
+def test_a_batch_larger_than_the_data_and_names_of_temperatures() -> None:
+    with pytest.raises(InputError, match="a batch of 5 examples is wanted and there are 4; lower batch"):
+        sampling.plan(small(), 4)
+    assert sampling.inverse_temperature(small(), 100) == pytest.approx(100 / np.log(100))
+    assert sampling.inverse_temperature(small(n_beta="log_batch"), 100) == pytest.approx(5 / np.log(5))
+    assert sampling.inverse_temperature(small(n_beta=7.5), 100) == 7.5
+    with pytest.raises(ValueError, match="a batch of two or more: ln 1 is 0"):
+        small(n_beta="log_batch", batch=1)
