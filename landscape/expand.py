@@ -103,7 +103,10 @@ def _llc_tasks(measure: Llc, group: Sequence[Checkpoint], data: str) -> Iterator
 
 def _nothing(measure: AnyMeasure, seeds: int, children: int) -> str:
     if isinstance(measure, Llc):
-        return f"no checkpoint among {seeds} is at the steps of a measure of llc; change at_steps"
+        return (
+            f"a measure of llc finds no checkpoint: there are {seeds} of seeds and {children} of children; change "
+            "at_steps or among"
+        )
     if isinstance(measure, Planes):
         return (
             f'a measure of planes with plane = "{measure.plane}" finds no three checkpoints that belong together among '
@@ -131,7 +134,7 @@ def _groups(
     """The sets of checkpoints of which all pairs are wanted."""
     seeds, children = (_at(measure.at_steps, checkpoints) for checkpoints in (seeds, children))
     if isinstance(measure, Llc):
-        every = [*seeds, *children]
+        every = [*(seeds if measure.among != "children" else []), *(children if measure.among != "seeds" else [])]
         yield from (every[i : i + measure.tile] for i in range(0, len(every), measure.tile))
         return
     if isinstance(measure, Planes):

@@ -181,6 +181,7 @@ class Llc(Settings):
 
     Attributes:
         kind: Always ``llc``.
+        among: Of the seeds, of the children, or of both.
         at_steps: As for barriers.
         sampler: How draws are made.
         chains: Independent chains.
@@ -201,6 +202,7 @@ class Llc(Settings):
     """
 
     kind: Literal["llc"]
+    among: Literal["seeds", "children", "all"] = "seeds"
     at_steps: Steps = "all"
     sampler: Literal["sgld", "rmsprop", "sgnht", "mala"] = "sgld"
     chains: int = Field(4, ge=1)
@@ -232,7 +234,7 @@ class Llc(Settings):
     @property
     def settings(self) -> dict[str, Any]:
         """What decides the numbers."""
-        return self.model_dump(exclude={"kind", "at_steps", "parts", "tile"})
+        return self.model_dump(exclude={"kind", "among", "at_steps", "parts", "tile"})
 
 
 Measure = Annotated[Barriers | Curves | Simplices | Planes | Llc, Field(discriminator="kind")]
