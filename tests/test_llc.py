@@ -69,6 +69,26 @@ def test_sgld_on_a_quadratic_is_exact_with_its_bias(step_size: float) -> None:
     )
 
 
+def test_minibatch_noise_widens_as_predicted() -> None:
+    """Two examples whose slopes differ by 2 s, one a step: slope variance s^2, in the closed form of the bias."""
+    h, s, n_beta, localisation, step = 0.7, 0.05, 1000.0, 50.0, 3e-4
+
+    def noisy(points: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:
+        return h * points[:, 0] ** 2 / 2, h * points + s * (2 * batches - 1)
+
+    plan = langevin.Plan("sgld", 3000, 400, 1)
+    centre = torch.zeros(1, dtype=torch.float64)
+    traces = chains(centre, noisy, 2, Dynamics(n_beta, localisation, step), plan, 40, 6)
+    run = Run(n_beta, localisation, step, 400, 1, "sgld", h, s**2)
+    found, exact = estimate(traces.losses, 0.0, run), n_beta * h / (2 * (n_beta * h + localisation))
+    assert run.bias == pytest.approx((1 + step * n_beta**2 * s**2 / 4) / (1 - step * (n_beta * h + localisation) / 4))
+    assert found.error < 0.015 and found.llc == pytest.approx(exact * run.bias, abs=4 * found.error)
+    assert abs(found.llc - exact * run.bias / (1 + step * n_beta**2 * s**2 / 4)) > 8 * found.error
+    unstable = Run(n_beta, localisation, 4 / (n_beta * h + localisation), 0, 1, "sgld", h)
+    assert unstable.bias == math.inf and replace(unstable, step_size=0.99 * unstable.step_size).bias < math.inf
+    assert math.isnan(replace(run, sampler="sgnht").bias) and math.isnan(replace(run, curvature=math.nan).bias)
+
+
 def test_two_step_sizes_take_the_bias_away() -> None:
     """The bias is linear in the step to first order; what is left is of second order, and the error is honest."""
     found = []
@@ -161,7 +181,22 @@ def test_alarms_say_what_is_wrong_and_are_silent_otherwise() -> None:
         said["good"] == () and any("still rises" in a for a in said["up"]) and any("R-hat" in a for a in said["apart"])
     )
     assert any("not local" in a for a in estimate(good, 1.5, Run(40.0, 1e-3, 100.0, 0, 30, "sgnht")).alarms)
+    assert run_alarms(good, step_size=1e-3, curvature=20.0) == ()
+    (large,) = run_alarms(good, step_size=3e-3, curvature=20.0)
+    assert "the step may overstate the steepest direction 3.08 times" in large
+    (short,) = run_alarms(good, step_size=1e-3, burn_in=49)
+    assert short == "a burn-in of 49 is short of the 50 in which flat directions settle"
+    assert run_alarms(good, step_size=1e-3, reach=1.2) == ()
+    (far,) = run_alarms(good, step_size=1e-3, reach=1.3)
+    assert "chains are 1.3 times as far from the checkpoint" in far
     assert any("below zero" in a for a in estimate(good, 2.5, Run(40.0, 1e-3, 100.0, 0, 30, "sgnht")).alarms)
+
+
+def run_alarms(
+    losses: np.ndarray, *, step_size: float, curvature: float = math.nan, burn_in: int = 50, reach: float = 1.0
+) -> tuple[str, ...]:
+    run = Run(40.0, 100.0, step_size, burn_in, 1000, "sgld", curvature)
+    return estimate(losses, 1.5, run, np.full(4, reach * (1000 / 100) ** 0.5)).alarms
 
 
 def test_a_chain_that_diverges_leaves_the_others_alone() -> None:

@@ -79,7 +79,7 @@ def judged(
         examples: How many there are.
     """
     batch = examples if settings.batch == "all" else min(settings.batch, examples)
-    noise = sharp.variance / batch * (examples - batch) / (examples - 1)  # of a mean without replacement
+    noise = sharp.variance / batch * (1 - batch / examples)  # of a mean without replacement
     found, runs = [], []
     for times, (losses, distances) in enumerate(parts, start=1):
         runs.append(Run(
