@@ -188,7 +188,7 @@ def soundness() -> None:
         lambda out, batch: nn.functional.cross_entropy(out, batch["labels"], reduction="none"),
     )  # fmt: skip
     point = torch.cat([value.detach().flatten() for value in model.parameters()])
-    sharp = curvature.steepest(objective, point, (), seed=0)
+    sharp = curvature.steepest(objective, point, None, seed=0)
     print(
         "| setting | step, in that of the curvature | burn-in | called unsound | coefficient |\n|---|---|---|---|---|"
     )

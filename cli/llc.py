@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 import pandas as pd
+from pydantic import ValidationError
 from rich.table import Table
 
 from landscape.cli.options import SEED, Number, data, data_options
@@ -43,7 +44,12 @@ class Named(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
         """The name, or the number."""
-        return str(value) if value in self.names else Number(0, min_open=True).convert(value, param, ctx)
+        if value in self.names:
+            return str(value)
+        try:
+            return Number(0, min_open=True).convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is not {', '.join(self.names)} or a positive number", param, ctx)
 
 
 @click.command()
@@ -128,8 +134,11 @@ def _wanted(given: dict[str, Any], checkpoints: int) -> Llc:
     if given["calibrate"] and given["extrapolate"]:
         raise InputError("--calibrate looks for a step without bias, and --extrapolate takes it away: leave one out")
     parts = max(1, min(given["chains"], len(os.sched_getaffinity(0)) // checkpoints))
-    settings = {name: given[name] for name in SETTINGS}
-    return Llc.model_validate({"kind": "llc", **settings, "batch": given["batch"] or "all", "parts": parts})
+    settings = {name: given[name] for name in SETTINGS} | {"parameters": given["parameters"] or None}
+    try:
+        return Llc.model_validate({"kind": "llc", **settings, "batch": given["batch"] or "all", "parts": parts})
+    except ValidationError as error:
+        raise InputError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
 
 
 @contextmanager
@@ -182,16 +191,17 @@ def _show(rows: pd.DataFrame) -> None:
         title=f"local learning coefficient: {first['sampler']}, {first['chains']} chains of {first['draws']} draws "
         f"after {first['burn_in']}, n_beta {first['n_beta']:.4g}"
         + (f", localisation {pulls[0]:g}" if len(pulls) == 1 else ""),
-        caption="±: Monte Carlo standard error; bias: of the step size, at most, where the step follows the curvature",
+        caption="±: Monte Carlo standard error; ESS: effective draws; bias: what the step adds to the steepest "
+        "direction, by which the interval reaches down",
     )
     several = ["localisation"] if len(pulls) > 1 else []
-    for title in ("checkpoint", *several, "step", "llc", "R-hat", "draws", "bias", "sound"):
+    for title in ("checkpoint", *several, "step size", "llc", "95 %", "R-hat", "ESS", "bias", "sound"):
         table.add_column(title, justify="left" if title == "checkpoint" else "right")
     for row in rows.itertuples():
         bias = "" if pd.isna(row.step_bias) else f"{row.step_bias - 1:+.0%}"
         table.add_row(row.checkpoint, *([f"{row.localisation:g}"] if several else []), f"{row.step_size:.3g}",
-                      f"{row.llc:.2f} ± {row.error:.2f}", f"{row.rhat:.3f}", f"{row.ess:.0f}", bias,
-                      "yes" if row.sound else "no")  # fmt: skip
+                      f"{row.llc:.2f} ± {row.error:.2f}", f"{row.low:.2f} to {row.high:.2f}", f"{row.rhat:.3f}",
+                      f"{row.ess:.0f}", bias, "yes" if row.sound else "no")  # fmt: skip
     console.print(table)
     if not several:
         for row in rows.itertuples():
@@ -244,6 +254,7 @@ def _draw(rows: pd.DataFrame, store: Store, out: Path, *, calibration: bool) -> 
 
     groups = [part for _, part in (rows if calibration else chains(store, rows)).groupby("checkpoint", sort=False)]
     name = "calibration" if calibration else "chains"
+    framed = proposal(rows) if calibration else None
     with style():
         across = min(len(groups), ACROSS)
         down = -(-len(groups) // across)
@@ -252,11 +263,15 @@ def _draw(rows: pd.DataFrame, store: Store, out: Path, *, calibration: bool) -> 
             ax.axis("off")
         for ax, part in zip(axes.flat, groups, strict=False):
             if calibration:
-                calibration_map(part, proposal(rows), ax=ax)
+                calibration_map(part, framed, ax=ax)
             else:
-                traces(part, ax=ax)
+                traces(part, ax=ax, first=ax is axes.flat[0])
             ax.set_title(part["checkpoint"].iloc[0], fontsize=9)
-        text = about(rows) if calibration else f"thin: each step on its own batch; thick: running mean over {SMOOTH}"
+        text = (
+            about(rows, framed)
+            if calibration
+            else f"thin: each step on its own batch; thick: running mean over {SMOOTH}"
+        )
         note(axes[-1][0], f"{text}; {caption(rows)}")
         try:
             for kind in ("svg", "png"):

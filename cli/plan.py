@@ -38,7 +38,9 @@ def command(study: Path, limit: int, tflops: float | None, as_json: bool) -> Non
     fetch = sum(size.bytes for size in sizes.values() if size.remote)
     parameters = max(size.parameters for size in sizes.values())
     points = sum(task.points for task in planned)
-    passes = points * wanted.data.sequences + FORWARD_AND_BACKWARD * sum(task.gradients for task in planned)
+    passes = points * wanted.data.sequences + FORWARD_AND_BACKWARD * sum(
+        task.gradients(wanted.data.sequences) for task in planned
+    )
     flops = 2 * parameters * passes * wanted.data.length
     rate = tflops * 1e12 if tflops else _rate()
     at = f"{tflops:g} TFLOP/s" if tflops else f"the {rate / 1e9:.0f} GFLOP/s of a matrix product on this machine now"
@@ -51,11 +53,12 @@ def command(study: Path, limit: int, tflops: float | None, as_json: bool) -> Non
         console.print(f"  {task.label}{pairs}", markup=False)
     if len(planned) > limit:
         console.print(f"  and {len(planned) - limit} more")
+    fits = _fits(planned, wanted.data.sequences)
     where = "on the hub" if fetch == read else f"of which {fetch / WORDS:.2f} GB on the hub" if fetch else "on disk"
     console.print(
         f"{wanted.name}: {len(planned)} tasks over {len(sizes)} checkpoints of {parameters:,} parameters\n"
         f"  {totals['loads']} checkpoint loads at least, {read / WORDS:,.2f} GB {where}\n"
-        f"  {points:,} points of {wanted.data.sequences} x {wanted.data.length} tokens{_fits(planned)}: "
+        f"  {points:,} points of {wanted.data.sequences} x {wanted.data.length} tokens{fits}: "
         f"{flops / 1e15:,.4g} PFLOP\n"
         f"  {_time(flops / rate)} at {at}"
         f"{f', and {_time(fetch / DOWNLOAD)} to download at 100 MB/s' if fetch else ''}; "
@@ -80,8 +83,8 @@ def loads(planned: list[Task]) -> int:
     return count
 
 
-def _fits(planned: list[Task]) -> str:
-    gradients = sum(task.gradients for task in planned)
+def _fits(planned: list[Task], examples: int) -> str:
+    gradients = sum(task.gradients(examples) for task in planned)
     return f" and {gradients:,} gradients of an example" if gradients else ""
 
 

@@ -78,10 +78,12 @@ def frames(store: Store, definition: str = "chord") -> Frames:
 
 
 def _ends(llc: pd.DataFrame) -> pd.DataFrame:
-    """The coefficients of the first and the last step of the first seed."""
+    """The coefficients of the first and the last step of the first seed, by the first measure."""
     if llc.empty:
         return llc
-    rows = llc.sort_values(["seed", "step"])
+    one = ["sampler", "moved", "mode", "n_beta", "localisation", "chains", "draws", "burn_in"]
+    rows = next(part for _, part in llc.groupby(one, sort=False))
+    rows = (seeds if len(seeds := rows[rows["parted"].isna()]) else rows).sort_values(["seed", "step"])
     rows = rows[rows["seed"] == rows["seed"].iloc[0]] if rows["seed"].notna().any() else rows
     return rows.iloc[sorted({0, len(rows) - 1})]
 

@@ -10,27 +10,40 @@ from matplotlib.axes import Axes
 from landscape.figures.style import step_axis
 
 
-def llc_over_training(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+def llc_over_training(
+    rows: pd.DataFrame, *, ax: Axes | None = None, by: str = "step", label: str = "training step"
+) -> Axes:
     """LLC of each seed with its 95 % interval; hollow where something makes it doubtful.
 
     Args:
         rows: Rows of the table ``llc``.
         ax: Where to draw.
+        by: What to draw over: ``step``, or for children ``parted``.
+        label: What to call it.
     """
     ax = ax or plt.gca()
     seeds = rows["seed"].dropna().unique()
     for color, seed in zip(sns.color_palette("deep", max(len(seeds), 1)), seeds, strict=True):
-        run = rows[rows["seed"] == seed].sort_values("step")
-        step, llc, low, high = (run[name].to_numpy(dtype=float) for name in ("step", "llc", "low", "high"))
-        label = f"seed {int(seed)}" if len(seeds) <= 10 else None
+        run = rows[rows["seed"] == seed].sort_values(by)
+        step, llc, low, high = (run[name].to_numpy(dtype=float) for name in (by, "llc", "low", "high"))
+        named = f"seed {int(seed)}" if len(seeds) <= 10 else None
+        line = "none" if by == "parted" else "-"
         ax.errorbar(
-            step, llc, yerr=[llc - low, high - llc], color=color, marker="o", markersize=4, capsize=2, label=label
+            step,
+            llc,
+            yerr=[llc - low, high - llc],
+            color=color,
+            marker="o",
+            markersize=4,
+            capsize=2,
+            label=named,
+            linestyle=line,
         )
         doubtful = ~run["sound"].to_numpy(dtype=bool)
         ax.plot(
             step[doubtful], llc[doubtful], "o", markersize=6, markerfacecolor="white", markeredgecolor=color, zorder=3
         )
-    step_axis(ax, rows["step"], "training step")
+    step_axis(ax, rows[by], label)
     ax.set_ylabel("local learning coefficient")
     if len(seeds) <= 10:
         ax.legend(frameon=False, fontsize=9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
@@ -215,21 +216,32 @@ def _llc(frames: Frames) -> Section | None:
     rows = frames.llc
     if rows.empty:
         return None
-    rows = rows[rows["parted"].isna()]
-    if rows.empty or rows["step"].isna().any() or rows["seed"].isna().any():
+    rows = rows[rows["step"].notna() & rows["seed"].notna()]
+    if rows.empty:
         return None
-    groups = [part for _, part in rows.groupby(["sampler", "moved", "mode", "n_beta", "localisation"], sort=False)]
+    of = rows.assign(children=rows["parted"].notna())
+    groups = [
+        part for _, part in of.groupby(["children", "sampler", "moved", "mode", "n_beta", "localisation"], sort=False)
+    ]
     figure, axes = plt.subplots(len(groups), figsize=(8, 4.6 * len(groups)), squeeze=False)
     for ax, part in zip(axes.flat, groups, strict=True):
-        llc_over_training(part, ax=ax)
+        if part["children"].any():
+            last = int(part["step"].max())
+            llc_over_training(part, ax=ax, by="parted", label=f"step at which children, now at {last:,}, parted")
+        else:
+            llc_over_training(part, ax=ax)
         if len(groups) > 1:
             ax.set_title(f"moved: {part['moved'].iloc[0]}; localisation {part['localisation'].iloc[0]:g}", fontsize=10)
     text = f"{'; '.join(dict.fromkeys(llc.about(part) for part in groups))}; {caption(rows)}"
     note(axes[-1][0], text)
+    doubtful = rows[~rows["sound"].astype(bool)]
+    why = Counter(alarm.split(" (")[0].split(":")[0] for text in doubtful["alarms"] for alarm in text.split("; "))
+    said = f" Doubtful: {len(doubtful)} of {len(rows)} ({', '.join(f'{w}: {n}' for w, n in why.most_common(3))})."
     return Section(
         "Local learning coefficient over training",
         "How many directions around a checkpoint cost loss, counted smoothly: half of the parameters at a regular "
-        "minimum, less where the loss is degenerate. A jump goes with a change of what the model computes.",
+        "minimum, less where the loss is degenerate. A jump goes with a change of what the model computes."
+        f"{said if len(doubtful) else ''}",
         figure, text,
     )  # fmt: skip
 
@@ -240,7 +252,7 @@ def _traces(frames: Frames) -> Section | None:
     parts = [rows for _, rows in frames.traces.groupby("checkpoint", sort=False)]
     figure, axes = plt.subplots(1, len(parts), figsize=(max(5.2 * len(parts), 8), 4.4), squeeze=False)
     for ax, rows in zip(axes.flat, parts, strict=True):
-        traces(rows, ax=ax)
+        traces(rows, ax=ax, first=ax is axes.flat[0])
     text = f"thin: the loss of each step on its own batch; thick: its running mean over {SMOOTH} steps; {caption(rows)}"
     note(axes[0][0], text)
     return Section(

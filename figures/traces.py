@@ -11,23 +11,26 @@ SMOOTH = 10
 """Steps of the running mean that is drawn over the single steps."""
 
 
-def traces(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+def traces(rows: pd.DataFrame, *, ax: Axes | None = None, first: bool = True) -> Axes:
     """Loss of every step of every chain above the checkpoint's, and its running mean.
 
     Args:
         rows: ``chain, draw, loss``, and ``baseline, burn_in, seed, step`` that are the same in all.
         ax: Where to draw.
+        first: Whether it is the first of several, which has the legend and the name of the axis.
     """
     ax = ax or plt.gca()
-    first = rows.iloc[0]
-    chains = rows.pivot(index="draw", columns="chain", values="loss") - first["baseline"]
+    row = rows.iloc[0]
+    chains = rows.pivot(index="draw", columns="chain", values="loss") - row["baseline"]
     for color, chain in zip(sns.color_palette("deep", chains.shape[1]), chains.columns, strict=True):
         ax.plot(chains.index, chains[chain], color=color, linewidth=0.5, alpha=0.35)
         ax.plot(chains.index, chains[chain].rolling(SMOOTH, center=True).mean(), color=color, linewidth=1.3)
-    ax.axvspan(0, first["burn_in"], color="0.6", alpha=0.25, linewidth=0, label="burn-in: enters no number")
+    ax.axvspan(0, row["burn_in"], color="0.6", alpha=0.25, linewidth=0, label="burn-in: enters no number")
     ax.axhline(0, color="0.3", linewidth=0.8)
-    ax.set(xlabel="step of the chain", ylabel=f"loss above the checkpoint ({first['unit']})", xlim=(0, len(chains) - 1))
-    if pd.notna(first["seed"]) and pd.notna(first["step"]):
-        ax.set_title(f"seed {int(first['seed'])}, step {int(first['step']):,}")
-    ax.legend(frameon=False, fontsize=9)
+    ax.set(xlabel="step of the chain", xlim=(0, len(chains) - 1))
+    if pd.notna(row["seed"]) and pd.notna(row["step"]):
+        ax.set_title(f"seed {int(row['seed'])}, step {int(row['step']):,}")
+    if first:
+        ax.set_ylabel(f"loss above the checkpoint ({row['unit']})")
+        ax.legend(frameon=False, fontsize=9)
     return ax

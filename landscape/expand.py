@@ -57,9 +57,18 @@ def _of_group(
     fingerprint: Callable[[Data], str],
     fixed: Data,
 ) -> Iterator[Task]:
-    """The tasks of a measure on one set of checkpoints, each after those it needs."""
+    """The tasks of a measure on one set of checkpoints, each after those it needs.
+
+    Raises:
+        InputError: If a batch is larger than the data.
+    """
     settings = measure.settings
     if isinstance(measure, Llc):
+        if measure.batch != "all" and measure.batch > fixed.sequences:
+            raise InputError(
+                f"a batch of {measure.batch} examples is wanted and there are {fixed.sequences}; lower batch or give "
+                "more data"
+            )
         yield from _llc_tasks(measure, group, data)
         return
     if isinstance(measure, Planes):

@@ -15,6 +15,10 @@ def _points(value: Any) -> Any:
     raise ValueError('"auto" or a whole number from 3 to 1001 is wanted')
 
 
+def _several(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
 Steps = tuple[int, ...] | Literal["all", "last"]
 Points = Annotated[int | Literal["auto"], BeforeValidator(_points)]
 
@@ -193,7 +197,7 @@ class Llc(Settings):
         step_size: A number, or ``auto``: from the largest curvature.
         extrapolate: Whether to run half the step too, and take the bias of the step away; costs three times as much.
         parameters: What moves, the rest being frozen: names with ``*``, parts as ``NAME[0:16, :]``, or ``head 0.3``;
-            nothing moves all.
+            left out, all moves.
         mode: ``training`` has dropout on.
         keep_draws: Keep the point of every so many draws, in a file of its own; 0 keeps none.
         seed: Of noise and batches.
@@ -213,7 +217,7 @@ class Llc(Settings):
     localisation: float = Field(100.0, gt=0)
     step_size: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
     extrapolate: bool = False
-    parameters: Annotated[tuple[str, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)] = ()
+    parameters: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_several)] | None = None
     mode: Literal["evaluation", "training"] = "evaluation"
     keep_draws: int = Field(0, ge=0)
     seed: int = Field(0, ge=0, le=MOST_SEED)
@@ -229,6 +233,8 @@ class Llc(Settings):
             raise ValueError('n_beta = "log_batch" needs a batch; with batch = "all" it is "log_n"')
         if self.n_beta == "log_batch" and self.batch == 1:
             raise ValueError('n_beta = "log_batch" needs a batch of two or more: ln 1 is 0')
+        if self.extrapolate and self.sampler == "mala":
+            raise ValueError('sampler = "mala" has no bias of the step to take away: leave out extrapolate')
         return self
 
     @property

@@ -90,12 +90,11 @@ class Task:
             return int(n * (n - 1) // 2 + 1 + settings["mixtures"])
         return int(settings["resolution"] ** 2 // settings["parts"]) if self.kind == "planes" else 1
 
-    @property
-    def gradients(self) -> int:
-        """Examples whose gradient is wanted, for fits and for chains; full batches are not counted."""
+    def gradients(self, examples: int) -> int:
+        """Examples whose gradient is wanted, for fits and for chains, of so many that there are."""
         settings = dict(self.settings)
         if self.kind == "chains":
-            batch = 0 if settings["batch"] == "all" else settings["batch"]
+            batch = examples if settings["batch"] == "all" else settings["batch"]
             steps = (settings["draws"] + settings["burn_in"]) * (2 if settings["halved"] else 1)
             return int(len(self.checkpoints) * len(settings["chains"]) * steps * batch)
         return int(self._paths * settings.get("fit_steps", 0) * settings.get("fit_batch", 0))

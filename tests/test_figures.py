@@ -260,6 +260,7 @@ def test_llc_is_drawn_with_its_error_and_its_doubts(frames: Frames) -> None:
     rows = pd.DataFrame([
         {"seed": s, "step": t, "parted": None, "llc": 5.0 + s + t / 10, "low": 4.1 + s + t / 10,
          "high": 6.0 + s + t / 10, "sound": (s, t) != (1, 32),
+         "alarms": "chains disagree (R-hat 1.20): draw more" if (s, t) == (1, 32) else "",
          "step_size": 1e-4 * (1 + t), **shared, **plain}
         for s in range(2) for t in (0, 4, 32)
     ])  # fmt: skip
@@ -269,6 +270,8 @@ def test_llc_is_drawn_with_its_error_and_its_doubts(frames: Frames) -> None:
     bars = ax.collections[0].get_segments()
     assert bars[0][:, 1].tolist() == pytest.approx([4.1, 6.0])
     shown = figures(replace(frames, llc=rows))
+    said = " ".join(page(replace(frames, llc=rows), RECORD, {}).split())
+    assert "Doubtful: 1 of 6 (chains disagree: 1)." in said and "<dt>Local learning coefficient</dt>" in said
     assert "local_learning_coefficient_over_training" in shown
     assert "step size 0.0001 to 0.0033, by curvature" in llc.about(rows)
     part = rows.assign(moved="*.h.0.*", mode="training")

@@ -86,7 +86,41 @@ def test_minibatch_noise_widens_as_predicted() -> None:
     assert abs(found.llc - exact * run.bias / (1 + step * n_beta**2 * s**2 / 4)) > 8 * found.error
     unstable = Run(n_beta, localisation, 4 / (n_beta * h + localisation), 0, 1, "sgld", h)
     assert unstable.bias == math.inf and replace(unstable, step_size=0.99 * unstable.step_size).bias < math.inf
-    assert math.isnan(replace(run, sampler="sgnht").bias) and math.isnan(replace(run, curvature=math.nan).bias)
+    assert math.isnan(replace(run, curvature=math.nan).bias) and replace(run, sampler="mala").bias == 1
+    heated = replace(run, sampler="sgnht").bias / run.bias * (1 + step * n_beta**2 * s**2 / 4)
+    assert heated == pytest.approx(1 + step * n_beta**2 * s**2 / (2 * 0.05))
+
+
+def test_the_thermostat_is_one_for_all_directions_and_its_bias_is_bounded() -> None:
+    """Noise in one steep direction heats it; the value lies above the truth, and within what the bias allows."""
+    h, s = torch.tensor([5.0, 1.0, 0.5, 0.2], dtype=torch.float64), torch.tensor([0.05, 0, 0, 0], dtype=torch.float64)
+
+    def noisy(points: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:
+        return (h * points**2).sum(dim=1) / 2, h * points + s * (2 * batches - 1)
+
+    dynamics, plan = Dynamics(1000.0, 100.0, 6e-5), langevin.Plan("sgnht", 2500, 1500, 1)
+    traces = chains(torch.zeros(4, dtype=torch.float64), noisy, 2, dynamics, plan, 40, 6)
+    run = Run(1000.0, 100.0, 6e-5, 1500, 4, "sgnht", 5.0, 0.05**2)
+    found, exact = estimate(traces.losses, 0.0, run), float((1000 * h / (1000 * h + 100)).sum() / 2)
+    low, high = found.interval(run.bias)
+    assert found.llc > exact + 4 * found.error and low < exact < high and run.bias > 1.5
+    assert any("overstate" in alarm for alarm in found.alarms)
+
+
+def test_intervals_keep_their_ends_in_order_and_what_does_not_move_is_said() -> None:
+    random = np.random.default_rng(2)
+    below = estimate(2 + 0.1 * random.normal(size=(4, 300)), 3.0, Run(40.0, 100.0, 1e-3, 100, 9, "sgld", 20.0))
+    low, high = below.interval(1.3)
+    assert low == pytest.approx(below.llc - 1.96 * below.error, rel=1e-3) and low < high < 0
+    still = estimate(np.full((4, 300), 2.0), 2.0, Run(40.0, 100.0, 1e-3, 100, 9))
+    assert still.llc == 0 and math.isnan(still.error) and "the loss is the same at every step" in still.alarms[0]
+    near = Run(40.0, 100.0, 1e-3, 100, 1000, resolution=1e-3)
+    noise = 2 + 0.1 * random.normal(size=(4, 300))
+    assert any(
+        "closer to the checkpoint than rounding" in a for a in estimate(noise, 1.5, near, np.full(4, 9e-4)).alarms
+    )
+    assert estimate(noise, 1.5, near, np.full(4, 2.0)).alarms == ()
+    assert 0.9 < estimate(noise[:1], 1.5, near).rhat < 1.1
 
 
 def test_two_step_sizes_take_the_bias_away() -> None:

@@ -15,6 +15,7 @@ from transformers import GPTNeoXConfig, LlamaConfig
 from landscape import gradients, recorded
 from landscape.errors import InputError
 from landscape.llc import curvature, engines, sampling
+from landscape.llc.coefficient import coefficient
 from landscape.llc.parameters import chosen, names_of
 from landscape.measures import Llc
 from landscape.objectives import Objective, causal_lm, module
@@ -46,8 +47,8 @@ def language(**changes: Any) -> tuple[Objective, Tensor]:
 
 
 @pytest.mark.parametrize("kind", ["vmap", "recorded"])
-@pytest.mark.parametrize("parameters", [(), ("0.weight",)])
-def test_chains_are_the_same_in_a_batch_and_in_sequence(kind: engines.Kind, parameters: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("parameters", [None, ("0.weight",)])
+def test_chains_are_the_same_in_a_batch_and_in_sequence(kind: engines.Kind, parameters: tuple[str, ...] | None) -> None:
     objective, point = perceptron()
     settings = small(parameters=parameters, keep_draws=3)
     alone, _ = sampling.sample(objective, [point, 1.1 * point], settings, [1e-4, 2e-4], kind="loop")
@@ -186,8 +187,14 @@ def test_parts_of_tensors_and_names_that_fit_nothing() -> None:
     assert found == {"transformer.wte.weight": [[3, 1], [4, 1]], "transformer.ln_f.bias": [[n] for n in range(12)]}
     assert names_of(space, part) == frozenset(found) and names_of(space, None) is None
     for wrong in ("head 0.3", "head 2.0", "*.wte.weight[99:, :]", "unembed", "*.bias[0, 0, 0]"):
-        with pytest.raises(InputError, match="no parameter fits"):
+        said = "the model has 2 layers of 3 heads" if "head" in wrong else "no parameter fits"
+        with pytest.raises(InputError, match=said):
             chosen(model, space, [wrong])
+    for nothing in ([], "*.bias"):
+        with pytest.raises(InputError, match="a list of names is wanted"):
+            chosen(model, space, nothing)
+    with pytest.raises(ValueError, match="at least 1 item"):
+        small(parameters=[])
 
 
 def test_dropout_is_off_unless_asked_for_and_then_decided_by_the_seed() -> None:
@@ -218,7 +225,7 @@ def test_the_steepest_direction_of_a_model() -> None:
         return nn.functional.cross_entropy(out, objective.batch["labels"], reduction="none")
 
     values, vectors = torch.linalg.eigh(torch.autograd.functional.hessian(lambda at: loss(at).mean(), point))
-    found = curvature.steepest(objective, point, (), seed=0)
+    found = curvature.steepest(objective, point, None, seed=0)
     assert found.curvature == pytest.approx(float(values[-1]), rel=0.02) and found.parameters == len(point)
     slopes = torch.autograd.functional.jacobian(loss, point) @ vectors[:, -1]
     assert found.variance == pytest.approx(float(slopes.var()), rel=0.05) and len(rows) == len(slopes)
@@ -235,3 +242,42 @@ def test_a_batch_larger_than_the_data_and_names_of_temperatures() -> None:
     assert sampling.inverse_temperature(small(n_beta=7.5), 100) == 7.5
     with pytest.raises(ValueError, match="a batch of two or more: ln 1 is 0"):
         small(n_beta="log_batch", batch=1)
+
+
+def test_one_function_from_a_model_to_its_coefficient() -> None:
+    """A quadratic of known coefficient, as a module with a loss of the user's own."""
+    h = torch.tensor([20.0, 3.0, 0.4])
+
+    class Point(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.tensor([1.0, -2.0, 0.5]))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return (h * (self.w - x) ** 2).sum(dim=-1) / 2
+
+    noise = 0.02 * torch.randn(50, 3, generator=cases.generator(3))
+    data = torch.tensor([1.0, -2.0, 0.5]) + noise - noise.mean(dim=0)
+    objective = module.build(Point(), {"inputs": data}, lambda out, _: out)
+    settings = Llc(kind="llc", draws=2500, burn_in=1300, batch=10, n_beta=100.0, localisation=20.0)
+    found = coefficient(objective, torch.tensor([1.0, -2.0, 0.5]), settings)
+    truth = float((100 * h / (100 * h + 20)).sum() / 2)
+    assert found.low < truth < found.high and found.estimate.error < 0.08 and found.estimate.alarms == ()
+    assert found.step_size == pytest.approx(0.4 / (100 * 20 + 20), rel=0.02) and 1.1 < found.step_bias < 1.3
+    both = coefficient(objective, torch.tensor([1.0, -2.0, 0.5]), settings.model_copy(update={"extrapolate": True}))
+    assert abs(both.estimate.llc - truth) < 4 * both.estimate.error and np.isnan(both.step_bias)
+    with pytest.raises(InputError, match="the point has shape .2,. and the model 3 parameters"):
+        coefficient(objective, torch.zeros(2), settings)
+    with pytest.raises(ValueError, match="has no bias of the step to take away"):
+        Llc(kind="llc", sampler="mala", batch="all", extrapolate=True)
+
+
+def test_the_curvature_is_that_of_the_point_and_not_of_its_neighbourhood() -> None:
+    """A loss whose curvature grows a hundredfold within a thousandth of the point's length."""
+
+    def gradient(at: Tensor) -> Tensor:
+        away = at - 3.0
+        return away + 1e4 * away**3
+
+    found, _ = curvature.largest(torch.full((6,), 3.0, dtype=torch.float64), gradient, seed=2)
+    assert found == pytest.approx(1.0, rel=0.05)

@@ -134,9 +134,15 @@ def test_a_simplex_is_of_all_seeds_of_a_step() -> None:
 
 def test_gradients_are_counted_in_the_plan() -> None:
     planned = tasks(study(**curves(fit_steps=10, fit_batch=3, control=False)), some(3))
-    assert sum(t.gradients for t in planned) == 3 * 30
+    assert sum(t.gradients(64) for t in planned) == 3 * 30
     planned = tasks(study(**curves(fit_steps=10, fit_batch=3)), some(3))
-    assert sum(t.gradients for t in planned) == 6 * 30 and all(not t.gradients for t in planned if t.kind == "barriers")
+    assert sum(t.gradients(64) for t in planned) == 6 * 30
+    assert all(not t.gradients(64) for t in planned if t.kind == "barriers")
+    llc = {"kind": "llc", "chains": 3, "draws": 10, "burn_in": 5, "extrapolate": True, "batch": "all"}
+    planned = tasks(study(**llc), some(2))
+    assert sum(t.gradients(64) for t in planned) == len(some(2)) * 3 * 64 * (15 + 30)
+    with pytest.raises(InputError, match="a batch of 999 examples is wanted and there are"):
+        tasks(study(**{**llc, "batch": 999}), some(2))
 
 
 def test_nothing_to_pair_is_said() -> None:

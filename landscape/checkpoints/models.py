@@ -19,7 +19,7 @@ from landscape.space import Space
 
 INCIDENTAL = {
     "_name_or_path", "_commit_hash", "architectures", "transformers_version", "dtype", "torch_dtype", "use_cache",
-    "initializer_range",
+    "initializer_range", "problem_type",
 }  # fmt: skip
 """What a config holds that is no part of the function."""
 

@@ -6,14 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from landscape.errors import InputError
 from landscape.llc import curvature, sampling
 from landscape.llc.curvature import Steepest
 from landscape.llc.estimate import Estimate, Run, estimate, extrapolated
+from landscape.llc.parameters import chosen
 from landscape.measures import Llc
 from landscape.objectives import Objective
 from landscape.shapes import Float
+
+ROUNDING = 1e-6
+"""Share of a checkpoint's length that float32 can no longer tell."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,15 @@ def coefficient(objective: Objective, point: Float[Tensor, " P"], settings: Llc)
         objective: Model, batches and measure.
         point: The checkpoint.
         settings: How, as in a study.
+
+    Raises:
+        InputError: If the point is not one of the objective's space, or settings do not fit.
     """
+    if point.shape != (objective.space.size,):
+        raise InputError(
+            f"the point has shape {tuple(point.shape)} and the model {objective.space.size} parameters; give them as "
+            "one vector, in the order of model.parameters()"
+        )
     sharp = curvature.steepest(objective, point, settings.parameters, seed=settings.seed)
     step = settings.step_size
     if step == "auto":
@@ -56,7 +70,10 @@ def coefficient(objective: Objective, point: Float[Tensor, " P"], settings: Llc)
         traces, _ = sampling.sample(objective, [point], settings, [step], halved=halved)
         draws = traces.distances[:, -settings.draws * (1 + halved) :]
         parts.append((traces.losses, np.sqrt(np.mean(draws**2, axis=1))))
-    return judged(parts, sampling.baseline(objective, point, settings), settings, step, sharp, objective.examples)
+    moving = chosen(objective.model, objective.space, settings.parameters)
+    length = float(torch.linalg.vector_norm(point if moving is None else point[moving.to(point.device)]))
+    baseline = sampling.baseline(objective, point, settings)
+    return judged(parts, baseline, settings, step, sharp, objective.examples, length)
 
 
 def judged(
@@ -66,6 +83,7 @@ def judged(
     step_size: float,
     sharp: Steepest,
     examples: int,
+    length: float = 0.0,
 ) -> Coefficient:
     """The coefficient from its chains.
 
@@ -77,6 +95,7 @@ def judged(
         step_size: Of the first part.
         sharp: The steepest direction.
         examples: How many there are.
+        length: Of the checkpoint as a vector, in the coordinates that move.
     """
     batch = examples if settings.batch == "all" else min(settings.batch, examples)
     noise = sharp.variance / batch * (1 - batch / examples)  # of a mean without replacement
@@ -86,6 +105,7 @@ def judged(
             n_beta=sampling.inverse_temperature(settings, examples), localisation=settings.localisation,
             step_size=step_size / times, burn_in=settings.burn_in * times, parameters=sharp.parameters,
             sampler=settings.sampler, curvature=sharp.curvature, noise=noise,
+            resolution=ROUNDING * length,
         ))  # fmt: skip
         found.append(estimate(losses, baseline, runs[-1], distances))
     value = extrapolated(*found) if len(found) == 2 else found[0]

@@ -1,4 +1,4 @@
-"""From traces to the local learning coefficient, its error, and whether to believe it. NumPy only."""
+"""From traces to the local learning coefficient, its error, and whether to believe it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from arviz_stats.base import array_stats
 from scipy import stats
 
+from landscape.llc.samplers.sgnht import FRICTION
 from landscape.shapes import Float
 
 MIXED = 1.1
@@ -19,6 +20,8 @@ EQUILIBRIUM = 5.0
 """Relaxation times of the localisation that a burn-in is to last; what is missing then is ``exp(-5)`` of the spread."""
 BIASED = 1.5
 """Bias of the step in the steepest direction above which it is too large."""
+PRECONDITIONED = 1.15
+"""What RMSprop may add: the derivative of its preconditioner, left out, made 5 to 10 %."""
 WANDERED = 1.25
 """Distance from the centre, in what the localisation alone would give, above which a chain is not local."""
 
@@ -36,6 +39,7 @@ class Run:
         sampler: Its name.
         curvature: The largest at the checkpoint; nan if it is not known.
         noise: Variance of a minibatch's slope in that direction.
+        resolution: Distance from the checkpoint that rounding of its weights can no longer tell.
     """
 
     n_beta: float
@@ -46,18 +50,22 @@ class Run:
     sampler: str = "sgld"
     curvature: float = math.nan
     noise: float = 0.0
+    resolution: float = 0.0
 
     @property
     def bias(self) -> float:
-        """Factor by which SGLD overstates the steepest direction, and no direction more; nan if it is not known.
+        """Factor by which the step overstates the steepest direction; nan if the curvature is not known.
 
-        ``(1 + step_size n_beta^2 noise / 4) / (1 - step_size kappa / 4)``, ``kappa = n_beta curvature + localisation``:
-        exact where the loss is quadratic; infinite where the step is unstable.
+        For SGLD ``(1 + step_size n_beta^2 noise / 4) / (1 - step_size kappa / 4)`` with ``kappa = n_beta curvature +
+        localisation``: exact where the loss is quadratic, infinite where the step is unstable. The thermostat of SGNHT
+        is one for all directions, so noise in one heats it by up to ``step_size n_beta^2 noise / (2 friction)``.
+        1 for Metropolis-corrected steps; for RMSprop an allowance that held where it was measured.
         """
-        if self.sampler != "sgld":
-            return math.nan
+        if self.sampler in ("mala", "rmsprop"):
+            return 1.0 if self.sampler == "mala" else PRECONDITIONED
         share = self.step_size * (self.n_beta * self.curvature + self.localisation) / 4
-        widened = 1 + self.step_size * self.n_beta**2 * self.noise / 4
+        heat = self.step_size * self.n_beta**2 * self.noise
+        widened = 1 + heat / (4 if self.sampler == "sgld" else 2 * FRICTION)
         return math.inf if share >= 1 else widened / (1 - share)
 
     @property
@@ -101,7 +109,8 @@ class Estimate:
     def interval(self, bias: float = 1.0) -> tuple[float, float]:
         """95 % interval, its lower end divided by a bias of the step that may be in the value."""
         margin = float(stats.norm.ppf(0.975)) * self.error
-        return (self.llc - margin) / (1.0 if math.isnan(bias) else bias), self.llc + margin
+        low = self.llc - margin
+        return (low / bias if bias > 1 and low > 0 else low), self.llc + margin
 
 
 def estimate(
@@ -135,18 +144,28 @@ def estimate(
         return Estimate(
             np.nan, np.nan, per_chain, np.nan, 0.0, int(lost.sum()), np.nan, np.nan, ("every chain diverged",)
         )
+    if np.ptp(kept) == 0:
+        stuck = ("the loss is the same at every step: nothing moves, or nothing that moves matters",)
+        return Estimate(
+            float(np.nanmean(per_chain)), np.nan, per_chain, np.nan, 0.0, int(lost.sum()), np.nan, np.nan, stuck
+        )
     found = Estimate(
         llc=float(np.nanmean(per_chain)),
         error=run.n_beta * float(array_stats.mcse(kept, chain_axis=0, draw_axis=1, method="mean")),
         per_chain=per_chain,
-        rhat=float(array_stats.rhat(kept, chain_axis=0, draw_axis=1)) if len(kept) > 1 else np.nan,
+        rhat=float(array_stats.rhat(_several(kept), chain_axis=0, draw_axis=1)),
         ess=float(array_stats.ess(kept, chain_axis=0, draw_axis=1, method="mean")),
         diverged=int(lost.sum()),
         drift=_drift(kept),
         reach=np.nan if distances is None else _reach(distances[~lost], run),
         alarms=(),
     )
-    return replace(found, alarms=tuple(_alarms(found, run)))
+    alarms = _alarms(found, run)
+    if distances is not None and run.resolution > float(np.sqrt(np.mean(distances[~lost] ** 2))):
+        alarms.append(
+            "chains stay closer to the checkpoint than rounding can tell: a weaker localisation, a larger step"
+        )
+    return replace(found, alarms=tuple(alarms))
 
 
 def extrapolated(one: Estimate, half: Estimate) -> Estimate:
@@ -167,6 +186,11 @@ def extrapolated(one: Estimate, half: Estimate) -> Estimate:
         reach=max(e.reach for e in both),
         alarms=tuple(dict.fromkeys(alarm for e in both for alarm in e.alarms)),
     )
+
+
+def _several(kept: Float[np.ndarray, "chains draws"]) -> Float[np.ndarray, "some some_draws"]:
+    """The chains, or the halves of a single one."""
+    return kept if len(kept) > 1 else kept[:, : kept.shape[1] // 2 * 2].reshape(2, -1)
 
 
 def _drift(draws: Float[np.ndarray, "chains draws"]) -> float:

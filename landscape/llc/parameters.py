@@ -28,25 +28,34 @@ HEAD = re.compile(r"head (\d+)\.(\d+)")
 PART = re.compile(r"([^\[\]]+)\[([-\d:, ]+)\]")
 
 
-def chosen(model: nn.Module, space: Space, wanted: Sequence[str]) -> Int[Tensor, " moving"] | None:
+def chosen(model: nn.Module, space: Space, wanted: Sequence[str] | None) -> Int[Tensor, " moving"] | None:
     """Coordinates that move; None for all.
 
     Args:
         model: The module.
         space: Its coordinates.
-        wanted: Each a name with ``*`` for any text, such as ``*.h.0.attn.*``; such a name with a part of the tensor, as
-            NumPy has it, such as ``*.h.0.attn.c_proj.weight[0:16, :]``; or ``head 0.3``, head 3 of layer 0, both
-            counted from 0: its rows of queries, keys and values, and its columns of the output.
+        wanted: None for all; or each a name with ``*`` for any text, such as ``*.h.0.attn.*``; such a name with a part
+            of the tensor, as NumPy has it, such as ``*.h.0.attn.c_proj.weight[0:16, :]``; or ``head 0.3``, head 3 of
+            layer 0, both counted from 0: its rows of queries, keys and values, and its columns of the output.
 
     Raises:
         InputError: If one of them is no coordinate at all.
     """
-    if not wanted:
+    if wanted is None:
         return None
+    if isinstance(wanted, str) or not wanted:
+        raise InputError(f"parameters are {wanted!r} and a list of names is wanted; leave them out to move all")
     marks = {name: torch.zeros(shape, dtype=torch.bool) for name, shape in zip(space.names, space.shapes, strict=True)}
     for one in wanted:
         head = HEAD.fullmatch(one)
         found = _head(model, marks, int(head[1]), int(head[2])) if head else _named(marks, one)
+        if not found and head:
+            config = getattr(model, "config", None)
+            layers, heads = (getattr(config, name, 0) for name in ("num_hidden_layers", "num_attention_heads"))
+            raise InputError(
+                f"{one!r} is not there: the model has {layers} layers of {heads} heads, counted from 0, written as "
+                "'head LAYER.HEAD'; or its attention is not known, and parts are written as NAME[0:16, :]"
+            )
         if not found:
             raise InputError(
                 f"no parameter fits {one!r}; names are {', '.join(space.names[:3])}, ...; * is any text, and parts are "

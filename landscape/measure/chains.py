@@ -30,6 +30,8 @@ def run(task: Task, session: Session) -> Result:
         sizes = [curvature.step_size(h, n_beta, settings.localisation) for h in steepest]
     else:
         sizes = [settings.step_size] * len(points)
+    moving = chosen(objective.model, objective.space, settings.parameters)
+    lengths = [float(torch.linalg.vector_norm(p if moving is None else p[moving.to(p.device)])) for p in points]
     begin = time.perf_counter()
     traces, how = sampling.sample(objective, points, settings, sizes, chains=chains, halved=halved)
     seconds = time.perf_counter() - begin
@@ -52,8 +54,9 @@ def run(task: Task, session: Session) -> Result:
                 "halved": halved,
                 "step_size": sizes[place],
                 "n_beta": n_beta,
-                "parameters": parameters(session, settings),
+                "parameters": objective.space.size if moving is None else len(moving),
                 "baseline": baselines[place],
+                "length": lengths[place],
                 "distance": float(np.sqrt(np.mean(distances**2))),
                 "device": str(session.device),
                 "strategy": how,
@@ -61,9 +64,3 @@ def run(task: Task, session: Session) -> Result:
                 "seconds": seconds,
             })  # fmt: skip
     return Result(rows, traces.losses.astype(np.float32))
-
-
-def parameters(session: Session, settings: Llc) -> int:
-    """How many coordinates move."""
-    moving = chosen(session.objective.model, session.objective.space, settings.parameters)
-    return session.objective.space.size if moving is None else len(moving)

@@ -33,7 +33,8 @@ def run(task: Task, session: Session) -> Result:
         for _, part in rows.groupby("halved", sort=True)
     ]
     steepest = Steepest(float(sharp["curvature"]), float(sharp["slope_variance"]), int(sharp["parameters"]))
-    found = judged(parts, baseline, settings, float(first["step_size"]), steepest, session.objective.examples)
+    found = judged(parts, baseline, settings, float(first["step_size"]), steepest, session.objective.examples,
+                   float(first["length"]))  # fmt: skip
     value, extrapolated = found.estimate, len(parts) == 2
     row: Row = {
         "table": "llc",
@@ -64,7 +65,7 @@ def run(task: Task, session: Session) -> Result:
         "localisation": settings.localisation,
         "n_beta": float(first["n_beta"]),
         "mode": settings.mode,
-        "moved": ", ".join(settings.parameters) or "all",
+        "moved": ", ".join(settings.parameters or ["all"]),
         "parameters": steepest.parameters,
         "baseline": baseline,
         "baseline_error": float(end["error"]),

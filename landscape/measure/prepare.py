@@ -14,8 +14,10 @@ from landscape.checkpoints.grid import listed, warnings
 from landscape.checkpoints.reference import place
 from landscape.errors import InputError
 from landscape.expand import tasks
+from landscape.llc.parameters import chosen
 from landscape.measure import data as fixed
 from landscape.measure.session import Session
+from landscape.measures import Llc
 from landscape.store import LOCK, Store
 from landscape.study import Study
 from landscape.task import Checkpoint, Task
@@ -75,6 +77,9 @@ def prepare(
     planned = tasks(study, seeds, children, lambda data: fixed.fingerprint(data, seeds[0]))
     session = Session(store, study, planned, on(device))
     fixed.require_one_architecture([*seeds, *children], session.objective)
+    for measure in study.measure:
+        if isinstance(measure, Llc):
+            chosen(session.objective.model, session.objective.space, measure.parameters)
     record = {
         "study": study.model_dump(mode="json"),
         "tasks": [task.as_json() for task in planned],

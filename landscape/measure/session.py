@@ -209,7 +209,9 @@ class Session:
         for threads in {1, cores}:
             torch.set_num_threads(threads)
             _, each = choose(self.objective, anchors)
-            wanted = sum(task.points * self.objective.examples + 3 * task.gradients for task in left)
+            wanted = sum(
+                task.points * self.objective.examples + 3 * task.gradients(self.objective.examples) for task in left
+            )
             seconds[threads] = each * wanted
         apart = seconds[1] / min(cores, len(left)) + SPAWN_SECONDS
         threads = min(seconds, key=lambda n: seconds[n])

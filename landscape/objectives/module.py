@@ -35,6 +35,10 @@ def build(
         InputError: If an input is missing from the batch, the tensors differ in length, or the loss does not
             give one number an example.
     """
+    if not isinstance(batch, dict):
+        raise InputError(
+            f"the batch is a {type(batch).__name__}; give a dict of tensors, such as {{'inputs': x, 'labels': y}}"
+        )
     if missing := sorted(set(inputs) - set(batch)):
         raise InputError(f"the batch has {sorted(batch)} and lacks the inputs {missing}")
     lengths = {name: len(tensor) for name, tensor in batch.items()}
