@@ -9,6 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Polygon, Rectangle
+from matplotlib.ticker import LogLocator
 
 
 def calibration_map(rows: pd.DataFrame, proposal: tuple[float, float] | None = None, *, ax: Axes | None = None) -> Axes:
@@ -34,11 +35,14 @@ def calibration_map(rows: pd.DataFrame, proposal: tuple[float, float] | None = N
         [f"{v:.3g}\n± {e:.2g}" if ok else "–" for v, e, ok in zip(*line, strict=True)]
         for line in zip(llc, error, finite, strict=True)
     ])
+    bar = {"label": "local learning coefficient", "format": "%g", "ticks": LogLocator(subs=(1, 2, 5))}
     sns.heatmap(
         llc.astype(float), ax=ax, cmap="crest", norm=scale, annot=words, fmt="", mask=~finite,
-        annot_kws={"fontsize": 8}, cbar_kws={"label": "local learning coefficient"}, linewidths=0.5,
+        annot_kws={"fontsize": 8}, cbar_kws=bar, linewidths=0.5,
         xticklabels=[f"{step:.2g}" for step in across], yticklabels=[f"{pull:g}" for pull in pulls],
     )  # fmt: skip
+    if legend := ax.collections[0].colorbar:
+        legend.minorticks_off()
     ax.set_facecolor("0.9")
     ax.grid(visible=False)
     for (row, column), ok in np.ndenumerate(sound.astype(bool)):

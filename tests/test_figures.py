@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.collections import PathCollection
+from matplotlib.patches import Polygon, Rectangle
 
-from landscape.figures import llc
+from landscape.figures import calibration, llc
+from landscape.figures.calibration import calibration_map
 from landscape.figures.frames import Frames
 from landscape.figures.interpolation import interpolation
 from landscape.figures.llc import llc_over_training
@@ -279,6 +281,24 @@ def test_llc_is_drawn_with_its_error_and_its_doubts(frames: Frames) -> None:
     shown = figures(replace(frames, llc=pd.concat([rows, part])))
     both = shown["local_learning_coefficient_over_training"]
     assert [ax.get_title()[:16] for ax in both.axes] == ["moved: all; loca", "moved: *.h.0.*; "]
+
+
+def test_a_calibration_is_a_map_with_its_doubts_and_its_proposal() -> None:
+    rows = pd.DataFrame([
+        {"localisation": pull, "step_size": step, "llc": 1000 * step / pull, "error": 0.2, "sound": step < 4e-3,
+         "sampler": "sgld", "chains": 2, "draws": 9, "burn_in": 5, "n_beta": 26.4}
+        for pull in (10.0, 100.0) for step in (1e-3, 2e-3, 4e-3)
+    ])  # fmt: skip
+    ax = calibration_map(rows, (2e-3, 100.0))
+    corners = [patch for patch in ax.patches if isinstance(patch, Polygon)]
+    assert [tuple(corner.get_xy()[0]) for corner in corners] == [(3.0, 1.0), (3.0, 2.0)]
+    (frame,) = [patch for patch in ax.patches if isinstance(patch, Rectangle)]
+    assert frame.get_xy() == (1, 0) and [t.get_text() for t in ax.get_yticklabels()] == ["100", "10"]
+    np.testing.assert_allclose(
+        np.asarray(ax.collections[0].get_array()).reshape(2, 3), [[0.01, 0.02, 0.04], [0.1, 0.2, 0.4]]
+    )
+    assert "framed: proposed" in calibration.about(rows, (2e-3, 100.0))
+    assert "no setting is on a plateau" in calibration.about(rows, None)
 
 
 def test_chains_are_drawn_above_the_checkpoint_with_their_burn_in(frames: Frames) -> None:
