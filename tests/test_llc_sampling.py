@@ -57,6 +57,9 @@ def test_chains_are_the_same_in_a_batch_and_in_sequence(kind: engines.Kind, para
     np.testing.assert_allclose(batch.distances, alone.distances, rtol=0, atol=1e-10)
     assert batch.points.shape == (6, 4, 24 if parameters else len(point))
     assert torch.allclose(batch.points, alone.points, rtol=0, atol=1e-10) and "6 chains at once" in how
+    centre = point[:24] if parameters else point
+    far = (batch.points[:3] - centre).norm(dim=2).numpy()
+    np.testing.assert_allclose(far, batch.distances[:3, [6, 9, 12, 15]], rtol=1e-9)
     some, _ = sampling.sample(objective, [1.1 * point], settings, [2e-4], chains=[2], kind="loop")
     np.testing.assert_allclose(some.losses[0], alone.losses[5], rtol=0, atol=1e-10)
 
@@ -66,7 +69,9 @@ def test_a_language_model_too_and_each_chain_has_its_own_noise() -> None:
     alone, _ = sampling.sample(objective, [point], small(), [1e-4], kind="loop")
     batch, _ = sampling.sample(objective, [point], small(), [1e-4], kind="vmap")
     np.testing.assert_allclose(batch.losses, alone.losses, rtol=0, atol=1e-4)
-    assert np.ptp(alone.losses[:, 1]) > 1e-3
+    steps, _ = sampling.sample(objective, [point], small(batch="all", burn_in=0, keep_draws=1), [1e-9], kind="loop")
+    ways = torch.nn.functional.normalize((steps.points[:, 1] - point).double(), dim=1)
+    assert (ways @ ways.T - torch.eye(3)).abs().max() < 0.1, "each chain's noise is its own"
     other, _ = sampling.sample(objective, [point], small(seed=1), [1e-4], kind="loop")
     assert np.abs(other.losses - alone.losses)[:, 1:].min() > 0
 
@@ -173,6 +178,8 @@ def test_a_head_is_what_only_its_own_output_depends_on(name: str) -> None:
     ((_, own),) = of_output.items()
     columns = own if name == "gpt2" else own.T
     width = model.config.hidden_size // heads
+    bias = any("bias" in n and m.any() for n, m in space.params(marks).items())
+    assert marks.sum() == 4 * width * columns.shape[1] + 3 * width * bias
     assert columns.sum() == width * columns.shape[1] and bool(columns[2 * width : 3 * width].all())
     assert all("1." in n for n, m in space.params(marks).items() if m.any())
 
