@@ -288,3 +288,17 @@ def test_the_curvature_is_that_of_the_point_and_not_of_its_neighbourhood() -> No
 
     found, _ = curvature.largest(torch.full((6,), 3.0, dtype=torch.float64), gradient, seed=2)
     assert found == pytest.approx(1.0, rel=0.05)
+
+
+def test_a_restricted_chain_sees_the_loss_where_it_stands() -> None:
+    """Kept points, put into the checkpoint by hand, have the losses of the trace; the law is that of their density."""
+    objective, point = perceptron()
+    settings = small(parameters=("0.weight",), batch="all", burn_in=0, keep_draws=1)
+    traces, _ = sampling.sample(objective, [point], settings, [1e-3])
+    for chain in range(3):
+        for draw in (0, 1, 7):
+            full = point.clone()
+            full[:24] = traces.points[chain, draw]
+            loss = gradients.slope(objective, full, torch.arange(30))[0]
+            assert traces.losses[chain, draw] == pytest.approx(loss, abs=1e-10)
+    assert np.ptp(traces.losses[:, 1:]) > 1e-3
