@@ -15,7 +15,7 @@ from transformers import GPTNeoXConfig, LlamaConfig
 from landscape import gradients, recorded
 from landscape.errors import InputError
 from landscape.llc import curvature, engines, sampling
-from landscape.llc.coefficient import coefficient
+from landscape.llc.coefficient import coefficient, judged
 from landscape.llc.parameters import chosen, names_of
 from landscape.measures import Llc
 from landscape.objectives import Objective, causal_lm, module
@@ -274,6 +274,8 @@ def test_one_function_from_a_model_to_its_coefficient() -> None:
     slopes = 20 * data[:, 0].var() / 10 * (1 - 10 / 50) * 20
     heat = found.step_size * 100**2 * float(slopes) / 4
     assert found.step_bias == pytest.approx((1 + heat) / (1 - 0.1), rel=0.003) and heat > 0.005
+    margin = 1.96 * found.estimate.error
+    assert found.low == pytest.approx((found.estimate.llc - margin) / found.step_bias, rel=1e-3)
     both = coefficient(objective, torch.tensor([1.0, -2.0, 0.5]), settings.model_copy(update={"extrapolate": True}))
     assert abs(both.estimate.llc - truth) < 4 * both.estimate.error and np.isnan(both.step_bias)
     with pytest.raises(InputError, match="the point has shape .2,. and the model 3 parameters"):
@@ -305,3 +307,16 @@ def test_a_restricted_chain_sees_the_loss_where_it_stands() -> None:
             loss = gradients.slope(objective, full, torch.arange(30))[0]
             assert traces.losses[chain, draw] == pytest.approx(loss, abs=1e-10)
     assert np.ptp(traces.losses[:, 1:]) > 1e-3
+
+
+def test_the_second_run_of_an_extrapolation_burns_in_twice_as_long() -> None:
+    random = np.random.default_rng(5)
+    whole, half = (2 + 0.1 * random.normal(size=(4, steps)) for steps in (300, 600))
+    whole[:, :100], half[:, :200] = 50, 70
+    settings = Llc(kind="llc", draws=200, burn_in=100, n_beta=40.0, extrapolate=True)
+    far = np.full(4, 1.0)
+    sharp = curvature.Steepest(1.0, 0.0, 100)
+    found = judged([(whole, far), (half, far)], 1.5, settings, 1e-2, sharp, 500)
+    values = [40 * (part[:, burn:].mean() - 1.5) for part, burn in ((whole, 100), (half, 200))]
+    assert found.estimate.llc == pytest.approx(2 * values[1] - values[0]) and found.estimate.alarms == ()
+    assert found.low == pytest.approx(found.estimate.llc - 1.96 * found.estimate.error, rel=1e-3)
