@@ -313,7 +313,7 @@ def test_the_second_run_of_an_extrapolation_burns_in_twice_as_long() -> None:
     random = np.random.default_rng(5)
     whole, half = (2 + 0.1 * random.normal(size=(4, steps)) for steps in (300, 600))
     whole[:, :100], half[:, :200] = 50, 70
-    settings = Llc(kind="llc", draws=200, burn_in=100, n_beta=40.0, extrapolate=True)
+    settings = Llc(kind="llc", draws=200, burn_in=100, n_beta=40.0, localisation=50.0, extrapolate=True)
     far = np.full(4, 1.0)
     sharp = curvature.Steepest(1.0, 0.0, 100)
     found = judged([(whole, far), (half, far)], 1.5, settings, 1e-2, sharp, 500)
