@@ -175,6 +175,9 @@ def test_tiles_and_parts_change_how_tasks_are_cut_and_nothing_else(few_runs: Pat
     merged = chains.merge(others, on=names, validate="one_to_one")
     assert len(merged) == 4 * 3 * 2 and plain["checkpoint"].tolist() == cut["checkpoint"].tolist()
     np.testing.assert_allclose(merged["distance_x"], merged["distance_y"], rtol=1e-4)
+    for name in ("llc", "error", "low"):
+        np.testing.assert_allclose(plain[name].astype(float), cut[name].astype(float), atol=0.02)
+    assert all(len(json.loads(each)) == 3 for each in cut["per_chain"])
     kept = [task for task in second if task["kind"] == "chains"]
     assert sorted(len(task["checkpoints"]) for task in kept) == [1] * 4 + [3] * 4
 
