@@ -157,16 +157,17 @@ def test_tiles_and_parts_change_how_tasks_are_cut_and_nothing_else(few_runs: Pat
     llc += "keep_draws = 4\n"
     found = []
     for more in ("", "parts = 2\ntile = 3\n"):
+        out = tmp_path / f"out{len(found)}"
         file.write_text(base + llc + more)
-        ran = CliRunner().invoke(cli, ["run", str(file), "--workers", "1"])
+        ran = CliRunner().invoke(cli, ["run", str(file), "--workers", "1", "--out", str(out)])
         assert ran.exit_code == 0, ran.output
-        store = Store(tmp_path / "results")
+        store = Store(out / "results")
         tasks = store.record()["tasks"]
         keys = [task["key"] for task in tasks]
         found.append((store.rows("llc", keys), store.rows("chain", keys), tasks))
         for task in tasks:
             if task["kind"] == "chains":
-                assert (tmp_path / "results" / "draws" / f"{task['key']}.safetensors").exists()
+                assert (out / "results" / "draws" / f"{task['key']}.safetensors").exists()
     (plain, chains, first), (cut, others, second) = found
     assert [task["key"] for task in first if task["kind"] == "llc"] == [
         task["key"] for task in second if task["kind"] == "llc"
