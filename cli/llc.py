@@ -16,10 +16,11 @@ import pandas as pd
 from pydantic import ValidationError
 from rich.table import Table
 
+from landscape.cli.drawing import save_figure
 from landscape.cli.options import SEED, Number, data, data_options
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, run_now, run_tasks
-from landscape.errors import InputError, StorageError
+from landscape.errors import InputError
 from landscape.measures import Llc
 from landscape.settings import Checkpoints, Data
 from landscape.store import Store
@@ -273,11 +274,5 @@ def _draw(rows: pd.DataFrame, store: Store, out: Path, *, calibration: bool) -> 
             else f"thin: each step on its own batch; thick: running mean over {SMOOTH}"
         )
         note(axes[-1][0], f"{text}; {caption(rows)}")
-        try:
-            for kind in ("svg", "png"):
-                figure.savefig(out / f"{name}.{kind}", dpi=150, metadata={"Date": None} if kind == "svg" else None)
-        except OSError as error:
-            raise StorageError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
-        finally:
-            plt.close(figure)
-    console.print(f"The figure is {out / f'{name}.svg'}, and {out / f'{name}.png'}", markup=False)
+        said = save_figure(figure, out, name)
+    console.print(said, markup=False)

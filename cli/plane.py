@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import pandas as pd
 
+from landscape.cli.drawing import save_figure
 from landscape.cli.options import SEED, Number, data, data_options
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, run_now
-from landscape.errors import InputError, StorageError
+from landscape.errors import InputError
 from landscape.measures import Planes
 from landscape.settings import Checkpoints
 from landscape.store import Store
@@ -136,18 +137,12 @@ def _draw(rows: pd.DataFrame, places: pd.DataFrame, path: pd.DataFrame | None, o
         figure, ax = plt.subplots(figsize=(8, min(9.0, 1.6 + 6 * tall)))
         loss_plane(rows, places, path, ax=ax)
         note(ax, f"{about(rows, places)}; {caption(rows)}")
-        try:
-            for kind in ("svg", "png"):
-                figure.savefig(out / f"plane.{kind}", dpi=150, metadata={"Date": None} if kind == "svg" else None)
-        except OSError as error:
-            raise StorageError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
-        finally:
-            plt.close(figure)
+        said = save_figure(figure, out, "plane")
     both = pd.concat([rows, places])
     lowest = both.loc[both["loss"] == both["loss"].min()].iloc[-1]
     where = lowest["checkpoint"] if pd.notna(lowest.get("checkpoint")) else "between the checkpoints"
     console.print(
         f"{about(rows, places)}\nlowest loss: {lowest['loss']:.3f} ± {lowest['error']:.3f} at "
-        f"({lowest['x']:.2f}, {lowest['y']:.2f}), {where}\nThe figure is {out / 'plane.svg'}, and {out / 'plane.png'}",
+        f"({lowest['x']:.2f}, {lowest['y']:.2f}), {where}\n{said}",
         markup=False,
     )

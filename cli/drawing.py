@@ -1,0 +1,29 @@
+"""Figures of the one-shot commands, as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from landscape.errors import StorageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def save_figure(figure: Figure, out: Path, name: str) -> str:
+    """Write a figure as SVG and as PNG, close it, and say where it is.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    import matplotlib.pyplot as plt
+
+    try:
+        for kind in ("svg", "png"):
+            figure.savefig(out / f"{name}.{kind}", dpi=150, metadata={"Date": None} if kind == "svg" else None)
+    except OSError as error:
+        raise StorageError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
+    finally:
+        plt.close(figure)
+    return f"The figure is {out / f'{name}.svg'}, and {out / f'{name}.png'}"
