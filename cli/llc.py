@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,7 @@ from rich.table import Table
 from landscape.cli.drawing import save_figure
 from landscape.cli.options import SEED, Number, data, data_options
 from landscape.cli.progress import console
-from landscape.cli.run import FAILED, run_now, run_tasks
+from landscape.cli.run import FAILED, results_of, run_now, run_tasks
 from landscape.errors import InputError
 from landscape.measures import Llc
 from landscape.settings import Checkpoints, Data
@@ -104,7 +101,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     wanted = _wanted(given, len(found))
     texts = data(given["text"], given["objective"] or default_objective(fetch.described(found[0])),
                  given["sequences"], given["length"])  # fmt: skip
-    with _place(given["out"]) as folder:
+    with results_of(given["out"]) as folder:
         if given["calibrate"]:
             rows, failed = _calibrate(found, texts, wanted, given["device"], folder)
         else:
@@ -140,15 +137,6 @@ def _wanted(given: dict[str, Any], checkpoints: int) -> Llc:
         return Llc.model_validate({"kind": "llc", **settings, "batch": given["batch"] or "all", "parts": parts})
     except ValidationError as error:
         raise InputError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
-
-
-@contextmanager
-def _place(out: Path | None) -> Generator[Store]:
-    if out:
-        yield Store(out / "results")
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield Store(Path(folder))
 
 
 def _study(texts: Data, measures: tuple[Llc, ...], first: str) -> Study:

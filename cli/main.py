@@ -23,6 +23,7 @@ COMMANDS = {
     "plane": "The loss on a plane, drawn in true scale.",
     "simplex": "The loss of mixtures of checkpoints.",
     "llc": "Local learning coefficients.",
+    "probe": "Behavioural probes: what checkpoints can do.",
     "plan": "What a study would take; nothing is run.",
     "run": "Run or resume a study.",
     "status": "What is done, failed and left.",
@@ -30,7 +31,7 @@ COMMANDS = {
     "report": "Figures and a page of a finished study.",
 }
 STOPPED = 75
-KEEP_NOTHING = ("barriers", "simplex", "llc")
+KEEP_NOTHING = ("barriers", "simplex", "llc", "probe")
 
 
 class Stopped(BaseException):

@@ -15,6 +15,9 @@ from landscape.figures.frames import Frames
 from landscape.figures.page import page
 from landscape.store import Store
 
+OTHERS = ("plane", "place", "mixture", "llc", "probe", "behaviour")
+"""Tables that a report can be made of without any pair."""
+
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
@@ -52,9 +55,9 @@ def frames(store: Store, definition: str = "chord") -> Frames:
     """
     keys = [task["key"] for task in store.record()["tasks"]]
     barriers, profiles, losses = (store.rows(table, keys) for table in ("barrier", "profile", "loss"))
-    pictures = {name: store.rows(name, keys) for name in ("plane", "place", "mixture", "llc")}
+    pictures = {name: store.rows(name, keys) for name in OTHERS}
     pictures["traces"] = chains(store, _ends(pictures["llc"]))
-    if barriers.empty and all(pictures[name].empty for name in ("plane", "mixture", "llc")):
+    if barriers.empty and all(pictures[name].empty for name in OTHERS if name != "place"):
         raise InputError(f"no pair is finished in {store.folder}; run the study first, or again")
     if barriers.empty:
         return Frames(losses=losses, **pictures)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,6 +66,16 @@ def run_study(study: Study, out: Path, *, device: str, workers: int | None, as_j
     failed = run_tasks(prepared, workers=workers, as_json=as_json)
     console.print(f"Results are in {store.folder}; see them with: landscape report {out}", markup=False)
     return failed
+
+
+@contextmanager
+def results_of(out: Path | None) -> Generator[Store]:
+    """Where a one-shot command puts its results: below a folder, or for as long as it runs."""
+    if out:
+        yield Store(out / "results")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Store(Path(folder))
 
 
 def run_now(study: Study, found: list[Checkpoint], device: str, store: Store) -> tuple[Prepared, dict[str, str]]:

@@ -25,6 +25,8 @@ class Frames:
         place: Rows of the table ``place``.
         mixture: Rows of the table ``mixture``.
         llc: Rows of the table ``llc``.
+        probe: Rows of the table ``probe``.
+        behaviour: Rows of the table ``behaviour``.
         traces: Chains of a few of them: ``chain, draw, loss`` and the columns of ``llc``.
     """
 
@@ -41,4 +43,6 @@ class Frames:
     place: pd.DataFrame = field(default_factory=pd.DataFrame)
     mixture: pd.DataFrame = field(default_factory=pd.DataFrame)
     llc: pd.DataFrame = field(default_factory=pd.DataFrame)
+    probe: pd.DataFrame = field(default_factory=pd.DataFrame)
+    behaviour: pd.DataFrame = field(default_factory=pd.DataFrame)
     traces: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -16,7 +16,7 @@ LEAST_SCALE = 0.01
 """Nats at the dark end of the scale if all barriers are smaller: noise is not blown up."""
 
 
-def barrier_matrix(rows: pd.DataFrame, *, ax: Axes | None = None, vmax: float | None = None) -> Axes:
+def barrier_matrix(rows: pd.DataFrame, *, ax: Axes | None = None, vmax: float | None = None, label: str = "") -> Axes:
     """Heatmap of the barriers between checkpoints; the diagonal is a checkpoint with itself.
 
     Args:
@@ -24,6 +24,7 @@ def barrier_matrix(rows: pd.DataFrame, *, ax: Axes | None = None, vmax: float | 
             seed, else by seed and step, or by its folder.
         ax: Where to draw.
         vmax: Barrier at the dark end of the scale.
+        label: What is shown, if it is another distance that stands in the column ``barrier``.
 
     Returns:
         The axes; small matrices are annotated with value and half of the 95 % interval.
@@ -40,7 +41,7 @@ def barrier_matrix(rows: pd.DataFrame, *, ax: Axes | None = None, vmax: float | 
     sns.heatmap(
         value, ax=ax, vmin=0, vmax=vmax or max(float(np.nanmax(value)), LEAST_SCALE), square=True, cmap="mako_r",
         annot=text, fmt="", annot_kws={"fontsize": 8}, linewidths=0.5,
-        cbar_kws={"label": f"barrier ({rows['unit'].iloc[0]})", "shrink": 0.7},
+        cbar_kws={"label": label or f"barrier ({rows['unit'].iloc[0]})", "shrink": 0.7},
     )  # fmt: skip
     steps = _steps(rows)
     label = "seed" if len(steps) == 1 and rows["seed_a"].notna().all() else "checkpoint"

@@ -16,7 +16,9 @@ from landscape.figures.interpolation import interpolation, some
 from landscape.figures.llc import llc_over_training
 from landscape.figures.loss import loss_over_training
 from landscape.figures.matrix import LEAST_SCALE, barrier_matrix
-from landscape.figures.plane import about, loss_plane
+from landscape.figures.plane import about as about_plane
+from landscape.figures.plane import loss_plane
+from landscape.figures.probes import about, panels, probes_over_training
 from landscape.figures.simplex import mixtures
 from landscape.figures.style import caption, note
 from landscape.figures.traces import SMOOTH, traces
@@ -38,7 +40,20 @@ class Section:
 
 def sections(frames: Frames) -> list[Section]:
     """The sections of a report, in its order."""
-    makers = [_matrices, _training, _curves, _bent, _planes, _mixtures, _parting, _loss, _llc, _traces]
+    makers = [
+        _matrices,
+        _training,
+        _curves,
+        _bent,
+        _planes,
+        _mixtures,
+        _parting,
+        _loss,
+        _llc,
+        _traces,
+        _together,
+        _behaviour,
+    ]
     return [section for make in makers if (section := make(frames)) is not None]
 
 
@@ -144,7 +159,7 @@ def _planes(frames: Frames) -> Section | None:
     for ax, name in zip(axes.flat, names, strict=False):
         rows, places = (frame[frame["plane"] == name] for frame in (frames.plane, frames.place))
         loss_plane(rows, places, ax=ax)
-        notes.append(about(rows, places))
+        notes.append(about_plane(rows, places))
     text = "; ".join([*dict.fromkeys(notes), caption(frames.plane)])
     note(axes[0][0], text)
     return Section(
@@ -242,6 +257,78 @@ def _llc(frames: Frames) -> Section | None:
         "How many directions around a checkpoint cost loss, counted smoothly: half of the parameters at a regular "
         "minimum, less where the loss is degenerate. A jump goes with a change of what the model computes."
         f"{said if len(doubtful) else ''}",
+        figure, text,
+    )  # fmt: skip
+
+
+def _together(frames: Frames) -> Section | None:
+    """Loss, barrier, coefficient and probes, all against step."""
+    rows = frames.probe
+    if rows.empty:
+        return None
+    rows = rows[rows["parted"].isna() & rows["step"].notna()]
+    if rows["step"].nunique() < 2:
+        return None
+    losses = frames.losses
+    losses = (
+        losses[losses["parted"].isna() & losses["step"].notna() & losses["seed"].notna()] if len(losses) else losses
+    )
+    llc_ = frames.llc[frames.llc["parted"].isna() & frames.llc["step"].notna()] if len(frames.llc) else frames.llc
+    training = frames.training if len(frames.training) and frames.training["step"].notna().all() else pd.DataFrame()
+    asked = probes_over_training(rows)
+    figure, axes = panels(sum(not part.empty for part in (losses, training, llc_)) + len(asked))
+    left = iter(axes)
+    if not losses.empty:
+        loss_over_training(losses, ax=next(left))
+    if not training.empty:
+        pairs = frames.barriers[frames.barriers["between"] == "seeds"]
+        barrier_over_training(training, pairs, ax=next(left))
+    if not llc_.empty:
+        one = ["sampler", "moved", "mode", "n_beta", "localisation"]
+        llc_over_training(next(part for _, part in llc_.groupby(one, sort=False)), ax=next(left))
+    probes_over_training(rows, list(left))
+    for ax in axes:
+        ax.tick_params(axis="x", labelsize=8, labelrotation=60)
+        ax.set_xlabel("training step", fontsize=9)
+        ax.yaxis.label.set_fontsize(10)
+        if ax is not axes[0] and (legend := ax.get_legend()) is not None and len(legend.get_texts()) > len(asked):
+            legend.remove()
+    text = about(rows)
+    note(axes[0], text)
+    return Section(
+        "What is learned, and when",
+        "Loss, barrier between seeds, local learning coefficient and what the models can do, at the same steps. What "
+        "moves together in one run need not belong together: everything changes with training.",
+        figure, text,
+    )  # fmt: skip
+
+
+def _behaviour(frames: Frames) -> Section | None:
+    """Distances of behaviour beside the barriers, at the last step."""
+    rows = frames.behaviour
+    if rows.empty or (rows := _between_seeds(rows)).empty:
+        return None
+    rows = rows[rows["probe"] == rows["probe"].iloc[0]]
+    rows = rows[rows["step_a"].isna() | (rows["step_a"] == rows["step_a"].max())]
+    barriers = frames.barriers
+    if len(barriers):
+        barriers = _between_seeds(barriers)
+        barriers = barriers[barriers["step_a"].isna() | (barriers["step_a"] == rows["step_a"].max())]
+    metrics = list(dict.fromkeys(rows["metric"]))
+    names = {"disagreement": "disagreement (1 - kappa)", "divergence": "Jensen-Shannon divergence (nats)"}
+    figure, axes = plt.subplots(1, len(metrics) + (not barriers.empty), figsize=(15, 4.8), squeeze=False)
+    left = iter(axes.flat)
+    if not barriers.empty:
+        barrier_matrix(barriers, ax=next(left))
+    for metric, ax in zip(metrics, left, strict=True):
+        barrier_matrix(rows[rows["metric"] == metric].rename(columns={"value": "barrier"}), ax=ax, label=names[metric])
+    asked = rows["probe"].iloc[0]
+    text = f"{asked}: {rows['items'].iloc[0]} items; ±: half of the 95 % interval over examples"
+    note(axes[0][0], text)
+    return Section(
+        "How differently the seeds behave",
+        "For each pair how often two models choose differently, chance agreement taken out, and how far their "
+        "predictions lie apart, beside the barrier between them. Seeds of one loss can behave in different ways.",
         figure, text,
     )  # fmt: skip
 

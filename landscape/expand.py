@@ -8,10 +8,13 @@ from itertools import combinations, groupby, product
 from typing import Any
 
 from landscape.errors import InputError
-from landscape.measures import AnyMeasure, Barriers, Curves, Llc, Planes, Simplices, Steps
+from landscape.measures import AnyMeasure, Barriers, Behaviour, Curves, Llc, Planes, Probes, Simplices, Steps
 from landscape.settings import Data
 from landscape.study import Study
 from landscape.task import Checkpoint, Task
+
+PREDICTIONS = "predictions"
+"""In place of a probe: what the models predict on the examples of the study."""
 
 
 def tasks(
@@ -19,6 +22,7 @@ def tasks(
     seeds: Sequence[Checkpoint],
     children: Sequence[Checkpoint] = (),
     fingerprint: Callable[[Data], str] = lambda data: "",
+    digest: Callable[[str | None], str] = lambda file: file or "",
 ) -> list[Task]:
     """The tasks of a study, in the order in which they should be run.
 
@@ -30,6 +34,7 @@ def tasks(
         seeds: Its checkpoints.
         children: The checkpoints of ``checkpoints.children``.
         fingerprint: Of fixed batches.
+        digest: Of a file or folder.
 
     Returns:
         Tasks; each comes after those it needs.
@@ -42,7 +47,12 @@ def tasks(
     for measure in _with_lines(study):
         found = False
         for group in _groups(measure, seeds, children):
-            for task in _of_group(measure, group, data, fingerprint, study.data):
+            made = (
+                _asked(measure, group, data, digest)
+                if isinstance(measure, Probes | Behaviour)
+                else _of_group(measure, group, data, fingerprint, study.data)
+            )
+            for task in made:
                 found = True
                 planned.setdefault(task.key, task)
         if not found:
@@ -50,8 +60,31 @@ def tasks(
     return list(planned.values())
 
 
+def _asked(
+    measure: Probes | Behaviour, group: Sequence[Checkpoint], data: str, digest: Callable[[str | None], str]
+) -> Iterator[Task]:
+    """A task for each checkpoint and probe; for distances then the tiles of pairs, which read their answers."""
+    files = {"items": digest(measure.items), "train_text": digest(measure.train_text)}
+    answers: dict[str, dict[str, Task]] = {}
+    if isinstance(measure, Probes) or len(group) > 1:
+        for checkpoint in group:
+            for name in measure.names:
+                if name != PREDICTIONS:
+                    settings = {"probe": name, **measure.asked, **files}
+                    task = Task("probes", (checkpoint,), (), tuple(settings.items()), data)
+                    answers.setdefault(checkpoint.content + checkpoint.ref, {})[name] = task
+                    yield task
+    if isinstance(measure, Behaviour):
+        for anchors, pairs in _tiles(group, measure.tile):
+            for name in measure.names:
+                asked = {} if name == PREDICTIONS else {**measure.asked, **files}
+                settings = {"probe": name, "between": measure.between, "numerics": measure.numerics, **asked}
+                needs = tuple(answers[c.content + c.ref][name].key for c in anchors) if name != PREDICTIONS else ()
+                yield Task(measure.kind, anchors, pairs, tuple(settings.items()), data, needs)
+
+
 def _of_group(
-    measure: AnyMeasure,
+    measure: Barriers | Curves | Simplices | Planes | Llc,
     group: Sequence[Checkpoint],
     data: str,
     fingerprint: Callable[[Data], str],
@@ -111,10 +144,10 @@ def _llc_tasks(measure: Llc, group: Sequence[Checkpoint], data: str) -> Iterator
 
 
 def _nothing(measure: AnyMeasure, seeds: int, children: int) -> str:
-    if isinstance(measure, Llc):
+    if isinstance(measure, Llc | Probes):
         return (
-            f"a measure of llc finds no checkpoint: there are {seeds} of seeds and {children} of children; change "
-            "at_steps or among"
+            f"a measure of {measure.kind} finds no checkpoint: there are {seeds} of seeds and {children} of children; "
+            "change at_steps or among"
         )
     if isinstance(measure, Planes):
         return (
@@ -142,9 +175,10 @@ def _groups(
 ) -> Iterator[list[Checkpoint]]:
     """The sets of checkpoints of which all pairs are wanted."""
     seeds, children = (_at(measure.at_steps, checkpoints) for checkpoints in (seeds, children))
-    if isinstance(measure, Llc):
+    if isinstance(measure, Llc | Probes):
         every = [*(seeds if measure.among != "children" else []), *(children if measure.among != "seeds" else [])]
-        yield from (every[i : i + measure.tile] for i in range(0, len(every), measure.tile))
+        size = measure.tile if isinstance(measure, Llc) else 1
+        yield from (every[i : i + size] for i in range(0, len(every), size))
         return
     if isinstance(measure, Planes):
         yield from _plane_groups(measure, seeds)

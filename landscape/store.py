@@ -109,6 +109,13 @@ class Store:
         """Put a file of another kind beside the rows, whole or not at all."""
         self._replace(self.folder / kind / name, content)
 
+    def kept(self, kind: str, name: str) -> bytes | None:
+        """What :meth:`keep` put there; None if it did not."""
+        try:
+            return (self.folder / kind / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
     def fail(self, key: str, message: str) -> None:
         """Record that a task failed and why; it stays to be done."""
         self._replace(self.folder / "failed" / f"{key}.json", json.dumps({"message": message}).encode())

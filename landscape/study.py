@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from landscape.errors import InputError
-from landscape.measures import Barriers, Curves, Llc, Measure, Planes, Simplices
+from landscape.measures import Barriers, Behaviour, Curves, Llc, Measure, Planes, Probes, Simplices
 from landscape.settings import Checkpoints, Children, Data, Settings
 
 
@@ -25,10 +25,7 @@ class Study(Settings):
 
     @model_validator(mode="after")
     def _children_are_named(self) -> Study:
-        if (
-            any(not isinstance(m, Planes | Llc) and m.between == "children" for m in self.measure)
-            and self.checkpoints.children is None
-        ):
+        if any(getattr(m, "between", None) == "children" for m in self.measure) and self.checkpoints.children is None:
             raise ValueError('a measure between = "children" needs the table [checkpoints.children]')
         return self
 
@@ -57,6 +54,8 @@ def _first_mistake(error: ValidationError) -> str:
         "simplices": Simplices,
         "planes": Planes,
         "llc": Llc,
+        "probes": Probes,
+        "behaviour": Behaviour,
     }
     place = ".".join(str(part) for part in first["loc"] if part not in kinds) or "study"
     if first["type"] == "extra_forbidden":

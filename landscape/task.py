@@ -80,6 +80,8 @@ class Task:
     def points(self) -> int:
         """Points to evaluate, ends of paths left out; about, for ``auto`` and for planes that are not square."""
         settings = dict(self.settings)
+        if self.kind in ("probes", "behaviour"):
+            return len(self.checkpoints)
         if self.pairs:
             points = settings["points"]
             return self._paths * ((AUTO if points == "auto" else int(points)) - 2)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from landscape.measure import barriers, chains, curvature, curves, llc, losses, planes, simplices
+from landscape.measure import barriers, behaviour, chains, curvature, curves, llc, losses, planes, probes, simplices
 from landscape.measure.session import Result, Session
 from landscape.task import READ, Task
 
@@ -15,6 +15,8 @@ KINDS: dict[str, Callable[[Task, Session], Result]] = {
     "curvature": curvature.run,
     "chains": chains.run,
     "llc": llc.run,
+    "probes": probes.run,
+    "behaviour": behaviour.run,
 }
 
 

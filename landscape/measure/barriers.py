@@ -101,6 +101,11 @@ def _apart(a: Float[Tensor, " P"], b: Float[Tensor, " P"], stored_a: str, stored
 
 
 def pair(a: Checkpoint, b: Checkpoint, settings: dict[str, Any]) -> Row:
+    """Columns that say which pair a row is about, and along which path."""
+    return {**both(a, b, settings["between"]), "path": settings["path"], "symmetry": "none"}
+
+
+def both(a: Checkpoint, b: Checkpoint, between: str) -> Row:
     """Columns that say which pair a row is about."""
     return {
         "a": a.ref,
@@ -110,7 +115,5 @@ def pair(a: Checkpoint, b: Checkpoint, settings: dict[str, Any]) -> Row:
         "defect_a": a.defect,
         "defect_b": b.defect,
         "parted": a.parted if a.parted == b.parted else None,
-        "between": settings["between"],
-        "path": settings["path"],
-        "symmetry": "none",
+        "between": between,
     }  # fmt: skip

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from landscape.checkpoints import fetch, models
+from landscape.checkpoints.identity import sha256
 from landscape.demo import HELD_OUT_TEXT
 from landscape.errors import InputError
 from landscape.measures import Curves
@@ -42,7 +43,15 @@ def read_text(data: Data) -> str:
     Raises:
         InputError: If it cannot be read.
     """
-    path = Path(data.text) if data.text else HELD_OUT_TEXT
+    return read_file(Path(data.text) if data.text else HELD_OUT_TEXT)
+
+
+def read_file(path: Path) -> str:
+    """A text.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
     try:
         return path.read_text("utf-8")
     except OSError as error:
@@ -60,6 +69,28 @@ def fingerprint(data: Data, checkpoint: Checkpoint) -> str:
         if file.is_file():
             digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()
+
+
+def digest(place: str | None) -> str:
+    """Hash of a file, or of all files of a folder with their names; empty for None.
+
+    Raises:
+        InputError: If it is not there, or cannot be read.
+    """
+    if place is None:
+        return ""
+    root = Path(place)
+    if not root.exists():
+        raise InputError(f"there is no file or folder {root}; check the path")
+    files = sorted(root.rglob("*")) if root.is_dir() else [root]
+    running = hashlib.sha256()
+    try:
+        for file in files:
+            if not file.is_dir():
+                running.update(f"{file.relative_to(root).as_posix()}\n{sha256(file)}\n".encode())
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}; check the path") from error
+    return running.hexdigest()
 
 
 def require_other_texts(study: Study) -> None:

@@ -74,12 +74,14 @@ def prepare(
 
     seeds, children = [identify(c) for c in seeds], [identify(c) for c in children]
     fixed.require_other_texts(study)
-    planned = tasks(study, seeds, children, lambda data: fixed.fingerprint(data, seeds[0]))
+    planned = tasks(study, seeds, children, lambda data: fixed.fingerprint(data, seeds[0]), fixed.digest)
     session = Session(store, study, planned, on(device))
     fixed.require_one_architecture([*seeds, *children], session.objective)
     for measure in study.measure:
         if isinstance(measure, Llc):
             chosen(session.objective.model, session.objective.space, measure.parameters)
+    for task in _first_of_each_probe(planned):
+        session.asked(task)
     record = {
         "study": study.model_dump(mode="json"),
         "tasks": [task.as_json() for task in planned],
@@ -90,6 +92,11 @@ def prepare(
         "versions": {name: version(name) for name in ("torch", "transformers", "landscape-toolkit")},
     }
     return Prepared(study, planned, session, record)
+
+
+def _first_of_each_probe(planned: list[Task]) -> list[Task]:
+    """One task of every probe and its settings, to find out now what cannot be asked."""
+    return list({task.settings: task for task in planned if task.kind == "probes"}.values())
 
 
 def on(name: str) -> torch.device:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Sequence
@@ -16,9 +17,11 @@ from torch import Tensor
 from landscape.checkpoints import Cache, fetch, formats, models
 from landscape.errors import InputError
 from landscape.evaluate import Strategy, choose, evaluate, numerics_error
+from landscape.measure import asking
 from landscape.measure import data as fixed
-from landscape.measures import Curves, Llc, Planes
+from landscape.measures import Curves
 from landscape.objectives import Objective
+from landscape.probes import Subject
 from landscape.settings import Data
 from landscape.shapes import Float, Int
 from landscape.store import Row, Store
@@ -75,6 +78,7 @@ class Session:
     _fitting: dict[str, Objective] = field(default_factory=dict)
     _strategies: dict[str, Strategy] = field(default_factory=dict)
     _stored: dict[str, str] = field(default_factory=dict)
+    _asked: dict[str, tuple[Any, str]] = field(default_factory=dict)
     _staging: Tensor | None = None
     _finite: set[str] = field(default_factory=set)
 
@@ -86,7 +90,7 @@ class Session:
     @property
     def keep_losses(self) -> bool:
         """Whether tasks on paths keep the losses of every example."""
-        return all(m.keep_losses for m in self.study.measure if not isinstance(m, Planes | Llc))
+        return all(getattr(m, "keep_losses", True) for m in self.study.measure)
 
     @cached_property
     def objective(self) -> Objective:
@@ -139,6 +143,27 @@ class Session:
         self._staging = models.load(fetch.weights(checkpoint), self.objective.model, out, look=new)
         self._finite.add(checkpoint.content)
         return self._staging.to(self.device)
+
+    def subject(self, point: Float[Tensor, " P"]) -> Subject:
+        """A model with these weights and its tokenizer: whom probes ask."""
+        params = self.objective.space.params(point)
+        for name, parameter in self._asked_model.model.named_parameters():
+            parameter.data.copy_(params[name])
+        return self._asked_model
+
+    @cached_property
+    def _asked_model(self) -> Subject:
+        """A model of its own, since the weights of the objective's never move."""
+        return asking.subject(self.data, self.tasks[0].checkpoints[0], self.device)
+
+    def asked(self, task: Task) -> tuple[Any, str]:
+        """The items of a probe, made once, and their hash."""
+        settings = dict(task.settings)
+        key = json.dumps({name: value for name, value in settings.items() if name != "between"})
+        if key not in self._asked:
+            given = asking.given(self.study, settings)
+            self._asked[key] = asking.items(settings["probe"], self._asked_model, given, settings["seed"], self.store)
+        return self._asked[key]
 
     def stored(self, checkpoint: Checkpoint) -> str:
         """The dtype of a checkpoint's weights on disk."""

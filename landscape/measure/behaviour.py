@@ -1,0 +1,103 @@
+"""How differently the checkpoints of a tile behave, pair by pair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from landscape.errors import InputError
+from landscape.expand import PREDICTIONS
+from landscape.measure.barriers import both
+from landscape.measure.data import read_text
+from landscape.measure.probes import outcomes
+from landscape.measure.session import Result, Session
+from landscape.probes.behaviour import Distance, disagreement, divergence
+from landscape.probes.finding import digest
+from landscape.probes.predictions import ask, predict
+from landscape.probes.subject import Given
+from landscape.shapes import Int
+from landscape.store import Row
+from landscape.task import Task
+
+Z = 1.96
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one checkpoint chose, item by item; with what probability, if that is known."""
+
+    choice: Int[np.ndarray, " n"]
+    log_p: Tensor | None
+    clusters: Int[np.ndarray, " n"]
+
+
+def run(task: Task, session: Session) -> Result:
+    """Rows of the table ``behaviour``: a pair and a distance, with its 95 % interval."""
+    settings: dict[str, Any] = dict(task.settings)
+    name = settings["probe"]
+    answers, fingerprint = _predictions(task, session) if name == PREDICTIONS else _outcomes(task, session)
+    rows: list[Row] = []
+    for i, j in task.pairs:
+        a, b = (task.checkpoints[k] for k in (i, j))
+        for found in _distances(answers[i], answers[j]):
+            rows.append({
+                "table": "behaviour",
+                **both(a, b, settings["between"]),
+                "probe": name,
+                "metric": found.metric,
+                "value": found.value,
+                "error": found.error,
+                "low": max(0.0, found.value - Z * found.error),
+                "high": found.value + Z * found.error,
+                "items": found.items,
+                "items_hash": fingerprint,
+                "objective": session.data.objective,
+                "device": str(session.device),
+            })
+    return Result(rows)
+
+
+def _distances(one: Answers, other: Answers) -> list[Distance]:
+    found = [disagreement(one.choice, other.choice, one.clusters)]
+    if one.log_p is not None and other.log_p is not None:
+        found.append(divergence(one.log_p, other.log_p, one.clusters))
+    return found
+
+
+def _predictions(task: Task, session: Session) -> tuple[list[Answers], str]:
+    """Predictions of each checkpoint on the examples of the study."""
+    anchors = session.anchors(task)
+    data = session.data
+    given = Given(text=read_text(data), sequences=data.sequences, length=data.length)
+    asked = ask(session.subject(anchors[0]), given)
+    out = []
+    for point in anchors:
+        log_p = predict(session.subject(point), asked)
+        out.append(Answers(log_p.argmax(dim=1).numpy(), log_p, asked.example))
+    return out, digest(asked)
+
+
+def _outcomes(task: Task, session: Session) -> tuple[list[Answers], str]:
+    """Outcomes that a probe has kept of each checkpoint.
+
+    Raises:
+        InputError: If they are lost, or the probe asks for no choice.
+    """
+    name = dict(task.settings)["probe"]
+    out = []
+    for key in task.needs:
+        items = outcomes(session.store, key)
+        if items is None:
+            raise InputError(
+                f"the outcomes of {name} are gone from {session.store.folder}; delete its rows/{key}.parquet"
+            )
+        if "choice" not in items:
+            raise InputError(f"{name} asks for no choice that could differ; take predictions, or a probe with choices")
+        columns = [column for column in items if column.startswith("p_")]
+        p = torch.from_numpy(items[columns].to_numpy(dtype=float)) if columns else None
+        out.append(Answers(items["choice"].to_numpy(), None if p is None else p.log(), items["cluster"].to_numpy()))
+    return out, str(session.store.rows("probe", task.needs[:1])["items_hash"].iloc[0])

@@ -1,0 +1,62 @@
+"""One probe, asked of one checkpoint."""
+
+from __future__ import annotations
+
+import io
+import time
+from typing import Any
+
+import pandas as pd
+import torch
+
+from landscape.measure.session import Result, Session
+from landscape.probes import measure
+from landscape.store import Row, Store
+from landscape.task import Task
+
+KEPT = "items"
+"""Folder of the outcomes of the items."""
+
+
+def run(task: Task, session: Session) -> Result:
+    """Rows of the table ``probe``; the outcome of every item is kept in a file of the task's key."""
+    settings: dict[str, Any] = dict(task.settings)
+    (checkpoint,), (point,) = task.checkpoints, session.anchors(task)
+    items, fingerprint = session.asked(task)
+    begin = time.perf_counter()
+    found = measure(settings["probe"], session.subject(point), items)
+    seconds = time.perf_counter() - begin
+    stream = io.BytesIO()
+    found.items.assign(cluster=found.items[found.clusters]).to_parquet(stream, index=False)
+    session.store.keep(KEPT, f"{task.key}.parquet", stream.getvalue())
+    rows: list[Row] = [
+        {
+            "table": "probe",
+            "checkpoint": checkpoint.ref,
+            **checkpoint.labels,
+            "probe": settings["probe"],
+            "metric": score.metric,
+            "subset": score.subset,
+            "value": score.value,
+            "error": score.error,
+            "items": score.items,
+            "better": score.better,
+            "chance": score.chance,
+            "headline": score.headline,
+            "about": found.about,
+            "items_hash": fingerprint,
+            "outcomes": task.key,
+            "objective": session.data.objective,
+            "device": str(session.device),
+            "threads": torch.get_num_threads(),
+            "seconds": seconds,
+        }
+        for score in found.scores
+    ]
+    return Result(rows)
+
+
+def outcomes(store: Store, key: str) -> pd.DataFrame | None:
+    """The outcomes of the items of a task; None if they are not there."""
+    content = store.kept(KEPT, f"{key}.parquet")
+    return None if content is None else pd.read_parquet(io.BytesIO(content))

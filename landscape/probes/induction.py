@@ -1,0 +1,165 @@
+"""Induction: random tokens, repeated; a model that looks back at what followed last time copies (Olsson et al. 2022).
+
+Behaviour needs no attention: the copy gap is the mean loss of the first repeat minus that of the others. Of each head,
+the prefix-matching score is ``mean over queries q of sum_{k <= q, x_{k-1} = x_q} A[q, k]``, the attention from a token
+to what followed its earlier copies, and the previous-token score is the mean of ``A[q, q - 1]``. The best head is
+chosen on one half of the sequences and scored on the other, since the largest of many noisy scores is too large.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from landscape.errors import InputError
+from landscape.objectives.head import wide
+from landscape.probes.finding import Found, Score, bootstrapped, mean
+from landscape.probes.scoring import passes
+from landscape.probes.subject import Given, Subject, attention, has_attention, watching
+from landscape.shapes import Float, Int
+
+KINDS = ("causal",)
+COUNT, SEGMENT, REPEATS = 32, 25, 4
+RARE = 0.01
+"""Share of the kinds of token left out at both ends of the order by frequency."""
+STRONG = 0.3
+"""Prefix-matching score from which on a head counts as an induction head."""
+
+
+@dataclass(frozen=True)
+class Items:
+    """Repeated segments; within a segment no token comes twice."""
+
+    ids: Int[Tensor, "sequences length"]
+    segment: int
+
+
+def items(subject: Subject, given: Given, random: np.random.RandomState) -> Items:
+    """Segments of random tokens, four times each, or the user's own lines, which are repeated likewise.
+
+    Raises:
+        InputError: If there are too few tokens to choose from, or the model takes too few.
+    """
+    room = (subject.longest - len(subject.start)) // REPEATS
+    if given.items:
+        rows = [subject.ids(line) for line in given.items.read_text("utf-8").splitlines() if line.strip()]
+        segment = min([room, *map(len, rows)])
+        chosen = [row[:segment] for row in rows[: given.count]]
+    else:
+        segment = min(SEGMENT, room)
+        common = ordinary(subject, given.train_text or given.text)
+        if len(common) < 2 * segment:
+            raise InputError(
+                f"induction draws segments of {segment} tokens and only {len(common)} kinds of token are ordinary in "
+                "this text; give a longer text"
+            )
+        chosen = [common[random.permutation(len(common))[:segment]].tolist() for _ in range(given.count or COUNT)]
+    if segment < 2 or len(chosen) < 4:
+        raise InputError(f"induction needs four segments of two tokens, and there are {len(chosen)} of {segment}")
+    repeated = torch.tensor(chosen).repeat(1, REPEATS)
+    start = torch.tensor(subject.start, dtype=torch.long).expand(len(repeated), -1)
+    return Items(torch.cat([start, repeated], dim=1), segment)
+
+
+def ordinary(subject: Subject, text: str) -> Int[np.ndarray, " tokens"]:
+    """Tokens that occur in the text, but the most and the least common hundredth of them; in the order of their ids.
+
+    Ties are cut by id. Without a text, all tokens of the model.
+    """
+    special = [i for i in subject.tokenizer.all_special_ids if i < subject.vocabulary]
+    if not text:
+        return np.setdiff1d(np.arange(subject.vocabulary), special)
+    counts = np.bincount(subject.ids(text), minlength=subject.vocabulary)
+    counts[special] = 0
+    there = np.flatnonzero(counts)
+    ranked = there[np.argsort(counts[there], kind="stable")]
+    cut = round(RARE * len(ranked))
+    return np.sort(ranked[cut : len(ranked) - cut])
+
+
+def measure(subject: Subject, items: Items) -> Found:
+    """Copy gap and accuracy; of models that show their attention, also the scores of heads. An item is a sequence."""
+    losses, right = _predictions(subject, items.ids)
+    repeats = losses.shape[1] - items.segment * REPEATS  # -1 where nothing stands before the first token
+    first = losses[:, max(repeats, 0) : items.segment + repeats].mean(axis=1)
+    # What begins the second repeat has not been seen to follow anything yet.
+    later, copied = (values[:, items.segment + repeats + 1 :].mean(axis=1) for values in (losses, right))
+    scores = [
+        mean("copy_gap", first - later, better="higher", chance=0.0, headline=True),
+        mean("copy_accuracy", copied, better="higher"),
+        mean("first_loss", first, better="lower"),
+        mean("later_loss", later, better="lower"),
+    ]
+    frame = pd.DataFrame({"item": range(len(losses)), "first_loss": first, "later_loss": later, "correct": copied})
+    about = f"{items.segment} random tokens, {REPEATS} times"
+    if has_attention(subject):
+        matching, previous = _heads(subject, items)
+        scores += heads("prefix_matching", matching) + heads("previous_token", previous)
+        strong = matching[len(matching) // 2 :].reshape(-1, matching[0].size)
+
+        def count(weights: Float[np.ndarray, " sequences"]) -> float:
+            return float((weights @ strong / weights.sum() > STRONG).sum())
+
+        n = len(strong)
+        error = bootstrapped(count, np.arange(n), np.random.RandomState(0))
+        scores.append(Score("induction_heads", count(np.ones(n)), error, n, better="higher", chance=0.0))
+        about += "; best heads chosen on one half of the sequences and scored on the other"
+    return Found(tuple(scores), frame, about)
+
+
+def heads(metric: str, values: Float[np.ndarray, "sequences layers heads"]) -> list[Score]:
+    """Score of every head, as ``layer.head``, and of the one that is best on the first half, on the second half."""
+    choose, score = values[: len(values) // 2], values[len(values) // 2 :]
+    layers, number = values.shape[1:]
+    each = [
+        mean(metric, values[:, layer, head], subset=f"{layer}.{head}", better="higher")
+        for layer in range(layers)
+        for head in range(number)
+    ]
+    layer, head = np.unravel_index(choose.mean(axis=0).argmax(), (layers, number))
+    return [mean(f"best_{metric}", score[:, layer, head], better="higher", headline=metric == "prefix_matching"), *each]
+
+
+@torch.no_grad()
+def _predictions(
+    subject: Subject, ids: Int[Tensor, "n length"]
+) -> tuple[Float[np.ndarray, "n predicted"], Float[np.ndarray, "n predicted"]]:
+    """Loss of each token but the first, and whether it was the likeliest."""
+    losses, right = [], []
+    for batch in passes([ids.shape[1]] * len(ids)):
+        part = ids[batch].to(subject.device)
+        logits = wide(subject.model(input_ids=part).logits[:, :-1])
+        losses.append(F.cross_entropy(logits.transpose(1, 2), part[:, 1:], reduction="none").double().cpu())
+        right.append((logits.argmax(dim=-1) == part[:, 1:]).double().cpu())
+    return torch.cat(losses).numpy(), torch.cat(right).numpy()
+
+
+def _heads(
+    subject: Subject, items: Items
+) -> tuple[Float[np.ndarray, "n layers heads"], Float[np.ndarray, "n layers heads"]]:
+    """Prefix-matching and previous-token score of every head on every sequence."""
+    matching, previous = [], []
+    with watching(subject):
+        for batch in passes([items.ids.shape[1]] * len(items.ids)):
+            part = items.ids[batch].to(subject.device)
+            maps = attention(subject, input_ids=part)
+            matching.append(prefix_matching(maps, part, items.segment).cpu())
+            previous.append(maps.diagonal(-1, dim1=-2, dim2=-1).mean(dim=-1).permute(1, 0, 2).cpu())
+    return torch.cat(matching).double().numpy(), torch.cat(previous).double().numpy()
+
+
+def prefix_matching(
+    maps: Float[Tensor, "layers n heads to from"], ids: Int[Tensor, "n length"], segment: int
+) -> Float[Tensor, "n layers heads"]:
+    """Mean attention of the tokens of all repeats but the first to what followed their earlier copies."""
+    length = ids.shape[1]
+    before = F.pad(ids[:, :-1], (1, 0), value=-1)
+    follows = (before[:, None, :] == ids[:, :, None]).tril()
+    begin = length - segment * (REPEATS - 1)
+    found = (maps * follows[None, :, None].to(maps.dtype)).sum(dim=-1)[..., begin:]
+    return found.mean(dim=-1).permute(1, 0, 2)

@@ -1,0 +1,223 @@
+"""n-grams: how close the model's predictions are to uni-, bi- and trigram models of the training text.
+
+At every position of held-out text, ``KL(q_n(. | last n - 1 tokens) || p_model(. | all tokens before))`` in nats,
+averaged. Its minimum over training dates the stage at which the model is nearest to that statistic (Hoogland et al.
+2024, arXiv:2402.02364, measure the cross-entropy, which is this plus the constant entropy of ``q_n``, and on single
+tokens as context: ``isolated``).
+
+``q_n`` is smoothed by interpolated absolute discounting (Ney, Essen & Kneser 1994): ``max(c(h y) - d, 0) / c(h) + d
+N(h) / c(h) q_{n-1}(y)``, ``N(h)`` the kinds of token seen after ``h``, ``d = n_1 / (n_1 + 2 n_2)`` from how many
+n-grams occur once and twice, down to the uniform distribution. It is not Kneser-Ney, whose lower orders count contexts
+and not tokens.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from scipy import sparse
+from torch import Tensor
+
+from landscape.errors import InputError
+from landscape.objectives.head import wide
+from landscape.objectives.text import blocks
+from landscape.probes.finding import Found, Score, mean
+from landscape.probes.scoring import at
+from landscape.probes.subject import Given, Subject
+from landscape.shapes import Float, Int
+
+KINDS = ("causal",)
+ORDERS = (1, 2, 3)
+SEQUENCES = 32
+CONTEXTS = 512
+"""Single tokens as context: the most frequent ones."""
+LOGITS = 4 * 2**20
+"""Probabilities at a time."""
+
+
+@dataclass(frozen=True)
+class Ngrams:
+    """Counts of a text.
+
+    Attributes:
+        vocabulary: Kinds of token.
+        unigrams: Count of each.
+        contexts: For n = 2 and 3, the contexts that occur, as numbers in base ``vocabulary``, increasing.
+        starts: Where the tokens after each context begin in ``tokens``.
+        tokens: What was seen after it.
+        counts: How often.
+    """
+
+    vocabulary: int
+    unigrams: Int[np.ndarray, " vocabulary"]
+    contexts: tuple[np.ndarray, ...]
+    starts: tuple[np.ndarray, ...]
+    tokens: tuple[np.ndarray, ...]
+    counts: tuple[np.ndarray, ...]
+
+    def q(self, order: int, before: Int[np.ndarray, "n context"]) -> Float[np.ndarray, "n vocabulary"]:
+        """Distribution of the next token after each context, of which the last ``order - 1`` tokens count."""
+        n = len(before)
+        if order == 0:
+            return np.full((n, self.vocabulary), 1 / self.vocabulary)
+        lower = self.q(order - 1, before)
+        if order == 1:
+            return discounted(np.broadcast_to(self.unigrams, lower.shape), discount(self.unigrams), lower)
+        table, counts = order - 2, self.counts[order - 2]
+        wanted = code(before[:, before.shape[1] - order + 1 :], self.vocabulary)
+        row = np.searchsorted(self.contexts[table], wanted).clip(max=len(self.contexts[table]) - 1)
+        known = self.contexts[table][row] == wanted
+        everything = sparse.csr_matrix(
+            (counts, self.tokens[table], self.starts[table]), shape=(len(self.contexts[table]), self.vocabulary)
+        )
+        mixed = discounted(np.asarray(everything[row].todense()), discount(counts), lower)
+        return np.where(known[:, None], mixed, lower)
+
+    def to_bytes(self) -> bytes:
+        """As a file."""
+        stream = io.BytesIO()
+        parts = {f"{name}{k}": part for name in ("contexts", "starts", "tokens", "counts")
+                 for k, part in enumerate(getattr(self, name))}  # fmt: skip
+        np.savez(stream, vocabulary=self.vocabulary, unigrams=self.unigrams, **parts)
+        return stream.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Ngrams:
+        """From a file."""
+        with np.load(io.BytesIO(content), allow_pickle=False) as parts:
+            tables = {name: tuple(parts[f"{name}{k}"] for k in range(len(ORDERS) - 1))
+                      for name in ("contexts", "starts", "tokens", "counts")}  # fmt: skip
+            return cls(int(parts["vocabulary"]), parts["unigrams"], **tables)
+
+
+def code(context: Int[np.ndarray, "n length"], vocabulary: int) -> Int[np.ndarray, " n"]:
+    """Each context as one number."""
+    number = np.zeros(len(context), dtype=np.int64)
+    for column in context.T:
+        number = number * vocabulary + column
+    return number
+
+
+def discounted(
+    seen: Int[np.ndarray, "n vocabulary"], d: float, lower: Float[np.ndarray, "n vocabulary"]
+) -> Float[np.ndarray, "n vocabulary"]:
+    """Counts as probabilities: ``d`` taken off each that is not 0, and given to all as ``lower`` says."""
+    free = d * (seen > 0).sum(axis=1, keepdims=True)
+    return np.asarray((np.maximum(seen - d, 0) + free * lower) / seen.sum(axis=1, keepdims=True))
+
+
+def discount(counts: Int[np.ndarray, " ngrams"]) -> float:
+    """``n_1 / (n_1 + 2 n_2)``; one half if nothing occurs once."""
+    once, twice = int((counts == 1).sum()), int((counts == 2).sum())
+    return once / (once + 2 * twice) if once else 0.5
+
+
+def fit(ids: Int[np.ndarray, " tokens"], vocabulary: int) -> Ngrams:
+    """Count a text.
+
+    Raises:
+        InputError: If it is shorter than a trigram.
+    """
+    if len(ids) < 3:
+        raise InputError(f"n-grams need a training text, and this one has {len(ids)} tokens; give --train-text")
+    contexts, starts, tokens, counts = [], [], [], []
+    for order in (2, 3):
+        windows = np.lib.stride_tricks.sliding_window_view(ids.astype(np.int64), order)
+        grams, count = np.unique(code(windows, vocabulary), return_counts=True)
+        before, token = np.divmod(grams, vocabulary)
+        context, start = np.unique(before, return_index=True)
+        contexts.append(context)
+        starts.append(np.append(start, len(grams)))
+        tokens.append(token)
+        counts.append(count)
+    return Ngrams(vocabulary, np.bincount(ids, minlength=vocabulary), tuple(contexts), tuple(starts), tuple(tokens),
+                  tuple(counts))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Items:
+    """Stretches of text, and the counts of the training text."""
+
+    ids: Int[Tensor, "sequences length"]
+    start: tuple[int, ...]
+    ngrams: Ngrams
+
+
+def items(subject: Subject, given: Given, random: np.random.RandomState) -> Items:
+    """Stretches of the held-out text, and the counts.
+
+    Raises:
+        InputError: If there is no training text.
+    """
+    if not given.train_text:
+        raise InputError("ngrams needs the text that the model was trained on, or one like it: give train_text")
+    vocabulary = int(subject.model.config.vocab_size)
+    if vocabulary**3 >= 2**63:
+        raise InputError(f"a vocabulary of {vocabulary} tokens is too large to count trigrams of")
+    text = given.items.read_text("utf-8") if given.items else given.text
+    length = min(given.length, subject.longest - len(subject.start))
+    ids = blocks(torch.tensor(subject.ids(text)), given.count or min(SEQUENCES, given.sequences), length)
+    counted = given.ngrams or fit(np.array(subject.ids(given.train_text)), vocabulary)
+    return Items(ids, tuple(subject.start), counted)
+
+
+@torch.no_grad()
+def measure(subject: Subject, items: Items) -> Found:
+    """KL from each n-gram model, how often both have the same likeliest token, and KL after single tokens."""
+    length, begin = items.ids.shape[1], len(items.start)
+    rows = max(1, LOGITS // (items.ngrams.vocabulary * length))
+    parts = []
+    for first in range(0, len(items.ids), rows):
+        ids = items.ids[first : first + rows]
+        start = torch.tensor(items.start, dtype=torch.long).expand(len(ids), -1)
+        logits = wide(subject.model(input_ids=torch.cat([start, ids], dim=1).to(subject.device)).logits)
+        # Predictions of the third token on, so that all orders are asked about the same ones.
+        log_p = F.log_softmax(logits[:, begin + 1 : -1].flatten(0, 1), dim=-1).double().cpu().numpy()
+        before = np.stack([ids[:, 0:-2].flatten().numpy(), ids[:, 1:-1].flatten().numpy()], axis=1)
+        frame = {"item": np.repeat(np.arange(first, first + len(ids)), length - 2),
+                 "position": np.tile(np.arange(3, length + 1), len(ids)), "choice": log_p.argmax(axis=1)}  # fmt: skip
+        for order in ORDERS:
+            q = items.ngrams.q(order, before)
+            frame[f"kl_{order}"] = divergence(q, log_p)
+            frame[f"same_{order}"] = (q.argmax(axis=1) == frame["choice"]).astype(float)
+        parts.append(pd.DataFrame(frame))
+    found = pd.concat(parts, ignore_index=True)
+    scores: list[Score] = []
+    for order in ORDERS:
+        more = {"subset": f"{order}", "better": "lower"}
+        scores.append(mean("kl", found[f"kl_{order}"].to_numpy(), found["item"], headline=True, **more))
+        scores.append(mean("same", found[f"same_{order}"].to_numpy(), found["item"], subset=f"{order}"))
+    isolated, share = _isolated(subject, items)
+    about = f"training text of {int(items.ngrams.unigrams.sum()):,} tokens; isolated: contexts of {share:.0%} of it"
+    return Found((*scores, isolated), found, about)
+
+
+def divergence(
+    q: Float[np.ndarray, "n vocabulary"], log_p: Float[np.ndarray, "n vocabulary"]
+) -> Float[np.ndarray, " n"]:
+    """``KL(q || p) = sum q (ln q - ln p)`` of each row, in nats."""
+    return np.asarray((q * (np.log(q) - log_p)).sum(axis=1))
+
+
+def _isolated(subject: Subject, items: Items) -> tuple[Score, float]:
+    """KL from the bigram model after the most frequent tokens alone, weighted by frequency; and their share."""
+    counts = items.ngrams.unigrams
+    ranked = np.argsort(-counts, kind="stable")[:CONTEXTS]
+    tokens = ranked[counts[ranked] > 0]
+    values = np.empty(len(tokens))
+
+    def read(log_p: Tensor, batch: list[int]) -> None:
+        q = items.ngrams.q(2, tokens[batch][:, None])
+        values[batch] = divergence(q, log_p.double().cpu().numpy())
+
+    at(subject, [[*items.start, int(token)] for token in tokens], [len(items.start)] * len(tokens), read)
+    weights = counts[tokens] / counts[tokens].sum()
+    value = float(weights @ values)
+    error = float(np.sqrt(len(tokens) / (len(tokens) - 1) * (weights**2 * (values - value) ** 2).sum()))
+    score = Score("kl", value, error, len(tokens), subset="2, isolated", better="lower")
+    return score, float(counts[tokens].sum() / counts.sum())

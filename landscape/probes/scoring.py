@@ -1,0 +1,221 @@
+"""Log-probabilities of many short texts at once.
+
+Texts are sorted by length, so that a pass holds texts of about one length, and only logits that are wanted are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from landscape.errors import InputError
+from landscape.objectives.head import (
+    CPU_LOGITS,
+    GPU_LOGITS,
+    head_is_plain,
+    head_is_positionwise,
+    hidden,
+    positions,
+    token_losses,
+    wide,
+)
+from landscape.probes.subject import Subject
+from landscape.shapes import Float, Int
+
+TOKENS = 2048
+"""Tokens of a pass."""
+
+
+def passes(lengths: Sequence[int], tokens: int = TOKENS) -> Iterator[list[int]]:
+    """Which texts go through the model together: neighbours in length, of so many tokens with their padding.
+
+    >>> list(passes([2, 7, 2, 3], tokens=8))
+    [[0, 2], [3], [1]]
+    """
+    batch: list[int] = []
+    for k in np.argsort(np.asarray(lengths), kind="stable").tolist():
+        if batch and lengths[k] * (len(batch) + 1) > tokens:
+            yield batch
+            batch = []
+        batch.append(k)
+    if batch:
+        yield batch
+
+
+def padded(
+    sequences: Sequence[Sequence[int]], device: torch.device, fill: int = 0
+) -> tuple[Int[Tensor, "n l"], Int[Tensor, "n l"]]:
+    """Token ids, filled up on the right, and the mask of what is no filling."""
+    longest = max(map(len, sequences))
+    ids = torch.tensor([[*s, *[fill] * (longest - len(s))] for s in sequences])
+    mask = torch.tensor([[1] * len(s) + [0] * (longest - len(s)) for s in sequences])
+    return ids.to(device), mask.to(device)
+
+
+def require_length(subject: Subject, sequences: Sequence[Sequence[int]]) -> None:
+    """Refuse what the model cannot take.
+
+    Raises:
+        InputError: If there is nothing, or a text is too long.
+    """
+    if not sequences:
+        raise InputError("there is nothing to score; give at least one text")
+    if (longest := max(map(len, sequences))) > subject.longest:
+        raise InputError(f"an item has {longest} tokens and the model takes {subject.longest}; give shorter items")
+
+
+@torch.no_grad()
+def causal(subject: Subject, sequences: Sequence[Sequence[int]]) -> list[Float[np.ndarray, " tokens"]]:
+    """``ln p(token | those before it)`` of every token but the first, for each sequence.
+
+    What fills a pass up stands on the right, where no token sees it.
+
+    Raises:
+        InputError: If a sequence is too long.
+    """
+    require_length(subject, sequences)
+    model = subject.model
+    sample = torch.tensor([sequences[0]], device=subject.device)
+    plain = head_is_plain(model, {"input_ids": sample})
+    out: list[Any] = [None] * len(sequences)
+    for batch in passes([len(s) for s in sequences]):
+        ids, _ = padded([sequences[k] for k in batch], subject.device)
+        if plain:
+            head = model.get_output_embeddings()
+            states = hidden(model, {"input_ids": ids, "use_cache": False})[:, :-1]  # type: ignore[dict-item]
+            losses = token_losses(states, head, ids[:, 1:], head.weight.shape[0])
+        else:
+            logits = wide(model(input_ids=ids).logits[:, :-1])
+            losses = F.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
+        for k, row in zip(batch, losses.double().cpu().numpy(), strict=True):
+            out[k] = -row[: len(sequences[k]) - 1]
+    return out
+
+
+@torch.no_grad()
+def at(
+    subject: Subject,
+    sequences: Sequence[Sequence[int]],
+    where: Sequence[int],
+    read: Callable[[Float[Tensor, "n vocabulary"], list[int]], Any],
+) -> None:
+    """Hand over the log-probabilities of all tokens at one position of each sequence, a few sequences at a time.
+
+    Args:
+        subject: The model.
+        sequences: Token ids.
+        where: The position of each, whose output is wanted.
+        read: Takes log-probabilities and the numbers of their sequences.
+
+    Raises:
+        InputError: If a sequence is too long.
+    """
+    require_length(subject, sequences)
+    model, device = subject.model, subject.device
+    ids, _ = padded(sequences[:1], device)
+    positionwise = head_is_positionwise(model, {"input_ids": ids}, torch.tensor([[where[0]]], device=device))
+    budget = CPU_LOGITS if device.type == "cpu" else GPU_LOGITS
+    rows = max(1, budget // (4 * int(model.config.vocab_size)))
+    for together in passes([len(s) for s in sequences]):
+        for begin in range(0, len(together), rows):
+            batch = together[begin : begin + rows]
+            ids, mask = padded([sequences[k] for k in batch], device)
+            chosen = torch.tensor([[where[k]] for k in batch], device=device)
+            inputs = {"input_ids": ids, **({} if bool(mask.all()) else {"attention_mask": mask})}
+            if positionwise:
+                with positions(model, chosen):
+                    logits = model(**inputs).logits[:, 0]
+            else:
+                logits = model(**inputs).logits.gather(
+                    1, chosen[..., None].expand(-1, -1, int(model.config.vocab_size))
+                )[:, 0]
+            read(F.log_softmax(wide(logits), dim=-1), batch)
+
+
+def choices(
+    subject: Subject,
+    sequences: Sequence[Sequence[int]],
+    where: Sequence[int],
+    wanted: Sequence[Sequence[int]],
+) -> Float[np.ndarray, "n choices"]:
+    """``ln p`` of the wanted tokens at one position of each sequence."""
+    out = np.empty((len(sequences), len(wanted[0])))
+
+    def read(log_p: Tensor, batch: list[int]) -> None:
+        index = torch.tensor([wanted[k] for k in batch], device=log_p.device)
+        out[batch] = log_p.gather(1, index).double().cpu().numpy()
+
+    at(subject, sequences, where, read)
+    return out
+
+
+def texts(subject: Subject, sentences: Sequence[str], pll: str = "within_word_l2r") -> Float[np.ndarray, " texts"]:
+    """Log-probability of each text in nats, summed over its tokens.
+
+    For a causal model ``sum_t ln p(x_t | x_<t)``, the first token included if the tokenizer has one to begin with; for
+    a masked model the pseudo-log-likelihood, see :func:`pseudo`. A sum, never a mean over tokens.
+
+    Raises:
+        InputError: If the model is of another kind, or a text is empty or too long.
+    """
+    unique = list(dict.fromkeys(sentences))
+    if subject.kind == "causal":
+        encoded = [[*subject.start, *subject.ids(sentence)] for sentence in unique]
+        if short := next((s for s, ids in zip(unique, encoded, strict=True) if len(ids) < 2), None):
+            raise InputError(f"{short!r} is one token to this tokenizer, and its probability depends on nothing")
+        if "" in unique:
+            raise InputError("a text is empty; every text needs at least one word")
+        sums = np.array([values.sum() for values in causal(subject, encoded)])
+    else:
+        sums = pseudo(subject, unique, pll)
+    place = {sentence: k for k, sentence in enumerate(unique)}
+    return np.asarray(sums[[place[sentence] for sentence in sentences]])
+
+
+def pseudo(subject: Subject, sentences: Sequence[str], pll: str) -> Float[np.ndarray, " texts"]:
+    """Pseudo-log-likelihood of each text in nats: the sum over its tokens of ``ln p(token | a masked text)``.
+
+    ``original`` masks the token alone (Salazar et al. 2020, arXiv:1910.14659), which makes words of several tokens too
+    likely, since their other tokens give them away; ``within_word_l2r`` also masks the tokens of the same word
+    after it (Kauf & Ivanova 2023, arXiv:2305.10588). One row through the model for each token.
+
+    Raises:
+        InputError: If the model is not a masked one, or its tokenizer has no mask token or knows no words.
+    """
+    require_masked(subject)
+    tokenizer = subject.tokenizer
+    if not tokenizer.is_fast:
+        raise InputError("words are known to fast tokenizers only; save the tokenizer with its tokenizer.json")
+    rows: list[list[int]] = []
+    where, owner, targets = [], [], []
+    for number, sentence in enumerate(sentences):
+        encoded = tokenizer(sentence, verbose=False)
+        ids, words = encoded["input_ids"], encoded.word_ids()
+        if all(word is None for word in words):
+            raise InputError("a text is empty; every text needs at least one word")
+        for t, word in enumerate(words):
+            if word is None:
+                continue
+            hide = {t} if pll == "original" else {u for u in range(t, len(ids)) if words[u] == word}
+            rows.append([tokenizer.mask_token_id if u in hide else token for u, token in enumerate(ids)])
+            where.append(t)
+            owner.append(number)
+            targets.append([ids[t]])
+    return np.bincount(owner, weights=choices(subject, rows, where, targets)[:, 0], minlength=len(sentences))
+
+
+def require_masked(subject: Subject) -> None:
+    """Refuse a tokenizer without the mask token, or a model that is not masked.
+
+    Raises:
+        InputError: In one of these cases.
+    """
+    if subject.kind != "masked":
+        raise InputError(f"texts are scored by causal and masked language models, and this is a {subject.kind}")
+    if subject.tokenizer.mask_token_id is None:
+        raise InputError("the tokenizer has no mask token; a masked model needs the tokenizer it was trained with")
