@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from landscape.errors import InputError
 from landscape.objectives.head import (
@@ -21,14 +21,15 @@ from landscape.objectives.head import (
     head_is_positionwise,
     hidden,
     positions,
-    token_losses,
     wide,
 )
 from landscape.probes.subject import Subject
 from landscape.shapes import Float, Int
 
-TOKENS = 2048
-"""Tokens of a pass."""
+TOKENS, GPU_TOKENS = 512, 16384
+"""Tokens of a pass; on two cores larger ones were up to twice as slow."""
+BLOCK = 2048
+"""Tokens of the vocabulary at a time."""
 
 
 def passes(lengths: Sequence[int], tokens: int = TOKENS) -> Iterator[list[int]]:
@@ -73,28 +74,82 @@ def require_length(subject: Subject, sequences: Sequence[Sequence[int]]) -> None
 def causal(subject: Subject, sequences: Sequence[Sequence[int]]) -> list[Float[np.ndarray, " tokens"]]:
     """``ln p(token | those before it)`` of every token but the first, for each sequence.
 
-    What fills a pass up stands on the right, where no token sees it.
+    What fills a pass up stands on the right, where no token sees it. Beginnings that several sequences share, as the
+    two sentences of a pair do, meet the model's head once.
 
     Raises:
         InputError: If a sequence is too long.
     """
     require_length(subject, sequences)
     model = subject.model
-    sample = torch.tensor([sequences[0]], device=subject.device)
-    plain = head_is_plain(model, {"input_ids": sample})
-    out: list[Any] = [None] * len(sequences)
-    for batch in passes([len(s) for s in sequences]):
-        ids, _ = padded([sequences[k] for k in batch], subject.device)
+    plain = head_is_plain(model, {"input_ids": torch.tensor([sequences[0]], device=subject.device)})
+    plain = plain and isinstance(model.get_output_embeddings(), nn.Linear)
+    tree = _Tree(sequences)
+    values = np.full(len(tree.token), np.nan)
+    done = np.zeros(len(tree.token), dtype=bool)
+    chosen = tree.longest()
+    paths = [tree.nodes[k][:-1] for k in chosen]  # nothing is asked after the last token
+    for batch in passes([len(path) for path in paths], TOKENS if subject.device.type == "cpu" else GPU_TOKENS):
+        ids, _ = padded([sequences[chosen[k]][:-1] for k in batch], subject.device)
+        nodes = np.concatenate([paths[k] for k in batch])
+        row = np.repeat(np.arange(len(batch)), [len(paths[k]) for k in batch])
+        place = np.concatenate([np.arange(len(paths[k])) for k in batch])
+        new, first = np.unique(nodes, return_index=True)
+        first, new = first[~done[new]], new[~done[new]]
+        done[new] = True
+        children = np.flatnonzero(np.isin(tree.parent, new))
+        index = torch.from_numpy(row[first]), torch.from_numpy(place[first])
+        parent = torch.from_numpy(np.searchsorted(new, tree.parent[children])).to(subject.device)
+        token = torch.from_numpy(tree.token[children]).to(subject.device)
         if plain:
-            head = model.get_output_embeddings()
-            states = hidden(model, {"input_ids": ids, "use_cache": False})[:, :-1]  # type: ignore[dict-item]
-            losses = token_losses(states, head, ids[:, 1:], head.weight.shape[0])
+            states = hidden(model, {"input_ids": ids, "use_cache": False})[index]  # type: ignore[dict-item]
+            found = _plain(states, model.get_output_embeddings(), parent, token)
         else:
-            logits = wide(model(input_ids=ids).logits[:, :-1])
-            losses = F.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
-        for k, row in zip(batch, losses.double().cpu().numpy(), strict=True):
-            out[k] = -row[: len(sequences[k]) - 1]
-    return out
+            logits = wide(model(input_ids=ids).logits[index])
+            found = logits[parent, token] - logits.logsumexp(dim=-1)[parent]
+        values[children] = found.double().cpu().numpy()
+    return [values[nodes[1:]] for nodes in tree.nodes]
+
+
+class _Tree:
+    """All beginnings of some sequences: a node for each, with the last token and the beginning without it."""
+
+    def __init__(self, sequences: Sequence[Sequence[int]]) -> None:
+        known: dict[tuple[int, int], int] = {}
+        self.nodes = []
+        for sequence in sequences:
+            path, node = [], -1
+            for token in sequence:
+                node = known.setdefault((node, token), len(known))
+                path.append(node)
+            self.nodes.append(np.array(path))
+        self.parent, self.token = np.array(list(known), dtype=np.int64).T
+
+    def longest(self) -> list[int]:
+        """Sequences that have all beginnings between them, the last token of each left out."""
+        seen = np.zeros(len(self.token), dtype=bool)
+        out = []
+        for k in sorted(range(len(self.nodes)), key=lambda k: -len(self.nodes[k])):
+            if len(self.nodes[k]) > 1 and not seen[self.nodes[k][-2]]:
+                out.append(k)
+                seen[self.nodes[k][:-1]] = True
+        return out
+
+
+def _plain(
+    states: Float[Tensor, "n width"], head: nn.Linear, parent: Int[Tensor, " wanted"], token: Int[Tensor, " wanted"]
+) -> Float[Tensor, " wanted"]:
+    """``ln p`` of tokens after some of the states; the logits are made a block of the vocabulary at a time.
+
+    So they stay in the processor's cache: 1.6 times as fast as all of 50,257 tokens for a few states at a time.
+    """
+    weight, bias = head.weight, head.bias
+    blocks = torch.stack([
+        wide(F.linear(states, weight[k : k + BLOCK], None if bias is None else bias[k : k + BLOCK])).logsumexp(dim=-1)
+        for k in range(0, len(weight), BLOCK)
+    ])
+    logits = (wide(states[parent]) * wide(weight[token])).sum(dim=-1)
+    return logits + (0 if bias is None else wide(bias[token])) - blocks.logsumexp(dim=0)[parent]
 
 
 @torch.no_grad()
