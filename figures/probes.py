@@ -86,10 +86,10 @@ def probe_over_training(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             ax.errorbar(
                 step, value, yerr=Z * np.nan_to_num(error), color=color, marker=".", linewidth=1.2, elinewidth=0.8
             )
+    step_axis(ax, rows["step"], "training step")
     chance = rows["chance"].dropna()
     if len(chance) and chance.nunique() == 1:
-        ax.axhline(float(chance.iloc[0]), color="0.5", linestyle=":", linewidth=1)
-    step_axis(ax, rows["step"], "training step")
+        ax.plot(ax.get_xlim(), [float(chance.iloc[0])] * 2, color="0.5", linestyle=":", linewidth=1, scalex=False)
     return ax
 
 
@@ -97,4 +97,7 @@ def about(rows: pd.DataFrame) -> str:
     """How the probes were asked."""
     main = rows[rows["headline"].astype(bool)]
     said = "; ".join(f"{probe}: {part['about'].iloc[0]}" for probe, part in main.groupby("probe", sort=False))
-    return f"{said}; bars: 95 % interval over items, colours: seeds; dotted: chance; arrows: which way is better"
+    return (
+        f"{said}; bars: 95 % interval over items; the items are the same at all steps, so steps differ by less noise than "
+        "that; colours: seeds; dotted: chance; arrows: which way is better"
+    )

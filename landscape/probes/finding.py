@@ -61,7 +61,7 @@ class Found:
 def mean(
     metric: str,
     values: Float[np.ndarray, " items"],
-    clusters: Sequence[Any] | np.ndarray | None = None,
+    clusters: np.ndarray | pd.Series | None = None,
     **more: Any,
 ) -> Score:
     """The mean over items as a score.
@@ -95,7 +95,7 @@ def average(metric: str, parts: Sequence[Score], **more: Any) -> Score:
 
 def bootstrapped(
     statistic: Callable[[Float[np.ndarray, " items"]], float],
-    clusters: Sequence[Any] | np.ndarray,
+    clusters: np.ndarray | pd.Series,
     random: np.random.RandomState,
 ) -> float:
     """Standard error of a statistic that is no mean: a bootstrap over clusters, as weights of the items."""

@@ -18,7 +18,7 @@ from landscape.errors import InputError
 from landscape.objectives.text import blocks
 from landscape.probes.finding import Found, Score, mean
 from landscape.probes.scoring import causal
-from landscape.probes.subject import Given, Subject
+from landscape.probes.subject import Given, Subject, read_items
 from landscape.shapes import Float, Int
 
 KINDS = ("causal",)
@@ -43,7 +43,7 @@ def items(subject: Subject, given: Given, random: np.random.RandomState) -> Item
     """
     import torch
 
-    text = given.items.read_text("utf-8") if given.items else given.text
+    text = read_items(given.items) if given.items else given.text
     length = min(given.length, subject.longest - len(subject.start))
     if length < 8:
         raise InputError(f"in-context learning needs stretches of at least 8 tokens, and they have {length}")

@@ -9,6 +9,7 @@ chosen on one half of the sequences and scored on the other, since the largest o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from landscape.errors import InputError
 from landscape.objectives.head import wide
 from landscape.probes.finding import Found, Score, bootstrapped, mean
 from landscape.probes.scoring import passes
-from landscape.probes.subject import Given, Subject, attention, has_attention, watching
+from landscape.probes.subject import Given, Subject, attention, has_attention, read_items, watching
 from landscape.shapes import Float, Int
 
 KINDS = ("causal",)
@@ -47,20 +48,18 @@ def items(subject: Subject, given: Given, random: np.random.RandomState) -> Item
     """
     room = (subject.longest - len(subject.start)) // REPEATS
     if given.items:
-        rows = [subject.ids(line) for line in given.items.read_text("utf-8").splitlines() if line.strip()]
+        rows = [subject.ids(line) for line in read_items(given.items).splitlines() if line.strip()]
         segment = min([room, *map(len, rows)])
         chosen = [row[:segment] for row in rows[: given.count]]
     else:
-        segment = min(SEGMENT, room)
         common = ordinary(subject, given.train_text or given.text)
-        if len(common) < 2 * segment:
-            raise InputError(
-                f"induction draws segments of {segment} tokens and only {len(common)} kinds of token are ordinary in "
-                "this text; give a longer text"
-            )
+        segment = min(SEGMENT, room, len(common) // 2)
         chosen = [common[random.permutation(len(common))[:segment]].tolist() for _ in range(given.count or COUNT)]
     if segment < 2 or len(chosen) < 4:
-        raise InputError(f"induction needs four segments of two tokens, and there are {len(chosen)} of {segment}")
+        raise InputError(
+            f"induction needs four segments of two tokens, and there are {len(chosen)} of {segment}; give a longer "
+            "text, or a model that takes more tokens"
+        )
     repeated = torch.tensor(chosen).repeat(1, REPEATS)
     start = torch.tensor(subject.start, dtype=torch.long).expand(len(repeated), -1)
     return Items(torch.cat([start, repeated], dim=1), segment)
@@ -99,7 +98,14 @@ def measure(subject: Subject, items: Items) -> Found:
     about = f"{items.segment} random tokens, {REPEATS} times"
     if has_attention(subject):
         matching, previous = _heads(subject, items)
-        scores += heads("prefix_matching", matching) + heads("previous_token", previous)
+        even = torch.ones(1, 1, 1, *[items.ids.shape[1]] * 2).tril()
+        even = even / even.sum(dim=-1, keepdim=True)
+        chance = {
+            "prefix_matching": float(prefix_matching(even, items.ids[:1], items.segment)),
+            "previous_token": float(even.diagonal(-1, dim1=-2, dim2=-1).mean()),
+        }
+        for metric, values in (("prefix_matching", matching), ("previous_token", previous)):
+            scores += heads(metric, values, chance[metric])
         strong = matching[len(matching) // 2 :].reshape(-1, matching[0].size)
 
         def count(weights: Float[np.ndarray, " sequences"]) -> float:
@@ -112,17 +118,24 @@ def measure(subject: Subject, items: Items) -> Found:
     return Found(tuple(scores), frame, about)
 
 
-def heads(metric: str, values: Float[np.ndarray, "sequences layers heads"]) -> list[Score]:
-    """Score of every head, as ``layer.head``, and of the one that is best on the first half, on the second half."""
+def heads(metric: str, values: Float[np.ndarray, "sequences layers heads"], chance: float) -> list[Score]:
+    """Score of every head, as ``layer.head``, and of the one that is best on the first half, on the second half.
+
+    Args:
+        metric: What the score is.
+        values: Of every sequence and head.
+        chance: Score of a head that attends to everything alike.
+    """
+    more: dict[str, Any] = {"better": "higher", "chance": chance}
     choose, score = values[: len(values) // 2], values[len(values) // 2 :]
     layers, number = values.shape[1:]
     each = [
-        mean(metric, values[:, layer, head], subset=f"{layer}.{head}", better="higher")
+        mean(metric, values[:, layer, head], subset=f"{layer}.{head}", **more)
         for layer in range(layers)
         for head in range(number)
     ]
     layer, head = np.unravel_index(choose.mean(axis=0).argmax(), (layers, number))
-    return [mean(f"best_{metric}", score[:, layer, head], better="higher", headline=metric == "prefix_matching"), *each]
+    return [mean(f"best_{metric}", score[:, layer, head], headline=metric == "prefix_matching", **more), *each]
 
 
 @torch.no_grad()

@@ -26,7 +26,7 @@ from landscape.objectives.head import wide
 from landscape.objectives.text import spread
 from landscape.probes.finding import Found, average, mean
 from landscape.probes.scoring import padded, passes, require_length
-from landscape.probes.subject import Given, Subject
+from landscape.probes.subject import Given, Subject, read_items
 
 KINDS = ("classifier",)
 COUNT = 50
@@ -205,7 +205,7 @@ def read(file: Path) -> list[Pair]:
     Raises:
         InputError: If it has another form.
     """
-    text = file.read_text("utf-8")
+    text = read_items(file)
     first = text.lstrip()[:1]
     try:
         rows: list[dict[str, Any]]

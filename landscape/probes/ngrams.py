@@ -28,11 +28,11 @@ from landscape.objectives.head import wide
 from landscape.objectives.text import blocks
 from landscape.probes.finding import Found, Score, mean
 from landscape.probes.scoring import at
-from landscape.probes.subject import Given, Subject
+from landscape.probes.subject import Given, Subject, read_items
 from landscape.shapes import Float, Int
 
 KINDS = ("causal",)
-ORDERS = (1, 2, 3)
+ORDERS = {1: "unigram", 2: "bigram", 3: "trigram"}
 SEQUENCES = 32
 CONTEXTS = 512
 """Single tokens as context: the most frequent ones."""
@@ -159,7 +159,7 @@ def items(subject: Subject, given: Given, random: np.random.RandomState) -> Item
     vocabulary = int(subject.model.config.vocab_size)
     if vocabulary**3 >= 2**63:
         raise InputError(f"a vocabulary of {vocabulary} tokens is too large to count trigrams of")
-    text = given.items.read_text("utf-8") if given.items else given.text
+    text = read_items(given.items) if given.items else given.text
     length = min(given.length, subject.longest - len(subject.start))
     ids = blocks(torch.tensor(subject.ids(text)), given.count or min(SEQUENCES, given.sequences), length)
     counted = given.ngrams or fit(np.array(subject.ids(given.train_text)), vocabulary)
@@ -188,10 +188,10 @@ def measure(subject: Subject, items: Items) -> Found:
         parts.append(pd.DataFrame(frame))
     found = pd.concat(parts, ignore_index=True)
     scores: list[Score] = []
-    for order in ORDERS:
-        more = {"subset": f"{order}", "better": "lower"}
+    for order, called in ORDERS.items():
+        more = {"subset": called, "better": "lower"}
         scores.append(mean("kl", found[f"kl_{order}"].to_numpy(), found["item"], headline=True, **more))
-        scores.append(mean("same", found[f"same_{order}"].to_numpy(), found["item"], subset=f"{order}"))
+        scores.append(mean("same", found[f"same_{order}"].to_numpy(), found["item"], subset=called))
     isolated, share = _isolated(subject, items)
     about = f"training text of {int(items.ngrams.unigrams.sum()):,} tokens; isolated: contexts of {share:.0%} of it"
     return Found((*scores, isolated), found, about)
@@ -219,5 +219,5 @@ def _isolated(subject: Subject, items: Items) -> tuple[Score, float]:
     weights = counts[tokens] / counts[tokens].sum()
     value = float(weights @ values)
     error = float(np.sqrt(len(tokens) / (len(tokens) - 1) * (weights**2 * (values - value) ** 2).sum()))
-    score = Score("kl", value, error, len(tokens), subset="2, isolated", better="lower")
+    score = Score("kl", value, error, len(tokens), subset="bigram, isolated", better="lower")
     return score, float(counts[tokens].sum() / counts.sum())

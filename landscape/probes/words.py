@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from landscape.errors import InputError
-from landscape.probes.subject import Subject
+from landscape.probes.subject import Subject, read_items
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def read(file: Path, *wanted: str) -> list[Tagged]:
         InputError: If a line has another form.
     """
     out = []
-    for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_items(file).splitlines(), start=1):
         if not line.strip():
             continue
         try:

@@ -1,0 +1,145 @@
+"""Calibration, and distances of behaviour."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import cases
+import numpy as np
+import pytest
+import torch
+from puppets import speaker, unigram
+from scipy.spatial.distance import jensenshannon
+from sklearn.metrics import brier_score_loss, cohen_kappa_score, log_loss
+from test_probe_choices import ask
+from test_probe_language import score
+
+from landscape.probes import Given, Subject, calibration, predictions
+from landscape.probes.behaviour import disagreement, divergence
+
+
+def test_calibration_error_of_planted_confidence() -> None:
+    """15 bins of 40: sure with 0.9 where 0.7 are right, and with 0.6 where 0.6 are."""
+    confidence = np.repeat([0.9, 0.6], 300)
+    correct = np.concatenate([np.tile([1, 1, 1, 1, 1, 1, 1, 0, 0, 0], 30), np.tile([1, 1, 1, 0, 0], 60)]).astype(float)
+    assert calibration.calibration_error(confidence, correct, np.ones(600)) == pytest.approx(0.1)
+    # Weights are repeated items.
+    weights = np.where(np.arange(600) < 300, 2.0, 1.0)
+    assert calibration.calibration_error(confidence, correct, weights) == pytest.approx(2 / 15)
+
+
+def test_bins_have_equal_mass() -> None:
+    random = np.random.default_rng(0)
+    confidence = random.beta(8, 1, 450)
+    correct = (random.random(450) < confidence**2).astype(float)
+    order = np.argsort(confidence)
+    wanted = sum(30 / 450 * abs(correct[part].mean() - confidence[part].mean()) for part in np.split(order, 15))
+    assert calibration.calibration_error(confidence, correct, np.ones(450)) == pytest.approx(wanted, abs=1e-12)
+
+
+def test_brier_and_likelihood_are_those_of_scikit_learn() -> None:
+    random = np.random.default_rng(1)
+    p = random.dirichlet(np.ones(4), 50)
+    y = random.integers(0, 4, 50)
+    frame = calibration.judged(np.log(p), y[:, None])
+    assert frame["nll"].mean() == pytest.approx(log_loss(y, p, labels=range(4)))
+    assert frame["brier"].mean() == pytest.approx(brier_score_loss(y, p, labels=range(4), scale_by_half=False))
+    assert frame["correct"].mean() == pytest.approx((p.argmax(axis=1) == y).mean())
+    # Where two classes are right, their probabilities are added up.
+    both = calibration.judged(np.log(p), np.stack([np.zeros(50, int), np.ones(50, int)], axis=1))
+    assert both["nll"].to_numpy() == pytest.approx(-np.log(p[:, 0] + p[:, 1]))
+
+
+def test_calibration_of_next_tokens_is_the_loss_of_the_objective() -> None:
+    model, tokenizer = cases.gpt2(), cases.tokenizer()
+    found = ask("calibration", model, tokenizer, text=cases.TEXT, sequences=9, length=12)
+    ids = torch.tensor(tokenizer(cases.TEXT)["input_ids"])
+    assert len(found.items) == 9 * 11 and found.clusters == "example"
+    from landscape.objectives import causal_lm
+
+    batch = causal_lm.encode(cases.TEXT, tokenizer, sequences=9, length=12)["input_ids"]
+    with torch.no_grad():
+        losses = [float(model(input_ids=row[None], labels=row[None]).loss) for row in batch]
+    assert score(found, "nll").value == pytest.approx(np.mean(losses), abs=1e-5)
+    assert score(found, "nll").error == pytest.approx(np.std(losses, ddof=1) / 3, rel=1e-4)
+    assert len(ids) > 100
+
+
+@pytest.mark.parametrize("kind", ["masked", "classifier"])
+def test_calibration_of_masks_and_of_classes(kind: Any) -> None:
+    model = cases.bert() if kind == "masked" else cases.classifier()
+    lines = "\n".join(json.dumps({"text": f"w{k} w{k + 1}", "label": k % 3}) for k in range(40))
+    given = {"text": cases.TEXT if kind == "masked" else lines, "sequences": 12, "length": 10}
+    found = ask("calibration", model, cases.tokenizer(), kind=kind, **given)
+    subject = Subject(model, cases.tokenizer(), kind)
+    asked = predictions.ask(subject, Given(**given))
+    log_p = predictions.predict(subject, asked)
+    with torch.no_grad():
+        for k in (0, 5, len(asked.example) - 1):
+            batch = {n: t[asked.example[k]][None] for n, t in asked.batch.items()}
+            inputs = {n: t for n, t in batch.items() if n not in ("labels", "positions", "targets")}
+            logits = model(**inputs).logits[0]
+            wanted = (logits if kind == "classifier" else logits[asked.place[k]]).log_softmax(dim=-1)
+            assert torch.allclose(log_p[k], wanted, atol=1e-5)
+    assert score(found, "nll").value == pytest.approx(
+        -np.mean([float(log_p[k, t]) for k, t in enumerate(asked.target[:, 0])]), abs=1e-5
+    )
+
+
+def test_predictions_are_thinned_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predictions, "MOST", 20 * cases.WORDS)
+    subject = Subject(cases.gpt2(), cases.tokenizer(), "causal")
+    asked = predictions.ask(subject, Given(text=cases.TEXT, sequences=9, length=12))
+    assert len(asked.example) == 20 and set(asked.example) == set(range(9))
+    whole = predictions.predict(subject, asked)
+    monkeypatch.setattr(predictions, "LOGITS", 1)
+    assert torch.allclose(whole, predictions.predict(subject, asked), atol=1e-6)
+
+
+def test_calibration_of_choices(tmp_path: Path) -> None:
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("\n".join(
+        json.dumps({"sentence_good": "the girl is", "sentence_bad": "the girl are"}) for _ in range(30)
+    ))  # fmt: skip
+    logits = torch.zeros(len(speaker()))
+    logits[speaker()("is")["input_ids"][0]] = 0.8
+    found = ask("calibration", unigram(logits), items=file)
+    p = 1 / (1 + math.exp(-0.8))
+    assert score(found, "ece").value == pytest.approx(1 - p, abs=1e-6) and score(found, "accuracy").value == 1
+    assert score(found, "brier").value == pytest.approx(2 * (1 - p) ** 2, abs=1e-6)
+
+
+def answers(seed: int, n: int = 90) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    one = random.integers(0, 4, n)
+    other = np.where(random.random(n) < 0.6, one, random.integers(0, 5, n))
+    return one, other, np.repeat(np.arange(n // 6), 6)
+
+
+def test_disagreement_is_one_minus_kappa_with_a_jackknife_over_clusters() -> None:
+    one, other, clusters = answers(0)
+    found = disagreement(one, other, clusters)
+    assert found.value == pytest.approx(1 - cohen_kappa_score(one, other), abs=1e-12)
+    left = [1 - cohen_kappa_score(one[clusters != c], other[clusters != c]) for c in range(15)]
+    assert found.error == pytest.approx(math.sqrt(14 / 15 * sum((v - np.mean(left)) ** 2 for v in left)), abs=1e-12)
+    same = disagreement(one, one, clusters)
+    assert same.value == 0 and same.error == 0
+    assert disagreement(np.ones(12, int), np.ones(12, int), np.arange(12)).value == 0
+    assert disagreement(other, one, clusters).value == pytest.approx(found.value, abs=1e-12)
+
+
+def test_divergence_is_that_of_scipy() -> None:
+    random = np.random.default_rng(0)
+    p, q = (random.dirichlet(np.full(7, 0.3), 24) for _ in range(2))
+    p[0] = [1, 0, 0, 0, 0, 0, 0]
+    q[0] = [0, 1, 0, 0, 0, 0, 0]
+    clusters = np.repeat(np.arange(8), 3)
+    with np.errstate(divide="ignore"):
+        found = divergence(*(torch.from_numpy(np.log(side)) for side in (p, q)), clusters)
+    each = np.array([jensenshannon(a, b) ** 2 for a, b in zip(p, q, strict=True)])
+    assert found.value == pytest.approx(each.mean(), abs=1e-12) and each[0] == pytest.approx(math.log(2))
+    means = [np.delete(each.reshape(8, 3), c, axis=0).mean() for c in range(8)]
+    assert found.error == pytest.approx(math.sqrt(7 / 8 * sum((m - np.mean(means)) ** 2 for m in means)), abs=1e-12)

@@ -1,0 +1,299 @@
+"""Minimal pairs, agreement and inference, on models whose scores are known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cases
+import numpy as np
+import pytest
+import torch
+from puppets import WORDS, Puppet, random_table, speaker, table, unigram
+from test_probe_language import score
+
+from landscape.errors import InputError
+from landscape.probes import Given, Subject, grammar, inference, items_of, measure, pairs
+from landscape.probes.finding import Found, mean
+
+V = len(speaker())
+
+
+def ask(name: str, model: Any, tokenizer: Any = None, kind: Any = "causal", **given: Any) -> Found:
+    subject = Subject(model, tokenizer or speaker(), kind)
+    return measure(name, subject, items_of(name, subject, Given(**given)))
+
+
+@pytest.fixture
+def blimp(tmp_path: Path) -> Path:
+    """Two paradigms, one of which names itself."""
+    rows = [
+        ("the girl laughs", "the girl laugh"),
+        ("the boys smile", "the boys smiles"),
+        ("the king is", "the king are"),
+    ]
+    for name, more in (("plain", {}), ("other", {"UID": "anaphor"})):
+        lines = [
+            json.dumps({"sentence_good": f"the {good}", "sentence_bad": f"the {bad}", **more}) for good, bad in rows
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines if name == "plain" else lines[:2]) + "\n")
+    return tmp_path
+
+
+def test_pairs_are_decided_by_sums(blimp: Path) -> None:
+    log_p = random_table(V)
+    tokenizer = speaker()
+    found = ask("minimal-pairs", table(log_p), items=blimp)
+    ids = {word: tokenizer(word)["input_ids"][0] for word in WORDS}
+    margins = [
+        float(log_p[ids[noun], ids[good]] - log_p[ids[noun], ids[bad]])
+        for noun, good, bad in (("girl", "laughs", "laugh"), ("boys", "smile", "smiles"), ("king", "is", "are"))
+    ]
+    # Files in the order of their names: the one that names itself, and the plain one.
+    assert score(found, "margin", "plain").value == pytest.approx(np.mean(margins), abs=1e-6)
+    assert score(found, "margin", "anaphor").value == pytest.approx(np.mean(margins[:2]), abs=1e-6)
+    whole = [np.mean([m > 0 for m in part]) for part in (margins, margins[:2])]
+    assert score(found, "accuracy").value == pytest.approx(np.mean(whole))
+    errors = [np.std(part, ddof=1) / len(part) ** 0.5 for part in (margins, margins[:2])]
+    assert score(found, "margin").error == pytest.approx(np.hypot(*errors) / 2, rel=1e-5)
+    assert found.items["p_1"].iloc[0] == pytest.approx(1 / (1 + np.exp(-margins[0])), abs=1e-6)
+
+
+def test_ties_count_half(blimp: Path, tmp_path: Path) -> None:
+    same = tmp_path / "same"
+    same.mkdir()
+    (same / "order.jsonl").write_text(
+        json.dumps({"sentence_good": "the girl laughs", "sentence_bad": "the laughs girl"}) + "\n"
+        + json.dumps({"sentence_good": "the girl is", "sentence_bad": "the girl are"}) + "\n"
+    )  # fmt: skip
+    log_p = torch.zeros(V)
+    log_p[speaker()("is")["input_ids"][0]] = 1.5
+    assert score(ask("minimal-pairs", unigram(log_p), items=same), "accuracy").value == 0.75
+
+
+def test_pairs_of_another_form_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "pairs.jsonl"
+    for text, said in (
+        ('{"sentence_good": "the girl is"}', r"line 1 of .*pairs.jsonl is not JSON like .*KeyError\('sentence_bad'\)"),
+        ('{"sentence_good": "the girl", "sentence_bad": 3}', "line 1 of .*AttributeError"),
+        ('\n{"sentence_good": "the girl", "sentence_bad": " "}', "line 2 of .* has an empty sentence"),
+        ("[1]", "line 1 of .*TypeError"),
+        ("", "has no pairs; give files of JSON lines"),
+    ):
+        file.write_text(text)
+        with pytest.raises(InputError, match=said):
+            ask("minimal-pairs", unigram(torch.zeros(V)), items=file)
+    with pytest.raises(InputError, match="is neither a file of JSON lines nor a folder with .jsonl files"):
+        ask("minimal-pairs", unigram(torch.zeros(V)), items=tmp_path / "none")
+    with pytest.raises(InputError, match="minimal-pairs needs pairs: give items, a file of JSON lines"):
+        ask("minimal-pairs", unigram(torch.zeros(V)))
+
+
+def test_count_takes_pairs_evenly_from_each_file(blimp: Path) -> None:
+    found = ask("minimal-pairs", unigram(torch.zeros(V)), items=blimp, count=2)
+    assert len(found.items) == 4 and set(found.items["paradigm"]) == {"plain", "anaphor"}
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_unigram_model_scores_one_half_exactly(seed: int) -> None:
+    """Whatever the words weigh: every frame asks for both forms of its verb, equally often."""
+    found = ask("agreement", unigram(random_table(V, seed)[0]))
+    for template in ("", *grammar.TEMPLATES):
+        assert score(found, "accuracy", template).value == 0.5
+        assert score(found, "margin", template).value == pytest.approx(0, abs=1e-6)
+    assert score(found, "attraction").value == pytest.approx(0, abs=1e-6)
+    asked = found.items.groupby(["template", "verb", "number"]).size().unstack()
+    assert (asked[0] == asked[1]).all()
+
+
+def reader(which: str) -> Puppet:
+    """Takes the number of the verb from the first, or from the nearest, noun; 2 nats above the other number."""
+    tokenizer = speaker()
+    number = {tokenizer(form)["input_ids"][0]: k for pair in grammar.NOUNS for k, form in enumerate(pair)}
+    verbs = [[tokenizer(pair[k])["input_ids"][0] for pair in grammar.VERBS] for k in (0, 1)]
+
+    def say(ids: torch.Tensor) -> torch.Tensor:
+        logits = torch.zeros(*ids.shape, V)
+        for row, sequence in enumerate(ids.tolist()):
+            for t in range(len(sequence)):
+                nouns = [number[token] for token in sequence[: t + 1] if token in number]
+                if nouns:
+                    logits[row, t, verbs[nouns[0 if which == "first" else -1]]] = 2.0
+        return logits
+
+    return Puppet(V, say)
+
+
+def test_a_model_that_finds_the_subject_and_one_that_takes_the_nearest_noun() -> None:
+    grammarian, hasty = (ask("agreement", reader(which)) for which in ("first", "nearest"))
+    for template in ("simple", "prepositional", "subject relative", "object relative", "two attractors"):
+        assert score(grammarian, "accuracy", template).value == 1
+        assert score(grammarian, "margin", template).value == pytest.approx(2)
+        assert score(hasty, "accuracy", template).value == (1 if template == "simple" else 0.5)
+        if template != "simple":
+            assert score(grammarian, "attraction", template).value == pytest.approx(0)
+    # Margin 2 where numbers match and -2 where they do not; of two attractors one in three mismatches ends in a match.
+    assert score(hasty, "attraction", "prepositional").value == pytest.approx(4)
+    assert score(hasty, "attraction", "two attractors").value == pytest.approx(2 - (2 - 2 * 2) / 3)
+    # In a complement clause the subject is the nearest noun.
+    assert (
+        score(hasty, "accuracy", "complement").value == 1 and score(grammarian, "accuracy", "complement").value == 0.5
+    )
+    assert grammarian.about == "24 of 24 nouns and 18 of 18 verbs are in the vocabulary"
+    assert score(hasty, "accuracy", "auxiliaries").items + score(hasty, "accuracy", "other verbs").items == len(
+        hasty.items
+    )
+
+
+def test_agreement_is_asked_at_the_masked_verb() -> None:
+    """A model that looks at the second token, wherever the mask is."""
+    tokenizer = speaker()
+    plural = {tokenizer(pair[1])["input_ids"][0] for pair in grammar.NOUNS}
+    verbs = [[tokenizer(pair[k])["input_ids"][0] for pair in grammar.VERBS] for k in (0, 1)]
+
+    def say(ids: torch.Tensor) -> torch.Tensor:
+        logits = torch.zeros(*ids.shape, V)
+        for row, sequence in enumerate(ids.tolist()):
+            logits[row, sequence.index(4), verbs[int(sequence[1] in plural)]] = 3.0
+        return logits
+
+    found = ask("agreement", Puppet(V, say), kind="masked", count=4)
+    assert score(found, "accuracy", "object relative").value == 1
+    assert score(found, "margin", "simple").value == pytest.approx(3)
+
+
+def test_frames_count_as_one_item_in_errors() -> None:
+    values = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 3.0])
+    clusters = np.array(["a", "a", "a", "b", "b", "c"])
+    centre = values.mean()
+    sums = [sum(values[clusters == c] - centre) for c in "abc"]
+    assert mean("m", values, clusters).error == pytest.approx((1.5 * sum(s**2 for s in sums)) ** 0.5 / 6)
+    alone = mean("m", values)
+    assert alone.error == pytest.approx(values.std(ddof=1) / 6**0.5) and alone.items == 6
+
+
+def test_a_vocabulary_too_small_for_sentences_is_said() -> None:
+    with pytest.raises(InputError, match="has 0 of 24 nouns, 0 of 18 verbs as one token in both forms and 0 of 8"):
+        ask("agreement", Puppet(60, None), cases.tokenizer())
+    few = [word for word in WORDS if word not in {"laugh", "has"}]
+    found = ask("agreement", unigram(torch.zeros(V)), speaker(few), count=3)
+    assert found.about == "24 of 24 nouns and 16 of 18 verbs are in the vocabulary"
+    with pytest.raises(InputError, match="the tokenizer has no mask token"):
+        ask("agreement", Puppet(V, None), speaker(mask_token=None), kind="masked")
+    with pytest.raises(InputError, match="agreement makes its own sentences; score yours as minimal-pairs"):
+        ask("agreement", Puppet(V, None), items=Path("mine.jsonl"))
+
+
+def judge(say: Any, **config: Any) -> Puppet:
+    """A classifier of sentence pairs."""
+    return Puppet(V, say, num_labels=3, **config)
+
+
+LABELS = ("contradiction", "entailment", "neutral")
+
+
+def test_a_model_that_trusts_overlap_is_seen_in_the_cells() -> None:
+    found = ask("inference", judge(lambda ids: torch.tensor([0.0, 2.0, 1.0]).expand(len(ids), 3)), kind="classifier",
+                labels=LABELS, count=12)  # fmt: skip
+    cells = [s for s in found.scores if s.metric == "accuracy" and s.subset]
+    assert len(cells) == 6 and all(cell.items == 12 for cell in cells)
+    assert [cell.value for cell in cells] == [1.0 if cell.subset.endswith(", entailed") else 0.0 for cell in cells]
+    assert score(found, "accuracy").value == 0.5
+    margin = 2 - np.log(np.exp(0) + np.exp(1))
+    assert score(found, "margin", "subsequence, entailed").value == pytest.approx(margin, abs=1e-6)
+    assert score(found, "margin", "subsequence, non-entailed").value == pytest.approx(-margin, abs=1e-6)
+
+
+def test_the_order_of_classes_is_followed() -> None:
+    def say(ids: torch.Tensor) -> torch.Tensor:
+        return torch.stack([ids[:, 1] % 5, ids[:, 2] % 3, ids[:, 3] % 4], dim=1) + torch.tensor([0.1, 0.2, 0.3])
+
+    one = ask("inference", judge(say), kind="classifier", labels=LABELS, count=8)
+    other = ask("inference", judge(lambda ids: say(ids)[:, [1, 2, 0]]), kind="classifier", count=8,
+                labels=("entailment", "neutral", "contradiction"))  # fmt: skip
+    named = ask("inference", judge(say, id2label={0: "CONTRADICTION", 1: "Entailment", 2: "neutral"}),
+                kind="classifier", count=8)  # fmt: skip
+    for found in (other, named):
+        assert [s.value for s in found.scores] == pytest.approx([s.value for s in one.scores])
+    assert len({s.value for s in one.scores}) > 6
+
+
+def test_neutral_and_contradiction_are_both_no_entailment() -> None:
+    """The largest class is no entailment although entailment is likelier than each other class would need."""
+    found = ask("inference", judge(lambda ids: torch.tensor([0.4, 0.0, 0.4]).expand(len(ids), 3)), kind="classifier",
+                labels=LABELS, count=4)  # fmt: skip
+    assert score(found, "accuracy", "constituent, non-entailed").value == 1
+
+
+HANS = (
+    "gold_label\tsentence1_binary_parse\tsentence1\tsentence2\tpairID\theuristic\tsubcase\ttemplate\n"
+    'non-entailment\t( )\tThe girl saw the "boy .\tThe boy saw the girl .\tex0\tlexical_overlap\tln_swap\tt1\n'
+    "entailment\t( )\tThe king and the boy slept .\tThe boy slept .\tex1\tsubsequence\tse_conjunction\tt2\n"
+)
+
+
+def test_hans_own_file_and_json_lines_are_read(tmp_path: Path) -> None:
+    (tmp_path / "hans.txt").write_text(HANS)
+    one, other = inference.read(tmp_path / "hans.txt")
+    assert (one.gold, one.heuristic, one.scheme) == ("non-entailed", "lexical overlap", "ln_swap")
+    assert one.premise == 'The girl saw the "boy .' and other.gold == "entailed"
+    lines = [{"premise": "a b", "hypothesis": "b a", "label": label, "heuristic": "subsequence"} for label in (0, 1)]
+    (tmp_path / "hans.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert [pair.gold for pair in inference.read(tmp_path / "hans.jsonl")] == ["entailed", "non-entailed"]
+    found = ask("inference", judge(lambda ids: torch.zeros(len(ids), 3)), kind="classifier", labels=LABELS,
+                items=tmp_path / "hans.txt")  # fmt: skip
+    assert {s.subset for s in found.scores} == {"", "lexical overlap, non-entailed", "subsequence, entailed"}
+    for text, said in (("a\tb\nc\td\n", "neither HANS' file nor JSON lines"), ('{"premise": 1}', "KeyError")):
+        (tmp_path / "bad.txt").write_text(text)
+        with pytest.raises(InputError, match=said):
+            inference.read(tmp_path / "bad.txt")
+
+
+def test_schemes_are_what_they_say() -> None:
+    """Every hypothesis is made of words of its premise; a subsequence is one, a constituent too."""
+    made = inference.made(16, np.random.RandomState(5), inference.SLOTS)
+    assert {(p.heuristic, p.gold) for p in made} == {
+        (h, g) for h in inference.SCHEMES for g in ("entailed", "non-entailed")
+    }
+    for pair in made:
+        premise, hypothesis = (part.lower().split()[:-1] for part in (pair.premise, pair.hypothesis))
+        assert set(hypothesis) <= set(premise) and hypothesis != premise, pair
+        if pair.heuristic != "lexical overlap":
+            n = len(hypothesis)
+            assert any(premise[k : k + n] == hypothesis for k in range(len(premise) - n + 1)), pair
+        for words in (premise, hypothesis):
+            nouns = [word for word in words if word in inference.NOUNS]
+            assert len(nouns) == len(set(nouns))
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.73, 1.0])
+def test_the_heuristic_is_right_as_often_as_it_was_asked_to_be(rho: float) -> None:
+    rows = inference.training(200, rho, np.random.RandomState(2), LABELS)
+    right = 0
+    for row in rows:
+        premise, hypothesis = (set(row[name].lower().split()) for name in ("text", "text_pair"))
+        right += (hypothesis <= premise) == (row["label"] == LABELS.index("entailment"))
+    assert right == round(200 * rho)
+    overlap = [set(r["text_pair"].lower().split()) <= set(r["text"].lower().split()) for r in rows]
+    assert sum(overlap) == 100
+    with pytest.raises(InputError, match="rho is 1.5 and the classes are entailment"):
+        inference.training(3, 1.5, np.random.RandomState(0))
+
+
+def test_classes_that_are_not_known_are_asked_for() -> None:
+    numbered = judge(None, id2label={0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"})
+    with pytest.raises(InputError, match="3 classes called label-0, label-1, label-2, and inference must know which"):
+        ask("inference", numbered, kind="classifier")
+    with pytest.raises(InputError, match="the model has 3 classes called entailment, neutral"):
+        ask("inference", judge(None), kind="classifier", labels=("entailment", "neutral"))
+    with pytest.raises(InputError, match="the tokenizer lacks .*too many words for inference"):
+        ask("inference", judge(None), cases.tokenizer(), kind="classifier", labels=LABELS)
+    with pytest.raises(InputError, match="the tokenizer has no padding token"):
+        ask("inference", judge(None), speaker(pad_token=None), kind="classifier", labels=LABELS)
+
+
+def test_choices_have_probabilities() -> None:
+    frame = pairs.outcomes(np.array([-3.0, -2.0, -900.0]), np.array([-2.0, -2.0, -3.0]))
+    np.testing.assert_allclose(frame["p_1"], [1 / (1 + np.e), 0.5, 0], atol=1e-12)
+    assert frame["correct"].tolist() == [0, 0.5, 0] and frame["choice"].tolist() == [0, 0, 0]

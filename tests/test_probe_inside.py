@@ -1,0 +1,232 @@
+"""Linear probes and syntax in attention, on states and maps made by hand."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import cases
+import numpy as np
+import pytest
+import torch
+from puppets import SPECIAL, WORDS, Puppet, speaker
+from test_probe_choices import ask
+from test_probe_language import score
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from landscape.errors import InputError
+from landscape.probes import Subject, grammar, linear, syntax, words
+
+V = len(speaker())
+TAGS = {form: tag for pairs, tag in ((grammar.NOUNS, 0), (grammar.VERBS, 1), (grammar.TRANSITIVE, 1))
+        for pair in pairs for form in pair}  # fmt: skip
+
+
+def states(ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Layer 0: a random vector for each word. Layer 1: the same, and what kind of word it is and of what number."""
+    own = torch.randn(V, 24, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    plural = {pair[1] for pair in (*grammar.NOUNS, *grammar.VERBS, *grammar.TRANSITIVE)}
+    facts = torch.zeros(V, 4, dtype=torch.float64)
+    for k, word in enumerate([*SPECIAL, *WORDS]):
+        facts[k, TAGS.get(word, 2 if word in grammar.PREPOSITIONS else 3)] = 9.0
+        if word in plural:
+            facts[k, 3] = 9.0
+    planted = own.clone()
+    planted[:, :4] = facts
+    return own[ids], planted[ids]
+
+
+@pytest.mark.parametrize("kind", ["causal", "masked"])
+def test_what_is_planted_is_read_and_words_are_not_learned_by_heart(kind: Any) -> None:
+    found = ask("linear", Puppet(V, lambda ids: torch.zeros(*ids.shape, V), states=states), kind=kind, count=14)
+    for task in ("pos", "number"):
+        random, planted = (f"{task}, layer {k}" for k in (0, 1))
+        assert score(found, "accuracy", planted).value > 0.97 and score(found, "macro_f1", planted).value > 0.95
+        assert score(found, "margin", planted).value > 1
+        # Random vectors tell nothing of a word that was not seen; of words that were, everything, but so they do
+        # of random labels, and the selectivity says so.
+        here = score(found, "accuracy", random)
+        assert abs(here.value - 0.5) < 4 * here.error < 0.7
+        assert score(found, "selectivity", planted).value > score(found, "selectivity", random).value - 0.02
+        assert score(found, "compression", planted).value > 1.3 * score(found, "compression", random).value
+    overall = score(found, "accuracy", "pos")
+    layers = [score(found, "accuracy", f"pos, layer {k}").value for k in (0, 1)]
+    assert overall.value == pytest.approx(np.mean(layers)) and overall.headline
+
+
+def test_both_numbers_of_a_noun_are_held_out_together() -> None:
+    subject = Subject(Puppet(V, None), speaker(), "causal")
+    items = linear.items(subject, linear.Given(count=14), np.random.RandomState(0))
+    for question in items.questions:
+        spoken = [grammar.LEMMAS.get(word) for word in _words(items, subject)]
+        held = {spoken[w] for w, test in zip(question.word, question.test_lemma, strict=True) if test}
+        kept = {spoken[w] for w, test in zip(question.word, question.test_lemma, strict=True) if not test}
+        assert held and not held & kept - {None}
+        # The control gives one label to a type.
+        pairs = set(zip(question.type.tolist(), question.control.tolist(), strict=True))
+        assert len(pairs) == question.type.max() + 1
+        # Sentences made of the same words are on one side.
+        sides = set(zip(question.sentence.tolist(), question.test_sentence.tolist(), strict=True))
+        assert len(sides) == question.sentence.max() + 1
+
+
+def _words(items: linear.Items, subject: Subject) -> list[str]:
+    return [subject.tokenizer.decode([token]).lower() for a in items.aligned for token in a.ids]
+
+
+def test_the_online_code_of_features_that_say_nothing() -> None:
+    """A probe that sees a constant gives each label its frequency so far, as its regularised fit has it."""
+    random = np.random.default_rng(0)
+    y = (random.random(400) < 0.8).astype(int)
+    bits, blocks = linear.code_lengths(np.ones((400, 1)), y, 2)
+    ends = [round(f * 400) for f in linear.FRACTIONS if round(f * 400) >= 4]
+    assert (
+        ends == [6, 13, 25, 50, 100, 200, 400]
+        and len(bits) == 7
+        and [len(b) for b in blocks] == [7, 12, 25, 50, 100, 200]
+    )
+    wanted = [6.0]
+    for begin, end in itertools.pairwise(ends):
+        p = y[:begin].mean()
+        mixed = [(1 - 1e-3) * q + 1e-3 / 2 for q in (1 - p, p)]
+        wanted.append(-sum(math.log2(mixed[label]) for label in y[begin:end]))
+    np.testing.assert_allclose(bits, wanted, rtol=1e-3)
+
+
+def test_user_tags_are_read_and_checked(tmp_path: Path) -> None:
+    file = tmp_path / "tags.jsonl"
+    nouns, verbs = ([pair[0] for pair in some] for some in (grammar.NOUNS, grammar.VERBS))
+    rows = [{"words": ["the", n, v], "tags": ["D", "N", "V"]} for n, v in zip(nouns, verbs * 2, strict=False)]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    found = ask("linear", Puppet(V, lambda ids: torch.zeros(*ids.shape, V), states=states), items=file)
+    assert score(found, "accuracy", "tags, layer 1").value > 0.9
+    for text, said in (
+        ('{"words": ["a"]}', r"line 1 of .* is not JSON like \{\"words\": \[...\], \"tags\": \[...\]\}"),
+        ('{"words": ["a", "b"], "tags": ["N"]}', "line 1 of .* has lists of several lengths, or empty ones"),
+    ):
+        file.write_text(text)
+        with pytest.raises(InputError, match=said):
+            words.read(file, "tags")
+    file.write_text('{"words": ["a", "b"], "heads": [5, 0], "relations": ["x", "y"]}')
+    with pytest.raises(InputError, match="has a head that is no word of it; heads count words from 0"):
+        words.read(file, "heads", "relations")
+    file.write_text(json.dumps(rows[0]))
+    with pytest.raises(InputError, match="needs 20 words, four sentences and two classes, and there are 3 words"):
+        ask("linear", Puppet(V, None, states=states), items=file)
+
+
+def pieces() -> PreTrainedTokenizerFast:
+    made = Tokenizer(
+        models.WordPiece(
+            {w: n for n, w in enumerate([*SPECIAL, "un", "##happy", "dog", "##s", "."])}, unk_token="[UNK]"
+        )
+    )
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(tokenizer_object=made, unk_token="[UNK]", pad_token="[PAD]")
+
+
+def test_words_own_their_tokens() -> None:
+    subject = Subject(Puppet(11, None), pieces(), "masked")
+    assert words.align(subject, ["unhappy", "dogs", "dog"], " .").owner == (0, 0, 1, 1, 2, -1)
+    assert words.align(Subject(Puppet(11, None), pieces(), "causal"), ["dog", "dogs"]).ids == (7, 7, 8)
+    bytes_ = cases.tokenizer()
+    assert words.align(Subject(cases.gpt2(), bytes_, "causal"), ["w1", "w2"]).owner == (0, 1)
+
+
+def test_attention_between_words_is_summed_over_received_and_averaged_over_sent() -> None:
+    maps = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    owner = (-1, 0, 0, 1, 2, 2)
+    found = syntax.between_words(maps, owner, 3)
+    for layer, head, a, b in itertools.product(range(2), range(3), range(3), range(3)):
+        sent = [q for q in range(6) if owner[q] == a]
+        wanted = np.mean([sum(float(maps[layer, head, q, k]) for k in range(6) if owner[k] == b) for q in sent])
+        assert found[layer, head, a, b] == pytest.approx(wanted, abs=1e-12)
+
+
+def test_a_word_is_attached_to_the_other_word_of_most_attention() -> None:
+    between = np.zeros((1, 1, 3, 3))
+    between[0, 0] = [[0.9, 0.0, 0.1], [0.3, 0.5, 0.2], [0.0, 0.6, 0.4]]
+    right, weight = syntax.attached(between, 0, 2)
+    assert right[:, 0, 0].tolist() == [1, 0] and weight[:, 0, 0].tolist() == [1, 0]
+    right, weight = syntax.attached(between, 1, 0)
+    assert right[:, 0, 0].tolist() == [1, 0] and weight[:, 0, 0].tolist() == pytest.approx([0.6, 0])
+    right, weight = syntax.attached(between, 1, 2)
+    assert right[:, 0, 0].tolist() == [0, 1] and weight[:, 0, 0].tolist() == pytest.approx([0.4, 1])
+
+
+def gold_heads(ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Two layers of two heads; head 1.1 attends from every word to its syntactic head, the others to all alike."""
+    tokenizer = speaker()
+    names = [*SPECIAL, *WORDS]
+    maps = torch.full((2, len(ids), 2, ids.shape[1], ids.shape[1]), 1 / ids.shape[1])
+    kinds = {"noun": grammar.NOUNS, "verb": grammar.VERBS, "transitive": grammar.TRANSITIVE,
+             "preposition": [grammar.PREPOSITIONS], "said": [grammar.SAID]}  # fmt: skip
+    tags = {word: kind for kind, groups in kinds.items() for group in groups for word in group}
+    for row, sequence in enumerate(ids.tolist()):
+        spoken = [names[token].lower() for token in sequence if token != tokenizer.pad_token_id and token]
+        shape = [tags.get(word, word) for word in spoken if word != "."]
+        for slots in grammar.TEMPLATES.values():
+            if [slot.word for slot in slots] == shape:
+                maps[1, row, 1] = 0
+                for k, slot in enumerate(slots):
+                    maps[1, row, 1, k, slot.head] = 1
+    return tuple(maps)
+
+
+def test_a_head_that_has_the_gold_heads_finds_them_all() -> None:
+    model = Puppet(V, lambda ids: torch.zeros(*ids.shape, V), attend=gold_heads)
+    found = ask("syntax", model, kind="masked", count=6)
+    assert score(found, "uas").value == 1 and score(found, "weight").value == 1
+    assert score(found, "uas_one_head").value == 1
+    assert "the best one for all is 1.1 to head" in found.about
+    # The determiner is always just before its noun, and the verb is at several distances from its subject.
+    assert 0.5 < score(found, "uas_offset").value < 1 and score(found, "uas", "det").value == 1
+    assert set(found.items["relation"]) == {"det", "nsubj", "obj", "cc", "conj", "ccomp", "case", "nmod", "acl"}
+
+
+def test_heads_are_chosen_on_other_sentences_than_they_are_scored_on() -> None:
+    """Maps that are noise find no more than a guess among the other words, however many there are to choose from."""
+
+    def noise(ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        seed = torch.Generator().manual_seed(int(ids.sum()))
+        return tuple(torch.rand(4, len(ids), 12, ids.shape[1], ids.shape[1], generator=seed))
+
+    found = ask("syntax", Puppet(V, lambda ids: torch.zeros(*ids.shape, V), attend=noise), kind="masked", count=20)
+    guess = np.mean([
+        1 / (len(slots) - 1)
+        for slots in grammar.TEMPLATES.values()
+        for _ in range(2 ** (1 + max(slot.of or 0 for slot in slots)))
+        for slot in slots
+        if slot.relation != "root"
+    ])
+    here = score(found, "uas")
+    assert abs(here.value - guess) < 4 * here.error and here.error < 0.03
+
+
+def test_models_that_show_nothing_are_told_from_those_that_do() -> None:
+    blind = Puppet(V, lambda ids: torch.zeros(*ids.shape, V))
+    with pytest.raises(InputError, match="a Puppet shows no attention of its heads; leave this probe out"):
+        ask("syntax", blind)
+    with pytest.raises(InputError, match="a Puppet shows no hidden states; leave this probe out"):
+        ask("linear", blind, count=4)
+    with pytest.raises(InputError, match="cannot read the items .*none: No such file or directory; check the path"):
+        items = Path(__file__).parent / "none"
+        ask("syntax", blind, items=items)
+
+
+@pytest.mark.parametrize("make", [cases.gpt2, cases.bert])
+def test_attention_of_a_real_model_is_seen_and_its_way_of_computing_restored(make: Any) -> None:
+    from landscape.probes.subject import attention, watching
+
+    model = make()
+    before = model.config._attn_implementation
+    subject = Subject.of(model, cases.tokenizer())
+    with watching(subject):
+        maps = attention(subject, input_ids=torch.tensor([[7, 9, 11, 8]]))
+    assert maps.shape == (2, 1, 3, 4, 4) and model.config._attn_implementation == before
+    assert torch.allclose(maps.sum(dim=-1), torch.ones(2, 1, 3, 4), atol=1e-6)
+    assert subject.kind == ("causal" if make is cases.gpt2 else "masked")

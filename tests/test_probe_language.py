@@ -1,0 +1,206 @@
+"""In-context learning, induction and n-grams, on models whose scores are known."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from puppets import Puppet, copier, heads_of_induction, random_table, speaker, table, unigram
+
+from landscape.errors import InputError
+from landscape.probes import Given, Subject, in_context, induction, items_of, measure, ngrams
+from landscape.probes.finding import Found, Score
+
+LETTERS = [f"w{n}" for n in range(41)]
+TEXT = " ".join(f"w{(n * n + n // 7) % 41}" for n in range(1, 3000))
+V = len(LETTERS) + 5
+
+
+def ask(name: str, model: Any, tokenizer: Any = None, kind: Any = "causal", **given: Any) -> Found:
+    subject = Subject(model, tokenizer or speaker(LETTERS), kind)
+    return measure(name, subject, items_of(name, subject, Given(**{"text": TEXT, **given})))
+
+
+def score(found: Found, metric: str, subset: str = "") -> Score:
+    (one,) = [s for s in found.scores if (s.metric, s.subset) == (metric, subset)]
+    return one
+
+
+def test_in_context_score_of_a_loss_that_falls_with_the_position() -> None:
+    """At position k the one token of the text has logit 0.05 k, all others 0."""
+
+    def say(ids: torch.Tensor) -> torch.Tensor:
+        logits = torch.zeros(*ids.shape, V)
+        logits[..., 5] = 0.05 * torch.arange(1, ids.shape[1] + 1)
+        return logits
+
+    def loss(k: int) -> float:  # of token k, said at position k - 1
+        return math.log(1 + (V - 1) * math.exp(-0.05 * (k - 1)))
+
+    found = ask("in-context", Puppet(V, say), text="w0 " * 2000, sequences=5, length=64)
+    early, late = np.mean([loss(k) for k in (5, 6, 7)]), np.mean([loss(k) for k in (62, 63, 64)])
+    assert score(found, "score").value == pytest.approx(late - early, abs=1e-5) and late < early - 1
+    assert score(found, "loss", "9-16").value == pytest.approx(np.mean([loss(k) for k in range(9, 17)]), abs=1e-5)
+    assert score(found, "loss", "2").value == pytest.approx(loss(2), abs=1e-5)
+    assert found.about == "loss of tokens 62-64 minus that of tokens 5-7 of 64"
+    assert len(found.items) == 5 * 63 and found.items["loss"].iloc[10] == pytest.approx(loss(12), abs=1e-5)
+    started = ask(
+        "in-context", Puppet(V, say), speaker(LETTERS, bos_token="[CLS]"), text="w0 " * 2000, sequences=5, length=64
+    )
+    # A start token in front: every token is said one position later.
+    assert score(started, "loss", "2").value == pytest.approx(loss(3), abs=1e-5)
+
+
+def test_windows_are_those_of_the_paper_at_its_length() -> None:
+    for share, k in ((0.1, 50), (0.98, 500)):
+        begin, end = in_context.window(share, 512)
+        assert begin <= k <= end and end - begin == 16
+
+
+def test_errors_of_scores_are_over_sequences() -> None:
+    model = table(random_table(V).float())
+    found = ask("in-context", model, sequences=20, length=32)
+    items = found.items
+    each = [
+        part["loss"][part["position"].between(30, 32)].mean() - part["loss"][part["position"].between(2, 4)].mean()
+        for _, part in items.groupby("item")
+    ]
+    assert score(found, "score").value == pytest.approx(np.mean(each), abs=1e-6)
+    assert score(found, "score").error == pytest.approx(np.std(each, ddof=1) / math.sqrt(20), rel=1e-6)
+
+
+@pytest.mark.parametrize("start", [None, "[CLS]"])
+def test_a_copier_copies(start: str | None) -> None:
+    slip = 0.07
+    tokenizer = speaker(LETTERS, bos_token=start)
+    found = ask("induction", copier(V, slip), tokenizer, count=8)
+    assert score(found, "later_loss").value == pytest.approx(-math.log(1 - slip), abs=1e-5)
+    assert score(found, "first_loss").value == pytest.approx(math.log(V), abs=1e-5)
+    assert score(found, "copy_gap").value == pytest.approx(math.log(V) + math.log(1 - slip), abs=1e-5)
+    assert score(found, "copy_accuracy").value == 1
+    assert {s.metric for s in found.scores} == {"copy_gap", "copy_accuracy", "first_loss", "later_loss"}
+    none = ask("induction", unigram(random_table(V)[3].float()), tokenizer, count=8)
+    assert abs(score(none, "copy_gap").value) < 4 * score(none, "copy_gap").error < 1.5
+
+
+def test_heads_made_by_hand_have_their_scores() -> None:
+    model = copier(V, 0.1, attend=heads_of_induction, max_position_embeddings=40)
+    found = ask("induction", model, count=6)
+    assert found.about.startswith("10 random tokens, 4 times")
+    assert score(found, "prefix_matching", "0.0").value == 1 and score(found, "prefix_matching", "0.1").value == 0
+    assert score(found, "previous_token", "0.1").value == pytest.approx((40 - 1) / 39, abs=1e-6)
+    # To all alike: at the q-th token of 40, with one earlier copy for each repeat before it.
+    even = np.mean([(q // 10) / (q + 1) for q in range(10, 40)])
+    assert score(found, "prefix_matching", "0.2").value == pytest.approx(even, abs=1e-6)
+    assert score(found, "prefix_matching", "0.0").chance == pytest.approx(even, abs=1e-6)
+    assert score(found, "best_prefix_matching").value == 1 and score(found, "induction_heads").value == 1
+    assert score(found, "best_previous_token").chance == pytest.approx(np.mean([1 / (q + 1) for q in range(1, 40)]))
+
+
+def test_the_best_head_is_chosen_on_other_sequences_than_it_is_scored_on() -> None:
+    """Of heads that are noise alone the best one scores what they all do."""
+    noise = np.random.default_rng(0).normal(0.2, 0.1, (400, 12, 16, 12))
+    best = [induction.heads("prefix_matching", values, 0.0)[0].value for values in noise]
+    largest = noise.mean(axis=1).reshape(400, -1).max(axis=1).mean()
+    error = np.std(best) / 20
+    assert abs(np.mean(best) - 0.2) < 4 * error and error < 0.003 and largest > 0.25
+
+
+def test_segments_are_ordinary_tokens_and_repeat() -> None:
+    words = [f"v{n}" for n in range(300)]
+    text = " ".join(word for n, word in enumerate(words[:250]) for _ in range(1 + n))
+    subject = Subject(Puppet(305, None, max_position_embeddings=60), speaker(words), "causal")
+    items = items_of("induction", subject, Given(text=text, count=20))
+    assert items.segment == 15 and items.ids.shape == (20, 60)
+    assert torch.equal(items.ids[:, :15], items.ids[:, 45:]) and all(len(set(row)) == 15 for row in items.ids.tolist())
+    # Of 250 kinds that occur, the two rarest and the two commonest are left out.
+    assert set(induction.ordinary(subject, text).tolist()) == set(range(5 + 2, 5 + 248))
+    assert set(induction.ordinary(subject, "").tolist()) == {1, 2, *range(5, 305)}
+
+
+def naive(text: list[int], order: int, before: tuple[int, ...], vocabulary: int) -> np.ndarray:
+    """Interpolated absolute discounting as its formula reads."""
+    if order == 0:
+        return np.full(vocabulary, 1 / vocabulary)
+    grams = Counter(tuple(text[k : k + order]) for k in range(len(text) - order + 1))
+    once, twice = (sum(count == n for count in grams.values()) for n in (1, 2))
+    d = once / (once + 2 * twice) if once else 0.5
+    context = before[len(before) - order + 1 :]
+    here = {gram[-1]: count for gram, count in grams.items() if gram[:-1] == context}
+    lower = naive(text, order - 1, before, vocabulary)
+    if not here:
+        return lower
+    total = sum(here.values())
+    return np.array([max(here.get(y, 0) - d, 0) / total + d * len(here) / total * lower[y] for y in range(vocabulary)])
+
+
+def test_ngrams_are_those_of_the_formula() -> None:
+    random = np.random.default_rng(3)
+    text = (random.normal(size=300).cumsum().astype(int) % 9).tolist() + [9, 9, 10]
+    counted = ngrams.fit(np.array(text), 12)
+    contexts = random.integers(0, 12, (40, 2))
+    for order in (1, 2, 3):
+        q = counted.q(order, contexts)
+        np.testing.assert_allclose(q.sum(axis=1), 1, atol=1e-12)
+        for row, context in zip(q, contexts.tolist(), strict=True):
+            np.testing.assert_allclose(row, naive(text, order, tuple(context), 12), atol=1e-12)
+    again = ngrams.Ngrams.from_bytes(counted.to_bytes())
+    np.testing.assert_array_equal(again.q(3, contexts), counted.q(3, contexts))
+
+
+def test_a_model_that_is_the_bigram_table_has_no_distance_from_it() -> None:
+    tokenizer = speaker(LETTERS)
+    ids = np.array(tokenizer(TEXT)["input_ids"])
+    counted = ngrams.fit(ids, V)
+    log_p = torch.from_numpy(np.log(counted.q(2, np.arange(V)[:, None])))
+    found = ask("ngrams", table(log_p), train_text=TEXT, sequences=6, length=20)
+    assert score(found, "kl", "bigram").value == pytest.approx(0, abs=1e-6)
+    assert score(found, "kl", "bigram, isolated").value == pytest.approx(0, abs=1e-6)
+    assert score(found, "same", "bigram").value == 1
+    # From the others it is as far as the sum over all tokens says, position by position.
+    for order, name in ((1, "unigram"), (3, "trigram")):
+        subject = Subject(table(log_p), tokenizer, "causal")
+        rows = items_of("ngrams", subject, Given(text=TEXT, train_text=TEXT, sequences=6, length=20)).ids.tolist()
+        wanted = []
+        for row in rows:
+            for t in range(1, 19):
+                q = naive(ids.tolist(), order, tuple(row[t - 1 : t + 1]), V)
+                wanted.append(float((q * (np.log(q) - log_p[row[t]].numpy())).sum()))
+        assert score(found, "kl", name).value == pytest.approx(np.mean(wanted), abs=1e-6)
+        assert np.mean(wanted) > 0.05
+    assert len(found.items) == 6 * 18
+
+
+def test_isolated_tokens_are_weighted_by_how_often_they_come() -> None:
+    counted = ngrams.fit(np.array([5, 6] * 50 + [7, 5] * 10 + [8, 6]), V)
+    log_p = random_table(V)
+    subject = Subject(table(log_p), speaker(LETTERS), "causal")
+    items = ngrams.Items(torch.tensor([[5, 6, 7, 8, 5, 6]]), (), counted)
+    found, share = ngrams._isolated(subject, items)
+    counts = {5: 60, 6: 51, 7: 10, 8: 1}
+    kl = {x: (q := counted.q(2, np.array([[x]]))[0]) @ (np.log(q) - log_p[x].numpy()) for x in counts}
+    assert found.value == pytest.approx(sum(n * kl[x] for x, n in counts.items()) / 122, abs=1e-6) and share == 1
+
+
+def test_what_cannot_be_asked_is_said() -> None:
+    model = copier(V, 0.1, max_position_embeddings=6)
+    with pytest.raises(InputError, match="needs stretches of at least 8 tokens, and they have 6"):
+        ask("in-context", model)
+    with pytest.raises(InputError, match="needs four segments of two tokens, and there are 32 of 1"):
+        ask("induction", model)
+    with pytest.raises(
+        InputError, match="needs four segments of two tokens, and there are 32 of 1; give a longer text"
+    ):
+        ask("induction", copier(V, 0.1), text="w1 w2 w3")
+    with pytest.raises(InputError, match="ngrams needs the text that the model was trained on"):
+        ask("ngrams", copier(V, 0.1))
+    with pytest.raises(InputError, match="this one has 2 tokens"):
+        ask("ngrams", copier(V, 0.1), train_text="w1 w2")
+    with pytest.raises(InputError, match="induction asks causal models, and this one is a masked; leave it out"):
+        ask("induction", model, kind="masked")
+    with pytest.raises(InputError, match="no probe is called 'inducton'; there are in-context, induction,"):
+        ask("inducton", model)

@@ -1,0 +1,168 @@
+"""Log-probabilities of texts: against a loop, against minicons, and however they are batched."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import cases
+import numpy as np
+import pytest
+import torch
+from minicons import scorer
+from puppets import Puppet, random_table, speaker, table
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import GPTNeoXConfig, PreTrainedTokenizerFast
+
+from landscape.errors import InputError
+from landscape.probes import Subject, scoring
+
+TEXTS = ["w3 w1 w4 w1 w5", "w3 w1 w4 w2", "w3 w1", "w9 w2 w6 w5 w3 w5 w8 w9 w7", "w3 w1 w4 w1 w5 w9"]
+
+
+@torch.no_grad()
+def one_by_one(model: Any, ids: list[int]) -> np.ndarray:
+    log_p = model(input_ids=torch.tensor([ids])).logits[0].double().log_softmax(dim=-1)
+    return np.array([float(log_p[t, ids[t + 1]]) for t in range(len(ids) - 1)])
+
+
+def neox() -> Any:
+    return cases.auto(GPTNeoXConfig(
+        vocab_size=cases.WORDS, hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20,
+        max_position_embeddings=32, bos_token_id=None, eos_token_id=None,
+    ))  # fmt: skip
+
+
+@pytest.mark.parametrize("tokens", [1, 9, 4096])
+@pytest.mark.parametrize("block", [7, 60, 1000])
+@pytest.mark.parametrize("make", [cases.gpt2, neox])
+def test_batches_and_shared_beginnings_change_nothing(
+    make: Any, tokens: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "TOKENS", tokens)
+    monkeypatch.setattr(scoring, "BLOCK", block)
+    model = make().double()
+    subject = Subject(model, cases.tokenizer(), "causal")
+    ids = [subject.ids(text) for text in TEXTS]
+    found = scoring.causal(subject, ids)
+    for one, values in zip(ids, found, strict=True):
+        np.testing.assert_allclose(values, one_by_one(model, one), atol=1e-12, rtol=0)
+
+
+def test_a_beginning_meets_the_head_once() -> None:
+    """Five texts of 26 tokens have 14 beginnings that something follows, and two of the texts are within others."""
+    model = cases.gpt2()
+    subject = Subject(model, cases.tokenizer(), "causal")
+    rows: list[int] = []
+    model.lm_head.register_forward_hook(lambda _, args, __: rows.append(args[0].shape[:-1].numel()))
+    passed: list[int] = []
+    model.transformer.register_forward_hook(lambda _, __, out: passed.append(len(out[0])))
+    linear = torch.nn.functional.linear
+    seen: list[int] = []
+
+    def counted(states: Any, weight: Any, bias: Any = None) -> Any:
+        if weight.shape[0] == cases.WORDS:
+            seen.append(len(states))
+        return linear(states, weight, bias)
+
+    ids = [subject.ids(text) for text in TEXTS]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring.F, "linear", counted)
+        scoring.causal(subject, ids)
+    followed = {tuple(one[:k]) for one in ids for k in range(1, len(one))}
+    assert sum(size for size in seen if size > 5) == len(followed)
+    assert passed[-1] == 2  # three of the texts are, but for their last token, the beginning of another
+
+
+def test_a_table_has_its_own_sums() -> None:
+    log_p = random_table(len(speaker()))
+    subject = Subject(table(log_p), speaker(), "causal")
+    sentence = "The girl near the boys laughs"
+    ids = subject.ids(sentence)
+    wanted = sum(float(log_p[a, b]) for a, b in itertools.pairwise(ids))
+    assert scoring.texts(subject, [sentence, sentence])[1] == pytest.approx(wanted, abs=1e-12)
+
+
+def test_a_start_token_makes_the_first_token_count() -> None:
+    log_p = random_table(len(speaker()))
+    subject = Subject(table(log_p), speaker(bos_token="[CLS]"), "causal")
+    girl = subject.ids("girl")[0]
+    assert scoring.texts(subject, ["girl"])[0] == pytest.approx(float(log_p[1, girl]), abs=1e-12)
+
+
+def pieces(**changes: Any) -> PreTrainedTokenizerFast:
+    """Word pieces, so that words have one to three tokens."""
+    words = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", "un", "##happi", "##ly", "dog", "##s", "bark", "##ed", "the"]
+    made = Tokenizer(models.WordPiece({word: n for n, word in enumerate(words)}, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    made.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
+    return PreTrainedTokenizerFast(**{
+        "tokenizer_object": made, "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]",
+        "pad_token": "[PAD]", "mask_token": "[MASK]", **changes,
+    })  # fmt: skip
+
+
+def known_to_minicons(tokenizer: Any) -> Any:
+    """With the name by which minicons calls it, which transformers has dropped."""
+    tokenizer.batch_encode_plus = tokenizer.__call__
+    return tokenizer
+
+
+PIECES = ["the dogs barked unhappily", "dogs bark", "the dog unhappily barked the dogs"]
+
+
+@pytest.mark.parametrize("pll", ["original", "within_word_l2r"])
+def test_pseudo_log_likelihood_is_that_of_minicons(pll: str) -> None:
+    model = cases.bert()
+    oracle = scorer.MaskedLMScorer(model, "cpu", tokenizer=known_to_minicons(pieces()))
+    wanted = oracle.sequence_score(PIECES, reduction=lambda x: x.sum(0).item(), PLL_metric=pll)
+    found = scoring.texts(Subject(model, pieces(), "masked"), PIECES, pll)
+    np.testing.assert_allclose(found, wanted, atol=2e-5, rtol=0)
+
+
+def test_the_two_pseudo_log_likelihoods_differ_on_words_of_several_tokens() -> None:
+    subject = Subject(cases.bert(), pieces(), "masked")
+    one, other = (
+        scoring.texts(subject, ["dog the bark", "the unhappily"], pll) for pll in ("original", "within_word_l2r")
+    )
+    assert one[0] == pytest.approx(other[0], abs=1e-5) and abs(one[1] - other[1]) > 1e-3
+
+
+def test_causal_scores_are_those_of_minicons() -> None:
+    model, tokenizer = cases.gpt2(), cases.tokenizer()
+    oracle = scorer.IncrementalLMScorer(model, "cpu", tokenizer=known_to_minicons(tokenizer))
+    wanted = oracle.sequence_score(TEXTS, reduction=lambda x: x.sum(0).item())
+    np.testing.assert_allclose(scoring.texts(Subject(model, tokenizer, "causal"), TEXTS), wanted, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("rows", [1, 2**22])
+def test_choices_are_read_at_their_place(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "CPU_LOGITS", 4 * rows)
+    model = cases.bert().double()
+    subject = Subject(model, pieces(), "masked")
+    sequences, where, wanted = [[1, 12, 4, 2], [1, 4, 9, 10, 12, 2]], [2, 1], [[8, 10], [5, 9]]
+    found = scoring.choices(subject, sequences, where, wanted)
+    with torch.no_grad():
+        for k, ids in enumerate(sequences):
+            log_p = model(input_ids=torch.tensor([ids])).logits[0, where[k]].log_softmax(dim=-1)
+            np.testing.assert_allclose(found[k], log_p[wanted[k]], atol=1e-12, rtol=0)
+
+
+def test_what_cannot_be_scored_is_said() -> None:
+    causal = Subject(cases.gpt2(), cases.tokenizer(), "causal")
+    with pytest.raises(InputError, match="'w7' is one token to this tokenizer, and its probability depends on nothing"):
+        scoring.texts(causal, ["w1 w2", "w7"])
+    with pytest.raises(InputError, match="an item has 30 tokens and the model takes 24; give shorter items"):
+        scoring.texts(causal, ["w1 " * 30])
+    with pytest.raises(InputError, match="there is nothing to score"):
+        scoring.texts(causal, [])
+    masked = Subject(cases.bert(), pieces(mask_token=None), "masked")
+    with pytest.raises(InputError, match="the tokenizer has no mask token; a masked model needs the tokenizer"):
+        scoring.texts(masked, ["the dog"])
+    with pytest.raises(InputError, match="scored by causal and masked language models, and this is a classifier"):
+        scoring.texts(Subject(cases.classifier(), pieces(), "classifier"), ["the dog"])
+    with pytest.raises(InputError, match="a text is empty"):
+        scoring.texts(Subject(cases.bert(), pieces(), "masked"), ["the dog", ""])
+    small = Puppet(6, lambda ids: torch.zeros(*ids.shape, 6))
+    with pytest.raises(InputError, match="the token id 12 and the model's vocabulary ends at 5; give the token"):
+        Subject(small, pieces(), "causal").ids("the dogs")

@@ -1,0 +1,333 @@
+"""Probes and distances in studies, on the command line, in exports and reports; and what all probes have in common."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cases
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from puppets import WORDS, Puppet, random_table, speaker, table
+from test_probe_inside import gold_heads, states
+
+from landscape.cli.main import cli
+from landscape.cli.report import frames
+from landscape.cli.run import run_study
+from landscape.errors import InputError
+from landscape.figures.sections import sections
+from landscape.probes import KINDS, Found, Given, Subject, items_of, measure, probe
+from landscape.probes.finding import digest
+from landscape.store import Store
+from landscape.study import read_study
+
+V = len(speaker())
+GOOD, BAD = "the girl laughs", "the girl laugh"
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [*map(str, arguments)])
+
+
+def rows_of(result: Result) -> list[dict[str, Any]]:
+    assert result.exit_code == 0, (result.output, result.exception)
+    return [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+
+
+def model(seed: int) -> Puppet:
+    log_p = random_table(V, seed).float()
+    return Puppet(V, table(log_p).say, attend=gold_heads, states=states, num_labels=3, max_position_embeddings=64)
+
+
+def classifier(seed: int) -> Puppet:
+    weights = torch.randn(V, 3, generator=torch.Generator().manual_seed(seed))
+    return Puppet(V, lambda ids: weights[ids].sum(dim=1), num_labels=3)
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    file = tmp_path_factory.mktemp("items") / "pairs.jsonl"
+    file.write_text("\n".join(json.dumps({"sentence_good": GOOD, "sentence_bad": BAD}) for _ in range(5)))
+    text = " ".join(WORDS[(n * n + n // 5) % len(WORDS)] for n in range(1, 2500))
+    return {
+        "text": text, "train_text": text, "sequences": 6, "length": 20, "count": 5,
+        "labels": ("contradiction", "entailment", "neutral"), "file": file,
+    }  # fmt: skip
+
+
+def asked(name: str, given: dict[str, Any]) -> tuple[Subject, Given]:
+    rest = {key: value for key, value in given.items() if key != "file"}
+    items = given["file"] if name == "minimal-pairs" else None
+    whom = Subject(classifier(0) if name == "inference" else model(0), speaker(), KINDS[name].KINDS[0])
+    return whom, Given(**rest, items=items)
+
+
+names = pytest.mark.parametrize("name", [name for name in KINDS if name != "harness"])
+PINNED = {
+    "in-context": "25f59427a6c2f61f",
+    "induction": "e5cb9ee81197e3b1",
+    "ngrams": "a6890d39b1fa3031",
+    "minimal-pairs": "eadfc505164f192b",
+    "agreement": "a2857b7b32b04676",
+    "inference": "810ddb6b15dc077e",
+    "linear": "4287dcd54d946d02",
+    "syntax": "fcfcb765bb62ed89",
+    "calibration": "0df23fc57fe9b30a",
+}
+
+
+@names
+def test_items_are_the_same_in_every_process_and_on_every_platform(name: str, given: dict[str, Any]) -> None:
+    subject, what = asked(name, given)
+    made = items_of(name, subject, what, seed=3)
+    other = Subject(classifier(1) if name == "inference" else model(1), speaker(), subject.kind)
+    assert digest(made) == digest(items_of(name, other, what, seed=3)) == PINNED[name]
+
+
+@names
+def test_what_every_probe_gives(name: str, given: dict[str, Any]) -> None:
+    subject, what = asked(name, given)
+    items = items_of(name, subject, what)
+    found = measure(name, subject, items)
+    again = measure(name, subject, items)
+    assert isinstance(found, Found) and found.about and any(score.headline for score in found.scores)
+    assert len({(score.metric, score.subset) for score in found.scores}) == len(found.scores)
+    assert all(np.isfinite(score.value) and score.error >= 0 for score in found.scores)
+    assert [score.value for score in found.scores] == [score.value for score in again.scores]
+    assert found.clusters in found.items and "item" in found.items
+    assert found.items.drop(columns=[found.clusters]).select_dtypes("number").notna().all().all()
+    pd.testing.assert_frame_equal(found.items, pd.read_parquet(io.BytesIO(found.items.to_parquet())), check_dtype=False)
+
+
+@names
+def test_random_items_depend_on_the_seed(name: str, given: dict[str, Any]) -> None:
+    subject, what = asked(name, given)
+    one, other = (digest(items_of(name, subject, what, seed=seed)) for seed in (0, 1))
+    drawn = {"induction", "agreement", "inference", "linear", "syntax"}
+    assert (one != other) == (name in drawn)
+
+
+def test_digests_tell_things_apart() -> None:
+    one = {"a": np.array([1, 2]), "b": ("x", None), "c": 0.1}
+    assert digest(one) == digest({"c": 0.1, "b": ["x", None], "a": torch.tensor([1, 2], dtype=torch.int32)})
+    for other in ({**one, "a": np.array([2, 1])}, {**one, "a": np.array([[1, 2]])}, {**one, "b": ("x", "None")},
+                  {**one, "c": 0.2}, {**one, "b": ("x",)}):  # fmt: skip
+        assert digest(other) != digest(one)
+    with pytest.raises(TypeError, match="items hold a set"):
+        digest({1, 2})
+
+
+def study_of(folder: Path, *measures: str, **changes: str) -> Path:
+    file = cases.study(folder, **changes)
+    head = file.read_text().split("[[measure]]")[0]
+    file.write_text(head + "".join(f"[[measure]]\n{measure}\n" for measure in measures))
+    return file
+
+
+BARS = 'kind = "barriers"\npoints = 5\nresamples = 200'
+ASK = 'kind = "probes"\nnames = ["in-context", "induction", "ngrams"]\ntrain_text = "text.txt"\ncount = 6'
+APART = 'kind = "behaviour"\nnames = ["predictions", "calibration"]\ncount = 6'
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    folder = cases.runs(tmp_path_factory.mktemp("probes"))
+    file = study_of(folder, BARS, ASK, APART)
+    assert run_study(read_study(file), folder, device="cpu", workers=1) == {}
+    return folder
+
+
+def keys(folder: Path) -> list[str]:
+    return [task["key"] for task in Store(folder / "results").record()["tasks"]]
+
+
+def test_a_study_asks_every_checkpoint_the_same(finished: Path) -> None:
+    store = Store(finished / "results")
+    rows = store.rows("probe", keys(finished))
+    assert rows.groupby("probe")["items_hash"].nunique().eq(1).all()
+    assert set(zip(rows["seed"], rows["step"], strict=True)) == {(s, t) for s in (0, 1, 2) for t in (0, 10)}
+    folder = finished / "seed_1" / "step_10"
+    direct = probe(
+        "induction", cases.gpt2(1 + 1 + 100), cases.tokenizer(), text=cases.TEXT, train_text=cases.TEXT, count=6
+    )
+    here = rows[(rows["checkpoint"] == str(folder)) & (rows["probe"] == "induction")]
+    np.testing.assert_allclose(here["value"], [score.value for score in direct.scores], atol=1e-5)
+    np.testing.assert_allclose(here["error"], [score.error for score in direct.scores], atol=1e-5)
+    outcomes = pd.read_parquet(finished / "results" / "items" / f"{here['outcomes'].iloc[0]}.parquet")
+    assert len(outcomes) == 6 and set(direct.items) | {"cluster"} == set(outcomes)
+    loss = store.rows("loss", keys(finished)).set_index("checkpoint")["loss"]
+    nll = rows[rows["metric"] == "nll"].set_index("checkpoint")["value"]
+    assert len(nll) == 6 and nll.to_numpy() == pytest.approx(loss[nll.index].to_numpy(), abs=1e-5)
+
+
+def test_ngrams_are_counted_once_and_kept(finished: Path) -> None:
+    (kept,) = (finished / "results" / "ngrams").iterdir()
+    assert kept.suffix == ".npz"
+    from landscape.measure import asking
+    from landscape.probes import ngrams
+
+    subject = Subject(cases.gpt2(), cases.tokenizer(), "causal")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ngrams, "fit", lambda *_: pytest.fail("counted again"))
+        what = Given(text=cases.TEXT, train_text=cases.TEXT, length=12)
+        asking.items("ngrams", subject, what, 0, Store(finished / "results"))
+
+
+def test_distances_are_of_each_pair_and_of_what_the_models_choose(finished: Path) -> None:
+    rows = Store(finished / "results").rows("behaviour", keys(finished))
+    assert set(rows["metric"]) == {"disagreement", "divergence"} and len(rows[rows["probe"] == "predictions"]) == 12
+    row = rows[(rows["probe"] == "predictions") & (rows["metric"] == "disagreement") & (rows["step_a"] == 10)].iloc[0]
+    from sklearn.metrics import cohen_kappa_score
+
+    from landscape.objectives import causal_lm
+
+    ids = causal_lm.encode(cases.TEXT, cases.tokenizer(), sequences=20, length=12)["input_ids"]
+    with torch.no_grad():
+        chosen = [cases.gpt2(1 + int(row[seed]) + 100)(input_ids=ids).logits[:, :-1].argmax(dim=-1).flatten().numpy()
+                  for seed in ("seed_a", "seed_b")]  # fmt: skip
+    assert row["value"] == pytest.approx(1 - cohen_kappa_score(*chosen), abs=1e-9)
+    assert row["items"] == 20 * 11 and row["low"] < row["value"] < row["high"]
+    # The probe chooses the same tokens, so it tells the same distance.
+    both = rows[rows["metric"] == "disagreement"].pivot(index=["a", "b"], columns="probe", values="value")
+    assert both["predictions"].to_numpy() == pytest.approx(both["calibration"].to_numpy(), abs=1e-12)
+
+
+def test_running_again_does_nothing_and_a_refused_probe_leaves_the_others(finished: Path) -> None:
+    def written() -> dict[Path, int]:
+        return {file: file.stat().st_mtime_ns for file in (finished / "results" / "rows").iterdir()}
+
+    before = written()
+    asked_before = [BARS, ASK, APART]
+    file = study_of(finished, *asked_before, 'kind = "probes"\nnames = "syntax"')
+    with pytest.raises(InputError, match="the tokenizer has 0 of 24 nouns"):
+        run_study(read_study(file), finished, device="cpu", workers=1)
+    assert run_study(read_study(study_of(finished, *asked_before)), finished, device="cpu", workers=1) == {}
+    assert written() == before
+
+
+def test_the_report_draws_probes_beside_loss_and_barrier(finished: Path) -> None:
+    shown = {section.title: section for section in sections(frames(Store(finished / "results")))}
+    together = shown["What is learned, and when"].figure
+    labels = [ax.get_ylabel() for ax in together.axes if ax.get_ylabel()]
+    assert labels[:2] == ["loss (nats per token)", "barrier (nats per token)"]
+    assert {"in-context score (nats) ↓", "copy gap (nats) ↑", "KL from n-grams (nats) ↓"} <= set(labels)
+    rows = Store(finished / "results").rows("probe", keys(finished))
+    wanted = rows[(rows["metric"] == "copy_gap") & (rows["seed"] == 2)].sort_values("step")
+    ax = together.axes[labels.index("copy gap (nats) ↑")]
+    np.testing.assert_allclose(ax.containers[2].lines[0].get_ydata(), wanted["value"])
+    np.testing.assert_allclose(ax.containers[2].lines[0].get_xdata(), [0, 10])
+    bars = ax.containers[2].lines[2][0].get_segments()
+    assert (bars[1][1] - bars[1][0])[1] == pytest.approx(2 * 1.96 * wanted["error"].iloc[1])
+    matrices = shown["How differently the seeds behave"].figure
+    drawn = {ax.get_ylabel() for ax in matrices.axes}
+    assert {"barrier (nats per token)", "disagreement (1 - kappa)", "Jensen-Shannon divergence (nats)"} <= drawn
+
+
+def test_a_report_of_probes_alone(tmp_path: Path, few_runs: Path) -> None:
+    file = study_of(tmp_path, ASK.replace('"in-context", "induction", "ngrams"', '"in-context"'))
+    file.write_text(file.read_text().replace('"seed_', f'"{few_runs}/seed_'))
+    assert run_study(read_study(file), tmp_path, device="cpu", workers=1) == {}
+    result = invoke("report", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "What is learned, and when" in (tmp_path / "report.html").read_text()
+    assert invoke("export", tmp_path).exit_code == 0
+    table_ = pd.read_csv(tmp_path / "export" / "probe.csv")
+    assert {"checkpoint", "seed", "step", "probe", "metric", "value", "error", "items"} <= set(table_.columns)
+
+
+@pytest.mark.parametrize(
+    ("measure_", "said"),
+    [
+        ('kind = "probes"\nnames = ["inducton"]', "no probe is called 'inducton'; there are in-context"),
+        ('kind = "probes"\nnames = ["inference"]', "inference asks classifier models, and this one is a causal"),
+        ('kind = "probes"\nnames = ["ngrams"]', "ngrams needs the text that the model was trained on"),
+        ('kind = "probes"\nnames = ["ngrams"]\ntrain_text = "none.txt"', "there is no file or folder .*none.txt"),
+        ('kind = "probes"\nnames = ["minimal-pairs", "syntax"]\nitems = "x"', "items are those of one probe"),
+        ('kind = "probes"\nnames = []', "at least 1 item"),
+        ('kind = "probes"\nnames = "ngrams"\nitem = "x"', "unknown setting; did you mean items"),
+        ('kind = "probes"\nnames = ["in-context"]\nat_steps = [7]', "a measure of probes finds no checkpoint"),
+        ('kind = "behaviour"\nat_steps = [7]', "nothing to pair between seeds"),
+    ],
+)
+def test_bad_studies_are_refused_before_anything_runs(measure_: str, said: str, tmp_path: Path, few_runs: Path) -> None:
+    file = study_of(tmp_path, measure_)
+    file.write_text(file.read_text().replace('"seed_', f'"{few_runs}/seed_'))
+    with pytest.raises(InputError, match=said):
+        run_study(read_study(file), tmp_path, device="cpu", workers=1)
+    assert not list((tmp_path / "results").rglob("*.parquet"))
+
+
+def test_a_probe_without_choices_has_no_distance(tmp_path: Path, few_runs: Path) -> None:
+    file = study_of(tmp_path, 'kind = "behaviour"\nnames = ["in-context"]\nat_steps = [0]')
+    file.write_text(file.read_text().replace('"seed_', f'"{few_runs}/seed_'))
+    failed = run_study(read_study(file), tmp_path, device="cpu", workers=1)
+    assert list(failed.values()) == [
+        "in-context asks for no choice that could differ; take predictions, or a probe with choices"
+    ]
+
+
+SMALL = ["--sequences", 30, "--length", 12, "--count", 6]
+
+
+def test_the_command_prints_scores_and_keeps_outcomes(few_runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "held.txt").write_text(cases.TEXT)
+    refs = [few_runs / f"seed_0/step_{step}" for step in (0, 10)]
+    result = invoke(
+        "probe", *refs, "--text", tmp_path / "held.txt", *SMALL, "--out", tmp_path / "out", "--distances", "--json"
+    )
+    rows = rows_of(result)
+    assert {row["probe"] for row in rows if row["table"] == "probe"} == {"in-context", "induction"}
+    assert sum(row["table"] == "behaviour" for row in rows) == 2
+    assert "best_prefix_matching *" in result.stderr and "disagreement of predictions" in result.stderr
+    assert "items " + rows[0]["items_hash"] in result.stderr.replace("\n", " ")
+    assert (tmp_path / "out" / "results" / "items" / f"{rows[0]['outcomes']}.parquet").exists()
+    options = ["--text", tmp_path / "held.txt", *SMALL, "--probe", "induction"]
+    plain, every = (invoke("probe", refs[0], *options, *more).stderr for more in ([], ["--all"]))
+    assert "12 more scores with --all" in plain.replace("\n", " ") and "│ 1.2" not in plain
+    assert "more scores" not in every and every.count("previous_token") == 7
+
+
+def test_a_trajectory_gets_a_figure(few_runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "held.txt").write_text(cases.TEXT)
+    result = invoke("probe", few_runs / "seed_{seed}" / "step_{step}", "--text", tmp_path / "held.txt", *SMALL,
+                    "--probe", "in-context", "--out", tmp_path / "out")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "out" / "probes.svg").exists() and (tmp_path / "out" / "probes.png").exists()
+    assert result.stderr.count("seed_") >= 6
+
+
+def test_bad_options_get_a_sentence(few_runs: Path, tmp_path: Path) -> None:
+    def said(*options: object) -> str:
+        runner = CliRunner().invoke(
+            cli, ["probe", str(few_runs / "seed_0/step_0"), "--length", "12", *map(str, options)]
+        )
+        assert runner.exit_code == 1 and isinstance(runner.exception, InputError), runner.output
+        return str(runner.exception)
+
+    assert "items are those of one probe" in said("--probe", "induction", "--probe", "syntax", "--items", tmp_path)
+    assert "--distances are between two or more checkpoints" in said("--distances")
+    assert "no probe is called 'nonsense'" in said("--probe", "nonsense")
+
+
+def test_harness_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "lm_eval", None)
+    with pytest.raises(InputError, match="harness tasks need lm-eval: pip install 'landscape-toolkit\\[harness\\]'"):
+        probe("harness:lambada", cases.gpt2(), cases.tokenizer())
+    with pytest.raises(InputError, match="the harness needs the name of a task: harness:TASK"):
+        probe("harness", cases.gpt2(), cases.tokenizer())
+
+
+def test_a_model_of_an_unknown_class_must_say_its_kind() -> None:
+    with pytest.raises(InputError, match="a Puppet does not say its kind; give kind: causal, masked, classifier"):
+        probe("induction", model(0), speaker())
+    subject = Subject.of(model(0), speaker(), "causal")
+    assert replace(subject, kind="masked").kind == "masked" and subject.longest == 64
