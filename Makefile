@@ -19,8 +19,8 @@ slow: .venv/ready
 	$(BIN)/python -m pytest -q -m slow
 
 peers: .venv/ready
-	$(INSTALL) '.[peers]'
-	$(BIN)/python -m pytest -q tests/test_llc_peers.py
+	$(INSTALL) '.[peers,harness]'
+	$(BIN)/python -m pytest -q tests/test_llc_peers.py tests/test_probe_harness.py
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -2,9 +2,9 @@
 
 python benchmarks/minimal_pairs.py [tiny]
 
-A GPT-2 of 20 million parameters with its 50,257 tokens scores sentences of the packaged novel against themselves with two
-words swapped. The other side takes one pair at a time, as a batch of two, and makes logits, log-probabilities and sums in
-the usual three lines. Rounds alternate; both sides take the number of threads that suits them better.
+A GPT-2 of 20 million parameters with its 50,257 tokens scores sentences of the packaged novel against themselves with
+two words swapped. The other side takes one pair at a time, as a batch of two, and makes logits, log-probabilities and
+sums in the usual three lines. Rounds alternate; each side takes the number of threads that suits it better.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def main() -> None:
         print(f"{name}: {len(good) / statistics.median(times):.1f} pairs a second, {threads[name]} threads")
     ratios = [b / a for a, b in zip(seconds["ours"], seconds["pair by pair"], strict=True)]
     apart = np.abs(values["ours"] - values["pair by pair"])
-    print(f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}); "
-          f"largest difference of a sentence {apart.max():.1e} nats, of {np.abs(values['ours']).max():.0f}")  # fmt: skip
+    print(f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}); largest difference of a "
+          f"sentence {apart.max():.1e} nats, of {np.abs(values['ours']).max():.0f}")  # fmt: skip
 
 
 def setting(pairs: int, width: int) -> tuple[Subject, list[str], list[str]]:
@@ -58,7 +58,8 @@ def setting(pairs: int, width: int) -> tuple[Subject, list[str], list[str]]:
     torch.manual_seed(0)
     model = GPT2LMHeadModel(GPT2Config(n_embd=width, n_layer=6, n_head=4, bos_token_id=None, eos_token_id=None))
     text = re.sub(r"\s+", " ", HELD_OUT_TEXT.read_text("utf-8"))
-    good = [s for s in re.findall(r"[A-Z][^.!?;\"]+[.!?]", text) if 5 <= len(s.split()) <= 10][:pairs]
+    sentences = re.findall(r"[A-Z][^.!?;\"]+[.!?]", text)
+    good = [sentence for sentence in sentences if 5 <= len(sentence.split()) <= 10][:pairs]
     random, bad = np.random.RandomState(0), []
     for sentence in good:
         words = sentence.split()

@@ -98,6 +98,6 @@ def about(rows: pd.DataFrame) -> str:
     main = rows[rows["headline"].astype(bool)]
     said = "; ".join(f"{probe}: {part['about'].iloc[0]}" for probe, part in main.groupby("probe", sort=False))
     return (
-        f"{said}; bars: 95 % interval over items; the items are the same at all steps, so steps differ by less noise than "
-        "that; colours: seeds; dotted: chance; arrows: which way is better"
+        f"{said}; bars: 95 % interval over items; the items are the same at all steps, so steps differ by less noise "
+        "than that; colours: seeds; dotted: chance; arrows: which way is better"
     )
