@@ -65,21 +65,21 @@ def _asked(
 ) -> Iterator[Task]:
     """A task for each checkpoint and probe; for distances then the tiles of pairs, which read their answers."""
     files = {"items": digest(measure.items), "train_text": digest(measure.train_text)}
-    answers: dict[str, dict[str, Task]] = {}
+    answers: dict[tuple[Checkpoint, str], Task] = {}
     if isinstance(measure, Probes) or len(group) > 1:
         for checkpoint in group:
             for name in measure.names:
                 if name != PREDICTIONS:
                     settings = {"probe": name, **measure.asked, **files}
                     task = Task("probes", (checkpoint,), (), tuple(settings.items()), data)
-                    answers.setdefault(checkpoint.content + checkpoint.ref, {})[name] = task
+                    answers[checkpoint, name] = task
                     yield task
     if isinstance(measure, Behaviour):
         for anchors, pairs in _tiles(group, measure.tile):
             for name in measure.names:
                 asked = {} if name == PREDICTIONS else {**measure.asked, **files}
                 settings = {"probe": name, "between": measure.between, "numerics": measure.numerics, **asked}
-                needs = tuple(answers[c.content + c.ref][name].key for c in anchors) if name != PREDICTIONS else ()
+                needs = tuple(answers[c, name].key for c in anchors) if name != PREDICTIONS else ()
                 yield Task(measure.kind, anchors, pairs, tuple(settings.items()), data, needs)
 
 

@@ -64,7 +64,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def asked(name: str, given: dict[str, Any]) -> tuple[Subject, Given]:
     rest = {key: value for key, value in given.items() if key != "file"}
     items = given["file"] if name == "minimal-pairs" else None
-    whom = Subject(classifier(0) if name == "inference" else model(0), speaker(), KINDS[name].KINDS[0])
+    whom = Subject(classifier(0) if name == "inference" else model(0), speaker(), KINDS[name].TAKES[0])
     return whom, Given(**rest, items=items)
 
 

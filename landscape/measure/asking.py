@@ -13,6 +13,7 @@ from landscape.checkpoints import fetch, models
 from landscape.measure import data as fixed
 from landscape.measures import Behaviour, Probes
 from landscape.objectives import KINDS
+from landscape.objectives.text import read_file
 from landscape.probes import Given, Subject, items_of, ngrams
 from landscape.probes.finding import digest
 from landscape.probes.subject import Kind
@@ -49,7 +50,7 @@ def given(study: Study, settings: dict[str, Any]) -> Given:
         count=settings["count"],
         items=Path(asked.items) if asked.items else None,
         text=fixed.read_text(study.data),
-        train_text=fixed.read_file(Path(asked.train_text)) if asked.train_text else "",
+        train_text=read_file(Path(asked.train_text)) if asked.train_text else "",
         sequences=study.data.sequences,
         length=study.data.length,
         labels=settings["labels"] and tuple(settings["labels"]),
@@ -57,13 +58,13 @@ def given(study: Study, settings: dict[str, Any]) -> Given:
     )
 
 
-def items(name: str, asked: Subject, given: Given, seed: int, store: Store) -> tuple[Any, str]:
-    """The items of a probe and their hash; n-grams are counted once and kept under the hash of their text.
+def items(name: str, asked: Subject, given: Given, seed: int, store: Store | None) -> tuple[Any, str]:
+    """The items of a probe and their hash; n-grams are counted once and kept by their text, given a place.
 
     Raises:
         InputError: If the probe cannot be asked of such a model.
     """
-    if name == "ngrams" and given.train_text:
+    if name == "ngrams" and given.train_text and store is not None:
         given = replace(given, ngrams=_counted(asked, given, store))
     made = items_of(name, asked, given, seed=seed)
     return made, digest(made)

@@ -12,6 +12,7 @@ from landscape.demo import HELD_OUT_TEXT
 from landscape.errors import InputError
 from landscape.measures import Curves
 from landscape.objectives import KINDS, Objective
+from landscape.objectives.text import read_file
 from landscape.settings import Data
 from landscape.study import Study
 from landscape.task import Checkpoint
@@ -44,20 +45,6 @@ def read_text(data: Data) -> str:
         InputError: If it cannot be read.
     """
     return read_file(Path(data.text) if data.text else HELD_OUT_TEXT)
-
-
-def read_file(path: Path) -> str:
-    """A text.
-
-    Raises:
-        InputError: If it cannot be read.
-    """
-    try:
-        return path.read_text("utf-8")
-    except OSError as error:
-        raise InputError(f"cannot read the text {path}: {error.strerror}; check the path") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"the text {path} is not UTF-8 ({error}); give a file of UTF-8 text") from error
 
 
 def fingerprint(data: Data, checkpoint: Checkpoint) -> str:

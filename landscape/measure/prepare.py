@@ -81,7 +81,7 @@ def prepare(
         if isinstance(measure, Llc):
             chosen(session.objective.model, session.objective.space, measure.parameters)
     for task in _first_of_each_probe(planned):
-        session.asked(task)
+        session.asked(task, keep=False)  # the store is not claimed yet
     record = {
         "study": study.model_dump(mode="json"),
         "tasks": [task.as_json() for task in planned],

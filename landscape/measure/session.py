@@ -156,13 +156,14 @@ class Session:
         """A model of its own, since the weights of the objective's never move."""
         return asking.subject(self.data, self.tasks[0].checkpoints[0], self.device)
 
-    def asked(self, task: Task) -> tuple[Any, str]:
-        """The items of a probe, made once, and their hash."""
+    def asked(self, task: Task, *, keep: bool = True) -> tuple[Any, str]:
+        """The items of a probe, made once, and their hash; ``keep`` what is costly to make for other sessions."""
         settings = dict(task.settings)
         key = json.dumps({name: value for name, value in settings.items() if name != "between"})
         if key not in self._asked:
             given = asking.given(self.study, settings)
-            self._asked[key] = asking.items(settings["probe"], self._asked_model, given, settings["seed"], self.store)
+            store = self.store if keep else None
+            self._asked[key] = asking.items(settings["probe"], self._asked_model, given, settings["seed"], store)
         return self._asked[key]
 
     def stored(self, checkpoint: Checkpoint) -> str:

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
 from landscape.errors import InputError
 from landscape.shapes import Int
+
+
+def read_file(path: Path, what: str = "text") -> str:
+    """A file of UTF-8.
+
+    Args:
+        path: The file.
+        what: What to call it.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read the {what} {path}: {error.strerror}; check the path") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"the {what} {path} is not UTF-8 ({error}); give a file of UTF-8 text") from error
 
 
 def blocks(ids: Int[Tensor, " tokens"], sequences: int, length: int) -> Int[Tensor, "sequences length"]:

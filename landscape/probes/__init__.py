@@ -1,6 +1,6 @@
 """Behavioural probes: what a checkpoint can do, asked the same way at every step. One behaviour a file.
 
-Each file has ``KINDS`` of model that it takes, ``items``, what is asked, which depends on the tokenizer, the settings
+Each file has what it ``TAKES``, kinds of model, ``items``, what is asked, which depends on the tokenizer, the settings
 and the random numbers and never on weights, and ``measure``, which asks a model and gives scores with errors and an
 outcome for each item.
 """
@@ -61,7 +61,7 @@ def items_of(name: str, subject: Subject, given: Given, *, seed: int = 0) -> Any
     kind, _, task = name.partition(":")
     if kind not in KINDS:
         raise InputError(f"no probe is called {name!r}; there are {', '.join(KINDS)}")
-    takes = KINDS[kind].KINDS
+    takes = KINDS[kind].TAKES
     if subject.kind not in takes:
         raise InputError(
             f"{name} asks {' and '.join(takes)} models, and this one is a {subject.kind}; leave it out or choose "

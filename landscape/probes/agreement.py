@@ -21,7 +21,7 @@ from landscape.probes.grammar import AUXILIARIES, NOUNS, TRANSITIVE, VERBS, Lexi
 from landscape.probes.scoring import choices, require_masked
 from landscape.probes.subject import Given, Subject
 
-KINDS = ("causal", "masked")
+TAKES = ("causal", "masked")
 FRAMES = 36
 LEAST_NOUNS = 3
 

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from landscape.errors import InputError
 from landscape.probes import minimal_pairs
 from landscape.probes.finding import Found, Score, bootstrapped, mean
 from landscape.probes.predictions import Asked, ask, predict
 from landscape.probes.subject import Given, Subject
 from landscape.shapes import Float
 
-KINDS = ("causal", "masked", "classifier")
+TAKES = ("causal", "masked", "classifier")
 BINS = 15
 
 
@@ -32,8 +33,14 @@ class Items:
 
 
 def items(subject: Subject, given: Given, random: np.random.RandomState) -> Items:
-    """Predictions on the held-out text, or the user's pairs of sentences."""
-    if given.items and subject.kind != "classifier":
+    """Predictions on the held-out text, or the user's pairs of sentences.
+
+    Raises:
+        InputError: If items are given for a classifier.
+    """
+    if given.items and subject.kind == "classifier":
+        raise InputError("a classifier is judged on its text: give labelled lines as text, and no items")
+    if given.items:
         return Items(None, minimal_pairs.items(subject, given, random))
     return Items(ask(subject, given), None)
 

@@ -21,7 +21,7 @@ from landscape.errors import InputError
 from landscape.probes.finding import Found, Score
 from landscape.probes.subject import Given, Subject
 
-KINDS = ("causal",)
+TAKES = ("causal",)
 BATCH = 16
 OFFLINE = ("HF_DATASETS_OFFLINE", "HF_HUB_OFFLINE")
 

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
 
 from landscape.errors import InputError
-from landscape.objectives.text import blocks
+from landscape.objectives.text import blocks, read_file
 from landscape.probes.finding import Found, Score, mean
 from landscape.probes.scoring import causal
-from landscape.probes.subject import Given, Subject, read_items
+from landscape.probes.subject import Given, Subject
 from landscape.shapes import Float, Int
 
-KINDS = ("causal",)
+TAKES = ("causal",)
 EARLY, LATE, AROUND = 0.1, 0.98, 64
 
 
@@ -41,9 +42,7 @@ def items(subject: Subject, given: Given, random: np.random.RandomState) -> Item
     Raises:
         InputError: If the text or the stretches are too short.
     """
-    import torch
-
-    text = read_items(given.items) if given.items else given.text
+    text = read_file(given.items, "items") if given.items else given.text
     length = min(given.length, subject.longest - len(subject.start))
     if length < 8:
         raise InputError(f"in-context learning needs stretches of at least 8 tokens, and they have {length}")

@@ -19,12 +19,13 @@ from torch import Tensor
 
 from landscape.errors import InputError
 from landscape.objectives.head import wide
+from landscape.objectives.text import read_file
 from landscape.probes.finding import Found, Score, bootstrapped, mean
 from landscape.probes.scoring import passes
-from landscape.probes.subject import Given, Subject, attention, has_attention, read_items, watching
+from landscape.probes.subject import Given, Subject, attention, has_attention, watching
 from landscape.shapes import Float, Int
 
-KINDS = ("causal",)
+TAKES = ("causal",)
 COUNT, SEGMENT, REPEATS = 32, 25, 4
 RARE = 0.01
 """Share of the kinds of token left out at both ends of the order by frequency."""
@@ -48,7 +49,7 @@ def items(subject: Subject, given: Given, random: np.random.RandomState) -> Item
     """
     room = (subject.longest - len(subject.start)) // REPEATS
     if given.items:
-        rows = [subject.ids(line) for line in read_items(given.items).splitlines() if line.strip()]
+        rows = [subject.ids(line) for line in read_file(given.items, "items").splitlines() if line.strip()]
         segment = min([room, *map(len, rows)])
         chosen = [row[:segment] for row in rows[: given.count]]
     else:

@@ -23,12 +23,12 @@ import torch.nn.functional as F
 
 from landscape.errors import InputError
 from landscape.objectives.head import wide
-from landscape.objectives.text import spread
+from landscape.objectives.text import read_file, spread
 from landscape.probes.finding import Found, average, mean
 from landscape.probes.scoring import padded, passes, require_length
-from landscape.probes.subject import Given, Subject, read_items
+from landscape.probes.subject import Given, Subject
 
-KINDS = ("classifier",)
+TAKES = ("classifier",)
 COUNT = 50
 ENTAILED, OTHER = "entailed", "non-entailed"
 LABELS = ("entailment", "neutral", "contradiction")
@@ -205,7 +205,7 @@ def read(file: Path) -> list[Pair]:
     Raises:
         InputError: If it has another form.
     """
-    text = read_items(file)
+    text = read_file(file, "items")
     first = text.lstrip()[:1]
     try:
         rows: list[dict[str, Any]]

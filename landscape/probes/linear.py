@@ -38,7 +38,7 @@ from landscape.probes.scoring import padded, passes, require_length
 from landscape.probes.subject import Given, Subject
 from landscape.shapes import Bool, Float, Int
 
-KINDS = ("causal", "masked")
+TAKES = ("causal", "masked")
 FRAMES = 12
 MOST = 2000
 """Words; of more, so many are drawn."""

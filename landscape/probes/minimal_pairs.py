@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from landscape.errors import InputError
-from landscape.objectives.text import spread
+from landscape.objectives.text import read_file, spread
 from landscape.probes import pairs, scoring
 from landscape.probes.finding import Found
-from landscape.probes.subject import Given, Subject, read_items
+from landscape.probes.subject import Given, Subject
 
-KINDS = ("causal", "masked")
+TAKES = ("causal", "masked")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def items(subject: Subject, given: Given, random: np.random.RandomState) -> Item
         )
     rows = []
     for file in files(given.items):
-        lines = [(n, line) for n, line in enumerate(read_items(file).splitlines(), start=1) if line.strip()]
+        lines = [(n, line) for n, line in enumerate(read_file(file, "items").splitlines(), start=1) if line.strip()]
         wanted = spread(len(lines), min(given.count, len(lines))) if given.count else range(len(lines))
         rows += [_pair(file, *lines[k]) for k in wanted]
     if not rows:

@@ -25,13 +25,13 @@ from torch import Tensor
 
 from landscape.errors import InputError
 from landscape.objectives.head import wide
-from landscape.objectives.text import blocks
+from landscape.objectives.text import blocks, read_file
 from landscape.probes.finding import Found, Score, mean
 from landscape.probes.scoring import at
-from landscape.probes.subject import Given, Subject, read_items
+from landscape.probes.subject import Given, Subject
 from landscape.shapes import Float, Int
 
-KINDS = ("causal",)
+TAKES = ("causal",)
 ORDERS = {1: "unigram", 2: "bigram", 3: "trigram"}
 SEQUENCES = 32
 CONTEXTS = 512
@@ -159,7 +159,7 @@ def items(subject: Subject, given: Given, random: np.random.RandomState) -> Item
     vocabulary = int(subject.model.config.vocab_size)
     if vocabulary**3 >= 2**63:
         raise InputError(f"a vocabulary of {vocabulary} tokens is too large to count trigrams of")
-    text = read_items(given.items) if given.items else given.text
+    text = read_file(given.items, "items") if given.items else given.text
     length = min(given.length, subject.longest - len(subject.start))
     ids = blocks(torch.tensor(subject.ids(text)), given.count or min(SEQUENCES, given.sequences), length)
     counted = given.ngrams or fit(np.array(subject.ids(given.train_text)), vocabulary)

@@ -140,20 +140,6 @@ def _blind(subject: Subject) -> str:
     return f"a {type(subject.model).__name__} shows no attention of its heads; leave this probe out"
 
 
-def read_items(file: Path) -> str:
-    """The text of a file of items.
-
-    Raises:
-        InputError: If it cannot be read.
-    """
-    try:
-        return file.read_text("utf-8")
-    except OSError as error:
-        raise InputError(f"cannot read the items {file}: {error.strerror}; check the path") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"the items {file} are not UTF-8 ({error}); give a file of UTF-8 text") from error
-
-
 @dataclass(frozen=True)
 class Given:
     """What a probe is asked with; each takes of it what it needs.

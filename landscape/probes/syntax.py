@@ -26,7 +26,7 @@ from landscape.probes.scoring import padded, passes, require_length
 from landscape.probes.subject import Given, Subject, attention, watching
 from landscape.shapes import Float
 
-KINDS = ("causal", "masked")
+TAKES = ("causal", "masked")
 FRAMES = 12
 OFFSETS = (-3, -2, -1, 1, 2)
 DIRECTIONS = ("to head", "from head")

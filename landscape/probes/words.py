@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from landscape.errors import InputError
-from landscape.probes.subject import Subject, read_items
+from landscape.objectives.text import read_file
+from landscape.probes.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def read(file: Path, *wanted: str) -> list[Tagged]:
         InputError: If a line has another form.
     """
     out = []
-    for number, line in enumerate(read_items(file).splitlines(), start=1):
+    for number, line in enumerate(read_file(file, "items").splitlines(), start=1):
         if not line.strip():
             continue
         try:
