@@ -48,6 +48,10 @@ def test_brier_and_likelihood_are_those_of_scikit_learn() -> None:
     assert frame["nll"].mean() == pytest.approx(log_loss(y, p, labels=range(4)))
     assert frame["brier"].mean() == pytest.approx(brier_score_loss(y, p, labels=range(4), scale_by_half=False))
     assert frame["correct"].mean() == pytest.approx((p.argmax(axis=1) == y).mean())
+    own = p[np.arange(50), y]
+    assert frame["margin"].to_numpy() == pytest.approx(np.log(own / (1 - own)), abs=1e-9)
+    sure = calibration.judged(np.array([[0.0, -80.0, -81.0]]), np.array([[0]]))  # no 1 - p that is rounded to nothing
+    assert sure["margin"].iloc[0] == pytest.approx(80 - math.log(1 + math.exp(-1)))
     # Where two classes are right, their probabilities are added up.
     both = calibration.judged(np.log(p), np.stack([np.zeros(50, int), np.ones(50, int)], axis=1))
     assert both["nll"].to_numpy() == pytest.approx(-np.log(p[:, 0] + p[:, 1]))

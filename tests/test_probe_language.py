@@ -112,7 +112,7 @@ def test_the_best_head_is_chosen_on_other_sequences_than_it_is_scored_on() -> No
 
 def test_segments_are_ordinary_tokens_and_repeat() -> None:
     words = [f"v{n}" for n in range(300)]
-    text = " ".join(word for n, word in enumerate(words[:250]) for _ in range(1 + n))
+    text = " ".join(word for n, word in enumerate(words[:250]) for _ in range(1 + n)) + " unknown" * 40
     subject = Subject(Puppet(305, None, max_position_embeddings=60), speaker(words), "causal")
     items = items_of("induction", subject, Given(text=text, count=20))
     assert items.segment == 15 and items.ids.shape == (20, 60)
@@ -204,3 +204,22 @@ def test_what_cannot_be_asked_is_said() -> None:
         ask("induction", model, kind="masked")
     with pytest.raises(InputError, match="no probe is called 'inducton'; there are in-context, induction,"):
         ask("inducton", model)
+
+
+@pytest.mark.parametrize("start", [None, "[CLS]"])
+def test_first_and_later_losses_are_of_the_tokens_that_they_name(start: str | None) -> None:
+    """Later ones leave out what begins the second repeat, which nothing has yet been seen to precede."""
+    log_p = random_table(V).float()
+    tokenizer = speaker(LETTERS, bos_token=start)
+    subject = Subject(table(log_p), tokenizer, "causal")
+    items = items_of("induction", subject, Given(text=TEXT, count=5))
+    found = measure("induction", subject, items)
+    n, first, later = items.segment, [], []
+    for row in items.ids.tolist():
+        losses = {t: -float(log_p[row[t - 1], row[t]]) for t in range(1, len(row))}
+        begin = len(row) - 4 * n
+        first.append(np.mean([losses[t] for t in range(max(begin, 1), begin + n)]))
+        later.append(np.mean([losses[t] for t in range(begin + n + 1, len(row))]))
+    assert score(found, "first_loss").value == pytest.approx(np.mean(first), abs=1e-5)
+    assert score(found, "later_loss").value == pytest.approx(np.mean(later), abs=1e-5)
+    assert score(found, "copy_gap").error == pytest.approx(np.std(np.subtract(first, later), ddof=1) / 5**0.5, abs=1e-5)

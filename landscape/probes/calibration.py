@@ -69,19 +69,20 @@ def judged(log_p: Float[np.ndarray, "n classes"], target: np.ndarray) -> pd.Data
         log_p: Log-probabilities.
         target: ``[n, right ones]``: classes that are right, some perhaps twice; their probabilities are added up.
     """
-    p = np.exp(log_p.astype(np.float64))
+    log_p = log_p.astype(np.float64)
+    p = np.exp(log_p)
     right = np.zeros(p.shape, dtype=bool)
     np.put_along_axis(right, target, values=True, axis=1)
-    sure = (p * right).sum(axis=1)
+    sure, others = (np.logaddexp.reduce(np.where(some, log_p, -np.inf), axis=1) for some in (right, ~right))
     choice = p.argmax(axis=1)
     return pd.DataFrame({
         "choice": choice,
         "confidence": p.max(axis=1),
         "correct": right[np.arange(len(p)), choice].astype(float),
-        "margin": np.log(np.maximum(sure, np.finfo(float).tiny)) - np.log(np.maximum(1 - sure, np.finfo(float).tiny)),
+        "margin": sure - others,
         # With one right class this is sum_k (p_k - y_k)^2.
-        "brier": (p**2 * ~right).sum(axis=1) + (1 - sure) ** 2,
-        "nll": -np.logaddexp.reduce(np.where(right, log_p, -np.inf).astype(np.float64), axis=1),
+        "brier": (p**2 * ~right).sum(axis=1) + (1 - np.exp(sure)) ** 2,
+        "nll": -sure,
     })
 
 
