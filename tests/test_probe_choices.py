@@ -10,8 +10,10 @@ import cases
 import numpy as np
 import pytest
 import torch
-from puppets import WORDS, Puppet, random_table, speaker, table, unigram
+from puppets import SPECIAL, WORDS, Puppet, random_table, speaker, table, unigram
 from test_probe_language import score
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from landscape.errors import InputError
 from landscape.probes import Given, Subject, grammar, inference, items_of, measure, pairs
@@ -92,6 +94,7 @@ def test_pairs_of_another_form_are_refused(tmp_path: Path) -> None:
 
 def test_count_takes_pairs_evenly_from_each_file(blimp: Path) -> None:
     found = ask("minimal-pairs", unigram(torch.zeros(V)), items=blimp, count=2)
+    assert len(ask("minimal-pairs", unigram(torch.zeros(V)), items=blimp, count=100).items) == 5
     assert len(found.items) == 4 and set(found.items["paradigm"]) == {"plain", "anaphor"}
 
 
@@ -179,6 +182,12 @@ def test_a_vocabulary_too_small_for_sentences_is_said() -> None:
     few = [word for word in WORDS if word not in {"laugh", "has"}]
     found = ask("agreement", unigram(torch.zeros(V)), speaker(few), count=3)
     assert found.about == "24 of 24 nouns and 16 of 18 verbs are in the vocabulary"
+    cut = [word for word in WORDS if word not in {"laugh", "goes"}] + ["la", "##ugh", "##es"]
+    cut_up = Tokenizer(models.WordPiece({word: n for n, word in enumerate([*SPECIAL, *cut])}, unk_token="[UNK]"))
+    cut_up.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    pieces = PreTrainedTokenizerFast(tokenizer_object=cut_up, unk_token="[UNK]")
+    found = ask("agreement", unigram(torch.zeros(len(pieces))), pieces, count=3)
+    assert found.about == "24 of 24 nouns and 16 of 18 verbs are in the vocabulary"
     with pytest.raises(InputError, match="the tokenizer has no mask token"):
         ask("agreement", Puppet(V, None), speaker(mask_token=None), kind="masked")
     with pytest.raises(InputError, match="agreement makes its own sentences; score yours as minimal-pairs"):
@@ -220,10 +229,11 @@ def test_the_order_of_classes_is_followed() -> None:
 
 
 def test_neutral_and_contradiction_are_both_no_entailment() -> None:
-    """The largest class is no entailment although entailment is likelier than each other class would need."""
-    found = ask("inference", judge(lambda ids: torch.tensor([0.4, 0.0, 0.4]).expand(len(ids), 3)), kind="classifier",
+    """Entailment is the largest class and less likely than the others together: predicted, with a margin below 0."""
+    found = ask("inference", judge(lambda ids: torch.tensor([0.3, 0.5, 0.3]).expand(len(ids), 3)), kind="classifier",
                 labels=LABELS, count=4)  # fmt: skip
-    assert score(found, "accuracy", "constituent, non-entailed").value == 1
+    assert score(found, "accuracy", "constituent, entailed").value == 1
+    assert score(found, "margin", "constituent, entailed").value < 0
 
 
 HANS = (

@@ -237,7 +237,7 @@ def _layer(layer: int, x: Float[np.ndarray, "n width"], q: Question) -> tuple[li
     clusters = q.type[~train]
     scores.append(mean("selectivity", rights[0] - rights[1], clusters, **subset, chance=0.0))
     lengths, blocks = code_lengths(x[q.order], q.label[q.order], len(q.names))
-    uniform, total = len(q.label) * np.log2(len(q.names)), sum(lengths)
+    uniform, total = len(q.label) * float(np.log2(len(q.names))), sum(lengths)
     spread = float(np.sqrt(sum(np.var(block) * len(block) for block in blocks)))
     scores.append(
         Score("compression", uniform / total, uniform / total**2 * spread, len(q.label), **subset, chance=1.0)
