@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +19,17 @@ from landscape.cli.options import SEED, data, data_options
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, results_of, run_now
 from landscape.errors import InputError
-from landscape.measures import AnyMeasure, Behaviour, Probes
-from landscape.settings import Checkpoints
+from landscape.measures import MOST_ITEMS, AnyMeasure, Behaviour, Probes
+from landscape.settings import Checkpoints, Data
 from landscape.study import Study
 from landscape.task import Checkpoint
 
 USUAL = {"causal-lm": ("in-context", "induction"), "masked-lm": ("calibration",), "classification": ("calibration",)}
 """Probes that need nothing but the model and the text."""
+READERS = {"in-context", "induction", "ngrams", "calibration", "predictions"}
+"""Probes that look at the text."""
+UNREAD = 8
+"""Tokens of an example that no probe looks at."""
 WIDE = 4
 """Checkpoints side by side in one table."""
 
@@ -37,9 +44,8 @@ WIDE = 4
 @click.option(
     "--items", type=click.Path(path_type=Path), help="Your own items for the probe: a file, or a folder of them."
 )
-@click.option(
-    "--count", type=click.IntRange(2), help="Items to make or to take. [default: as many as the probe finds right]"
-)
+@click.option("--count", type=click.IntRange(2, MOST_ITEMS),
+              help="Items to make or take; of templates, choices of words. [default: by probe]")  # fmt: skip
 @click.option("--train-text", type=click.Path(path_type=Path, dir_okay=False),
               help="Text that the models were trained on, or one like it; ngrams needs it.")  # fmt: skip
 @click.option("--labels", metavar="A,B,C",
@@ -67,14 +73,11 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 
     found = [checkpoint for ref in given["refs"] for checkpoint in find(ref, given["config"])]
     objective = given["objective"] or default_objective(fetch.described(found[0]))
-    study = Study(
-        version=1,
-        name="probe",
-        checkpoints=Checkpoints(folder=found[0].ref),
-        data=data(given["text"], objective, given["sequences"], given["length"]),
-        measure=_measures(given, objective, len(found)),
-    )
-    with results_of(given["out"]) as store:
+    measures = _measures(given, objective, len(found))
+    with results_of(given["out"]) as store, _data(given, objective, measures) as texts:
+        study = Study(
+            version=1, name="probe", checkpoints=Checkpoints(folder=found[0].ref), data=texts, measure=measures
+        )
         prepared, failed = run_now(study, found, given["device"], store)
         keys = [task.key for task in prepared.tasks]
         rows, distances = store.rows("probe", keys), store.rows("behaviour", keys)
@@ -115,6 +118,26 @@ def _measures(given: dict[str, Any], objective: str, checkpoints: int) -> tuple[
     return (probes, between) if given["distances"] else (probes,)
 
 
+@contextmanager
+def _data(given: dict[str, Any], objective: str, measures: tuple[AnyMeasure, ...]) -> Generator[Data]:
+    """The examples; where no probe looks at them, whatever a model of the kind can read."""
+    asked = {name for measure in measures if isinstance(measure, Probes | Behaviour) for name in measure.names}
+    given_text = given["text"]
+    if given_text is not None or asked & READERS:
+        yield data(given_text, objective, given["sequences"], given["length"])
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "unread.jsonl"
+        file.write_text('{"text": "one", "text_pair": "two", "label": 0}\n' * given["sequences"])
+        text = str(file) if objective == "classification" else None
+        yield Data.model_validate({
+            "text": text,
+            "objective": objective,
+            "sequences": given["sequences"],
+            "length": UNREAD,
+        })
+
+
 def _show(rows: pd.DataFrame, found: list[Checkpoint], *, every: bool) -> None:
     """The scores: a column for each checkpoint, or for many checkpoints a table for each probe's main numbers."""
     wide = len(found) <= WIDE
@@ -129,7 +152,7 @@ def _show(rows: pd.DataFrame, found: list[Checkpoint], *, every: bool) -> None:
         table.add_column("checkpoint")
         table.add_column("", justify="right")
     for (probe, metric, subset), part in shown.groupby(["probe", "metric", "subset"], sort=False):
-        cells = {row.checkpoint: f"{row.value:.4g} ± {row.error:.2g}" for row in part.itertuples()}
+        cells = {row.checkpoint: f"{row.value:.4g} {_plus_minus(row.error)}" for row in part.itertuples()}
         name = f"{metric}{' *' if part['headline'].any() else ''}"
         if wide:
             table.add_row(probe, name, subset, *(cells.get(c.ref, "failed") for c in found))
@@ -145,6 +168,10 @@ def _show(rows: pd.DataFrame, found: list[Checkpoint], *, every: bool) -> None:
         )
         more = f"; {left} more scores with --all" if left else ""
         console.print(f"{probe}: {first['about']}; items {first['items_hash']}{more}", markup=False)
+
+
+def _plus_minus(error: float) -> str:
+    return "(one item)" if pd.isna(error) else f"± {error:.2g}"
 
 
 def _show_distances(rows: pd.DataFrame, found: list[Checkpoint], metric: str) -> None:

@@ -8,13 +8,21 @@ from itertools import combinations, groupby, product
 from typing import Any
 
 from landscape.errors import InputError
-from landscape.measures import AnyMeasure, Barriers, Behaviour, Curves, Llc, Planes, Probes, Simplices, Steps
+from landscape.measures import (
+    PREDICTIONS,
+    AnyMeasure,
+    Barriers,
+    Behaviour,
+    Curves,
+    Llc,
+    Planes,
+    Probes,
+    Simplices,
+    Steps,
+)
 from landscape.settings import Data
 from landscape.study import Study
 from landscape.task import Checkpoint, Task
-
-PREDICTIONS = "predictions"
-"""In place of a probe: what the models predict on the examples of the study."""
 
 
 def tasks(
@@ -155,7 +163,7 @@ def _nothing(measure: AnyMeasure, seeds: int, children: int) -> str:
             f"{seeds}: three seeds at one step make a plane through them, three steps of one seed a trajectory"
         )
     return (
-        f"nothing to pair between {measure.between}: {seeds} checkpoints"
+        f"a measure of {measure.kind} has nothing to pair between {measure.between}: {seeds} checkpoints"
         f"{f' and {children} children' if children else ''} share no step; give at least two at one step"
     )
 

@@ -19,6 +19,9 @@ def _several(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+PREDICTIONS = "predictions"
+"""In place of a probe, for distances: what the models predict on the examples of the study."""
+MOST_ITEMS = 1_000_000
 Steps = tuple[int, ...] | Literal["all", "last"]
 Points = Annotated[int | Literal["auto"], BeforeValidator(_points)]
 
@@ -259,7 +262,7 @@ class _Asking(Settings):
     """
 
     names: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_several)]
-    count: int | None = Field(None, ge=2)
+    count: int | None = Field(None, ge=2, le=MOST_ITEMS)
     items: BesideStudy | None = None
     train_text: BesideStudy | None = None
     labels: tuple[str, ...] | None = None
@@ -291,6 +294,12 @@ class Probes(_Asking):
     kind: Literal["probes"]
     among: Literal["seeds", "children", "all"] = "seeds"
 
+    @model_validator(mode="after")
+    def _predictions_are_no_probe(self) -> Probes:
+        if PREDICTIONS in self.names:
+            raise ValueError(f'{PREDICTIONS} are compared, pair by pair: give kind = "behaviour"')
+        return self
+
 
 class Behaviour(_Asking):
     """How differently the checkpoints of a pair behave.
@@ -304,7 +313,7 @@ class Behaviour(_Asking):
 
     kind: Literal["behaviour"]
     between: Literal["seeds", "children", "all"] = "seeds"
-    names: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_several)] = ("predictions",)
+    names: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_several)] = (PREDICTIONS,)
     tile: int = Field(4, ge=1)
 
 

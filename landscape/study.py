@@ -47,7 +47,7 @@ def read_study(path: Path) -> Study:
 
 
 def _first_mistake(error: ValidationError) -> str:
-    first = error.errors()[0]
+    first = min(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")  # or a typo is called missing
     kinds: dict[str, type[BaseModel]] = {
         "barriers": Barriers,
         "curves": Curves,

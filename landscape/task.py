@@ -108,11 +108,12 @@ class Task:
     @property
     def label(self) -> str:
         """The task in a few words, for people."""
-        parts = [self.kind]
+        name = " ".join([self.kind, *([asked] if (asked := dict(self.settings).get("probe")) else [])])
+        parts = [name]
         for field in ("seed", "parted", "child", "step"):
             if values := sorted({v for c in self.checkpoints if (v := getattr(c, field)) is not None}):
                 parts.append(f"{field} {','.join(map(str, values))}")
-        return " ".join(parts) if len(parts) > 1 else f"{self.kind} {' '.join(c.ref for c in self.checkpoints)}"
+        return " ".join(parts) if len(parts) > 1 else f"{name} {' '.join(c.ref for c in self.checkpoints)}"
 
     def as_json(self) -> dict[str, Any]:
         """Key, kind, label, refs and needs."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import cases
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from puppets import speaker, unigram
@@ -147,3 +148,13 @@ def test_divergence_is_that_of_scipy() -> None:
     assert found.value == pytest.approx(each.mean(), abs=1e-12) and each[0] == pytest.approx(math.log(2))
     means = [np.delete(each.reshape(8, 3), c, axis=0).mean() for c in range(8)]
     assert found.error == pytest.approx(math.sqrt(7 / 8 * sum((m - np.mean(means)) ** 2 for m in means)), abs=1e-12)
+
+
+def test_what_a_calibrated_model_would_show_is_told() -> None:
+    random = np.random.default_rng(2)
+    confidence = random.beta(5, 2, 60)
+    frame = pd.DataFrame({"confidence": confidence, "correct": (random.random(60) < confidence).astype(float),
+                          "example": range(60), "brier": 0.1, "nll": 0.1, "margin": 0.1})  # fmt: skip
+    found = {one.metric: one for one in calibration.scores(frame)}
+    assert found["ece_if_calibrated"].value > 0.1  # four in a bin
+    assert abs(found["ece"].value - found["ece_if_calibrated"].value) < 4 * found["ece_if_calibrated"].error < 0.2

@@ -77,10 +77,10 @@ def test_ties_count_half(blimp: Path, tmp_path: Path) -> None:
 def test_pairs_of_another_form_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "pairs.jsonl"
     for text, said in (
-        ('{"sentence_good": "the girl is"}', r"line 1 of .*pairs.jsonl is not JSON like .*KeyError\('sentence_bad'\)"),
-        ('{"sentence_good": "the girl", "sentence_bad": 3}', "line 1 of .*AttributeError"),
+        ('{"sentence_good": "the girl is"}', "line 1 of .*pairs.jsonl is not JSON like .*sentence_bad is missing"),
+        ('{"sentence_good": "the girl", "sentence_bad": 3}', "line 1 of .*has no attribute"),
         ('\n{"sentence_good": "the girl", "sentence_bad": " "}', "line 2 of .* has an empty sentence"),
-        ("[1]", "line 1 of .*TypeError"),
+        ("[1]", "line 1 of .*list indices"),
         ("", "has no pairs; give files of JSON lines"),
     ):
         file.write_text(text)
@@ -254,7 +254,10 @@ def test_hans_own_file_and_json_lines_are_read(tmp_path: Path) -> None:
     found = ask("inference", judge(lambda ids: torch.zeros(len(ids), 3)), kind="classifier", labels=LABELS,
                 items=tmp_path / "hans.txt")  # fmt: skip
     assert {s.subset for s in found.scores} == {"", "lexical overlap, non-entailed", "subsequence, entailed"}
-    for text, said in (("a\tb\nc\td\n", "neither HANS' file nor JSON lines"), ('{"premise": 1}', "KeyError")):
+    for text, said in (
+        ("a\tb\nc\td\n", "neither HANS' file nor JSON lines"),
+        ('{"premise": 1}', "is missing"),
+    ):
         (tmp_path / "bad.txt").write_text(text)
         with pytest.raises(InputError, match=said):
             inference.read(tmp_path / "bad.txt")
@@ -293,10 +296,13 @@ def test_the_heuristic_is_right_as_often_as_it_was_asked_to_be(rho: float) -> No
 
 def test_classes_that_are_not_known_are_asked_for() -> None:
     numbered = judge(None, id2label={0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"})
-    with pytest.raises(InputError, match="3 classes called label-0, label-1, label-2, and inference must know which"):
+    with pytest.raises(InputError, match="classes are called label-0, label-1, label-2, and inference must know which"):
         ask("inference", numbered, kind="classifier")
-    with pytest.raises(InputError, match="the model has 3 classes called entailment, neutral"):
-        ask("inference", judge(None), kind="classifier", labels=("entailment", "neutral"))
+    for labels in (("entailment", "neutral"), ("entailment", "entailment", "neutral")):
+        with pytest.raises(InputError, match="and the model has 3 classes; give each of them one name, in the order"):
+            ask("inference", judge(None), kind="classifier", labels=labels)
+    with pytest.raises(InputError, match="classes are called a, b, c, and inference must know which one is entailment"):
+        ask("inference", judge(None), kind="classifier", labels=("a", "b", "c"))
     with pytest.raises(InputError, match="the tokenizer lacks .*too many words for inference"):
         ask("inference", judge(None), cases.tokenizer(), kind="classifier", labels=LABELS)
     with pytest.raises(InputError, match="the tokenizer has no padding token"):
@@ -307,3 +313,50 @@ def test_choices_have_probabilities() -> None:
     frame = pairs.outcomes(np.array([-3.0, -2.0, -900.0]), np.array([-2.0, -2.0, -3.0]))
     np.testing.assert_allclose(frame["p_1"], [1 / (1 + np.e), 0.5, 0], atol=1e-12)
     assert frame["correct"].tolist() == [0, 0.5, 0] and frame["choice"].tolist() == [0, 0, 0]
+
+
+def test_a_pair_that_comes_twice_is_no_second_pair(tmp_path: Path) -> None:
+    rows = [
+        ("the girl laughs", "the girl laugh"),
+        ("the boys smile", "the boys smiles"),
+        ("the king is", "the king are"),
+    ]
+    lines = [json.dumps({"sentence_good": good, "sentence_bad": bad}) for good, bad in rows]
+    (tmp_path / "once.jsonl").write_text("\n".join(lines))
+    (tmp_path / "often.jsonl").write_text("\n".join(lines * 4))
+    once, often = (
+        ask("minimal-pairs", table(random_table(V)), items=tmp_path / f"{name}.jsonl") for name in ("once", "often")
+    )
+    for metric in ("accuracy", "margin"):
+        assert score(often, metric).value == pytest.approx(score(once, metric).value)
+        assert score(often, metric).error == pytest.approx(score(once, metric).error, rel=1e-6)
+
+
+def test_shares_of_all_or_none_have_an_error() -> None:
+    """Half of Wilson's interval at 8 of 8, in units of 1.96; nothing of that for values that are no shares."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(8, 8).proportion_ci(method="wilson")
+    assert mean("m", np.ones(16), np.arange(16) // 2, share=True).error == pytest.approx(
+        (interval.high - interval.low) / 2 / 1.96, rel=1e-3
+    )
+    assert mean("m", np.ones(16)).error == 0 and mean("m", np.full(16, 0.5), share=True).error == 0
+
+
+def test_lines_end_where_json_lines_end(tmp_path: Path) -> None:
+    line = json.dumps(
+        {"sentence_good": "the girl\u2028laughs", "sentence_bad": "the girl\x85laugh"}, ensure_ascii=False
+    )
+    (tmp_path / "a.jsonl").write_text(f"{line}\r\n{line}\r\n", "utf-8", newline="")
+    found = ask("minimal-pairs", unigram(torch.zeros(V)), items=tmp_path / "a.jsonl")
+    assert len(found.items) == 2
+
+
+def test_an_item_too_long_is_named_before_anything_runs(tmp_path: Path) -> None:
+    long = json.dumps({"sentence_good": "the girl " * 9, "sentence_bad": "girl the"})
+    (tmp_path / "long.jsonl").write_text(long)
+    subject = Subject(Puppet(V, None, max_position_embeddings=12), speaker(), "causal")
+    with pytest.raises(
+        InputError, match="an item has 18 tokens and the model takes 12; give shorter items: the girl the"
+    ):
+        items_of("minimal-pairs", subject, Given(items=tmp_path / "long.jsonl"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ def test_a_copier_copies(start: str | None) -> None:
 def test_heads_made_by_hand_have_their_scores() -> None:
     model = copier(V, 0.1, attend=heads_of_induction, max_position_embeddings=40)
     found = ask("induction", model, count=6)
-    assert found.about.startswith("10 random tokens, 4 times")
+    assert found.about.startswith("10 ordinary tokens in random order, 4 times")
     assert score(found, "prefix_matching", "0.0").value == 1 and score(found, "prefix_matching", "0.1").value == 0
     assert score(found, "previous_token", "0.1").value == pytest.approx((40 - 1) / 39, abs=1e-6)
     # To all alike: at the q-th token of 40, with one earlier copy for each repeat before it.
@@ -190,19 +191,21 @@ def test_what_cannot_be_asked_is_said() -> None:
     model = copier(V, 0.1, max_position_embeddings=6)
     with pytest.raises(InputError, match="needs stretches of at least 8 tokens, and they have 6"):
         ask("in-context", model)
-    with pytest.raises(InputError, match="needs four segments of two tokens, and there are 32 of 1"):
+    with pytest.raises(InputError, match="segments of two tokens or more, four times, and there is room for fewer"):
         ask("induction", model)
-    with pytest.raises(
-        InputError, match="needs four segments of two tokens, and there are 32 of 1; give a longer text"
-    ):
+    with pytest.raises(InputError, match="segments of two tokens or more, four times, and there is room for fewer"):
         ask("induction", copier(V, 0.1), text="w1 w2 w3")
+    with pytest.raises(InputError, match="needs four sequences, .*, and there are 3; give more"):
+        ask("induction", copier(V, 0.1), count=3)
+    with pytest.raises(InputError, match="this probe asks about a text, and there is none; give text"):
+        ask("in-context", copier(V, 0.1), text=" ")
     with pytest.raises(InputError, match="ngrams needs the text that the model was trained on"):
         ask("ngrams", copier(V, 0.1))
     with pytest.raises(InputError, match="this one has 2 tokens"):
         ask("ngrams", copier(V, 0.1), train_text="w1 w2")
-    with pytest.raises(InputError, match="induction asks causal models, and this one is a masked; leave it out"):
+    with pytest.raises(InputError, match="induction asks causal models, and this one is taken as masked; leave it out"):
         ask("induction", model, kind="masked")
-    with pytest.raises(InputError, match="no probe is called 'inducton'; there are in-context, induction,"):
+    with pytest.raises(InputError, match="no probe is called 'inducton'; did you mean induction; there are"):
         ask("inducton", model)
 
 
@@ -223,3 +226,14 @@ def test_first_and_later_losses_are_of_the_tokens_that_they_name(start: str | No
     assert score(found, "first_loss").value == pytest.approx(np.mean(first), abs=1e-5)
     assert score(found, "later_loss").value == pytest.approx(np.mean(later), abs=1e-5)
     assert score(found, "copy_gap").error == pytest.approx(np.std(np.subtract(first, later), ddof=1) / 5**0.5, abs=1e-5)
+
+
+def test_own_lines_are_repeated_those_too_short_left_out(tmp_path: Path) -> None:
+    lines = [" ".join(f"w{(7 * k + n) % 41}" for n in range(30)) for k in range(6)]
+    (tmp_path / "own.txt").write_text("\n".join([lines[0], "w1 w2", *lines, ""]))
+    found = ask("induction", copier(V, 0.1), items=tmp_path / "own.txt")
+    assert len(found.items) == 6 and found.about.startswith("25 tokens of your lines, 4 times")
+    assert score(found, "copy_accuracy").value == 1
+    (tmp_path / "own.txt").write_text("\n".join([*lines[:3], "w1 w2"]))
+    with pytest.raises(InputError, match="and there are 3 lines of 25 tokens or more; give more"):
+        ask("induction", copier(V, 0.1), items=tmp_path / "own.txt")

@@ -16,6 +16,7 @@ import torch
 from click.testing import CliRunner, Result
 from puppets import WORDS, Puppet, random_table, speaker, table
 from test_probe_inside import gold_heads, states
+from transformers import BertForSequenceClassification
 
 from landscape.cli.main import cli
 from landscape.cli.report import frames
@@ -53,7 +54,12 @@ def classifier(seed: int) -> Puppet:
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     file = tmp_path_factory.mktemp("items") / "pairs.jsonl"
-    file.write_text("\n".join(json.dumps({"sentence_good": GOOD, "sentence_bad": BAD}) for _ in range(5)))
+    file.write_text(
+        "\n".join(
+            json.dumps({"sentence_good": f"{noun} {GOOD}", "sentence_bad": f"{noun} {BAD}"})
+            for noun in ("king", "queen", "girl", "lady", "boy")
+        )
+    )
     text = " ".join(WORDS[(n * n + n // 5) % len(WORDS)] for n in range(1, 2500))
     return {
         "text": text, "train_text": text, "sequences": 6, "length": 20, "count": 5,
@@ -71,14 +77,14 @@ def asked(name: str, given: dict[str, Any]) -> tuple[Subject, Given]:
 names = pytest.mark.parametrize("name", [name for name in KINDS if name != "harness"])
 PINNED = {
     "in-context": "25f59427a6c2f61f",
-    "induction": "e5cb9ee81197e3b1",
+    "induction": "735d2cce30cb10c4",
     "ngrams": "a6890d39b1fa3031",
-    "minimal-pairs": "eadfc505164f192b",
+    "minimal-pairs": "27a87fcddf0961d5",
     "agreement": "a2857b7b32b04676",
     "inference": "810ddb6b15dc077e",
     "linear": "4287dcd54d946d02",
     "syntax": "fcfcb765bb62ed89",
-    "calibration": "0df23fc57fe9b30a",
+    "calibration": "8ad7cef78f037406",
 }
 
 
@@ -132,7 +138,7 @@ def study_of(folder: Path, *measures: str, **changes: str) -> Path:
 
 BARS = 'kind = "barriers"\npoints = 5\nresamples = 200'
 ASK = 'kind = "probes"\nnames = ["in-context", "induction", "ngrams"]\ntrain_text = "text.txt"\ncount = 6'
-APART = 'kind = "behaviour"\nnames = ["predictions", "calibration"]\ncount = 6'
+APART = 'kind = "behaviour"\nnames = ["predictions", "calibration"]'
 
 
 @pytest.fixture(scope="module")
@@ -246,12 +252,17 @@ def test_a_report_of_probes_alone(tmp_path: Path, few_runs: Path) -> None:
 @pytest.mark.parametrize(
     ("measure_", "said"),
     [
-        ('kind = "probes"\nnames = ["inducton"]', "no probe is called 'inducton'; there are in-context"),
-        ('kind = "probes"\nnames = ["inference"]', "inference asks classifier models, and this one is a causal"),
+        (
+            'kind = "probes"\nnames = ["inducton"]',
+            "no probe is called 'inducton'; did you mean induction; there are in-context",
+        ),
+        ('kind = "probes"\nnames = ["inference"]', "inference asks classifier models, and this one is taken as causal"),
         ('kind = "probes"\nnames = ["ngrams"]', "ngrams needs the text that the model was trained on"),
         ('kind = "probes"\nnames = ["ngrams"]\ntrain_text = "none.txt"', "there is no file or folder .*none.txt"),
         ('kind = "probes"\nnames = ["minimal-pairs", "syntax"]\nitems = "x"', "items are those of one probe"),
         ('kind = "probes"\nnames = []', "at least 1 item"),
+        ('kind = "probes"\nnames = ["predictions"]', 'predictions are compared, pair by pair: give kind = "behaviour"'),
+        ('kind = "probes"\nnams = ["ngrams"]', "nams: unknown setting; did you mean names"),
         ('kind = "probes"\nnames = "ngrams"\nitem = "x"', "unknown setting; did you mean items"),
         ('kind = "probes"\nnames = ["in-context"]\nat_steps = [7]', "a measure of probes finds no checkpoint"),
         ('kind = "behaviour"\nat_steps = [7]', "nothing to pair between seeds"),
@@ -332,3 +343,29 @@ def test_a_model_of_an_unknown_class_must_say_its_kind() -> None:
         probe("induction", model(0), speaker())
     subject = Subject.of(model(0), speaker(), "causal")
     assert replace(subject, kind="masked").kind == "masked" and subject.longest == 64
+
+
+def test_a_classifier_is_asked_about_inference_without_any_text(tmp_path: Path) -> None:
+    folder = tmp_path / "seed_0"
+    cases.bert(0, BertForSequenceClassification, num_labels=3, vocab_size=V).save_pretrained(folder)
+    speaker(cls_token="[CLS]").save_pretrained(folder)
+    rows = rows_of(invoke("probe", folder, "--probe", "inference", "--labels", "contradiction,entailment,neutral",
+                          "--count", 3, "--json"))  # fmt: skip
+    assert len([row for row in rows if row["metric"] == "accuracy" and row["subset"]]) == 6
+    result = invoke("probe", folder, "--probe", "agreement")
+    assert "agreement asks causal and masked models, and this one is taken as classifier" in str(result.exception)
+    result = invoke("probe", folder, "--probe", "calibration")
+    assert "classification needs labelled examples" in str(result.exception)
+
+
+def test_distances_of_choices_with_probabilities(tmp_path: Path, given: dict[str, Any]) -> None:
+    for seed in (0, 1):
+        cases.gpt2(seed, vocab_size=V).save_pretrained(tmp_path / f"seed_{seed}/step_3")
+        speaker().save_pretrained(tmp_path / f"seed_{seed}/step_3")
+    file = study_of(tmp_path, 'kind = "behaviour"\nnames = ["agreement"]\ncount = 4')
+    (tmp_path / "text.txt").write_text(given["text"])
+    assert run_study(read_study(file), tmp_path, device="cpu", workers=1) == {}
+    rows = Store(tmp_path / "results").rows("behaviour", keys(tmp_path))
+    assert set(rows["metric"]) == {"disagreement", "divergence"} and (rows["value"] > 0).all()
+    labels = [task["label"] for task in Store(tmp_path / "results").record()["tasks"]]
+    assert labels[0] == "probes agreement seed 0 step 3"

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from landscape.errors import InputError
-from landscape.expand import PREDICTIONS
 from landscape.measure.barriers import both
 from landscape.measure.data import read_text
 from landscape.measure.probes import outcomes
 from landscape.measure.session import Result, Session
+from landscape.measures import PREDICTIONS
 from landscape.probes.behaviour import Distance, disagreement, divergence
 from landscape.probes.finding import digest
 from landscape.probes.predictions import ask, predict
@@ -32,7 +32,7 @@ class Answers:
 
     choice: Int[np.ndarray, " n"]
     log_p: Tensor | None
-    clusters: Int[np.ndarray, " n"]
+    clusters: np.ndarray
 
 
 def run(task: Task, session: Session) -> Result:
@@ -98,6 +98,6 @@ def _outcomes(task: Task, session: Session) -> tuple[list[Answers], str]:
         if "choice" not in items:
             raise InputError(f"{name} asks for no choice that could differ; take predictions, or a probe with choices")
         columns = [column for column in items if column.startswith("p_")]
-        p = torch.from_numpy(items[columns].to_numpy(dtype=float)) if columns else None
+        p = torch.from_numpy(items[columns].to_numpy(dtype=float, copy=True)) if columns else None
         out.append(Answers(items["choice"].to_numpy(), None if p is None else p.log(), items["cluster"].to_numpy()))
     return out, str(session.store.rows("probe", task.needs[:1])["items_hash"].iloc[0])

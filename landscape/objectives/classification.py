@@ -25,7 +25,7 @@ def encode(text: str, tokenizer: Any, *, sequences: int, length: int, **_: objec
     Raises:
         InputError: If a line has another form, or there are fewer than ``sequences``.
     """
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     if len(lines) < sequences:
         raise InputError(f"the data has {len(lines)} of the {sequences} examples wanted; lower sequences or give more")
     rows = [_row(*lines[n]) for n in spread(len(lines), sequences)]

@@ -29,6 +29,15 @@ def read_file(path: Path, what: str = "text") -> str:
         raise InputError(f"the {what} {path} is not UTF-8 ({error}); give a file of UTF-8 text") from error
 
 
+def fault(error: Exception) -> str:
+    """What is wrong with a line, without the name of an exception.
+
+    >>> fault(KeyError("label"))
+    'label is missing'
+    """
+    return f"{error.args[0]} is missing" if isinstance(error, KeyError) else f"{error}"
+
+
 def blocks(ids: Int[Tensor, " tokens"], sequences: int, length: int) -> Int[Tensor, "sequences length"]:
     """``sequences`` disjoint stretches of ``length`` tokens, spread evenly over the text.
 

@@ -7,6 +7,8 @@ outcome for each item.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
 
@@ -56,16 +58,17 @@ def items_of(name: str, subject: Subject, given: Given, *, seed: int = 0) -> Any
     Raises:
         InputError: If there is no such probe, or it cannot be asked of this model.
     """
-    from dataclasses import replace
-
     kind, _, task = name.partition(":")
     if kind not in KINDS:
-        raise InputError(f"no probe is called {name!r}; there are {', '.join(KINDS)}")
+        near = get_close_matches(kind, KINDS, n=1)
+        raise InputError(
+            f"no probe is called {name!r}{f'; did you mean {near[0]}' if near else ''}; there are {', '.join(KINDS)}"
+        )
     takes = KINDS[kind].TAKES
     if subject.kind not in takes:
         raise InputError(
-            f"{name} asks {' and '.join(takes)} models, and this one is a {subject.kind}; leave it out or choose "
-            "another objective"
+            f"{name} asks {' and '.join(takes)} models, and this one is taken as {subject.kind}; leave it out or "
+            "choose another objective"
         )
     return KINDS[kind].items(subject, replace(given, task=task), np.random.RandomState(seed))
 

@@ -23,7 +23,7 @@ from landscape.probes.subject import Given, Subject
 
 TAKES = ("causal", "masked")
 FRAMES = 36
-LEAST_NOUNS = 3
+LEAST_NOUNS, FEW = 3, 4
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,8 @@ def measure(subject: Subject, items: Items) -> Found:
         f"{len(lexicon.nouns)} of {lexicon.of[0]} nouns and {len(lexicon.verbs)} of {lexicon.of[1]} verbs are in the "
         "vocabulary"
     )
+    if len(lexicon.verbs) < FEW:
+        said += f"; all rests on {len(lexicon.verbs)}: {', '.join('/'.join(pair) for pair in lexicon.verbs)}"
     return Found((*pairs.scores(frame, "template", "frame"), *_attraction(frame), *_verbs(frame)), frame, said, "frame")
 
 
@@ -145,5 +147,6 @@ def _verbs(frame: pd.DataFrame) -> list[Score]:
     """Accuracy of auxiliaries and of other verbs."""
     auxiliary = frame["verb"].isin(AUXILIARIES)
     parts = {"auxiliaries": frame[auxiliary], "other verbs": frame[~auxiliary]}
-    return [mean("accuracy", part["correct"].to_numpy(), part["frame"], subset=name, better="higher", chance=0.5)
+    more: dict[str, Any] = {"share": True, "better": "higher", "chance": 0.5}
+    return [mean("accuracy", part["correct"].to_numpy(), part["frame"], subset=name, **more)
             for name, part in parts.items() if len(part)]  # fmt: skip

@@ -37,7 +37,7 @@ class Distance:
     items: int
 
 
-def disagreement(one: Int[np.ndarray, " n"], other: Int[np.ndarray, " n"], clusters: Int[np.ndarray, " n"]) -> Distance:
+def disagreement(one: Int[np.ndarray, " n"], other: Int[np.ndarray, " n"], clusters: np.ndarray) -> Distance:
     """``1 - kappa = (1 - agreement) / (1 - agreement by chance)``; 0 where both always choose one and the same."""
     groups = pd.factorize(clusters)[0]
     labels, both = np.unique(np.stack([one, other]), return_inverse=True)
@@ -65,9 +65,7 @@ def _counts(groups: np.ndarray, labels: np.ndarray, classes: int) -> sparse.csr_
     return sparse.csr_matrix((ones, (groups, labels)), shape=(groups.max() + 1, classes))
 
 
-def divergence(
-    one: Float[Tensor, "n classes"], other: Float[Tensor, "n classes"], clusters: Int[np.ndarray, " n"]
-) -> Distance:
+def divergence(one: Float[Tensor, "n classes"], other: Float[Tensor, "n classes"], clusters: np.ndarray) -> Distance:
     """``mean of H((p + q) / 2) - (H(p) + H(q)) / 2`` from log-probabilities."""
     step = max(1, ROWS // one.shape[1])
     values = torch.cat([

@@ -3,7 +3,8 @@
 Of next tokens, masked tokens or classes on the held-out text; or, with pairs of sentences as items, of the choice
 between the two. The expected calibration error has 15 bins of equal mass (Nguyen & O'Connor 2015, arXiv:1508.05154),
 not of equal width, whose crowded bins hide what happens in them. It is never below zero, so with few predictions it is
-too large. The Brier score is ``sum_k (p_k - y_k)^2``, in [0, 2].
+too large: ``ece_if_calibrated`` is what a model that is right as often as it is sure would show, by drawing which
+predictions are right. The Brier score is ``sum_k (p_k - y_k)^2``, in [0, 2].
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from landscape.probes.subject import Given, Subject
 from landscape.shapes import Float
 
 TAKES = ("causal", "masked", "classifier")
-BINS = 15
+BINS, DRAWS = 15, 100
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,10 @@ def measure(subject: Subject, items: Items) -> Found:
     """Calibration error, Brier score, negative log-likelihood, accuracy; predictions of an example count as one."""
     if items.pairs is not None:
         found = minimal_pairs.measure(subject, items.pairs).items
+        clusters = found["pair"].to_numpy()
         p = found[["p_0", "p_1"]].to_numpy()
         frame = judged(np.log(np.maximum(p, np.finfo(float).tiny)), np.ones((len(p), 1), dtype=np.int64))
-        clusters, about = np.arange(len(frame)), f"choices between {len(frame)} pairs"
+        about = f"choices between {len(frame)} pairs"
     else:
         assert items.asked is not None
         frame = judged(predict(subject, items.asked).numpy(), items.asked.target)
@@ -95,11 +97,15 @@ def scores(frame: pd.DataFrame) -> list[Score]:
 
     error = bootstrapped(ece, clusters, np.random.RandomState(0))
     value = ece(np.ones(len(frame)))
+    random, even = np.random.RandomState(0), np.ones(len(frame))
+    calibrated = [calibration_error(confidence, (random.random_sample(len(frame)) < confidence).astype(float), even)
+                  for _ in range(DRAWS)]  # fmt: skip
     return [
         Score("ece", value, error, len(frame), better="lower", chance=0.0, headline=True),
+        Score("ece_if_calibrated", float(np.mean(calibrated)), float(np.std(calibrated)), len(frame)),
         mean("brier", frame["brier"].to_numpy(), clusters, better="lower"),
         mean("nll", frame["nll"].to_numpy(), clusters, better="lower"),
-        mean("accuracy", correct, clusters, better="higher"),
+        mean("accuracy", correct, clusters, share=True, better="higher"),
         mean("confidence", confidence, clusters),
         mean("margin", frame["margin"].to_numpy(), clusters, better="higher"),
     ]

@@ -14,6 +14,7 @@ import torch
 from landscape.shapes import Float
 
 RESAMPLES = 200
+Z = 1.96
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ def mean(
     metric: str,
     values: Float[np.ndarray, " items"],
     clusters: np.ndarray | pd.Series | None = None,
+    *,
+    share: bool = False,
     **more: Any,
 ) -> Score:
     """The mean over items as a score.
@@ -71,6 +74,8 @@ def mean(
         values: One of each item.
         clusters: Which items belong together, as sentences made of the same words do; None: each is alone. With G
             clusters of n items the error is ``sqrt(G / (G - 1) sum_g (sum_{i in g} (x_i - mean))^2) / n``.
+        share: Whether the values say which items are right. If all are, or none, there is no spread to take an error
+            from, and it is ``z / (2 (G + z^2))``, half of Wilson's interval in units of z.
         **more: The rest of the score.
     """
     values = np.asarray(values, dtype=np.float64)
@@ -78,13 +83,9 @@ def mean(
     groups = np.arange(n) if clusters is None else pd.factorize(np.asarray(clusters))[0]
     sums = np.bincount(groups, weights=values - centre)
     error = float(np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / n) if len(sums) > 1 else float("nan")
+    if share and centre in (0, 1):
+        error = Z / (2 * (len(sums) + Z**2))
     return Score(metric, float(centre), error, n, **more)
-
-
-def difference(metric: str, one: Score, other: Score, **more: Any) -> Score:
-    """``one - other`` of scores on items that have nothing in common."""
-    return Score(metric, one.value - other.value, float(np.hypot(one.error, other.error)), one.items + other.items,
-                 **more)  # fmt: skip
 
 
 def average(metric: str, parts: Sequence[Score], **more: Any) -> Score:

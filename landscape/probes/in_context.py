@@ -19,7 +19,7 @@ from landscape.errors import InputError
 from landscape.objectives.text import blocks, read_file
 from landscape.probes.finding import Found, Score, mean
 from landscape.probes.scoring import causal
-from landscape.probes.subject import Given, Subject
+from landscape.probes.subject import Given, Subject, require_text
 from landscape.shapes import Float, Int
 
 TAKES = ("causal",)
@@ -43,6 +43,7 @@ def items(subject: Subject, given: Given, random: np.random.RandomState) -> Item
         InputError: If the text or the stretches are too short.
     """
     text = read_file(given.items, "items") if given.items else given.text
+    require_text(text)
     length = min(given.length, subject.longest - len(subject.start))
     if length < 8:
         raise InputError(f"in-context learning needs stretches of at least 8 tokens, and they have {length}")

@@ -35,35 +35,44 @@ STRONG = 0.3
 
 @dataclass(frozen=True)
 class Items:
-    """Repeated segments; within a segment no token comes twice."""
+    """Repeated segments; within a random one no token comes twice."""
 
     ids: Int[Tensor, "sequences length"]
     segment: int
+    own: bool = False
 
 
 def items(subject: Subject, given: Given, random: np.random.RandomState) -> Items:
-    """Segments of random tokens, four times each, or the user's own lines, which are repeated likewise.
+    """Segments of random tokens, four times each, or of the user's own lines that are long enough.
 
     Raises:
         InputError: If there are too few tokens to choose from, or the model takes too few.
     """
     room = (subject.longest - len(subject.start)) // REPEATS
+    own = given.items is not None
     if given.items:
-        rows = [subject.ids(line) for line in read_file(given.items, "items").splitlines() if line.strip()]
-        segment = min([room, *map(len, rows)])
-        chosen = [row[:segment] for row in rows[: given.count]]
+        rows = [subject.ids(line) for line in read_file(given.items, "items").split("\n") if line.strip()]
+        segment = min(SEGMENT, room)
+        chosen = [list(row) for row in dict.fromkeys(tuple(row[:segment]) for row in rows if len(row) >= segment)]
+        chosen = chosen[: given.count]
     else:
         common = ordinary(subject, given.train_text or given.text)
         segment = min(SEGMENT, room, len(common) // 2)
-        chosen = [common[random.permutation(len(common))[:segment]].tolist() for _ in range(given.count or COUNT)]
-    if segment < 2 or len(chosen) < 4:
+        count = given.count or COUNT
+        chosen = [common[random.permutation(len(common))[:segment]].tolist() for _ in range(count)]
+    if segment < 2:
         raise InputError(
-            f"induction needs four segments of two tokens, and there are {len(chosen)} of {segment}; give a longer "
+            "induction repeats segments of two tokens or more, four times, and there is room for fewer; give a longer "
             "text, or a model that takes more tokens"
+        )
+    if len(chosen) < 4:
+        raise InputError(
+            f"induction needs four sequences, two to choose heads on and two to score, and there are {len(chosen)}"
+            f"{f' lines of {segment} tokens or more' if own else ''}; give more"
         )
     repeated = torch.tensor(chosen).repeat(1, REPEATS)
     start = torch.tensor(subject.start, dtype=torch.long).expand(len(repeated), -1)
-    return Items(torch.cat([start, repeated], dim=1), segment)
+    return Items(torch.cat([start, repeated], dim=1), segment, own)
 
 
 def ordinary(subject: Subject, text: str) -> Int[np.ndarray, " tokens"]:
@@ -91,12 +100,13 @@ def measure(subject: Subject, items: Items) -> Found:
     later, copied = (values[:, items.segment + repeats + 1 :].mean(axis=1) for values in (losses, right))
     scores = [
         mean("copy_gap", first - later, better="higher", chance=0.0, headline=True),
-        mean("copy_accuracy", copied, better="higher"),
+        mean("copy_accuracy", copied, share=True, better="higher"),
         mean("first_loss", first, better="lower"),
         mean("later_loss", later, better="lower"),
     ]
     frame = pd.DataFrame({"item": range(len(losses)), "first_loss": first, "later_loss": later, "correct": copied})
-    about = f"{items.segment} random tokens, {REPEATS} times"
+    what = "tokens of your lines" if items.own else "ordinary tokens in random order"
+    about = f"{items.segment} {what}, {REPEATS} times"
     if has_attention(subject):
         matching, previous = _heads(subject, items)
         even = torch.ones(1, 1, 1, *[items.ids.shape[1]] * 2).tril()

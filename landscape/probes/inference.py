@@ -23,7 +23,7 @@ import torch.nn.functional as F
 
 from landscape.errors import InputError
 from landscape.objectives.head import wide
-from landscape.objectives.text import read_file, spread
+from landscape.objectives.text import fault, read_file, spread
 from landscape.probes.finding import Found, average, mean
 from landscape.probes.scoring import padded, passes, require_length
 from landscape.probes.subject import Given, Subject
@@ -149,6 +149,7 @@ def items(subject: Subject, given: Given, random: np.random.RandomState) -> Item
         {name: list(ids) for name, ids in subject.tokenizer(pair.premise, pair.hypothesis, verbose=False).items()}
         for pair in pairs
     )
+    require_length(subject, [part["input_ids"] for part in inputs], [f"{p.premise} {p.hypothesis}" for p in pairs])
     return Items(tuple(pairs), inputs, labels)
 
 
@@ -161,10 +162,15 @@ def classes(subject: Subject, given: tuple[str, ...] | None) -> tuple[str, ...]:
     config = subject.model.config
     own = getattr(config, "id2label", None) or {}
     labels = given or tuple(str(own[k]).lower().replace("_", "-") for k in sorted(own))
-    if labels.count("entailment") != 1 or (given and len(given) != config.num_labels):
+    if given and (len(given) != config.num_labels or len(set(given)) != len(given)):
         raise InputError(
-            f"the model has {config.num_labels} classes called {', '.join(labels)}, and inference must know which "
-            'one is entailment; give labels in their order, such as "contradiction, entailment, neutral"'
+            f"the labels are {', '.join(given)} and the model has {config.num_labels} classes; give each of them one "
+            "name, in the order of the model's outputs"
+        )
+    if "entailment" not in labels:
+        raise InputError(
+            f"the model's classes are called {', '.join(labels)}, and inference must know which one is entailment; "
+            'give labels in their order, such as "contradiction, entailment, neutral"'
         )
     return labels
 
@@ -210,13 +216,14 @@ def read(file: Path) -> list[Pair]:
     try:
         rows: list[dict[str, Any]]
         if first == "{":
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
         else:
             rows = list(csv.DictReader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE))
         pairs = [_pair(row) for row in rows]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{file} is neither HANS' file nor JSON lines with premise, hypothesis, label and heuristic ({error!r})"
+            f"{file} is neither HANS' file nor JSON lines with premise, hypothesis, label and heuristic "
+            f"({fault(error)})"
         ) from error
     if not pairs:
         raise InputError(f"{file} has no pairs; give HANS' heuristics_evaluation_set.txt or JSON lines")
@@ -279,7 +286,6 @@ def training(
 def measure(subject: Subject, items: Items) -> Found:
     """Accuracy and margin in each of the cells; pairs count one by one."""
     rows = [part["input_ids"] for part in items.inputs]
-    require_length(subject, rows)
     fills = {"input_ids": subject.tokenizer.pad_token_id}
     p = np.empty((len(rows), len(items.labels)))
     for batch in passes([len(row) for row in rows]):
@@ -292,6 +298,7 @@ def measure(subject: Subject, items: Items) -> Found:
     log_odds = np.log(p[:, is_entailment]) - np.log(np.delete(p, is_entailment, axis=1).sum(axis=1))
     frame = pd.DataFrame({
         "item": range(len(rows)),
+        "pair": pd.factorize(pd.Series([(pair.premise, pair.hypothesis) for pair in items.pairs]))[0],
         "cell": [f"{pair.heuristic}, {pair.gold}" for pair in items.pairs],
         "scheme": [pair.scheme for pair in items.pairs],
         "choice": p.argmax(axis=1),
@@ -303,8 +310,16 @@ def measure(subject: Subject, items: Items) -> Found:
     for metric, column in (("accuracy", "correct"), ("margin", "margin")):
         more: dict[str, Any] = {"better": "higher", "chance": 0.5 if metric == "accuracy" else 0.0}
         cells = [
-            mean(metric, part[column].to_numpy(), subset=str(name), headline=metric == "accuracy", **more)
+            mean(
+                metric,
+                part[column].to_numpy(),
+                part["pair"],
+                share=column == "correct",
+                subset=str(name),
+                headline=metric == "accuracy",
+                **more,
+            )
             for name, part in frame.groupby("cell", sort=False)
         ]
         scores += [*cells, average(metric, cells, **more)]
-    return Found(tuple(scores), frame, f"{len(rows)} pairs; classes {', '.join(items.labels)}")
+    return Found(tuple(scores), frame, f"{len(rows)} pairs; classes {', '.join(items.labels)}", "pair")

@@ -101,7 +101,7 @@ def items(subject: Subject, given: Given, random: np.random.RandomState) -> Item
         tagged = words.read(given.items, "tags")
         texts = [sentence.words for sentence in tagged]
         labels = {"tags": [list(sentence.tags) for sentence in tagged]}
-        groups = list(range(len(texts)))
+        groups = pd.factorize(pd.Series([" ".join(text) for text in texts]))[0].tolist()  # a sentence twice is one
     else:
         made = sentences(given.count or FRAMES, random, survivors(subject, one_token=False))
         texts = [(s.words[0].capitalize(), *s.words[1:]) for s in made]
@@ -111,6 +111,7 @@ def items(subject: Subject, given: Given, random: np.random.RandomState) -> Item
         }
         groups = pd.factorize(pd.Series([(s.template, s.frame) for s in made]))[0].tolist()
     aligned = tuple(words.align(subject, text) for text in texts)
+    require_length(subject, [a.ids for a in aligned], [" ".join(text) for text in texts])
     every = [word.lower() for text in texts for word in text]
     lemmas = every if given.items else [LEMMAS.get(word, word) for word in every]
     sentence = np.repeat(groups, [len(text) for text in texts])
@@ -182,7 +183,6 @@ def hidden_states(subject: Subject, items: Items) -> Float[np.ndarray, "layers w
         InputError: If the model hands out no states.
     """
     rows = [a.ids for a in items.aligned]
-    require_length(subject, rows)
     begins = np.concatenate([[0], np.cumsum(items.lengths)])
     out: Any = None
     for batch in passes([len(row) for row in rows]):
@@ -225,7 +225,7 @@ def _layer(layer: int, x: Float[np.ndarray, "n width"], q: Question) -> tuple[li
 
             f1_error = bootstrapped(macro, lemmas, np.random.RandomState(0))
             scores += [
-                mean("accuracy", frame["correct"].to_numpy(), lemmas, **subset),
+                mean("accuracy", frame["correct"].to_numpy(), lemmas, share=True, **subset),
                 Score("macro_f1", macro(np.ones(len(y))), f1_error, len(y), **subset),
                 mean("margin", frame["margin"].to_numpy(), lemmas, **subset),
             ]

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from landscape.errors import InputError
-from landscape.objectives.text import read_file, spread
+from landscape.objectives.text import fault, read_file, spread
 from landscape.probes import pairs, scoring
 from landscape.probes.finding import Found
 from landscape.probes.subject import Given, Subject
@@ -49,12 +49,16 @@ def items(subject: Subject, given: Given, random: np.random.RandomState) -> Item
         )
     rows = []
     for file in files(given.items):
-        lines = [(n, line) for n, line in enumerate(read_file(file, "items").splitlines(), start=1) if line.strip()]
+        lines = [(n, line) for n, line in enumerate(read_file(file, "items").split("\n"), start=1) if line.strip()]
         wanted = spread(len(lines), min(given.count, len(lines))) if given.count else range(len(lines))
         rows += [_pair(file, *lines[k]) for k in wanted]
     if not rows:
         raise InputError(f"{given.items} has no pairs; give files of JSON lines with sentence_good and sentence_bad")
     good, bad, paradigm = zip(*rows, strict=True)
+    sentences = [*good, *bad]
+    framed = subject.kind == "masked"
+    tokens = subject.tokenizer(sentences, add_special_tokens=framed, verbose=False)["input_ids"]
+    scoring.require_length(subject, [ids if framed else [*subject.start, *ids] for ids in tokens], sentences)
     return Items(good, bad, paradigm, given.pll)
 
 
@@ -83,7 +87,8 @@ def _pair(file: Path, number: int, line: str) -> tuple[str, str, str]:
         paradigm = str(row.get("UID", file.stem))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f'line {number} of {file} is not JSON like {{"sentence_good": "...", "sentence_bad": "..."}} ({error!r})'
+            f'line {number} of {file} is not JSON like {{"sentence_good": "...", "sentence_bad": "..."}} '
+            f"({fault(error)})"
         ) from error
     if empty:
         raise InputError(f"line {number} of {file} has an empty sentence; every sentence needs at least one word")
@@ -97,9 +102,12 @@ def measure(subject: Subject, items: Items) -> Found:
     frame = pairs.outcomes(values[:n], values[n:])
     frame.insert(0, "item", range(n))
     frame.insert(1, "paradigm", list(items.paradigm))
+    frame.insert(2, "pair", pd.factorize(pd.Series(list(zip(items.good, items.bad, strict=True))))[0])
     if subject.kind == "masked":
         about = f"pseudo-log-likelihood, {items.pll}"
     else:
         about = "begun with the start token" if subject.start else "no start token: first token not scored"
     kinds = len(pd.unique(frame["paradigm"]))
-    return Found(tuple(pairs.scores(frame, "paradigm", "item")), frame, f"{n} pairs, {kinds} paradigms; {about}")
+    return Found(
+        tuple(pairs.scores(frame, "paradigm", "pair")), frame, f"pairs: {n}, paradigms: {kinds}; {about}", "pair"
+    )

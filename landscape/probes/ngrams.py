@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ from landscape.objectives.head import wide
 from landscape.objectives.text import blocks, read_file
 from landscape.probes.finding import Found, Score, mean
 from landscape.probes.scoring import at
-from landscape.probes.subject import Given, Subject
+from landscape.probes.subject import Given, Subject, require_text
 from landscape.shapes import Float, Int
 
 TAKES = ("causal",)
@@ -154,12 +155,16 @@ def items(subject: Subject, given: Given, random: np.random.RandomState) -> Item
     Raises:
         InputError: If there is no training text.
     """
-    if not given.train_text:
-        raise InputError("ngrams needs the text that the model was trained on, or one like it: give train_text")
+    if not given.train_text.strip():
+        raise InputError(
+            "ngrams needs the text that the model was trained on, or one like it, and there is none: give train_text, "
+            "a file with text in it"
+        )
+    text = read_file(given.items, "items") if given.items else given.text
+    require_text(text)
     vocabulary = int(subject.model.config.vocab_size)
     if vocabulary**3 >= 2**63:
         raise InputError(f"a vocabulary of {vocabulary} tokens is too large to count trigrams of")
-    text = read_file(given.items, "items") if given.items else given.text
     length = min(given.length, subject.longest - len(subject.start))
     ids = blocks(torch.tensor(subject.ids(text)), given.count or min(SEQUENCES, given.sequences), length)
     counted = given.ngrams or fit(np.array(subject.ids(given.train_text)), vocabulary)
@@ -189,9 +194,9 @@ def measure(subject: Subject, items: Items) -> Found:
     found = pd.concat(parts, ignore_index=True)
     scores: list[Score] = []
     for order, called in ORDERS.items():
-        more = {"subset": called, "better": "lower"}
+        more: dict[str, Any] = {"subset": called, "better": "lower"}
         scores.append(mean("kl", found[f"kl_{order}"].to_numpy(), found["item"], headline=True, **more))
-        scores.append(mean("same", found[f"same_{order}"].to_numpy(), found["item"], subset=called))
+        scores.append(mean("same", found[f"same_{order}"].to_numpy(), found["item"], share=True, subset=called))
     isolated, share = _isolated(subject, items)
     about = f"training text of {int(items.ngrams.unigrams.sum()):,} tokens; isolated: contexts of {share:.0%} of it"
     return Found((*scores, isolated), found, about)

@@ -39,7 +39,7 @@ def scores(found: pd.DataFrame, by: str, clusters: str) -> list[Score]:
     for metric, column in (("accuracy", "correct"), ("margin", "margin")):
         more = {"better": "higher", "chance": chances[metric]}
         parts = [
-            mean(metric, part[column].to_numpy(), part[clusters], subset=str(name), **more)
+            mean(metric, part[column].to_numpy(), part[clusters], share=column == "correct", subset=str(name), **more)
             for name, part in found.groupby(by, sort=False)
         ]
         out += [average(metric, parts, headline=metric == "accuracy", **more), *(parts if len(parts) > 1 else ())]

@@ -13,7 +13,7 @@ from landscape.objectives import KINDS
 from landscape.objectives.head import wide
 from landscape.objectives.objective import Batch
 from landscape.objectives.text import require_vocabulary, spread
-from landscape.probes.subject import Given, Subject
+from landscape.probes.subject import Given, Subject, require_text
 from landscape.shapes import Float, Int
 
 OBJECTIVES = {"causal": "causal-lm", "masked": "masked-lm", "classifier": "classification"}
@@ -43,10 +43,11 @@ class Asked:
 
 def ask(subject: Subject, given: Given) -> Asked:
     """Predictions on the held-out text, as the objective of the model's kind cuts it."""
+    require_text(given.text)
     objective = KINDS[OBJECTIVES[subject.kind]]
     masks = {"mask": MASK, "seed": 0} if subject.kind == "masked" else {}
     batch: Batch = objective.encode(
-        given.text, subject.tokenizer, sequences=given.sequences, length=given.length, **masks
+        given.text, subject.tokenizer, sequences=given.count or given.sequences, length=given.length, **masks
     )
     ids = batch["input_ids"]
     require_vocabulary(ids, subject.model.config.vocab_size)

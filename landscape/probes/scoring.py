@@ -58,16 +58,25 @@ def padded(
     return ids.to(device), mask.to(device)
 
 
-def require_length(subject: Subject, sequences: Sequence[Sequence[int]]) -> None:
+def require_length(subject: Subject, sequences: Sequence[Sequence[int]], texts: Sequence[str] = ()) -> None:
     """Refuse what the model cannot take.
+
+    Args:
+        subject: The model.
+        sequences: Token ids.
+        texts: What they are, to say which is too long.
 
     Raises:
         InputError: If there is nothing, or a text is too long.
     """
     if not sequences:
         raise InputError("there is nothing to score; give at least one text")
-    if (longest := max(map(len, sequences))) > subject.longest:
-        raise InputError(f"an item has {longest} tokens and the model takes {subject.longest}; give shorter items")
+    longest = max(range(len(sequences)), key=lambda k: len(sequences[k]))
+    if (tokens := len(sequences[longest])) > subject.longest:
+        which = f": {texts[longest]:.60}..." if texts else ""
+        raise InputError(
+            f"an item has {tokens} tokens and the model takes {subject.longest}; give shorter items{which}"
+        )
 
 
 @torch.no_grad()

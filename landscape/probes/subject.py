@@ -140,6 +140,18 @@ def _blind(subject: Subject) -> str:
     return f"a {type(subject.model).__name__} shows no attention of its heads; leave this probe out"
 
 
+def require_text(text: str) -> None:
+    """Refuse to ask without a text.
+
+    Raises:
+        InputError: If there is none.
+    """
+    if not text.strip():
+        raise InputError(
+            "this probe asks about a text, and there is none; give text, held-out text of the model's kind"
+        )
+
+
 @dataclass(frozen=True)
 class Given:
     """What a probe is asked with; each takes of it what it needs.

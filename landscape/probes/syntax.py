@@ -11,6 +11,7 @@ found by their relation's choice. The baseline is the best fixed offset, chosen 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,7 +55,7 @@ def items(subject: Subject, given: Given, random: np.random.RandomState) -> Item
         read = words.read(given.items, "heads", "relations")
         texts = [s.words for s in read]
         heads, relations = tuple(s.heads for s in read), tuple(s.relations for s in read)
-        groups = list(range(len(texts)))
+        groups = pd.factorize(pd.Series([" ".join(text) for text in texts]))[0].tolist()  # a sentence twice is one
     else:
         made = sentences(given.count or FRAMES, random, survivors(subject, one_token=False))
         texts = [(s.words[0].capitalize(), *s.words[1:]) for s in made]
@@ -65,6 +66,7 @@ def items(subject: Subject, given: Given, random: np.random.RandomState) -> Item
         raise InputError(f"syntax needs four sentences, two to choose heads on and two to score, and there are {count}")
     half = set(random.permutation(count)[: count // 2].tolist())
     aligned = tuple(words.align(subject, text, " .") for text in texts)
+    require_length(subject, [a.ids for a in aligned], [" ".join(text) for text in texts])
     return Items(aligned, heads, relations, tuple(groups), tuple(group in half for group in groups))
 
 
@@ -85,14 +87,15 @@ def measure(subject: Subject, items: Items) -> Found:
     test["single_correct"] = right[(test.index, *single)]
     test["offset_correct"] = (test["offset"] == test["relation"].map(offsets)).astype(float)
     scores: list[Score] = [
-        mean("uas", test["correct"].to_numpy(), test["group"], better="higher", headline=True),
+        mean("uas", test["correct"].to_numpy(), test["group"], share=True, better="higher", headline=True),
         mean("weight", test["weight"].to_numpy(), test["group"], better="higher"),
-        mean("uas_one_head", test["single_correct"].to_numpy(), test["group"], better="higher"),
-        mean("uas_offset", test["offset_correct"].to_numpy(), test["group"], better="higher"),
+        mean("uas_one_head", test["single_correct"].to_numpy(), test["group"], share=True, better="higher"),
+        mean("uas_offset", test["offset_correct"].to_numpy(), test["group"], share=True, better="higher"),
     ]
     for relation, part in test.groupby("relation", sort=False):
         for metric, column in (("uas", "correct"), ("weight", "weight")):
-            scores.append(mean(metric, part[column].to_numpy(), part["group"], subset=str(relation), better="higher"))
+            right_or_not: dict[str, Any] = {"share": column == "correct", "subset": str(relation), "better": "higher"}
+            scores.append(mean(metric, part[column].to_numpy(), part["group"], **right_or_not))
     named = ", ".join(f"{relation} {_called(place)}" for relation, place in best["correct"].items())
     test.insert(0, "item", range(len(test)))
     about = (
@@ -117,7 +120,6 @@ def _attached(
 ) -> tuple[Float[np.ndarray, "words 2 layers heads"], Float[np.ndarray, "words 2 layers heads"], pd.DataFrame]:
     """For every word with a head: whether each head of attention finds it, the weight on it, and what it is."""
     rows = [a.ids for a in items.aligned]
-    require_length(subject, rows)
     right, weight = [], []
     facts: list[dict[str, object]] = []
     with watching(subject):

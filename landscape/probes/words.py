@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from landscape.errors import InputError
-from landscape.objectives.text import read_file
+from landscape.objectives.text import fault, read_file
 from landscape.probes.subject import Subject
 
 
@@ -76,7 +76,7 @@ def read(file: Path, *wanted: str) -> list[Tagged]:
         InputError: If a line has another form.
     """
     out = []
-    for number, line in enumerate(read_file(file, "items").splitlines(), start=1):
+    for number, line in enumerate(read_file(file, "items").split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -86,7 +86,7 @@ def read(file: Path, *wanted: str) -> list[Tagged]:
             heads = tuple(k if int(head) < 0 else int(head) for k, head in enumerate(parts.get("heads", ())))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             names = ", ".join(f'"{name}": [...]' for name in ("words", *wanted))
-            raise InputError(f"line {number} of {file} is not JSON like {{{names}}} ({error!r})") from error
+            raise InputError(f"line {number} of {file} is not JSON like {{{names}}} ({fault(error)})") from error
         if not texts or {len(part) for part in parts.values()} != {len(texts)}:
             raise InputError(
                 f"line {number} of {file} has lists of several lengths, or empty ones; give one entry a word"
