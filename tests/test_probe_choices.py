@@ -188,6 +188,9 @@ def test_a_vocabulary_too_small_for_sentences_is_said() -> None:
     pieces = PreTrainedTokenizerFast(tokenizer_object=cut_up, unk_token="[UNK]")
     found = ask("agreement", unigram(torch.zeros(len(pieces))), pieces, count=3)
     assert found.about == "24 of 24 nouns and 16 of 18 verbs are in the vocabulary"
+    lone = [word for word in WORDS if word not in {form for pair in grammar.VERBS[:-1] for form in pair}]
+    found = ask("agreement", unigram(torch.zeros(V)), speaker(lone), count=3)
+    assert found.about.endswith("1 of 18 verbs are in the vocabulary; all rests on 1: thinks/think")
     with pytest.raises(InputError, match="the tokenizer has no mask token"):
         ask("agreement", Puppet(V, None), speaker(mask_token=None), kind="masked")
     with pytest.raises(InputError, match="agreement makes its own sentences; score yours as minimal-pairs"):
