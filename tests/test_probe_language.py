@@ -7,14 +7,17 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import cases
 import numpy as np
 import pytest
 import torch
 from puppets import Puppet, copier, heads_of_induction, random_table, speaker, table, unigram
+from transformers import MambaConfig
 
 from landscape.errors import InputError
 from landscape.probes import Given, Subject, in_context, induction, items_of, measure, ngrams
 from landscape.probes.finding import Found, Score
+from landscape.probes.subject import attention, watching
 
 LETTERS = [f"w{n}" for n in range(41)]
 TEXT = " ".join(f"w{(n * n + n // 7) % 41}" for n in range(1, 3000))
@@ -237,3 +240,15 @@ def test_own_lines_are_repeated_those_too_short_left_out(tmp_path: Path) -> None
     (tmp_path / "own.txt").write_text("\n".join([*lines[:3], "w1 w2"]))
     with pytest.raises(InputError, match="and there are 3 lines of 25 tokens or more; give more"):
         ask("induction", copier(V, 0.1), items=tmp_path / "own.txt")
+
+
+def test_a_state_space_model_is_asked_to_copy_and_has_no_heads() -> None:
+    config = MambaConfig(vocab_size=cases.WORDS, hidden_size=12, num_hidden_layers=1, state_size=4, bos_token_id=None,
+                         eos_token_id=None, pad_token_id=3)  # fmt: skip
+    model = cases.auto(config)
+    found = ask("induction", model, cases.tokenizer(), text=cases.TEXT, count=4)
+    assert {one.metric for one in found.scores} == {"copy_gap", "copy_accuracy", "first_loss", "later_loss"}
+    with pytest.raises(InputError, match="a MambaForCausalLM shows no attention of its heads"):
+        subject = Subject(model, cases.tokenizer(), "causal")
+        with watching(subject):
+            attention(subject, input_ids=torch.zeros(1, 3, dtype=torch.long))
