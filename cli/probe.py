@@ -39,8 +39,7 @@ WIDE = 4
 @data_options
 @click.option("--probe", "names", multiple=True, metavar="NAME",
               help="in-context, induction, ngrams, minimal-pairs, agreement, inference, linear, syntax, calibration, "
-              "or "
-              "harness:TASK; may be given more than once. [default: what needs no more than the text]")  # fmt: skip
+              "or harness:TASK; may be given more than once. [default: what needs no more than the text]")  # fmt: skip
 @click.option(
     "--items", type=click.Path(path_type=Path), help="Your own items for the probe: a file, or a folder of them."
 )

@@ -23,6 +23,9 @@ WORDS = sorted({
 })  # fmt: skip
 
 
+TEXT = " ".join(WORDS[(n * n + n // 5) % len(WORDS)] for n in range(1, 2500))
+
+
 def speaker(words: list[str] = WORDS, **changes: Any) -> PreTrainedTokenizerFast:
     """A tokenizer of whole words."""
     vocabulary = {word: n for n, word in enumerate([*SPECIAL, *words])}

@@ -61,7 +61,6 @@ def test_brier_and_likelihood_are_those_of_scikit_learn() -> None:
 def test_calibration_of_next_tokens_is_the_loss_of_the_objective() -> None:
     model, tokenizer = cases.gpt2(), cases.tokenizer()
     found = ask("calibration", model, tokenizer, text=cases.TEXT, sequences=9, length=12)
-    ids = torch.tensor(tokenizer(cases.TEXT)["input_ids"])
     assert len(found.items) == 9 * 11 and found.clusters == "example"
     from landscape.objectives import causal_lm
 
@@ -70,7 +69,6 @@ def test_calibration_of_next_tokens_is_the_loss_of_the_objective() -> None:
         losses = [float(model(input_ids=row[None], labels=row[None]).loss) for row in batch]
     assert score(found, "nll").value == pytest.approx(np.mean(losses), abs=1e-5)
     assert score(found, "nll").error == pytest.approx(np.std(losses, ddof=1) / 3, rel=1e-4)
-    assert len(ids) > 100
 
 
 @pytest.mark.parametrize("kind", ["masked", "classifier"])

@@ -225,6 +225,15 @@ def test_models_that_show_nothing_are_told_from_those_that_do() -> None:
     blind = Puppet(V, lambda ids: torch.zeros(*ids.shape, V))
     with pytest.raises(InputError, match="a Puppet shows no attention of its heads; leave this probe out"):
         ask("syntax", blind)
+    for maps in ((), (None, None), (torch.ones(1, 1, 2, 2), torch.ones(1, 2, 2, 2))):
+        with pytest.raises(InputError, match="a Puppet shows no attention of its heads; leave this probe out"):
+            ask("syntax", Puppet(V, blind.say, attend=lambda ids, maps=maps: maps), count=4)
+
+    def full(ids: torch.Tensor) -> Any:
+        raise torch.OutOfMemoryError("no room")
+
+    with pytest.raises(torch.OutOfMemoryError, match="no room"):  # that is no lack of attention
+        ask("syntax", Puppet(V, blind.say, attend=full), count=4)
     with pytest.raises(InputError, match="a Puppet shows no hidden states; leave this probe out"):
         ask("linear", blind, count=4)
     with pytest.raises(InputError, match="cannot read the items .*none: No such file or directory; check the path"):

@@ -16,14 +16,12 @@ from landscape.measure.probes import outcomes
 from landscape.measure.session import Result, Session
 from landscape.measures import PREDICTIONS
 from landscape.probes.behaviour import Distance, disagreement, divergence
-from landscape.probes.finding import digest
+from landscape.probes.finding import Z, digest
 from landscape.probes.predictions import ask, predict
 from landscape.probes.subject import Given
 from landscape.shapes import Int
 from landscape.store import Row
 from landscape.task import Task
-
-Z = 1.96
 
 
 @dataclass(frozen=True)

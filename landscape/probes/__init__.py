@@ -27,7 +27,7 @@ from landscape.probes import (
     ngrams,
     syntax,
 )
-from landscape.probes.finding import Found, Score, digest
+from landscape.probes.finding import Found, Score
 from landscape.probes.subject import Given, Kind, Subject
 
 KINDS: dict[str, ModuleType] = {
@@ -43,7 +43,7 @@ KINDS: dict[str, ModuleType] = {
     "harness": harness,
 }
 
-__all__ = ["KINDS", "Found", "Given", "Score", "Subject", "items_of", "measure", "probe", "digest"]
+__all__ = ["KINDS", "Found", "Given", "Score", "Subject", "items_of", "measure", "probe"]
 
 
 def items_of(name: str, subject: Subject, given: Given, *, seed: int = 0) -> Any:
@@ -81,8 +81,6 @@ def measure(name: str, subject: Subject, items: Any) -> Found:
 
 def probe(name: str, model: Any, tokenizer: Any, *, kind: Kind | None = None, seed: int = 0, **given: Any) -> Found:
     """Ask a model one thing.
-
-    >>> # probe("agreement", model, tokenizer).scores
 
     Args:
         name: A probe, or ``harness:TASK``.

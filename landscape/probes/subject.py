@@ -103,7 +103,7 @@ def watching(subject: Subject) -> Generator[None]:
     try:
         if change:
             subject.model.set_attn_implementation("eager")
-    except (ValueError, AttributeError, NotImplementedError) as error:
+    except (ValueError, AttributeError) as error:
         raise InputError(_blind(subject)) from error
     try:
         yield
@@ -121,9 +121,11 @@ def attention(subject: Subject, **inputs: Tensor) -> Float[Tensor, "layers n hea
     """
     try:
         maps = subject.model(**inputs, output_attentions=True).attentions
-        return torch.stack(tuple(maps)).float()
-    except (AttributeError, TypeError, RuntimeError) as error:
+    except (AttributeError, TypeError) as error:
         raise InputError(_blind(subject)) from error
+    if not maps or len({getattr(layer, "shape", None) for layer in maps}) > 1 or maps[0] is None:
+        raise InputError(_blind(subject))
+    return torch.stack(tuple(maps)).float()
 
 
 def has_attention(subject: Subject) -> bool:

@@ -1,0 +1,125 @@
+"""What all probes have in common: fixed items, scores with errors, outcomes of items."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from typing import Any
+
+import cases
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from puppets import TEXT, Puppet, random_table, speaker, table
+from test_probe_inside import gold_heads, states
+
+from landscape.errors import InputError
+from landscape.probes import KINDS, Found, Given, Subject, items_of, measure, probe
+from landscape.probes.finding import digest
+
+V = len(speaker())
+GOOD, BAD = "the girl laughs", "the girl laugh"
+
+
+def model(seed: int) -> Puppet:
+    log_p = random_table(V, seed).float()
+    return Puppet(V, table(log_p).say, attend=gold_heads, states=states, num_labels=3, max_position_embeddings=64)
+
+
+def classifier(seed: int) -> Puppet:
+    weights = torch.randn(V, 3, generator=torch.Generator().manual_seed(seed))
+    return Puppet(V, lambda ids: weights[ids].sum(dim=1), num_labels=3)
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    file = tmp_path_factory.mktemp("items") / "pairs.jsonl"
+    file.write_text(
+        "\n".join(
+            json.dumps({"sentence_good": f"{noun} {GOOD}", "sentence_bad": f"{noun} {BAD}"})
+            for noun in ("king", "queen", "girl", "lady", "boy")
+        )
+    )
+    return {
+        "text": TEXT, "train_text": TEXT, "sequences": 6, "length": 20, "count": 5,
+        "labels": ("contradiction", "entailment", "neutral"), "file": file,
+    }  # fmt: skip
+
+
+def asked(name: str, given: dict[str, Any]) -> tuple[Subject, Given]:
+    rest = {key: value for key, value in given.items() if key != "file"}
+    items = given["file"] if name == "minimal-pairs" else None
+    whom = Subject(classifier(0) if name == "inference" else model(0), speaker(), KINDS[name].TAKES[0])
+    return whom, Given(**rest, items=items)
+
+
+names = pytest.mark.parametrize("name", [name for name in KINDS if name != "harness"])
+PINNED = {
+    "in-context": "25f59427a6c2f61f",
+    "induction": "735d2cce30cb10c4",
+    "ngrams": "a6890d39b1fa3031",
+    "minimal-pairs": "27a87fcddf0961d5",
+    "agreement": "a2857b7b32b04676",
+    "inference": "810ddb6b15dc077e",
+    "linear": "4287dcd54d946d02",
+    "syntax": "fcfcb765bb62ed89",
+    "calibration": "8ad7cef78f037406",
+}
+
+
+@names
+def test_items_are_the_same_in_every_process_and_on_every_platform(name: str, given: dict[str, Any]) -> None:
+    subject, what = asked(name, given)
+    made = items_of(name, subject, what, seed=3)
+    other = Subject(classifier(1) if name == "inference" else model(1), speaker(), subject.kind)
+    assert digest(made) == digest(items_of(name, other, what, seed=3)) == PINNED[name]
+
+
+@names
+def test_what_every_probe_gives(name: str, given: dict[str, Any]) -> None:
+    subject, what = asked(name, given)
+    items = items_of(name, subject, what)
+    found = measure(name, subject, items)
+    again = measure(name, subject, items)
+    assert isinstance(found, Found) and found.about and any(score.headline for score in found.scores)
+    assert len({(score.metric, score.subset) for score in found.scores}) == len(found.scores)
+    assert all(np.isfinite(score.value) and score.error >= 0 for score in found.scores)
+    assert [score.value for score in found.scores] == [score.value for score in again.scores]
+    assert found.clusters in found.items and "item" in found.items
+    assert found.items.drop(columns=[found.clusters]).select_dtypes("number").notna().all().all()
+    pd.testing.assert_frame_equal(found.items, pd.read_parquet(io.BytesIO(found.items.to_parquet())), check_dtype=False)
+
+
+@names
+def test_random_items_depend_on_the_seed(name: str, given: dict[str, Any]) -> None:
+    subject, what = asked(name, given)
+    one, other = (digest(items_of(name, subject, what, seed=seed)) for seed in (0, 1))
+    drawn = {"induction", "agreement", "inference", "linear", "syntax"}
+    assert (one != other) == (name in drawn)
+
+
+def test_digests_tell_things_apart() -> None:
+    one = {"a": np.array([1, 2]), "b": ("x", None), "c": 0.1}
+    assert digest(one) == digest({"c": 0.1, "b": ["x", None], "a": torch.tensor([1, 2], dtype=torch.int32)})
+    for other in ({**one, "a": np.array([2, 1])}, {**one, "a": np.array([[1, 2]])}, {**one, "b": ("x", "None")},
+                  {**one, "c": 0.2}, {**one, "b": ("x",)}):  # fmt: skip
+        assert digest(other) != digest(one)
+    with pytest.raises(TypeError, match="items hold a set"):
+        digest({1, 2})
+
+
+def test_harness_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lm_eval", None)
+    with pytest.raises(InputError, match="harness tasks need lm-eval: pip install 'landscape-toolkit\\[harness\\]'"):
+        probe("harness:lambada", cases.gpt2(), cases.tokenizer())
+    with pytest.raises(InputError, match="the harness needs the name of a task: harness:TASK"):
+        probe("harness", cases.gpt2(), cases.tokenizer())
+
+
+def test_a_model_of_an_unknown_class_must_say_its_kind() -> None:
+    with pytest.raises(InputError, match="a Puppet does not say its kind; give kind: causal, masked, classifier"):
+        probe("induction", model(0), speaker())
+    subject = Subject.of(model(0), speaker(), "causal")
+    assert subject.longest == 64
