@@ -24,6 +24,8 @@ from landscape.figures.style import caption, note
 from landscape.figures.traces import SMOOTH, traces
 from landscape.figures.training import barrier_over_training
 
+WITHIN = ("children", "neighbours", "last")
+"""Pairs of one run, which are no cells of a matrix of seeds."""
 MATRICES = 4
 PLANES = 4
 
@@ -58,7 +60,7 @@ def sections(frames: Frames) -> list[Section]:
 
 
 def _between_seeds(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[rows["between"] != "children"]
+    return rows[~rows["between"].isin(WITHIN)]
 
 
 def _matrices(frames: Frames) -> Section | None:

@@ -83,7 +83,7 @@ def _asked(
                     answers[checkpoint, name] = task
                     yield task
     if isinstance(measure, Behaviour):
-        for anchors, pairs in _tiles(group, measure.tile):
+        for anchors, pairs in _tiles(group, measure.tile, measure.between):
             for name in measure.names:
                 asked = {} if name == PREDICTIONS else {**measure.asked, **files}
                 settings = {"probe": name, "between": measure.between, "numerics": measure.numerics, **asked}
@@ -122,7 +122,7 @@ def _of_group(
         return
     if isinstance(measure, Curves):
         settings["fitted_on"] = fingerprint(measure.fitted_on(fixed))
-    for anchors, pairs in _tiles(group, measure.tile):
+    for anchors, pairs in _tiles(group, measure.tile, measure.between):
         yield from _after_ends(Task(measure.kind, anchors, pairs, tuple(settings.items()), data))
 
 
@@ -196,6 +196,9 @@ def _groups(
             yield list(seeds)
         case "seeds":
             yield from _by(seeds, lambda c: (c.step is None, c.step or 0))
+        case "neighbours" | "last":
+            runs = _by(seeds, lambda c: (c.seed is None, c.seed or 0))
+            yield from (sorted(run, key=lambda c: (c.step is None, c.step or 0)) for run in runs)
         case "children":
             yield from _by(children, lambda c: (c.seed or 0, c.parted or 0, c.step is None, c.step or 0))
 
@@ -223,10 +226,27 @@ def _by(checkpoints: Sequence[Checkpoint], key: Callable[[Checkpoint], Any]) -> 
         yield list(group)
 
 
-def _tiles(
-    group: Sequence[Checkpoint], size: int
-) -> Iterator[tuple[tuple[Checkpoint, ...], tuple[tuple[int, int], ...]]]:
-    """Blocks of pairs, in snake order, so that neighbours share a side."""
+Tile = tuple[tuple[Checkpoint, ...], tuple[tuple[int, int], ...]]
+
+
+def _tiles(group: Sequence[Checkpoint], size: int, between: str) -> Iterator[Tile]:
+    """The wanted pairs of a group in blocks."""
+    count = len(group)
+    match between:
+        case "neighbours":
+            for i in range(0, count - 1, size):
+                block = tuple(group[i : i + size + 1])
+                yield block, tuple((k, k + 1) for k in range(len(block) - 1))
+        case "last":
+            for i in range(0, count - 1, size):
+                block = tuple(group[i : min(i + size, count - 1)])
+                yield (*block, group[-1]), tuple((k, len(block)) for k in range(len(block)))
+        case _:
+            yield from _blocks(group, size)
+
+
+def _blocks(group: Sequence[Checkpoint], size: int) -> Iterator[Tile]:
+    """Blocks of all pairs, in snake order, so that neighbours share a side."""
     blocks = [range(i, min(i + size, len(group))) for i in range(0, len(group), size)]
     for row, block in enumerate(blocks):
         columns = blocks[row:]

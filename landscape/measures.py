@@ -23,6 +23,7 @@ PREDICTIONS = "predictions"
 """In place of a probe, for distances: what the models predict on the examples of the study."""
 MOST_ITEMS = 1_000_000
 Steps = tuple[int, ...] | Literal["all", "last"]
+Between = Literal["seeds", "children", "all", "neighbours", "last"]
 Points = Annotated[int | Literal["auto"], BeforeValidator(_points)]
 
 
@@ -31,7 +32,8 @@ class _Along(Settings):
 
     Attributes:
         between: ``seeds`` pairs the seeds at each step; ``children`` the children that parted at the same step;
-            ``all`` every two checkpoints.
+            ``neighbours`` each step of a seed with the next; ``last`` each step of a seed with its last; ``all`` every
+            two checkpoints.
         at_steps: Only at these training steps; ``last`` is the last of all.
         points: ``auto`` for as many points as the profile asks for, or the size of an even t grid, ends included.
         tolerance: With ``auto``: error of the profile between the points, in nats, that is good enough.
@@ -43,7 +45,7 @@ class _Along(Settings):
         tile: Seeds on each side of a tile; a tile is one task.
     """
 
-    between: Literal["seeds", "children", "all"] = "seeds"
+    between: Between = "seeds"
     at_steps: Steps = "all"
     points: Points = "auto"
     tolerance: float = Field(0.005, gt=0)
@@ -312,7 +314,7 @@ class Behaviour(_Asking):
     """
 
     kind: Literal["behaviour"]
-    between: Literal["seeds", "children", "all"] = "seeds"
+    between: Between = "seeds"
     names: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_several)] = (PREDICTIONS,)
     tile: int = Field(4, ge=1)
 

@@ -65,6 +65,21 @@ def test_all_pairs_everything() -> None:
     assert sum(len(t.pairs) for t in tasks(study(between="all"), some(2))) == 6
 
 
+@pytest.mark.parametrize("tile", [1, 3, 8])
+def test_a_run_is_paired_along_itself(tile: int) -> None:
+    """Every step with the next, and every step with the last; never two seeds."""
+    seeds = some(2, (8, 0, 32, 2))
+
+    def pairs(between: str) -> list[tuple[str, str]]:
+        planned = tasks(study(between=between, tile=tile), seeds)
+        return sorted((t.checkpoints[i].ref, t.checkpoints[j].ref) for t in planned for i, j in t.pairs)
+
+    assert pairs("neighbours") == sorted(
+        (f"s{s}t{a}", f"s{s}t{b}") for s in (0, 1) for a, b in ((0, 2), (2, 8), (8, 32))
+    )
+    assert pairs("last") == sorted((f"s{s}t{a}", f"s{s}t32") for s in (0, 1) for a in (0, 2, 8))
+
+
 def test_measures_can_be_kept_to_some_steps() -> None:
     def steps(at: object) -> list[int]:
         return sorted({c.step or 0 for t in tasks(study(at_steps=at), some(3)) for c in t.checkpoints})
