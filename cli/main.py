@@ -27,6 +27,7 @@ COMMANDS = {
     "plan": "What a study would take; nothing is run.",
     "run": "Run or resume a study.",
     "status": "What is done, failed and left.",
+    "stages": "Events, stages, and whether connectivity goes with behaviour.",
     "export": "All rows as CSV, Parquet or netCDF.",
     "report": "Figures and a page of a finished study.",
 }

@@ -89,3 +89,48 @@ class Data(Settings):
         if self.objective == "classification" and self.text is None:
             raise ValueError('classification needs labelled examples: text = "FILE" of JSON lines')
         return self
+
+
+class Primary(Settings):
+    """The one association that a study is about; it is tested by itself, all others are exploration."""
+
+    connectivity: str
+    behaviour: str
+    test: Literal[
+        "onset",
+        "trajectory",
+        "trajectory distance",
+        "match",
+        "precursor",
+        "matrix",
+        "matrix given loss",
+        "onset given loss",
+    ] = "onset"
+
+
+class Stages(Settings):
+    """How changes over training are dated, and how connectivity is laid beside behaviour.
+
+    Attributes:
+        boundaries: The series whose extrema and plateaus bound the stages; None is ``llc``, or ``loss`` without it.
+        connectivity: Names of series of connectivity, with ``*``.
+        behaviour: Names of the series beside them, with ``*``; None takes the headlines of the probes, and ``llc``.
+        threshold: Barrier below which two checkpoints are connected; None is 2 % of the fall of the loss in training.
+        window: An event comes before another if the other's step is at most so many times its own.
+        primary: The association that the study is about; it counts as declared only if it was so at the first run.
+        permutations: Orders of the seeds that are drawn, where there are more than seven seeds.
+        draws: Of every curve.
+        coupling: Correlation that the power is computed for.
+        seed: Of draws and permutations.
+    """
+
+    boundaries: str | None = None
+    connectivity: tuple[str, ...] = ("barrier:*",)
+    behaviour: tuple[str, ...] | None = None
+    threshold: float | None = Field(None, gt=0)
+    window: float = Field(2.0, gt=1)
+    primary: Primary | None = None
+    permutations: int = Field(9999, ge=99, le=1_000_000)
+    draws: int = Field(400, ge=50, le=10_000)
+    coupling: float = Field(0.9, gt=0, le=1)
+    seed: int = Field(0, ge=0, le=MOST_SEED)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from landscape.errors import InputError
 from landscape.measures import Barriers, Behaviour, Curves, Llc, Measure, Planes, Probes, Simplices
-from landscape.settings import Checkpoints, Children, Data, Settings
+from landscape.settings import Checkpoints, Children, Data, Primary, Settings, Stages
 
 
 class Study(Settings):
@@ -22,6 +22,7 @@ class Study(Settings):
     checkpoints: Checkpoints
     data: Data
     measure: tuple[Measure, ...] = Field(min_length=1)
+    stages: Stages = Field(default_factory=lambda: Stages.model_validate({}))
 
     @model_validator(mode="after")
     def _children_are_named(self) -> Study:
@@ -60,7 +61,7 @@ def _first_mistake(error: ValidationError) -> str:
     place = ".".join(str(part) for part in first["loc"] if part not in kinds) or "study"
     if first["type"] == "extra_forbidden":
         within = [kinds[str(part)] for part in first["loc"] if part in kinds]
-        within = within or [Study, Checkpoints, Children, Data]
+        within = within or [Study, Checkpoints, Children, Data, Stages, Primary]
         settings = {name for kind in within for name in kind.model_fields}
         return f"{place}: unknown setting{_near(str(first['loc'][-1]), settings)}"
     if first["type"] == "union_tag_invalid":

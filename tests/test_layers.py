@@ -14,7 +14,7 @@ LAYERS = [
     "landscape.paired",
     "landscape.barrier landscape.task landscape.store",
     "landscape.settings landscape.summary landscape.space",
-    "landscape.measures",
+    "landscape.measures landscape.stages",
     "landscape.study",
     "landscape.expand",
     "landscape.checkpoints landscape.objectives landscape.paths",
@@ -30,7 +30,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split(
 NO_TORCH = [
     "landscape.barrier", "landscape.paired", "landscape.chebyshev", "landscape.sequential", "landscape.task",
     "landscape.settings", "landscape.measures", "landscape.expand",
-    "landscape.study", "landscape.store", "landscape.summary", "landscape.errors",
+    "landscape.study", "landscape.store", "landscape.summary", "landscape.stages", "landscape.errors",
     "landscape.checkpoints.local",
     "landscape.checkpoints.grid", "landscape.checkpoints.formats", "landscape.checkpoints.cache",
     "landscape.engines", "landscape.figures", "landscape.cli",

@@ -6,3 +6,4 @@ HERE = Path(__file__).parent
 TRAINING_TEXT = HERE / "prideprejudice.txt"
 HELD_OUT_TEXT = HERE / "persuasion.txt"
 STUDY = HERE / "study.toml"
+PLANTED_STUDY = HERE / "planted.toml"

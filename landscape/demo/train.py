@@ -37,15 +37,18 @@ class Recipe:
     rate: float = 2.5e-3
     warmup: int = 20
     children: int = 3
+    per_octave: int = 1
+    text: Path = TRAINING_TEXT
+    whole_words: bool = False
 
     @property
     def saved(self) -> tuple[int, ...]:
-        """Steps at which a seed is saved: 0 and the powers of two, and the end.
+        """Steps at which a seed is saved: 0 and the powers of two, more of each octave if wanted, and the end.
 
         >>> Recipe(steps=12).saved
         (0, 1, 2, 4, 8, 12)
         """
-        powers = [2**k for k in range(self.steps.bit_length())]
+        powers = [round(2 ** (k / self.per_octave)) for k in range(self.per_octave * self.steps.bit_length())]
         return (0, *sorted({*(p for p in powers if p < self.steps), self.steps}))
 
     @property
@@ -57,6 +60,11 @@ class Recipe:
         """Learning rate: linear warm-up, then a cosine to a twentieth."""
         cosine = 0.5 * (1 + math.cos(math.pi * step / self.steps))
         return self.rate * min(1.0, (step + 1) / self.warmup) * (0.95 * cosine + 0.05)
+
+
+def planted_recipe(text: Path, steps: int) -> Recipe:
+    """How a run in the planted world is trained: two checkpoints an octave, and no children."""
+    return Recipe(steps=steps, rate=4e-3, children=0, per_octave=2, text=text, whole_words=True)
 
 
 @dataclass(frozen=True)
@@ -74,8 +82,8 @@ class Run:
 
 
 def runs(recipe: Recipe, seeds: int) -> list[Run]:
-    """All jobs, the longest first; the children are those of seed 0."""
-    return [*(Run(0, parted) for parted in recipe.partings), *(Run(seed) for seed in range(seeds))]
+    """All jobs, the longest first; the children, if any, are those of seed 0."""
+    return [*(Run(0, parted) for parted in recipe.partings if recipe.children), *(Run(seed) for seed in range(seeds))]
 
 
 def folders(run: Run, recipe: Recipe, out: Path) -> list[Path]:
@@ -95,20 +103,32 @@ class Trainer:
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerFast:
-        """A byte-level BPE of the training text."""
+        """A byte-level BPE of the training text, or its words as they are."""
+        if self.recipe.whole_words:
+            return self._words()
         bpe = Tokenizer(models.BPE())
         bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         bpe.decoder = decoders.ByteLevel()
         alphabet = pre_tokenizers.ByteLevel.alphabet()
         size = self.recipe.vocabulary
         trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
-        bpe.train_from_iterator([TRAINING_TEXT.read_text("utf-8")], trainer)
+        bpe.train_from_iterator([self.recipe.text.read_text("utf-8")], trainer)
         return PreTrainedTokenizerFast(tokenizer_object=bpe)  # type: ignore[no-untyped-call]
 
     @cached_property
     def ids(self) -> torch.Tensor:
         """Token ids of the training text."""
-        return torch.tensor(self.tokenizer(TRAINING_TEXT.read_text("utf-8"), verbose=False)["input_ids"])
+        return torch.tensor(self.tokenizer(self.recipe.text.read_text("utf-8"), verbose=False)["input_ids"])
+
+    def _words(self) -> PreTrainedTokenizerFast:
+        """A token for each word and for the end of a line."""
+        known = ["\n", *sorted(set(self.recipe.text.read_text("utf-8").split()))]
+        tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(known)}))
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+            pre_tokenizers.Split("\n", "isolated"),
+            pre_tokenizers.Split(" ", "removed"),
+        ])
+        return PreTrainedTokenizerFast(tokenizer_object=tokenizer)  # type: ignore[no-untyped-call]
 
     def __call__(self, run: Run) -> None:
         """Train a job and save its checkpoints; nothing if they are there."""
@@ -134,7 +154,7 @@ class Trainer:
         r = self.recipe
         torch.manual_seed(seed)
         config = GPT2Config(
-            vocab_size=r.vocabulary, n_positions=r.length, n_embd=r.width, n_layer=r.layers, n_head=r.heads,
+            vocab_size=len(self.tokenizer), n_positions=r.length, n_embd=r.width, n_layer=r.layers, n_head=r.heads,
             resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=None, eos_token_id=None,
         )  # fmt: skip
         model: Any = GPT2LMHeadModel(config).train()

@@ -1,0 +1,120 @@
+"""``landscape stages``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import pandas as pd
+
+from landscape.cli.options import DEFINITIONS
+from landscape.cli.progress import console
+from landscape.errors import InputError, StorageError
+from landscape.settings import Primary, Stages
+from landscape.store import Store
+
+if TYPE_CHECKING:
+    from landscape.stages import Findings
+
+TABLES = ("loss", "llc", "probe", "barrier", "behaviour")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--pairs", type=click.Path(path_type=Path, dir_okay=False),
+              help="With a file of series: one of pairs, with columns series, seed_a, seed_b, step, value.")  # fmt: skip
+@click.option("--definition", default="chord", show_default=True, type=click.Choice(DEFINITIONS))
+@click.option("--connectivity", multiple=True, help="Series of connectivity, with *.  [default: barrier:*]")
+@click.option("--behaviour", multiple=True, help="Series beside them, with *.  [default: headlines of probes, and llc]")
+@click.option("--boundaries", help="Series whose extrema and plateaus bound the stages.  [default: llc, or loss]")
+@click.option("--threshold", type=click.FloatRange(0, min_open=True), help="Barrier below which two are connected.")
+@click.option("--permutations", type=click.IntRange(99), help="Orders of the seeds, above seven.  [default: 9999]")
+@click.option("--format", "kind", default="csv", show_default=True, type=click.Choice(["csv", "parquet"]))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout for each row of the tables.")
+def command(folder: Path, pairs: Path | None, definition: str, kind: str, as_json: bool, **given: Any) -> None:
+    """Events, stages, and whether connectivity goes with behaviour, from the results in FOLDER.
+
+    FOLDER may also be a file of other people's series, CSV or Parquet with the columns series, seed, step, value and
+    perhaps error; series of connectivity are called barrier... there. Tables go to FOLDER/stages, or beside the file.
+    """
+    from landscape.stages import TABLES as FRAMES
+    from landscape.stages.sentences import sentences
+
+    settings = {name: value for name, value in given.items() if value}
+    if folder.is_file():
+        findings, out = of_files(folder, pairs, settings), folder.with_suffix("")
+    else:
+        if pairs is not None:
+            raise InputError("--pairs goes with a file of series in place of a results folder")
+        findings, out = of_results(Store(folder / "results"), definition, settings), folder / "stages"
+    if findings.event.empty:
+        raise InputError(
+            "; ".join(findings.notes) or "no series over training was found: stages need checkpoints at steps"
+        )
+    for name in FRAMES:
+        write(getattr(findings, name), out / f"{name}.{kind}")
+    for line in sentences(findings):
+        console.print(line, markup=False)
+    for note in findings.notes:
+        console.print(f"note: {note}", markup=False)
+    console.print(f"Tables are in {out}: {', '.join(f'{name}.{kind}' for name in FRAMES)}", markup=False)
+    if as_json:
+        for name in FRAMES:
+            for line in getattr(findings, name).to_json(orient="records", lines=True).splitlines():
+                click.echo(json.dumps({"table": name, **json.loads(line)}))
+
+
+def of_results(store: Store, definition: str = "chord", given: dict[str, Any] | None = None) -> Findings:
+    """Findings of a results folder, by the settings of its study and those given beside.
+
+    Raises:
+        InputError: If there is nothing to find stages in.
+    """
+    from landscape.stages import analyse
+    from landscape.stages.series import from_tables
+
+    record = store.record()
+    keys = [task["key"] for task in record["tasks"]]
+    tables = {name: store.rows(name, keys) for name in TABLES}
+    if not tables["barrier"].empty:
+        tables["barrier"] = tables["barrier"][tables["barrier"]["definition"] == definition]
+    observed = from_tables(tables)
+    if observed.series.empty:
+        raise InputError(f"no series over training is finished in {store.folder}; run the study first")
+    settings = Stages.model_validate({**record["study"].get("stages", {}), **(given or {})})
+    declared = Primary.model_validate(record["declared"]) if record.get("declared") else None
+    return analyse(observed, settings, declared)
+
+
+def of_files(series: Path, pairs: Path | None, given: dict[str, Any]) -> Findings:
+    """Findings of other people's series.
+
+    Raises:
+        InputError: If a file is not what is wanted.
+    """
+    from landscape.stages import analyse
+    from landscape.stages.series import read
+
+    return analyse(read(series, pairs), Stages.model_validate({"connectivity": ("barrier*",), **given}))
+
+
+def write(frame: pd.DataFrame, file: Path) -> None:
+    """A table as CSV or Parquet, whole or not at all.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    part = file.with_name(f".{file.name}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.suffix == ".csv":
+            frame.to_csv(part, index=False)
+        else:
+            frame.to_parquet(part, index=False)
+        part.rename(file)
+    except OSError as error:
+        raise StorageError(f"cannot write {file}: {error.strerror or error}; make room and run again") from error
+    finally:
+        part.unlink(missing_ok=True)

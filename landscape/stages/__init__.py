@@ -1,0 +1,120 @@
+"""Dated changes of training, and honest tests of whether connectivity and behaviour change together.
+
+Frames in, frames out, and no torch: :func:`analyse` takes the rows of a study as well as other people's series.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from landscape.settings import Primary, Stages
+from landscape.stages import dating, hypotheses, membership, staging
+from landscape.stages.dating import Dated
+from landscape.stages.series import LLC, LOSS, Observed
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What stages were found, and what goes with what.
+
+    Attributes:
+        series: What was measured: ``series, seed, step, value, error``.
+        curve: Mean over the seeds: ``series, step, value, low, high`` (90 %).
+        event: ``series, seed, event, way, step, low, high, censored, happened``; seed ``all`` is the mean over seeds.
+        stage: ``seed, stage, begins, start, start_low, start_high, end, series, change, low, high``.
+        association: A row a test; see :func:`landscape.stages.hypotheses.associations`.
+        cluster: ``connectivity, step, seed, cluster, silhouette, p, agreement``: clusters of the barrier matrices.
+        boundaries: Name of the series that bounds the stages.
+        threshold: Barrier below which two checkpoints are connected.
+        unit: Of barriers.
+        notes: What should be known before the findings are trusted.
+    """
+
+    series: pd.DataFrame
+    curve: pd.DataFrame
+    event: pd.DataFrame
+    stage: pd.DataFrame
+    association: pd.DataFrame
+    cluster: pd.DataFrame
+    boundaries: str
+    threshold: float
+    unit: str
+    notes: tuple[str, ...]
+
+
+TABLES = ("event", "stage", "association", "cluster")
+"""The frames of findings that are worth a file."""
+
+
+def analyse(observed: Observed, settings: Stages, declared: Primary | None = None) -> Findings:
+    """Date the events of every series, bound the stages, and test what goes with what.
+
+    Args:
+        observed: From :func:`landscape.stages.series.from_tables` or :func:`landscape.stages.series.read`.
+        settings: Of the analysis.
+        declared: The primary association, if it was declared before the study ran.
+    """
+    dated = dating.date(observed, settings)
+    association = hypotheses.associations(observed, dated, settings, declared)
+    cluster = membership.over_training(observed, settings)
+    boundaries = _boundaries(dated, settings)
+    return Findings(
+        observed.series, _curves(dated), dating.table(dated, observed), _stages(dated, boundaries), association,
+        cluster, boundaries, dated.threshold, observed.unit, tuple(_notes(observed, dated, association, settings,
+        declared)),
+    )  # fmt: skip
+
+
+def _boundaries(dated: Dated, settings: Stages) -> str:
+    """The series that bounds the stages: the one that was named, else the coefficient, else the loss."""
+    known = {series for series, _ in dated.curves}
+    wanted = [settings.boundaries] if settings.boundaries else [LLC, LOSS]
+    return next((name for name in wanted if name in known), "")
+
+
+def _stages(dated: Dated, boundaries: str) -> pd.DataFrame:
+    """Stages of the mean over seeds and of each seed."""
+    rows: list[dict[str, Any]] = []
+    for series, seed in [key for key in dated.events if key[0] == boundaries]:
+        own = (
+            dated.means if seed == staging.EVERYONE
+            else {name: curves for (name, which), curves in dated.curves.items() if which == seed}
+        )  # fmt: skip
+        if series not in own:
+            continue
+        first = {series: own[series], **own}
+        bounds = dating.boundaries(dated.events[series, seed])
+        rows += ({"seed": str(seed), **row} for row in staging.stages(bounds, first))
+    return pd.DataFrame(rows)
+
+
+def _curves(dated: Dated) -> pd.DataFrame:
+    parts = [staging.frame(series, curves) for series, curves in dated.means.items()]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _notes(
+    observed: Observed, dated: Dated, association: pd.DataFrame, settings: Stages, declared: Primary | None
+) -> list[str]:
+    notes = list(dated.notes)
+    seeds = observed.series["seed"].nunique()
+    if seeds <= hypotheses.FEW_SEEDS:
+        count = f"{seeds} seed{'s' if seeds != 1 else ''}"
+        notes.append(
+            f"{count}: with {hypotheses.FEW_SEEDS} or fewer nearly nothing can be shown about the seed hypothesis, "
+            "whatever is true; five are the least, ten are comfortable"
+        )
+    if settings.primary and declared != settings.primary:
+        notes.append("the primary association was not declared before the study ran, and counts as exploration")
+    if declared and (association.empty or not association["primary"].any()):
+        notes.append(
+            f"the primary association ({declared.connectivity} with {declared.behaviour}, by {declared.test}) could not "
+            "be tested: these series are not there for three seeds"
+        )
+    if settings.boundaries and not _boundaries(dated, settings):
+        known = ", ".join(sorted({series for series, _ in dated.curves}))
+        notes.append(f"no series is called {settings.boundaries}, so there are no stages; there are: {known}")
+    return notes

@@ -1,0 +1,171 @@
+"""Curves, events and onsets of all series."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from landscape.settings import Stages
+from landscape.stages import events, onsets, staging
+from landscape.stages.association import Times
+from landscape.stages.events import Event
+from landscape.stages.series import BARRIER, LLC, LOSS, Observed
+from landscape.stages.smooth import LEAST, Curves, smooth
+
+SETTLING = (f"{BARRIER}:children", f"{BARRIER}:last")
+"""Barriers that fall to zero and stay there; what is dated is when."""
+CONNECTED = 0.02
+"""Share of the fall of the loss below which a barrier counts as none (Frankle et al. 2020 take 2 % of error)."""
+WITHOUT_LOSS = 0.05
+"""Share of the largest barrier, where no loss is known."""
+Key = tuple[str, Hashable]
+
+
+@dataclass(frozen=True)
+class Dated:
+    """What was found in each series.
+
+    Attributes:
+        curves: By series and seed.
+        means: Over the seeds, by series.
+        events: By series and seed, ``all`` being the mean over seeds; the crossing or settling is the onset.
+        onsets: For each series the seeds and the draws of their onsets.
+        threshold: Barrier below which two checkpoints are connected.
+        notes: What could not be dated, and why.
+    """
+
+    curves: dict[Key, Curves]
+    means: dict[str, Curves]
+    events: dict[Key, list[Event]]
+    onsets: dict[str, tuple[list[Hashable], Times]]
+    threshold: float
+    notes: list[str]
+
+
+def date(observed: Observed, settings: Stages) -> Dated:
+    """Smooth the series of connectivity, those beside them, loss and coefficient, and date their events."""
+    notes: list[str] = []
+    with threadpool_limits(1):  # the matrices are small
+        names = [*chosen(observed.series, settings.connectivity), *beside(observed.series, settings)]
+        names += [LOSS, LLC, settings.boundaries or LOSS]
+        wanted = observed.series[observed.series["series"].isin(names)]
+        curves = _curves(wanted, settings, notes)
+        threshold = _threshold(observed.series, settings)
+        found: dict[Key, list[Event]] = {}
+        times: dict[str, tuple[list[Hashable], Times]] = {}
+        means: dict[str, Curves] = {}
+        for name, rows in wanted.groupby("series", sort=False):
+            series = str(name)
+            seeds = [seed for seed in pd.unique(rows["seed"]) if (series, seed) in curves]
+            if seeds:
+                own = [curves[series, seed] for seed in seeds]
+                level, rising = events.halfway(own)
+                for seed, one in zip(seeds, own, strict=True):
+                    found[series, seed] = [*_shape(one), events.crossing(one, level, rising)]
+                mean = staging.mean_run(own, _random(settings, series, staging.EVERYONE)) if len(own) > 1 else None
+                if mean is not None:
+                    means[series] = mean
+                    found[series, staging.EVERYONE] = [*_shape(mean), events.crossing(mean, level, rising)]
+                times[series] = seeds, np.stack([found[series, seed][-1].at for seed in seeds])
+            if series in SETTLING:
+                settled = {seed: onsets.settles(*_falling(observed, series, seed, settings), threshold)
+                           for seed in pd.unique(rows["seed"]) if (rows["seed"] == seed).sum() > 1}  # fmt: skip
+                for seed, event in settled.items():
+                    found[series, seed] = [*found.get((series, seed), [])[:-1], event]
+                if settled:
+                    times[series] = list(settled), np.stack([event.at for event in settled.values()])
+    return Dated(curves, means, found, times, threshold, notes)
+
+
+def chosen(series: pd.DataFrame, patterns: Sequence[str]) -> list[str]:
+    """Names of series that match one of some patterns."""
+    names = [str(name) for name in pd.unique(series["series"])]
+    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def beside(series: pd.DataFrame, settings: Stages) -> list[str]:
+    """Names of the series that connectivity is laid beside."""
+    connectivity = set(chosen(series, settings.connectivity))
+    if settings.behaviour is not None:
+        return [name for name in chosen(series, settings.behaviour) if name not in connectivity]
+    main = series.loc[series["headline"].astype(bool), "series"]
+    return [str(name) for name in pd.unique(main) if name not in {*connectivity, LOSS} and not name.startswith(BARRIER)]
+
+
+def table(dated: Dated, observed: Observed) -> pd.DataFrame:
+    """All events: ``series, seed`` and the columns of :func:`landscape.stages.events.row`."""
+    steps = {key: np.log1p(np.sort(part["step"].to_numpy(dtype=float)))
+             for key, part in observed.series.groupby(["series", "seed"], sort=False)}  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    for (series, seed), found in dated.events.items():
+        seen = dated.means[series].seen if seed == staging.EVERYONE else steps[series, seed]
+        rows += ({"series": series, "seed": str(seed), **events.row(event, seen)} for event in found)
+    return pd.DataFrame(rows)
+
+
+def boundaries(events_of: list[Event]) -> list[Event]:
+    """The extrema and plateaus among them."""
+    return [event for event in events_of if event.kind in {"extremum", "plateau"}]
+
+
+def _shape(curves: Curves) -> list[Event]:
+    return [*events.boundaries(curves), *events.fastest(curves)]
+
+
+def _curves(series: pd.DataFrame, settings: Stages, notes: list[str]) -> dict[Key, Curves]:
+    out: dict[Key, Curves] = {}
+    short: dict[str, int] = {}
+    for (name, seed), rows in series.groupby(["series", "seed"], sort=False):
+        part = rows.dropna(subset=["value"]).sort_values("step")
+        if len(part) < LEAST:
+            short[str(name)] = len(part)
+            continue
+        columns = (part[column].to_numpy(dtype=float) for column in ("step", "value", "error"))
+        out[str(name), seed] = smooth(*columns, draws=settings.draws, random=_random(settings, str(name), seed))
+    notes += (
+        f"{name} is known at {count} steps in some seed, and a curve needs {LEAST}: no events"
+        for name, count in short.items()
+    )
+    return out
+
+
+def _falling(observed: Observed, series: str, seed: Hashable, settings: Stages) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and draws of a barrier that falls: of children by resampling them, else by the error of each value."""
+    random = _random(settings, f"{series} settles", seed)
+    if series == f"{BARRIER}:children":
+        rows = observed.partings[observed.partings["seed"] == seed]
+        groups = list(rows.groupby("parted"))
+        if groups:
+            pairs = [
+                (g["value"].to_numpy(), g["error"].to_numpy(), g[["child_a", "child_b"]].to_numpy()) for _, g in groups
+            ]
+            return np.array([float(parted) for parted, _ in groups]), onsets.resampled(pairs, settings.draws, random)
+    rows = observed.series[(observed.series["series"] == series) & (observed.series["seed"] == seed)].sort_values(
+        "step"
+    )
+    values, errors = rows["value"].to_numpy(dtype=float), np.nan_to_num(rows["error"].to_numpy(dtype=float))
+    return rows["step"].to_numpy(dtype=float), values + errors * random.standard_normal((settings.draws, len(values)))
+
+
+def _threshold(series: pd.DataFrame, settings: Stages) -> float:
+    if settings.threshold is not None:
+        return settings.threshold
+    losses = series[series["series"] == LOSS]
+    if len(losses):
+        by_step = losses.groupby("step")["value"].mean().sort_index()
+        if (fall := float(by_step.iloc[0] - by_step.iloc[-1])) > 0:
+            return CONNECTED * fall
+    barriers = series.loc[series["series"].str.startswith(BARRIER), "value"]
+    return WITHOUT_LOSS * float(barriers.max()) if len(barriers) and barriers.max() > 0 else CONNECTED
+
+
+def _random(settings: Stages, series: str, seed: Hashable) -> np.random.Generator:
+    """A stream of its own for every curve, so that another series more changes no number."""
+    return np.random.default_rng([settings.seed, zlib.crc32(series.encode()), zlib.crc32(str(seed).encode())])

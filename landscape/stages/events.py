@@ -1,0 +1,211 @@
+"""Dated changes of one series: extrema, plateaus, the fastest change, and crossings of a level.
+
+Each kind of event takes the posterior draws of a curve and finds itself in every one of them. What a draw does not have
+is dated at infinity, so that runs in which something never happens stay in, and are last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.signal import find_peaks
+
+from landscape.shapes import Float
+from landscape.stages.smooth import Curves
+
+TAIL = 0.05
+"""Outside of an interval at each end; intervals of events are those of 90 %."""
+SURE = 0.95
+"""Share of the draws that must have an extremum, or change in one direction."""
+FLOOR = 0.05
+"""Share of the largest slope below which slopes are told apart no more."""
+PERSISTENCE = 0.5
+"""Least rise of the logarithm of the slope on both sides of a plateau."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event of one series.
+
+    Attributes:
+        kind: Which kind.
+        way: ``rise`` or ``fall``, ``maximum`` or ``minimum``; a plateau has the way in which the curve goes on.
+        at: Its place in ``log(step + 1)`` in each draw; infinity where it does not happen, minus infinity where it had
+            happened before the first checkpoint.
+        extent: For a plateau, where it begins and ends.
+    """
+
+    kind: str
+    way: str
+    at: Float[np.ndarray, " draws"]
+    extent: tuple[float, float] | None = None
+
+
+def crossing(curves: Curves, level: float, rising: bool) -> Event:
+    """The first time at which the curve has reached a level.
+
+    Args:
+        curves: Draws.
+        level: One for all seeds, so that a seed that never gets there is censored.
+        rising: From below, or else from above.
+    """
+    sign = 1.0 if rising else -1.0
+    above = sign * (curves.draws - level)
+    first = (above >= 0).argmax(axis=1)
+    rows = np.arange(len(above))
+    before = np.maximum(first - 1, 0)
+    low, high = above[rows, before], above[rows, first]
+    share = np.divide(-low, high - low, out=np.ones_like(low), where=high > low)
+    at = curves.x[before] + share * (curves.x[first] - curves.x[before])
+    at = np.where(first > 0, at, np.where(above[:, 0] >= 0, -np.inf, np.inf))
+    return Event("crossing", "rise" if rising else "fall", at)
+
+
+def fastest(curves: Curves) -> list[Event]:
+    """Where the slope on ``log(step + 1)`` is largest, in the direction of the whole change; none without a change.
+
+    The place is that of the mean curve and the spread that of the draws: the largest of noisy slopes is found where
+    checkpoints are few, and would pull the place there.
+    """
+    sign = _direction(curves.draws)
+    if sign == 0:
+        return []
+    slopes = sign * np.gradient(curves.draws, curves.x, axis=1)
+    at = curves.x[slopes.argmax(axis=1)]
+    centre = curves.x[(sign * np.gradient(curves.mean, curves.x)).argmax()]
+    return [Event("fastest", "rise" if sign > 0 else "fall", at - np.median(at) + centre)]
+
+
+def extremum(curves: Curves) -> list[Event]:
+    """Largest and smallest values between the neighbouring ones of the other kind, where nearly all draws have them.
+
+    In a draw the extremum is the best place of the stretch between the neighbouring extrema of the mean; it counts as
+    there if that is not an end of the stretch.
+    """
+    turns = _turns(curves.mean)
+    ends = np.array([0, *(place for place, _ in turns), len(curves.x) - 1])
+    found = []
+    for n, (_, sign) in enumerate(turns, start=1):
+        left, right = ends[n - 1], ends[n + 1]
+        best = (sign * curves.draws[:, left : right + 1]).argmax(axis=1)
+        there = (best > 0) & (best < right - left)
+        if there.mean() >= SURE:
+            at = np.where(there, curves.x[left + best], np.where(best == 0, -np.inf, np.inf))
+            found.append(Event("extremum", "maximum" if sign > 0 else "minimum", at))
+    return found
+
+
+def plateau(curves: Curves) -> list[Event]:
+    """Stretches of small slope between two of large slope.
+
+    A plateau is a minimum of ``log |slope|`` of the mean, floored at 5 % of the largest slope, whose topological
+    persistence is 0.5 or more: on both sides the slope grows by ``exp(0.5)`` before it falls lower. Its place is that
+    of the extremum if it holds one, and else its centre. Draws find the flattest place of the stretch between the two
+    neighbouring peaks of the slope.
+    """
+    slope = np.gradient(curves.mean, curves.x)
+    size = np.abs(slope)
+    if size.max() == 0:
+        return []
+    height = np.log(np.maximum(size, FLOOR * size.max()))
+    slopes = np.gradient(curves.draws, curves.x, axis=1)
+    found = []
+    lows, beside = find_peaks(-height, prominence=PERSISTENCE)
+    for low, left, right in zip(lows, beside["left_bases"], beside["right_bases"], strict=True):
+        if any(np.sign(slopes[:, peak]).mean() * np.sign(slope[peak]) < 2 * SURE - 1 for peak in (left, right)):
+            continue  # a peak that may be none
+        flat = np.flatnonzero(height[left:right] <= height[low] + PERSISTENCE / 2) + left
+        flat = flat[(flat >= flat[flat <= low].min()) & (flat <= flat[flat >= low].max())]
+        extent = float(curves.x[flat[0]]), float(curves.x[flat[-1]])
+        inside = np.abs(slopes[:, left : right + 1])
+        at = curves.x[left + inside.argmin(axis=1)]
+        changes = [place for place, _ in _turns(curves.mean) if flat[0] <= place <= flat[-1]]
+        centre = curves.x[changes[0]] if changes else sum(extent) / 2
+        way = "rise" if slope[right] > 0 else "fall"
+        found.append(Event("plateau", way, at - np.median(at) + centre, extent))
+    return found
+
+
+KINDS: dict[str, Callable[[Curves], list[Event]]] = {"extremum": extremum, "plateau": plateau, "fastest": fastest}
+"""Events that a series has by itself; a crossing needs a level."""
+
+
+def boundaries(curves: Curves) -> list[Event]:
+    """Extrema and plateaus in the order of training; a plateau around an extremum is that extremum."""
+    turning = extremum(curves)
+    middles = [float(np.median(event.at)) for event in turning]
+    flat = [event for event in plateau(curves) if not any(_holds(event, middle) for middle in middles)]
+    return sorted([*turning, *flat], key=lambda event: float(np.median(event.at)))
+
+
+def halfway(curves: list[Curves]) -> tuple[float, bool]:
+    """The level half-way between the first value and the one farthest from it, and whether it is above the first.
+
+    Of the mean over the seeds. Shared by all seeds, and so no matter of which seed is which.
+    """
+    start = float(np.mean([c.mean[0] for c in curves]))
+    grid = np.linspace(max(c.x[0] for c in curves), min(c.x[-1] for c in curves), 200)
+    mean = np.mean([np.interp(grid, c.x, c.mean) for c in curves], axis=0)
+    far = float(mean[np.abs(mean - start).argmax()])
+    return (start + far) / 2, far > start
+
+
+def row(event: Event, seen: Float[np.ndarray, " steps"]) -> dict[str, Any]:
+    """What is said of an event: its step with a 90 % interval, never narrower than the spacing of checkpoints there.
+
+    Args:
+        event: The event.
+        seen: ``log(step + 1)`` of the checkpoints.
+
+    Returns:
+        ``event, way, step, low, high, censored, happened``; a censored event has no step, one end of its interval is
+        the last (or first) checkpoint, and ``happened`` is the share of draws in which it happens within training.
+    """
+    middle, low, high = (float(np.quantile(event.at, q, method="inverted_cdf")) for q in (0.5, TAIL, 1 - TAIL))
+    censored = "right" if middle == np.inf else "left" if middle == -np.inf else "no"
+    if event.extent is not None:
+        low, high = min(low, event.extent[0]), max(high, event.extent[1])
+    if censored == "no":
+        half = spacing(middle, seen) / 2
+        low, high = min(low, middle - half), max(high, middle + half)
+    low = min(low, float(seen[-1])) if low > -np.inf else 0.0
+    if censored == "left":
+        high = max(high, float(seen[0]))
+    return {
+        "event": event.kind,
+        "way": event.way,
+        "step": float(np.expm1(middle)) if censored == "no" else np.nan,
+        "low": max(float(np.expm1(low)), 0.0),
+        "high": float(np.expm1(high)),
+        "censored": censored,
+        "happened": float(np.isfinite(event.at).mean()),
+    }
+
+
+def spacing(place: float, seen: Float[np.ndarray, " steps"]) -> float:
+    """Distance of the checkpoints around a place, in ``log(step + 1)``; at a checkpoint, the larger gap beside it."""
+    gaps = np.diff(seen)
+    right = int(np.searchsorted(seen, place, side="right"))
+    left = int(np.searchsorted(seen, place, side="left"))
+    return float(max(gaps[min(max(k - 1, 0), len(gaps) - 1)] for k in (left, right)))
+
+
+def _direction(draws: Float[np.ndarray, "draws grid"]) -> int:
+    """1 or -1 if nearly all draws go from their start to their farthest value in one way, else 0."""
+    moved = draws - draws[:, :1]
+    far = np.take_along_axis(moved, np.abs(moved).argmax(axis=1)[:, None], axis=1)[:, 0]
+    up = float((far > 0).mean())
+    return 1 if up >= SURE else -1 if (far < 0).mean() >= SURE else 0
+
+
+def _turns(mean: Float[np.ndarray, " grid"]) -> list[tuple[int, int]]:
+    """Inner extrema of a curve: their places, and 1 for a maximum, -1 for a minimum."""
+    steps = np.sign(np.diff(mean))
+    return [(int(k) + 1, int(steps[k])) for k in np.flatnonzero(steps[:-1] * steps[1:] < 0)]
+
+
+def _holds(event: Event, place: float) -> bool:
+    return event.extent is not None and event.extent[0] <= place <= event.extent[1]

@@ -1,0 +1,267 @@
+"""Every test on every pair of a connectivity and a behaviour, with multiplicity and power."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Hashable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from landscape.barrier import matrix
+from landscape.settings import Primary, Stages
+from landscape.shapes import Float, Int
+from landscape.stages import association, clusters, matrices, permutations, population, power
+from landscape.stages.association import SEED, Association
+from landscape.stages.dating import Dated, beside, chosen
+from landscape.stages.series import BARRIER, DISTANCE, LOSS, SHARED, Observed
+
+LEAST_SEEDS = 3
+FEW_SEEDS = 4
+"""At so many seeds or fewer nearly nothing can be shown."""
+LEAST_GIVEN = 5
+"""Seeds that a partial test needs."""
+LEVEL = 0.05
+GRID = 60
+COLUMNS = (
+    "connectivity", "behaviour", "step", "hypothesis", "test", "effect", "low", "high", "p", "p_floor", "q", "p_family",
+    "power", "seeds", "primary", "verdict",
+)  # fmt: skip
+Found = list[tuple[dict[str, Any], Association]]
+
+
+def associations(observed: Observed, dated: Dated, settings: Stages, declared: Primary | None) -> pd.DataFrame:
+    """A row for each test.
+
+    ``q`` is Benjamini and Hochberg's over all tests of a hypothesis but the primary one, ``p_family`` the p value of
+    the largest statistic over the pairs that a test was made on, ``power`` that of the design for a coupling of
+    ``settings.coupling``. The primary association is tested alone: its q is its p.
+
+    Args:
+        observed: What was measured.
+        dated: Its curves, events and onsets.
+        settings: Which series, how many permutations.
+        declared: The primary association, if it was declared before the study ran.
+    """
+    found: Found = []
+    with threadpool_limits(1):
+        for connectivity in chosen(observed.series, settings.connectivity):
+            for behaviour in beside(observed.series, settings):
+                found += _timing(connectivity, behaviour, observed, dated, settings)
+        found += _matrices(observed, settings)
+    rows = pd.DataFrame([{**labels, **asdict(one)} for labels, one in found])
+    if rows.empty:
+        return pd.DataFrame(columns=list(COLUMNS))
+    rows["primary"] = [_is(row, declared) for row in rows.to_dict("records")]
+    rows["q"], rows["p_family"] = rows["p"], np.nan
+    for _, group in rows[~rows["primary"]].groupby("hypothesis"):
+        rows.loc[group.index, "q"] = permutations.false_discovery(group["p"].to_numpy(dtype=float))
+    same = rows["statistics"].notna() & (rows["hypothesis"] == SEED)
+    sizes = rows["statistics"].map(lambda s: 0 if s is None else len(s))
+    for _, group in rows[same].groupby(["test", "who", sizes[same]]):
+        rows.loc[group.index, "p_family"] = permutations.largest(np.stack(group["statistics"].tolist()))
+    rows["verdict"] = [_verdict(row) for row in rows.to_dict("records")]
+    return rows[list(COLUMNS)].sort_values("primary", ascending=False, kind="stable", ignore_index=True)
+
+
+def _timing(connectivity: str, behaviour: str, observed: Observed, dated: Dated, settings: Stages) -> Found:
+    """The tests on onsets, trajectories and events of two series, on the seeds that have both."""
+    if connectivity not in dated.onsets or behaviour not in dated.onsets:
+        return []
+    seeds, c, b = _common(dated, connectivity, behaviour)
+    if len(seeds) < LEAST_SEEDS:
+        return []
+    random = stream(settings, connectivity, behaviour)
+    orders = _orders(len(seeds), settings)
+    who = str(sorted(map(str, seeds)))
+    found: list[tuple[Association, float]] = [
+        (association.onset(c, b, orders, random), power.onset(c, b, settings.coupling, orders, random))
+    ]
+    span = float(np.log1p(observed.series["step"].max()))
+    if (given := _given(dated, seeds)) is not None and len(seeds) >= LEAST_GIVEN and behaviour != LOSS:
+        c_, b_, given = (_finite(at, span) for at in (c, b, given))
+        found.append((association.onset_given(c_, b_, given, orders, random), np.nan))
+    if (curves := _together(dated, connectivity, behaviour, seeds)) is not None:
+        x, y, spacing = curves
+        strength = power.trajectory((x, y), (c, b), spacing, settings.coupling, orders, random)
+        affinity = association.likeness(x, y)
+        apart = (matrices.between(x), matrices.between(y))
+        found += [
+            (association.trajectory(affinity, orders, random), strength["trajectory"]),
+            (association.match(affinity, orders), strength["match"]),
+            (matrices.mantel(*apart, orders, random, "trajectory distance"), strength["trajectory distance"]),
+        ]
+    found += _coincidence(connectivity, behaviour, seeds, observed, dated, settings, orders, random)
+    first = population.lead(c, b, span=span, shared=connectivity in SHARED, count=settings.permutations, random=random)
+    middle = np.median(_finite(b, span) - _finite(c, span), axis=1)
+    found.append((first, power.lead(middle, random)))
+    labels = {"connectivity": connectivity, "behaviour": behaviour, "step": np.nan, "seeds": len(seeds), "who": who}
+    return [({**labels, "power": strength}, one) for one, strength in found]
+
+
+def _coincidence(
+    connectivity: str, behaviour: str, seeds: list[Hashable], observed: Observed, dated: Dated, settings: Stages,
+    orders: Int[np.ndarray, "orders seeds"], random: np.random.Generator,
+) -> list[tuple[Association, float]]:  # fmt: skip
+    """Both tests of events that follow events; none where there are no events."""
+    before, after = ([_dates(dated, name, seed) for seed in seeds] for name in (connectivity, behaviour))
+    count = np.array([len(one) for one in after])
+    if not count.any() or not any(len(one) for one in before):
+        return []
+    seen = np.log1p(np.unique(observed.series["step"].to_numpy(dtype=float)))
+    window, spacing = float(np.log(settings.window)), float(np.median(np.diff(seen)))
+    anywhere = population.precursor(
+        [_middles(one) for one in before], [_middles(one) for one in after],
+        window=window, spacing=spacing, ends=(float(seen[0]), float(seen[-1])), random=random,
+    )  # fmt: skip
+    counts = association.coincidences(before, after, window, spacing)
+    return [(association.precursor(counts, count, orders, random), np.nan), (anywhere, np.nan)]
+
+
+def _matrices(observed: Observed, settings: Stages) -> Found:
+    """Barriers beside distances of behaviour, and behaviour by cluster, at the last step that has both."""
+    out: Found = []
+    barriers = observed.pairs[observed.pairs["series"].str.startswith(BARRIER)]
+    for connectivity, rows in barriers.groupby("series", sort=False):
+        if not chosen(rows, settings.connectivity):
+            continue
+        for behaviour in [*_distance_names(observed.pairs), *beside(observed.series, settings)]:
+            found = _aligned(rows, behaviour, observed)
+            if found is None:
+                continue
+            step, seeds, a, b, scores, loss = found
+            random = stream(settings, f"{connectivity} matrix", behaviour)
+            orders = _orders(len(seeds), settings)
+            strength = power.matrix(a, b, settings.coupling, orders, random)
+            tests = [(matrices.mantel(a, b, orders, random), strength)]
+            if loss is not None and len(seeds) >= LEAST_GIVEN:
+                tests.append((matrices.regression(a, b, [matrices.differences(loss)], orders, random), np.nan))
+            if scores is not None and len(seeds) >= clusters.LEAST:
+                labels = clusters.clusters(a, stream(settings, "clusters", step)).labels
+                if labels.any():
+                    tests.append((clusters.by_cluster(labels, scores, orders, random), np.nan))
+                    if loss is not None:
+                        tests.append((clusters.by_cluster(labels, scores, orders, random, loss), np.nan))
+            label = {"connectivity": str(connectivity), "behaviour": behaviour, "step": step, "seeds": len(seeds),
+                     "who": f"{step} {sorted(map(str, seeds))}"}  # fmt: skip
+            out += [({**label, "power": strength}, one) for one, strength in tests]
+    return out
+
+
+def _distance_names(pairs: pd.DataFrame) -> list[str]:
+    return [str(name) for name in pd.unique(pairs["series"]) if str(name).startswith(DISTANCE)]
+
+
+Aligned = tuple[
+    float, list[Hashable], association.Square, association.Square, Float[np.ndarray, " seeds"] | None,
+    Float[np.ndarray, " seeds"] | None,
+]  # fmt: skip
+
+
+def _aligned(barriers: pd.DataFrame, behaviour: str, observed: Observed) -> Aligned | None:
+    """Step, seeds, barriers, distances, scores and losses at the last step at which all seeds have them."""
+    own = observed.pairs[observed.pairs["series"] == behaviour]
+    scores = observed.series[observed.series["series"] == behaviour]
+    losses = observed.series[observed.series["series"] == LOSS]
+    steps = set(barriers["step"]) & set(own["step"] if len(own) else scores["step"])
+    for step in sorted(steps, reverse=True):
+        at = barriers[barriers["step"] == step]
+        seeds = sorted({*at["seed_a"], *at["seed_b"]}, key=str)
+        a = square(at, seeds)
+        values = _of_seeds(scores, step, seeds)
+        b = (
+            square(own[own["step"] == step], seeds)
+            if len(own)
+            else None
+            if values is None
+            else matrices.differences(values)
+        )
+        if len(seeds) >= LEAST_SEEDS + 1 and b is not None and not (np.isnan(a).any() or np.isnan(b).any()):
+            return float(step), seeds, a, b, values, _of_seeds(losses, step, seeds)
+    return None
+
+
+def square(rows: pd.DataFrame, seeds: Sequence[Hashable]) -> association.Square:
+    """Symmetric matrix of the values of pairs; nan where one is missing."""
+    place = {seed: n for n, seed in enumerate(seeds)}
+    rows = rows[rows["seed_a"].isin(list(place)) & rows["seed_b"].isin(list(place))]
+    a, b = (rows[name].map(place).to_numpy(dtype=int) for name in ("seed_a", "seed_b"))
+    return matrix(a, b, rows["value"].to_numpy(dtype=float), len(seeds))
+
+
+def _of_seeds(rows: pd.DataFrame, step: float, seeds: list[Hashable]) -> Float[np.ndarray, " seeds"] | None:
+    at = rows[rows["step"] == step].set_index("seed")["value"]
+    return at.reindex(seeds).to_numpy(dtype=float) if set(seeds) <= set(at.index) else None
+
+
+def _common(dated: Dated, connectivity: str, behaviour: str) -> tuple[list[Hashable], np.ndarray, np.ndarray]:
+    """Seeds that both series are dated in, and their onsets."""
+    (ours, c), (theirs, b) = dated.onsets[connectivity], dated.onsets[behaviour]
+    seeds = sorted(set(ours) & set(theirs), key=str)
+    return seeds, c[[ours.index(seed) for seed in seeds]], b[[theirs.index(seed) for seed in seeds]]
+
+
+def _given(dated: Dated, seeds: list[Hashable]) -> np.ndarray | None:
+    if LOSS not in dated.onsets or not set(seeds) <= set(dated.onsets[LOSS][0]):
+        return None
+    names, at = dated.onsets[LOSS]
+    return np.asarray(at[[names.index(seed) for seed in seeds]])
+
+
+def _together(
+    dated: Dated, connectivity: str, behaviour: str, seeds: list[Hashable]
+) -> tuple[np.ndarray, np.ndarray, float] | None:
+    """Curves of both series on one even grid that all seeds have; None if there is none."""
+    keys = [(name, seed) for name in (connectivity, behaviour) for seed in seeds]
+    if not all(key in dated.curves for key in keys):
+        return None
+    own = [dated.curves[key] for key in keys]
+    grid = np.linspace(max(c.x[0] for c in own), min(c.x[-1] for c in own), GRID)
+    if grid[0] >= grid[-1]:
+        return None
+    values = np.stack([np.interp(grid, c.x, c.mean) for c in own])
+    return values[: len(seeds)], values[len(seeds) :], float(grid[1] - grid[0])
+
+
+def _dates(dated: Dated, series: str, seed: Hashable) -> np.ndarray:
+    """Draws of the events of a series that do happen, its onset aside where there is a curve to date others in."""
+    found = dated.events.get((series, seed), [])
+    kinds = [e for e in found if e.kind != "crossing" and np.isfinite(np.median(e.at))]
+    return np.stack([np.where(np.isfinite(e.at), e.at, np.median(e.at)) for e in kinds]) if kinds else np.empty((0, 1))
+
+
+def _middles(dates: np.ndarray) -> np.ndarray:
+    return np.median(dates, axis=1) if len(dates) else np.empty(0)
+
+
+def _finite(at: np.ndarray, span: float) -> np.ndarray:
+    """What never happens is taken for the end of training, what had happened before for its beginning."""
+    return np.asarray(np.clip(at, 0.0, span))
+
+
+def _orders(seeds: int, settings: Stages) -> Int[np.ndarray, "orders seeds"]:
+    """The same for all tests of as many seeds, so that their statistics can be compared."""
+    return permutations.orders(seeds, settings.permutations, np.random.default_rng([settings.seed, seeds]))
+
+
+def stream(settings: Stages, *names: object) -> np.random.Generator:
+    """A stream of its own for everything that is named, so that another series more changes no number."""
+    return np.random.default_rng([settings.seed, *(zlib.crc32(str(name).encode()) for name in names)])
+
+
+def _is(row: dict[str, Any], declared: Primary | None) -> bool:
+    wanted = declared and (declared.connectivity, declared.behaviour, declared.test)
+    return (row["connectivity"], row["behaviour"], row["test"]) == wanted and row["hypothesis"] == SEED
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    """What may be said."""
+    if row["p_floor"] > LEVEL:
+        return f"cannot be shown with {row['seeds']} seeds"
+    shown = row["q"] <= LEVEL
+    if row["hypothesis"] != SEED:
+        return ("one comes first" if row["test"] == "lead" else "fall together") if shown else "not shown"
+    return ("coupled" if row["primary"] else "coupled (exploratory)") if shown else "not shown"

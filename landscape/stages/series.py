@@ -1,0 +1,222 @@
+"""What stages are found in: series over training, matrices of pairs, barriers of children; from results or files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from landscape.errors import InputError
+
+SERIES = ("series", "seed", "step", "value", "error")
+PAIRS = ("series", "seed_a", "seed_b", "step", "value", "error")
+PARTINGS = ("seed", "parted", "child_a", "child_b", "value", "error")
+BARRIER, DISTANCE, LOSS, LLC = "barrier", "distance", "loss", "llc"
+SHARED = ("barrier:seeds",)
+"""Series of a seed that are made of its pairs with the others."""
+Z = 1.959964
+LLC_KIND = ["sampler", "moved", "mode", "n_beta", "localisation"]
+
+
+def _frame(columns: tuple[str, ...]) -> pd.DataFrame:
+    return pd.DataFrame(columns=list(columns))
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was measured over training.
+
+    Attributes:
+        series: ``series, seed, step, value, error, headline``; names of connectivity begin with ``barrier``.
+        pairs: ``series, seed_a, seed_b, step, value, error``: barriers, and distances of behaviour.
+        partings: ``seed, parted, child_a, child_b, value, error``: barriers between children.
+        unit: Of barriers.
+    """
+
+    series: pd.DataFrame = field(default_factory=lambda: _frame((*SERIES, "headline")))
+    pairs: pd.DataFrame = field(default_factory=lambda: _frame(PAIRS))
+    partings: pd.DataFrame = field(default_factory=lambda: _frame(PARTINGS))
+    unit: str = ""
+
+
+def from_tables(tables: Mapping[str, pd.DataFrame]) -> Observed:
+    """Series of the tables ``loss, llc, probe, barrier, behaviour``; of one definition of the barrier.
+
+    ``barrier:seeds`` is the mean barrier of a seed to the others at the same step, ``barrier:last`` that to the
+    seed's last step, ``barrier:neighbours`` that to its next step, at the geometric middle of the two,
+    ``barrier:children`` the mean over children by the step of parting.
+
+    Args:
+        tables: Rows by the name of the table; a missing one is empty.
+    """
+    get = {name: tables.get(name, pd.DataFrame()) for name in ("loss", "llc", "probe", "barrier", "behaviour")}
+    barriers = _lines(get["barrier"])
+    parts = [
+        _own(get["loss"], LOSS, LOSS),
+        _coefficients(get["llc"]),
+        _probes(get["probe"]),
+        *(_within(barriers, between) for between in ("last", "neighbours")),
+    ]
+    pairs = pd.concat([_between_seeds(barriers, "barrier:seeds", "value"), _distances(get["behaviour"])])
+    partings = _children(barriers)
+    parts += [_to_others(pairs[pairs["series"] == "barrier:seeds"]), _by_parting(partings)]
+    known = [part.assign(headline=part.get("headline", True)) for part in parts if len(part)]
+    series = pd.concat(known, ignore_index=True) if known else _frame((*SERIES, "headline"))
+    unit = "" if get["barrier"].empty else str(get["barrier"]["unit"].iloc[0])
+    return Observed(_typed(series), _typed(pairs), _typed(partings), unit)
+
+
+def read(series: Path | None, pairs: Path | None = None) -> Observed:
+    """The same from files of others: CSV, or Parquet by the ending ``.parquet``.
+
+    Args:
+        series: Columns ``series, seed, step, value``, and ``error`` if it is known.
+        pairs: Columns ``series, seed_a, seed_b, step, value``, and ``error``.
+
+    Raises:
+        InputError: If a file cannot be read, lacks a column, or has a value that is no number.
+    """
+    found = _frame((*SERIES, "headline")) if series is None else _table(series, SERIES).assign(headline=True)
+    both = _frame(PAIRS) if pairs is None else _table(pairs, PAIRS)
+    own = _to_others(both[both["series"].str.startswith(BARRIER)]) if len(both) else both
+    missing = [name for name in own.get("series", pd.Series(dtype=str)).unique() if name not in set(found["series"])]
+    if missing:
+        found = pd.concat([
+            part for part in (found, own[own["series"].isin(missing)].assign(headline=True)) if len(part)
+        ])
+    return Observed(_typed(found.reset_index(drop=True)), _typed(both))
+
+
+def _table(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    try:
+        frame = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot read {file} ({str(error).splitlines()[0]}); give CSV, or Parquet called .parquet"
+        ) from error
+    if lacking := [name for name in columns if name not in frame and name != "error"]:
+        raise InputError(
+            f"{file} lacks the column {lacking[0]}; it needs {', '.join(columns[:-1])}, and may have error"
+        )
+    frame = frame[[name for name in columns if name in frame]].copy()
+    if "error" not in frame:
+        frame["error"] = np.nan
+    for name in ("step", "value", "error"):
+        numbers = pd.to_numeric(frame[name], errors="coerce")
+        wrong = numbers.isna() & frame[name].notna() if name == "error" else ~np.isfinite(numbers.astype(float))
+        if wrong.any():
+            line = int(np.flatnonzero(wrong)[0]) + 2
+            raise InputError(
+                f"{file}: {name} in line {line} is {frame[name].iloc[line - 2]!r}; a finite number is wanted"
+            )
+        frame[name] = numbers.astype(float)
+    if (frame["step"] < 0).any() or (frame["error"] < 0).any():
+        raise InputError(
+            f"{file} has a step or an error below 0; steps of the optimizer and standard errors are wanted"
+        )
+    frame["series"] = frame["series"].astype(str)
+    keys = [name for name in columns if name not in {"value", "error"}]
+    if (twice := frame.duplicated(keys)).any():
+        row = frame[twice].iloc[0]
+        raise InputError(f"{file} has two values of {', '.join(f'{k} {row[k]}' for k in keys)}; give one")
+    return frame
+
+
+def _lines(barriers: pd.DataFrame) -> pd.DataFrame:
+    """Straight lines without symmetry, with value and error."""
+    if barriers.empty:
+        return barriers
+    rows = barriers[barriers["path"] == "linear"]
+    return rows.assign(value=rows["barrier"], error=(rows["high"] - rows["low"]) / (2 * Z))
+
+
+def _own(rows: pd.DataFrame, name: str, column: str) -> pd.DataFrame:
+    """A column of rows of checkpoints that are no children."""
+    if rows.empty:
+        return rows
+    rows = rows[rows["parted"].isna() & rows["step"].notna() & rows["seed"].notna()]
+    return pd.DataFrame({
+        "series": name, "seed": rows["seed"], "step": rows["step"], "value": rows[column], "error": rows["error"],
+    })  # fmt: skip
+
+
+def _coefficients(rows: pd.DataFrame) -> pd.DataFrame:
+    """``llc`` is the first kind of coefficient in the study; the others carry what moved and a number."""
+    if rows.empty:
+        return rows
+    groups = [part for _, part in rows.groupby(LLC_KIND, sort=False, dropna=False)]
+    names = [LLC, *(f"{LLC}:{part['moved'].iloc[0]}:{n}" for n, part in enumerate(groups[1:], start=2))]
+    return pd.concat([_own(part, name, LLC) for name, part in zip(names, groups, strict=True)])
+
+
+def _probes(rows: pd.DataFrame) -> pd.DataFrame:
+    if rows.empty:
+        return rows
+    parts = []
+    for (probe, metric, subset), part in rows.groupby(["probe", "metric", "subset"], sort=False, dropna=False):
+        name = ":".join(str(word) for word in (probe, metric, subset) if pd.notna(word) and word != "")
+        parts.append(_own(part, name, "value").assign(headline=bool(part["headline"].iloc[0])))
+    return pd.concat(parts)
+
+
+def _within(barriers: pd.DataFrame, between: str) -> pd.DataFrame:
+    """Barriers of a seed with itself: at the earlier step, or for neighbours at the geometric middle."""
+    if barriers.empty:
+        return barriers
+    rows = barriers[barriers["between"] == between]
+    step = rows["step_a"].astype(float)
+    if between == "neighbours":
+        step = np.sqrt((step + 1) * (rows["step_b"].astype(float) + 1)) - 1
+    return pd.DataFrame({"series": f"{BARRIER}:{between}", "seed": rows["seed_a"], "step": step, "value": rows["value"],
+                         "error": rows["error"]})  # fmt: skip
+
+
+def _between_seeds(rows: pd.DataFrame, name: str, column: str) -> pd.DataFrame:
+    if rows.empty:
+        return _frame(PAIRS)
+    rows = rows[(rows["between"] == "seeds") & rows["step_a"].notna()]
+    return pd.DataFrame({
+        "series": name, "seed_a": rows["seed_a"], "seed_b": rows["seed_b"], "step": rows["step_a"],
+        "value": rows[column], "error": rows["error"],
+    })  # fmt: skip
+
+
+def _distances(rows: pd.DataFrame) -> pd.DataFrame:
+    if rows.empty:
+        return _frame(PAIRS)
+    groups = rows.groupby(["probe", "metric"], sort=False)
+    return pd.concat([
+        _between_seeds(part, f"{DISTANCE}:{probe}:{metric}", "value") for (probe, metric), part in groups
+    ])
+
+
+def _children(barriers: pd.DataFrame) -> pd.DataFrame:
+    if barriers.empty:
+        return _frame(PARTINGS)
+    rows = barriers[barriers["between"] == "children"]
+    rows = rows[rows["step_a"] == rows.groupby(["seed_a", "parted"])["step_a"].transform("max")]
+    return rows.rename(columns={"seed_a": "seed"})[list(PARTINGS)]
+
+
+def _by_parting(partings: pd.DataFrame) -> pd.DataFrame:
+    if partings.empty:
+        return partings
+    means = partings.groupby(["seed", "parted"], as_index=False)[["value", "error"]].mean()
+    return means.rename(columns={"parted": "step"}).assign(series=f"{BARRIER}:children")
+
+
+def _to_others(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Mean over the pairs of each seed; the error is the mean of theirs, since they share their examples."""
+    if pairs.empty:
+        return pairs
+    swapped = pairs.rename(columns={"seed_a": "seed_b", "seed_b": "seed_a"})
+    both = pd.concat([pairs, swapped]).rename(columns={"seed_a": "seed"})
+    return both.groupby(["series", "seed", "step"], as_index=False)[["value", "error"]].mean()
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    numbers = {name: float for name in ("step", "value", "error", "parted") if name in frame}
+    return frame.reset_index(drop=True).astype(numbers)
