@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import pandas as pd
@@ -55,7 +56,8 @@ def frames(store: Store, definition: str = "chord") -> Frames:
     """
     keys = [task["key"] for task in store.record()["tasks"]]
     barriers, profiles, losses = (store.rows(table, keys) for table in ("barrier", "profile", "loss"))
-    pictures = {name: store.rows(name, keys) for name in OTHERS}
+    pictures: dict[str, Any] = {name: store.rows(name, keys) for name in OTHERS}
+    pictures |= _stages(store, definition)
     pictures["traces"] = chains(store, _ends(pictures["llc"]))
     if barriers.empty and all(pictures[name].empty for name in OTHERS if name != "place"):
         raise InputError(f"no pair is finished in {store.folder}; run the study first, or again")
@@ -78,6 +80,22 @@ def frames(store: Store, definition: str = "chord") -> Frames:
         bent_profiles=summary.mean_profiles(bent_profiles, by="path"),
         **pictures,
     )
+
+
+def _stages(store: Store, definition: str) -> dict[str, Any]:
+    """The frames on stages; none where there are no series over training."""
+    from landscape.cli.stages import of_results
+    from landscape.stages.sentences import sentences
+
+    try:
+        found = of_results(store, definition)
+    except InputError:
+        return {}
+    if found.event.empty:
+        return {}
+    said = (*sentences(found), *(f"Note: {note}." for note in found.notes))
+    names = ("series", "curve", "event", "stage", "association", "boundaries")
+    return {name: getattr(found, name) for name in names} | {"said": said}
 
 
 def _ends(llc: pd.DataFrame) -> pd.DataFrame:

@@ -18,16 +18,17 @@ from landscape.store import Store
 if TYPE_CHECKING:
     from landscape.stages import Findings
 
-TABLES = ("loss", "llc", "probe", "barrier", "behaviour")
+TABLES = {"loss": "losses", "llc": "llc", "probe": "probes", "barrier": "barriers", "behaviour": "behaviour"}
+"""Tables that series are made of, and the kind of task that each comes from."""
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--pairs", type=click.Path(path_type=Path, dir_okay=False),
-              help="With a file of series: one of pairs, with columns series, seed_a, seed_b, step, value.")  # fmt: skip
+              help="Beside a file of series, one of pairs: series, seed_a, seed_b, step, value.")  # fmt: skip
 @click.option("--definition", default="chord", show_default=True, type=click.Choice(DEFINITIONS))
 @click.option("--connectivity", multiple=True, help="Series of connectivity, with *.  [default: barrier:*]")
-@click.option("--behaviour", multiple=True, help="Series beside them, with *.  [default: headlines of probes, and llc]")
+@click.option("--behaviour", multiple=True, help="Series beside, with *.  [default: headlines of probes, llc]")
 @click.option("--boundaries", help="Series whose extrema and plateaus bound the stages.  [default: llc, or loss]")
 @click.option("--threshold", type=click.FloatRange(0, min_open=True), help="Barrier below which two are connected.")
 @click.option("--permutations", type=click.IntRange(99), help="Orders of the seeds, above seven.  [default: 9999]")
@@ -76,8 +77,10 @@ def of_results(store: Store, definition: str = "chord", given: dict[str, Any] | 
     from landscape.stages.series import from_tables
 
     record = store.record()
-    keys = [task["key"] for task in record["tasks"]]
-    tables = {name: store.rows(name, keys) for name in TABLES}
+    tables = {
+        name: store.rows(name, [task["key"] for task in record["tasks"] if task["kind"] == kind])
+        for name, kind in TABLES.items()
+    }
     if not tables["barrier"].empty:
         tables["barrier"] = tables["barrier"][tables["barrier"]["definition"] == definition]
     observed = from_tables(tables)

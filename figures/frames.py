@@ -27,6 +27,13 @@ class Frames:
         llc: Rows of the table ``llc``.
         probe: Rows of the table ``probe``.
         behaviour: Rows of the table ``behaviour``.
+        series: Series over training, by seed: ``series, seed, step, value, error``.
+        curve: Their means over the seeds, smoothed.
+        event: Dated events.
+        stage: Stages, and what changes in each.
+        association: Tests of connectivity beside behaviour.
+        boundaries: The series that bounds the stages.
+        said: Findings on stages in sentences.
         traces: Chains of a few of them: ``chain, draw, loss`` and the columns of ``llc``.
     """
 
@@ -45,4 +52,11 @@ class Frames:
     llc: pd.DataFrame = field(default_factory=pd.DataFrame)
     probe: pd.DataFrame = field(default_factory=pd.DataFrame)
     behaviour: pd.DataFrame = field(default_factory=pd.DataFrame)
+    series: pd.DataFrame = field(default_factory=pd.DataFrame)
+    curve: pd.DataFrame = field(default_factory=pd.DataFrame)
+    event: pd.DataFrame = field(default_factory=pd.DataFrame)
+    stage: pd.DataFrame = field(default_factory=pd.DataFrame)
+    association: pd.DataFrame = field(default_factory=pd.DataFrame)
+    boundaries: str = ""
+    said: tuple[str, ...] = ()
     traces: pd.DataFrame = field(default_factory=pd.DataFrame)

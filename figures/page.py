@@ -42,6 +42,8 @@ def page(frames: Frames, record: Mapping[str, Any], failed: Mapping[str, str]) -
         name=record["name"], sections=shown, failed=failed, findings=_findings(frames), record=record,
         warnings=_warnings(frames, record),
         settings="" if frames.barriers.empty else caption(frames.barriers),
+        said=frames.said, tests=_tests(frames.association),
+        coupling=record["study"].get("stages", {}).get("coupling", ""),
         tables=[t for t in (_table(frames.training), _table(frames.parting)) if t],
     )  # fmt: skip
 
@@ -99,6 +101,25 @@ def _warnings(frames: Frames, record: Mapping[str, Any]) -> list[str]:
             "tell apart: their distance may be rounding only (column below_floor)"
         )
     return out
+
+
+def _tests(rows: pd.DataFrame) -> dict[str, list[list[str]]]:
+    """The tests of each hypothesis as cells, the primary first and then by p."""
+    if rows.empty:
+        return {}
+    ranked = rows.sort_values(["primary", "p"], ascending=[False, True], kind="stable")
+    return {
+        str(hypothesis): [
+            [
+                f"{row['connectivity']} / {row['behaviour']}", row["test"] + (" (primary)" if row["primary"] else ""),
+                f"{row['effect']:+.3g} [{row['low']:.3g}, {row['high']:.3g}]",
+                *("" if pd.isna(row[n]) else f"{row[n]:.2g}" for n in ("p", "q", "p_family", "p_floor", "power")),
+                row["verdict"],
+            ]
+            for row in part.to_dict("records")
+        ]
+        for hypothesis, part in ranked.groupby("hypothesis", sort=False)
+    }  # fmt: skip
 
 
 def _interval(row: Any, prefix: str = "") -> str:

@@ -20,6 +20,7 @@ from landscape.figures.plane import about as about_plane
 from landscape.figures.plane import loss_plane
 from landscape.figures.probes import about, panels, probes_over_training
 from landscape.figures.simplex import mixtures
+from landscape.figures.stages import stages_over_training
 from landscape.figures.style import caption, note
 from landscape.figures.traces import SMOOTH, traces
 from landscape.figures.training import barrier_over_training
@@ -43,6 +44,7 @@ class Section:
 def sections(frames: Frames) -> list[Section]:
     """The sections of a report, in its order."""
     makers = [
+        _stages,
         _matrices,
         _training,
         _curves,
@@ -57,6 +59,26 @@ def sections(frames: Frames) -> list[Section]:
         _behaviour,
     ]
     return [section for make in makers if (section := make(frames)) is not None]
+
+
+def _stages(frames: Frames) -> Section | None:
+    """The main figure: everything over training on one axis."""
+    if frames.curve.empty:
+        return None
+    figure = stages_over_training(frames.series, frames.curve, frames.event, frames.stage, boundaries=frames.boundaries)
+    bounds = f"bounded by extrema and plateaus of {frames.boundaries}" if len(frames.stage) else "not bounded"
+    text = (
+        f"thin: seeds; thick: mean over seeds, smoothed, 90 % band; background: stages, {bounds}; dashed: boundaries, "
+        "with their 90 % intervals at the top; diamonds: half-way through the change of the mean, 90 % interval"
+    )
+    note(figure.axes[0], text)
+    return Section(
+        "Stages",
+        "Loss, local learning coefficient, barriers and behaviour at the same steps, and the stages of training. That "
+        "changes fall together here says little: everything changes with training. Whether seeds that connect early "
+        "also behave early is tested below.",
+        figure, text,
+    )  # fmt: skip
 
 
 def _between_seeds(rows: pd.DataFrame) -> pd.DataFrame:

@@ -111,10 +111,10 @@ def _notes(
         notes.append("the primary association was not declared before the study ran, and counts as exploration")
     if declared and (association.empty or not association["primary"].any()):
         notes.append(
-            f"the primary association ({declared.connectivity} with {declared.behaviour}, by {declared.test}) could not "
-            "be tested: these series are not there for three seeds"
+            f"the primary association ({declared.connectivity} with {declared.behaviour}, by {declared.test}) could "
+            "not be tested: these series are not there for three seeds"
         )
     if settings.boundaries and not _boundaries(dated, settings):
         known = ", ".join(sorted({series for series, _ in dated.curves}))
-        notes.append(f"no series is called {settings.boundaries}, so there are no stages; there are: {known}")
+        notes.append(f"no series is called {settings.boundaries}, so there are no stages; known: {known}")
     return notes

@@ -70,11 +70,14 @@ def clusters(barriers: Square, random: np.random.Generator) -> Clusters:
     def cloud() -> Float[np.ndarray, " pairs"]:
         return np.asarray(pdist(random.standard_normal((len(barriers), len(widths))) * widths))
 
-    p = max(
-        permutations.p_value(np.array([best, *(divide(squareform(make()))[1] for _ in range(NULLS))]))
-        for make in (dealt, added, cloud)
-    )
-    return Clusters(labels if p <= LEVEL else np.zeros(len(barriers), int), best, p)
+    p = 0.0
+    for make in (dealt, added, cloud):
+        null = [divide(squareform(make()))[1] for _ in range(NULLS)]
+        p = max(p, permutations.p_value(np.array([best, *null])))
+        if p > LEVEL:  # one kind of matrix without clusters is enough
+            return Clusters(np.zeros(len(barriers), int), best, p)
+    first = [int(np.flatnonzero(labels == label)[0]) for label in labels]
+    return Clusters(np.unique(first, return_inverse=True)[1], best, p)
 
 
 def divide(barriers: Square) -> tuple[Int[np.ndarray, " seeds"], float]:
@@ -97,8 +100,7 @@ def divide(barriers: Square) -> tuple[Int[np.ndarray, " seeds"], float]:
         pivots = qr(embedded.T, pivoting=True, mode="r")[1][:k]
         left, _, right = np.linalg.svd(embedded[pivots].T)
         labels = np.abs(embedded @ (left @ right)).argmax(axis=1)
-        first = [int(np.flatnonzero(labels == label)[0]) for label in labels]
-        labels = np.unique(first, return_inverse=True)[1]
+        labels = np.unique(labels, return_inverse=True)[1]
         if 0 < labels.max() < seeds - 1 and (score := silhouette(barriers, labels)) > best[1]:
             best = labels, score
     return best

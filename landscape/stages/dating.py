@@ -66,13 +66,17 @@ def date(observed: Observed, settings: Stages) -> Dated:
             seeds = [seed for seed in pd.unique(rows["seed"]) if (series, seed) in curves]
             if seeds:
                 own = [curves[series, seed] for seed in seeds]
+                if not events.changes(own):
+                    notes.append(f"{series} does not change for certain over training: it has no onset")
+                    continue
                 level, rising = events.halfway(own)
                 for seed, one in zip(seeds, own, strict=True):
                     found[series, seed] = [*_shape(one), events.crossing(one, level, rising)]
                 mean = staging.mean_run(own, _random(settings, series, staging.EVERYONE)) if len(own) > 1 else None
                 if mean is not None:
                     means[series] = mean
-                    found[series, staging.EVERYONE] = [*_shape(mean), events.crossing(mean, level, rising)]
+                    onset = [] if series in SETTLING else [events.crossing(mean, level, rising)]
+                    found[series, staging.EVERYONE] = [*_shape(mean), *onset]
                 times[series] = seeds, np.stack([found[series, seed][-1].at for seed in seeds])
             if series in SETTLING:
                 settled = {seed: onsets.settles(*_falling(observed, series, seed, settings), threshold)
@@ -147,11 +151,12 @@ def _falling(observed: Observed, series: str, seed: Hashable, settings: Stages) 
                 (g["value"].to_numpy(), g["error"].to_numpy(), g[["child_a", "child_b"]].to_numpy()) for _, g in groups
             ]
             return np.array([float(parted) for parted, _ in groups]), onsets.resampled(pairs, settings.draws, random)
-    rows = observed.series[(observed.series["series"] == series) & (observed.series["seed"] == seed)].sort_values(
-        "step"
-    )
-    values, errors = rows["value"].to_numpy(dtype=float), np.nan_to_num(rows["error"].to_numpy(dtype=float))
-    return rows["step"].to_numpy(dtype=float), values + errors * random.standard_normal((settings.draws, len(values)))
+    rows = observed.series[(observed.series["series"] == series) & (observed.series["seed"] == seed)]
+    rows = rows.sort_values("step")
+    values = rows["value"].to_numpy(dtype=float)
+    # The examples are the same at all steps, and so is most of their error.
+    noisy = values + float(np.nan_to_num(rows["shared_error"].mean())) * random.standard_normal((settings.draws, 1))
+    return rows["step"].to_numpy(dtype=float), noisy
 
 
 def _threshold(series: pd.DataFrame, settings: Stages) -> float:

@@ -153,6 +153,12 @@ def halfway(curves: list[Curves]) -> tuple[float, bool]:
     return (start + far) / 2, far > start
 
 
+def changes(curves: list[Curves]) -> bool:
+    """Whether the mean over the seeds moves in one way in nearly all draws."""
+    grid = np.linspace(max(c.x[0] for c in curves), min(c.x[-1] for c in curves), 50)
+    return _direction(np.mean([[np.interp(grid, c.x, draw) for draw in c.draws] for c in curves], axis=0)) != 0
+
+
 def row(event: Event, seen: Float[np.ndarray, " steps"]) -> dict[str, Any]:
     """What is said of an event: its step with a 90 % interval, never narrower than the spacing of checkpoints there.
 

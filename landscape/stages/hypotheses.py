@@ -24,6 +24,8 @@ FEW_SEEDS = 4
 """At so many seeds or fewer nearly nothing can be shown."""
 LEAST_GIVEN = 5
 """Seeds that a partial test needs."""
+MOST_MATCHED = 5
+"""Seeds up to which a perfect match says more than the swaps can."""
 LEVEL = 0.05
 GRID = 60
 COLUMNS = (
@@ -91,11 +93,14 @@ def _timing(connectivity: str, behaviour: str, observed: Observed, dated: Dated,
         apart = (matrices.between(x), matrices.between(y))
         found += [
             (association.trajectory(affinity, orders, random), strength["trajectory"]),
-            (association.match(affinity, orders), strength["match"]),
             (matrices.mantel(*apart, orders, random, "trajectory distance"), strength["trajectory distance"]),
         ]
+        if len(seeds) <= MOST_MATCHED:
+            found.append((association.match(affinity, orders), strength["match"]))
     found += _coincidence(connectivity, behaviour, seeds, observed, dated, settings, orders, random)
-    first = population.lead(c, b, span=span, shared=connectivity in SHARED, count=settings.permutations, random=random)
+    first = population.lead(
+        _finite(c, span), _finite(b, span), shared=connectivity in SHARED, count=settings.permutations, random=random
+    )
     middle = np.median(_finite(b, span) - _finite(c, span), axis=1)
     found.append((first, power.lead(middle, random)))
     labels = {"connectivity": connectivity, "behaviour": behaviour, "step": np.nan, "seeds": len(seeds), "who": who}

@@ -14,8 +14,12 @@ from landscape.stages.series import BARRIER, Observed
 COLUMNS = ("connectivity", "step", "seed", "cluster", "silhouette", "p", "agreement", "frozen")
 
 
+MOST = 12
+"""Steps at which clusters are looked for, the first and the last among them."""
+
+
 def over_training(observed: Observed, settings: Stages) -> pd.DataFrame:
-    """Clusters of the barrier matrix at each step that has all pairs.
+    """Clusters of the barrier matrix at steps that have all pairs, twelve at most.
 
     Returns:
         A row for each step and seed: ``cluster`` from 0; ``silhouette`` and ``p`` of the division; ``agreement``, the
@@ -33,6 +37,10 @@ def over_training(observed: Observed, settings: Stages) -> pd.DataFrame:
             continue
         matrices = {float(step): square(at, seeds) for step, at in part.groupby("step")}
         whole = {step: values for step, values in matrices.items() if not np.isnan(values).any()}
+        kept = [
+            list(whole)[k] for k in np.unique(np.linspace(0, len(whole) - 1, min(MOST, len(whole))).round().astype(int))
+        ]
+        whole = {step: whole[step] for step in kept}
         found = [clusters.clusters(values, stream(settings, "clusters", step)) for step, values in whole.items()]
         if not found:
             continue

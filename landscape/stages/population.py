@@ -18,7 +18,6 @@ def lead(
     connectivity: Times,
     behaviour: Times,
     *,
-    span: float,
     shared: bool,
     count: int,
     random: np.random.Generator,
@@ -26,13 +25,11 @@ def lead(
     """Which comes first: mean over the seeds of behaviour's onset less connectivity's, in ``log(step + 1)``.
 
     Two-sided by flipping the signs of the seeds' differences, which is exact where these are symmetric about zero and
-    independent; p is at least ``2 / 2^n``. Positive: behaviour later. What never happens is taken for a whole
-    training later. The interval resamples seeds, and a draw within.
+    independent; p is at least ``2 / 2^n``. Positive: behaviour later. The interval resamples seeds, and a draw within.
 
     Args:
-        connectivity: As for :func:`landscape.stages.association.onset`.
+        connectivity: Onsets in ``log(step + 1)``, finite: what never happens is at the end of training at the earliest.
         behaviour: The same.
-        span: Length of training in ``log(step + 1)``.
         shared: Whether connectivity is that to the other seeds. A mean over pairs varies twice as much as its seeds
             show (Hoeffding's projection), so their deviations are doubled; as they are, they reject a true null
             hypothesis in 11 to 16 % of simulated worlds.
@@ -40,9 +37,8 @@ def lead(
         random: For signs and interval.
     """
     if shared:
-        finite = np.where(np.isfinite(connectivity), connectivity, np.nan)
-        connectivity = connectivity + np.nan_to_num(finite - np.nanmean(finite, axis=0))
-    difference = np.nan_to_num(behaviour - connectivity, nan=0.0, posinf=span, neginf=-span).clip(-span, span)
+        connectivity = connectivity + (connectivity - connectivity.mean(axis=0))
+    difference = behaviour - connectivity
     own = np.median(difference, axis=1)
     seeds, draws = difference.shape
     statistics = np.abs(permutations.signs(seeds, count, random) @ own) / seeds

@@ -128,7 +128,7 @@ def _said(row: dict[str, Any]) -> str:
     if row["test"] == "lead":
         factor, low, high = (np.exp(np.clip(row[name], -20, 20)) for name in ("effect", "low", "high"))
         return f"{pair}: behaviour comes at {factor:.2f} [{low:.2f}, {high:.2f}] times the step of connectivity {tail}"
-    return f"{pair}: {NAMES[row['test']]} {row['effect']:+.2f} [{row['low']:.2f}, {row['high']:.2f}] {tail}"
+    return f"{pair}: {NAMES[row['test']]} {row['effect']:+.3g} [{row['low']:.3g}, {row['high']:.3g}] {tail}"
 
 
 def _change(row: Any) -> str:

@@ -30,13 +30,14 @@ class Observed:
     """What was measured over training.
 
     Attributes:
-        series: ``series, seed, step, value, error, headline``; names of connectivity begin with ``barrier``.
+        series: ``series, seed, step, value, error, shared_error, headline``; names of connectivity begin with
+            ``barrier``.
         pairs: ``series, seed_a, seed_b, step, value, error``: barriers, and distances of behaviour.
         partings: ``seed, parted, child_a, child_b, value, error``: barriers between children.
         unit: Of barriers.
     """
 
-    series: pd.DataFrame = field(default_factory=lambda: _frame((*SERIES, "headline")))
+    series: pd.DataFrame = field(default_factory=lambda: _frame((*SERIES, "shared_error", "headline")))
     pairs: pd.DataFrame = field(default_factory=lambda: _frame(PAIRS))
     partings: pd.DataFrame = field(default_factory=lambda: _frame(PARTINGS))
     unit: str = ""
@@ -48,6 +49,9 @@ def from_tables(tables: Mapping[str, pd.DataFrame]) -> Observed:
     ``barrier:seeds`` is the mean barrier of a seed to the others at the same step, ``barrier:last`` that to the
     seed's last step, ``barrier:neighbours`` that to its next step, at the geometric middle of the two,
     ``barrier:children`` the mean over children by the step of parting.
+
+    ``error`` is what is independent from step to step, and so only that of the coefficients' chains. Loss, probes and
+    barriers are taken on the same examples at every step: their errors are shared and move no event.
 
     Args:
         tables: Rows by the name of the table; a missing one is empty.
@@ -63,8 +67,10 @@ def from_tables(tables: Mapping[str, pd.DataFrame]) -> Observed:
     pairs = pd.concat([_between_seeds(barriers, "barrier:seeds", "value"), _distances(get["behaviour"])])
     partings = _children(barriers)
     parts += [_to_others(pairs[pairs["series"] == "barrier:seeds"]), _by_parting(partings)]
+    parts = [part if part.empty or _is_llc(part) else part.assign(shared_error=part["error"], error=np.nan)
+             for part in parts]  # fmt: skip
     known = [part.assign(headline=part.get("headline", True)) for part in parts if len(part)]
-    series = pd.concat(known, ignore_index=True) if known else _frame((*SERIES, "headline"))
+    series = pd.concat(known, ignore_index=True) if known else _frame((*SERIES, "shared_error", "headline"))
     unit = "" if get["barrier"].empty else str(get["barrier"]["unit"].iloc[0])
     return Observed(_typed(series), _typed(pairs), _typed(partings), unit)
 
@@ -73,19 +79,26 @@ def read(series: Path | None, pairs: Path | None = None) -> Observed:
     """The same from files of others: CSV, or Parquet by the ending ``.parquet``.
 
     Args:
-        series: Columns ``series, seed, step, value``, and ``error`` if it is known.
+        series: Columns ``series, seed, step, value``, and ``error``, the standard error that is independent from step
+            to step, if it is known.
         pairs: Columns ``series, seed_a, seed_b, step, value``, and ``error``.
 
     Raises:
         InputError: If a file cannot be read, lacks a column, or has a value that is no number.
     """
-    found = _frame((*SERIES, "headline")) if series is None else _table(series, SERIES).assign(headline=True)
+    found = (
+        _frame((*SERIES, "shared_error", "headline"))
+        if series is None
+        else _table(series, SERIES).assign(shared_error=np.nan, headline=True)
+    )
     both = _frame(PAIRS) if pairs is None else _table(pairs, PAIRS)
     own = _to_others(both[both["series"].str.startswith(BARRIER)]) if len(both) else both
     missing = [name for name in own.get("series", pd.Series(dtype=str)).unique() if name not in set(found["series"])]
     if missing:
         found = pd.concat([
-            part for part in (found, own[own["series"].isin(missing)].assign(headline=True)) if len(part)
+            part
+            for part in (found, own[own["series"].isin(missing)].assign(shared_error=np.nan, headline=True))
+            if len(part)
         ])
     return Observed(_typed(found.reset_index(drop=True)), _typed(both))
 
@@ -150,6 +163,10 @@ def _coefficients(rows: pd.DataFrame) -> pd.DataFrame:
     groups = [part for _, part in rows.groupby(LLC_KIND, sort=False, dropna=False)]
     names = [LLC, *(f"{LLC}:{part['moved'].iloc[0]}:{n}" for n, part in enumerate(groups[1:], start=2))]
     return pd.concat([_own(part, name, LLC) for name, part in zip(names, groups, strict=True)])
+
+
+def _is_llc(series: pd.DataFrame) -> bool:
+    return str(series["series"].iloc[0]).startswith(LLC)
 
 
 def _probes(rows: pd.DataFrame) -> pd.DataFrame:
@@ -218,5 +235,5 @@ def _to_others(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    numbers = {name: float for name in ("step", "value", "error", "parted") if name in frame}
+    numbers = {name: float for name in ("step", "value", "error", "shared_error", "parted") if name in frame}
     return frame.reset_index(drop=True).astype(numbers)

@@ -1,0 +1,95 @@
+"""All series on one time axis, with the stages behind them and their events dated."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from landscape.figures.style import step_axis
+
+EVERYONE = "all"
+MOST = 9
+"""Panels of the figure."""
+BANDS = ("#eef2f7", "#dbe4ef")
+
+
+def stages_over_training(
+    series: pd.DataFrame, curve: pd.DataFrame, event: pd.DataFrame, stage: pd.DataFrame, *, boundaries: str
+) -> Figure:
+    """Stacked panels of series over one axis of steps.
+
+    Thin: each seed as it was measured. Thick: the mean over seeds with its 90 % band. Background: stages; a dashed
+        line is a boundary with its 90 % interval as a bar at the top. Diamond: the onset, half-way through the change
+        of the mean, with its
+    90 % interval.
+
+    Args:
+        series: ``series, seed, step, value``.
+        curve: ``series, step, value, low, high`` of the mean over seeds.
+        event: Events, of which those of seed ``all`` are drawn.
+        stage: Stages, of which those of seed ``all`` are drawn.
+        boundaries: The series that bounds the stages.
+    """
+    names = shown(series, curve, boundaries)
+    figure, axes = plt.subplots(len(names), 1, figsize=(9, 1.2 + 1.45 * len(names)), sharex=True, squeeze=False)
+    bands = stage[(stage["seed"] == EVERYONE) & (stage["series"] == boundaries)] if len(stage) else stage
+    for ax, name in zip(axes.flat, names, strict=True):
+        _panel(ax, name, series[series["series"] == name], curve[curve["series"] == name])
+        _onset(ax, event[(event["series"] == name) & (event["seed"] == EVERYONE) & (event["event"] == "crossing")])
+        for band in bands.to_dict("records"):
+            ax.axvspan(band["start"], band["end"], color=BANDS[band["stage"] % 2], zorder=-2, linewidth=0)
+            if band["stage"] > 1:
+                ax.axvline(band["start"], color="0.35", linewidth=0.9, linestyle="--", zorder=0)
+    known = series.loc[series["series"].isin(names), "step"]
+    step_axis(axes[-1][0], pd.Series(np.round(known)), "training step")
+    axes[-1][0].tick_params(axis="x", labelsize=8)
+    _numbers(axes[0][0], bands)
+    return figure
+
+
+def shown(series: pd.DataFrame, curve: pd.DataFrame, boundaries: str) -> list[str]:
+    """Loss, what bounds the stages, barriers and behaviours, in this order; as many as there is room for."""
+    known = [str(name) for name in pd.unique(curve["series"])]
+    first = [name for name in dict.fromkeys(["loss", boundaries]) if name in known]
+    barriers = [name for name in known if name.startswith("barrier") and name not in first]
+    rest = [name for name in known if name not in {*first, *barriers}]
+    return [*first, *barriers, *rest][:MOST]
+
+
+def _panel(ax: Axes, name: str, series: pd.DataFrame, curve: pd.DataFrame) -> None:
+    color = sns.color_palette("deep")[3 if name.startswith("barrier") else 0 if name in {"loss", "llc"} else 2]
+    for _, run in series.groupby("seed", sort=False):
+        run = run.sort_values("step")
+        ax.plot(run["step"].to_numpy(float), run["value"].to_numpy(float), color="0.45", linewidth=0.6, alpha=0.7)
+    x, mean, low, high = (curve[column].to_numpy(dtype=float) for column in ("step", "value", "low", "high"))
+    ax.fill_between(x, low, high, color=color, alpha=0.25, linewidth=0)
+    ax.plot(x, mean, color=color, linewidth=1.8)
+    ax.set_ylabel(name.replace(":", "\n", 1).replace(":", " "), rotation=0, ha="right", va="center", fontsize=9)
+    ax.tick_params(axis="y", labelsize=8)
+    ax.grid(visible=False)
+
+
+def _onset(ax: Axes, event: pd.DataFrame) -> None:
+    for row in event.to_dict("records"):
+        if row["censored"] != "no":
+            continue
+        right = row["high"] if np.isfinite(row["high"]) else ax.get_xlim()[1]
+        line = ax.get_xaxis_transform()
+        ax.plot([row["low"], right], [0.08, 0.08], transform=line, color="0.1", linewidth=1.6, solid_capstyle="butt")
+        ax.plot([row["step"]], [0.08], transform=line, color="0.1", marker="D", markersize=5)
+
+
+def _numbers(ax: Axes, bands: pd.DataFrame) -> None:
+    """Numbers of the stages above the first panel, and the intervals of the boundaries."""
+    line = ax.get_xaxis_transform()
+    for band in bands.to_dict("records"):
+        middle = np.expm1((np.log1p(band["start"]) + np.log1p(band["end"])) / 2)
+        ax.text(middle, 1.13, f"stage {band['stage']}", transform=line, ha="center", va="bottom", fontsize=9)
+        if np.isfinite(band["start_low"]) and band["stage"] > 1:
+            height = 1.05 + 0.04 * (band["stage"] % 2)
+            ends = [band["start_low"], band["start_high"]]
+            ax.plot(ends, [height] * 2, transform=line, color="0.35", lw=2.2, clip_on=False, solid_capstyle="butt")
