@@ -23,14 +23,15 @@ def world(seeds: int, series: int, connectivity: int, random: np.random.Generato
     for n in range(series):
         name = f"barrier:{n}" if n < connectivity else f"behaviour:{n}"
         for seed in range(seeds):
-            value = 1 / (1 + np.exp(-(x - random.normal(6 + n % 4, 0.5)) / 0.5)) + 0.03 * random.standard_normal(len(x))
+            value = 1 / (1 + np.exp(-(x - random.normal(6 + n % 4, 0.5)) / 0.5))
+            value += 0.03 * random.standard_normal(len(x))
             rows.append(pd.DataFrame({"series": name, "seed": seed, "step": PYTHIA, "value": value}))
     frame = pd.concat(rows).assign(error=np.nan, shared_error=np.nan, headline=True)
-    pairs = [
-        {"series": "barrier:seeds", "seed_a": a, "seed_b": b, "step": step, "value": random.uniform(0.4, 0.6), "error": 0.01}
-        for step in PYTHIA for a in range(seeds) for b in range(a)
-    ]  # fmt: skip
-    return Observed(frame, pd.DataFrame(pairs))
+    pairs = pd.DataFrame(
+        [(step, a, b) for step in PYTHIA for a in range(seeds) for b in range(a)], columns=["step", "seed_a", "seed_b"]
+    )
+    pairs = pairs.assign(series="barrier:seeds", value=random.uniform(0.4, 0.6, len(pairs)), error=0.01)
+    return Observed(frame, pairs)
 
 
 def main() -> None:
@@ -45,8 +46,8 @@ def main() -> None:
     found = analyse(observed, Stages.model_validate({"boundaries": "behaviour:5"}))
     took = time.perf_counter() - begin
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{given.seeds} seeds x {len(PYTHIA)} steps x {given.series} series, {len(found.association)} tests of 9,999 orders: "
-          f"{took:.1f} s, {memory:.2f} GiB")  # fmt: skip
+    design = f"{given.seeds} seeds x {len(PYTHIA)} steps x {given.series} series"
+    print(f"{design}, {len(found.association)} tests of 9,999 orders: {took:.1f} s, {memory:.2f} GiB")
 
 
 if __name__ == "__main__":

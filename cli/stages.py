@@ -63,8 +63,8 @@ def command(folder: Path, pairs: Path | None, definition: str, kind: str, as_jso
     console.print(f"Tables are in {out}: {', '.join(f'{name}.{kind}' for name in FRAMES)}", markup=False)
     if as_json:
         for name in FRAMES:
-            for line in getattr(findings, name).to_json(orient="records", lines=True).splitlines():
-                click.echo(json.dumps({"table": name, **json.loads(line)}))
+            for row in json.loads(getattr(findings, name).to_json(orient="records")):
+                click.echo(json.dumps({"table": name, **row}))
 
 
 def of_results(store: Store, definition: str = "chord", given: dict[str, Any] | None = None) -> Findings:

@@ -20,12 +20,14 @@ import cases  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from huggingface_hub import constants  # noqa: E402
+from threadpoolctl import threadpool_limits  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
-    """On models this small, more threads are slower."""
+    """On models and matrices this small, more threads are slower."""
     torch.set_num_threads(1)
+    threadpool_limits(1)
 
 
 @pytest.fixture

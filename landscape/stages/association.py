@@ -184,15 +184,12 @@ def likeness(x: Float[np.ndarray, "seeds steps"], y: Float[np.ndarray, "seeds st
 
 
 def coincidences(
-    connectivity: Sequence[Float[np.ndarray, "events draws"]],
-    behaviour: Sequence[Float[np.ndarray, "events draws"]],
-    window: float,
-    spacing: float,
+    connectivity: Sequence[np.ndarray], behaviour: Sequence[np.ndarray], window: float, spacing: float
 ) -> Square:
     """How many events of behaviour have one of connectivity within a window before them, or less than a spacing after.
 
     Args:
-        connectivity: For each seed the dates of its events in ``log(step + 1)``, with draws.
+        connectivity: For each seed the dates of its events in ``log(step + 1)``, ``[events, draws]``.
         behaviour: The same.
         window: In ``log(step + 1)``.
         spacing: That of the checkpoints, which dates cannot tell apart.

@@ -165,7 +165,7 @@ def by_cluster(
     statistics = np.divide(total - left, total, out=np.zeros(len(total)), where=total > 0)
     seeds = len(values)
     again = random.integers(seeds, size=(1000, seeds))
-    resampled = np.array([_between(labels[k], residual[k]) for k in again])
+    resampled = _between(groups[again], residual[again])
     name = "cluster" if given is None else "cluster given loss"
     return _found(name, float(statistics[0]), resampled, statistics, seeds)
 
@@ -189,10 +189,11 @@ def _scaled(barriers: Square) -> Float[np.ndarray, " directions"]:
     return np.asarray(np.sqrt(np.maximum(sizes[sizes > 1e-9 * sizes.max()], 0) / (seeds - 1)))
 
 
-def _between(labels: Int[np.ndarray, " seeds"], values: Float[np.ndarray, " seeds"]) -> float:
-    """Share of the variance between clusters; nan if all are of one, or alike."""
-    total = float(((values - values.mean()) ** 2).sum())
-    groups = [values[labels == label] for label in np.unique(labels)]
-    if len(groups) < 2 or total <= 0:
-        return float("nan")
-    return float(sum(len(g) * (g.mean() - values.mean()) ** 2 for g in groups)) / total
+def _between(groups: Float[np.ndarray, "n seeds groups"], values: Float[np.ndarray, "n seeds"]) -> np.ndarray:
+    """Share of the variance between clusters; nan where all are of one, or alike."""
+    centred = values - values.mean(axis=1, keepdims=True)
+    total, sizes = (centred**2).sum(axis=1), groups.sum(axis=1)
+    sums = np.einsum("nsg,ns->ng", groups, centred)
+    between = np.divide(sums**2, sizes, out=np.zeros_like(sums), where=sizes > 0).sum(axis=1)
+    known = (total > 0) & ((sizes > 0).sum(axis=1) > 1)
+    return np.divide(between, total, out=np.full(len(total), np.nan), where=known)

@@ -6,7 +6,7 @@ is dated at infinity, so that runs in which something never happens stay in, and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +18,12 @@ from landscape.stages.smooth import Curves
 
 TAIL = 0.05
 """Outside of an interval at each end; intervals of events are those of 90 %."""
-SURE = 0.95
-"""Share of the draws that must have an extremum, or change in one direction."""
+CERTAIN, LIKELY = 4.0, 2.0
+"""Standard deviations that a change has, or a hill above its feet, and the slopes around a plateau above its own."""
 FLOOR = 0.05
-"""Share of the largest slope below which slopes are told apart no more."""
+"""Least prominence as a share of the range; share of the largest slope below which slopes are told apart no more."""
+DIGITS = 6
+"""Of a step, so that the last checkpoint is written as it is."""
 PERSISTENCE = 0.5
 """Least rise of the logarithm of the slope on both sides of a plateau."""
 
@@ -80,21 +82,18 @@ def fastest(curves: Curves) -> list[Event]:
 
 
 def extremum(curves: Curves) -> list[Event]:
-    """Largest and smallest values between the neighbouring ones of the other kind, where nearly all draws have them.
+    """Hills and valleys that are there for certain.
 
-    In a draw the extremum is the best place of the stretch between the neighbouring extrema of the mean; it counts as
-    there if that is not an end of the stretch.
+    An extremum of the mean whose prominence is 5 % of the range or more, and which stands above the lowest places on
+    both sides by four standard deviations of the draws or more. In a draw it is the best place between these two.
     """
-    turns = _turns(curves.mean)
-    ends = np.array([0, *(place for place, _ in turns), len(curves.x) - 1])
     found = []
-    for n, (_, sign) in enumerate(turns, start=1):
-        left, right = ends[n - 1], ends[n + 1]
-        best = (sign * curves.draws[:, left : right + 1]).argmax(axis=1)
-        there = (best > 0) & (best < right - left)
-        if there.mean() >= SURE:
-            at = np.where(there, curves.x[left + best], np.where(best == 0, -np.inf, np.inf))
-            found.append(Event("extremum", "maximum" if sign > 0 else "minimum", at))
+    for sign, name in ((1, "maximum"), (-1, "minimum")):
+        heights = sign * curves.draws
+        for top, left, right in _peaks(sign * curves.mean, FLOOR * np.ptp(curves.mean)):
+            if min(_certain(heights[:, top] - heights[:, foot]) for foot in (left, right)) >= CERTAIN:
+                best = heights[:, left : right + 1].argmax(axis=1)
+                found.append(Event("extremum", name, curves.x[left + best]))
     return found
 
 
@@ -102,35 +101,30 @@ def plateau(curves: Curves) -> list[Event]:
     """Stretches of small slope between two of large slope.
 
     A plateau is a minimum of ``log |slope|`` of the mean, floored at 5 % of the largest slope, whose topological
-    persistence is 0.5 or more: on both sides the slope grows by ``exp(0.5)`` before it falls lower. Its place is that
-    of the extremum if it holds one, and else its centre. Draws find the flattest place of the stretch between the two
-    neighbouring peaks of the slope.
+    persistence is 0.5 or more: on both sides the slope grows by ``exp(0.5)`` before it falls lower, and for certain.
+    Its place is that of the extremum if it holds one, and else its centre. Draws find the flattest place of the
+    stretch between the two neighbouring peaks of the slope.
     """
     slope = np.gradient(curves.mean, curves.x)
     size = np.abs(slope)
-    if size.max() == 0:
+    if size.max() <= 1e-12 * np.abs(curves.mean).max():
         return []
     height = np.log(np.maximum(size, FLOOR * size.max()))
     slopes = np.gradient(curves.draws, curves.x, axis=1)
     found = []
-    lows, beside = find_peaks(-height, prominence=PERSISTENCE)
-    for low, left, right in zip(lows, beside["left_bases"], beside["right_bases"], strict=True):
-        if any(np.sign(slopes[:, peak]).mean() * np.sign(slope[peak]) < 2 * SURE - 1 for peak in (left, right)):
-            continue  # a peak that may be none
+    basins = {(left, right): low for low, left, right in _peaks(-height, PERSISTENCE)}  # a floor has many lowest places
+    for (left, right), low in basins.items():
+        if any(_certain(np.sign(slope[p]) * slopes[:, p] - np.abs(slopes[:, low])) < LIKELY for p in (left, right)):
+            continue
         flat = np.flatnonzero(height[left:right] <= height[low] + PERSISTENCE / 2) + left
-        flat = flat[(flat >= flat[flat <= low].min()) & (flat <= flat[flat >= low].max())]
         extent = float(curves.x[flat[0]]), float(curves.x[flat[-1]])
         inside = np.abs(slopes[:, left : right + 1])
         at = curves.x[left + inside.argmin(axis=1)]
-        changes = [place for place, _ in _turns(curves.mean) if flat[0] <= place <= flat[-1]]
+        changes = [k for k in range(flat[0], flat[-1]) if slope[k] * slope[k + 1] < 0]
         centre = curves.x[changes[0]] if changes else sum(extent) / 2
         way = "rise" if slope[right] > 0 else "fall"
         found.append(Event("plateau", way, at - np.median(at) + centre, extent))
     return found
-
-
-KINDS: dict[str, Callable[[Curves], list[Event]]] = {"extremum": extremum, "plateau": plateau, "fastest": fastest}
-"""Events that a series has by itself; a crossing needs a level."""
 
 
 def boundaries(curves: Curves) -> list[Event]:
@@ -154,7 +148,7 @@ def halfway(curves: list[Curves]) -> tuple[float, bool]:
 
 
 def changes(curves: list[Curves]) -> bool:
-    """Whether the mean over the seeds moves in one way in nearly all draws."""
+    """Whether the mean over the seeds moves from its start for certain."""
     grid = np.linspace(max(c.x[0] for c in curves), min(c.x[-1] for c in curves), 50)
     return _direction(np.mean([[np.interp(grid, c.x, draw) for draw in c.draws] for c in curves], axis=0)) != 0
 
@@ -183,9 +177,9 @@ def row(event: Event, seen: Float[np.ndarray, " steps"]) -> dict[str, Any]:
     return {
         "event": event.kind,
         "way": event.way,
-        "step": float(np.expm1(middle)) if censored == "no" else np.nan,
-        "low": max(float(np.expm1(low)), 0.0),
-        "high": float(np.expm1(high)),
+        "step": round(float(np.expm1(middle)), DIGITS) if censored == "no" else np.nan,
+        "low": max(round(float(np.expm1(low)), DIGITS), 0.0),
+        "high": round(float(np.expm1(high)), DIGITS),
         "censored": censored,
         "happened": float(np.isfinite(event.at).mean()),
     }
@@ -200,17 +194,22 @@ def spacing(place: float, seen: Float[np.ndarray, " steps"]) -> float:
 
 
 def _direction(draws: Float[np.ndarray, "draws grid"]) -> int:
-    """1 or -1 if nearly all draws go from their start to their farthest value in one way, else 0."""
+    """1 or -1 for the way from the start to where the mean is farthest from it, 0 if that is not certain."""
     moved = draws - draws[:, :1]
-    far = np.take_along_axis(moved, np.abs(moved).argmax(axis=1)[:, None], axis=1)[:, 0]
-    up = float((far > 0).mean())
-    return 1 if up >= SURE else -1 if (far < 0).mean() >= SURE else 0
+    far = moved[:, np.abs(moved.mean(axis=0)).argmax()]
+    return int(np.sign(far.mean())) if abs(_certain(far)) >= CERTAIN else 0
 
 
-def _turns(mean: Float[np.ndarray, " grid"]) -> list[tuple[int, int]]:
-    """Inner extrema of a curve: their places, and 1 for a maximum, -1 for a minimum."""
-    steps = np.sign(np.diff(mean))
-    return [(int(k) + 1, int(steps[k])) for k in np.flatnonzero(steps[:-1] * steps[1:] < 0)]
+def _peaks(height: Float[np.ndarray, " grid"], prominence: float) -> Iterator[tuple[int, int, int]]:
+    """Inner maxima of so much prominence (or persistence), each with the lowest places on both sides."""
+    tops, beside = find_peaks(height, prominence=prominence)
+    for top, left, right in zip(tops, beside["left_bases"], beside["right_bases"], strict=True):
+        yield int(top), int(left), int(right)
+
+
+def _certain(differences: Float[np.ndarray, " draws"]) -> float:
+    """Mean over standard deviation."""
+    return float(differences.mean() / max(float(differences.std()), 1e-300))
 
 
 def _holds(event: Event, place: float) -> bool:

@@ -7,6 +7,8 @@ step to the last it is the entry into the final basin.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
@@ -46,9 +48,7 @@ def settles(
 
 
 def resampled(
-    pairs: list[tuple[Float[np.ndarray, " pairs"], Float[np.ndarray, " pairs"], Float[np.ndarray, "pairs 2"]]],
-    draws: int,
-    random: np.random.Generator,
+    pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], draws: int, random: np.random.Generator
 ) -> Float[np.ndarray, "draws steps"]:
     """Draws of the mean barrier at each step: children resampled, and the error of the examples added.
 
@@ -56,7 +56,7 @@ def resampled(
     there is one pair, and the error is that of the examples alone.
 
     Args:
-        pairs: At each step the barriers, their standard errors, and numbers of the two children.
+        pairs: At each step the barriers, their standard errors, and numbers of the two children ``[pairs, 2]``.
         draws: How many.
         random: Source of randomness.
     """

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from landscape.shapes import Float
 from landscape.stages import permutations
 from landscape.stages.association import POPULATION, Association, Times, interval
 
@@ -52,8 +51,8 @@ def lead(
 
 
 def precursor(
-    connectivity: Sequence[Float[np.ndarray, " events"]],
-    behaviour: Sequence[Float[np.ndarray, " events"]],
+    connectivity: Sequence[np.ndarray],
+    behaviour: Sequence[np.ndarray],
     *,
     window: float,
     spacing: float,
@@ -67,7 +66,7 @@ def precursor(
     one observation however many seeds there are, and p is near the share of training that the windows cover.
 
     Args:
-        connectivity: For each seed the dates of its events in ``log(step + 1)``.
+        connectivity: For each seed the dates of its events in ``log(step + 1)``, ``[events]``.
         behaviour: The same.
         window: As for :func:`landscape.stages.association.coincidences`.
         spacing: The same.

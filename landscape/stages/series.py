@@ -122,9 +122,8 @@ def _table(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         wrong = numbers.isna() & frame[name].notna() if name == "error" else ~np.isfinite(numbers.astype(float))
         if wrong.any():
             line = int(np.flatnonzero(wrong)[0]) + 2
-            raise InputError(
-                f"{file}: {name} in line {line} is {frame[name].iloc[line - 2]!r}; a finite number is wanted"
-            )
+            given = str(frame[name].iloc[line - 2])
+            raise InputError(f"{file}: {name} in line {line} is {given!r}; a finite number is wanted")
         frame[name] = numbers.astype(float)
     if (frame["step"] < 0).any() or (frame["error"] < 0).any():
         raise InputError(

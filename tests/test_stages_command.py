@@ -1,0 +1,255 @@
+"""``landscape stages``, the table ``[stages]`` of a study, and the report."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cases
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import worlds
+from click.testing import CliRunner, Result
+from test_stages_series import coupled
+from worlds import OCTAVES
+
+from landscape.cli.main import cli, main
+from landscape.cli.report import frames
+from landscape.cli.run import run_study
+from landscape.figures.frames import Frames
+from landscape.figures.page import page
+from landscape.figures.sections import sections
+from landscape.figures.stages import shown, stages_over_training
+from landscape.settings import Stages
+from landscape.stages import analyse
+from landscape.stages.sentences import sentences
+from landscape.store import Store
+from landscape.study import read_study
+
+STEPS = (0, 1, 2, 5, 10, 20)
+STUDY = """
+version = 1
+name = "stages"
+[checkpoints]
+folder = "seed_{seed}/step_{step}"
+[data]
+objective = "causal-lm"
+text = "text.txt"
+sequences = 20
+length = 12
+[[measure]]
+kind = "barriers"
+points = 5
+resamples = 200
+[[measure]]
+kind = "barriers"
+between = "last"
+points = 5
+resamples = 200
+[[measure]]
+kind = "barriers"
+between = "neighbours"
+points = 3
+resamples = 200
+[stages]
+draws = 50
+primary = { connectivity = "barrier:last", behaviour = "loss", test = "trajectory" }
+behaviour = ["loss"]
+"""
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [*map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three seeds whose models go from one point to another."""
+    folder = tmp_path_factory.mktemp("stages")
+    (folder / "text.txt").write_text(cases.TEXT)
+    for seed in range(3):
+        start, end = cases.gpt2(seed), cases.gpt2(seed + 100)
+        for n, step in enumerate(STEPS):
+            place = folder / f"seed_{seed}" / f"step_{step}"
+            share = n / (len(STEPS) - 1)
+            model = cases.gpt2(seed)
+            pairs = zip(start.parameters(), end.parameters(), strict=True)
+            for parameter, (a, b) in zip(model.parameters(), pairs, strict=True):
+                parameter.data = a.data + share * (b.data - a.data)
+            model.save_pretrained(place)
+            cases.tokenizer().save_pretrained(place)
+    (folder / "study.toml").write_text(STUDY)
+    assert run_study(read_study(folder / "study.toml"), folder, device="cpu", workers=1) == {}
+    return folder
+
+
+def test_findings_of_a_study_are_printed_and_written(finished: Path) -> None:
+    result = invoke("stages", finished, "--json")
+    assert result.exit_code == 0, (result.output, result.exception)
+    said = result.stderr
+    assert "Tables are in" in said and "note: 3 seeds: with 4 or fewer nearly nothing can be shown" in said
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert {row["table"] for row in rows} >= {"event", "association"}
+    events = pd.read_csv(finished / "stages" / "event.csv")
+    assert set(events["series"]) >= {"barrier:last", "barrier:seeds", "barrier:neighbours"}
+    steps = {row["series"]: row for row in rows if row["table"] == "event"}
+    assert steps["barrier:last"]["series"] == "barrier:last"
+    parquet = invoke("stages", finished, "--format", "parquet", "--connectivity", "barrier:last")
+    assert parquet.exit_code == 0, parquet.output
+    tests = pd.read_parquet(finished / "stages" / "association.parquet")
+    assert set(tests["connectivity"]) <= {"barrier:last"}
+
+
+def test_pairs_of_one_run_become_series(finished: Path) -> None:
+    store = Store(finished / "results")
+    rows = store.rows("barrier", [task["key"] for task in store.record()["tasks"]])
+    chord = rows[rows["definition"] == "chord"]
+    last = chord[chord["between"] == "last"]
+    assert len(last) == 3 * 5 and (last["seed_a"] == last["seed_b"]).all() and (last["step_b"] == 20).all()
+    near = chord[chord["between"] == "neighbours"]
+    assert sorted(zip(near["step_a"], near["step_b"], strict=True))[::3] == list(zip(STEPS, STEPS[1:], strict=False))
+
+
+def test_the_primary_is_the_one_that_was_declared_first(finished: Path, tmp_path: Path) -> None:
+    """Declared at the first run it counts; changed after results were there, it is exploration."""
+    record = Store(finished / "results").record()
+    assert record["declared"] == {"connectivity": "barrier:last", "behaviour": "loss", "test": "trajectory"}
+    study = finished / "study.toml"
+    old = study.read_text()
+    try:
+        study.write_text(old.replace('test = "trajectory"', 'test = "onset"'))
+        assert run_study(read_study(study), finished, device="cpu", workers=1) == {}
+        record = Store(finished / "results").record()
+        assert record["declared"]["test"] == "trajectory" and record["study"]["stages"]["primary"]["test"] == "onset"
+        assert "was not declared before the study ran" in invoke("stages", finished).stderr
+    finally:
+        study.write_text(old)
+        run_study(read_study(study), finished, device="cpu", workers=1)
+
+
+def test_settings_of_stages_change_no_task(finished: Path) -> None:
+    before = {task["key"] for task in Store(finished / "results").record()["tasks"]}
+    study = read_study(finished / "study.toml")
+    other = study.model_copy(update={"stages": Stages.model_validate({"seed": 5})})
+    run_study(other, finished, device="cpu", workers=1)
+    assert {task["key"] for task in Store(finished / "results").record()["tasks"]} == before
+    run_study(study, finished, device="cpu", workers=1)
+
+
+def test_a_misspelt_setting_is_named(finished: Path, tmp_path: Path) -> None:
+    for old, new, said in (
+        ("draws = 50", "drawz = 50", "stages.drawz: unknown setting; did you mean draws?"),
+        ('test = "trajectory"', 'test = "correlation"', "stages.primary.test: Input should be 'onset'"),
+    ):
+        (tmp_path / "study.toml").write_text(STUDY.replace(old, new))
+        result = invoke("run", tmp_path / "study.toml")
+        assert said in str(result.exception)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    series = worlds.observed(coupled(), OCTAVES).series[["series", "seed", "step", "value"]]
+    series["series"] = series["series"].replace({"barrier:last": "barrier", "contrary": "<b>contrary</b>"})
+    series.to_csv(folder / "mine.csv", index=False)
+    random = np.random.default_rng(0)
+    pd.DataFrame([
+        {"series": "barrier pairs", "seed_a": a, "seed_b": b, "step": step, "value": random.uniform(0.4, 0.6)}
+        for step in OCTAVES for a in range(6) for b in range(a)
+    ]).to_csv(folder / "pairs.csv", index=False)  # fmt: skip
+    return folder
+
+
+def test_series_of_others_are_taken_too(files: Path) -> None:
+    result = invoke("stages", files / "mine.csv", "--pairs", files / "pairs.csv", "--threshold", "0.5")
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert "good with barrier: onsets are rank-correlated over the seeds" in result.stderr
+    assert "barrier pairs at step 1,024: one cluster of seeds" in result.stderr
+    clusters = pd.read_csv(files / "mine" / "cluster.csv")
+    assert clusters["step"].nunique() == 12 and clusters["step"].max() == 1024 and len(clusters) == 12 * 6
+    again = invoke("stages", files / "mine.csv", "--pairs", files / "pairs.csv", "--threshold", "0.5")
+    assert again.stderr == result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere"], "holds no results"),
+        (["{folder}", "--pairs", "{file}"], "--pairs goes with a file of series"),
+        (["{short}"], "a curve needs 5: no events"),
+    ],
+)
+def test_what_cannot_be_analysed_is_said(
+    files: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pd.DataFrame({"series": "a", "seed": 0, "step": [0, 1], "value": [0.5, 0.7]}).to_csv(
+        files / "short.csv", index=False
+    )
+    places = {"folder": files, "file": files / "mine.csv", "short": files / "short.csv"}
+    with pytest.raises(SystemExit) as stopped:
+        main(["stages", *(argument.format(**places) for argument in arguments)])
+    assert stopped.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_no_torch_is_loaded(files: Path) -> None:
+    code = (
+        "import sys; from landscape.cli.main import cli; "
+        f"cli(['stages', {str(files / 'mine.csv')!r}], standalone_mode=False); "
+        "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def findings() -> Frames:
+    found = analyse(worlds.observed(coupled(), OCTAVES), Stages.model_validate({"threshold": 0.5, "draws": 50}))
+    names = ("series", "curve", "event", "stage", "association", "boundaries")
+    return Frames(**{name: getattr(found, name) for name in names}, said=tuple(sentences(found)))
+
+
+def test_the_main_figure_draws_stages_bands_and_onsets(findings: Frames) -> None:
+    figure = stages_over_training(
+        findings.series, findings.curve, findings.event, findings.stage, boundaries=findings.boundaries
+    )
+    assert [ax.get_ylabel() for ax in figure.axes] == ["loss", "barrier\nlast", "good", "contrary"]
+    loss, last, good, _ = figure.axes
+    bands = findings.stage[(findings.stage["seed"] == "all") & (findings.stage["series"] == "loss")]
+    edges = [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in good.patches]
+    np.testing.assert_allclose(edges, bands[["start", "end"]].to_numpy(), atol=1e-5)
+    assert [text.get_text() for text in loss.texts] == ["stage 1", "stage 2"]
+    onset = findings.event[(findings.event["series"] == "good") & (findings.event["seed"] == "all")]
+    onset = onset[onset["event"] == "crossing"].iloc[0]
+    spots = [line for line in good.lines if line.get_marker() == "D"]
+    assert [float(spot.get_xdata()[0]) for spot in spots] == [onset["step"]]
+    interval = [line for line in good.lines if line.get_linewidth() == 1.6]
+    assert list(interval[0].get_xdata()) == [onset["low"], onset["high"]]
+    assert len([line for line in good.lines if line.get_linewidth() == 0.6]) == 6
+    assert not [line for line in last.lines if line.get_marker() == "D"]
+    plt.close(figure)
+
+
+def test_there_is_room_for_nine_panels(findings: Frames) -> None:
+    curve = pd.DataFrame({"series": [*"abcdefghij", "barrier:x", "loss", "llc"]})
+    assert shown(findings.series, curve, "llc") == ["loss", "llc", "barrier:x", *"abcdef"]
+
+
+def test_the_page_shows_findings_and_tests_escaped(findings: Frames) -> None:
+    versions = dict.fromkeys(("landscape-toolkit", "torch", "transformers"), "0")
+    record = {"name": "<i>x</i>", "checkpoints": [], "parameters": 5, "tasks": [], "versions": versions}
+    record["study"] = {"stages": {"coupling": 0.9}}
+    frames_ = Frames(**{**vars(findings), "said": ("  <b>bold</b>",)})
+    html = page(frames_, record, {})
+    assert "&lt;b&gt;bold&lt;/b&gt;" in html and "<b>bold" not in html and "<i>x" not in html
+    assert html.count("Seed hypothesis: a seed whose connectivity is early") == 1
+    assert html.count('<table class="tests">') >= 2 and "coupled (exploratory)" in html
+    assert [s.title for s in sections(findings)][0] == "Stages"
+    plt.close("all")
+
+
+def test_the_report_of_a_study_has_the_stages(finished: Path) -> None:
+    made = frames(Store(finished / "results"))
+    assert not made.curve.empty and made.said and made.boundaries == "loss"
+    assert "Stages" in [section.title for section in sections(made)]
+    plt.close("all")

@@ -1,0 +1,206 @@
+"""Curves and their dated events, against planted ones."""
+
+import numpy as np
+import pytest
+import worlds
+from sklearn.gaussian_process import GaussianProcessRegressor
+from worlds import OCTAVES, SIXTY, sigmoid
+
+from landscape.stages import events
+from landscape.stages.events import Event
+from landscape.stages.smooth import Curves, smooth
+
+RUNS = 30
+
+
+def curve(value: np.ndarray, steps: np.ndarray, seed: int = 0, error: float = np.nan) -> Curves:
+    return smooth(steps, value, np.full(len(steps), error), draws=200, random=np.random.default_rng(seed))
+
+
+def flat(draws: np.ndarray, x: np.ndarray) -> Curves:
+    """Curves that are known: every draw as given."""
+    return Curves(x, draws.mean(axis=0), draws, x, 0.0)
+
+
+def test_the_mean_is_that_of_the_process_with_its_own_kernel() -> None:
+    """Given one kernel and no doubt about it, the mean is scikit-learn's and the draws have its covariance."""
+    from landscape.stages.smooth import _fit, _posterior
+
+    random = np.random.default_rng(3)
+    x = np.log1p(OCTAVES)
+    y = sigmoid(x, 4.1) + 0.05 * random.standard_normal(len(x))
+    y = (y - y.mean()) / y.std()
+    known = np.full(len(x), 0.02**2)
+    fitted = _fit(x, y, known)
+    grid = np.linspace(0.3, 6.5, 7)
+    mean, draws = _posterior(fitted, fitted.kernel_.theta, x, y, known, grid, 60_000, random)
+    noise = fitted.kernel_.k2.noise_level
+    other = GaussianProcessRegressor(fitted.kernel_.k1, alpha=known + noise + 1e-8, optimizer=None).fit(x[:, None], y)
+    want, cov = other.predict(grid[:, None], return_cov=True)
+    np.testing.assert_allclose(mean, want, atol=1e-8)
+    error = np.sqrt((np.outer(np.diag(cov), np.diag(cov)) + cov**2) / len(draws))
+    assert (np.abs(np.cov(draws.T) - cov) < 4.5 * error + 1e-6).all() and error.max() < 0.01
+
+
+def test_noise_is_told_from_the_curve_and_known_error_from_both() -> None:
+    random = np.random.default_rng(5)
+    x = np.log1p(SIXTY)
+    noises, left = [], []
+    for seed in range(6):
+        y = sigmoid(x, 6.3, 0.6) + 0.1 * random.standard_normal(len(x))
+        noises.append(curve(y, SIXTY, seed).noise)
+        left.append(curve(y, SIXTY, seed, error=0.1).noise)
+    assert np.mean(noises) == pytest.approx(0.1, abs=0.012)
+    assert np.mean(left) < 0.05
+
+
+def test_a_constant_series_has_no_event() -> None:
+    one = curve(np.full(len(OCTAVES), 2.5), OCTAVES)
+    assert one.draws.min() == one.draws.max() == 2.5
+    assert [*events.boundaries(one), *events.fastest(one)] == [] and not events.changes([one])
+
+
+def test_a_curve_needs_five_increasing_steps() -> None:
+    with pytest.raises(ValueError, match="at least 5 increasing steps"):
+        curve(np.arange(4.0), np.arange(4.0))
+    with pytest.raises(ValueError, match="at least 5 increasing steps"):
+        curve(np.arange(6.0), np.array([0, 1, 2, 2, 5, 9.0]))
+
+
+def two_steps(x: np.ndarray) -> np.ndarray:
+    return sigmoid(x, 3.0, 0.35) + sigmoid(x, 6.2, 0.35)
+
+
+def hill(x: np.ndarray) -> np.ndarray:
+    return np.asarray(np.exp(-0.5 * ((x - 4.1) / 1.0) ** 2) + 0.1 * x)
+
+
+GRID = np.linspace(0, 6.9, 200_001)
+TOP = float(GRID[np.where(GRID < 5.5, hill(GRID), -9).argmax()])
+
+
+def nearest(kind: str, place: float):
+    def find(one: Curves) -> Event | None:
+        found = [e for e in events.boundaries(one) if e.kind == kind]
+        return min(found, key=lambda e: abs(np.median(e.at) - place)) if found else None
+
+    return find
+
+
+def at_half(one: Curves) -> Event:
+    return events.crossing(one, 0.5, rising=True)
+
+
+def steepest(one: Curves) -> Event | None:
+    return next(iter(events.fastest(one)), None)
+
+
+PLANTED = {
+    "crossing": (lambda x: sigmoid(x, 4.37), 4.37, at_half, SIXTY, 0.03, worlds.normal, np.nan),
+    "crossing, steep, few steps": (
+        lambda x: sigmoid(x, 4.37, 0.1),
+        4.37,
+        at_half,
+        OCTAVES,
+        0.05,
+        worlds.normal,
+        np.nan,
+    ),
+    "crossing, slow, noisy": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, at_half, SIXTY, 0.1, worlds.normal, np.nan),
+    "crossing, error understated": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, at_half, SIXTY, 0.1, worlds.normal, 0.02),
+    "crossing, heavy tails": (lambda x: sigmoid(x, 4.37), 4.37, at_half, SIXTY, 0.06, worlds.heavy, np.nan),
+    "fastest": (lambda x: sigmoid(x, 4.37), 4.37, steepest, SIXTY, 0.05, worlds.normal, np.nan),
+    "fastest, uneven steps": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, steepest, SIXTY, 0.05, worlds.normal, np.nan),
+    "maximum": (hill, TOP, nearest("extremum", TOP), OCTAVES, 0.05, worlds.normal, np.nan),
+    "maximum, heavy tails": (hill, TOP, nearest("extremum", TOP), SIXTY, 0.05, worlds.heavy, np.nan),
+    "plateau": (two_steps, 4.6, nearest("plateau", 4.6), SIXTY, 0.04, worlds.normal, np.nan),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_events_are_found_and_covered(name: str) -> None:
+    """Bias below the spacing of checkpoints; 90 % intervals cover at least 85 %, up to the error of so many runs."""
+    make, true, find, steps, size, noise, said = PLANTED[name]
+    random = np.random.default_rng(7)
+    x = np.log1p(steps)
+    found, covered = [], 0
+    for run in range(RUNS):
+        one = curve(make(x) + size * noise(random, len(x)), steps, run, said)
+        event = find(one)
+        if event is None:
+            continue
+        row = events.row(event, one.seen)
+        found.append(np.log1p(row["step"]))
+        covered += np.log1p(row["low"]) <= true <= np.log1p(row["high"])
+        assert np.log1p(row["high"]) - np.log1p(row["low"]) >= events.spacing(found[-1], one.seen) - 1e-6
+    assert len(found) >= 0.95 * RUNS
+    assert abs(np.mean(found) - true) < events.spacing(true, x)
+    assert covered / len(found) >= 0.85 - 2 * np.sqrt(0.85 * 0.15 / len(found))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_events_are_covered_in_many_runs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "RUNS", 300)
+    test_planted_events_are_found_and_covered(name)
+
+
+def test_a_run_without_the_change_is_censored_and_not_dropped() -> None:
+    random = np.random.default_rng(2)
+    x = np.log1p(OCTAVES)
+    never = curve(0.02 * random.standard_normal(len(x)), OCTAVES)
+    row = events.row(events.crossing(never, 0.5, rising=True), never.seen)
+    assert (row["censored"], row["low"], row["high"], row["happened"]) == ("right", OCTAVES[-1], np.inf, 0)
+    assert np.isnan(row["step"])
+    always = curve(1 + 0.02 * random.standard_normal(len(x)), OCTAVES)
+    row = events.row(events.crossing(always, 0.5, rising=True), always.seen)
+    assert row["censored"] == "left" and np.isnan(row["step"]) and row["low"] == 0
+    late = curve(sigmoid(x, np.log1p(OCTAVES[-1]) - 0.05, 0.2) + 0.02 * random.standard_normal(len(x)), OCTAVES)
+    row = events.row(events.crossing(late, 0.5, rising=True), late.seen)
+    assert 0.2 < row["happened"] <= 1 and row["high"] > OCTAVES[-2]
+
+
+def test_crossing_is_where_the_line_between_two_places_is() -> None:
+    x = np.array([0.0, 1.0, 2.0, 4.0])
+    draws = np.array([[0, 1, 3, 9.0], [5, 6, 7, 8.0], [0, 0.5, 0.1, 0.2], [-9, 3, -9, 3]])
+    at = events.crossing(flat(draws, x), 2.0, rising=True).at
+    np.testing.assert_allclose(at, [1.5, -np.inf, np.inf, 11 / 12])
+    down = events.crossing(flat(-draws, x), -2.0, rising=False).at
+    np.testing.assert_array_equal(at, down)
+
+
+def test_the_level_is_shared_and_blind_to_the_order_of_seeds() -> None:
+    x = np.log1p(OCTAVES)
+    runs = [curve(-3 * sigmoid(x, at) + 7, OCTAVES) for at in (3.0, 3.7, 4.4)]
+    level, rising = events.halfway(runs)
+    assert level == pytest.approx(5.5, abs=0.05) and not rising
+    assert events.halfway(runs[::-1]) == pytest.approx((level, rising))
+
+
+def test_boundaries_are_extrema_and_the_plateaus_that_hold_none() -> None:
+    """A curve that rises, rests, rises to a top, and falls: a plateau and a maximum, in this order."""
+    x = np.log1p(SIXTY)
+    value = sigmoid(x, 2.5, 0.3) + sigmoid(x, 5.5, 0.3) - 1.3 * sigmoid(x, 8.6, 0.4)
+    found = events.boundaries(curve(value + 0.02 * np.random.default_rng(0).standard_normal(len(x)), SIXTY))
+    assert [(e.kind, e.way) for e in found] == [("plateau", "rise"), ("extremum", "maximum")]
+    assert [np.median(e.at) for e in found] == pytest.approx([4.0, 7.0], abs=0.35)
+
+
+@pytest.mark.parametrize("steps", [OCTAVES, SIXTY])
+def test_one_change_makes_no_boundary(steps: np.ndarray) -> None:
+    """Boundaries that are none: at most one in twenty runs of one sigmoid with noise."""
+    x = np.log1p(steps)
+    random = np.random.default_rng(11)
+    extra = [len(events.boundaries(curve(sigmoid(x, 4.2) + 0.05 * random.standard_normal(len(x)), steps, run)))
+             for run in range(RUNS)]  # fmt: skip
+    assert np.mean(extra) <= 0.1
+
+
+def test_an_interval_is_never_narrower_than_the_gap_it_lies_in() -> None:
+    seen = np.log1p(np.array([0, 10, 100, 1000.0]))
+    row = events.row(Event("crossing", "rise", np.full(50, 4.0)), seen)
+    gap = seen[2] - seen[1]
+    assert np.log1p([row["low"], row["high"]]) == pytest.approx([4 - gap / 2, 4 + gap / 2])
+    assert events.spacing(seen[1], seen) == pytest.approx(max(gap, seen[1]))
+    wide = Event("plateau", "rise", np.linspace(3.9, 4.1, 101), (2.5, 6.0))
+    assert np.log1p([(r := events.row(wide, seen))["low"], r["high"]]) == pytest.approx([2.5, 6.0])

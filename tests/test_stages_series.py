@@ -1,0 +1,240 @@
+"""Series from results and from files, and the whole analysis of planted ones."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import worlds
+from worlds import OCTAVES, sigmoid
+
+from landscape.errors import InputError
+from landscape.settings import Primary, Stages
+from landscape.stages import analyse
+from landscape.stages.sentences import sentences
+from landscape.stages.series import Observed, from_tables, read
+
+X = np.log1p(OCTAVES)
+WHERE = {"path": "linear", "parted": None, "child_a": None, "child_b": None, "unit": "nats per token"}
+
+
+def barrier(between: str, a: tuple[int, int], b: tuple[int, int], value: float, **more: object) -> dict[str, object]:
+    ends = {"seed_a": a[0], "step_a": a[1], "seed_b": b[0], "step_b": b[1]}
+    half = 1.959964 * 0.02
+    return {**WHERE, **ends, "between": between, "barrier": value, "low": value - half, "high": value + half, **more}
+
+
+def test_series_of_barriers_by_hand() -> None:
+    rows = pd.DataFrame([
+        barrier("seeds", (0, 8), (1, 8), 0.2),
+        barrier("seeds", (0, 8), (2, 8), 0.5),
+        barrier("seeds", (1, 8), (2, 8), 0.3),
+        barrier("seeds", (0, 8), (1, 8), 0.9, path="bezier"),
+        barrier("last", (1, 8), (1, 99), 0.4),
+        barrier("neighbours", (2, 8), (2, 35), 0.7),
+        *(barrier("children", (0, 99), (0, 99), v, parted=4, child_a=a, child_b=b)
+          for a, b, v in ((0, 1, 0.1), (0, 2, 0.3), (1, 2, 0.5))),
+        barrier("children", (0, 50), (0, 50), 7.0, parted=4, child_a=0, child_b=1),
+    ])  # fmt: skip
+    found = from_tables({"barrier": rows})
+    values = found.series.set_index(["series", "seed", "step"])["value"]
+    assert values["barrier:seeds"].to_dict() == pytest.approx({(0, 8): 0.35, (1, 8): 0.25, (2, 8): 0.4})
+    assert values["barrier:last"].to_dict() == {(1, 8): 0.4}
+    assert values["barrier:neighbours"].to_dict() == pytest.approx({(2, 17): 0.7})  # 9 * 36 = 18 ** 2
+    assert values["barrier:children"].to_dict() == pytest.approx({(0, 4): 0.3})
+    assert len(found.partings) == 3 and found.partings["error"].to_numpy() == pytest.approx(0.02)
+    assert found.series["error"].isna().all() and found.series["shared_error"].to_numpy() == pytest.approx(0.02)
+    assert sorted(found.pairs["value"]) == [0.2, 0.3, 0.5] and found.unit == "nats per token"
+
+
+def test_series_of_checkpoints_by_hand() -> None:
+    at = {"seed": 3, "step": 16, "parted": None}
+    llc = {**at, "sampler": "sgld", "moved": "all", "mode": "evaluation", "n_beta": 5.0, "localisation": 100.0}
+    probe = {**at, "probe": "p", "metric": "score", "error": 0.1}
+    tables = {
+        "loss": pd.DataFrame([{**at, "loss": 2.5, "error": 0.1}, {**at, "parted": 4, "loss": 9.0, "error": 0.1}]),
+        "llc": pd.DataFrame([
+            {**llc, "llc": 11.0, "error": 0.7},
+            {**llc, "moved": "head 0.1", "llc": 2.0, "error": 0.2},
+        ]),
+        "probe": pd.DataFrame([
+            {**probe, "subset": "", "value": 0.8, "headline": True},
+            {**probe, "subset": "part", "value": 0.6, "headline": False},
+        ]),
+        "behaviour": pd.DataFrame([
+            {"between": "seeds", "seed_a": 0, "seed_b": 1, "step_a": 16, "probe": "predictions", "metric": "divergence",
+             "value": 0.25, "error": 0.01}
+        ]),
+    }  # fmt: skip
+    found = from_tables(tables)
+    values = found.series.set_index("series")
+    assert values["value"].to_dict() == {
+        "loss": 2.5,
+        "llc": 11.0,
+        "llc:head 0.1:2": 2.0,
+        "p:score": 0.8,
+        "p:score:part": 0.6,
+    }
+    assert values.loc["llc", "error"] == 0.7 and np.isnan(values.loc["loss", "error"])
+    assert values["headline"].to_dict() == {"loss": True, "llc": True, "llc:head 0.1:2": True, "p:score": True,
+                                            "p:score:part": False}  # fmt: skip
+    assert found.pairs["series"].tolist() == ["distance:predictions:divergence"]
+
+
+def test_nothing_measured_is_no_series() -> None:
+    assert from_tables({}).series.empty and from_tables({}).pairs.empty
+
+
+def coupled(seeds: int = 6, noise: float = 0.03) -> dict[str, np.ndarray]:
+    """Connectivity at exp(3), with the seeds from early to late; one behaviour goes with it, the other against it."""
+    random = np.random.default_rng(1)
+    late = np.linspace(-0.8, 0.8, seeds)[:, None]
+    make = {"barrier:last": 1 - sigmoid(X, 3 + late), "good": sigmoid(X, 4 + late), "contrary": sigmoid(X, 4 - late),
+            "loss": 3 - sigmoid(X, 2) - sigmoid(X, 5 + 0 * late)}  # fmt: skip
+    return {name: values + noise * random.standard_normal((seeds, len(X))) for name, values in make.items()}
+
+
+def test_planted_coupling_is_found_and_the_contrary_is_not() -> None:
+    observed = worlds.observed(coupled(), OCTAVES)
+    primary = Primary(connectivity="barrier:last", behaviour="good", test="onset")
+    settings = Stages.model_validate({"threshold": 0.5, "primary": primary, "draws": 100})
+    found = analyse(observed, settings, primary)
+    rows = found.association.set_index(["behaviour", "test", "hypothesis"])
+    good, contrary = rows.loc[("good", "onset", "seed")], rows.loc[("contrary", "onset", "seed")]
+    assert good["primary"] and good["q"] == good["p"] < 0.01 and good["effect"] > 0.8 and good["verdict"] == "coupled"
+    assert contrary["p"] > 0.9 and contrary["effect"] < -0.8 and contrary["verdict"] == "not shown"
+    assert not rows.drop(("good", "onset", "seed"))["primary"].any()
+    lead = rows.loc[("good", "lead", "population")]
+    assert lead["effect"] == pytest.approx(1, abs=0.15) and lead["low"] < 1 < lead["high"]
+    trajectories = rows.loc[("good", "trajectory", "seed")]
+    assert trajectories["p"] < 0.05 and trajectories["p_family"] >= trajectories["p"]
+    settled = found.event[(found.event["series"] == "barrier:last") & (found.event["event"] == "settles")]
+    assert np.log1p(settled.set_index("seed")["step"]).to_numpy() == pytest.approx(
+        3 + np.linspace(-0.8, 0.8, 6), abs=0.35
+    )
+    said = sentences(found)
+    assert said[0].startswith(
+        "Primary, declared before the study ran: good with barrier:last: onsets are rank-correlated"
+    )
+    assert any(
+        line.startswith("2 stages in the mean over seeds, bounded by extrema and plateaus of loss") for line in said
+    )
+    assert any("good is half-way up at step" in line for line in said)
+
+
+def test_what_was_not_declared_before_is_exploration() -> None:
+    observed = worlds.observed(coupled(), OCTAVES)
+    primary = Primary(connectivity="barrier:last", behaviour="good", test="onset")
+    found = analyse(observed, Stages.model_validate({"primary": primary, "draws": 50}))
+    assert not found.association["primary"].any()
+    assert found.notes == ("the primary association was not declared before the study ran, and counts as exploration",)
+
+
+def test_stages_say_what_changes_in_them() -> None:
+    """Loss falls by one, rests and falls by one; what is learned in the second fall rises there alone."""
+    found = analyse(worlds.observed(coupled(), OCTAVES), Stages.model_validate({"draws": 100}))
+    everyone = found.stage[found.stage["seed"] == "all"].pivot(index="stage", columns="series", values="change")
+    assert everyone["loss"].to_numpy() == pytest.approx([-1, -1], abs=0.12)
+    assert everyone["good"].to_numpy() == pytest.approx([0.3, 0.7], abs=0.15)
+    bounds = found.stage[(found.stage["series"] == "loss") & (found.stage["stage"] == 2)]
+    assert np.log1p(bounds["start"]).to_numpy() == pytest.approx(3.5, abs=0.6)
+    assert (bounds["start_low"] < bounds["start"]).all() and (bounds["start"] < bounds["start_high"]).all()
+
+
+def test_unequal_steps_missing_checkpoints_ties_and_censored_runs() -> None:
+    """Seeds saved at other steps, a hole in one, two alike, one that never learns: all stay in, the last one last."""
+    values = coupled(7)
+    values["good"][6] = 0.02 * np.random.default_rng(5).standard_normal(len(X))
+    values["good"][1] = values["good"][0]
+    series = worlds.observed(values, OCTAVES).series
+    drop = (
+        ((series["seed"] == 2) & (series["step"] % 3 == 0))
+        | ((series["seed"] == 4) & series["step"].between(20, 50))
+        | ((series["seed"] == 3) & (series["step"] > 800))
+    )
+    found = analyse(Observed(series[~drop]), Stages.model_validate({"threshold": 0.5, "draws": 100}))
+    row = found.association.set_index(["behaviour", "test", "hypothesis"]).loc[("good", "onset", "seed")]
+    assert row["seeds"] == 7 and row["effect"] > 0.6 and row["p"] < 0.05
+    censored = found.event[(found.event["series"] == "good") & (found.event["event"] == "crossing")].set_index("seed")
+    assert censored.loc["6", "censored"] == "right" and np.isnan(censored.loc["6", "step"])
+    assert (censored.drop("6")["censored"] == "no").all()
+
+
+def test_few_seeds_short_series_and_flat_ones_are_said() -> None:
+    values = {name: runs[:3] for name, runs in coupled().items()}
+    values["flat"] = 0.01 * np.random.default_rng(0).standard_normal((3, len(X)))
+    observed = worlds.observed(values, OCTAVES)
+    short = observed.series[(observed.series["series"] != "contrary") | (observed.series["step"] < 5)]
+    found = analyse(Observed(short), Stages.model_validate({"draws": 50, "boundaries": "nothing"}))
+    assert any(note.startswith("3 seeds: with 4 or fewer nearly nothing can be shown") for note in found.notes)
+    assert "contrary is known at 4 steps in some seed, and a curve needs 5: no events" in found.notes
+    assert "flat does not change for certain over training: it has no onset" in found.notes
+    assert any(note.startswith("no series is called nothing, so there are no stages; known: ") for note in found.notes)
+    seed = found.association[found.association["hypothesis"] == "seed"]
+    assert set(seed["behaviour"]) == {"good"}
+    by_test = seed.set_index("test")
+    assert by_test.loc["onset", "verdict"] == "cannot be shown with 3 seeds" and by_test.loc["onset", "p"] >= 1 / 6
+    assert by_test.loc["match", "p_floor"] == 1 / 27
+    assert "onset given loss" not in by_test.index
+
+
+def test_another_series_changes_no_number() -> None:
+    values = coupled()
+    settings = Stages.model_validate({"draws": 50})
+    less = analyse(worlds.observed({k: v for k, v in values.items() if k != "contrary"}, OCTAVES), settings)
+    more = analyse(worlds.observed(values, OCTAVES), settings)
+    columns = ["effect", "low", "high", "p", "power"]
+    a, b = (f.association[f.association["behaviour"] == "good"][columns].reset_index(drop=True) for f in (less, more))
+    pd.testing.assert_frame_equal(a, b)
+
+
+def write(folder: Path, frame: pd.DataFrame, name: str = "s.csv") -> Path:
+    file = folder / name
+    frame.to_parquet(file) if name.endswith("parquet") else frame.to_csv(file, index=False)
+    return file
+
+
+def test_files_of_others_are_the_same_as_frames(tmp_path: Path) -> None:
+    frame = worlds.observed(coupled(), OCTAVES).series
+    plain = frame[["series", "seed", "step", "value"]]
+    for name in ("s.csv", "s.parquet"):
+        got = read(write(tmp_path, plain, name))
+        pd.testing.assert_frame_equal(got.series[["series", "seed", "step", "value"]], plain, check_dtype=False)
+    pairs = pd.DataFrame({
+        "series": "barrier:x",
+        "seed_a": [0, 0, 1],
+        "seed_b": [1, 2, 2],
+        "step": 8,
+        "value": [0.2, 0.5, 0.3],
+    })
+    both = read(write(tmp_path, plain), write(tmp_path, pairs, "p.csv"))
+    own = both.series[both.series["series"] == "barrier:x"].set_index("seed")["value"]
+    assert own.to_dict() == pytest.approx({0: 0.35, 1: 0.25, 2: 0.4}) and len(both.pairs) == 3
+
+
+GOOD = pd.DataFrame({"series": "a", "seed": 0, "step": [0, 1], "value": [0.5, 0.7]})
+
+
+@pytest.mark.parametrize(
+    ("frame", "said"),
+    [
+        (GOOD.drop(columns="seed"), "lacks the column seed; it needs series, seed, step, value, and may have error"),
+        (GOOD.assign(value=[0.5, "high"]), "value in line 3 is 'high'; a finite number is wanted"),
+        (GOOD.assign(value=[0.5, np.inf]), "value in line 3 is 'inf'; a finite number is wanted"),
+        (GOOD.assign(value=[np.nan, 1]), "value in line 2 is 'nan'; a finite number is wanted"),
+        (GOOD.assign(step=[-1, 2]), "a step or an error below 0"),
+        (GOOD.assign(error=[0.1, -0.1]), "a step or an error below 0"),
+        (GOOD.assign(step=1), "two values of series a, seed 0, step 1.0; give one"),
+    ],
+)
+def test_a_file_with_a_mistake_is_refused_with_its_place(tmp_path: Path, frame: pd.DataFrame, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        read(write(tmp_path, frame))
+
+
+def test_a_file_that_is_none_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot read .*nothing.csv"):
+        read(tmp_path / "nothing.csv")
+    (tmp_path / "x.parquet").write_text("no")
+    with pytest.raises(InputError, match="cannot read .*x.parquet .*give CSV, or Parquet"):
+        read(tmp_path / "x.parquet")
