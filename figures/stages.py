@@ -34,7 +34,7 @@ def stages_over_training(
         stage: Stages, of which those of seed ``all`` are drawn.
         boundaries: The series that bounds the stages.
     """
-    names = shown(series, curve, boundaries)
+    names = shown(curve, event, boundaries)
     figure, axes = plt.subplots(len(names), 1, figsize=(9, 1.2 + 1.45 * len(names)), sharex=True, squeeze=False)
     bands = stage[(stage["seed"] == EVERYONE) & (stage["series"] == boundaries)] if len(stage) else stage
     for ax, name in zip(axes.flat, names, strict=True):
@@ -51,12 +51,14 @@ def stages_over_training(
     return figure
 
 
-def shown(series: pd.DataFrame, curve: pd.DataFrame, boundaries: str) -> list[str]:
-    """Loss, what bounds the stages, barriers and behaviours, in this order; as many as there is room for."""
+def shown(curve: pd.DataFrame, event: pd.DataFrame, boundaries: str) -> list[str]:
+    """Loss, what bounds the stages, barriers, and the rest by their onsets; as many as there is room for."""
     known = [str(name) for name in pd.unique(curve["series"])]
     first = [name for name in dict.fromkeys(["loss", boundaries]) if name in known]
     barriers = [name for name in known if name.startswith("barrier") and name not in first]
+    onsets = event[(event["seed"] == EVERYONE) & (event["event"] == "crossing")].set_index("series")["step"].to_dict()
     rest = [name for name in known if name not in {*first, *barriers}]
+    rest.sort(key=lambda name: (not np.isfinite(onsets.get(name, np.nan)), onsets.get(name, np.inf)))
     return [*first, *barriers, *rest][:MOST]
 
 

@@ -230,9 +230,10 @@ def test_the_main_figure_draws_stages_bands_and_onsets(findings: Frames) -> None
     plt.close(figure)
 
 
-def test_there_is_room_for_nine_panels(findings: Frames) -> None:
+def test_there_is_room_for_nine_panels_in_the_order_of_onsets() -> None:
     curve = pd.DataFrame({"series": [*"abcdefghij", "barrier:x", "loss", "llc"]})
-    assert shown(findings.series, curve, "llc") == ["loss", "llc", "barrier:x", *"abcdef"]
+    event = pd.DataFrame({"series": [*"fab"], "seed": "all", "event": "crossing", "step": [3.0, np.nan, 9.0]})
+    assert shown(curve, event, "llc") == ["loss", "llc", "barrier:x", *"fbacde"]
 
 
 def test_the_page_shows_findings_and_tests_escaped(findings: Frames) -> None:

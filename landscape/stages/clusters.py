@@ -196,4 +196,4 @@ def _between(groups: Float[np.ndarray, "n seeds groups"], values: Float[np.ndarr
     sums = np.einsum("nsg,ns->ng", groups, centred)
     between = np.divide(sums**2, sizes, out=np.zeros_like(sums), where=sizes > 0).sum(axis=1)
     known = (total > 0) & ((sizes > 0).sum(axis=1) > 1)
-    return np.divide(between, total, out=np.full(len(total), np.nan), where=known)
+    return np.asarray(np.divide(between, total, out=np.full(len(total), np.nan), where=known))
