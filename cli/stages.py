@@ -30,6 +30,11 @@ TABLES = {"loss": "losses", "llc": "llc", "probe": "probes", "barrier": "barrier
 @click.option("--connectivity", multiple=True, help="Series of connectivity, with *.  [default: barrier:*]")
 @click.option("--behaviour", multiple=True, help="Series beside, with *.  [default: headlines of probes, llc]")
 @click.option("--boundaries", help="Series whose extrema and plateaus bound the stages.  [default: llc, or loss]")
+@click.option(
+    "--engine",
+    type=click.Choice(["curve", "breaks", "states"]),
+    help="What bounds the stages: extrema and plateaus, breaks of slope, states of all series.  [default: curve]",
+)
 @click.option("--threshold", type=click.FloatRange(0, min_open=True), help="Barrier below which two are connected.")
 @click.option("--permutations", type=click.IntRange(99), help="Orders of the seeds, above seven.  [default: 9999]")
 @click.option("--format", "kind", default="csv", show_default=True, type=click.Choice(["csv", "parquet"]))

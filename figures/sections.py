@@ -66,7 +66,8 @@ def _stages(frames: Frames) -> Section | None:
     if frames.curve.empty:
         return None
     figure = stages_over_training(frames.series, frames.curve, frames.event, frames.stage, boundaries=frames.boundaries)
-    bounds = f"bounded by extrema and plateaus of {frames.boundaries}" if len(frames.stage) else "not bounded"
+    kinds = [kind for kind in dict.fromkeys(frames.stage.get("begins", [])) if kind != "start"]
+    bounds = f"bounded by {' and '.join(kinds)} ({frames.boundaries})" if kinds else "not bounded"
     text = (
         f"thin: seeds; thick: mean over seeds, smoothed, 90 % band; background: stages, {bounds}; dashed: boundaries, "
         "with their 90 % intervals at the top; diamonds: half-way through the change of the mean, 90 % interval"

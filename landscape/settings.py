@@ -113,6 +113,7 @@ class Stages(Settings):
 
     Attributes:
         boundaries: The series whose extrema and plateaus bound the stages; None is ``llc``, or ``loss`` without it.
+        engine: What bounds the stages: ``curve``, extrema and plateaus; ``breaks`` of slope; ``states`` of all series.
         connectivity: Names of series of connectivity, with ``*``.
         behaviour: Names of the series beside them, with ``*``; None takes the headlines of the probes, and ``llc``.
         threshold: Barrier below which two checkpoints are connected; None is 2 % of the fall of the loss in training.
@@ -125,6 +126,7 @@ class Stages(Settings):
     """
 
     boundaries: str | None = None
+    engine: Literal["curve", "breaks", "states"] = "curve"
     connectivity: tuple[str, ...] = ("barrier:*",)
     behaviour: tuple[str, ...] | None = None
     threshold: float | None = Field(None, gt=0)

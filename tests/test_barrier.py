@@ -178,3 +178,18 @@ def test_widening_widens_by_its_factor() -> None:
     one, two = (estimate(T, losses, weights=WEIGHTS, widening=factor) for factor in (1.0, 1.4))
     assert two.high - two.plugin == pytest.approx(1.4 * (one.high - one.plugin))
     assert two.plugin - two.low == pytest.approx(1.4 * (one.plugin - one.low))
+
+
+@given(st.integers(0, 10_000), st.integers(4, 24))
+def test_definitions_keep_their_order_and_their_identities(seed: int, points: int) -> None:
+    """On any curve: mean of the ends is the higher end and half their difference; convexity gap, chord, higher end."""
+    t = np.linspace(0, 1, points)
+    curve = np.random.default_rng(seed).standard_normal(points).cumsum()
+    losses = np.stack([curve - 0.5, curve + 0.5], axis=1)
+    found = {d: estimate(t, losses, d, weights=resamples(2, 100, 0)).plugin for d in available(t)}
+    apart = abs(curve[0] - curve[-1]) / 2
+    unclipped = curve.max() - max(curve[0], curve[-1])
+    assert found[Definition.MEAN_ENDS] == pytest.approx(unclipped + apart, abs=1e-12)
+    assert found[Definition.MAX_ENDS] == pytest.approx(max(unclipped, 0), abs=1e-12)
+    assert found[Definition.CONVEXITY_GAP] >= found[Definition.CHORD] - 1e-12 >= found[Definition.MAX_ENDS] - 2e-12
+    assert found[Definition.MEAN_ENDS] >= apart - 1e-12

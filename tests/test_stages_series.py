@@ -117,7 +117,7 @@ def test_planted_coupling_is_found_and_the_contrary_is_not() -> None:
         "Primary, declared before the study ran: good with barrier:last: onsets are rank-correlated"
     )
     assert any(
-        line.startswith("2 stages in the mean over seeds, bounded by extrema and plateaus of loss") for line in said
+        line.startswith("2 stages in the mean over seeds, bounded by plateaus of loss") for line in said
     )
     assert any("good is half-way up at step" in line for line in said)
 
@@ -238,3 +238,50 @@ def test_a_file_that_is_none_is_said(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_text("no")
     with pytest.raises(InputError, match="cannot read .*x.parquet .*give CSV, or Parquet"):
         read(tmp_path / "x.parquet")
+
+
+def test_stability_onsets_of_seeds_are_tested_beside_behaviour() -> None:
+    """Children of every seed: a seed that settles early learns early; the onset of one is too early to be seen."""
+    random = np.random.default_rng(3)
+    late = np.linspace(-0.7, 0.7, 6)
+    partings = np.array([0, 4, 8, 16, 32, 64, 128, 256])
+    rows = [
+        barrier("children", (seed, 999), (seed, 999), float(v), parted=int(parted), child_a=a, child_b=b)
+        for seed, d in enumerate(late) for parted in partings for a, b in ((0, 1), (0, 2), (1, 2))
+        for v in [1 - sigmoid(np.log1p(parted), 3 + d, 0.25) + 0.02 * random.random()]
+    ]  # fmt: skip
+    children = from_tables({"barrier": pd.DataFrame(rows)})
+    behaviour = worlds.observed({"good": sigmoid(X, 4 + late[:, None])}, OCTAVES).series
+    both = Observed(pd.concat([children.series, behaviour]), children.pairs, children.partings)
+    found = analyse(both, Stages.model_validate({"threshold": 0.5, "draws": 100}))
+    settled = found.event[found.event["event"] == "settles"].set_index("seed")
+    assert np.log1p(settled["step"]).to_numpy() == pytest.approx(3 + late, abs=0.2)
+    test = found.association.set_index(["test", "hypothesis"]).loc[("onset", "seed")]
+    assert test["connectivity"] == "barrier:children" and test["effect"] > 0.9 and test["p"] < 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seeds", "coupling", "runs"), [(5, 0.0, 200), (10, 0.0, 200), (5, 1.0, 100)])
+def test_level_and_power_hold_from_the_series_on(seeds: int, coupling: float, runs: int) -> None:
+    """Trends with autocorrelated noise, smoothed and dated like any: rejections at 0.05 at most 0.07, power 0.75."""
+    random = np.random.default_rng([seeds, int(coupling)])
+    x = np.log1p(worlds.SIXTY)
+    rejected: dict[str, list[bool]] = {}
+    for _ in range(runs):
+        c, b = worlds.onsets(random, seeds, coupling)
+        b = b - b.mean() + c.mean() + 0.4  # near enough for own pairs of curves to be compared
+        values = {
+            "barrier:last": 1 - sigmoid(x, c[:, None], 0.5) + worlds.drift(random, seeds, len(x), 0.03),
+            "good": sigmoid(x, b[:, None], 0.5) + worlds.drift(random, seeds, len(x), 0.03),
+        }
+        settings = Stages.model_validate({"threshold": 0.5, "draws": 50, "permutations": 499})
+        found = analyse(worlds.observed(values, worlds.SIXTY), settings).association
+        for row in found.to_dict("records"):
+            if row["hypothesis"] == "seed":
+                rejected.setdefault(row["test"], []).append(row["p"] <= 0.05)
+    rates = {name: float(np.mean(hits)) for name, hits in rejected.items()}
+    print(seeds, coupling, rates)
+    if coupling == 0:
+        assert all(rate <= 0.07 + 1.7 * np.sqrt(0.05 * 0.95 / runs) for rate in rates.values()), rates
+    else:
+        assert rates["onset"] >= 0.75 and rates["trajectory"] >= 0.75, rates

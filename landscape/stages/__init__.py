@@ -61,6 +61,8 @@ def analyse(observed: Observed, settings: Stages, declared: Primary | None = Non
     association = hypotheses.associations(observed, dated, settings, declared)
     cluster = membership.over_training(observed, settings)
     boundaries = _boundaries(dated, settings)
+    if settings.engine != "curve" and boundaries:
+        dated = dating.bounded(dated, boundaries, settings)
     return Findings(
         observed.series, _curves(dated), dating.table(dated, observed), _stages(dated, boundaries), association,
         cluster, boundaries, dated.threshold, observed.unit, tuple(_notes(observed, dated, association, settings,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -13,12 +13,13 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from landscape.settings import Stages
-from landscape.stages import events, onsets, staging
+from landscape.stages import changepoints, events, onsets, staging
 from landscape.stages.association import Times
 from landscape.stages.events import Event
 from landscape.stages.series import BARRIER, LLC, LOSS, Observed
 from landscape.stages.smooth import LEAST, Curves, smooth
 
+BOUNDING = ("extremum", "plateau", "break", "state")
 SETTLING = (f"{BARRIER}:children", f"{BARRIER}:last")
 """Barriers that fall to zero and stay there; what is dated is when."""
 CONNECTED = 0.02
@@ -115,8 +116,20 @@ def table(dated: Dated, observed: Observed) -> pd.DataFrame:
 
 
 def boundaries(events_of: list[Event]) -> list[Event]:
-    """The extrema and plateaus among them."""
-    return [event for event in events_of if event.kind in {"extremum", "plateau"}]
+    """Those among them that bound stages."""
+    return [event for event in events_of if event.kind in BOUNDING]
+
+
+def bounded(dated: Dated, series: str, settings: Stages) -> Dated:
+    """The same with the boundaries of one series found by the engine of the settings, not as extrema and plateaus."""
+    random = _random(settings, series, settings.engine)
+    with threadpool_limits(1):
+        found = changepoints.bounded_by(settings.engine, series, dated.curves, dated.means, random)
+    known = dict(dated.events)
+    for key in [key for key in known if key[0] == series]:
+        rest = [event for event in known[key] if event.kind not in BOUNDING]
+        known[key] = [*sorted(found.get(key[1], []), key=lambda event: float(np.median(event.at))), *rest]
+    return replace(dated, events=known)
 
 
 def _shape(curves: Curves) -> list[Event]:

@@ -26,6 +26,8 @@ NAMES = {
     "cluster given loss": "the share of its variance between clusters of seeds, the loss held fixed, is",
 }
 
+BOUNDS = {"extremum": "extrema", "plateau": "plateaus", "break": "breaks of the slope", "state": "states"}
+
 
 def sentences(findings: Findings) -> list[str]:
     """What was found, most important first: the primary association, stages, onsets, associations, clusters."""
@@ -46,14 +48,13 @@ def _stages(findings: Findings) -> list[str]:
     ]
     own = rows[rows["series"] == findings.boundaries]
     who = "in the mean over seeds" if own["seed"].iloc[0] == EVERYONE else f"in seed {own['seed'].iloc[0]}"
+    kinds = [BOUNDS[kind] for kind in dict.fromkeys(own["begins"]) if kind in BOUNDS]
+    what = f"{' and '.join(kinds)} of {'all series' if 'states' in kinds else findings.boundaries}"
     if len(own) == 1:
         row = own.iloc[0]
         span = f"steps {row['start']:,.0f} and {row['end']:,.0f}"
-        return [
-            f"One stage {who}: {findings.boundaries} has no extremum or plateau between {span}; it changes by "
-            f"{_change(row)}."
-        ]
-    out = [f"{len(own)} stages {who}, bounded by extrema and plateaus of {findings.boundaries}:"]
+        return [f"One stage {who}: nothing bounds {findings.boundaries} between {span}; it changes by {_change(row)}."]
+    out = [f"{len(own)} stages {who}, bounded by {what}:"]
     for row in own.to_dict("records"):
         begin = "" if np.isnan(row["start_low"]) else f" [{row['start_low']:,.0f}, {row['start_high']:,.0f}]"
         span = f"from step {row['start']:,.0f}{begin} to {row['end']:,.0f}"

@@ -1,0 +1,72 @@
+"""Other bounds of stages: breaks of slope and states, with planted ones."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import worlds
+from worlds import OCTAVES, SIXTY, sigmoid
+
+from landscape.errors import InputError
+from landscape.settings import Stages
+from landscape.stages import analyse, changepoints
+from landscape.stages.sentences import sentences
+from landscape.stages.smooth import Curves, smooth
+
+X = np.log1p(SIXTY)
+
+
+def curve(value: np.ndarray, seed: int = 0, noise: float = 0.02) -> Curves:
+    random = np.random.default_rng(seed)
+    noisy = value + noise * random.standard_normal(len(value))
+    return smooth(SIXTY, noisy, np.full(len(value), np.nan), draws=100, random=random)
+
+
+def test_planted_breaks_are_found() -> None:
+    bent = np.interp(X, [0, 3.1, 6.6, X[-1]], [3, 2.8, 1.0, 0.9])
+    found = changepoints.breaks(curve(bent))
+    assert [(e.kind, e.way) for e in found] == [("break", "fall")] * 2
+    assert [np.median(e.at) for e in found] == pytest.approx([3.1, 6.6], abs=0.35)
+
+
+def test_a_straight_line_has_no_break() -> None:
+    assert changepoints.breaks(curve(X / 12)) == []
+
+
+def test_states_are_entered_in_order_and_later_in_late_seeds() -> None:
+    """Two abilities, each learned at once: states are entered around both, and later where they are learned later."""
+    late = (-0.6, -0.2, 0.2, 0.6)
+    runs = {seed: [curve(sigmoid(X, at + d, 0.15), seed) for at in (3.5, 7.5)] for seed, d in enumerate(late)}
+    found = changepoints.states(runs, np.random.default_rng(0), also={"mean": runs[1]})
+    assert set(found) == {0, 1, 2, 3, "mean"}
+    assert [np.median(e.at) for e in found["mean"]] == [np.median(e.at) for e in found[1]]
+    for seed, d in enumerate(late):
+        at = np.array([np.median(e.at) for e in found[seed]])
+        assert (np.diff(at) > 0).all()
+        assert np.abs(at - (3.5 + d)).min() < 0.6 and np.abs(at - (7.5 + d)).min() < 0.6
+
+
+@pytest.mark.parametrize(
+    ("engine", "what"), [("breaks", "breaks of the slope of loss"), ("states", "states of all series")]
+)
+def test_stages_can_be_bounded_by_them(engine: str, what: str) -> None:
+    random = np.random.default_rng(0)
+    x = np.log1p(OCTAVES)
+    loss = np.interp(x, [0, 2.5, 5, x[-1]], [3, 3, 1, 1]) + 0.01 * random.standard_normal((3, len(x)))
+    found = analyse(worlds.observed({"loss": loss}, OCTAVES), Stages.model_validate({"engine": engine, "draws": 50}))
+    bounds = found.event[found.event["event"].isin(["break", "state"])]
+    assert set(bounds["seed"]) == {"0", "1", "2", "all"} and not (found.event["event"] == "plateau").any()
+    everyone = found.stage[found.stage["seed"] == "all"]
+    assert len(everyone) >= 3 and everyone["change"].sum() == pytest.approx(-2, abs=0.1)
+    assert any(line.endswith(f"bounded by {what}:") for line in sentences(found))
+
+
+@pytest.mark.parametrize(("engine", "package"), [("breaks", "ruptures"), ("states", "hmmlearn")])
+def test_a_missing_package_is_said(engine: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without(name: str) -> Any:
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr(changepoints.importlib, "import_module", without)
+    series = worlds.observed({"loss": sigmoid(np.log1p(OCTAVES), 3.0)[None]}, OCTAVES)
+    with pytest.raises(InputError, match=rf"needs {package}: pip install 'landscape-toolkit\[changepoints\]'"):
+        analyse(series, Stages.model_validate({"engine": engine, "draws": 50}))
