@@ -116,9 +116,7 @@ def test_planted_coupling_is_found_and_the_contrary_is_not() -> None:
     assert said[0].startswith(
         "Primary, declared before the study ran: good with barrier:last: onsets are rank-correlated"
     )
-    assert any(
-        line.startswith("2 stages in the mean over seeds, bounded by plateaus of loss") for line in said
-    )
+    assert any(line.startswith("2 stages in the mean over seeds, bounded by plateaus of loss") for line in said)
     assert any("good is half-way up at step" in line for line in said)
 
 

@@ -27,6 +27,8 @@ FEW = 40
 """Draws that are searched for breaks or filtered."""
 ROUNDED = 0.04
 """Misfit, as a share of the range, that the rounding of corners by the smoothing brings."""
+KNOT = 1
+"""A segment ends before the place that ruptures names, and the cost joins the last places of segments."""
 STARTS = 5
 SHORTEST = 3
 
@@ -36,6 +38,7 @@ def breaks(curves: Curves) -> list[Event]:
 
     Their number is that of the least Bayesian information criterion of the mean,
     ``n ln(misfit + noise variance) + 2 k ln n`` with n checkpoints; their places are searched for in every draw.
+    The way of a break is that of the slope, which rises or falls there.
 
     Args:
         curves: Draws of one series.
@@ -59,10 +62,12 @@ def breaks(curves: Curves) -> list[Event]:
     if count == 0:
         return []
     chosen = curves.draws[np.linspace(0, len(curves.draws) - 1, FEW).astype(int)]
-    found = np.array([search(np.interp(x, curves.x, draw)).predict(count)[:-1] for draw in chosen])
+    found = np.array([search(np.interp(x, curves.x, draw)).predict(count)[:-1] for draw in chosen]) - KNOT
     slope = np.gradient(mean, x)
-    centre = x[np.array(places[count][:-1])]
-    ways = ["rise" if slope[min(at + 1, GRID - 1)] > 0 else "fall" for at in places[count][:-1]]
+    at = np.array(places[count][:-1]) - KNOT
+    centre = x[at]
+    bends = slope[np.minimum(at + SHORTEST, GRID - 1)] > slope[np.maximum(at - SHORTEST, 0)]
+    ways = ["rise" if up else "fall" for up in bends]
     return [Event("break", way, x[at] - np.median(x[at]) + c) for way, at, c in zip(ways, found.T, centre, strict=True)]
 
 
