@@ -11,7 +11,18 @@ import click
 import pandas as pd
 from rich.table import Table
 
-from landscape.cli.options import DEFINITIONS, data, data_options, grid_options, require_grid, saved
+from landscape.cli.options import (
+    DEFINITIONS,
+    MATCHED,
+    checked,
+    data,
+    data_options,
+    grid_options,
+    matching,
+    require_grid,
+    saved,
+    symmetry_options,
+)
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, run_now
 from landscape.errors import InputError
@@ -27,12 +38,15 @@ from landscape.task import Checkpoint
 @data_options
 @click.option("--config", default="", help="Folder of config.json, for weights that have none beside them.")
 @grid_options
+@symmetry_options("none", several=True)
 @click.option("--path", default="linear", show_default=True, type=click.Choice(["linear", "spherical", "geodesic"]),
               help="A straight line, an arc for each tensor, or one arc for all weights.")  # fmt: skip
 @click.option("--numerics", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]))
 @click.option("--definition", default="chord", show_default=True, type=click.Choice(DEFINITIONS),
               help="Definition to show; --json has them all.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout: barrier and profile rows.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object a line on stdout: barrier, profile and match rows."
+)
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
     """Barrier matrix between checkpoints, now.
@@ -49,17 +63,22 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         store = Store(Path(folder))
         prepared, failed = run_now(study, found, given["device"], store)
         keys = [task.key for task in prepared.tasks]
-        barriers, profiles = store.rows("barrier", keys), store.rows("profile", keys)
+        barriers, profiles, matches = (store.rows(table, keys) for table in ("barrier", "profile", "match"))
     if not barriers.empty:
         for number, checkpoint in enumerate(found, start=1):
             console.print(f"{number}  {checkpoint.ref}", markup=False)
         chosen = barriers[barriers["definition"] == definition]
-        console.print(_table(chosen, found, definition))
+        for symmetry in given["symmetry"]:
+            rows = chosen[chosen["symmetry"] == symmetry]
+            if not rows.empty:
+                console.print(_table(rows, found, definition, symmetry))
         _explain(chosen)
+        for line in checked(_records(matches)):
+            console.print(line, markup=False)
         if given["precision"] is not None:
             console.print(saved(_records(chosen), given["sequences"], given["precision"]), markup=False)
     if given["as_json"]:
-        for table, frame in (("barrier", barriers), ("profile", profiles)):
+        for table, frame in (("barrier", barriers), ("profile", profiles), ("match", matches)):
             for row in _records(frame):
                 click.echo(json.dumps({"table": table, **row}))
     if failed:
@@ -85,11 +104,16 @@ def _study(given: dict[str, Any], found: list[Checkpoint]) -> Study:
         )
     settings = {name: given[name] for name in ("path", "points", "precision", "numerics")}
     objective = given["objective"] or default_objective(fetch.described(found[0]))
+    fixed = data(given["text"], objective, given["sequences"], given["length"])
+    settings |= {
+        "symmetry": tuple(dict.fromkeys(given["symmetry"])),
+        "match": matching(given, given["symmetry"], fixed),
+    }
     return Study(
         version=1,
         name="barriers",
         checkpoints=Checkpoints(folder=given["refs"][0]),
-        data=data(given["text"], objective, given["sequences"], given["length"]),
+        data=fixed,
         measure=(Barriers.model_validate({"kind": "barriers", "between": "all", **settings}),),
     )
 
@@ -105,10 +129,11 @@ def _explain(rows: pd.DataFrame) -> None:
     console.print(f"{caption(rows)}; below each barrier its 95 % interval{close}", markup=False)
 
 
-def _table(rows: pd.DataFrame, found: list[Checkpoint], definition: str) -> Table:
+def _table(rows: pd.DataFrame, found: list[Checkpoint], definition: str, symmetry: str) -> Table:
     """The matrix, its lower half; the ends' losses on the diagonal."""
     table = Table(
-        title=f"{definition} barrier ({rows['unit'].iloc[0]})", caption="on the diagonal: loss of the checkpoint"
+        title=f"{definition} barrier ({rows['unit'].iloc[0]}), {MATCHED[symmetry]}",
+        caption="on the diagonal: loss of the checkpoint",
     )
     table.add_column("")
     names = [checkpoint.ref for checkpoint in found]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from landscape.cli.progress import console
+from landscape.demo import TRAINING_TEXT
 from landscape.errors import InputError
+from landscape.measures import ON_TEXT, Matching
 from landscape.settings import MOST_SEED, Data
 
 DEFINITIONS = ("chord", "mean_ends", "max_ends", "midpoint", "area", "convexity_gap")
@@ -20,6 +22,19 @@ USUAL = 11
 FEW = 30
 """Examples below which a bootstrap is not to be trusted."""
 OBJECTIVES = ("causal-lm", "masked-lm", "classification")
+
+
+SYMMETRIES = ("none", "weights", "activations", "learned", "random")
+
+
+MATCHED = {
+    "none": "as they are",
+    "weights": "matched by weights",
+    "activations": "matched by activations",
+    "learned": "matched by the loss",
+    "random": "in random coordinates (control)",
+}
+"""What is done about symmetries, in words."""
 
 
 class Points(click.ParamType):  # type: ignore[type-arg]
@@ -102,6 +117,67 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+def symmetry_options(usual: str, *, several: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``--symmetry --freedoms --group --match-text --match-sequences``."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        more = " May be given several times." if several else ""
+        for option in (
+            click.option("--match-sequences", default=256, show_default=True, type=click.IntRange(8),
+                         help="Examples to match on."),
+            click.option("--match-text", type=click.Path(path_type=Path, dir_okay=False),
+                         help="For activations and learned: text to match on; must not be that of --text. "
+                         "[default: the other packaged novel]"),
+            click.option("--group", "groups", multiple=True,
+                         help="Only groups of such names may change: stream, '*.heads', '*.ffn'. [default: all]"),
+            click.option("--freedoms", default="all", show_default=True, type=click.Choice(["all", "permutations"]),
+                         help="Rotations and other continuous symmetries too, or permutations only."),
+            click.option("--symmetry", default=[usual] if several else usual, show_default=True, multiple=several,
+                         type=click.Choice(SYMMETRIES),
+                         help="What is done about symmetries: nothing; all checkpoints are brought into the coordinates "
+                         f"of the first; a random one for each, as a control.{more}"),
+        ):  # fmt: skip
+            command = option(command)
+        return command
+
+    return add
+
+
+def matching(given: dict[str, Any], wanted: Sequence[str], data: Data) -> Matching:
+    """How to match, by the options of a one-shot command.
+
+    Raises:
+        InputError: If matching needs a text beside that of ``--text``, or is given the same.
+    """
+    fields = {"freedoms": given["freedoms"], "groups": given["groups"] or ("*",), "sequences": given["match_sequences"]}
+    if set(wanted) & set(ON_TEXT):
+        if given["text"] and not given["match_text"]:
+            raise InputError("--text is what barriers are judged on; give --match-text too, another text to match on")
+        fields["text"] = str(given["match_text"] or TRAINING_TEXT)
+        if fields["text"] == data.text:
+            raise InputError("--text and --match-text are the same; what is matched on a text is judged on another")
+    return Matching.model_validate(fields)
+
+
+def checked(rows: list[dict[str, Any]]) -> list[str]:
+    """What matching did to distances, and that no function changed; a line for each way of matching.
+
+    Args:
+        rows: Of the table ``match``.
+    """
+    out = []
+    for symmetry in dict.fromkeys(row["symmetry"] for row in rows):
+        own = [row for row in rows if row["symmetry"] == symmetry]
+        before, after = (sum(row[f"distance_{when}"] for row in own) / len(own) for when in ("before", "after"))
+        worst = max(own, key=lambda row: row["output_difference"] / max(row["tolerance"], 1e-300))
+        untied = "; the head is a parameter of its own, so that the stream can turn" if own[0]["untied"] else ""
+        out.append(
+            f"{MATCHED[symmetry]} ({own[0]['freedoms']}): mean distance to the first {before:.3g}, now {after:.3g}; outputs "
+            f"changed by {worst['output_difference']:.1g} at most, where rounding explains {worst['tolerance']:.1g}{untied}"
+        )
+    return out
 
 
 def data(text: Path | None, objective: str, sequences: int, length: int) -> Data:

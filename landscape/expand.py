@@ -9,6 +9,7 @@ from typing import Any
 
 from landscape.errors import InputError
 from landscape.measures import (
+    ON_TEXT,
     PREDICTIONS,
     AnyMeasure,
     Barriers,
@@ -122,8 +123,30 @@ def _of_group(
         return
     if isinstance(measure, Curves):
         settings["fitted_on"] = fingerprint(measure.fitted_on(fixed))
-    for anchors, pairs in _tiles(group, measure.tile, measure.between):
-        yield from _after_ends(Task(measure.kind, anchors, pairs, tuple(settings.items()), data))
+    for symmetry in measure.symmetry:
+        matching, own = _matching(measure, symmetry, group, data, fingerprint, fixed), dict(settings)
+        if matching:
+            yield from matching
+            own["matching"] = dict(matching[0].settings)
+        for anchors, pairs in _tiles(group, measure.tile, measure.between):
+            yield from _after_ends(Task(measure.kind, anchors, pairs, tuple(own.items()), data), *matching)
+
+
+def _matching(
+    measure: Barriers | Curves,
+    symmetry: str,
+    group: Sequence[Checkpoint],
+    data: str,
+    fingerprint: Callable[[Data], str],
+    fixed: Data,
+) -> list[Task]:
+    """The task that brings a group into one set of coordinates; none where symmetries are left."""
+    if symmetry == "none" or len(group) < 2:
+        return []
+    settings = {**measure.match.settings(symmetry), "numerics": "float32"}
+    if symmetry in ON_TEXT:
+        settings["matched_on"] = fingerprint(measure.match.matched_on(fixed))
+    return [Task("match", tuple(group), (), tuple(settings.items()), data)]
 
 
 def _after_ends(task: Task, *needs: Task) -> Iterator[Task]:
@@ -170,11 +193,16 @@ def _nothing(measure: AnyMeasure, seeds: int, children: int) -> str:
 
 def _with_lines(study: Study) -> Iterator[AnyMeasure]:
     """The measures, and for curves between pairs whose straight lines are not wanted anyway, also these."""
-    lines = {m.between for m in study.measure if isinstance(m, Barriers) and m.path == "linear"}
+    lines = {
+        (m.between, symmetry) for m in study.measure if isinstance(m, Barriers) and m.path == "linear"
+        for symmetry in m.symmetry
+    }  # fmt: skip
     for measure in study.measure:
-        if isinstance(measure, Curves) and measure.between not in lines:
-            lines.add(measure.between)
-            yield measure.line
+        if isinstance(measure, Curves):
+            for symmetry in measure.symmetry:
+                if (measure.between, symmetry) not in lines:
+                    lines.add((measure.between, symmetry))
+                    yield measure.line.model_copy(update={"symmetry": (symmetry,)})
         yield measure
 
 

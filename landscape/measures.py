@@ -24,7 +24,44 @@ PREDICTIONS = "predictions"
 MOST_ITEMS = 1_000_000
 Steps = tuple[int, ...] | Literal["all", "last"]
 Between = Literal["seeds", "children", "all", "neighbours", "last"]
+Symmetry = Literal["none", "weights", "activations", "learned", "random"]
+ON_TEXT = ("activations", "learned")
+"""Ways to match that need batches."""
 Points = Annotated[int | Literal["auto"], BeforeValidator(_points)]
+
+
+class Matching(Settings):
+    """How the symmetries of an architecture are taken out.
+
+    Attributes:
+        freedoms: All that are exact, rotations of the stream and of heads among them, or permutations only.
+        groups: Patterns of the names of groups that may change, such as ``*.ffn``, ``*.heads``, ``stream``.
+        text: For ``activations`` and ``learned``: what to match on, another text than that of ``[data]``.
+        sequences: Examples of it.
+        starts: Starts of matching by weights; None is chosen by the size of the model.
+        steps: Of ``learned``.
+        rate: Of ``learned``.
+        seed: Of all that is random.
+    """
+
+    freedoms: Literal["all", "permutations"] = "all"
+    groups: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_several)] = ("*",)
+    text: BesideStudy | None = None
+    sequences: int = Field(256, ge=8)
+    starts: int | None = Field(None, ge=1, le=1000)
+    steps: int = Field(200, ge=1)
+    rate: float = Field(0.1, gt=0)
+    seed: int = Field(0, ge=0, le=MOST_SEED)
+
+    def matched_on(self, data: Data) -> Data:
+        """The batches that are matched on."""
+        return data.model_copy(update={"text": self.text, "sequences": self.sequences})
+
+    def settings(self, symmetry: str) -> dict[str, Any]:
+        """What decides the numbers of one method, the text aside."""
+        shared = {"freedoms", "groups", "seed"}
+        own = {"weights": {"starts"}, "learned": {"starts", "steps", "rate"}}.get(symmetry, set())
+        return {"symmetry": symmetry, **self.model_dump(mode="json", include=shared | own)}
 
 
 class _Along(Settings):
@@ -43,10 +80,15 @@ class _Along(Settings):
         resamples: Bootstrap resamples.
         keep_losses: Whether to keep the loss of every example, for other definitions later.
         tile: Seeds on each side of a tile; a tile is one task.
+        symmetry: What is done about symmetries, any of: ``none``; ``weights``, ``activations``, ``learned``, by which all
+            are brought into the coordinates of the first; ``random``, a random one for each, as a control.
+        match: How.
     """
 
     between: Between = "seeds"
     at_steps: Steps = "all"
+    symmetry: Annotated[tuple[Symmetry, ...], Field(min_length=1), BeforeValidator(_several)] = ("none",)
+    match: Matching = Matching()
     points: Points = "auto"
     tolerance: float = Field(0.005, gt=0)
     precision: float | None = Field(None, gt=0)
@@ -61,10 +103,16 @@ class _Along(Settings):
             raise ValueError('precision needs points = "auto"')
         return self
 
+    @model_validator(mode="after")
+    def _matched_on_another_text(self) -> _Along:
+        if self.match.text is None and (by := [name for name in self.symmetry if name in ON_TEXT]):
+            raise ValueError(f'symmetry = "{by[0]}" is matched on a text: give match = {{ text = "FILE" }}')
+        return self
+
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides the numbers, the fitting text aside."""
-        without = {"kind", "tile", "keep_losses", "at_steps", "fit_text", "fit_sequences"}
+        """What decides the numbers, the fitting text and symmetries aside."""
+        without = {"kind", "tile", "keep_losses", "at_steps", "fit_text", "fit_sequences", "symmetry", "match"}
         return self.model_dump(exclude=without | (set() if self.points == "auto" else {"tolerance", "precision"}))
 
 

@@ -81,6 +81,12 @@ class Space:
         return torch.cat(flat, dim=-1)
 
 
+def untie(point: Float[Tensor, " P"], tied: Space, untied: Space) -> Float[Tensor, " Q"]:
+    """The same point in a space in which tied weights are parameters of their own."""
+    params = tied.params(point)
+    return untied.vector({**params, **{alias: params[name] for alias, name in tied.tied}})
+
+
 def output_axes(model: nn.Module) -> tuple[int, ...]:
     """Which axis of each parameter of a model's space counts its outputs.
 

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from landscape.errors import InputError
-from landscape.measures import Barriers, Behaviour, Curves, Llc, Measure, Planes, Probes, Simplices
+from landscape.measures import Barriers, Behaviour, Curves, Llc, Matching, Measure, Planes, Probes, Simplices
 from landscape.settings import Checkpoints, Children, Data, Primary, Settings, Stages
 
 
@@ -61,7 +61,9 @@ def _first_mistake(error: ValidationError) -> str:
     place = ".".join(str(part) for part in first["loc"] if part not in kinds) or "study"
     if first["type"] == "extra_forbidden":
         within = [kinds[str(part)] for part in first["loc"] if part in kinds]
-        within = within or [Study, Checkpoints, Children, Data, Stages, Primary]
+        within = (
+            [Matching] if "match" in first["loc"] else within or [Study, Checkpoints, Children, Data, Stages, Primary]
+        )
         settings = {name for kind in within for name in kind.model_fields}
         return f"{place}: unknown setting{_near(str(first['loc'][-1]), settings)}"
     if first["type"] == "union_tag_invalid":

@@ -11,6 +11,7 @@ from scipy import stats
 
 from landscape.barrier import TAIL, matrix, mean_of_pairs
 
+RAW = "none"
 LINE, CONTROL, ARCS = "linear", "control", ("spherical", "geodesic")
 Z = float(stats.norm.ppf(1 - TAIL))
 
@@ -54,8 +55,48 @@ def mean_profiles(profiles: pd.DataFrame, by: str = "step_a") -> pd.DataFrame:
 
 
 def straight(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows on straight lines."""
-    return rows[rows["path"] == LINE]
+    """The rows on straight lines between checkpoints as they are."""
+    return rows[(rows["path"] == LINE) & (rows["symmetry"] == RAW)]
+
+
+def beside_raw(barriers: pd.DataFrame) -> pd.DataFrame:
+    """The rows on straight lines of pairs that were matched: raw, matched, and the control.
+
+    Args:
+        barriers: Rows of the table ``barrier`` of one definition.
+
+    Returns:
+        The rows, with a column ``how`` that tells ways of matching apart.
+    """
+    rows = barriers[barriers["path"] == LINE]
+    pairs = rows.loc[rows["symmetry"] != RAW, ["a", "b", "between"]].drop_duplicates()
+    rows = rows.merge(pairs, on=["a", "b", "between"])
+    if rows.empty:
+        return rows.assign(how="")
+    several = rows.loc[rows["symmetry"] != RAW, ["freedoms", "groups"]].drop_duplicates()
+    names = [
+        how if how == RAW or len(several) == 1 else f"{how} ({freedoms}{'' if groups == '*' else f', {groups}'})"
+        for how, freedoms, groups in zip(rows["symmetry"], rows["freedoms"], rows["groups"], strict=True)
+    ]
+    return rows.assign(how=names)
+
+
+def by_symmetry(rows: pd.DataFrame) -> pd.DataFrame:
+    """Mean barrier over the pairs by what was done about symmetries, at each step.
+
+    Args:
+        rows: From :func:`beside_raw`.
+
+    Returns:
+        ``between, step, how, barrier, low, high, pairs``; the interval is that of :func:`barrier_over_training`.
+    """
+    out = []
+    for (between, step, how), group in rows.groupby(["between", "step_a", "how"], dropna=False, sort=False):
+        half = (group["high"] - group["low"]) / (2 * Z)
+        mean, low, high = _mean(group, "barrier", half, ("a", "b"))
+        out.append({"between": between, "step": step, "how": how, "barrier": mean, "low": max(low, 0.0), "high": high,
+                    "pairs": len(group)})  # fmt: skip
+    return pd.DataFrame(out)
 
 
 def curves(barriers: pd.DataFrame) -> pd.DataFrame:
@@ -65,8 +106,8 @@ def curves(barriers: pd.DataFrame) -> pd.DataFrame:
         barriers: Rows of the table ``barrier`` of one definition, or of the table ``profile``.
     """
     learned = set(barriers["path"]) - {LINE, *ARCS, CONTROL}
-    pairs = barriers.loc[barriers["path"].isin(learned), ["a", "b"]].drop_duplicates()
-    return barriers[barriers["path"].isin({LINE, CONTROL, *learned})].merge(pairs, on=["a", "b"])
+    pairs = barriers.loc[barriers["path"].isin(learned), ["a", "b", "symmetry"]].drop_duplicates()
+    return barriers[barriers["path"].isin({LINE, CONTROL, *learned})].merge(pairs, on=["a", "b", "symmetry"])
 
 
 def by_path(rows: pd.DataFrame) -> pd.DataFrame:

@@ -13,6 +13,8 @@ AUTO = 17
 """Points that ``auto`` takes for most profiles."""
 READ = ("losses", "chains")
 """Kinds of task whose kept losses other tasks read."""
+LEARNING_BATCH = 16
+"""Examples of a step of matching by the loss."""
 POWER_ITERATION = 30
 """Forward passes over all examples that the largest curvature costs, about."""
 
@@ -85,6 +87,8 @@ class Task:
         if self.pairs:
             points = settings["points"]
             return self._paths * ((AUTO if points == "auto" else int(points)) - 2)
+        if self.kind == "match":
+            return 2 * len(self.checkpoints)
         if self.kind in ("curvature", "chains", "llc"):
             return POWER_ITERATION if self.kind == "curvature" else 0
         if self.kind == "simplices":
@@ -95,6 +99,8 @@ class Task:
     def gradients(self, examples: int) -> int:
         """Examples whose gradient is wanted, for fits and for chains, of so many that there are."""
         settings = dict(self.settings)
+        if self.kind == "match":
+            return int((len(self.checkpoints) - 1) * settings.get("steps", 0) * LEARNING_BATCH)
         if self.kind == "chains":
             batch = examples if settings["batch"] == "all" else settings["batch"]
             steps = (settings["draws"] + settings["burn_in"]) * (2 if settings["halved"] else 1)
@@ -108,7 +114,9 @@ class Task:
     @property
     def label(self) -> str:
         """The task in a few words, for people."""
-        name = " ".join([self.kind, *([asked] if (asked := dict(self.settings).get("probe")) else [])])
+        settings = dict(self.settings)
+        words = (settings.get("probe"), settings.get("symmetry"), settings.get("matching", {}).get("symmetry"))
+        name = " ".join([self.kind, *(word for word in words if word)])
         parts = [name]
         for field in ("seed", "parted", "child", "step"):
             if values := sorted({v for c in self.checkpoints if (v := getattr(c, field)) is not None}):

@@ -21,7 +21,7 @@ LAYERS = [
     "landscape.evaluate",
     "landscape.gradients",
     "landscape.recorded",
-    "landscape.llc landscape.probes",
+    "landscape.llc landscape.probes landscape.symmetry",
     "landscape.measure landscape.engines landscape.demo.train",
     "landscape.figures",
     "landscape.cli",

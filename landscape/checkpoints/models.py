@@ -26,17 +26,20 @@ INCIDENTAL = {
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model")
 
 
-def skeleton(folder: Path, auto: str) -> nn.Module:
+def skeleton(folder: Path, auto: str, *, untied: bool = False) -> nn.Module:
     """A freshly initialised float32 model of the checkpoint's architecture.
 
     Args:
         folder: The checkpoint; only its config is read.
         auto: Name of the transformers class, such as ``AutoModelForCausalLM``.
+        untied: Whether a head that is tied to the embedding becomes a parameter of its own.
 
     Raises:
         InputError: If the config cannot be read, or its architecture has no such class.
     """
     config = fused(read_config(folder))
+    if untied:
+        config.tie_word_embeddings = False
     try:
         model: nn.Module = getattr(transformers, auto).from_config(config, dtype=torch.float32)
     except ValueError as error:

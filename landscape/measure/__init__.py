@@ -2,12 +2,25 @@
 
 from collections.abc import Callable
 
-from landscape.measure import barriers, behaviour, chains, curvature, curves, llc, losses, planes, probes, simplices
+from landscape.measure import (
+    barriers,
+    behaviour,
+    chains,
+    curvature,
+    curves,
+    llc,
+    losses,
+    match,
+    planes,
+    probes,
+    simplices,
+)
 from landscape.measure.session import Result, Session
 from landscape.task import READ, Task
 
 KINDS: dict[str, Callable[[Task, Session], Result]] = {
     "losses": losses.run,
+    "match": match.run,
     "barriers": barriers.run,
     "curves": curves.run,
     "planes": planes.run,

@@ -29,13 +29,14 @@ def run(task: Task, session: Session) -> Result:
     """
     settings: dict[str, Any] = dict(task.settings)
     how_well = grid(settings)
-    anchors = session.anchors(task)
-    sighting = Sighting(session, settings["numerics"])
+    anchors, matching = session.matched(task), settings.get("matching")
+    sighting = Sighting(session, settings["numerics"], matching)
+    sizes = session.objective_for(matching).space.sizes
     paths = [ends_of(pair, task, session) for pair in task.pairs]
 
     def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Found:
         places = [(task.pairs[n], t) for n, t in wanted]
-        rows = between(settings["path"], places, anchors, session.objective.space.sizes)
+        rows = between(settings["path"], places, anchors, sizes)
         return sighting.see(anchors, rows, examples)
 
     found = profiles(paths, look, how_well)
@@ -101,8 +102,15 @@ def _apart(a: Float[Tensor, " P"], b: Float[Tensor, " P"], stored_a: str, stored
 
 
 def pair(a: Checkpoint, b: Checkpoint, settings: dict[str, Any]) -> Row:
-    """Columns that say which pair a row is about, and along which path."""
-    return {**both(a, b, settings["between"]), "path": settings["path"], "symmetry": "none"}
+    """Columns that say which pair a row is about, and along which path, with which symmetries taken out."""
+    matching = settings.get("matching", {"symmetry": "none", "freedoms": None, "groups": ["*"]})
+    return {
+        **both(a, b, settings["between"]),
+        "path": settings["path"],
+        "symmetry": matching["symmetry"],
+        "freedoms": matching["freedoms"],
+        "groups": ", ".join(matching["groups"]),
+    }
 
 
 def both(a: Checkpoint, b: Checkpoint, between: str) -> Row:

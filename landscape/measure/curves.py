@@ -65,15 +65,15 @@ def run(task: Task, session: Session) -> Result:
     grid = barriers.grid(settings)
     recipe = fit.Recipe(settings["path"], settings["bends"], settings["fit_steps"], settings["fit_batch"],
                         settings["fit_parts"], settings["rate"], settings["decay"])  # fmt: skip
-    anchors = session.anchors(task)
-    fitted = session.fitting(settings["fitted_on"])
+    anchors, matching = session.matched(task), settings.get("matching")
+    fitted = session.fitting(settings["fitted_on"], untied=session.unties(matching))
     jobs = list(_jobs(task, session, anchors, recipe))
     if not jobs:
         return Result([])
     ends = torch.stack([pair for _, _, pair in jobs])
     wanted = [want for _, want, _ in jobs]
     curves = learn(fitted, ends, wanted, _teller(task.label, len(jobs), recipe.steps))
-    sighting = Sighting(session, settings["numerics"])
+    sighting = Sighting(session, settings["numerics"], matching)
     out: list[Row] = []
     losses = []
     for ((i, j), want, _), curve in zip(jobs, curves, strict=True):
@@ -101,10 +101,12 @@ def _jobs(
             continue
         ends = torch.stack([anchors[i], anchors[j]])
         ids = (a.content, b.content, settings["fitted_on"], str(settings["seed"]))
+        moved = task.needs[len(task.checkpoints) :]  # the ends are others then
         folder = session.store.folder / "curves"
         for more in ((), (CONTROL,)) if settings["control"] else ((),):
+            more = (*(key[:12] for key in moved), *more)
             key = "_".join([*(part[:12] for part in ids[:3]), str(settings["seed"]), saved.key(recipe), *more])
-            here = fit.controls(ends.cpu(), settings["seed"]).to(ends.device) if more else ends
+            here = fit.controls(ends.cpu(), settings["seed"]).to(ends.device) if CONTROL in more else ends
             yield (i, j), Wanted(folder / f"{key}.safetensors", (*ids, *more), recipe, settings["seed"]), here
 
 

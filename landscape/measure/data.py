@@ -10,7 +10,7 @@ from landscape.checkpoints import fetch, models
 from landscape.checkpoints.identity import sha256
 from landscape.demo import HELD_OUT_TEXT
 from landscape.errors import InputError
-from landscape.measures import Curves
+from landscape.measures import ON_TEXT, Barriers, Curves
 from landscape.objectives import KINDS, Objective
 from landscape.objectives.text import read_file
 from landscape.settings import Data
@@ -18,14 +18,14 @@ from landscape.study import Study
 from landscape.task import Checkpoint
 
 
-def build(data: Data, checkpoint: Checkpoint) -> Objective:
-    """The objective of a study, on a model of the checkpoint's architecture.
+def build(data: Data, checkpoint: Checkpoint, *, untied: bool = False) -> Objective:
+    """The objective of a study, on a model of the checkpoint's architecture; ``untied`` as for its skeleton.
 
     Raises:
         InputError: If text, tokenizer and model do not go together.
     """
     kind = KINDS[data.objective]
-    model = models.skeleton(fetch.described(checkpoint), kind.AUTO)
+    model = models.skeleton(fetch.described(checkpoint), kind.AUTO, untied=untied)
     tokenizer = models.tokenizer(_tokenizer_folder(data, checkpoint))
     batch = kind.encode(
         read_text(data), tokenizer, sequences=data.sequences, length=data.length,
@@ -81,12 +81,18 @@ def digest(place: str | None) -> str:
 
 
 def require_other_texts(study: Study) -> None:
-    """Refuse curves that would be judged on the text that they are fitted on.
+    """Refuse curves and matches that would be judged on the text that they are fitted on.
 
     Raises:
         InputError: If a measure's fitting text is that of the study.
     """
     for measure in study.measure:
+        if isinstance(measure, Barriers | Curves) and set(measure.symmetry) & set(ON_TEXT):
+            if read_text(measure.match.matched_on(study.data)) == read_text(study.data):
+                raise InputError(
+                    f"the text to match on, {measure.match.text}, is that of [data]; what is matched on a text must be "
+                    "judged on another"
+                )
         if isinstance(measure, Curves) and read_text(measure.fitted_on(study.data)) == read_text(study.data):
             raise InputError(
                 f"fit_text {measure.fit_text} is the text of [data]; a curve must be judged on text "

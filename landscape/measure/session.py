@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,16 +21,22 @@ from landscape.errors import InputError
 from landscape.evaluate import Strategy, choose, evaluate, numerics_error
 from landscape.measure import asking
 from landscape.measure import data as fixed
-from landscape.measures import Curves
+from landscape.measures import ON_TEXT, Barriers, Curves
 from landscape.objectives import Objective
 from landscape.probes import Subject
 from landscape.settings import Data
 from landscape.shapes import Float, Int
+from landscape.space import untie
 from landscape.store import Row, Store
 from landscape.study import Study
+from landscape.symmetry import move
+from landscape.symmetry.table import STREAM, Table
+from landscape.symmetry.tables import table_of, wants_untied
 from landscape.task import Checkpoint, Task
 
 MEMORY_SHARE = 0.25
+MOVES = "symmetry"
+"""Folder of the moves that matching found, beside the rows."""
 SPAWN_SECONDS = 10.0
 """What a second process costs before its first result."""
 
@@ -56,6 +64,11 @@ class Values:
     metrics: dict[str, Float[np.ndarray, "points examples"]]
     numerics_error: float | None
     how: Row
+
+
+def moves_file(store: Store, key: str) -> Path:
+    """Where a task of matching leaves its moves."""
+    return store.folder / MOVES / f"{key}.safetensors"
 
 
 @dataclass
@@ -97,14 +110,53 @@ class Session:
         """The objective of the study."""
         return fixed.build(self.data, self.tasks[0].checkpoints[0]).to(self.device)
 
-    def fitting(self, fingerprint: str) -> Objective:
-        """The objective on the batches that curves are fitted on."""
-        if fingerprint not in self._fitting:
+    def fitting(self, fingerprint: str, *, untied: bool = False) -> Objective:
+        """The objective on the batches that curves are fitted on, or that symmetries are matched on."""
+        key = f"{fingerprint} {untied}"
+        if key not in self._fitting:
             first = self.tasks[0].checkpoints[0]
-            wanted = (m.fitted_on(self.data) for m in self.study.measure if isinstance(m, Curves))
+            wanted = [m.fitted_on(self.data) for m in self.study.measure if isinstance(m, Curves)]
+            along = [m for m in self.study.measure if isinstance(m, Barriers | Curves)]
+            wanted += [m.match.matched_on(self.data) for m in along if set(m.symmetry) & set(ON_TEXT)]
             (data, *_) = (data for data in wanted if fixed.fingerprint(data, first) == fingerprint)
-            self._fitting[fingerprint] = fixed.build(data, first).to(self.device)
-        return self._fitting[fingerprint]
+            self._fitting[key] = fixed.build(data, first, untied=untied).to(self.device)
+        return self._fitting[key]
+
+    @cached_property
+    def _untied(self) -> Objective:
+        return fixed.build(self.data, self.tasks[0].checkpoints[0], untied=True).to(self.device)
+
+    def unties(self, matching: Mapping[str, Any] | None) -> bool:
+        """Whether matching by these settings needs a head that is a parameter of its own."""
+        if matching is None or not any(fnmatchcase(STREAM, pattern) for pattern in matching["groups"]):
+            return False
+        return wants_untied(self.objective.model, matching["freedoms"])
+
+    def objective_for(self, matching: Mapping[str, Any] | None) -> Objective:
+        """The objective in whose space points are matched by these settings; that of the study for None."""
+        return self._untied if self.unties(matching) else self.objective
+
+    def table(self, matching: Mapping[str, Any]) -> Table:
+        """The symmetries that these settings take out."""
+        return table_of(self.objective_for(matching).model, matching["freedoms"])
+
+    def in_space(self, point: Float[Tensor, " P"], matching: Mapping[str, Any] | None) -> Float[Tensor, " Q"]:
+        """A point in the space in which it is matched."""
+        if not self.unties(matching):
+            return point
+        return untie(point, self.objective.space, self._untied.space)
+
+    def matched(self, task: Task) -> list[Tensor]:
+        """The points of a task, in the coordinates that its settings ask for."""
+        matching = dict(task.settings).get("matching")
+        anchors = self.anchors(task)
+        if matching is None:
+            return anchors
+        (key,) = task.needs[len(task.checkpoints) :]
+        moves = move.load(moves_file(self.store, key))
+        table, space = self.table(matching), self.objective_for(matching).space
+        pairs = zip(task.checkpoints, anchors, strict=True)
+        return [move.moved(table, space, self.in_space(point, matching), moves[c.content]) for c, point in pairs]
 
     @cached_property
     def _cache(self) -> Cache[Tensor]:
@@ -115,7 +167,7 @@ class Session:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / self.workers
         if self.device.type == "cuda":
             memory = torch.cuda.mem_get_info(self.device)[1]
-        most = max(len(task.checkpoints) for task in self.tasks)
+        most = max((len(task.checkpoints) for task in self.tasks if task.kind != "match"), default=2)
         return Cache(max(most, int(memory * MEMORY_SHARE / (4 * self.objective.space.size))), uses)
 
     @cached_property
@@ -128,14 +180,11 @@ class Session:
         Raises:
             InputError: If one cannot be loaded, or is not finite.
         """
-        return [
-            self._cache.get(
-                c.content,
-                self._position[task.key],
-                partial(self._load, c),
-            )
-            for c in task.checkpoints
-        ]
+        return [self.anchor(task, checkpoint) for checkpoint in task.checkpoints]
+
+    def anchor(self, task: Task, checkpoint: Checkpoint) -> Tensor:
+        """The point of one of the task's checkpoints; in memory that later ones may take."""
+        return self._cache.get(checkpoint.content, self._position[task.key], partial(self._load, checkpoint))
 
     def _load(self, checkpoint: Checkpoint, old: Tensor | None) -> Tensor:
         out = old if self.device.type == "cpu" else self._staging
@@ -178,6 +227,7 @@ class Session:
         rows: Float[Tensor, "points *tensors anchors"],
         numerics: Any,
         examples: Int[np.ndarray, " n"] | None = None,
+        matching: Mapping[str, Any] | None = None,
     ) -> Values:
         """What the objective measures at the points ``rows @ anchors``.
 
@@ -186,14 +236,16 @@ class Session:
             rows: Coefficients over them.
             numerics: Precision of the forward pass.
             examples: Which examples; None is all.
+            matching: By which settings the points are matched.
 
         Raises:
             InputError: If a loss is not finite.
         """
+        whole = self.objective_for(matching)
         if numerics not in self._strategies:
-            self._strategies[numerics], _ = choose(self.objective, anchors[:1], numerics=numerics)
+            self._strategies[numerics], _ = choose(whole, anchors[:1], numerics=numerics)
         strategy = self._strategies[numerics]
-        objective = self.objective if examples is None else self.objective.take(torch.from_numpy(examples))
+        objective = whole if examples is None else whole.take(torch.from_numpy(examples))
         begin = time.perf_counter()
         values = evaluate(objective, anchors, rows, strategy=strategy, numerics=numerics)
         seconds = time.perf_counter() - begin
@@ -251,12 +303,14 @@ class Sighting:
     Attributes:
         session: Where they are made.
         numerics: Precision of the forward pass.
+        matching: By which settings the points are matched.
         numerics_error: As in :class:`Values`, the largest.
         how: Columns that say how they were run; empty if nothing was.
     """
 
     session: Session
     numerics: str
+    matching: Mapping[str, Any] | None = None
     numerics_error: float | None = None
     how: Row = field(default_factory=dict)
 
@@ -264,7 +318,7 @@ class Sighting:
         self, anchors: list[Tensor], rows: Float[Tensor, "points *tensors anchors"], examples: Int[np.ndarray, " n"]
     ) -> tuple[Float[np.ndarray, "points n"], dict[str, Float[np.ndarray, "points n"]]]:
         """Losses and metrics of these examples at the points ``rows @ anchors``."""
-        values = self.session.evaluate(anchors, rows, self.numerics, examples)
+        values = self.session.evaluate(anchors, rows, self.numerics, examples, self.matching)
         if values.numerics_error is not None:
             self.numerics_error = max(values.numerics_error, self.numerics_error or 0.0)
         self.how = {**values.how, "seconds": values.how["seconds"] + self.how.get("seconds", 0.0)}

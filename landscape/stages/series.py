@@ -141,7 +141,7 @@ def _lines(barriers: pd.DataFrame) -> pd.DataFrame:
     """Straight lines without symmetry, with value and error."""
     if barriers.empty:
         return barriers
-    rows = barriers[barriers["path"] == "linear"]
+    rows = barriers[(barriers["path"] == "linear") & (barriers["symmetry"] == "none")]
     return rows.assign(value=rows["barrier"], error=(rows["high"] - rows["low"]) / (2 * Z))
 
 

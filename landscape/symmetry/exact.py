@@ -1,0 +1,29 @@
+"""Models in float64 throughout, also where their code rounds to float32 on the way."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+
+class Float64(TorchFunctionMode):
+    """Within it, whoever asks for float32 gets float64: norms and softmaxes that round there would hide all below 1e-7."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """The call, with other dtypes."""
+        if func is Tensor.float:
+            func = Tensor.double
+        args = tuple(torch.float64 if arg is torch.float32 else arg for arg in args)
+        return func(*args, **{k: torch.float64 if v is torch.float32 else v for k, v in (kwargs or {}).items()})
+
+
+def doubled(model: nn.Module) -> nn.Module:
+    """A copy of a model in float64."""
+    return copy.deepcopy(model).double()

@@ -1,0 +1,75 @@
+"""Layers one after the other: multilayer perceptrons, and VGG with or without BatchNorm.
+
+For any module whose leaves, in the order of their registration, are linear layers, convolutions, norms, activations,
+pools and the like, and are applied in this order.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import nn
+
+from landscape.errors import InputError
+from landscape.symmetry.table import Freedoms, Fused, Group, Table, units
+
+WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+NORMS = (*BATCH_NORMS, nn.LayerNorm)
+ACTIVATIONS = {nn.ReLU: "relu", nn.Tanh: "tanh"}
+"""What lets factors through; all others let through the order only."""
+
+
+def table(model: nn.Module, freedoms: Freedoms) -> Table:
+    """Its symmetries: the units between every two weighted layers.
+
+    Raises:
+        InputError: If a leaf with parameters is none of these, or there is no layer.
+    """
+    leaves = [(name, module) for name, module in model.named_modules() if not list(module.children())]
+    for name, module in leaves:
+        if list(module.parameters()) and not isinstance(module, (*WEIGHTED, *NORMS)):
+            raise InputError(
+                f"there is no symmetry table for a {type(model).__name__} whose {name} is a {type(module).__name__}; "
+                'give a table, or symmetry = "none"'
+            )
+    places = [k for k, (_, module) in enumerate(leaves) if isinstance(module, WEIGHTED)]
+    if not places:
+        raise InputError(f"a {type(model).__name__} has no layers to match; give a table")
+    groups: list[Group] = []
+    lines: dict[str, str | Fused] = {}
+    inputs = "-"
+    for place, after in pairwise([*places, None]):
+        assert place is not None
+        name, layer = leaves[place]
+        between = leaves[place + 1 : after]
+        kinds = [ACTIVATIONS.get(type(module), "") for _, module in between if _acts(module)]
+        normed = any(isinstance(module, BATCH_NORMS) for _, module in between)
+        outputs, unit = "-", "-"
+        if after is not None:
+            count = int(layer.out_channels if hasattr(layer, "out_channels") else layer.out_features)  # type: ignore[arg-type]
+            free = kinds[0] if len(kinds) == 1 and not _mixed(between) else "" if kinds else "linear"
+            groups.append(units(name, count, free, freedoms))
+            outputs, unit = name, f"{name}/unit"
+        own = outputs if normed else unit
+        lines[_named(name, "weight")] = " ".join([own, inputs, *["-"] * (layer.weight.ndim - 2)])  # type: ignore[union-attr,operator]
+        lines[_named(name, "bias")] = own
+        for norm, module in between:
+            if isinstance(module, NORMS):
+                lines |= {_named(norm, kind): unit for kind in ("weight", "bias")}
+        inputs = f"{unit}*" if unit != "-" else "-"
+    return Table.of("chain", model, groups, lines)
+
+
+def _acts(module: nn.Module) -> bool:
+    """Whether a module is an activation."""
+    return type(module).__module__.endswith("activation")
+
+
+def _mixed(between: list[tuple[str, nn.Module]]) -> bool:
+    """Whether a norm over the units themselves lies between two layers: no unit's factor passes it."""
+    return any(isinstance(module, nn.LayerNorm) for _, module in between)
+
+
+def _named(module: str, parameter: str) -> str:
+    return f"{module}.{parameter}" if module else parameter
