@@ -58,7 +58,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     from landscape.checkpoints import find
 
     found = [checkpoint for ref in given["refs"] for checkpoint in find(ref, given["config"])]
-    study, definition = _study(given, found), given["definition"]
+    study, definition = study_of(given, found), given["definition"]
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
         prepared, failed = run_now(study, found, given["device"], store)
@@ -85,7 +85,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         ctx.exit(FAILED)
 
 
-def _study(given: dict[str, Any], found: list[Checkpoint]) -> Study:
+def study_of(given: dict[str, Any], found: list[Checkpoint]) -> Study:
     """The study of a matrix.
 
     Raises:
@@ -96,9 +96,9 @@ def _study(given: dict[str, Any], found: list[Checkpoint]) -> Study:
 
     points = given["points"]
     if len(found) < 2:
-        raise InputError(f"{given['refs'][0]} is one checkpoint; a barrier is between two or more")
+        raise InputError(f"{found[0].ref} is one checkpoint; a barrier is between two or more")
     require_grid(points, given["precision"])
-    if given["definition"] == "midpoint" and points != "auto" and points % 2 == 0:
+    if given.get("definition") == "midpoint" and points != "auto" and points % 2 == 0:
         raise InputError(
             f"the midpoint barrier needs t = 1/2 on the grid, which {points} points lack; give an odd number"
         )
@@ -112,7 +112,7 @@ def _study(given: dict[str, Any], found: list[Checkpoint]) -> Study:
     return Study(
         version=1,
         name="barriers",
-        checkpoints=Checkpoints(folder=given["refs"][0]),
+        checkpoints=Checkpoints(folder=found[0].ref),
         data=fixed,
         measure=(Barriers.model_validate({"kind": "barriers", "between": "all", **settings}),),
     )

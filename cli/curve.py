@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from landscape.cli.options import SEED, Number, data, data_options, grid_options, require_grid, saved
+from landscape.cli.options import (
+    SEED,
+    Number,
+    checked,
+    data,
+    data_options,
+    grid_options,
+    matching,
+    require_grid,
+    saved,
+    symmetry_options,
+)
 from landscape.cli.progress import console, progress
 from landscape.demo import TRAINING_TEXT
 from landscape.errors import InputError
@@ -38,6 +49,7 @@ if TYPE_CHECKING:
 @click.option("--rate", default=2e-3, show_default=True, type=Number(0, min_open=True), help="Learning rate.")
 @click.option("--decay", default=0.0, show_default=True, type=Number(0), help="Decay of the sampled point.")
 @grid_options
+@symmetry_options("none")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Of batches and positions.")
 @click.option("--control/--no-control", default=True, show_default=True,
               help="Also bend a path from A to a random point as far away as B, with the same budget.")  # fmt: skip
@@ -54,7 +66,7 @@ def command(**given: Any) -> None:
 
     from landscape import evaluate, gradients
     from landscape.checkpoints import fetch, models
-    from landscape.measure import curves
+    from landscape.measure import curves, match
     from landscape.measure import data as fixed
     from landscape.measure.prepare import on
     from landscape.measure.profiles import Grid
@@ -77,9 +89,16 @@ def command(**given: Any) -> None:
             "--text and --train-text are the same text; a curve must be judged on text it was not fitted on"
         )
     device = on(given["device"])
-    judged, fitted = (fixed.build(d, one).to(device) for d in (held, train))
+    judged = fixed.build(held, one).to(device)
     fixed.require_one_architecture([one, two], judged)
     ends = torch.stack([models.load(fetch.weights(c), judged.model) for c in (one, two)]).to(device)
+    how, symmetry = matching(given, [given["symmetry"]], held), given["symmetry"]
+    if symmetry != "none":
+        judged, ends, found = match.pair(one, held, how, symmetry, judged, ends)
+        for line in checked([found]):
+            console.print(line, markup=False)
+        contents = (*contents, json.dumps(how.settings(symmetry)))
+    fitted = fixed.build(train, one, untied=not judged.space.tied).to(device)
     recipe = fit.Recipe(given["kind"], given["bends"], given["steps"], given["batch"], given["parts"], given["rate"],
                         given["decay"])  # fmt: skip
     names = (*contents, fixed.fingerprint(train, one), str(given["seed"]))
@@ -131,15 +150,8 @@ def _save_bends(out: Path, folder: Path, objective: Objective, anchors: Tensor) 
     """Each bend as a folder that ``from_pretrained`` loads, with the config and tokenizer of the first end."""
     from landscape.checkpoints import models
 
-    model: Any = objective.model
-    config = models.read_config(folder)
-    config.architectures, config.dtype = [type(model).__name__], "float32"
     for number, bend in enumerate(anchors[1:-1], start=1):
-        for name, value in objective.space.params(bend).items():
-            model.get_parameter(name).data.copy_(value)
-        model.save_pretrained(out / f"bend_{number}")
-        config.save_pretrained(out / f"bend_{number}")
-        models.tokenizer(folder).save_pretrained(out / f"bend_{number}")
+        models.write(out / f"bend_{number}", bend, objective.model, folder)
 
 
 def _show(rows: dict[str, list[dict[str, Any]]], unit: str) -> None:

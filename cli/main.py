@@ -19,6 +19,7 @@ COMMANDS = {
     "families": "Known families of public checkpoints, their seeds, steps and defects.",
     "audit": "Mislabelled, duplicate or missing checkpoints.",
     "barriers": "Barrier matrix between checkpoints, now.",
+    "match": "A checkpoint in the coordinates of another, as a folder.",
     "curve": "Learned curve between two checkpoints.",
     "plane": "The loss on a plane, drawn in true scale.",
     "simplex": "The loss of mixtures of checkpoints.",

@@ -28,7 +28,7 @@ SYMMETRIES = ("none", "weights", "activations", "learned", "random")
 
 
 MATCHED = {
-    "none": "as they are",
+    "none": "as it is",
     "weights": "matched by weights",
     "activations": "matched by activations",
     "learned": "matched by the loss",
@@ -173,9 +173,11 @@ def checked(rows: list[dict[str, Any]]) -> list[str]:
         before, after = (sum(row[f"distance_{when}"] for row in own) / len(own) for when in ("before", "after"))
         worst = max(own, key=lambda row: row["output_difference"] / max(row["tolerance"], 1e-300))
         untied = "; the head is a parameter of its own, so that the stream can turn" if own[0]["untied"] else ""
+        seconds = sum(row["seconds"] for row in own)
         out.append(
-            f"{MATCHED[symmetry]} ({own[0]['freedoms']}): mean distance to the first {before:.3g}, now {after:.3g}; outputs "
-            f"changed by {worst['output_difference']:.1g} at most, where rounding explains {worst['tolerance']:.1g}{untied}"
+            f"{MATCHED[symmetry]} ({own[0]['freedoms']}): mean distance to the first, in balanced form, "
+            f"{before:.3g} before and {after:.3g} now; outputs differ by {worst['output_difference']:.1g} at most, and "
+            f"rounding explains {worst['tolerance']:.1g}{untied}; {seconds:.1f} s"
         )
     return out
 

@@ -66,6 +66,7 @@ def frames(store: Store, definition: str = "chord") -> Frames:
     barriers = barriers[barriers["definition"] == definition]
     if barriers.empty:
         raise InputError(f"no row has the definition {definition}: the t grid of the study lacks what it needs")
+    matched = summary.beside_raw(barriers)
     bent, bent_profiles = summary.curves(barriers), summary.curves(profiles)
     barriers, profiles = summary.straight(barriers), summary.straight(profiles)
     return Frames(
@@ -76,6 +77,9 @@ def frames(store: Store, definition: str = "chord") -> Frames:
         parting=summary.barrier_over_parting(barriers),
         curves=summary.mean_profiles(profiles),
         bent=bent,
+        matched=matched,
+        by_symmetry=summary.by_symmetry(matched),
+        match=store.rows("match", keys),
         by_path=summary.by_path(bent),
         bent_profiles=summary.mean_profiles(bent_profiles, by="path"),
         **pictures,

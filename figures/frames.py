@@ -20,6 +20,9 @@ class Frames:
         curves: Mean profile by step and t.
         bent: Rows of the table ``barrier`` of learned curves, their controls, and the straight lines beside them.
         by_path: Means of those by path.
+        matched: Rows of the table ``barrier`` of pairs that were matched, raw and by every way.
+        by_symmetry: Means of those.
+        match: Rows of the table ``match``.
         bent_profiles: Mean profile by path and t.
         plane: Rows of the table ``plane``.
         place: Rows of the table ``place``.
@@ -45,6 +48,9 @@ class Frames:
     curves: pd.DataFrame = field(default_factory=pd.DataFrame)
     bent: pd.DataFrame = field(default_factory=pd.DataFrame)
     by_path: pd.DataFrame = field(default_factory=pd.DataFrame)
+    matched: pd.DataFrame = field(default_factory=pd.DataFrame)
+    by_symmetry: pd.DataFrame = field(default_factory=pd.DataFrame)
+    match: pd.DataFrame = field(default_factory=pd.DataFrame)
     bent_profiles: pd.DataFrame = field(default_factory=pd.DataFrame)
     plane: pd.DataFrame = field(default_factory=pd.DataFrame)
     place: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -70,6 +70,13 @@ def _findings(frames: Frames) -> list[str]:
                 f"Children that parted {which}, after step {int(row['parted']):,}, end with a barrier of "
                 f"{_interval(row)} {unit}."
             )
+    if not frames.by_symmetry.empty:
+        last = frames.by_symmetry["step"].max()
+        means = frames.by_symmetry[frames.by_symmetry["step"].isna() | (frames.by_symmetry["step"] == last)]
+        raw = means[means["how"] == "none"]
+        others = (f"{_interval(row)} ({row['how']})" for row in means[means["how"] != "none"].to_dict("records"))
+        start = f"{_interval(raw.iloc[0])} {unit} as they are" if len(raw) else "not measured as they are"
+        out.append(f"With symmetries taken out the mean barrier, {start}, is {', '.join(others)}.")
     if not frames.by_path.empty:
         mean = frames.by_path.set_index("path")
         curve = next(path for path in mean.index if path not in ("linear", "control"))

@@ -22,6 +22,7 @@ from landscape.figures.probes import about, panels, probes_over_training
 from landscape.figures.simplex import mixtures
 from landscape.figures.stages import stages_over_training
 from landscape.figures.style import caption, note
+from landscape.figures.symmetry import barriers_by_symmetry
 from landscape.figures.traces import SMOOTH, traces
 from landscape.figures.training import barrier_over_training
 
@@ -46,6 +47,7 @@ def sections(frames: Frames) -> list[Section]:
     makers = [
         _stages,
         _matrices,
+        _symmetry,
         _training,
         _curves,
         _bent,
@@ -123,6 +125,37 @@ def _training(frames: Frames) -> Section | None:
         "Mean barrier over training",
         "The mean over all pairs of seeds at each saved step. Where it rises, the seeds move into regions that a "
         "straight line no longer joins.",
+        figure, text,
+    )  # fmt: skip
+
+
+def _symmetry(frames: Frames) -> Section | None:
+    """Raw, matched and random, at the last step that has them."""
+    rows = frames.matched
+    if rows.empty:
+        return None
+    between = rows["between"].iloc[0]
+    rows, means = (frame[frame["between"] == between] for frame in (rows, frames.by_symmetry))
+    last = rows["step_a"].max()
+    if pd.notna(last):
+        rows, means = rows[rows["step_a"] == last], means[means["step"] == last]
+    figure, ax = plt.subplots(figsize=(8, 4.6))
+    barriers_by_symmetry(means, rows, ax=ax)
+    checks = frames.match
+    worst = checks.loc[(checks["output_difference"] / checks["tolerance"]).idxmax()]
+    untied = "; heads untied from embeddings where streams turn" if checks["untied"].any() else ""
+    text = (
+        f"dots: pairs, 95 % interval over examples; diamonds: mean, 95 % interval by jackknife over checkpoints; "
+        f"{caption(rows)}{f'; step {int(last):,}' if pd.notna(last) else ''}{untied}"
+    )
+    note(ax, text)
+    return Section(
+        "Symmetries taken out",
+        "Two runs may be one solution in other coordinates: with units, heads and the stream in another order, or "
+        "turned. Matched, all checkpoints are brought into the coordinates of the first; the control has random ones. "
+        "What is left of a barrier after matching is no such artefact, or one that this way of matching has not found. "
+        f"No function was changed: in {len(checks)} checks outputs differed by {worst['output_difference']:.1g} at most "
+        f"in float64, where rounding explains {worst['tolerance']:.1g}.",
         figure, text,
     )  # fmt: skip
 

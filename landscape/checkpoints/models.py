@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from landscape.checkpoints import formats, names
 from landscape.checkpoints.identity import CONFIG
-from landscape.errors import InputError
+from landscape.errors import InputError, StorageError
 from landscape.shapes import Float
 from landscape.space import Space
 
@@ -146,6 +148,37 @@ def load(
             if bad := int((~values.isfinite()).sum()):
                 raise InputError(f"{path}: {bad} of {values.numel()} values of parameter {name!r} are NaN or infinite")
     return point
+
+
+def write(out: Path, point: Float[Tensor, " P"], model: nn.Module, folder: Path) -> None:
+    """A point as a folder that ``from_pretrained`` loads, whole or not at all.
+
+    Args:
+        out: The folder; one that was written before is replaced.
+        point: The point.
+        model: A model of transformers whose parameters are the coordinates; its own values are lost.
+        folder: Whose config and tokenizer, if it has one, go with it.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    kind: Any = model
+    config = read_config(folder)
+    config.architectures, config.dtype = [type(model).__name__], "float32"
+    config.tie_word_embeddings = kind.config.tie_word_embeddings
+    for name, value in Space.of(model).params(point).items():
+        model.get_parameter(name).data.copy_(value)
+    part = out.with_name(f".{out.name}.part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        kind.save_pretrained(part)
+        config.save_pretrained(part)
+        with suppress(InputError):
+            tokenizer(folder).save_pretrained(part)
+        shutil.rmtree(out, ignore_errors=True)
+        part.rename(out)
+    except (OSError, SafetensorError) as error:
+        raise StorageError(f"cannot write {out}: {error}; make room or choose another --out") from error
 
 
 def require_fit(path: Path, model: nn.Module, space: Space) -> None:

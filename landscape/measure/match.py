@@ -4,55 +4,105 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from landscape.measure.session import Result, Session, moves_file
+import torch
+from torch import Tensor
+
+from landscape.measure import data as fixed
+from landscape.measure.session import Result, Session, moves_file, unties
+from landscape.measures import ON_TEXT, Matching
+from landscape.objectives import Objective
+from landscape.settings import Data
+from landscape.shapes import Float
+from landscape.space import untie
+from landscape.store import Row
 from landscape.symmetry import learned, matching, move
-from landscape.task import Task
+from landscape.symmetry.table import Table
+from landscape.symmetry.tables import table_of
+from landscape.task import Checkpoint, Task
 
 TELL_EVERY = 15.0
 log = logging.getLogger(__name__)
 
 
 def run(task: Task, session: Session) -> Result:
-    """Rows of the table ``match``, one for each checkpoint but the first; the moves themselves go to a file beside them."""
+    """Rows of the table ``match``, one for each checkpoint but the first; the moves go to a file beside them."""
     settings: dict[str, Any] = dict(task.settings)
-    recipe = learned.Recipe(**{name: settings[name] for name in ("steps", "rate") if name in settings})
-    how = matching.How(
-        settings["symmetry"], tuple(settings["groups"]), settings["seed"], settings.get("starts"), recipe
-    )
-    fitting = (
-        session.fitting(settings["matched_on"], untied=session.unties(settings)) if "matched_on" in settings else None
-    )
-
-    def load(which: int) -> Any:
-        return session.in_space(session.anchor(task, task.checkpoints[which]), settings).clone()
-
-    loaders = [partial(load, n) for n in range(len(task.checkpoints))]
-    labels = [checkpoint.ref for checkpoint in task.checkpoints]
+    untied = session.unties(settings)
+    fitting = session.fitting(settings["matched_on"], untied=untied) if "matched_on" in settings else None
     table, objective = session.table(settings), session.objective_for(settings)
+
+    def load(checkpoint: Checkpoint) -> Tensor:
+        # Of its own, since the cache may write others there.
+        return session.in_space(session.anchor(task, checkpoint), settings).clone()
+
     last = time.monotonic()
 
     def tell(which: int, what: str) -> None:
         nonlocal last
         if time.monotonic() - last > TELL_EVERY:
             last = time.monotonic()
-            log.info("%s: %s is %s", task.label, labels[which], what)
+            log.info("%s: %s is %s", task.label, task.checkpoints[which].ref, what)
 
-    found = matching.match(table, loaders, how, objective, fitting, tell)
+    loaders = [partial(load, checkpoint) for checkpoint in task.checkpoints]
+    found = matching.match(table, loaders, how_to(settings), objective, fitting, tell)
     file = moves_file(session.store, task.key)
     move.save(file, {c.content: one.move for c, one in zip(task.checkpoints, found, strict=True)})
-    first = task.checkpoints[0]
-    rows = [
-        {
-            "table": "match", "a": first.ref, "b": checkpoint.ref, **checkpoint.labels, "defect": checkpoint.defect,
-            "architecture": table.name, "symmetry": how.method, "freedoms": settings["freedoms"],
-            "groups": ", ".join(how.groups), "untied": session.unties(settings), "distance_before": one.before,
-            "distance_after": one.after, "output_difference": one.difference, "tolerance": one.tolerance,
-            "loss_error": one.loss_error, "unit": objective.unit, "moves": f"{file.parent.name}/{file.name}",
-            "seconds": one.seconds,
-        }
+    first, where = task.checkpoints[0], f"{file.parent.name}/{file.name}"
+    return Result([
+        {**row(settings, table, objective, one), "a": first.ref, "b": checkpoint.ref, **checkpoint.labels,
+         "defect": checkpoint.defect, "untied": untied, "moves": where}
         for checkpoint, one in zip(task.checkpoints[1:], found[1:], strict=True)
-    ]  # fmt: skip
-    return Result(rows)
+    ])  # fmt: skip
+
+
+def how_to(settings: Mapping[str, Any]) -> matching.How:
+    """How to match, by the settings of a task."""
+    recipe = learned.Recipe(**{name: settings[name] for name in ("steps", "rate") if name in settings})
+    return matching.How(
+        settings["symmetry"], tuple(settings["groups"]), settings["seed"], settings.get("starts"), recipe
+    )
+
+
+def row(settings: Mapping[str, Any], table: Table, objective: Objective, found: matching.Found) -> Row:
+    """What matching one checkpoint came to."""
+    return {
+        "table": "match", "architecture": table.name, "symmetry": settings["symmetry"],
+        "freedoms": settings["freedoms"], "groups": ", ".join(settings["groups"]), "distance_before": found.before,
+        "distance_after": found.after, "output_difference": found.difference, "tolerance": found.tolerance,
+        "loss_error": found.loss_error, "unit": objective.unit, "seconds": found.seconds,
+    }  # fmt: skip
+
+
+def pair(
+    checkpoint: Checkpoint, held: Data, how: Matching, symmetry: str, judged: Objective, ends: Float[Tensor, "2 P"]
+) -> tuple[Objective, Float[Tensor, "2 Q"], Row]:
+    """Two points, the second in the coordinates of the first.
+
+    Args:
+        checkpoint: Whose config and tokenizer are used.
+        held: The batches that they are judged on.
+        how: How to match.
+        symmetry: By what.
+        judged: The objective on these batches.
+        ends: The points.
+
+    Returns:
+        The objective and the points in the space in which they are matched, and what came of it.
+    """
+    settings = how.settings(symmetry)
+    untied, tied = unties(judged.model, settings), judged.space
+    if untied:
+        judged = fixed.build(held, checkpoint, untied=True).to(ends.device)
+        ends = torch.stack([untie(end, tied, judged.space) for end in ends])
+    fitting = None
+    if symmetry in ON_TEXT:
+        fitting = fixed.build(how.matched_on(held), checkpoint, untied=untied).to(ends.device)
+    table = table_of(judged.model, how.freedoms)
+    loaders = [partial(ends.__getitem__, n) for n in range(2)]
+    found = matching.match(table, loaders, how_to(settings), judged, fitting)[1]
+    there = move.moved(table, judged.space, ends[1], found.move)
+    return judged, torch.stack([ends[0], there]), {**row(settings, table, judged, found), "untied": untied}

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from landscape.checkpoints import Cache, fetch, formats, models
 from landscape.errors import InputError
@@ -64,6 +64,12 @@ class Values:
     metrics: dict[str, Float[np.ndarray, "points examples"]]
     numerics_error: float | None
     how: Row
+
+
+def unties(model: nn.Module, matching: Mapping[str, Any]) -> bool:
+    """Whether the stream is to turn, and cannot while the head is tied."""
+    wanted = any(fnmatchcase(STREAM, pattern) for pattern in matching["groups"])
+    return wanted and wants_untied(model, matching["freedoms"])
 
 
 def moves_file(store: Store, key: str) -> Path:
@@ -128,9 +134,7 @@ class Session:
 
     def unties(self, matching: Mapping[str, Any] | None) -> bool:
         """Whether matching by these settings needs a head that is a parameter of its own."""
-        if matching is None or not any(fnmatchcase(STREAM, pattern) for pattern in matching["groups"]):
-            return False
-        return wants_untied(self.objective.model, matching["freedoms"])
+        return matching is not None and unties(self.objective.model, matching)
 
     def objective_for(self, matching: Mapping[str, Any] | None) -> Objective:
         """The objective in whose space points are matched by these settings; that of the study for None."""

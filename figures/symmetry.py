@@ -1,0 +1,49 @@
+"""Barriers raw, matched, and in random coordinates, side by side."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+NAMES = {
+    "none": "as they are", "random": "random\n(control)", "weights": "matched by\nweights",
+    "activations": "matched by\nactivations", "learned": "matched by\nthe loss",
+}  # fmt: skip
+SPREAD = 0.25
+
+
+def barriers_by_symmetry(means: pd.DataFrame, rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """The barrier of every pair with its interval, and the mean over pairs, by what was done about symmetries.
+
+    Args:
+        means: ``how, barrier, low, high`` of one step.
+        rows: The pairs, with ``how``.
+        ax: Where to draw.
+    """
+    ax = ax or plt.gca()
+    order = [how for name in NAMES for how in dict.fromkeys(rows["how"]) if str(how).split(" (")[0] == name]
+    colors = dict(zip(NAMES, sns.color_palette("deep"), strict=False))
+    for place, how in enumerate(order):
+        own, mean = rows[rows["how"] == how], means[means["how"] == how].iloc[0]
+        color = colors[str(how).split(" (")[0]]
+        x = place + (np.linspace(-SPREAD, SPREAD, len(own)) if len(own) > 1 else np.zeros(1))
+        half = np.maximum([own["barrier"] - own["low"], own["high"] - own["barrier"]], 0)
+        ax.errorbar(x, own["barrier"], yerr=half, fmt=".", color=color, elinewidth=1, alpha=0.6)
+        if len(own) > 1:
+            ends = [[mean["barrier"] - mean["low"]], [mean["high"] - mean["barrier"]]]
+            ax.errorbar(place, mean["barrier"], yerr=ends, fmt="D", color="0.15", elinewidth=1.5, capsize=4, zorder=3)
+        ax.annotate(f"{mean['barrier']:.3f}", (place, mean["barrier"]), fontsize=9, zorder=4,
+                    textcoords="offset points", xytext=(8, 5))  # fmt: skip
+    ax.axhline(0, color="0.6", linewidth=0.8)
+    ax.set_xticks(range(len(order)), [_label(str(how)) for how in order], fontsize=9)
+    ax.grid(visible=False, axis="x")
+    ax.set_ylabel(f"barrier ({rows['unit'].iloc[0]})")
+    return ax
+
+
+def _label(how: str) -> str:
+    name, _, more = how.partition(" (")
+    return f"{NAMES[name]}\n({more}" if more and name != "none" else NAMES[name]
