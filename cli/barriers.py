@@ -65,14 +65,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         keys = [task.key for task in prepared.tasks]
         barriers, profiles, matches = (store.rows(table, keys) for table in ("barrier", "profile", "match"))
     if not barriers.empty:
-        for number, checkpoint in enumerate(found, start=1):
-            console.print(f"{number}  {checkpoint.ref}", markup=False)
         chosen = barriers[barriers["definition"] == definition]
-        for symmetry in given["symmetry"]:
-            rows = chosen[chosen["symmetry"] == symmetry]
-            if not rows.empty:
-                console.print(_table(rows, found, definition, symmetry))
-        _explain(chosen)
+        _show(chosen, found, definition)
         for line in checked(_records(matches)):
             console.print(line, markup=False)
         if given["precision"] is not None:
@@ -120,6 +114,15 @@ def study_of(given: dict[str, Any], found: list[Checkpoint]) -> Study:
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [dict(row) for row in json.loads(frame.to_json(orient="records", double_precision=15))]
+
+
+def _show(rows: pd.DataFrame, found: list[Checkpoint], definition: str) -> None:
+    """A matrix for each way to deal with symmetries, and how they were made."""
+    for number, checkpoint in enumerate(found, start=1):
+        console.print(f"{number}  {checkpoint.ref}", markup=False)
+    for symmetry, own in rows.groupby("symmetry", sort=False):
+        console.print(_table(own, found, definition, str(symmetry)))
+    _explain(rows)
 
 
 def _explain(rows: pd.DataFrame) -> None:

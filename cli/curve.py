@@ -27,10 +27,12 @@ from landscape.demo import TRAINING_TEXT
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from landscape.measure.curves import Wanted
     from landscape.objectives import Objective
+    from landscape.settings import Data
 
 
 @click.command()
@@ -66,7 +68,7 @@ def command(**given: Any) -> None:
 
     from landscape import evaluate, gradients
     from landscape.checkpoints import fetch, models
-    from landscape.measure import curves, match
+    from landscape.measure import curves
     from landscape.measure import data as fixed
     from landscape.measure.prepare import on
     from landscape.measure.profiles import Grid
@@ -76,7 +78,7 @@ def command(**given: Any) -> None:
     if given["text"] and not given["train_text"]:
         raise InputError("--text is what the curve is judged on; give --train-text too, another text to fit it on")
     one, two = _two(given["a"], given["b"], given["config"])
-    contents = fetch.content(one), fetch.content(two)
+    contents: tuple[str, ...] = fetch.content(one), fetch.content(two)
     if contents[0] == contents[1]:
         raise InputError(f"{given['a']} and {given['b']} hold the same weights; a curve joins two checkpoints")
     kind = given["objective"] or models.default_objective(fetch.described(one))
@@ -89,15 +91,8 @@ def command(**given: Any) -> None:
             "--text and --train-text are the same text; a curve must be judged on text it was not fitted on"
         )
     device = on(given["device"])
-    judged = fixed.build(held, one).to(device)
-    fixed.require_one_architecture([one, two], judged)
-    ends = torch.stack([models.load(fetch.weights(c), judged.model) for c in (one, two)]).to(device)
-    how, symmetry = matching(given, [given["symmetry"]], held), given["symmetry"]
-    if symmetry != "none":
-        judged, ends, found = match.pair(one, held, how, symmetry, judged, ends)
-        for line in checked([found]):
-            console.print(line, markup=False)
-        contents = (*contents, json.dumps(how.settings(symmetry)))
+    judged, ends, more = _ends(given, one, two, held, device)
+    contents = (*contents, *more)
     fitted = fixed.build(train, one, untied=not judged.space.tied).to(device)
     recipe = fit.Recipe(given["kind"], given["bends"], given["steps"], given["batch"], given["parts"], given["rate"],
                         given["decay"])  # fmt: skip
@@ -123,6 +118,28 @@ def command(**given: Any) -> None:
     if given["precision"] is not None:
         chords = [next(row for row in found if row["definition"] == "chord") for found in rows.values()]
         console.print(saved(chords, judged.examples, given["precision"]), markup=False)
+
+
+def _ends(
+    given: dict[str, Any], one: Any, two: Any, held: Data, device: torch.device
+) -> tuple[Objective, Tensor, tuple[str, ...]]:
+    """The objective, both ends, matched if wanted, and what beside their contents decides them."""
+    import torch
+
+    from landscape.checkpoints import fetch, models
+    from landscape.measure import data as fixed
+    from landscape.measure import match
+
+    judged = fixed.build(held, one).to(device)
+    fixed.require_one_architecture([one, two], judged)
+    ends = torch.stack([models.load(fetch.weights(c), judged.model) for c in (one, two)]).to(device)
+    how, symmetry = matching(given, [given["symmetry"]], held), given["symmetry"]
+    if symmetry == "none":
+        return judged, ends, ()
+    judged, ends, found = match.pair(one, held, how, symmetry, judged, ends)
+    for line in checked([found]):
+        console.print(line, markup=False)
+    return judged, ends, (json.dumps({**how.settings(symmetry), "text": how.text}),)
 
 
 def _two(a: str, b: str, config: str) -> list[Any]:

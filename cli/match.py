@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import pandas as pd
@@ -17,6 +17,10 @@ from landscape.cli.progress import console
 from landscape.cli.run import FAILED, run_now
 from landscape.errors import InputError
 from landscape.store import Store
+from landscape.task import Checkpoint
+
+if TYPE_CHECKING:
+    from landscape.measure.prepare import Prepared
 
 
 @click.command()
@@ -32,11 +36,11 @@ from landscape.store import Store
 def command(ctx: click.Context, /, **given: Any) -> None:
     """Write checkpoint B in the coordinates of A, as the folder OUT, which from_pretrained loads.
 
-    It computes the same as B, which is checked in float64, and lies as near to A as symmetries allow. Shown beside are the
-    barriers between A and B as it was, as it is now, and in random coordinates. Where the head has to become a parameter
-    of its own, OUT/first is A with the same parameters.
+    It computes the same as B, which is checked in float64, and lies as near to A as symmetries allow. Shown beside
+    are the barriers between A and B as it was, as it is now, and in random coordinates. Where the head has to become a
+    parameter of its own, OUT/first is A with the same parameters.
     """
-    from landscape.checkpoints import fetch, find, models
+    from landscape.checkpoints import find
 
     found = [checkpoint for ref in (given["a"], given["b"]) for checkpoint in find(ref, given["config"])]
     if len(found) != 2:
@@ -48,27 +52,33 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
         prepared, failed = run_now(study, found, given["device"], store)
+        if failed:
+            ctx.exit(FAILED)
         keys = [task.key for task in prepared.tasks]
         barriers, matches = store.rows("barrier", keys), store.rows("match", keys)
-        for task in prepared.tasks:
-            if task.kind == "barriers" and dict(task.settings).get("matching", {}).get("symmetry") == given["symmetry"]:
-                if task.key in failed:
-                    ctx.exit(FAILED)
-                one, two = prepared.session.matched(task)
-                matching = dict(task.settings)["matching"]
-                model = prepared.session.objective_for(matching).model.cpu()
-                described = fetch.described(found[0])
-                models.write(given["out"], two.cpu(), model, described)
-                if prepared.session.unties(matching):
-                    models.write(given["out"] / "first", one.cpu(), model, described)
+        _write(prepared, given["symmetry"], given["out"], found[0])
     console.print(_table(barriers[barriers["definition"] == "chord"]))
     for line in checked(matches.to_dict("records")):
         console.print(line, markup=False)
     console.print(f"{given['b']} in the coordinates of {given['a']} is {given['out']}", markup=False)
-    if as_json := given["as_json"]:
-        for table, frame in (("barrier", barriers), ("match", matches)):
-            for row in json.loads(frame.to_json(orient="records", double_precision=15)) if as_json else []:
-                click.echo(json.dumps({"table": table, **row}))
+    for table, frame in (("barrier", barriers), ("match", matches)) if given["as_json"] else ():
+        for row in json.loads(frame.to_json(orient="records", double_precision=15)):
+            click.echo(json.dumps({"table": table, **row}))
+
+
+def _write(prepared: Prepared, symmetry: str, out: Path, first: Checkpoint) -> None:
+    """The second checkpoint where the study has moved it; and the first, if its parameters are others now."""
+    from landscape.checkpoints import fetch, models
+
+    session, described = prepared.session, fetch.described(first)
+    for task in prepared.tasks:
+        matching = dict(task.settings).get("matching", {})
+        if task.kind == "barriers" and matching.get("symmetry") == symmetry:
+            one, two = session.matched(task)
+            model = session.objective_for(matching).model.cpu()
+            models.write(out, two.cpu(), model, described)
+            if session.unties(matching):
+                models.write(out / "first", one.cpu(), model, described)
 
 
 def _table(rows: pd.DataFrame) -> Table:

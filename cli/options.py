@@ -136,8 +136,8 @@ def symmetry_options(usual: str, *, several: bool = False) -> Callable[[Callable
                          help="Rotations and other continuous symmetries too, or permutations only."),
             click.option("--symmetry", default=[usual] if several else usual, show_default=True, multiple=several,
                          type=click.Choice(SYMMETRIES),
-                         help="What is done about symmetries: nothing; all checkpoints are brought into the coordinates "
-                         f"of the first; a random one for each, as a control.{more}"),
+                         help="What is done about symmetries: nothing; all checkpoints brought into the coordinates of "
+                         f"the first; a random one for each, as a control.{more}"),
         ):  # fmt: skip
             command = option(command)
         return command

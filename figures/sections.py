@@ -154,8 +154,8 @@ def _symmetry(frames: Frames) -> Section | None:
         "Two runs may be one solution in other coordinates: with units, heads and the stream in another order, or "
         "turned. Matched, all checkpoints are brought into the coordinates of the first; the control has random ones. "
         "What is left of a barrier after matching is no such artefact, or one that this way of matching has not found. "
-        f"No function was changed: in {len(checks)} checks outputs differed by {worst['output_difference']:.1g} at most "
-        f"in float64, where rounding explains {worst['tolerance']:.1g}.",
+        f"No function was changed: in {len(checks)} checks outputs differed by {worst['output_difference']:.1g} at "
+        f"most in float64, where rounding explains {worst['tolerance']:.1g}.",
         figure, text,
     )  # fmt: skip
 

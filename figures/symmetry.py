@@ -35,8 +35,9 @@ def barriers_by_symmetry(means: pd.DataFrame, rows: pd.DataFrame, *, ax: Axes | 
         if len(own) > 1:
             ends = [[mean["barrier"] - mean["low"]], [mean["high"] - mean["barrier"]]]
             ax.errorbar(place, mean["barrier"], yerr=ends, fmt="D", color="0.15", elinewidth=1.5, capsize=4, zorder=3)
-        ax.annotate(f"{mean['barrier']:.3f}", (place, mean["barrier"]), fontsize=9, zorder=4,
-                    textcoords="offset points", xytext=(8, 5))  # fmt: skip
+        top = max(mean["high"], own["high"].max()) if len(own) > 1 else float(own["high"].iloc[0])
+        ax.annotate(f"{mean['barrier']:.3f}", (place, top), fontsize=9, ha="center", textcoords="offset points",
+                    xytext=(0, 5))  # fmt: skip
     ax.axhline(0, color="0.6", linewidth=0.8)
     ax.set_xticks(range(len(order)), [_label(str(how)) for how in order], fontsize=9)
     ax.grid(visible=False, axis="x")

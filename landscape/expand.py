@@ -121,12 +121,19 @@ def _of_group(
         if len(group) > 1:
             yield from _after_ends(Task(measure.kind, tuple(group), (), tuple(settings.items()), data))
         return
+    yield from _along(measure, group, data, fingerprint, fixed)
+
+
+def _along(
+    measure: Barriers | Curves, group: Sequence[Checkpoint], data: str, fingerprint: Callable[[Data], str], fixed: Data
+) -> Iterator[Task]:
+    """The tiles of a group, once for each way to deal with symmetries."""
+    settings = measure.settings
     if isinstance(measure, Curves):
         settings["fitted_on"] = fingerprint(measure.fitted_on(fixed))
     for symmetry in measure.symmetry:
         matching, own = _matching(measure, symmetry, group, data, fingerprint, fixed), dict(settings)
         if matching:
-            yield from matching
             own["matching"] = dict(matching[0].settings)
         for anchors, pairs in _tiles(group, measure.tile, measure.between):
             yield from _after_ends(Task(measure.kind, anchors, pairs, tuple(own.items()), data), *matching)

@@ -80,15 +80,15 @@ class _Along(Settings):
         resamples: Bootstrap resamples.
         keep_losses: Whether to keep the loss of every example, for other definitions later.
         tile: Seeds on each side of a tile; a tile is one task.
-        symmetry: What is done about symmetries, any of: ``none``; ``weights``, ``activations``, ``learned``, by which all
-            are brought into the coordinates of the first; ``random``, a random one for each, as a control.
+        symmetry: What is done about symmetries, any of: ``none``; ``weights``, ``activations``, ``learned``, by which
+            all are brought into the coordinates of the first; ``random``, a random one for each, as a control.
         match: How.
     """
 
     between: Between = "seeds"
     at_steps: Steps = "all"
     symmetry: Annotated[tuple[Symmetry, ...], Field(min_length=1), BeforeValidator(_several)] = ("none",)
-    match: Matching = Matching()
+    match: Matching = Field(default_factory=lambda: Matching.model_validate({}))
     points: Points = "auto"
     tolerance: float = Field(0.005, gt=0)
     precision: float | None = Field(None, gt=0)

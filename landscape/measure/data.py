@@ -87,16 +87,17 @@ def require_other_texts(study: Study) -> None:
         InputError: If a measure's fitting text is that of the study.
     """
     for measure in study.measure:
-        if isinstance(measure, Barriers | Curves) and set(measure.symmetry) & set(ON_TEXT):
-            if read_text(measure.match.matched_on(study.data)) == read_text(study.data):
-                raise InputError(
-                    f"the text to match on, {measure.match.text}, is that of [data]; what is matched on a text must be "
-                    "judged on another"
-                )
         if isinstance(measure, Curves) and read_text(measure.fitted_on(study.data)) == read_text(study.data):
             raise InputError(
                 f"fit_text {measure.fit_text} is the text of [data]; a curve must be judged on text "
                 "it was not fitted on"
+            )
+        if not isinstance(measure, Barriers | Curves) or not set(measure.symmetry) & set(ON_TEXT):
+            continue
+        if read_text(measure.match.matched_on(study.data)) == read_text(study.data):
+            raise InputError(
+                f"the text to match on, {measure.match.text}, is that of [data]; what is matched on a text must be "
+                "judged on another"
             )
 
 

@@ -1,7 +1,7 @@
 """Matching by activations: units that behave alike on the same batches.
 
-Features of a group are what a module reads along an axis of that group, or, where none does (queries and keys), what one
-writes. They belong to each model by itself, so no group waits for another. The order is that of the largest sum of
+Features of a group are what a module reads along an axis of that group, or, where none does (queries and keys), what
+one writes. They belong to each model by itself, so no group waits for another. The order is that of the largest sum of
 correlations, and maps inside blocks are those of the largest covariance of the standardised features.
 """
 

@@ -1,8 +1,9 @@
 """The canonical form of a point: gains folded into what reads them, and free factors balanced.
 
-What is left of the symmetries after that keeps the norm: orders and rotations. Two points are matched in their canonical
-forms; then the second is given the gains and factors of the first, which is not touched. The functions on the straight
-line between the two are the same as on the line between the canonical forms, since gains and factors are equal all along.
+What is left of the symmetries after that keeps the norm: orders and rotations. Two points are matched in their
+canonical forms; then the second is given the gains and factors of the first, which is not touched. The functions on
+the straight line between the two are the same as on the line between the canonical forms, since gains and factors are
+equal all along.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ def gains(table: Table, params: Params) -> dict[str, Tensor]:
     for name, gain in out.items():
         if float(gain.abs().min()) <= SMALL * float(gain.abs().max()):
             raise InputError(
-                f"the gain {name!r} has a value as good as zero, so that it cannot be folded and the stream cannot turn; "
-                'use freedoms = "permutations"'
+                f"the gain {name!r} has a value as good as zero, so that it cannot be folded and the stream cannot "
+                'turn; use freedoms = "permutations"'
             )
     return out
 
@@ -83,9 +84,9 @@ def canonical(table: Table, params: Params) -> tuple[Params, Element]:
 def balancing(table: Table, params: Params) -> Element:
     """The element that makes what goes in and what goes out of every part equally large, and the norm smallest.
 
-    With ``G`` the products of the rows that go in and ``H`` of the columns that go out, a part is balanced by the inverse
-    root of ``Z = H^-1/2 (H^1/2 G H^1/2)^1/2 H^-1/2``, for which ``Z H Z = G``: what is left free is a rotation. Units of a
-    chain of layers wait for one another, so all are balanced in turn until nothing moves.
+    With ``G`` the products of the rows that go in and ``H`` of the columns that go out, a part is balanced by the
+    inverse root of ``Z = H^-1/2 (H^1/2 G H^1/2)^1/2 H^-1/2``, for which ``Z H Z = G``: what is left free is a rotation.
+    Units of a chain of layers wait for one another, so all are balanced in turn until nothing moves.
     """
     total: Element = {}
     here = {name: value.clone() for name, value in params.items()}

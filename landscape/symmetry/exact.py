@@ -12,7 +12,10 @@ from torch.overrides import TorchFunctionMode
 
 
 class Float64(TorchFunctionMode):
-    """Within it, whoever asks for float32 gets float64: norms and softmaxes that round there would hide all below 1e-7."""
+    """Within it, whoever asks for float32 gets float64.
+
+    Norms and softmaxes that round there would hide all below 1e-7.
+    """
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

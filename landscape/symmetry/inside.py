@@ -40,14 +40,16 @@ class Inside:
 def gain(products: Blocks, part: Part) -> Float[Tensor, "*blocks"]:
     """The largest product ``<K, M>`` over the maps of a part's kind."""
     if part.kind in ("linear", "orthogonal") and part.size > 1:
-        return torch.linalg.matrix_norm(products, ord="nuc")
+        norms: Tensor = torch.linalg.matrix_norm(products, ord="nuc")
+        return norms
     return (products * KINDS[part.kind].best(products, part)).sum(dim=(-2, -1))
 
 
 def polar(products: Blocks, part: Part) -> Blocks:
     """The nearest orthogonal map (Schoenemann 1966)."""
     u, _, v = torch.linalg.svd(products)
-    return u @ v
+    nearest: Tensor = u @ v
+    return nearest
 
 
 def assign(gains: Float[Tensor, "n n"]) -> Int[Tensor, " n"]:
@@ -79,7 +81,8 @@ def _centred(products: Blocks, part: Part) -> Blocks:
     mean = torch.full((part.size, part.size), 1 / part.size, dtype=products.dtype, device=products.device)
     away = torch.eye(part.size, dtype=products.dtype, device=products.device) - mean
     basis = torch.linalg.eigh(away)[1][:, 1:]
-    return basis @ polar(basis.mT @ products @ basis, part) @ basis.mT + mean
+    turned: Tensor = basis @ polar(basis.mT @ products @ basis, part) @ basis.mT + mean
+    return turned
 
 
 def _planes(part: Part) -> tuple[Tensor, Tensor, Tensor]:

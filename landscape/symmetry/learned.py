@@ -1,9 +1,10 @@
 """Matching by the loss itself: the element for which the middle of the line between two points is low.
 
 Each group has a table of scores, like the products that weights are matched by, and the element is the nearest one to
-these. Steps go down the gradient of the loss at ``t`` near 1/2, taken with respect to the change as if it were any matrix
-and added to the scores (straight-through; Ainsworth et al. 2023 for permutations, Theus et al. 2025 for rotations with
-another projection). The element is kept that is best on examples that no step is taken on, the start among them.
+these. Steps go down the gradient of the loss at ``t`` near 1/2, taken with respect to the change as if it were any
+matrix and added to the scores (straight-through; Ainsworth et al. 2023 for permutations, Theus et al. 2025 for
+rotations with another projection). The element is kept that is best on examples that no step is taken on, the start
+among them.
 """
 
 from __future__ import annotations

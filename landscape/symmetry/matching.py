@@ -1,7 +1,7 @@
 """Checkpoints into the coordinates of the first of them, by any method; each checked.
 
-All of them go into one set of coordinates, so that a matrix of barriers is matched once a checkpoint and not once a pair,
-and going from one to another and on to a third is the same as going there at once.
+All of them go into one set of coordinates, so that a matrix of barriers is matched once a checkpoint and not once a
+pair, and going from one to another and on to a third is the same as going there at once.
 """
 
 from __future__ import annotations

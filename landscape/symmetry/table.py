@@ -1,9 +1,9 @@
 """What may change in an architecture without changing its function: groups, and which axis of which weight they move.
 
 A table is data. Its groups say what can be reordered and turned; its lines say, for each parameter, which group moves
-each of its axes, as ``"stream 0.heads/qk*"``: a name is a group, after the slash comes the part that turns, a star marks
-the dual (what turns by ``M`` on one side turns by ``M^-T`` on the other), a plus an axis of all the queries that share a
-key, and a dash an axis that nothing moves.
+each of its axes, as ``"stream 0.heads/qk*"``: a name is a group, after the slash comes the part that turns, a star
+marks the dual (what turns by ``M`` on one side turns by ``M^-T`` on the other), a plus an axis of all the queries that
+share a key, and a dash an axis that nothing moves.
 """
 
 from __future__ import annotations

@@ -64,8 +64,8 @@ def outputs(objective: Objective, model: nn.Module, params: Params) -> Tensor:
 def check(objective: Objective, table: Table, point: Float[Tensor, " P"], move: Move) -> Checked:
     """Outputs before and after a move.
 
-    The tolerance is the rounding that float32 shows on the same batch, scaled to float64, times the worst ratio by which
-    the maps of the move stretch, times a margin.
+    The tolerance is the rounding that float32 shows on the same batch, scaled to float64, times the worst ratio by
+    which the maps of the move stretch, times a margin.
 
     Args:
         objective: Model and real batches.

@@ -1,14 +1,15 @@
 """Matching by weights: the element that brings one point nearest to another.
 
-In canonical form, where all that is left of the symmetries keeps the norm, ``|a - g b|^2`` is smallest where the product
-``<a, g b>`` is largest. The product is linear in the change of each group for given changes of the others, so groups are
-changed in turn, each to its very best, until none can be improved (coordinate descent, as Ainsworth et al. 2023 for
-permutations); where a group moves both axes of a matrix, by :mod:`quadratic`. The end depends on the start, so there are
-several, and the best is taken.
+In canonical form, where all that is left of the symmetries keeps the norm, ``|a - g b|^2`` is smallest where the
+product ``<a, g b>`` is largest. The product is linear in the change of each group for given changes of the others, so
+groups are changed in turn, each to its very best, until none can be improved (coordinate descent, as Ainsworth et al.
+2023 for permutations); where a group moves both axes of a matrix, by :mod:`quadratic`. The end depends on the start,
+so there are several, and the best is taken.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -61,8 +62,8 @@ def match(
 ) -> Matched:
     """The element that brings ``b`` nearest to ``a``, both in canonical form.
 
-    Starts are: from what is known for certain (a group is matched by axes that nothing moves, or that are matched already,
-    and else by what no order changes), from no change at all, and from random elements.
+    Starts are: from what is known for certain (a group is matched by axes that nothing moves, or that are matched
+    already, and else by what no order changes), from no change at all, and from random elements.
 
     Args:
         table: The architecture.
@@ -90,7 +91,8 @@ def match(
 
 def distance(a: Params, b: Params) -> float:
     """``|a - b|`` over all parameters, accumulated in float64."""
-    return float(sum(float(torch.linalg.vector_norm(a[name] - b[name], dtype=torch.float64)) ** 2 for name in a)) ** 0.5
+    total = sum(float(torch.linalg.vector_norm(a[name] - b[name], dtype=torch.float64)) ** 2 for name in a)
+    return math.sqrt(total)
 
 
 def descend(
@@ -155,7 +157,8 @@ def products(
 ) -> tuple[Products, list[tuple[Tensor, Tensor]]]:
     """Products of a group's blocks with all others changed: those linear in it, and the pairs that it moves twice."""
     group = table.groups[name]
-    linear, pairs = Products(), []
+    linear = Products()
+    pairs: list[tuple[Tensor, Tensor]] = []
     for piece in table.touching[name]:
         one, two = piece.take(a), moved(piece.take(b), piece.axes, table, element, but=name)
         dims = [dim for dim, axis in enumerate(piece.axes) if axis and axis.group == name]
@@ -175,8 +178,8 @@ def products(
 def anchored(table: Table, a: Params, b: Params, names: Sequence[str]) -> Element:
     """A first guess that assumes nothing: groups are matched by what is known, the best known first.
 
-    Along an axis whose group is not matched yet values are sorted, which no order changes; where such an axis turns, only
-    lengths are left to compare.
+    Along an axis whose group is not matched yet values are sorted, which no order changes; where such an axis turns,
+    only lengths are left to compare.
     """
     element: dict[str, Change] = {}
     held = set(table.groups) - set(names)

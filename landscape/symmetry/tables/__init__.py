@@ -40,8 +40,8 @@ def table_of(model: Any, freedoms: Freedoms = "all") -> Table:
         return chain.table(model, freedoms)
     if config.model_type not in TABLES:
         raise InputError(
-            f"there is no symmetry table for {config.model_type}; there is one for {', '.join(TABLES)} and for chains of "
-            'layers: give a table of your own, or symmetry = "none"'
+            f"there is no symmetry table for {config.model_type}; there is one for {', '.join(TABLES)} and for chains "
+            'of layers: give a table of your own, or symmetry = "none"'
         )
     return TABLES[config.model_type](model, freedoms)
 

@@ -47,12 +47,12 @@ def table(model: nn.Module, freedoms: Freedoms) -> Table:
         normed = any(isinstance(module, BATCH_NORMS) for _, module in between)
         outputs, unit = "-", "-"
         if after is not None:
-            count = int(layer.out_channels if hasattr(layer, "out_channels") else layer.out_features)  # type: ignore[arg-type]
+            count = int(layer.out_channels if hasattr(layer, "out_channels") else layer.out_features)
             free = kinds[0] if len(kinds) == 1 and not _mixed(between) else "" if kinds else "linear"
             groups.append(units(name, count, free, freedoms))
             outputs, unit = name, f"{name}/unit"
         own = outputs if normed else unit
-        lines[_named(name, "weight")] = " ".join([own, inputs, *["-"] * (layer.weight.ndim - 2)])  # type: ignore[union-attr,operator]
+        lines[_named(name, "weight")] = " ".join([own, inputs, *["-"] * (layer.weight.ndim - 2)])
         lines[_named(name, "bias")] = own
         for norm, module in between:
             if isinstance(module, NORMS):

@@ -8,7 +8,10 @@ from landscape.symmetry.table import Freedoms, Fused, Group, Norm, Table, activa
 
 
 def table(model: Any, freedoms: Freedoms) -> Table:
-    """Its symmetries; the stream turns only if the head is not tied to the embedding, which the last gain is folded into."""
+    """Its symmetries; the stream turns only if the head is not tied to the embedding.
+
+    The last gain is folded into the head, and into the embedding it must not be.
+    """
     config = model.config
     width, size = config.n_embd, config.n_embd // config.n_head
     inner = config.n_inner or 4 * width
