@@ -126,6 +126,7 @@ def _ends(
     """The objective, both ends, matched if wanted, and what beside their contents decides them."""
     import torch
 
+    from landscape import evaluate
     from landscape.checkpoints import fetch, models
     from landscape.measure import data as fixed
     from landscape.measure import match
@@ -136,6 +137,9 @@ def _ends(
     how, symmetry = matching(given, [given["symmetry"]], held), given["symmetry"]
     if symmetry == "none":
         return judged, ends, ()
+    if device.type == "cpu":
+        few = judged.take(torch.arange(min(16, judged.examples)))
+        evaluate.choose_threads(lambda: evaluate.losses(few, ends[:1], torch.ones(1, 1), strategy=evaluate.Strategy()))
     judged, ends, found = match.pair(one, held, how, symmetry, judged, ends)
     for line in checked([found]):
         console.print(line, markup=False)

@@ -50,7 +50,7 @@ class Matching(Settings):
     sequences: int = Field(256, ge=8)
     starts: int | None = Field(None, ge=1, le=1000)
     steps: int = Field(200, ge=1)
-    rate: float = Field(0.1, gt=0)
+    rate: float = Field(0.3, gt=0)
     seed: int = Field(0, ge=0, le=MOST_SEED)
 
     def matched_on(self, data: Data) -> Data:

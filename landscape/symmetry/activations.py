@@ -158,10 +158,10 @@ def features(
 
     module = Measured(objective)
     inner = {f"model.{name}": value for name, value in params.items()}
-    with ExitStack() as stack:
-        buffers = stack.enter_context(batch_statistics(objective))
+    with batch_statistics(objective) as buffers:
         for part in objective.statistics:
             functional_call(module, {**inner, **buffers}, ([part],))
+    with ExitStack() as stack:
         for place in places:
             target = objective.model.get_submodule(place.module)
 

@@ -120,12 +120,8 @@ def _balance(table: Table, group: Group, part: Part, params: Params) -> Float[Te
             if axis and axis.group == group.name and axis.part == part.name and turning(group, axis):
                 rows = piece.take(params).movedim(dim, 0).double()
                 within = group.within if axis.queries else 1
-                blocks = (
-                    rows
-                    .reshape(group.blocks, within, part.size, -1)
-                    .transpose(1, 2)
-                    .reshape(group.blocks, part.size, -1)
-                )
+                blocks = rows.reshape(group.blocks, within, part.size, -1).transpose(1, 2)
+                blocks = blocks.reshape(group.blocks, part.size, -1)
                 square[int(axis.dual)] += (blocks @ blocks.mT).cpu()
     if part.kind == "rotary":
         return _balanced_pairs(square[0], square[1], part)

@@ -98,7 +98,8 @@ def act(values: Tensor, dim: int, axis: Axis, group: Group, change: Change) -> T
     if (maps := change.maps.get(axis.part)) is not None:
         if axis.dual:
             maps = torch.linalg.inv(maps).mT
-        parts = torch.einsum("bij,bwj...->bwi...", maps.to(parts), parts)
+        blocks = parts.reshape(group.blocks, within, maps.shape[-1], -1)
+        parts = torch.einsum("bij,bwjk->bwik", maps.to(parts), blocks)
     return parts.reshape(moved.shape).movedim(0, dim)
 
 

@@ -28,7 +28,7 @@ NEAR = 0.1
 HELD_OUT = 0.25
 """Share of the examples that elements are compared on."""
 LOOK_EVERY = 10
-TURN = 0.03
+TURN = 0.01
 """Rate of what turns, over that of what is only reordered: an order must be overthrown, a rotation only bent."""
 SLOW, SLOWER = 0.9, 0.99
 """Memory of the mean gradient and of its size."""
@@ -46,7 +46,7 @@ class Recipe:
 
     steps: int = 200
     batch: int = 16
-    rate: float = 0.1
+    rate: float = 0.3
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
+from math import factorial
 
 import torch
 from torch import Tensor
@@ -15,6 +17,8 @@ from landscape.symmetry.table import Axis, Group, Part
 
 ROUNDS = 4
 """Turns of queries and maps of heads that share a key."""
+CHEAP = 3e8
+"""Operations that all orders of the queries may cost, about."""
 
 
 @dataclass
@@ -45,7 +49,8 @@ class Products:
                 square = found.reshape(group.blocks, within, group.blocks, within)
                 self.queries = square if self.queries is None else self.queries + square
             return
-        self.add_whole(axis, group, a.reshape(len(a), -1) @ b.reshape(len(b), -1).mT)
+        rows = group.blocks * within * part.size
+        self.add_whole(axis, group, a.reshape(rows, -1) @ b.reshape(rows, -1).mT)
 
     def add_whole(self, axis: Axis, group: Group, whole: Float[Tensor, "n n"]) -> None:
         """Add the products of all coordinates of an axis."""
@@ -59,6 +64,9 @@ class Products:
                 square = square.reshape(group.blocks, within, group.blocks, within)
                 self.queries = square if self.queries is None else self.queries + square
             return
+        rows = group.blocks * within * part.size
+        if len(whole) > rows:  # places of a channel, which all do as it does
+            whole = whole.reshape(rows, -1, rows, len(whole) // rows).diagonal(dim1=1, dim2=3).sum(-1)
         if within == 1:
             blocks = whole.reshape(group.blocks, part.size, group.blocks, part.size).transpose(1, 2)
             self.parts[part.name] = self.parts[part.name] + blocks if part.name in self.parts else blocks
@@ -126,8 +134,8 @@ def nearest(group: Group, products: Products) -> tuple[Change, float]:
             gains += inside.gain(blocks.double(), part).cpu()
     inner = torch.arange(group.within).repeat(group.blocks, 1)
     if not single:
-        orders = _query_orders(group, products)
-        gains += _shared_gains(group, products, orders)
+        orders, reached = _query_orders(group, products)
+        gains += reached
     order = inside.assign(gains)
     rows = torch.arange(group.blocks)
     if not single:
@@ -199,44 +207,74 @@ def _summed(
     return out
 
 
-def _query_orders(group: Group, products: Products) -> Tensor:
-    """For every pair of blocks the order of the queries, ``[blocks, blocks, within]``."""
-    count = group.blocks
+def _query_orders(group: Group, products: Products) -> tuple[Tensor, Tensor]:
+    """For every pair of blocks the order of the queries, ``[blocks, blocks, within]``, and the product it reaches.
+
+    Order and maps are found in turns, from every order if that is cheap, else from the best of single queries and from the
+    maps that the keys alone would take.
+    """
+    count, within = group.blocks, group.within
     rows, columns = (axis.reshape(-1) for axis in torch.meshgrid(*[torch.arange(count)] * 2, indexing="ij"))
-    shape = (count * count, group.within, group.within)
+    most, best = (
+        torch.full((count * count,), -torch.inf, dtype=torch.float64),
+        torch.zeros(count * count, within).long(),
+    )
+    for orders in _starts(group, products, rows, columns):
+        for _ in range(ROUNDS):
+            maps = {
+                name: inside.KINDS[part.kind].best(_summed(group, products, name, rows, columns, orders), part)
+                for name in products.query_parts if (part := _part(group, name))
+            }  # fmt: skip
+            orders = _assigned(_query_gains(products, rows, columns, maps))
+        found = _reached(group, products, rows, columns, orders)
+        better = found > most
+        most, best = torch.where(better, found, most), torch.where(better[:, None], orders, best)
+    return best.reshape(count, count, within), most.reshape(count, count)
 
-    def fixed() -> Tensor:
-        if products.queries is None:
-            return torch.zeros(shape, dtype=torch.float64)
-        return products.queries.double().cpu()[rows, :, columns]
 
-    start = fixed()
+def _starts(group: Group, products: Products, rows: Tensor, columns: Tensor) -> list[Tensor]:
+    """Orders to begin with, each for all pairs of blocks."""
+    widest = max((_part(group, name).size for name in products.query_parts), default=1)
+    if len(rows) * factorial(group.within) * widest**3 <= CHEAP:
+        return [torch.tensor(order).expand(len(rows), -1) for order in permutations(range(group.within))]
+    single = _query_gains(products, rows, columns, {})
+    keys = {}
     for name, blocks in products.query_parts.items():
-        start += inside.gain(blocks.permute(0, 2, 1, 3, 4, 5).double(), _part(group, name)).cpu().reshape(shape)
-    orders = _assigned(start)
-    for _ in range(ROUNDS):
-        gains = fixed()
-        for name, blocks in products.query_parts.items():
-            part = _part(group, name)
-            maps = inside.KINDS[part.kind].best(_summed(group, products, name, rows, columns, orders), part)
-            apart = blocks.permute(0, 2, 1, 3, 4, 5).double().cpu().reshape(*shape, part.size, part.size)
-            gains += (apart * maps[:, None, None]).sum(dim=(-2, -1))
-        orders = _assigned(gains)
-    return orders.reshape(count, count, group.within)
+        part = _part(group, name)
+        apart = blocks.permute(0, 2, 1, 3, 4, 5).double().cpu().flatten(0, 1)
+        single = single + inside.gain(apart, part)
+        if name in products.parts:
+            keys[name] = inside.KINDS[part.kind].best(products.parts[name][rows, columns].double().cpu(), part)
+    return [_assigned(single), _assigned(_query_gains(products, rows, columns, keys))]
 
 
-def _shared_gains(group: Group, products: Products, orders: Tensor) -> Tensor:
-    """Products of every two blocks, with the queries in these orders and the best maps for them."""
-    count = group.blocks
-    rows, columns = (axis.reshape(-1) for axis in torch.meshgrid(*[torch.arange(count)] * 2, indexing="ij"))
-    flat = orders.reshape(count * count, -1)
-    total = torch.zeros(count * count, dtype=torch.float64)
+def _query_gains(
+    products: Products, rows: Tensor, columns: Tensor, maps: Mapping[str, Tensor]
+) -> Float[Tensor, "pairs within within"]:
+    """Products of every two queries of every pair of blocks, with given maps."""
+    some = next(iter([products.queries, *products.query_parts.values()][products.queries is None :]))
+    assert some is not None
+    within = some.shape[1]
+    gains = torch.zeros(len(rows), within, within, dtype=torch.float64)
+    if products.queries is not None:
+        gains += products.queries.double().cpu()[rows, :, columns]
+    for name, turned in maps.items():
+        apart = products.query_parts[name].permute(0, 2, 1, 3, 4, 5).double().cpu().flatten(0, 1)
+        gains += (apart * turned[:, None, None]).sum(dim=(-2, -1))
+    return gains
+
+
+def _reached(
+    group: Group, products: Products, rows: Tensor, columns: Tensor, orders: Tensor
+) -> Float[Tensor, " pairs"]:
+    """Products of pairs of blocks with the queries in these orders and the best maps for them."""
+    total = torch.zeros(len(rows), dtype=torch.float64)
     if products.queries is not None:
         w = torch.arange(group.within)
-        total += products.queries.double().cpu()[rows[:, None], w, columns[:, None], flat].sum(dim=1)
+        total += products.queries.double().cpu()[rows[:, None], w, columns[:, None], orders].sum(dim=1)
     for name in products.query_parts:
-        total += inside.gain(_summed(group, products, name, rows, columns, flat), _part(group, name))
-    return total.reshape(count, count)
+        total += inside.gain(_summed(group, products, name, rows, columns, orders), _part(group, name))
+    return total
 
 
 def _assigned(gains: Tensor) -> Tensor:

@@ -234,7 +234,7 @@ def _require_fit(name: str, piece: Piece, shape: Sequence[int], groups: Mapping[
         length = len(piece.index) if piece.index is not None and dim == piece.dim else length
         blocks = group.blocks * (group.within if axis.queries else 1)
         part = group.part(axis.part)
-        if length % blocks or (part and length != blocks * part.size):
+        if length % (blocks * (part.size if part else 1)):
             size = part.size if part else "any number"
             raise InputError(
                 f"the symmetry table {name} moves axis {dim} of {piece.parameter!r}, {length} long, by {axis.group} "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch.func import functional_call
 
 from landscape.errors import InputError
 from landscape.evaluate import Measured, batch_statistics
-from landscape.objectives import Objective
+from landscape.objectives import Batch, Objective
 from landscape.shapes import Float
 from landscape.symmetry.element import Element
 from landscape.symmetry.exact import Float64, doubled
@@ -50,14 +50,16 @@ def outputs(objective: Objective, model: nn.Module, params: Params) -> Tensor:
         if inputs:
             found: Tensor = functional_call(model, params, kwargs=inputs).logits
             return found
-    one = Measured(Objective(model, objective.batch, objective.measure, objective.unit, objective.statistics))
-    inner = {f"model.{name}": value for name, value in params.items()}
-    batch = {name: value.to(_dtype(value, params)) for name, value in batch.items()}
-    with batch_statistics(Objective(model, objective.batch, objective.measure, "", objective.statistics)) as buffers:
+    here = replace(objective, model=model)
+    module, inner = Measured(here), {f"model.{name}": value for name, value in params.items()}
+
+    def cast(part: Batch) -> Batch:
+        return {name: value.to(_dtype(value, params)) for name, value in part.items()}
+
+    with batch_statistics(here) as buffers:
         for part in objective.statistics:
-            cast = {name: value.to(_dtype(value, params)) for name, value in part.items()}
-            functional_call(one, {**inner, **buffers}, ([cast],))
-    return torch.stack(list(functional_call(one, {**inner, **buffers}, ([batch],)).values()))
+            functional_call(module, {**inner, **buffers}, ([cast(part)],))
+    return torch.stack(list(functional_call(module, {**inner, **buffers}, ([cast(batch)],)).values()))
 
 
 @torch.no_grad()

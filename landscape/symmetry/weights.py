@@ -21,7 +21,7 @@ from landscape.symmetry.element import Change, Element, apply, draw, moved, stil
 from landscape.symmetry.nearest import Products, nearest, product
 from landscape.symmetry.table import Axis, Group, Params, Piece, Table
 
-ENOUGH = 1e-7
+ENOUGH = 1e-6
 """Share of the norm of a group's weights that a change must gain to be made."""
 LOOSE = 1e-4
 """The same for a large model."""

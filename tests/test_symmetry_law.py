@@ -1,0 +1,322 @@
+"""The law of every table: what it says may change leaves the function as it is; and a wrong table does not get through."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from architectures import ARCHITECTURES, build, point
+from cases import gpt2
+from torch import Tensor, nn
+
+from landscape.errors import InputError
+from landscape.objectives import Objective
+from landscape.symmetry import canonical, element, inside, move, verify
+from landscape.symmetry.element import Element, apply, compose, draw, inverse
+from landscape.symmetry.exact import Float64, doubled
+from landscape.symmetry.move import Move
+from landscape.symmetry.table import Axis, Fused, Group, Part, Table, stream
+from landscape.symmetry.tables import TABLES, bert, chain, llama, table_of, wants_untied
+
+architectures = pytest.mark.parametrize("name", ARCHITECTURES)
+both = pytest.mark.parametrize("freedoms", ["all", "permutations"])
+EXACT = 1e-10
+
+
+def some(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def fine(objective: Objective) -> dict[str, Tensor]:
+    return {name: value.double() for name, value in objective.space.params(point(objective)).items()}
+
+
+def other_gains(table: Table, params: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: g * (0.6 + torch.rand(g.shape, generator=some(3), dtype=g.dtype))
+            for name, g in canonical.gains(table, params).items()}  # fmt: skip
+
+
+@torch.no_grad()
+def outputs(objective: Objective, params: dict[str, Tensor]) -> Tensor:
+    with Float64():
+        return verify.outputs(objective, doubled(objective.model), params)
+
+
+def test_every_table_has_an_architecture_here() -> None:
+    assert {name.split()[0] for name in ARCHITECTURES} - {"mlp", "vgg"} == set(TABLES)
+
+
+@both
+@architectures
+def test_any_element_leaves_the_function_alone(name: str, freedoms: Any) -> None:
+    """With random orders, random maps that stretch, and other gains of folded norms."""
+    objective = build(name)
+    table, params = table_of(objective.model, freedoms), fine(objective)
+    before = outputs(objective, params)
+    for seed in range(3):
+        changed = move.moved_params(
+            table, params, Move(draw(table, some(seed), stretch=True), other_gains(table, params))
+        )
+        assert float((outputs(objective, changed) - before).abs().max()) < EXACT * max(1.0, float(before.abs().max()))
+        assert max(float((changed[n] - params[n]).abs().max()) for n in params) > 0.1  # or nothing was tried
+
+
+@both
+@architectures
+def test_every_group_alone_moves_weights(name: str, freedoms: Any) -> None:
+    objective = build(name)
+    table, params = table_of(objective.model, freedoms), fine(objective)
+    for group in table.groups:
+        moved: set[str] = set()
+        for seed in range(4):  # three channels may be drawn in their own order
+            changed = apply(table, params, draw(table, some(seed), stretch=True, only=[group]))
+            moved |= {n for n in params if not torch.equal(changed[n], params[n])}
+        assert moved == {piece.parameter for piece in table.touching[group]}, group
+
+
+@architectures
+def test_elements_are_a_group(name: str) -> None:
+    objective = build(name)
+    table, params = table_of(objective.model), fine(objective)
+    one, two = draw(table, some(1), stretch=True), draw(table, some(2), stretch=True)
+    at_once, in_turn = apply(table, params, compose(table, two, one)), apply(table, apply(table, params, one), two)
+    back = apply(table, apply(table, params, one), inverse(table, one))
+    for n, value in params.items():
+        torch.testing.assert_close(at_once[n], in_turn[n], rtol=0, atol=1e-12)
+        torch.testing.assert_close(back[n], value, rtol=0, atol=1e-12)
+
+
+def test_new_unit_i_is_old_unit_p_i() -> None:
+    """The direction, which the law cannot tell: rows of what goes in, columns of what goes out, blocks of heads."""
+    objective = build("mlp gelu")
+    table, params = table_of(objective.model), fine(objective)
+    order = torch.randperm(17, generator=some(0))
+    change = replace(element.still(table.groups["0"]), order=order)
+    out = apply(table, params, {"0": change})
+    assert torch.equal(out["0.weight"], params["0.weight"][order])
+    assert torch.equal(out["0.bias"], params["0.bias"][order])
+    assert torch.equal(out["2.weight"], params["2.weight"][:, order])
+    objective = build("gpt2")
+    table, params = table_of(objective.model), fine(objective)
+    order = torch.tensor([2, 0, 1])
+    out = apply(table, params, {"1.heads": replace(element.still(table.groups["1.heads"]), order=order)})
+    old, new = (p["transformer.h.1.attn.c_attn.weight"].reshape(12, 3, 3, 4) for p in (params, out))
+    assert torch.equal(new, old[:, :, order])
+    old, new = (p["transformer.h.1.attn.c_proj.weight"].reshape(3, 4, 12) for p in (params, out))
+    assert torch.equal(new, old[order])
+
+
+def test_maps_go_in_on_one_side_and_out_on_the_other() -> None:
+    """Queries get M and keys M^-T, values M and outputs M^-1, each in the original shapes."""
+    objective = build("bert")
+    table, params = table_of(objective.model), fine(objective)
+    change = draw(table, some(5), stretch=True, only=["0.heads"])["0.heads"]
+    change = replace(change, order=torch.arange(3))
+    out = apply(table, params, {"0.heads": change})
+    at = "bert.encoder.layer.0.attention."
+    for h in range(3):
+        rows = slice(4 * h, 4 * h + 4)
+        qk, vo = change.maps["qk"][h], change.maps["vo"][h]
+        for name, m in (("query", qk), ("key", torch.linalg.inv(qk).T), ("value", vo)):
+            torch.testing.assert_close(
+                out[f"{at}self.{name}.weight"][rows], m @ params[f"{at}self.{name}.weight"][rows]
+            )
+            torch.testing.assert_close(out[f"{at}self.{name}.bias"][rows], m @ params[f"{at}self.{name}.bias"][rows])
+        o = f"{at}output.dense.weight"
+        torch.testing.assert_close(out[o][:, rows], params[o][:, rows] @ torch.linalg.inv(vo))
+
+
+def test_gpt2_turns_when_its_head_is_untied_and_bert_never() -> None:
+    tied, untied = build("gpt2").model, build("gpt2 untied").model
+    assert table_of(tied).groups["stream"] == stream(12, turns=False, centred=True)
+    assert table_of(untied).groups["stream"] == stream(12, turns=True, centred=True)
+    assert table_of(untied, "permutations").groups["stream"].blocks == 12
+    assert wants_untied(tied, "all") and not wants_untied(tied, "permutations") and not wants_untied(untied, "all")
+    assert not any(wants_untied(build(name).model, "all") for name in ("bert", "bert untied"))
+    for name in ("bert", "bert untied"):
+        assert table_of(build(name).model).groups["stream"] == Group("stream", 12)
+
+
+def test_a_tied_decoder_puts_one_order_on_both_axes() -> None:
+    def line(name: str) -> tuple[Any, ...]:
+        table = table_of(build(name).model)
+        return next(p.axes for p in table.pieces if p.parameter == "cls.predictions.transform.dense.weight")
+
+    assert line("bert") == (Axis("stream"), Axis("stream"))
+    assert line("bert untied") == (Axis("decoder"), Axis("stream"))
+
+
+@pytest.mark.parametrize("kind", inside.KINDS)
+def test_the_best_map_is_better_than_any_drawn(kind: Any) -> None:
+    part = Part("", 1 if kind in ("scale", "sign") else 6, kind, 4 if kind == "rotary" else 0)
+    products = torch.randn(3, part.size, part.size, generator=some(1), dtype=torch.float64)
+    best = inside.KINDS[kind].best(products, part)
+    most = (products * best).sum(dim=(-2, -1))
+    torch.testing.assert_close(inside.gain(products, part), most)
+    for seed in range(50):
+        drawn = inside.KINDS[kind].draw(3, part, some(seed), False)
+        assert ((products * drawn).sum(dim=(-2, -1)) <= most + 1e-9).all()
+        eye = torch.eye(part.size, dtype=torch.float64)
+        torch.testing.assert_close(drawn @ drawn.mT, eye.expand(3, -1, -1))  # without stretching, lengths stay
+    torch.testing.assert_close(best @ best.mT, torch.eye(part.size, dtype=torch.float64).expand(3, -1, -1))
+
+
+@architectures
+def test_the_canonical_form_is_the_same_all_over_an_orbit_but_for_orders_and_rotations(name: str) -> None:
+    objective = build(name)
+    table, params = table_of(objective.model), fine(objective)
+    twin = move.moved_params(table, params, Move(draw(table, some(4), stretch=True), other_gains(table, params)))
+    one, two = (canonical.canonical(table, p)[0] for p in (params, twin))
+    again, _ = canonical.canonical(table, one)
+    for n in one:
+        torch.testing.assert_close(again[n], one[n], rtol=0, atol=1e-8)  # the balance of chains is settled, not exact
+        assert float(two[n].norm()) == pytest.approx(float(one[n].norm()), rel=1e-6)
+        assert torch.isfinite(one[n]).all()
+    before = outputs(objective, params)
+    assert float((outputs(objective, one) - before).abs().max()) < EXACT * max(1.0, float(before.abs().max()))
+
+
+def test_balancing_makes_both_sides_equally_large_and_the_norm_smallest() -> None:
+    objective = build("gpt2")
+    table, params = table_of(objective.model), fine(objective)
+    form, _ = canonical.canonical(table, params)
+    qkv, out = form["transformer.h.0.attn.c_attn.weight"], form["transformer.h.0.attn.c_proj.weight"]
+    bias = form["transformer.h.0.attn.c_attn.bias"]
+    for h in range(3):
+        v = torch.cat([qkv[:, 24 + 4 * h : 28 + 4 * h], bias[None, 24 + 4 * h : 28 + 4 * h]])
+        o = out[4 * h : 4 * h + 4]
+        torch.testing.assert_close(v.T @ v, o @ o.T, rtol=1e-9, atol=1e-9)
+
+    def size(p: dict[str, Tensor]) -> float:
+        return float(sum(value.square().sum() for value in p.values()))
+
+    assert all(size(apply(table, form, draw(table, some(k), stretch=True))) >= size(form) - 1e-9 for k in range(20))
+
+
+def test_a_gain_of_zero_cannot_be_folded() -> None:
+    objective = build("llama")
+    params = fine(objective)
+    params["model.layers.1.input_layernorm.weight"][3] = 0
+    with pytest.raises(InputError, match=r"layers.1.input_layernorm.weight' has a value as good as zero.*permutations"):
+        canonical.canonical(table_of(objective.model), params)
+
+
+def wrong(model: Any, table: Any, mistake: str) -> Table:
+    """A table with one planted mistake."""
+    right = table(model, "all")
+    pieces = list(right.pieces)
+    names = [piece.parameter for piece in pieces]
+
+    def put(parameter: str, *axes: Axis | None) -> None:
+        pieces[names.index(parameter)] = replace(pieces[names.index(parameter)], axes=axes)
+
+    groups = dict(right.groups)
+    match mistake:
+        case "a forgotten bias":
+            put("bert.encoder.layer.1.intermediate.dense.bias", None)
+        case "a forgotten norm":
+            put("bert.embeddings.LayerNorm.bias", None)
+        case "classes permuted":
+            groups["classes"] = Group("classes", 3)
+            put("classifier.weight", Axis("classes"), Axis("pooler", "unit", dual=True))
+            put("classifier.bias", Axis("classes"))
+        case "heads crossed":
+            groups["0.heads"] = replace(groups["0.heads"], blocks=6, parts=(
+                Part("qk", 2, "linear"), Part("vo", 2, "linear")))  # fmt: skip
+        case "a rotary pair split":
+            groups["1.heads"] = replace(groups["1.heads"], parts=(Part("qk", 6, "linear"), Part("vo", 6, "linear")))
+        case "keys turned like queries":
+            put("bert.encoder.layer.0.attention.self.key.weight", Axis("0.heads", "qk"), Axis("stream"))
+    return replace(right, groups=groups, pieces=tuple(pieces))
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "mistake", "fault"),
+    [
+        ("bert", bert.table, "a forgotten bias", "1.ffn"),
+        ("bert", bert.table, "a forgotten norm", "stream"),
+        ("bert classifier", bert.table, "classes permuted", "classes"),
+        ("bert", bert.table, "heads crossed", "0.heads"),
+        ("llama", llama.table, "a rotary pair split", "1.heads"),
+        ("bert", bert.table, "keys turned like queries", "0.heads"),
+    ],
+)
+def test_a_wrong_table_is_refused_and_the_group_is_named(name: str, make: Any, mistake: str, fault: str) -> None:
+    objective = build(name)
+    right, bad = make(objective.model, "all"), wrong(objective.model, make, mistake)
+    here = point(objective)
+
+    def checked(table: Table) -> verify.Checked:
+        known = canonical.gains(table, objective.space.params(here))
+        return verify.require_same(objective, table, here, Move(draw(table, some(2), stretch=True), known))
+
+    found = checked(right)
+    assert found.difference <= found.tolerance < 1e-8 and not found.groups
+    with pytest.raises(InputError, match=rf"the symmetry table {right.name} is wrong.*at fault: {fault} \(\d"):
+        checked(bad)
+
+
+def test_a_small_mistake_is_seen_too() -> None:
+    """A bias of 1e-5 that is forgotten changes outputs by less than float32 could tell."""
+    objective = build("mlp relu")
+    here = point(objective)
+    params = objective.space.params(here)
+    params["2.bias"].mul_(1e-5)
+    table = table_of(objective.model)
+    bad = replace(table, pieces=tuple(replace(p, axes=(None,)) if p.parameter == "2.bias" else p for p in table.pieces))
+    with pytest.raises(InputError, match="at fault: 2 "):
+        verify.require_same(objective, bad, here, Move(draw(bad, some(0), stretch=False), {}))
+
+
+def test_lines_that_do_not_fit_are_refused() -> None:
+    model = nn.Sequential(nn.Linear(4, 6), nn.GELU(), nn.Linear(6, 3))
+    lines: dict[str, str | Fused] = {"0.weight": "h -", "0.bias": "h", "2.weight": "- h", "2.bias": "-"}
+    Table.of("mine", model, [Group("h", 6)], lines)
+    with pytest.raises(InputError, match=r"mine has no line for the parameter '2.bias' \(3,\)"):
+        Table.of("mine", model, [Group("h", 6)], {k: v for k, v in lines.items() if k != "2.bias"})
+    with pytest.raises(InputError, match=r"gives '0.bias' 2 axes and it has 1"):
+        Table.of("mine", model, [Group("h", 6)], lines | {"0.bias": "h -"})
+    with pytest.raises(InputError, match=r"moves axis 0 of '0.weight', 6 long, by h of 4 blocks of any number"):
+        Table.of("mine", model, [Group("h", 4)], lines)
+    with pytest.raises(InputError, match=r"6 long, by h of 3 blocks of 3; mend its line"):
+        Table.of("mine", model, [Group("h", 3, (Part("u", 3, "linear"),))], lines | {"0.weight": "h/u -"})
+
+
+def test_models_without_a_table_get_a_sentence() -> None:
+    with pytest.raises(InputError, match=r"there is no symmetry table for a Sequential whose 1 is a Bilinear"):
+        chain.table(nn.Sequential(nn.Linear(3, 3), nn.Bilinear(3, 3, 2)), "all")
+    model = gpt2()
+    model.config.model_type = "opt"
+    with pytest.raises(InputError, match=r"no symmetry table for opt; there is one for bert, gpt2"):
+        table_of(model)
+    with pytest.raises(InputError, match="has no layers to match"):
+        chain.table(nn.Sequential(nn.ReLU()), "all")
+
+
+def test_moves_are_read_as_they_were_written(tmp_path: Any) -> None:
+    objective = build("llama")
+    table, params = table_of(objective.model), fine(objective)
+    moves = {"a": move.STAY, "b": Move(draw(table, some(1), stretch=True), other_gains(table, params))}
+    move.save(tmp_path / "m.safetensors", moves)
+    back = move.load(tmp_path / "m.safetensors")
+    assert list(back) == ["a", "b"] and not back["a"].element and not back["a"].gains
+    for group, change in moves["b"].element.items():
+        read = back["b"].element[group]
+        assert torch.equal(read.order, change.order) and torch.equal(read.queries, change.queries)
+        assert {n: m.tolist() for n, m in read.maps.items()} == {n: m.tolist() for n, m in change.maps.items()}
+    assert {n: g.tolist() for n, g in back["b"].gains.items()} == {n: g.tolist() for n, g in moves["b"].gains.items()}
+    with pytest.raises(InputError, match="holds no moves of landscape"):
+        move.load(tmp_path / "none.safetensors")
+
+
+def test_a_moved_point_keeps_the_loss_in_its_own_precision() -> None:
+    objective = build("gpt_neox")
+    table, here = table_of(objective.model), point(objective)
+    change: Element = draw(table, some(1), stretch=True)
+    there = move.moved(table, objective.space, here, Move(change, canonical.gains(table, objective.space.params(here))))
+    assert there.dtype == torch.float32 and float((there - here).abs().max()) > 0.1
+    with torch.no_grad():
+        one, two = (verify.outputs(objective, objective.model, objective.space.params(p)) for p in (here, there))
+    assert float((one - two).abs().max()) < 1e-4
