@@ -44,10 +44,11 @@ def read_study(path: Path) -> Study:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}") from error
     except ValidationError as error:
-        raise InputError(f"{path}: {_first_mistake(error)}") from error
+        raise InputError(f"{path}: {first_mistake(error)}") from error
 
 
-def _first_mistake(error: ValidationError) -> str:
+def first_mistake(error: ValidationError) -> str:
+    """The first mistake in settings: its place, what was given and what is wanted."""
     first = min(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")  # or a typo is called missing
     kinds: dict[str, type[BaseModel]] = {
         "barriers": Barriers,

@@ -18,6 +18,8 @@ from worlds import OCTAVES
 from landscape.cli.main import cli, main
 from landscape.cli.report import frames
 from landscape.cli.run import run_study
+from landscape.cli.stages import of_results
+from landscape.errors import InputError
 from landscape.figures.frames import Frames
 from landscape.figures.page import page
 from landscape.figures.sections import sections
@@ -138,6 +140,12 @@ def test_settings_of_stages_change_no_task(finished: Path) -> None:
     run_study(study, finished, device="cpu", workers=1)
 
 
+def test_one_pattern_is_a_list_of_one() -> None:
+    one = Stages.model_validate({"behaviour": "p:*", "connectivity": "barrier:last"})
+    assert (one.behaviour, one.connectivity) == (("p:*",), ("barrier:last",))
+    assert Stages.model_validate({}).behaviour is None
+
+
 def test_a_misspelt_setting_is_named(finished: Path, tmp_path: Path) -> None:
     for old, new, said in (
         ("draws = 50", "drawz = 50", "stages.drawz: unknown setting; did you mean draws?"),
@@ -167,7 +175,7 @@ def test_series_of_others_are_taken_too(files: Path) -> None:
     assert result.exit_code == 0, (result.output, result.exception)
     assert "good with barrier: onsets are rank-correlated over the seeds" in result.stderr
     assert "barrier pairs at step 1,024: one cluster of seeds" in result.stderr
-    clusters = pd.read_csv(files / "mine" / "cluster.csv")
+    clusters = pd.read_csv(files / "mine_stages" / "cluster.csv")
     assert clusters["step"].nunique() == 12 and clusters["step"].max() == 1024 and len(clusters) == 12 * 6
     again = invoke("stages", files / "mine.csv", "--pairs", files / "pairs.csv", "--threshold", "0.5")
     assert again.stderr == result.stderr
@@ -176,7 +184,10 @@ def test_series_of_others_are_taken_too(files: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nowhere"], "holds no results"),
+        (["nowhere"], "there is no file or folder nowhere"),
+        (["{folder}"], "holds no results"),
+        (["{file}", "--permutations", "99999999"], "99999999 is not in the range 99<=x<=1000000"),
+        (["{file}", "--threshold", "nan"], "nan is not a finite number"),
         (["{folder}", "--pairs", "{file}"], "--pairs goes with a file of series"),
         (["{short}"], "a curve needs 5: no events"),
     ],
@@ -191,6 +202,21 @@ def test_what_cannot_be_analysed_is_said(
     with pytest.raises(SystemExit) as stopped:
         main(["stages", *(argument.format(**places) for argument in arguments)])
     assert stopped.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_tables_of_a_file_overwrite_nothing(files: Path, tmp_path: Path) -> None:
+    """Neither a file without an ending nor a folder of its name; and no name becomes a picture."""
+    series = pd.read_csv(files / "mine.csv").replace("good", "a:key:")
+    series.to_csv(tmp_path / "mine", index=False)
+    result = invoke("stages", tmp_path / "mine", "--behaviour", "a:key:")
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert "a:key: is half-way up" in result.stderr
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["mine", "mine_stages"]
+
+
+def test_settings_that_do_not_fit_are_said(finished: Path) -> None:
+    with pytest.raises(InputError, match=r"stages cannot be found by these settings: draws: .* \(got 7\)"):
+        of_results(Store(finished / "results"), given={"draws": 7})
 
 
 def test_no_torch_is_loaded(files: Path) -> None:

@@ -1,18 +1,15 @@
 """Series from results and from files, and the whole analysis of planted ones."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 import worlds
 from worlds import OCTAVES, sigmoid
 
-from landscape.errors import InputError
 from landscape.settings import Primary, Stages
 from landscape.stages import analyse
 from landscape.stages.sentences import sentences
-from landscape.stages.series import Observed, from_tables, read
+from landscape.stages.series import Observed, from_tables
 
 X = np.log1p(OCTAVES)
 WHERE = {"path": "linear", "parted": None, "child_a": None, "child_b": None, "unit": "nats per token"}
@@ -184,58 +181,6 @@ def test_another_series_changes_no_number() -> None:
     columns = ["effect", "low", "high", "p", "power"]
     a, b = (f.association[f.association["behaviour"] == "good"][columns].reset_index(drop=True) for f in (less, more))
     pd.testing.assert_frame_equal(a, b)
-
-
-def write(folder: Path, frame: pd.DataFrame, name: str = "s.csv") -> Path:
-    file = folder / name
-    frame.to_parquet(file) if name.endswith("parquet") else frame.to_csv(file, index=False)
-    return file
-
-
-def test_files_of_others_are_the_same_as_frames(tmp_path: Path) -> None:
-    frame = worlds.observed(coupled(), OCTAVES).series
-    plain = frame[["series", "seed", "step", "value"]]
-    for name in ("s.csv", "s.parquet"):
-        got = read(write(tmp_path, plain, name))
-        pd.testing.assert_frame_equal(got.series[["series", "seed", "step", "value"]], plain, check_dtype=False)
-    pairs = pd.DataFrame({
-        "series": "barrier:x",
-        "seed_a": [0, 0, 1],
-        "seed_b": [1, 2, 2],
-        "step": 8,
-        "value": [0.2, 0.5, 0.3],
-    })
-    both = read(write(tmp_path, plain), write(tmp_path, pairs, "p.csv"))
-    own = both.series[both.series["series"] == "barrier:x"].set_index("seed")["value"]
-    assert own.to_dict() == pytest.approx({0: 0.35, 1: 0.25, 2: 0.4}) and len(both.pairs) == 3
-
-
-GOOD = pd.DataFrame({"series": "a", "seed": 0, "step": [0, 1], "value": [0.5, 0.7]})
-
-
-@pytest.mark.parametrize(
-    ("frame", "said"),
-    [
-        (GOOD.drop(columns="seed"), "lacks the column seed; it needs series, seed, step, value, and may have error"),
-        (GOOD.assign(value=[0.5, "high"]), "value in line 3 is 'high'; a finite number is wanted"),
-        (GOOD.assign(value=[0.5, np.inf]), "value in line 3 is 'inf'; a finite number is wanted"),
-        (GOOD.assign(value=[np.nan, 1]), "value in line 2 is 'nan'; a finite number is wanted"),
-        (GOOD.assign(step=[-1, 2]), "a step or an error below 0"),
-        (GOOD.assign(error=[0.1, -0.1]), "a step or an error below 0"),
-        (GOOD.assign(step=1), "two values of series a, seed 0, step 1.0; give one"),
-    ],
-)
-def test_a_file_with_a_mistake_is_refused_with_its_place(tmp_path: Path, frame: pd.DataFrame, said: str) -> None:
-    with pytest.raises(InputError, match=said):
-        read(write(tmp_path, frame))
-
-
-def test_a_file_that_is_none_is_said(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"cannot read .*nothing.csv"):
-        read(tmp_path / "nothing.csv")
-    (tmp_path / "x.parquet").write_text("no")
-    with pytest.raises(InputError, match="cannot read .*x.parquet .*give CSV, or Parquet"):
-        read(tmp_path / "x.parquet")
 
 
 def test_stability_onsets_of_seeds_are_tested_beside_behaviour() -> None:

@@ -53,7 +53,7 @@ def analyse(observed: Observed, settings: Stages, declared: Primary | None = Non
     """Date the events of every series, bound the stages, and test what goes with what.
 
     Args:
-        observed: From :func:`landscape.stages.series.from_tables` or :func:`landscape.stages.series.read`.
+        observed: From :func:`landscape.stages.series.from_tables` or :func:`landscape.stages.files.read`.
         settings: Of the analysis.
         declared: The primary association, if it was declared before the study ran.
     """
