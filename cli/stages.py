@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,9 @@ from pydantic import ValidationError
 from landscape.cli.options import DEFINITIONS, Number
 from landscape.cli.progress import console
 from landscape.errors import InputError, StorageError
-from landscape.settings import MOST_PERMUTATIONS, Primary, Stages
+from landscape.settings import MOST_PERMUTATIONS, Stages
 from landscape.store import Store
-from landscape.study import first_mistake
+from landscape.study import first_mistake, read_study
 
 if TYPE_CHECKING:
     from landscape.stages import Findings
@@ -89,6 +90,7 @@ def of_results(store: Store, definition: str = "chord", given: dict[str, Any] | 
         InputError: If there is nothing to find stages in.
     """
     from landscape.stages import analyse
+    from landscape.stages.declared import declared
     from landscape.stages.series import from_tables
 
     record = store.record()
@@ -102,8 +104,19 @@ def of_results(store: Store, definition: str = "chord", given: dict[str, Any] | 
     if observed.series.empty:
         raise InputError(f"no series over training is finished in {store.folder}; run the study first")
     settings = _settings({**record["study"].get("stages", {}), **(given or {})})
-    declared = Primary.model_validate(record["declared"]) if record.get("declared") else None
-    return analyse(observed, settings, declared)
+    findings = analyse(observed, settings, *declared(record.get("declared"), settings, definition))
+    return replace(findings, notes=(*findings.notes, *_edited(store.folder.parent / "study.toml", record)))
+
+
+def _edited(file: Path, record: dict[str, Any]) -> list[str]:
+    """A note if the study file beside the results says otherwise than at the last run."""
+    try:
+        study = read_study(file)
+    except InputError:
+        return []
+    if study.name != record["name"] or study.stages == _settings(record["study"].get("stages", {})):
+        return []
+    return [f"{file} has other [stages] settings than the last run; run the study again to use them"]
 
 
 def of_files(series: Path, pairs: Path | None, given: dict[str, Any]) -> Findings:

@@ -117,18 +117,63 @@ def test_pairs_of_one_run_become_series(finished: Path) -> None:
 def test_the_primary_is_the_one_that_was_declared_first(finished: Path, tmp_path: Path) -> None:
     """Declared at the first run it counts; changed after results were there, it is exploration."""
     record = Store(finished / "results").record()
-    assert record["declared"] == {"connectivity": "barrier:last", "behaviour": "loss", "test": "trajectory"}
+    primary = {"connectivity": "barrier:last", "behaviour": "loss", "test": "trajectory"}
+    assert record["declared"]["primary"] == primary and record["declared"]["draws"] == 50
     study = finished / "study.toml"
     old = study.read_text()
     try:
         study.write_text(old.replace('test = "trajectory"', 'test = "onset"'))
         assert run_study(read_study(study), finished, device="cpu", workers=1) == {}
         record = Store(finished / "results").record()
-        assert record["declared"]["test"] == "trajectory" and record["study"]["stages"]["primary"]["test"] == "onset"
-        assert "was not declared before the study ran" in invoke("stages", finished).stderr
+        first, now = (part["primary"]["test"] for part in (record["declared"], record["study"]["stages"]))
+        assert (first, now) == ("trajectory", "onset")
+        said = invoke("stages", finished).stderr
+        assert "the primary association of the study (barrier:last with loss, by onset) was not declared before" in said
+        assert "exploration; what was declared is barrier:last with loss, by trajectory" in said
     finally:
         study.write_text(old)
         run_study(read_study(study), finished, device="cpu", workers=1)
+
+
+def test_the_primary_counts_only_with_the_settings_that_it_was_declared_with(finished: Path) -> None:
+    """Another threshold, definition or number of draws is another test; older stores pin the definition alone."""
+    store = Store(finished / "results")
+    assert invoke("stages", finished).stderr.startswith(
+        "Primary, declared before the study ran: loss with barrier:last"
+    )
+    other = invoke("stages", finished, "--threshold", "0.3", "--definition", "mean_ends").stderr
+    assert (
+        "Primary, declared" not in other
+        and (
+            "was declared before the study ran with other settings (threshold 0.3, declared: left out; definition "
+            "mean_ends, declared: chord), and counts as exploration"
+        )
+        in other
+    )
+    record = store.record()
+    old = {key: value for key, value in record.items() if key != "name"}
+    try:
+        store.open(record["name"], {**old, "declared": record["declared"]["primary"]})
+        assert invoke("stages", finished, "--threshold", "0.3").stderr.startswith("Primary, declared before the study")
+        assert "Primary, declared" not in invoke("stages", finished, "--definition", "mean_ends").stderr
+    finally:
+        store.open(record["name"], old)
+
+
+def test_other_settings_in_the_file_than_at_the_last_run_are_noted(finished: Path) -> None:
+    study = finished / "study.toml"
+    old = study.read_text()
+    said = f"{study} has other [stages] settings than the last run; run the study again to use them"
+    try:
+        assert said not in invoke("stages", finished).stderr
+        study.write_text(old.replace("draws = 50", "draws = 60"))
+        assert said in invoke("stages", finished).stderr
+        study.write_text(old.replace("draws = 50", "draws = 60").replace('name = "stages"', 'name = "another"'))
+        assert said not in invoke("stages", finished).stderr
+        study.write_text("no = ")
+        assert said not in invoke("stages", finished).stderr
+    finally:
+        study.write_text(old)
 
 
 def test_settings_of_stages_change_no_task(finished: Path) -> None:

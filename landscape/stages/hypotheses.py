@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from landscape.barrier import matrix
 from landscape.settings import Primary, Stages
-from landscape.shapes import Float, Int
-from landscape.stages import association, clusters, matrices, permutations, population, power
+from landscape.shapes import Int
+from landscape.stages import aligned, association, clusters, matrices, permutations, population, power
 from landscape.stages.association import SEED, Association
 from landscape.stages.dating import Dated, beside, chosen
-from landscape.stages.series import BARRIER, DISTANCE, LOSS, SHARED, Observed
+from landscape.stages.series import BARRIER, LOSS, SHARED, Observed
 
 LEAST_SEEDS = 3
 FEW_SEEDS = 4
@@ -57,7 +56,7 @@ def associations(observed: Observed, dated: Dated, settings: Stages, declared: P
     rows = pd.DataFrame([{**labels, **asdict(one)} for labels, one in found])
     if rows.empty:
         return pd.DataFrame(columns=list(COLUMNS))
-    rows["primary"] = [_is(row, declared) for row in rows.to_dict("records")]
+    rows["primary"] = [matches(row, declared) for row in rows.to_dict("records")]
     rows["q"], rows["p_family"] = rows["p"], np.nan
     for _, group in rows[~rows["primary"]].groupby("hypothesis"):
         rows.loc[group.index, "q"] = permutations.false_discovery(group["p"].to_numpy(dtype=float))
@@ -133,8 +132,8 @@ def _matrices(observed: Observed, settings: Stages) -> Found:
     for connectivity, rows in barriers.groupby("series", sort=False):
         if not chosen(rows, settings.connectivity):
             continue
-        for behaviour in [*_distance_names(observed.pairs), *beside(observed.series, settings)]:
-            found = _aligned(rows, behaviour, observed)
+        for behaviour in [*aligned.distance_names(observed.pairs), *beside(observed.series, settings)]:
+            found = aligned.aligned(rows, behaviour, observed)
             if found is None:
                 continue
             step, seeds, a, b, scores, loss = found
@@ -154,52 +153,6 @@ def _matrices(observed: Observed, settings: Stages) -> Found:
                      "who": f"{step} {sorted(map(str, seeds))}"}  # fmt: skip
             out += [({**label, "power": strength}, one) for one, strength in tests]
     return out
-
-
-def _distance_names(pairs: pd.DataFrame) -> list[str]:
-    return [str(name) for name in pd.unique(pairs["series"]) if str(name).startswith(DISTANCE)]
-
-
-Aligned = tuple[
-    float, list[Hashable], association.Square, association.Square, Float[np.ndarray, " seeds"] | None,
-    Float[np.ndarray, " seeds"] | None,
-]  # fmt: skip
-
-
-def _aligned(barriers: pd.DataFrame, behaviour: str, observed: Observed) -> Aligned | None:
-    """Step, seeds, barriers, distances, scores and losses at the last step at which all seeds have them."""
-    own = observed.pairs[observed.pairs["series"] == behaviour]
-    scores = observed.series[observed.series["series"] == behaviour]
-    losses = observed.series[observed.series["series"] == LOSS]
-    steps = set(barriers["step"]) & set(own["step"] if len(own) else scores["step"])
-    for step in sorted(steps, reverse=True):
-        at = barriers[barriers["step"] == step]
-        seeds = sorted({*at["seed_a"], *at["seed_b"]}, key=str)
-        a = square(at, seeds)
-        values = _of_seeds(scores, step, seeds)
-        b = (
-            square(own[own["step"] == step], seeds)
-            if len(own)
-            else None
-            if values is None
-            else matrices.differences(values)
-        )
-        if len(seeds) >= LEAST_SEEDS + 1 and b is not None and not (np.isnan(a).any() or np.isnan(b).any()):
-            return float(step), seeds, a, b, values, _of_seeds(losses, step, seeds)
-    return None
-
-
-def square(rows: pd.DataFrame, seeds: Sequence[Hashable]) -> association.Square:
-    """Symmetric matrix of the values of pairs; nan where one is missing."""
-    place = {seed: n for n, seed in enumerate(seeds)}
-    rows = rows[rows["seed_a"].isin(list(place)) & rows["seed_b"].isin(list(place))]
-    a, b = (rows[name].map(place).to_numpy(dtype=int) for name in ("seed_a", "seed_b"))
-    return matrix(a, b, rows["value"].to_numpy(dtype=float), len(seeds))
-
-
-def _of_seeds(rows: pd.DataFrame, step: float, seeds: list[Hashable]) -> Float[np.ndarray, " seeds"] | None:
-    at = rows[rows["step"] == step].set_index("seed")["value"]
-    return at.reindex(seeds).to_numpy(dtype=float) if set(seeds) <= set(at.index) else None
 
 
 def _common(dated: Dated, connectivity: str, behaviour: str) -> tuple[list[Hashable], np.ndarray, np.ndarray]:
@@ -257,7 +210,8 @@ def stream(settings: Stages, *names: object) -> np.random.Generator:
     return np.random.default_rng([settings.seed, *(zlib.crc32(str(name).encode()) for name in names)])
 
 
-def _is(row: dict[str, Any], declared: Primary | None) -> bool:
+def matches(row: Mapping[Hashable, Any], declared: Primary | None) -> bool:
+    """Whether the row of a test is the primary association."""
     wanted = declared and (declared.connectivity, declared.behaviour, declared.test)
     return (row["connectivity"], row["behaviour"], row["test"]) == wanted and row["hypothesis"] == SEED
 
