@@ -297,7 +297,11 @@ def test_the_main_figure_draws_stages_bands_and_onsets(findings: Frames) -> None
     interval = [line for line in good.lines if line.get_linewidth() == 1.6]
     assert list(interval[0].get_xdata()) == [onset["low"], onset["high"]]
     assert len([line for line in good.lines if line.get_linewidth() == 0.6]) == 6
-    assert not [line for line in last.lines if line.get_marker() == "D"]
+    settled = findings.event[(findings.event["event"] == "settles") & (findings.event["seed"] == "all")].iloc[0]
+    spots = [line for line in last.lines if line.get_marker() == "D"]
+    assert [float(spot.get_xdata()[0]) for spot in spots] == [settled["step"]]
+    interval = [line for line in last.lines if line.get_linewidth() == 1.6]
+    assert list(interval[0].get_xdata()) == [settled["low"], settled["high"]]
     plt.close(figure)
 
 

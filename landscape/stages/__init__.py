@@ -94,9 +94,9 @@ def _stages(dated: Dated, boundaries: str) -> pd.DataFrame:
         first = {series: own[series], **own}
         bounds = dating.boundaries(dated.events[series, seed])
         rows += ({"seed": str(seed), **row} for row in staging.stages(bounds, first))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=list(staging.STAGES))
 
 
 def _curves(dated: Dated) -> pd.DataFrame:
     parts = [staging.frame(series, curves) for series, curves in dated.means.items()]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(staging.CURVE))

@@ -29,7 +29,7 @@ LEVEL = 0.05
 GRID = 60
 COLUMNS = (
     "connectivity", "behaviour", "step", "hypothesis", "test", "effect", "low", "high", "p", "p_floor", "q", "p_family",
-    "power", "seeds", "primary", "verdict",
+    "power", "seeds", "primary", "verdict", "censored", "bound",
 )  # fmt: skip
 Found = list[tuple[dict[str, Any], Association]]
 
@@ -60,6 +60,8 @@ def associations(observed: Observed, dated: Dated, settings: Stages, declared: P
     rows["q"], rows["p_family"] = rows["p"], np.nan
     for _, group in rows[~rows["primary"]].groupby("hypothesis"):
         rows.loc[group.index, "q"] = permutations.false_discovery(group["p"].to_numpy(dtype=float))
+    rows = rows.reindex(columns=[*rows, *(name for name in ("censored", "bound") if name not in rows)])
+    rows = rows.fillna({"censored": 0, "bound": ""}).astype({"censored": int, "bound": str})
     same = rows["statistics"].notna() & (rows["hypothesis"] == SEED)
     sizes = rows["statistics"].map(lambda s: 0 if s is None else len(s))
     for _, group in rows[same].groupby(["test", "who", sizes[same]]):
@@ -81,9 +83,9 @@ def _timing(connectivity: str, behaviour: str, observed: Observed, dated: Dated,
     found: list[tuple[Association, float]] = [
         (association.onset(c, b, orders, random), power.onset(c, b, settings.coupling, orders, random))
     ]
-    span = float(np.log1p(observed.series["step"].max()))
+    ends = _ends(observed)
     if (given := _given(dated, seeds)) is not None and len(seeds) >= LEAST_GIVEN and behaviour != LOSS:
-        c_, b_, given = (_finite(at, span) for at in (c, b, given))
+        c_, b_, given = (_finite(at, ends) for at in (c, b, given))
         found.append((association.onset_given(c_, b_, given, orders, random), np.nan))
     if (curves := _together(dated, connectivity, behaviour, seeds)) is not None:
         x, y, spacing = curves
@@ -98,12 +100,13 @@ def _timing(connectivity: str, behaviour: str, observed: Observed, dated: Dated,
             found.append((association.match(affinity, orders), strength["match"]))
     found += _coincidence(connectivity, behaviour, seeds, observed, dated, settings, orders, random)
     first = population.lead(
-        _finite(c, span), _finite(b, span), shared=connectivity in SHARED, count=settings.permutations, random=random
+        _finite(c, ends), _finite(b, ends), shared=connectivity in SHARED, count=settings.permutations, random=random
     )
-    middle = np.median(_finite(b, span) - _finite(c, span), axis=1)
+    middle = np.median(_finite(b, ends) - _finite(c, ends), axis=1)
     found.append((first, power.lead(middle, random)))
     labels = {"connectivity": connectivity, "behaviour": behaviour, "step": np.nan, "seeds": len(seeds), "who": who}
-    return [({**labels, "power": strength}, one) for one, strength in found]
+    dates = {"lead": _censoring(c, b)}
+    return [({**labels, **dates.get(one.test, {}), "power": strength}, one) for one, strength in found]
 
 
 def _coincidence(
@@ -195,9 +198,25 @@ def _middles(dates: np.ndarray) -> np.ndarray:
     return np.median(dates, axis=1) if len(dates) else np.empty(0)
 
 
-def _finite(at: np.ndarray, span: float) -> np.ndarray:
+def _ends(observed: Observed) -> tuple[float, float]:
+    """The first and the last ``log(step + 1)`` of anything."""
+    steps = np.log1p(observed.series["step"].to_numpy(dtype=float))
+    return float(steps.min()), float(steps.max())
+
+
+def _finite(at: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
     """What never happens is taken for the end of training, what had happened before for its beginning."""
-    return np.asarray(np.clip(at, 0.0, span))
+    return np.asarray(np.clip(at, *ends))
+
+
+def _censoring(c: np.ndarray, b: np.ndarray) -> dict[str, Any]:
+    """How many seeds have an onset outside of training, and what the lead, with its ends for their dates, is then."""
+    early, late = (np.median(c, axis=1), np.median(b, axis=1))
+    outside = np.isinf(early) | np.isinf(late)
+    more = (late == np.inf) | (early == -np.inf)
+    less = (late == -np.inf) | (early == np.inf)
+    bound = "unknown" if more.any() and less.any() else "at least" if more.any() else "at most" if less.any() else ""
+    return {"censored": int(outside.sum()), "bound": bound}
 
 
 def _orders(seeds: int, settings: Stages) -> Int[np.ndarray, "orders seeds"]:
