@@ -196,6 +196,19 @@ def test_one_change_makes_no_boundary(steps: np.ndarray) -> None:
     assert np.mean(extra) <= 0.1
 
 
+@pytest.mark.parametrize("size", [0.02, 0.05])
+def test_few_checkpoints_with_little_noise_are_not_taken_for_noiseless(size: float) -> None:
+    """Sixteen checkpoints of one sigmoid: at most two of sixty have an extremum or a plateau."""
+    steps = np.unique(np.round(np.geomspace(1, 1000, 16)))
+    x = np.log1p(steps)
+    random = np.random.default_rng(500)
+    false = 0
+    for run in range(60):
+        noise = size * random.standard_normal(len(x))
+        false += bool(events.boundaries(curve(sigmoid(x, random.normal(4, 0.5), 1 / 3) + noise, steps, run)))
+    assert false <= 2
+
+
 def test_an_interval_is_never_narrower_than_the_gap_it_lies_in() -> None:
     seen = np.log1p(np.array([0, 10, 100, 1000.0]))
     row = events.row(Event("crossing", "rise", np.full(50, 4.0)), seen)

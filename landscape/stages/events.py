@@ -167,7 +167,7 @@ def row(event: Event, seen: Float[np.ndarray, " steps"]) -> dict[str, Any]:
         ``event, way, step, low, high, censored, happened``; a censored event has no step, one end of its interval is
         the last (or first) checkpoint, and ``happened`` is the share of draws in which it happens within training.
     """
-    middle, low, high = (float(np.quantile(event.at, q, method="inverted_cdf")) for q in (0.5, TAIL, 1 - TAIL))
+    middle, low, high = (quantile(event, q) for q in (0.5, TAIL, 1 - TAIL))
     censored = "right" if middle == np.inf else "left" if middle == -np.inf else "no"
     if event.extent is not None:
         low, high = min(low, event.extent[0]), max(high, event.extent[1])
@@ -186,6 +186,11 @@ def row(event: Event, seen: Float[np.ndarray, " steps"]) -> dict[str, Any]:
         "censored": censored,
         "happened": float(np.isfinite(event.at).mean()),
     }
+
+
+def quantile(event: Event, share: float) -> float:
+    """One of the draws, so that infinite ones are no trouble; a share of one half is where an event is said to be."""
+    return float(np.quantile(event.at, share, method="inverted_cdf"))
 
 
 def around(

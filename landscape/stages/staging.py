@@ -58,7 +58,7 @@ def stages(bounds: Sequence[Event], series: Mapping[str, Curves]) -> list[dict[s
     """
     own = next(iter(series.values()))
     rows = [events.row(event, own.seen) for event in bounds]
-    places = [float(np.median(event.at)) for event in bounds]
+    places = [events.quantile(event, 0.5) for event in bounds]
     edges = [own.x[0], *places, own.x[-1]]
     first: dict[str, Any] = {"step": events.step_at(own.x[0]), "low": np.nan, "high": np.nan, "event": "start"}
     out = []
