@@ -34,7 +34,8 @@ def command(ctx: click.Context, out: Path, world: str, steps: int | None, seeds:
 
     Five GPT-2s of 130,000 parameters learn Pride and Prejudice, and pairs of children part from the first of
     them at six steps; barriers are measured on Persuasion. A few minutes on two cores. With --world planted ten of
-    them learn a made-up language whose parts are learned in a known order, to see whether the stages are found.
+    them learn a made-up language whose parts are learned in a known order, to see whether the stages are found; ten
+    to fifteen minutes.
     """
     usual = WORLDS[world]
     steps, seeds = steps or usual["steps"], seeds or usual["seeds"]

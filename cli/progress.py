@@ -17,7 +17,9 @@ QUIET = 30.0
 """Seconds between two plain lines."""
 
 WIDE = 320
-console = Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else WIDE)
+console = Console(
+    stderr=True, highlight=False, emoji=False, soft_wrap=True, width=None if sys.stderr.isatty() else WIDE
+)
 
 
 def listen() -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import pandas as pd
+from pydantic import ValidationError
 
-from landscape.cli.options import DEFINITIONS
+from landscape.cli.options import DEFINITIONS, Number
 from landscape.cli.progress import console
 from landscape.errors import InputError, StorageError
-from landscape.settings import Primary, Stages
+from landscape.settings import MOST_PERMUTATIONS, Stages
 from landscape.store import Store
+from landscape.study import first_mistake, read_study
 
 if TYPE_CHECKING:
     from landscape.stages import Findings
@@ -35,26 +38,23 @@ TABLES = {"loss": "losses", "llc": "llc", "probe": "probes", "barrier": "barrier
     type=click.Choice(["curve", "breaks", "states"]),
     help="What bounds the stages: extrema and plateaus, breaks of slope, states of all series.  [default: curve]",
 )
-@click.option("--threshold", type=click.FloatRange(0, min_open=True), help="Barrier below which two are connected.")
-@click.option("--permutations", type=click.IntRange(99), help="Orders of the seeds, above seven.  [default: 9999]")
+@click.option("--threshold", type=Number(0, min_open=True), help="Barrier below which two are connected.")
+@click.option("--permutations", type=click.IntRange(99, MOST_PERMUTATIONS),
+              help="Orders of the seeds, above seven.  [default: 9999]")  # fmt: skip
 @click.option("--format", "kind", default="csv", show_default=True, type=click.Choice(["csv", "parquet"]))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout for each row of the tables.")
 def command(folder: Path, pairs: Path | None, definition: str, kind: str, as_json: bool, **given: Any) -> None:
     """Events, stages, and whether connectivity goes with behaviour, from the results in FOLDER.
 
     FOLDER may also be a file of other people's series, CSV or Parquet with the columns series, seed, step, value and
-    perhaps error; series of connectivity are called barrier... there. Tables go to FOLDER/stages, or beside the file.
+    perhaps error; series of connectivity are called barrier... there. Tables go to FOLDER/stages, those of a file
+    mine.csv to mine_stages beside it.
     """
     from landscape.stages import TABLES as FRAMES
     from landscape.stages.sentences import sentences
 
     settings = {name: value for name, value in given.items() if value}
-    if folder.is_file():
-        findings, out = of_files(folder, pairs, settings), folder.with_suffix("")
-    else:
-        if pairs is not None:
-            raise InputError("--pairs goes with a file of series in place of a results folder")
-        findings, out = of_results(Store(folder / "results"), definition, settings), folder / "stages"
+    findings, out = _found(folder, pairs, definition, settings)
     if findings.event.empty:
         raise InputError(
             "; ".join(findings.notes) or "no series over training was found: stages need checkpoints at steps"
@@ -72,6 +72,17 @@ def command(folder: Path, pairs: Path | None, definition: str, kind: str, as_jso
                 click.echo(json.dumps({"table": name, **row}))
 
 
+def _found(folder: Path, pairs: Path | None, definition: str, settings: dict[str, Any]) -> tuple[Findings, Path]:
+    """Findings of a file or a folder, and where their tables go."""
+    if not folder.exists():
+        raise InputError(f"there is no file or folder {folder}")
+    if folder.is_file():
+        return of_files(folder, pairs, settings), folder.with_name(f"{folder.stem}_stages")
+    if pairs is not None:
+        raise InputError("--pairs goes with a file of series in place of a results folder")
+    return of_results(Store(folder / "results"), definition, settings), folder / "stages"
+
+
 def of_results(store: Store, definition: str = "chord", given: dict[str, Any] | None = None) -> Findings:
     """Findings of a results folder, by the settings of its study and those given beside.
 
@@ -79,6 +90,7 @@ def of_results(store: Store, definition: str = "chord", given: dict[str, Any] | 
         InputError: If there is nothing to find stages in.
     """
     from landscape.stages import analyse
+    from landscape.stages.declared import declared
     from landscape.stages.series import from_tables
 
     record = store.record()
@@ -91,9 +103,20 @@ def of_results(store: Store, definition: str = "chord", given: dict[str, Any] | 
     observed = from_tables(tables)
     if observed.series.empty:
         raise InputError(f"no series over training is finished in {store.folder}; run the study first")
-    settings = Stages.model_validate({**record["study"].get("stages", {}), **(given or {})})
-    declared = Primary.model_validate(record["declared"]) if record.get("declared") else None
-    return analyse(observed, settings, declared)
+    settings = _settings({**record["study"].get("stages", {}), **(given or {})})
+    findings = analyse(observed, settings, *declared(record.get("declared"), settings, definition))
+    return replace(findings, notes=(*findings.notes, *_edited(store.folder.parent / "study.toml", record)))
+
+
+def _edited(file: Path, record: dict[str, Any]) -> list[str]:
+    """A note if the study file beside the results says otherwise than at the last run."""
+    try:
+        study = read_study(file)
+    except InputError:
+        return []
+    if study.name != record["name"] or study.stages == _settings(record["study"].get("stages", {})):
+        return []
+    return [f"{file} has other [stages] settings than the last run; run the study again to use them"]
 
 
 def of_files(series: Path, pairs: Path | None, given: dict[str, Any]) -> Findings:
@@ -103,9 +126,16 @@ def of_files(series: Path, pairs: Path | None, given: dict[str, Any]) -> Finding
         InputError: If a file is not what is wanted.
     """
     from landscape.stages import analyse
-    from landscape.stages.series import read
+    from landscape.stages.files import read
 
-    return analyse(read(series, pairs), Stages.model_validate({"connectivity": ("barrier*",), **given}))
+    return analyse(read(series, pairs), _settings({"connectivity": ("barrier*",), **given}))
+
+
+def _settings(given: dict[str, Any]) -> Stages:
+    try:
+        return Stages.model_validate(given)
+    except ValidationError as error:
+        raise InputError(f"stages cannot be found by these settings: {first_mistake(error)}") from error
 
 
 def write(frame: pd.DataFrame, file: Path) -> None:

@@ -119,7 +119,7 @@ def _tests(rows: pd.DataFrame) -> dict[str, list[list[str]]]:
         str(hypothesis): [
             [
                 f"{row['connectivity']} / {row['behaviour']}", row["test"] + (" (primary)" if row["primary"] else ""),
-                f"{row['effect']:+.3g} [{row['low']:.3g}, {row['high']:.3g}]",
+                f"{row['effect']:+.3g} " + ("" if pd.isna(row["low"]) else f"[{row['low']:.3g}, {row['high']:.3g}]"),
                 *("" if pd.isna(row[n]) else f"{row[n]:.2g}" for n in ("p", "q", "p_family", "p_floor", "power")),
                 row["verdict"],
             ]

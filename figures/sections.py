@@ -72,7 +72,8 @@ def _stages(frames: Frames) -> Section | None:
     bounds = f"bounded by {' and '.join(kinds)} ({frames.boundaries})" if kinds else "not bounded"
     text = (
         f"thin: seeds; thick: mean over seeds, smoothed, 90 % band; background: stages, {bounds}; dashed: boundaries, "
-        "with their 90 % intervals at the top; diamonds: half-way through the change of the mean, 90 % interval"
+        "with their 90 % intervals at the top; diamonds: half-way through the change of the mean, or "
+        "the median of when seeds settle, 90 % interval"
     )
     note(figure.axes[0], text)
     return Section(

@@ -14,6 +14,7 @@ from landscape.figures.style import step_axis
 EVERYONE = "all"
 MOST = 9
 """Panels of the figure."""
+ONSETS = ("crossing", "settles")
 BANDS = ("#eef2f7", "#dbe4ef")
 
 
@@ -23,9 +24,8 @@ def stages_over_training(
     """Stacked panels of series over one axis of steps.
 
     Thin: each seed as it was measured. Thick: the mean over seeds with its 90 % band. Background: stages; a dashed
-        line is a boundary with its 90 % interval as a bar at the top. Diamond: the onset, half-way through the change
-        of the mean, with its
-    90 % interval.
+    line is a boundary with its 90 % interval as a bar at the top. Diamond: the onset, half-way through the change of
+    the mean, or when half of the seeds have settled, with its 90 % interval.
 
     Args:
         series: ``series, seed, step, value``.
@@ -39,7 +39,7 @@ def stages_over_training(
     bands = stage[(stage["seed"] == EVERYONE) & (stage["series"] == boundaries)] if len(stage) else stage
     for ax, name in zip(axes.flat, names, strict=True):
         _panel(ax, name, series[series["series"] == name], curve[curve["series"] == name])
-        _onset(ax, event[(event["series"] == name) & (event["seed"] == EVERYONE) & (event["event"] == "crossing")])
+        _onset(ax, event[(event["series"] == name) & (event["seed"] == EVERYONE) & event["event"].isin(ONSETS)])
         for band in bands.to_dict("records"):
             ax.axvspan(band["start"], band["end"], color=BANDS[band["stage"] % 2], zorder=-2, linewidth=0)
             if band["stage"] > 1:

@@ -6,17 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from landscape.settings import MOST_SEED, BesideStudy, Data, Settings
+from landscape.settings import MOST_SEED, BesideStudy, Data, Settings, one_or_several
 
 
 def _points(value: Any) -> Any:
     if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and 3 <= value <= 1001):
         return value
     raise ValueError('"auto" or a whole number from 3 to 1001 is wanted')
-
-
-def _several(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
 
 
 PREDICTIONS = "predictions"
@@ -270,7 +266,7 @@ class Llc(Settings):
     localisation: float = Field(100.0, gt=0)
     step_size: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
     extrapolate: bool = False
-    parameters: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_several)] | None = None
+    parameters: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(one_or_several)] | None = None
     mode: Literal["evaluation", "training"] = "evaluation"
     keep_draws: int = Field(0, ge=0)
     seed: int = Field(0, ge=0, le=MOST_SEED)
@@ -311,7 +307,7 @@ class _Asking(Settings):
         numerics: Always float32.
     """
 
-    names: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_several)]
+    names: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(one_or_several)]
     count: int | None = Field(None, ge=2, le=MOST_ITEMS)
     items: BesideStudy | None = None
     train_text: BesideStudy | None = None
@@ -363,7 +359,7 @@ class Behaviour(_Asking):
 
     kind: Literal["behaviour"]
     between: Between = "seeds"
-    names: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_several)] = (PREDICTIONS,)
+    names: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(one_or_several)] = (PREDICTIONS,)
     tile: int = Field(4, ge=1)
 
 

@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 MOST_SEED = 2**31 - 1
+MOST_PERMUTATIONS = 1_000_000
 REMOTE = re.compile(r"hf://.*|[\w.-]+:[^/]*=[^/]*")
 """References that are no paths: a place on the hub, a checkpoint of a family."""
 
@@ -16,6 +17,11 @@ REMOTE = re.compile(r"hf://.*|[\w.-]+:[^/]*=[^/]*")
 def _beside_the_study(value: str, info: Any) -> str:
     base = (info.context or {}).get("base")
     return str(Path(base) / value) if base and not REMOTE.fullmatch(value) else value
+
+
+def one_or_several(value: Any) -> Any:
+    """A name alone is a list of one."""
+    return (value,) if isinstance(value, str) else value
 
 
 BesideStudy = Annotated[str, AfterValidator(_beside_the_study)]
@@ -127,12 +133,12 @@ class Stages(Settings):
 
     boundaries: str | None = None
     engine: Literal["curve", "breaks", "states"] = "curve"
-    connectivity: tuple[str, ...] = ("barrier:*",)
-    behaviour: tuple[str, ...] | None = None
+    connectivity: Annotated[tuple[str, ...], BeforeValidator(one_or_several)] = ("barrier:*",)
+    behaviour: Annotated[tuple[str, ...] | None, BeforeValidator(one_or_several)] = None
     threshold: float | None = Field(None, gt=0)
     window: float = Field(2.0, gt=1)
     primary: Primary | None = None
-    permutations: int = Field(9999, ge=99, le=1_000_000)
+    permutations: int = Field(9999, ge=99, le=MOST_PERMUTATIONS)
     draws: int = Field(400, ge=50, le=10_000)
     coupling: float = Field(0.9, gt=0, le=1)
     seed: int = Field(0, ge=0, le=MOST_SEED)

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from landscape.errors import InputError
-from landscape.measures import Barriers, Behaviour, Curves, Llc, Matching, Measure, Planes, Probes, Simplices
+from landscape.measures import (
+    AnyMeasure,
+    Barriers,
+    Behaviour,
+    Between,
+    Curves,
+    Llc,
+    Matching,
+    Measure,
+    Planes,
+    Probes,
+    Simplices,
+)
 from landscape.settings import Checkpoints, Children, Data, Primary, Settings, Stages
 
 
@@ -30,6 +44,50 @@ class Study(Settings):
             raise ValueError('a measure between = "children" needs the table [checkpoints.children]')
         return self
 
+    @model_validator(mode="after")
+    def _the_primary_can_be_tested(self) -> Study:
+        if self.stages.primary is not None:
+            _require_series(self.stages.primary, self.stages, self.measure)
+        return self
+
+
+def _require_series(primary: Primary, stages: Stages, measures: Sequence[AnyMeasure]) -> None:
+    """Refuse a primary association of series that these measures do not make.
+
+    Raises:
+        ValueError: With the series that they make.
+    """
+    for name in (primary.connectivity, primary.behaviour):
+        if "*" in name:
+            raise ValueError(f"stages.primary is of one pair of series, and {name!r} is a pattern")
+    lines = {m.between for m in measures if isinstance(m, Curves) or (isinstance(m, Barriers) and m.path == "linear")}
+    barriers = [f"barrier:{between}" for between in get_args(Between) if between in lines - {"all"}]
+    if primary.connectivity not in barriers:
+        raise ValueError(
+            f"stages.primary: no measure makes the series {primary.connectivity!r}; known: {', '.join(barriers)}"
+        )
+    matrix = primary.test.startswith("matrix")
+    if matrix and primary.connectivity != "barrier:seeds":
+        raise ValueError(f"stages.primary: the test {primary.test!r} is on pairs of seeds: give barrier:seeds")
+    beside = ["loss", *barriers, *_behaviours(measures, distances=matrix)]
+    if not any(primary.behaviour == name or primary.behaviour.startswith(f"{name}:") for name in beside):
+        raise ValueError(
+            f"stages.primary: no measure makes the series {primary.behaviour!r} for the test {primary.test!r}; known: "
+            + ", ".join(name if name in {"loss", "llc", *barriers} else f"{name}:..." for name in beside)
+        )
+    for name, patterns in ((primary.connectivity, stages.connectivity), (primary.behaviour, stages.behaviour)):
+        if patterns is not None and not (name.startswith("distance:") or any(fnmatchcase(name, p) for p in patterns)):
+            raise ValueError(f"stages.primary is of {name!r}, which none of {', '.join(patterns)} takes")
+
+
+def _behaviours(measures: Sequence[AnyMeasure], distances: bool) -> Iterator[str]:
+    """How the names of series of behaviour begin."""
+    for measure in measures:
+        if isinstance(measure, Llc | Probes) and measure.among != "children":
+            yield from ["llc"] if isinstance(measure, Llc) else measure.names
+        if distances and isinstance(measure, Behaviour) and measure.between == "seeds":
+            yield from (f"distance:{name}" for name in measure.names)
+
 
 def read_study(path: Path) -> Study:
     """Read and check a study file; paths in it are relative to the file.
@@ -44,10 +102,11 @@ def read_study(path: Path) -> Study:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}") from error
     except ValidationError as error:
-        raise InputError(f"{path}: {_first_mistake(error)}") from error
+        raise InputError(f"{path}: {first_mistake(error)}") from error
 
 
-def _first_mistake(error: ValidationError) -> str:
+def first_mistake(error: ValidationError) -> str:
+    """The first mistake in settings: its place, what was given and what is wanted."""
     first = min(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")  # or a typo is called missing
     kinds: dict[str, type[BaseModel]] = {
         "barriers": Barriers,

@@ -18,6 +18,8 @@ from worlds import OCTAVES
 from landscape.cli.main import cli, main
 from landscape.cli.report import frames
 from landscape.cli.run import run_study
+from landscape.cli.stages import of_results
+from landscape.errors import InputError
 from landscape.figures.frames import Frames
 from landscape.figures.page import page
 from landscape.figures.sections import sections
@@ -115,18 +117,63 @@ def test_pairs_of_one_run_become_series(finished: Path) -> None:
 def test_the_primary_is_the_one_that_was_declared_first(finished: Path, tmp_path: Path) -> None:
     """Declared at the first run it counts; changed after results were there, it is exploration."""
     record = Store(finished / "results").record()
-    assert record["declared"] == {"connectivity": "barrier:last", "behaviour": "loss", "test": "trajectory"}
+    primary = {"connectivity": "barrier:last", "behaviour": "loss", "test": "trajectory"}
+    assert record["declared"]["primary"] == primary and record["declared"]["draws"] == 50
     study = finished / "study.toml"
     old = study.read_text()
     try:
         study.write_text(old.replace('test = "trajectory"', 'test = "onset"'))
         assert run_study(read_study(study), finished, device="cpu", workers=1) == {}
         record = Store(finished / "results").record()
-        assert record["declared"]["test"] == "trajectory" and record["study"]["stages"]["primary"]["test"] == "onset"
-        assert "was not declared before the study ran" in invoke("stages", finished).stderr
+        first, now = (part["primary"]["test"] for part in (record["declared"], record["study"]["stages"]))
+        assert (first, now) == ("trajectory", "onset")
+        said = invoke("stages", finished).stderr
+        assert "the primary association of the study (barrier:last with loss, by onset) was not declared before" in said
+        assert "exploration; what was declared is barrier:last with loss, by trajectory" in said
     finally:
         study.write_text(old)
         run_study(read_study(study), finished, device="cpu", workers=1)
+
+
+def test_the_primary_counts_only_with_the_settings_that_it_was_declared_with(finished: Path) -> None:
+    """Another threshold, definition or number of draws is another test; older stores pin the definition alone."""
+    store = Store(finished / "results")
+    assert invoke("stages", finished).stderr.startswith(
+        "Primary, declared before the study ran: loss with barrier:last"
+    )
+    other = invoke("stages", finished, "--threshold", "0.3", "--definition", "mean_ends").stderr
+    assert (
+        "Primary, declared" not in other
+        and (
+            "was declared before the study ran with other settings (threshold 0.3, declared: left out; definition "
+            "mean_ends, declared: chord), and counts as exploration"
+        )
+        in other
+    )
+    record = store.record()
+    old = {key: value for key, value in record.items() if key != "name"}
+    try:
+        store.open(record["name"], {**old, "declared": record["declared"]["primary"]})
+        assert invoke("stages", finished, "--threshold", "0.3").stderr.startswith("Primary, declared before the study")
+        assert "Primary, declared" not in invoke("stages", finished, "--definition", "mean_ends").stderr
+    finally:
+        store.open(record["name"], old)
+
+
+def test_other_settings_in_the_file_than_at_the_last_run_are_noted(finished: Path) -> None:
+    study = finished / "study.toml"
+    old = study.read_text()
+    said = f"{study} has other [stages] settings than the last run; run the study again to use them"
+    try:
+        assert said not in invoke("stages", finished).stderr
+        study.write_text(old.replace("draws = 50", "draws = 60"))
+        assert said in invoke("stages", finished).stderr
+        study.write_text(old.replace("draws = 50", "draws = 60").replace('name = "stages"', 'name = "another"'))
+        assert said not in invoke("stages", finished).stderr
+        study.write_text("no = ")
+        assert said not in invoke("stages", finished).stderr
+    finally:
+        study.write_text(old)
 
 
 def test_settings_of_stages_change_no_task(finished: Path) -> None:
@@ -136,6 +183,12 @@ def test_settings_of_stages_change_no_task(finished: Path) -> None:
     run_study(other, finished, device="cpu", workers=1)
     assert {task["key"] for task in Store(finished / "results").record()["tasks"]} == before
     run_study(study, finished, device="cpu", workers=1)
+
+
+def test_one_pattern_is_a_list_of_one() -> None:
+    one = Stages.model_validate({"behaviour": "p:*", "connectivity": "barrier:last"})
+    assert (one.behaviour, one.connectivity) == (("p:*",), ("barrier:last",))
+    assert Stages.model_validate({}).behaviour is None
 
 
 def test_a_misspelt_setting_is_named(finished: Path, tmp_path: Path) -> None:
@@ -167,7 +220,7 @@ def test_series_of_others_are_taken_too(files: Path) -> None:
     assert result.exit_code == 0, (result.output, result.exception)
     assert "good with barrier: onsets are rank-correlated over the seeds" in result.stderr
     assert "barrier pairs at step 1,024: one cluster of seeds" in result.stderr
-    clusters = pd.read_csv(files / "mine" / "cluster.csv")
+    clusters = pd.read_csv(files / "mine_stages" / "cluster.csv")
     assert clusters["step"].nunique() == 12 and clusters["step"].max() == 1024 and len(clusters) == 12 * 6
     again = invoke("stages", files / "mine.csv", "--pairs", files / "pairs.csv", "--threshold", "0.5")
     assert again.stderr == result.stderr
@@ -176,7 +229,10 @@ def test_series_of_others_are_taken_too(files: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nowhere"], "holds no results"),
+        (["nowhere"], "there is no file or folder nowhere"),
+        (["{folder}"], "holds no results"),
+        (["{file}", "--permutations", "99999999"], "99999999 is not in the range 99<=x<=1000000"),
+        (["{file}", "--threshold", "nan"], "nan is not a finite number"),
         (["{folder}", "--pairs", "{file}"], "--pairs goes with a file of series"),
         (["{short}"], "a curve needs 5: no events"),
     ],
@@ -191,6 +247,21 @@ def test_what_cannot_be_analysed_is_said(
     with pytest.raises(SystemExit) as stopped:
         main(["stages", *(argument.format(**places) for argument in arguments)])
     assert stopped.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_tables_of_a_file_overwrite_nothing(files: Path, tmp_path: Path) -> None:
+    """Neither a file without an ending nor a folder of its name; and no name becomes a picture."""
+    series = pd.read_csv(files / "mine.csv").replace("good", "a:key:")
+    series.to_csv(tmp_path / "mine", index=False)
+    result = invoke("stages", tmp_path / "mine", "--behaviour", "a:key:")
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert "a:key: is half-way up" in result.stderr
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["mine", "mine_stages"]
+
+
+def test_settings_that_do_not_fit_are_said(finished: Path) -> None:
+    with pytest.raises(InputError, match=r"stages cannot be found by these settings: draws: .* \(got 7\)"):
+        of_results(Store(finished / "results"), given={"draws": 7})
 
 
 def test_no_torch_is_loaded(files: Path) -> None:
@@ -226,7 +297,11 @@ def test_the_main_figure_draws_stages_bands_and_onsets(findings: Frames) -> None
     interval = [line for line in good.lines if line.get_linewidth() == 1.6]
     assert list(interval[0].get_xdata()) == [onset["low"], onset["high"]]
     assert len([line for line in good.lines if line.get_linewidth() == 0.6]) == 6
-    assert not [line for line in last.lines if line.get_marker() == "D"]
+    settled = findings.event[(findings.event["event"] == "settles") & (findings.event["seed"] == "all")].iloc[0]
+    spots = [line for line in last.lines if line.get_marker() == "D"]
+    assert [float(spot.get_xdata()[0]) for spot in spots] == [settled["step"]]
+    interval = [line for line in last.lines if line.get_linewidth() == 1.6]
+    assert list(interval[0].get_xdata()) == [settled["low"], settled["high"]]
     plt.close(figure)
 
 

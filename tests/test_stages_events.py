@@ -196,6 +196,19 @@ def test_one_change_makes_no_boundary(steps: np.ndarray) -> None:
     assert np.mean(extra) <= 0.1
 
 
+@pytest.mark.parametrize("size", [0.02, 0.05])
+def test_few_checkpoints_with_little_noise_are_not_taken_for_noiseless(size: float) -> None:
+    """Sixteen checkpoints of one sigmoid: at most two of sixty have an extremum or a plateau."""
+    steps = np.unique(np.round(np.geomspace(1, 1000, 16)))
+    x = np.log1p(steps)
+    random = np.random.default_rng(500)
+    false = 0
+    for run in range(60):
+        noise = size * random.standard_normal(len(x))
+        false += bool(events.boundaries(curve(sigmoid(x, random.normal(4, 0.5), 1 / 3) + noise, steps, run)))
+    assert false <= 2
+
+
 def test_an_interval_is_never_narrower_than_the_gap_it_lies_in() -> None:
     seen = np.log1p(np.array([0, 10, 100, 1000.0]))
     row = events.row(Event("crossing", "rise", np.full(50, 4.0)), seen)
@@ -204,3 +217,38 @@ def test_an_interval_is_never_narrower_than_the_gap_it_lies_in() -> None:
     assert events.spacing(seen[1], seen) == pytest.approx(max(gap, seen[1]))
     wide = Event("plateau", "rise", np.linspace(3.9, 4.1, 101), (2.5, 6.0))
     assert np.log1p([(r := events.row(wide, seen))["low"], r["high"]]) == pytest.approx([2.5, 6.0])
+
+
+def test_intervals_and_draws_stay_inside_training() -> None:
+    """Cut off at the first and the last checkpoint, still as wide as the gap; open where the event may never happen."""
+    seen = np.log1p(np.array([10, 30, 100, 1000.0]))
+    late = events.row(Event("crossing", "rise", np.linspace(seen[-1] - 0.1, seen[-1] + 0.4, 101)), seen)
+    early = events.row(Event("crossing", "rise", np.linspace(seen[0] - 0.3, seen[0] + 0.1, 101)), seen)
+    assert np.log1p([late["low"], late["high"]]) == pytest.approx(seen[2:])
+    assert np.log1p([early["low"], early["high"]]) == pytest.approx(seen[:2])
+    wide = events.row(Event("crossing", "rise", np.linspace(seen[0] - 1, seen[-1] + 1, 101)), seen)
+    assert (wide["low"], wide["high"]) == (10, 1000)
+    open_ = events.row(Event("crossing", "rise", np.array([5.0] * 80 + [np.inf] * 20)), seen)
+    assert open_["censored"] == "no" and open_["high"] == np.inf
+    x = np.log1p(SIXTY)
+    for steep in (curve(sigmoid(x, x[-1] - 0.2, 0.2), SIXTY), curve(1 - sigmoid(x, 0.2, 0.2), SIXTY)):
+        (fastest,) = events.fastest(steep)
+        assert fastest.at.min() >= x[0] and fastest.at.max() <= x[-1]
+    assert events.around(1.0, np.array([0.2, 1.0, 4.0]), np.array([0.5, 2.0])).tolist() == [0.5, 1.0, 2.0]
+
+
+def test_plateaus_at_one_place_are_one() -> None:
+    """Overlapping ones, and ones nearer than the spacing, become as wide as both; others stay."""
+    seen = np.arange(0.0, 8.0)
+    make = [(2.0, (1.5, 2.5), "rise"), (3.4, (2.4, 4.0), "fall"), (4.4, (4.3, 4.5), "rise"), (6.9, (6.8, 7.0), "fall"),
+            (5.8, (5.7, 5.9), "rise")]  # fmt: skip
+    merged = events._merged([Event("plateau", way, np.full(9, at), extent) for at, extent, way in make], seen)
+    assert [(e.extent, e.way, e.at[0]) for e in merged] == [
+        ((1.5, 4.0), "fall", 3.4),
+        ((4.3, 4.5), "rise", 4.4),
+        ((5.7, 5.9), "rise", 5.8),
+        ((6.8, 7.0), "fall", 6.9),
+    ]
+    near = [Event("plateau", "rise", np.full(9, at), (at - 0.1, at + 0.1)) for at in (3.1, 3.9)]
+    (one,) = events._merged(near, seen)
+    assert one.extent == (3.0, 4.0)

@@ -1,5 +1,6 @@
 """Series from results and from files, and the whole analysis of planted ones."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,14 @@ import pytest
 import worlds
 from worlds import OCTAVES, sigmoid
 
-from landscape.errors import InputError
+from landscape.cli.stages import write as write_table
 from landscape.settings import Primary, Stages
-from landscape.stages import analyse
+from landscape.stages import TABLES, analyse
+from landscape.stages.events import Event
+from landscape.stages.hypotheses import _censoring
+from landscape.stages.onsets import middle
 from landscape.stages.sentences import sentences
-from landscape.stages.series import Observed, from_tables, read
+from landscape.stages.series import Observed, from_tables
 
 X = np.log1p(OCTAVES)
 WHERE = {"path": "linear", "parted": None, "child_a": None, "child_b": None, "unit": "nats per token"}
@@ -108,10 +112,10 @@ def test_planted_coupling_is_found_and_the_contrary_is_not() -> None:
     assert lead["effect"] == pytest.approx(1, abs=0.15) and lead["low"] < 1 < lead["high"]
     trajectories = rows.loc[("good", "trajectory", "seed")]
     assert trajectories["p"] < 0.05 and trajectories["p_family"] >= trajectories["p"]
-    settled = found.event[(found.event["series"] == "barrier:last") & (found.event["event"] == "settles")]
-    assert np.log1p(settled.set_index("seed")["step"]).to_numpy() == pytest.approx(
-        3 + np.linspace(-0.8, 0.8, 6), abs=0.35
-    )
+    settled = found.event[found.event["event"] == "settles"].set_index("seed")
+    assert np.log1p(settled["step"].drop("all")).to_numpy() == pytest.approx(3 + np.linspace(-0.8, 0.8, 6), abs=0.35)
+    middle = np.log1p(settled.loc["all", ["low", "step", "high"]].astype(float))
+    assert middle["step"] == pytest.approx(3, abs=0.35) and middle["low"] < 2.7 and middle["high"] > 3.3
     said = sentences(found)
     assert said[0].startswith(
         "Primary, declared before the study ran: good with barrier:last: onsets are rank-correlated"
@@ -176,6 +180,74 @@ def test_few_seeds_short_series_and_flat_ones_are_said() -> None:
     assert "onset given loss" not in by_test.index
 
 
+@pytest.mark.parametrize(
+    ("level", "censored", "said"), [(0.1, "left", "before the first checkpoint"), (0.9, "right", "not before the end")]
+)
+def test_a_barrier_that_is_always_on_one_side_is_dated_outside_of_training(
+    level: float, censored: str, said: str
+) -> None:
+    values = {name: runs for name, runs in coupled().items() if name != "contrary"}
+    values["barrier:last"] = np.full((6, len(X)), level)
+    found = analyse(worlds.observed(values, OCTAVES), Stages.model_validate({"threshold": 0.5, "draws": 50}))
+    settled = found.event[found.event["event"] == "settles"]
+    assert settled["seed"].tolist() == [*"012345", "all"] and (settled["censored"] == censored).all()
+    assert not [note for note in found.notes if "barrier:last" in note]
+    (line,) = [line for line in sentences(found) if line.startswith("barrier:last stays below 0.5 from step: in the")]
+    assert line.count(said) == 7
+
+
+def test_the_median_of_seeds_that_settle_is_no_mean_of_infinities() -> None:
+    def at(*places: float) -> list[Event]:
+        return [Event("settles", "fall", np.full(2000, place)) for place in places]
+
+    random = np.random.default_rng(0)
+    assert np.median(middle(at(1.0, 2.0, 3.0), random).at) == 2
+    assert set(middle(at(-np.inf, np.inf), random).at) == {-np.inf, np.inf}
+    assert set(middle(at(2.0, np.inf), random).at) == {2.0, np.inf}
+
+
+def test_a_lead_of_seeds_that_never_change_is_a_bound() -> None:
+    values = {name: runs for name, runs in coupled().items() if name != "contrary"}
+    values["barrier:last"] = 1 - values["barrier:last"]
+    values["good"][3:5] = 0.02 * np.random.default_rng(2).standard_normal((2, len(X)))
+    observed = worlds.observed({"barrier:x": values["barrier:last"], "good": values["good"]}, OCTAVES)
+    found = analyse(observed, Stages.model_validate({"draws": 50}))
+    lead = found.association.set_index("test").loc["lead"]
+    assert (lead["censored"], lead["bound"]) == (2, "at least")
+    assert (found.association.set_index("test")["censored"].drop("lead") == 0).all()
+    said = sentences(replace(found, association=found.association.assign(q=0.01, p_floor=0.01)))
+    factor, low, high = np.exp(lead[["effect", "low", "high"]].astype(float))
+    (line,) = [line for line in said if "(step + 1)" in line]
+    assert f"(step + 1) of behaviour is at least {factor:.2f} [{low:.2f}, {high:.2f}] times that of conn" in line
+    assert "(2 of 6 seeds outside of training: a bound)" in line
+
+
+@pytest.mark.parametrize(
+    ("c", "b", "bound"),
+    [(5, 6, ""), (5, np.inf, "at least"), (-np.inf, 6, "at least"), (np.inf, 6, "at most"), (5, -np.inf, "at most"),
+     (np.inf, np.inf, "unknown")],
+)  # fmt: skip
+def test_which_way_a_lead_is_bounded(c: float, b: float, bound: str) -> None:
+    others = np.full((2, 9), 4.0)
+    ours, theirs = (np.vstack([others, np.full((1, 9), at)]) for at in (c, b))
+    assert _censoring(ours, theirs) == {"censored": int(bound != ""), "bound": bound}
+
+
+def test_empty_tables_have_their_columns(tmp_path: Path) -> None:
+    values = {name: coupled()[name] for name in ("barrier:last", "good")}
+    found = analyse(worlds.observed(values, OCTAVES), Stages.model_validate({"draws": 50}))
+    assert found.stage.empty
+    for name in TABLES:
+        write_table(getattr(found, name), tmp_path / f"{name}.csv")
+        assert list(pd.read_csv(tmp_path / f"{name}.csv")) == list(getattr(found, name)) != []
+
+
+def test_ends_of_stages_are_steps_as_starts_are() -> None:
+    found = analyse(worlds.observed(coupled(), OCTAVES), Stages.model_validate({"draws": 50})).stage
+    one = found[(found["seed"] == "all") & (found["series"] == "loss")]
+    assert one["end"].tolist() == [*one["start"].tolist()[1:], OCTAVES[-1]] and one["start"].iloc[0] == 0
+
+
 def test_another_series_changes_no_number() -> None:
     values = coupled()
     settings = Stages.model_validate({"draws": 50})
@@ -184,58 +256,6 @@ def test_another_series_changes_no_number() -> None:
     columns = ["effect", "low", "high", "p", "power"]
     a, b = (f.association[f.association["behaviour"] == "good"][columns].reset_index(drop=True) for f in (less, more))
     pd.testing.assert_frame_equal(a, b)
-
-
-def write(folder: Path, frame: pd.DataFrame, name: str = "s.csv") -> Path:
-    file = folder / name
-    frame.to_parquet(file) if name.endswith("parquet") else frame.to_csv(file, index=False)
-    return file
-
-
-def test_files_of_others_are_the_same_as_frames(tmp_path: Path) -> None:
-    frame = worlds.observed(coupled(), OCTAVES).series
-    plain = frame[["series", "seed", "step", "value"]]
-    for name in ("s.csv", "s.parquet"):
-        got = read(write(tmp_path, plain, name))
-        pd.testing.assert_frame_equal(got.series[["series", "seed", "step", "value"]], plain, check_dtype=False)
-    pairs = pd.DataFrame({
-        "series": "barrier:x",
-        "seed_a": [0, 0, 1],
-        "seed_b": [1, 2, 2],
-        "step": 8,
-        "value": [0.2, 0.5, 0.3],
-    })
-    both = read(write(tmp_path, plain), write(tmp_path, pairs, "p.csv"))
-    own = both.series[both.series["series"] == "barrier:x"].set_index("seed")["value"]
-    assert own.to_dict() == pytest.approx({0: 0.35, 1: 0.25, 2: 0.4}) and len(both.pairs) == 3
-
-
-GOOD = pd.DataFrame({"series": "a", "seed": 0, "step": [0, 1], "value": [0.5, 0.7]})
-
-
-@pytest.mark.parametrize(
-    ("frame", "said"),
-    [
-        (GOOD.drop(columns="seed"), "lacks the column seed; it needs series, seed, step, value, and may have error"),
-        (GOOD.assign(value=[0.5, "high"]), "value in line 3 is 'high'; a finite number is wanted"),
-        (GOOD.assign(value=[0.5, np.inf]), "value in line 3 is 'inf'; a finite number is wanted"),
-        (GOOD.assign(value=[np.nan, 1]), "value in line 2 is 'nan'; a finite number is wanted"),
-        (GOOD.assign(step=[-1, 2]), "a step or an error below 0"),
-        (GOOD.assign(error=[0.1, -0.1]), "a step or an error below 0"),
-        (GOOD.assign(step=1), "two values of series a, seed 0, step 1.0; give one"),
-    ],
-)
-def test_a_file_with_a_mistake_is_refused_with_its_place(tmp_path: Path, frame: pd.DataFrame, said: str) -> None:
-    with pytest.raises(InputError, match=said):
-        read(write(tmp_path, frame))
-
-
-def test_a_file_that_is_none_is_said(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"cannot read .*nothing.csv"):
-        read(tmp_path / "nothing.csv")
-    (tmp_path / "x.parquet").write_text("no")
-    with pytest.raises(InputError, match="cannot read .*x.parquet .*give CSV, or Parquet"):
-        read(tmp_path / "x.parquet")
 
 
 def test_stability_onsets_of_seeds_are_tested_beside_behaviour() -> None:
@@ -253,7 +273,7 @@ def test_stability_onsets_of_seeds_are_tested_beside_behaviour() -> None:
     both = Observed(pd.concat([children.series, behaviour]), children.pairs, children.partings)
     found = analyse(both, Stages.model_validate({"threshold": 0.5, "draws": 100}))
     settled = found.event[found.event["event"] == "settles"].set_index("seed")
-    assert np.log1p(settled["step"]).to_numpy() == pytest.approx(3 + late, abs=0.2)
+    assert np.log1p(settled["step"].drop("all")).to_numpy() == pytest.approx(3 + late, abs=0.2)
     test = found.association.set_index(["test", "hypothesis"]).loc[("onset", "seed")]
     assert test["connectivity"] == "barrier:children" and test["effect"] > 0.9 and test["p"] < 0.01
 

@@ -82,10 +82,9 @@ def prepare(
             chosen(session.objective.model, session.objective.space, measure.parameters)
     for task in _first_of_each_probe(planned):
         session.asked(task, keep=False)  # the store is not claimed yet
-    declared = study.stages.primary.model_dump() if study.stages.primary else None
     record = {
         "study": study.model_dump(mode="json"),
-        "declared": record.get("declared") if record else declared,
+        "declared": record.get("declared") if record else study.stages.model_dump(mode="json"),
         "tasks": [task.as_json() for task in planned],
         "checkpoints": [asdict(c) for c in [*seeds, *children]],
         "warnings": warnings([*seeds, *children]),

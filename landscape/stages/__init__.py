@@ -5,13 +5,14 @@ Frames in, frames out, and no torch: :func:`analyse` takes the rows of a study a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from landscape.settings import Primary, Stages
-from landscape.stages import dating, hypotheses, membership, staging
+from landscape.stages import dating, hypotheses, membership, notes, staging
 from landscape.stages.dating import Dated
 from landscape.stages.series import LLC, LOSS, Observed
 
@@ -49,24 +50,27 @@ TABLES = ("event", "stage", "association", "cluster")
 """The frames of findings that are worth a file."""
 
 
-def analyse(observed: Observed, settings: Stages, declared: Primary | None = None) -> Findings:
+def analyse(
+    observed: Observed, settings: Stages, declared: Primary | None = None, changed: Sequence[str] = ()
+) -> Findings:
     """Date the events of every series, bound the stages, and test what goes with what.
 
     Args:
-        observed: From :func:`landscape.stages.series.from_tables` or :func:`landscape.stages.series.read`.
+        observed: From :func:`landscape.stages.series.from_tables` or :func:`landscape.stages.files.read`.
         settings: Of the analysis.
         declared: The primary association, if it was declared before the study ran.
+        changed: Settings that differ from those declared with it; if there are any, it counts as exploration.
     """
     dated = dating.date(observed, settings)
-    association = hypotheses.associations(observed, dated, settings, declared)
+    association = hypotheses.associations(observed, dated, settings, None if changed else declared)
     cluster = membership.over_training(observed, settings)
     boundaries = _boundaries(dated, settings)
     if settings.engine != "curve" and boundaries:
         dated = dating.bounded(dated, boundaries, settings)
     return Findings(
         observed.series, _curves(dated), dating.table(dated, observed), _stages(dated, boundaries), association,
-        cluster, boundaries, dated.threshold, observed.unit, tuple(_notes(observed, dated, association, settings,
-        declared)),
+        cluster, boundaries, dated.threshold, observed.unit, tuple(notes.notes(observed, dated, association, settings,
+        declared, changed)),
     )  # fmt: skip
 
 
@@ -90,33 +94,9 @@ def _stages(dated: Dated, boundaries: str) -> pd.DataFrame:
         first = {series: own[series], **own}
         bounds = dating.boundaries(dated.events[series, seed])
         rows += ({"seed": str(seed), **row} for row in staging.stages(bounds, first))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=list(staging.STAGES))
 
 
 def _curves(dated: Dated) -> pd.DataFrame:
     parts = [staging.frame(series, curves) for series, curves in dated.means.items()]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-
-
-def _notes(
-    observed: Observed, dated: Dated, association: pd.DataFrame, settings: Stages, declared: Primary | None
-) -> list[str]:
-    notes = list(dated.notes)
-    seeds = observed.series["seed"].nunique()
-    if seeds <= hypotheses.FEW_SEEDS:
-        count = f"{seeds} seed{'s' if seeds != 1 else ''}"
-        notes.append(
-            f"{count}: with {hypotheses.FEW_SEEDS} or fewer nearly nothing can be shown about the seed hypothesis, "
-            "whatever is true; five are the least, ten are comfortable"
-        )
-    if settings.primary and declared != settings.primary:
-        notes.append("the primary association was not declared before the study ran, and counts as exploration")
-    if declared and (association.empty or not association["primary"].any()):
-        notes.append(
-            f"the primary association ({declared.connectivity} with {declared.behaviour}, by {declared.test}) could "
-            "not be tested: these series are not there for three seeds"
-        )
-    if settings.boundaries and not _boundaries(dated, settings):
-        known = ", ".join(sorted({series for series, _ in dated.curves}))
-        notes.append(f"no series is called {settings.boundaries}, so there are no stages; known: {known}")
-    return notes
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(staging.CURVE))

@@ -25,6 +25,8 @@ from landscape.stages import permutations
 SEED, POPULATION = "seed", "population"
 COVERAGE = 0.95
 TAIL = (1 - COVERAGE) / 2
+LEAST = 3
+"""Seeds that a resample needs to say anything."""
 FEW = 20
 """Draws that a partial correlation is averaged over, in each order of the seeds."""
 Times = Float[np.ndarray, "seeds draws"]
@@ -88,7 +90,7 @@ def onset(
     statistics = swapped(affinity, orders)
     chosen = random.integers(len(affinity), size=connectivity.shape)
     c, b = (ranks(np.take_along_axis(at, chosen, axis=0)) for at in (connectivity, behaviour))
-    return _found("onset", float(statistics[0]), (c * b).sum(axis=0), statistics, len(affinity))
+    return correlated("onset", enough(_correlations(c, b), distinct(chosen), len(affinity)), statistics, len(affinity))
 
 
 def onset_given(
@@ -121,8 +123,10 @@ def onset_given(
     chosen = random.integers(len(given), size=given.shape)
     again = [np.take_along_axis(at, chosen, axis=0) for at in (connectivity, behaviour, given)]
     c, b, fixed = (_unit(at - at.mean(axis=0)) for at in again)
-    resampled = (_without(c, fixed) * _without(b, fixed)).sum(axis=0)
-    return _found("onset given loss", float(statistics[0]), resampled, statistics, len(given))
+    # Of three seeds what is left of two of them goes together perfectly, whatever they are.
+    resampled = _correlations(_without(c, fixed), _without(b, fixed))
+    resampled = enough(resampled, distinct(chosen), len(given), LEAST + 1)
+    return correlated("onset given loss", resampled, statistics, len(given))
 
 
 def trajectory(affinity: Square, orders: Int[np.ndarray, "orders seeds"], random: np.random.Generator) -> Association:
@@ -145,7 +149,8 @@ def trajectory(affinity: Square, orders: Int[np.ndarray, "orders seeds"], random
     among = np.divide(np.einsum("ri,ij,rj->r", weights, off, weights), pairs, out=np.full(len(pairs), np.nan),
                       where=pairs > 0)  # fmt: skip
     effect = float(np.trace(affinity) / seeds - off.sum() / (seeds**2 - seeds))
-    return _found("trajectory", effect, own - among, statistics, seeds)
+    resampled = enough(own - among, (weights > 0).sum(axis=1), seeds)
+    return over_orders("trajectory", effect, resampled, statistics, seeds)
 
 
 def match(affinity: Square, orders: Int[np.ndarray, "orders seeds"]) -> Association:
@@ -225,7 +230,7 @@ def precursor(
     drawn = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=1000)
     total = drawn @ events
     own = np.divide(drawn @ np.diag(counts), total, out=np.full(len(drawn), np.nan), where=total > 0)
-    return _found("precursor", float(statistics[0]), own, statistics, seeds)
+    return over_orders("precursor", float(statistics[0]), own, statistics, seeds)
 
 
 def interval(values: Float[np.ndarray, " n"]) -> tuple[float, float]:
@@ -235,7 +240,7 @@ def interval(values: Float[np.ndarray, " n"]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _found(
+def over_orders(
     test: str,
     effect: float,
     resampled: Float[np.ndarray, " n"],
@@ -247,6 +252,34 @@ def _found(
     low, high = interval(resampled)
     p, p_floor = permutations.p_value(statistics), permutations.floor(statistics, exact)
     return Association(test, SEED, effect, low, high, p, p_floor, statistics)
+
+
+def correlated(
+    test: str, resampled: Float[np.ndarray, " n"], statistics: Float[np.ndarray, " arrangements"], seeds: int
+) -> Association:
+    """The same of a correlation, which rounding takes no farther than 1."""
+    return over_orders(test, float(np.clip(statistics[0], -1, 1)), np.clip(resampled, -1, 1), statistics, seeds)
+
+
+def distinct(chosen: Int[np.ndarray, "seeds n"]) -> Int[np.ndarray, " n"]:
+    """How many seeds are in each resample."""
+    return np.asarray(1 + (np.diff(np.sort(chosen, axis=0), axis=0) > 0).sum(axis=0))
+
+
+def enough(
+    resampled: Float[np.ndarray, " n"], kept: Int[np.ndarray, " n"], seeds: int, least: int = LEAST
+) -> Float[np.ndarray, " n"]:
+    """Resamples with nan for those that kept too few different seeds to say anything.
+
+    All of them are nan where there are no more seeds than that, since only the seeds themselves would be left.
+    """
+    return np.where((kept >= least) & (seeds > least), resampled, np.nan)
+
+
+def _correlations(a: Float[np.ndarray, "seeds n"], b: Float[np.ndarray, "seeds n"]) -> Float[np.ndarray, " n"]:
+    """Of columns of norm 1; nan where one of them varies not at all."""
+    vary = (a != 0).any(axis=0) & (b != 0).any(axis=0)
+    return np.where(vary, (a * b).sum(axis=0), np.nan)
 
 
 def _without(values: Float[np.ndarray, "seeds n"], fixed: Float[np.ndarray, "seeds n"]) -> Float[np.ndarray, "seeds n"]:

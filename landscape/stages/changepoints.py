@@ -16,6 +16,7 @@ import numpy as np
 
 from landscape.errors import InputError
 from landscape.shapes import Float
+from landscape.stages import events
 from landscape.stages.events import Event
 from landscape.stages.smooth import Curves
 from landscape.stages.staging import EVERYONE
@@ -68,7 +69,7 @@ def breaks(curves: Curves) -> list[Event]:
     centre = x[at]
     bends = slope[np.minimum(at + SHORTEST, GRID - 1)] > slope[np.maximum(at - SHORTEST, 0)]
     ways = ["rise" if up else "fall" for up in bends]
-    return [Event("break", way, x[at] - np.median(x[at]) + c) for way, at, c in zip(ways, found.T, centre, strict=True)]
+    return [Event("break", way, events.around(c, x[at], x)) for way, at, c in zip(ways, found.T, centre, strict=True)]
 
 
 def states(

@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from landscape.shapes import Float, Int
 from landscape.stages import permutations
-from landscape.stages.association import Association, Square, _found
+from landscape.stages.association import Association, Square, distinct, enough, over_orders
 
 LEAST = 5
 """Seeds that clusters are looked for in."""
@@ -165,9 +165,9 @@ def by_cluster(
     statistics = np.divide(total - left, total, out=np.zeros(len(total)), where=total > 0)
     seeds = len(values)
     again = random.integers(seeds, size=(1000, seeds))
-    resampled = _between(groups[again], residual[again])
+    resampled = enough(_between(groups[again], residual[again]), distinct(again.T), seeds)
     name = "cluster" if given is None else "cluster given loss"
-    return _found(name, float(statistics[0]), resampled, statistics, seeds)
+    return over_orders(name, float(statistics[0]), resampled, statistics, seeds)
 
 
 def _additive(barriers: Square) -> tuple[Float[np.ndarray, " pairs"], Float[np.ndarray, " pairs"]]:

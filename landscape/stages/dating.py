@@ -26,6 +26,7 @@ CONNECTED = 0.02
 """Share of the fall of the loss below which a barrier counts as none (Frankle et al. 2020 take 2 % of error)."""
 WITHOUT_LOSS = 0.05
 """Share of the largest barrier, where no loss is known."""
+EVENTS = ("series", "seed", "event", "way", "step", "low", "high", "censored", "happened")
 Key = tuple[str, Hashable]
 
 
@@ -65,11 +66,8 @@ def date(observed: Observed, settings: Stages) -> Dated:
         for name, rows in wanted.groupby("series", sort=False):
             series = str(name)
             seeds = [seed for seed in pd.unique(rows["seed"]) if (series, seed) in curves]
-            if seeds:
-                own = [curves[series, seed] for seed in seeds]
-                if not events.changes(own):
-                    notes.append(f"{series} does not change for certain over training: it has no onset")
-                    continue
+            own = [curves[series, seed] for seed in seeds]
+            if own and events.changes(own):
                 level, rising = events.halfway(own)
                 for seed, one in zip(seeds, own, strict=True):
                     found[series, seed] = [*_shape(one), events.crossing(one, level, rising)]
@@ -79,13 +77,15 @@ def date(observed: Observed, settings: Stages) -> Dated:
                     onset = [] if series in SETTLING else [events.crossing(mean, level, rising)]
                     found[series, staging.EVERYONE] = [*_shape(mean), *onset]
                 times[series] = seeds, np.stack([found[series, seed][-1].at for seed in seeds])
-            if series in SETTLING:
-                settled = {seed: onsets.settles(*_falling(observed, series, seed, settings), threshold)
-                           for seed in pd.unique(rows["seed"]) if (rows["seed"] == seed).sum() > 1}  # fmt: skip
+            elif own and series not in SETTLING:
+                notes.append(f"{series} does not change for certain over training: it has no onset")
+            if series in SETTLING and (settled := _settled(observed, series, rows, threshold, settings)):
                 for seed, event in settled.items():
                     found[series, seed] = [*found.get((series, seed), [])[:-1], event]
-                if settled:
-                    times[series] = list(settled), np.stack([event.at for event in settled.values()])
+                times[series] = list(settled), np.stack([event.at for event in settled.values()])
+                if len(settled) > 1:
+                    event = onsets.middle(list(settled.values()), _random(settings, f"{series} settles", "all"))
+                    found[series, staging.EVERYONE] = [*found.get((series, staging.EVERYONE), []), event]
     return Dated(curves, means, found, times, threshold, notes)
 
 
@@ -108,11 +108,17 @@ def table(dated: Dated, observed: Observed) -> pd.DataFrame:
     """All events: ``series, seed`` and the columns of :func:`landscape.stages.events.row`."""
     steps = {key: np.log1p(np.sort(part["step"].to_numpy(dtype=float)))
              for key, part in observed.series.groupby(["series", "seed"], sort=False)}  # fmt: skip
+    every = {name: np.log1p(np.sort(part["step"].unique().astype(float)))
+             for name, part in observed.series.groupby("series", sort=False)}  # fmt: skip
     rows: list[dict[str, Any]] = []
     for (series, seed), found in dated.events.items():
-        seen = dated.means[series].seen if seed == staging.EVERYONE else steps[series, seed]
-        rows += ({"series": series, "seed": str(seed), **events.row(event, seen)} for event in found)
-    return pd.DataFrame(rows)
+        for event in found:
+            if seed != staging.EVERYONE:
+                seen = steps[series, seed]
+            else:
+                seen = every[series] if event.kind == "settles" else dated.means[series].seen
+            rows.append({"series": series, "seed": str(seed), **events.row(event, seen)})
+    return pd.DataFrame(rows, columns=list(EVENTS))
 
 
 def boundaries(events_of: list[Event]) -> list[Event]:
@@ -151,6 +157,16 @@ def _curves(series: pd.DataFrame, settings: Stages, notes: list[str]) -> dict[Ke
         for name, count in short.items()
     )
     return out
+
+
+def _settled(
+    observed: Observed, series: str, rows: pd.DataFrame, threshold: float, settings: Stages
+) -> dict[Hashable, Event]:
+    """When each seed settles that is known at two steps or more."""
+    return {
+        seed: onsets.settles(*_falling(observed, series, seed, settings), threshold)
+        for seed in pd.unique(rows["seed"]) if (rows["seed"] == seed).sum() > 1
+    }  # fmt: skip
 
 
 def _falling(observed: Observed, series: str, seed: Hashable, settings: Stages) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ is dated at infinity, so that runs in which something never happens stay in, and
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -78,7 +78,7 @@ def fastest(curves: Curves) -> list[Event]:
     slopes = sign * np.gradient(curves.draws, curves.x, axis=1)
     at = curves.x[slopes.argmax(axis=1)]
     centre = curves.x[(sign * np.gradient(curves.mean, curves.x)).argmax()]
-    return [Event("fastest", "rise" if sign > 0 else "fall", at - np.median(at) + centre)]
+    return [Event("fastest", "rise" if sign > 0 else "fall", around(centre, at, curves.x))]
 
 
 def extremum(curves: Curves) -> list[Event]:
@@ -103,7 +103,8 @@ def plateau(curves: Curves) -> list[Event]:
     A plateau is a minimum of ``log |slope|`` of the mean, floored at 5 % of the largest slope, whose topological
     persistence is 0.5 or more: on both sides the slope grows by ``exp(0.5)`` before it falls lower, and for certain.
     Its place is that of the extremum if it holds one, and else its centre. Draws find the flattest place of the
-    stretch between the two neighbouring peaks of the slope.
+    stretch between the two neighbouring peaks of the slope. Plateaus that overlap, or lie closer than checkpoints can
+    tell, are one.
     """
     slope = np.gradient(curves.mean, curves.x)
     size = np.abs(slope)
@@ -123,8 +124,8 @@ def plateau(curves: Curves) -> list[Event]:
         changes = [k for k in range(flat[0], flat[-1]) if slope[k] * slope[k + 1] < 0]
         centre = curves.x[changes[0]] if changes else sum(extent) / 2
         way = "rise" if slope[right] > 0 else "fall"
-        found.append(Event("plateau", way, at - np.median(at) + centre, extent))
-    return found
+        found.append(Event("plateau", way, around(centre, at, curves.x), extent))
+    return _merged(found, curves.seen)
 
 
 def boundaries(curves: Curves) -> list[Event]:
@@ -156,6 +157,8 @@ def changes(curves: list[Curves]) -> bool:
 def row(event: Event, seen: Float[np.ndarray, " steps"]) -> dict[str, Any]:
     """What is said of an event: its step with a 90 % interval, never narrower than the spacing of checkpoints there.
 
+    The interval lies within training, save where more than 5 % of the draws date the event before or after it.
+
     Args:
         event: The event.
         seen: ``log(step + 1)`` of the checkpoints.
@@ -164,25 +167,42 @@ def row(event: Event, seen: Float[np.ndarray, " steps"]) -> dict[str, Any]:
         ``event, way, step, low, high, censored, happened``; a censored event has no step, one end of its interval is
         the last (or first) checkpoint, and ``happened`` is the share of draws in which it happens within training.
     """
-    middle, low, high = (float(np.quantile(event.at, q, method="inverted_cdf")) for q in (0.5, TAIL, 1 - TAIL))
+    middle, low, high = (quantile(event, q) for q in (0.5, TAIL, 1 - TAIL))
     censored = "right" if middle == np.inf else "left" if middle == -np.inf else "no"
     if event.extent is not None:
         low, high = min(low, event.extent[0]), max(high, event.extent[1])
     if censored == "no":
-        half = spacing(middle, seen) / 2
-        low, high = min(low, middle - half), max(high, middle + half)
+        width = spacing(middle, seen)
+        low, high = _within_training(min(low, middle - width / 2), max(high, middle + width / 2), width, seen)
     low = min(low, float(seen[-1])) if low > -np.inf else 0.0
     if censored == "left":
         high = max(high, float(seen[0]))
     return {
         "event": event.kind,
         "way": event.way,
-        "step": round(float(np.expm1(middle)), DIGITS) if censored == "no" else np.nan,
-        "low": max(round(float(np.expm1(low)), DIGITS), 0.0),
-        "high": round(float(np.expm1(high)), DIGITS),
+        "step": step_at(middle) if censored == "no" else np.nan,
+        "low": max(step_at(low), 0.0),
+        "high": step_at(high),
         "censored": censored,
         "happened": float(np.isfinite(event.at).mean()),
     }
+
+
+def quantile(event: Event, share: float) -> float:
+    """One of the draws, so that infinite ones are no trouble; a share of one half is where an event is said to be."""
+    return float(np.quantile(event.at, share, method="inverted_cdf"))
+
+
+def around(
+    centre: float, at: Float[np.ndarray, " draws"], x: Float[np.ndarray, " grid"]
+) -> Float[np.ndarray, " draws"]:
+    """Draws moved to a place, none of them beyond the ends of the curve."""
+    return np.asarray(np.clip(at - np.median(at) + centre, x[0], x[-1]))
+
+
+def step_at(place: float) -> float:
+    """The step at a place in ``log(step + 1)``, rounded so that a checkpoint is written as it is."""
+    return round(float(np.expm1(place)), DIGITS)
 
 
 def spacing(place: float, seen: Float[np.ndarray, " steps"]) -> float:
@@ -191,6 +211,32 @@ def spacing(place: float, seen: Float[np.ndarray, " steps"]) -> float:
     right = int(np.searchsorted(seen, place, side="right"))
     left = int(np.searchsorted(seen, place, side="left"))
     return float(max(gaps[min(max(k - 1, 0), len(gaps) - 1)] for k in (left, right)))
+
+
+def _within_training(low: float, high: float, width: float, seen: Float[np.ndarray, " steps"]) -> tuple[float, float]:
+    """The interval cut off at the first and the last checkpoint, and still so wide."""
+    first, last = float(seen[0]), float(seen[-1])
+    inside = max(first, min(low, last - width)), min(last, max(high, first + width))
+    return (inside[0] if np.isfinite(low) else low), (inside[1] if np.isfinite(high) else high)
+
+
+def _merged(plateaus: list[Event], seen: Float[np.ndarray, " steps"]) -> list[Event]:
+    """Plateaus of which those at one place are one: as wide as both, and where the wider one is."""
+    out: list[Event] = []
+    for event in sorted(plateaus, key=lambda event: float(np.median(event.at))):
+        if not out or not _same_place(out[-1], event, seen):
+            out.append(event)
+            continue
+        a, b = (e.extent or (0.0, 0.0) for e in (out[-1], event))
+        wider = out[-1] if a[1] - a[0] >= b[1] - b[0] else event
+        out[-1] = replace(wider, way=event.way, extent=(min(a[0], b[0]), max(a[1], b[1])))
+    return out
+
+
+def _same_place(one: Event, other: Event, seen: Float[np.ndarray, " steps"]) -> bool:
+    places = [float(np.median(event.at)) for event in (one, other)]
+    overlap = one.extent and other.extent and one.extent[1] >= other.extent[0] and other.extent[1] >= one.extent[0]
+    return bool(overlap) or abs(places[1] - places[0]) < min(spacing(place, seen) for place in places)
 
 
 def _direction(draws: Float[np.ndarray, "draws grid"]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from landscape.barrier import matrix
 from landscape.settings import Primary, Stages
-from landscape.shapes import Float, Int
-from landscape.stages import association, clusters, matrices, permutations, population, power
+from landscape.shapes import Int
+from landscape.stages import aligned, association, clusters, matrices, permutations, population, power
 from landscape.stages.association import SEED, Association
 from landscape.stages.dating import Dated, beside, chosen
-from landscape.stages.series import BARRIER, DISTANCE, LOSS, SHARED, Observed
+from landscape.stages.series import BARRIER, LOSS, SHARED, Observed
 
 LEAST_SEEDS = 3
 FEW_SEEDS = 4
@@ -30,7 +29,7 @@ LEVEL = 0.05
 GRID = 60
 COLUMNS = (
     "connectivity", "behaviour", "step", "hypothesis", "test", "effect", "low", "high", "p", "p_floor", "q", "p_family",
-    "power", "seeds", "primary", "verdict",
+    "power", "seeds", "primary", "verdict", "censored", "bound",
 )  # fmt: skip
 Found = list[tuple[dict[str, Any], Association]]
 
@@ -57,10 +56,12 @@ def associations(observed: Observed, dated: Dated, settings: Stages, declared: P
     rows = pd.DataFrame([{**labels, **asdict(one)} for labels, one in found])
     if rows.empty:
         return pd.DataFrame(columns=list(COLUMNS))
-    rows["primary"] = [_is(row, declared) for row in rows.to_dict("records")]
+    rows["primary"] = [matches(row, declared) for row in rows.to_dict("records")]
     rows["q"], rows["p_family"] = rows["p"], np.nan
     for _, group in rows[~rows["primary"]].groupby("hypothesis"):
         rows.loc[group.index, "q"] = permutations.false_discovery(group["p"].to_numpy(dtype=float))
+    rows = rows.reindex(columns=[*rows, *(name for name in ("censored", "bound") if name not in rows)])
+    rows = rows.fillna({"censored": 0, "bound": ""}).astype({"censored": int, "bound": str})
     same = rows["statistics"].notna() & (rows["hypothesis"] == SEED)
     sizes = rows["statistics"].map(lambda s: 0 if s is None else len(s))
     for _, group in rows[same].groupby(["test", "who", sizes[same]]):
@@ -82,9 +83,9 @@ def _timing(connectivity: str, behaviour: str, observed: Observed, dated: Dated,
     found: list[tuple[Association, float]] = [
         (association.onset(c, b, orders, random), power.onset(c, b, settings.coupling, orders, random))
     ]
-    span = float(np.log1p(observed.series["step"].max()))
+    ends = _ends(observed)
     if (given := _given(dated, seeds)) is not None and len(seeds) >= LEAST_GIVEN and behaviour != LOSS:
-        c_, b_, given = (_finite(at, span) for at in (c, b, given))
+        c_, b_, given = (_finite(at, ends) for at in (c, b, given))
         found.append((association.onset_given(c_, b_, given, orders, random), np.nan))
     if (curves := _together(dated, connectivity, behaviour, seeds)) is not None:
         x, y, spacing = curves
@@ -99,12 +100,13 @@ def _timing(connectivity: str, behaviour: str, observed: Observed, dated: Dated,
             found.append((association.match(affinity, orders), strength["match"]))
     found += _coincidence(connectivity, behaviour, seeds, observed, dated, settings, orders, random)
     first = population.lead(
-        _finite(c, span), _finite(b, span), shared=connectivity in SHARED, count=settings.permutations, random=random
+        _finite(c, ends), _finite(b, ends), shared=connectivity in SHARED, count=settings.permutations, random=random
     )
-    middle = np.median(_finite(b, span) - _finite(c, span), axis=1)
+    middle = np.median(_finite(b, ends) - _finite(c, ends), axis=1)
     found.append((first, power.lead(middle, random)))
     labels = {"connectivity": connectivity, "behaviour": behaviour, "step": np.nan, "seeds": len(seeds), "who": who}
-    return [({**labels, "power": strength}, one) for one, strength in found]
+    dates = {"lead": _censoring(c, b)}
+    return [({**labels, **dates.get(one.test, {}), "power": strength}, one) for one, strength in found]
 
 
 def _coincidence(
@@ -133,8 +135,8 @@ def _matrices(observed: Observed, settings: Stages) -> Found:
     for connectivity, rows in barriers.groupby("series", sort=False):
         if not chosen(rows, settings.connectivity):
             continue
-        for behaviour in [*_distance_names(observed.pairs), *beside(observed.series, settings)]:
-            found = _aligned(rows, behaviour, observed)
+        for behaviour in [*aligned.distance_names(observed.pairs), *beside(observed.series, settings)]:
+            found = aligned.aligned(rows, behaviour, observed)
             if found is None:
                 continue
             step, seeds, a, b, scores, loss = found
@@ -154,52 +156,6 @@ def _matrices(observed: Observed, settings: Stages) -> Found:
                      "who": f"{step} {sorted(map(str, seeds))}"}  # fmt: skip
             out += [({**label, "power": strength}, one) for one, strength in tests]
     return out
-
-
-def _distance_names(pairs: pd.DataFrame) -> list[str]:
-    return [str(name) for name in pd.unique(pairs["series"]) if str(name).startswith(DISTANCE)]
-
-
-Aligned = tuple[
-    float, list[Hashable], association.Square, association.Square, Float[np.ndarray, " seeds"] | None,
-    Float[np.ndarray, " seeds"] | None,
-]  # fmt: skip
-
-
-def _aligned(barriers: pd.DataFrame, behaviour: str, observed: Observed) -> Aligned | None:
-    """Step, seeds, barriers, distances, scores and losses at the last step at which all seeds have them."""
-    own = observed.pairs[observed.pairs["series"] == behaviour]
-    scores = observed.series[observed.series["series"] == behaviour]
-    losses = observed.series[observed.series["series"] == LOSS]
-    steps = set(barriers["step"]) & set(own["step"] if len(own) else scores["step"])
-    for step in sorted(steps, reverse=True):
-        at = barriers[barriers["step"] == step]
-        seeds = sorted({*at["seed_a"], *at["seed_b"]}, key=str)
-        a = square(at, seeds)
-        values = _of_seeds(scores, step, seeds)
-        b = (
-            square(own[own["step"] == step], seeds)
-            if len(own)
-            else None
-            if values is None
-            else matrices.differences(values)
-        )
-        if len(seeds) >= LEAST_SEEDS + 1 and b is not None and not (np.isnan(a).any() or np.isnan(b).any()):
-            return float(step), seeds, a, b, values, _of_seeds(losses, step, seeds)
-    return None
-
-
-def square(rows: pd.DataFrame, seeds: Sequence[Hashable]) -> association.Square:
-    """Symmetric matrix of the values of pairs; nan where one is missing."""
-    place = {seed: n for n, seed in enumerate(seeds)}
-    rows = rows[rows["seed_a"].isin(list(place)) & rows["seed_b"].isin(list(place))]
-    a, b = (rows[name].map(place).to_numpy(dtype=int) for name in ("seed_a", "seed_b"))
-    return matrix(a, b, rows["value"].to_numpy(dtype=float), len(seeds))
-
-
-def _of_seeds(rows: pd.DataFrame, step: float, seeds: list[Hashable]) -> Float[np.ndarray, " seeds"] | None:
-    at = rows[rows["step"] == step].set_index("seed")["value"]
-    return at.reindex(seeds).to_numpy(dtype=float) if set(seeds) <= set(at.index) else None
 
 
 def _common(dated: Dated, connectivity: str, behaviour: str) -> tuple[list[Hashable], np.ndarray, np.ndarray]:
@@ -242,9 +198,25 @@ def _middles(dates: np.ndarray) -> np.ndarray:
     return np.median(dates, axis=1) if len(dates) else np.empty(0)
 
 
-def _finite(at: np.ndarray, span: float) -> np.ndarray:
+def _ends(observed: Observed) -> tuple[float, float]:
+    """The first and the last ``log(step + 1)`` of anything."""
+    steps = np.log1p(observed.series["step"].to_numpy(dtype=float))
+    return float(steps.min()), float(steps.max())
+
+
+def _finite(at: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
     """What never happens is taken for the end of training, what had happened before for its beginning."""
-    return np.asarray(np.clip(at, 0.0, span))
+    return np.asarray(np.clip(at, *ends))
+
+
+def _censoring(c: np.ndarray, b: np.ndarray) -> dict[str, Any]:
+    """How many seeds have an onset outside of training, and what the lead, with its ends for their dates, is then."""
+    early, late = (np.median(c, axis=1), np.median(b, axis=1))
+    outside = np.isinf(early) | np.isinf(late)
+    more = (late == np.inf) | (early == -np.inf)
+    less = (late == -np.inf) | (early == np.inf)
+    bound = "unknown" if more.any() and less.any() else "at least" if more.any() else "at most" if less.any() else ""
+    return {"censored": int(outside.sum()), "bound": bound}
 
 
 def _orders(seeds: int, settings: Stages) -> Int[np.ndarray, "orders seeds"]:
@@ -257,7 +229,8 @@ def stream(settings: Stages, *names: object) -> np.random.Generator:
     return np.random.default_rng([settings.seed, *(zlib.crc32(str(name).encode()) for name in names)])
 
 
-def _is(row: dict[str, Any], declared: Primary | None) -> bool:
+def matches(row: Mapping[Hashable, Any], declared: Primary | None) -> bool:
+    """Whether the row of a test is the primary association."""
     wanted = declared and (declared.connectivity, declared.behaviour, declared.test)
     return (row["connectivity"], row["behaviour"], row["test"]) == wanted and row["hypothesis"] == SEED
 

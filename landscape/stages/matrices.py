@@ -13,7 +13,7 @@ from scipy import stats
 from scipy.spatial.distance import pdist, squareform
 
 from landscape.shapes import Float, Int
-from landscape.stages.association import Association, Square, _found
+from landscape.stages.association import LEAST, Association, Square, correlated
 
 
 def mantel(
@@ -29,8 +29,7 @@ def mantel(
         name: Of the test.
     """
     x, y = _ranked(a), _ranked(b)
-    found = statistics(a, b, orders)
-    return _found(name, float(found[0]), _resampled(x, y, random), found, len(a))
+    return correlated(name, _resampled(x, y, random), statistics(a, b, orders), len(a))
 
 
 def statistics(a: Square, b: Square, orders: Int[np.ndarray, "orders seeds"]) -> Float[np.ndarray, " orders"]:
@@ -69,7 +68,7 @@ def regression(
     moved -= (moved @ basis) @ basis.T
     norm = np.sqrt((moved**2).sum(axis=1))
     found = np.divide(moved @ y, norm, out=np.zeros(len(moved)), where=norm > 1e-9)
-    return _found("matrix given loss", float(found[0]), _resampled(residual, _square(y), random), found, len(a))
+    return correlated("matrix given loss", _resampled(residual, _square(y), random), found, len(a))
 
 
 def differences(values: Float[np.ndarray, " seeds"]) -> Square:
@@ -95,6 +94,8 @@ def _ranked(values: Square) -> Square:
 def _resampled(x: Square, y: Square, random: np.random.Generator) -> Float[np.ndarray, " n"]:
     """The correlation of two standardised matrices over resampled seeds; a seed's pair with itself is none."""
     seeds = len(x)
+    if seeds <= LEAST:
+        return np.array([np.nan])
     upper = np.triu_indices(seeds, 1)
     drawn = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=1000).astype(float)
     weights = drawn[:, upper[0]] * drawn[:, upper[1]]

@@ -7,8 +7,9 @@ import pandas as pd
 
 from landscape.settings import Stages
 from landscape.stages import clusters
+from landscape.stages.aligned import square
 from landscape.stages.dating import chosen
-from landscape.stages.hypotheses import square, stream
+from landscape.stages.hypotheses import stream
 from landscape.stages.series import BARRIER, Observed
 
 COLUMNS = ("connectivity", "step", "seed", "cluster", "silhouette", "p", "agreement", "frozen")

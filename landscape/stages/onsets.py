@@ -47,6 +47,15 @@ def settles(
     return Event("settles", "fall", at)
 
 
+def middle(settled: Sequence[Event], random: np.random.Generator) -> Event:
+    """The median over the seeds of when they settle, in draws that resample the seeds."""
+    at = np.stack([event.at for event in settled])
+    drawn = np.sort(np.take_along_axis(at, random.integers(len(at), size=at.shape), axis=0), axis=0)
+    lower, upper = drawn[(len(at) - 1) // 2], drawn[len(at) // 2]
+    opposite = np.isinf(lower) & np.isinf(upper)  # one before training and one after it have no mean
+    return Event("settles", "fall", np.where(opposite, lower, (np.where(opposite, 0, lower) + upper) / 2))
+
+
 def resampled(
     pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], draws: int, random: np.random.Generator
 ) -> Float[np.ndarray, "draws steps"]:

@@ -27,7 +27,8 @@ def lead(
     independent; p is at least ``2 / 2^n``. Positive: behaviour later. The interval resamples seeds, and a draw within.
 
     Args:
-        connectivity: Onsets in ``log(step + 1)``, finite: what never happens is at the end of training at the earliest.
+        connectivity: Onsets in ``log(step + 1)``, finite: what happens outside of training is dated at its ends,
+            and the effect is then a bound.
         behaviour: The same.
         shared: Whether connectivity is that to the other seeds. A mean over pairs varies twice as much as its seeds
             show (Hoeffding's projection), so their deviations are doubled; as they are, they reject a true null

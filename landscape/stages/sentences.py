@@ -73,11 +73,12 @@ def _onsets(findings: Findings) -> list[str]:
         out.append(f"{row['series']} is half-way {'up' if row['way'] == 'rise' else 'down'} {when}.")
     for series, part in rows[rows["event"] == "settles"].groupby("series", sort=False):
         said = [
-            f"seed {row['seed']} "
+            ("in the median " if row["seed"] == EVERYONE else f"seed {row['seed']} ")
             + (f"{row['step']:,.0f} {_range(row)}" if row["censored"] == "no" else _censored(row))
-            for row in part.to_dict("records")
+            for row in part.sort_values("seed", key=lambda seed: seed != EVERYONE, kind="stable").to_dict("records")
         ]
-        out.append(f"{series} stays below {findings.threshold:.3g} {findings.unit} from step: {'; '.join(said)}.")
+        threshold = f"{findings.threshold:.3g} {findings.unit}".strip()
+        out.append(f"{series} stays below {threshold} from step: {'; '.join(said)}.")
     return out
 
 
@@ -127,9 +128,24 @@ def _said(row: dict[str, Any]) -> str:
     tail = f"({p}{power}, {row['seeds']} seeds): {row['verdict']}."
     pair = f"{row['behaviour']} with {row['connectivity']}{where}"
     if row["test"] == "lead":
-        factor, low, high = (np.exp(np.clip(row[name], -20, 20)) for name in ("effect", "low", "high"))
-        return f"{pair}: behaviour comes at {factor:.2f} [{low:.2f}, {high:.2f}] times the step of connectivity {tail}"
-    return f"{pair}: {NAMES[row['test']]} {row['effect']:+.3g} [{row['low']:.3g}, {row['high']:.3g}] {tail}"
+        return f"{pair}: {_lead(row)} {tail}"
+    return f"{pair}: {NAMES[row['test']]} {row['effect']:+.3g} {_between(row)} {tail}"
+
+
+def _lead(row: dict[str, Any]) -> str:
+    """The factor between the onsets; of step + 1, since steps begin with 0."""
+    factor, low, high = (np.exp(np.clip(row[name], -20, 20)) for name in ("effect", "low", "high"))
+    bound = f"{row['bound']} " if row["bound"] in {"at least", "at most"} else ""
+    said = f"(step + 1) of behaviour is {bound}{factor:.2f} [{low:.2f}, {high:.2f}] times that of connectivity"
+    if not row["censored"]:
+        return said
+    what = "a bound" if bound else "neither a lower nor an upper bound"
+    return f"{said} ({row['censored']} of {row['seeds']} seeds outside of training: {what})"
+
+
+def _between(row: dict[str, Any]) -> str:
+    known = pd.notna(row["low"])
+    return f"[{row['low']:.3g}, {row['high']:.3g}]" if known else "(too few seeds for an interval)"
 
 
 def _change(row: Any) -> str:

@@ -1,15 +1,12 @@
-"""What stages are found in: series over training, matrices of pairs, barriers of children; from results or files."""
+"""What stages are found in: series over training, matrices of pairs, barriers of children."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-
-from landscape.errors import InputError
 
 SERIES = ("series", "seed", "step", "value", "error")
 PAIRS = ("series", "seed_a", "seed_b", "step", "value", "error")
@@ -21,7 +18,8 @@ Z = 1.959964
 LLC_KIND = ["sampler", "moved", "mode", "n_beta", "localisation"]
 
 
-def _frame(columns: tuple[str, ...]) -> pd.DataFrame:
+def empty(columns: tuple[str, ...]) -> pd.DataFrame:
+    """A frame of these columns and no rows."""
     return pd.DataFrame(columns=list(columns))
 
 
@@ -37,9 +35,9 @@ class Observed:
         unit: Of barriers.
     """
 
-    series: pd.DataFrame = field(default_factory=lambda: _frame((*SERIES, "shared_error", "headline")))
-    pairs: pd.DataFrame = field(default_factory=lambda: _frame(PAIRS))
-    partings: pd.DataFrame = field(default_factory=lambda: _frame(PARTINGS))
+    series: pd.DataFrame = field(default_factory=lambda: empty((*SERIES, "shared_error", "headline")))
+    pairs: pd.DataFrame = field(default_factory=lambda: empty(PAIRS))
+    partings: pd.DataFrame = field(default_factory=lambda: empty(PARTINGS))
     unit: str = ""
 
 
@@ -66,75 +64,13 @@ def from_tables(tables: Mapping[str, pd.DataFrame]) -> Observed:
     ]
     pairs = pd.concat([_between_seeds(barriers, "barrier:seeds", "value"), _distances(get["behaviour"])])
     partings = _children(barriers)
-    parts += [_to_others(pairs[pairs["series"] == "barrier:seeds"]), _by_parting(partings)]
+    parts += [to_others(pairs[pairs["series"] == "barrier:seeds"]), _by_parting(partings)]
     parts = [part if part.empty or _is_llc(part) else part.assign(shared_error=part["error"], error=np.nan)
              for part in parts]  # fmt: skip
     known = [part.assign(headline=part.get("headline", True)) for part in parts if len(part)]
-    series = pd.concat(known, ignore_index=True) if known else _frame((*SERIES, "shared_error", "headline"))
+    series = pd.concat(known, ignore_index=True) if known else empty((*SERIES, "shared_error", "headline"))
     unit = "" if get["barrier"].empty else str(get["barrier"]["unit"].iloc[0])
-    return Observed(_typed(series), _typed(pairs), _typed(partings), unit)
-
-
-def read(series: Path | None, pairs: Path | None = None) -> Observed:
-    """The same from files of others: CSV, or Parquet by the ending ``.parquet``.
-
-    Args:
-        series: Columns ``series, seed, step, value``, and ``error``, the standard error that is independent from step
-            to step, if it is known.
-        pairs: Columns ``series, seed_a, seed_b, step, value``, and ``error``.
-
-    Raises:
-        InputError: If a file cannot be read, lacks a column, or has a value that is no number.
-    """
-    found = (
-        _frame((*SERIES, "shared_error", "headline"))
-        if series is None
-        else _table(series, SERIES).assign(shared_error=np.nan, headline=True)
-    )
-    both = _frame(PAIRS) if pairs is None else _table(pairs, PAIRS)
-    own = _to_others(both[both["series"].str.startswith(BARRIER)]) if len(both) else both
-    missing = [name for name in own.get("series", pd.Series(dtype=str)).unique() if name not in set(found["series"])]
-    if missing:
-        found = pd.concat([
-            part
-            for part in (found, own[own["series"].isin(missing)].assign(shared_error=np.nan, headline=True))
-            if len(part)
-        ])
-    return Observed(_typed(found.reset_index(drop=True)), _typed(both))
-
-
-def _table(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    try:
-        frame = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot read {file} ({str(error).splitlines()[0]}); give CSV, or Parquet called .parquet"
-        ) from error
-    if lacking := [name for name in columns if name not in frame and name != "error"]:
-        raise InputError(
-            f"{file} lacks the column {lacking[0]}; it needs {', '.join(columns[:-1])}, and may have error"
-        )
-    frame = frame[[name for name in columns if name in frame]].copy()
-    if "error" not in frame:
-        frame["error"] = np.nan
-    for name in ("step", "value", "error"):
-        numbers = pd.to_numeric(frame[name], errors="coerce")
-        wrong = numbers.isna() & frame[name].notna() if name == "error" else ~np.isfinite(numbers.astype(float))
-        if wrong.any():
-            line = int(np.flatnonzero(wrong)[0]) + 2
-            given = str(frame[name].iloc[line - 2])
-            raise InputError(f"{file}: {name} in line {line} is {given!r}; a finite number is wanted")
-        frame[name] = numbers.astype(float)
-    if (frame["step"] < 0).any() or (frame["error"] < 0).any():
-        raise InputError(
-            f"{file} has a step or an error below 0; steps of the optimizer and standard errors are wanted"
-        )
-    frame["series"] = frame["series"].astype(str)
-    keys = [name for name in columns if name not in {"value", "error"}]
-    if (twice := frame.duplicated(keys)).any():
-        row = frame[twice].iloc[0]
-        raise InputError(f"{file} has two values of {', '.join(f'{k} {row[k]}' for k in keys)}; give one")
-    return frame
+    return Observed(typed(series), typed(pairs), typed(partings), unit)
 
 
 def _lines(barriers: pd.DataFrame) -> pd.DataFrame:
@@ -192,7 +128,7 @@ def _within(barriers: pd.DataFrame, between: str) -> pd.DataFrame:
 
 def _between_seeds(rows: pd.DataFrame, name: str, column: str) -> pd.DataFrame:
     if rows.empty:
-        return _frame(PAIRS)
+        return empty(PAIRS)
     rows = rows[(rows["between"] == "seeds") & rows["step_a"].notna()]
     return pd.DataFrame({
         "series": name, "seed_a": rows["seed_a"], "seed_b": rows["seed_b"], "step": rows["step_a"],
@@ -202,7 +138,7 @@ def _between_seeds(rows: pd.DataFrame, name: str, column: str) -> pd.DataFrame:
 
 def _distances(rows: pd.DataFrame) -> pd.DataFrame:
     if rows.empty:
-        return _frame(PAIRS)
+        return empty(PAIRS)
     groups = rows.groupby(["probe", "metric"], sort=False)
     return pd.concat([
         _between_seeds(part, f"{DISTANCE}:{probe}:{metric}", "value") for (probe, metric), part in groups
@@ -211,7 +147,7 @@ def _distances(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _children(barriers: pd.DataFrame) -> pd.DataFrame:
     if barriers.empty:
-        return _frame(PARTINGS)
+        return empty(PARTINGS)
     rows = barriers[barriers["between"] == "children"]
     rows = rows[rows["step_a"] == rows.groupby(["seed_a", "parted"])["step_a"].transform("max")]
     return rows.rename(columns={"seed_a": "seed"})[list(PARTINGS)]
@@ -224,7 +160,7 @@ def _by_parting(partings: pd.DataFrame) -> pd.DataFrame:
     return means.rename(columns={"parted": "step"}).assign(series=f"{BARRIER}:children")
 
 
-def _to_others(pairs: pd.DataFrame) -> pd.DataFrame:
+def to_others(pairs: pd.DataFrame) -> pd.DataFrame:
     """Mean over the pairs of each seed; the error is the mean of theirs, since they share their examples."""
     if pairs.empty:
         return pairs
@@ -233,6 +169,7 @@ def _to_others(pairs: pd.DataFrame) -> pd.DataFrame:
     return both.groupby(["series", "seed", "step"], as_index=False)[["value", "error"]].mean()
 
 
-def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+def typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame numbered anew, with numbers as floats."""
     numbers = {name: float for name in ("step", "value", "error", "shared_error", "parted") if name in frame}
     return frame.reset_index(drop=True).astype(numbers)

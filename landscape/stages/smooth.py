@@ -22,6 +22,9 @@ KERNELS = 8
 """Sets of the kernel's parameters that the draws are taken from."""
 WIDEST = 1.5
 """Largest standard deviation of the logarithm of such a parameter."""
+QUIET = 5e-3
+"""Least variance of the noise, as a share of that of the series. Of few checkpoints the likelihood may be largest at no
+noise at all, and every bump of a curve through all points would be certain."""
 STARTS = (0.15, 0.5, 1.5)
 """Lengths, as shares of the range, from which the likelihood is climbed."""
 
@@ -99,7 +102,7 @@ def _fit(
         warnings.simplefilter("ignore", ConvergenceWarning)  # a length at its bound is an answer
         for share in STARTS:
             smooth_part = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(share * span, (shortest, 10 * span), nu=2.5)
-            kernel = smooth_part + WhiteKernel(0.05, (1e-6, 4.0))
+            kernel = smooth_part + WhiteKernel(0.05, (QUIET, 4.0))
             fits.append(GaussianProcessRegressor(kernel, alpha=known + JITTER).fit(seen[:, None], y))
     return max(fits, key=lambda fit: fit.log_marginal_likelihood_value_)
 

@@ -15,6 +15,8 @@ from landscape.stages.smooth import Curves
 EVERYONE = "all"
 """In place of a seed: the mean over the seeds."""
 GRID = 200
+CURVE = ("series", "step", "value", "low", "high")
+STAGES = ("seed", "stage", "begins", "start", "start_low", "start_high", "end", "series", "change", "low", "high")
 
 
 def mean_run(curves: Sequence[Curves], random: np.random.Generator) -> Curves | None:
@@ -56,11 +58,12 @@ def stages(bounds: Sequence[Event], series: Mapping[str, Curves]) -> list[dict[s
     """
     own = next(iter(series.values()))
     rows = [events.row(event, own.seen) for event in bounds]
-    places = [float(np.median(event.at)) for event in bounds]
+    places = [events.quantile(event, 0.5) for event in bounds]
     edges = [own.x[0], *places, own.x[-1]]
+    first: dict[str, Any] = {"step": events.step_at(own.x[0]), "low": np.nan, "high": np.nan, "event": "start"}
     out = []
     for n, (start, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
-        begins = rows[n - 1] if n else {"step": np.expm1(start), "low": np.nan, "high": np.nan, "event": "start"}
+        begins = rows[n - 1] if n else first
         for name, curves in series.items():
             # Where a series begins later or ends earlier, its change is that of the stretch that is known.
             a, b = np.clip([start, end], curves.x[0], curves.x[-1])
@@ -68,7 +71,7 @@ def stages(bounds: Sequence[Event], series: Mapping[str, Curves]) -> list[dict[s
             low, high = np.quantile(change, [events.TAIL, 1 - events.TAIL])
             out.append({
                 "stage": n + 1, "begins": begins["event"], "start": float(begins["step"]), "start_low": begins["low"],
-                "start_high": begins["high"], "end": float(np.expm1(end)), "series": name,
+                "start_high": begins["high"], "end": events.step_at(end), "series": name,
                 "change": float(np.median(change)), "low": float(low), "high": float(high),
             })  # fmt: skip
     return out

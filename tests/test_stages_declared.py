@@ -1,0 +1,140 @@
+"""What is declared can be tested, and what cannot be tested is said with its reason."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import worlds
+from test_stages_series import coupled
+from worlds import OCTAVES
+
+from landscape.settings import Primary, Stages
+from landscape.stages import analyse
+from landscape.stages.series import Observed
+from landscape.study import Study
+
+MEASURES = [
+    {"kind": "barriers", "between": "last"},
+    {"kind": "barriers", "between": "seeds"},
+    {"kind": "barriers", "between": "neighbours", "path": "spherical"},
+    {"kind": "probes", "names": ["induction", "harness:piqa"]},
+    {"kind": "probes", "names": ["ngrams"], "among": "children"},
+    {"kind": "behaviour", "names": ["predictions"]},
+]
+
+
+def study(stages: dict[str, Any]) -> Study:
+    parts = {"checkpoints": {"folder": "seed_{seed}"}, "data": {"objective": "causal-lm"}}
+    return Study.model_validate({"version": 1, "name": "x", **parts, "measure": MEASURES, "stages": stages})
+
+
+@pytest.mark.parametrize(
+    ("connectivity", "behaviour", "test"),
+    [
+        ("barrier:last", "induction:copy_gap", "onset"),
+        ("barrier:seeds", "harness:piqa:acc", "match"),
+        ("barrier:seeds", "distance:predictions:divergence", "matrix"),
+        ("barrier:seeds", "induction:copy_gap", "matrix given loss"),
+        ("barrier:last", "loss", "trajectory"),
+    ],
+)
+def test_a_primary_of_measured_series_is_taken(connectivity: str, behaviour: str, test: str) -> None:
+    primary = {"connectivity": connectivity, "behaviour": behaviour, "test": test}
+    assert study({"primary": primary}).stages.primary == Primary(**primary)
+
+
+@pytest.mark.parametrize(
+    ("connectivity", "behaviour", "test", "said"),
+    [
+        ("barier:last", "induction:x", "onset", "makes the series 'barier:last'; known: barrier:seeds, barrier:last"),
+        ("barrier:neighbours", "induction:x", "onset", "makes the series 'barrier:neighbours'; known: barrier:seeds"),
+        ("barrier:*", "induction:x", "onset", "'barrier:.' is a pattern"),
+        ("barrier:last", "induction:*", "onset", "'induction:.' is a pattern"),
+        ("barrier:last", "inducton:x", "onset", "'inducton:x' for the test 'onset'; known: .* induction:..., harness"),
+        ("barrier:last", "ngrams:kl", "onset", "no measure makes the series 'ngrams:kl'"),
+        ("barrier:last", "llc", "onset", "no measure makes the series 'llc'"),
+        ("barrier:last", "distance:predictions:divergence", "onset", "no measure makes the series 'distance:predic"),
+        ("barrier:seeds", "distance:induction:x", "matrix", "known: .* distance:predictions:..."),
+        ("barrier:last", "induction:x", "matrix", "the test 'matrix' is on pairs of seeds: give barrier:seeds"),
+    ],
+)
+def test_a_primary_of_series_that_are_not_measured_is_refused(
+    connectivity: str, behaviour: str, test: str, said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        study({"primary": {"connectivity": connectivity, "behaviour": behaviour, "test": test}})
+
+
+def test_a_primary_that_the_patterns_leave_out_is_refused() -> None:
+    primary = {"connectivity": "barrier:last", "behaviour": "induction:copy_gap"}
+    assert study({"primary": primary, "behaviour": "induction:*"}).stages.behaviour == ("induction:*",)
+    with pytest.raises(ValueError, match=r"is of 'induction:copy_gap', which none of harness:\*, loss takes"):
+        study({"primary": primary, "behaviour": ["harness:*", "loss"]})
+    with pytest.raises(ValueError, match="is of 'barrier:last', which none of barrier:seeds takes"):
+        study({"primary": primary, "connectivity": "barrier:seeds"})
+
+
+@pytest.fixture(scope="module")
+def world() -> Observed:
+    values = coupled()
+    values["flat"] = 0.01 * np.random.default_rng(0).standard_normal((6, len(OCTAVES)))
+    observed = worlds.observed(values, OCTAVES)
+    few = (observed.series["series"] == "contrary") & (observed.series["seed"] > 1)
+    pairs = pd.DataFrame([
+        {"series": "barrier:seeds", "seed_a": a, "seed_b": b, "step": 1024.0, "value": a + 0.7 * b, "error": np.nan}
+        for a in range(6) for b in range(a)
+    ])  # fmt: skip
+    return Observed(observed.series[~few], pairs[1:])
+
+
+@pytest.mark.parametrize(
+    ("connectivity", "behaviour", "test", "why"),
+    [
+        (
+            "barrier:last",
+            "nothing",
+            "onset",
+            "there is no series nothing; known: barrier:last, barrier:seeds, contrary",
+        ),
+        ("barrier:last", "good", "match", "match needs at most 5 seeds, and there are 6"),
+        ("barrier:last", "good", "matrix", "matrix tests need series of pairs, and barrier:last is none"),
+        ("barrier:last", "flat", "onset", "flat has no onset"),
+        ("barrier:last", "contrary", "onset", "2 seeds have both, and 3 are the least"),
+        ("barrier:last", "loss", "onset", "the setting behaviour leaves loss out"),
+        ("barrier:seeds", "good", "onset", "the setting connectivity leaves barrier:seeds out"),
+    ],
+)
+def test_why_the_primary_could_not_be_tested(
+    world: Observed, connectivity: str, behaviour: str, test: str, why: str
+) -> None:
+    primary = Primary.model_validate({"connectivity": connectivity, "behaviour": behaviour, "test": test})
+    found = analyse(world, Stages.model_validate({"draws": 50}), primary)
+    said = f"the primary association ({connectivity} with {behaviour}, by {test}) could not be tested: {why}"
+    assert [note for note in found.notes if note.startswith(said)]
+
+
+def test_what_matrices_lack_and_patterns_that_match_nothing_are_noted(world: Observed) -> None:
+    series = pd.concat([
+        world.series[world.series["series"] == "good"],
+        world.series[world.series["series"] == "barrier:last"].assign(series="barrier:seeds"),
+    ])
+    settings = Stages.model_validate({
+        "draws": 50,
+        "connectivity": ["nix*", "barrier:seeds"],
+        "behaviour": ["goo*", "x"],
+    })
+    lacking = analyse(Observed(series, world.pairs), settings).notes
+    assert "no series matches nix*; known: barrier:seeds, good" in lacking
+    assert "no series matches x; known: barrier:seeds, good" in lacking and not [n for n in lacking if "goo*" in n]
+    assert "the matrix of barrier:seeds is not laid beside good: at step 1024 no value of the pairs 0 with 1" in lacking
+    whole = pd.concat([world.pairs, world.pairs[:1].assign(seed_a=1, seed_b=0)])
+    assert not [note for note in analyse(Observed(series, whole), settings).notes if "matrix" in note]
+    for other, why in (
+        (whole.assign(step=777.0), "no step in common (777; 0, 2, 3, 4 and 16 more)"),
+        (whole.assign(seed_a=whole["seed_a"] + 10), "at step 1024 no value of the pairs "),
+        (whole.assign(seed_a="s" + whole["seed_a"].astype(str), seed_b="s" + whole["seed_b"].astype(str)),
+         "at step 1024 no value of the seeds s0, s1, s2, s3 and 2 more"),
+    ):  # fmt: skip
+        said = f"the matrix of barrier:seeds is not laid beside good: {why}"
+        assert [note for note in analyse(Observed(series, other), settings).notes if note.startswith(said)], why
