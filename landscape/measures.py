@@ -41,7 +41,7 @@ class Matching(Settings):
     """
 
     freedoms: Literal["all", "permutations"] = "all"
-    groups: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_several)] = ("*",)
+    groups: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(one_or_several)] = ("*",)
     text: BesideStudy | None = None
     sequences: int = Field(256, ge=8)
     starts: int | None = Field(None, ge=1, le=1000)
@@ -83,7 +83,7 @@ class _Along(Settings):
 
     between: Between = "seeds"
     at_steps: Steps = "all"
-    symmetry: Annotated[tuple[Symmetry, ...], Field(min_length=1), BeforeValidator(_several)] = ("none",)
+    symmetry: Annotated[tuple[Symmetry, ...], Field(min_length=1), BeforeValidator(one_or_several)] = ("none",)
     match: Matching = Field(default_factory=lambda: Matching.model_validate({}))
     points: Points = "auto"
     tolerance: float = Field(0.005, gt=0)

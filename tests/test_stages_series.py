@@ -19,7 +19,14 @@ from landscape.stages.sentences import sentences
 from landscape.stages.series import Observed, from_tables
 
 X = np.log1p(OCTAVES)
-WHERE = {"path": "linear", "parted": None, "child_a": None, "child_b": None, "unit": "nats per token"}
+WHERE = {
+    "path": "linear",
+    "symmetry": "none",
+    "parted": None,
+    "child_a": None,
+    "child_b": None,
+    "unit": "nats per token",
+}
 
 
 def barrier(between: str, a: tuple[int, int], b: tuple[int, int], value: float, **more: object) -> dict[str, object]:

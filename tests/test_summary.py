@@ -43,6 +43,7 @@ def along(path: str, values: dict[tuple[int, int], float], climb: float) -> pd.D
         values,
         between="seeds",
         path=path,
+        symmetry="none",
         step_a=9,
         climb=climb,
         climb_error=0.01,

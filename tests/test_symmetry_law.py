@@ -1,4 +1,5 @@
-"""The law of every table: what it says may change leaves the function as it is; and a wrong table does not get through."""
+"""The law of every table: what it says may change leaves the function as it is; and a wrong table does not get
+through."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -101,18 +102,23 @@ def match(
             f"{', '.join(table.groups)}"
         )
     space = objective.space
+
+    @lru_cache(maxsize=1)
+    def form(n: int) -> tuple[Params, Element]:
+        return canonical(table, space.params(load[n]()))
+
     first = load[0]()
-    reference = space.params(first)
-    ones, gauge = canonical(table, reference)
-    known = gains(table, reference)
+    ones, gauge = canonical(table, space.params(first))
+    known = gains(table, space.params(first))
     random = [torch.Generator().manual_seed(how.seed + n) for n in range(len(load))]
-    elements, seconds = _elements(table, load, ones, how, only, objective, fitting, random, report)
+    elements, seconds = _elements(table, form, ones, how, only, fitting, random, report)
     out = [Found(STAY, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)]
     back = inverse(table, gauge)
     for n in range(1, len(load)):
         report(n, "checked")
-        begin, point = time.perf_counter(), load[n]()
-        plain, own = canonical(table, space.params(point))
+        begin = time.perf_counter()
+        plain, own = form(n)
+        point = load[n]()
         move = Move(compose(table, back, compose(table, elements[n], own)), known)
         checked = require_same(objective, table, point, move)
         there = moved(table, space, point, move)
@@ -124,13 +130,16 @@ def match(
     return out
 
 
+Form = Callable[[int], tuple[Params, Element]]
+"""The canonical form of a checkpoint, and the element that made it."""
+
+
 def _elements(
     table: Table,
-    load: Sequence[Callable[[], Tensor]],
+    form: Form,
     first: Params,
     how: How,
     only: Sequence[str],
-    objective: Objective,
     fitting: Objective | None,
     random: Sequence[torch.Generator],
     report: Callable[[int, str], None],
@@ -144,26 +153,22 @@ def _elements(
         raise InputError(
             f"matching by {how.method} needs a text to match on, other than that of the barriers; give one"
         )
-
-    def of(n: int) -> Params:
-        return canonical(table, objective.space.params(load[n]()))[0]
-
-    elements: list[Element] = [{} for _ in load]
-    seconds = [0.0 for _ in load]
+    elements: list[Element] = [{} for _ in random]
+    seconds = [0.0 for _ in random]
     if how.method in ("weights", "learned"):
-        _by_weights(table, of, first, how, only, random, elements, seconds, report)
-    for n in range(1, len(load)):
+        _by_weights(table, form, first, how, only, random, elements, seconds, report)
+    for n in range(1, len(random)):
         begin = time.perf_counter()
         if how.method == "random":
             elements[n] = draw(table, random[n], stretch=False, only=only)
         elif how.method == "activations":
             assert fitting is not None
             report(n, "matched by activations")
-            elements[n] = activations.match(table, fitting, first, of(n), only=only)
+            elements[n] = activations.match(table, fitting, first, form(n)[0], only=only)
         elif how.method == "learned":
             assert fitting is not None
             report(n, "matched by the loss")
-            found = learned.match(table, fitting, first, of(n), elements[n], how.recipe, random[n], only=only)
+            found = learned.match(table, fitting, first, form(n)[0], elements[n], how.recipe, random[n], only=only)
             elements[n] = found.element
         seconds[n] += time.perf_counter() - begin
     return elements, seconds
@@ -171,7 +176,7 @@ def _elements(
 
 def _by_weights(
     table: Table,
-    of: Callable[[int], Params],
+    form: Form,
     first: Params,
     how: How,
     only: Sequence[str],
@@ -186,13 +191,19 @@ def _by_weights(
     others, so no pass makes it larger.
     """
     count = len(elements)
+    if count == 2:
+        begin = time.perf_counter()
+        report(1, "matched by weights")
+        elements[1] = weights.match(table, first, form(1)[0], random[1], starts=how.starts, only=only).element
+        seconds[1] += time.perf_counter() - begin
+        return
     total = {name: value.clone() for name, value in first.items()}
-    for sweep in range(PASSES if count > 2 else 1):
+    for sweep in range(PASSES):
         improved = False
         for n in range(1, count):
             begin = time.perf_counter()
             report(n, f"matched by weights, pass {sweep + 1}")
-            own = of(n)
+            own = form(n)[0]
             old = apply(table, own, elements[n]) if sweep else None
             others = total if old is None else {name: total[name] - old[name] for name in total}
             there = n if sweep == 0 else count - 1

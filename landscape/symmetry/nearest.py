@@ -210,8 +210,8 @@ def _summed(
 def _query_orders(group: Group, products: Products) -> tuple[Tensor, Tensor]:
     """For every pair of blocks the order of the queries, ``[blocks, blocks, within]``, and the product it reaches.
 
-    Order and maps are found in turns, from every order if that is cheap, else from the best of single queries and from the
-    maps that the keys alone would take.
+    Order and maps are found in turns, from every order if that is cheap, else from the best of single queries and
+    from the maps that the keys alone would take.
     """
     count, within = group.blocks, group.within
     rows, columns = (axis.reshape(-1) for axis in torch.meshgrid(*[torch.arange(count)] * 2, indexing="ij"))

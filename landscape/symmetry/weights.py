@@ -23,8 +23,10 @@ from landscape.symmetry.table import Axis, Group, Params, Piece, Table
 
 ENOUGH = 1e-6
 """Share of the norm of a group's weights that a change must gain to be made."""
-LOOSE = 1e-4
+LOOSE = 3e-4
 """The same for a large model."""
+ENOUGH_SURE = 0.1
+"""Share of a group's weights that are known for certain from which on no guesses are added."""
 MOST = 50
 """Tries of a group, on average, after which descent ends."""
 LARGE = 20_000_000
@@ -183,13 +185,14 @@ def anchored(table: Table, a: Params, b: Params, names: Sequence[str]) -> Elemen
     """
     element: dict[str, Change] = {}
     held = set(table.groups) - set(names)
+    sizes = {piece: float(torch.linalg.vector_norm(piece.take(b))) ** 2 for piece in table.pieces}
     left = list(names)
     while left:
-        known = {name: _known(table, b, name, {*element, *held}) for name in left}
-        name = max(left, key=lambda n: known[n])
+        sure = {name: _sure(table, sizes, name, {*element, *held}) for name in left}
+        name = max(left, key=lambda n: sure[n])
         group, found = table.groups[name], Products()
         for piece in table.touching[name]:
-            _compare(table, a, b, piece, name, element, held, found)
+            _compare(table, a, b, piece, name, element, held, found, sure[name] < ENOUGH_SURE)
         element[name] = still(group) if found.empty else nearest(group, found)[0]
         left.remove(name)
     return element
@@ -204,20 +207,25 @@ def _compare(
     element: Element,
     held: Collection[str],
     found: Products,
+    guess: bool,
 ) -> None:
-    """Add the products of one piece by what is known of its other axes."""
+    """Add the products of one piece by what is known of its other axes; where it is not known, only to guess."""
     group = table.groups[name]
-    one, two = piece.take(a), moved(piece.take(b), piece.axes, table, element, but=name)
     dim = next(d for d, axis in enumerate(piece.axes) if axis and axis.group == name)
-    for d, axis in enumerate(piece.axes):
-        if d == dim or axis is None or axis.group in element or axis.group in held:
-            continue
-        if _turns(table.groups[axis.group], axis) or _turns(group, piece.axes[dim]):
-            return
+    here = piece.axes[dim]
+    assert here is not None
+    unknown = [
+        d
+        for d, axis in enumerate(piece.axes)
+        if d != dim and axis and axis.group not in element and axis.group not in held
+    ]
+    axes = [axis for d in unknown if (axis := piece.axes[d])]
+    if unknown and (not guess or _turns(group, here) or any(_turns(table.groups[axis.group], axis) for axis in axes)):
+        return
+    one, two = piece.take(a), moved(piece.take(b), piece.axes, table, element, but=name)
+    for d in unknown:
         one, two = (value.sort(dim=d).values for value in (one, two))
-    axis = piece.axes[dim]
-    assert axis is not None
-    found.add(axis, group, one.movedim(dim, 0), two.movedim(dim, 0))
+    found.add(here, group, one.movedim(dim, 0), two.movedim(dim, 0))
 
 
 def _turns(group: Group, axis: Axis | None) -> bool:
@@ -225,15 +233,14 @@ def _turns(group: Group, axis: Axis | None) -> bool:
     return part is not None and part.kind not in ("fixed", "scale")
 
 
-def _known(table: Table, b: Params, name: str, matched: Collection[str]) -> float:
+def _sure(table: Table, sizes: Mapping[Piece, float], name: str, matched: Collection[str]) -> float:
     """Share of a group's weights whose other axes are known."""
     total = sure = 0.0
     for piece in table.touching[name]:
-        size = float(piece.take(b).double().square().sum())
         others = [axis.group for axis in piece.axes if axis and axis.group != name]
         twice = sum(axis is not None and axis.group == name for axis in piece.axes) > 1
-        total += size
-        sure += size if not twice and all(other in matched for other in others) else 0.0
+        total += sizes[piece]
+        sure += sizes[piece] if not twice and all(other in matched for other in others) else 0.0
     return sure / max(total, 1e-300)
 
 
