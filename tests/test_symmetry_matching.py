@@ -23,7 +23,8 @@ from landscape.symmetry.nearest import product as product_of
 from landscape.symmetry.table import Axis, Group, Part
 from landscape.symmetry.tables import table_of
 
-architectures = pytest.mark.parametrize("name", ARCHITECTURES)
+# Mistral and Qwen 2 have the table of Llama.
+architectures = pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name not in ("mistral", "qwen2")])
 
 
 def some(seed: int) -> torch.Generator:
@@ -167,7 +168,7 @@ def test_queries_that_share_a_key_by_brute_force() -> None:
 
 def test_quadratic_assignment_against_all_orders() -> None:
     n, hits = 6, 0
-    for seed in range(20):
+    for seed in range(12):
         pairs = [tuple(torch.randn(2, n, n, generator=some(seed), dtype=torch.float64))]
         linear = 0.5 * torch.randn(n, n, generator=some(100 + seed), dtype=torch.float64)
         start = torch.randperm(n, generator=some(seed))
@@ -178,7 +179,7 @@ def test_quadratic_assignment_against_all_orders() -> None:
         assert quadratic.value(linear, pairs, found) == pytest.approx(float(naive))
         assert quadratic.value(linear, pairs, found) >= quadratic.value(linear, pairs, start)
         hits += quadratic.value(linear, pairs, found) >= most - 1e-9
-    assert hits >= 15
+    assert hits >= 9
 
 
 def test_the_slope_of_the_quadratic_is_that_of_autograd() -> None:
@@ -256,13 +257,20 @@ def test_what_is_learned_lowers_the_middle_and_is_never_worse_on_held_out_exampl
     table = table_of(one.model)
     a, b = (canonical.canonical(table, o.space.params(point(o)))[0] for o in (one, two))
     good = weights.match(table, a, b, some(1)).element
-    found = learned.match(table, one, a, b, good, learned.Recipe(steps=150, batch=64, rate=1.0), some(1))
-    raw = learned.middle(one.take(torch.arange(300, 400)), one.space, a, b)
+    found = learned.match(table, one, [a], b, good, learned.Recipe(steps=150, batch=64, rate=1.0), some(1))
+    raw = learned.middle(one.take(torch.arange(300, 400)), one.space, [a], b)
     assert found.after < 0.8 * found.before < raw
-    wild = learned.match(table, one, a, b, good, learned.Recipe(steps=5, rate=50.0), some(1))
+    wild = learned.match(table, one, [a], b, good, learned.Recipe(steps=5, rate=50.0), some(1))
     assert wild.after <= wild.before == pytest.approx(found.before)
-    here = learned.middle(one.take(torch.arange(300, 400)), one.space, a, apply(table, b, found.element))
-    assert here == pytest.approx(found.after, abs=1e-5)
+    naive = {n: (a[n] + apply(table, b, found.element)[n]) / 2 for n in a}
+    with torch.no_grad():
+        logits = torch.func.functional_call(one.model, naive, (one.batch["inputs"][300:],))
+    loss = torch.nn.functional.cross_entropy(logits, one.batch["labels"][300:])
+    assert found.after == pytest.approx(float(loss), abs=1e-5)
+    third = weights.match(table, a, canonical.canonical(table, one.space.params(point(digits(2))))[0], some(1))
+    both = [a, apply(table, canonical.canonical(table, one.space.params(point(digits(2))))[0], third.element)]
+    halves = [learned.middle(one, one.space, [other], b) for other in both]
+    assert learned.middle(one, one.space, both, b) == pytest.approx(sum(halves) / 2, abs=1e-6)
 
 
 def test_the_slope_with_respect_to_an_order_is_that_of_autograd() -> None:

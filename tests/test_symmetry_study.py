@@ -182,8 +182,9 @@ def test_match_keeps_permutations_in_the_space_of_the_checkpoints(tmp_path: Path
     (tmp_path / "text.txt").write_text(TEXT)
     (tmp_path / "other.txt").write_text(TEXT[::-1])
     out = tmp_path / "out"
-    result = run("match", one, two, "--text", tmp_path / "text.txt", "--match-text", tmp_path / "other.txt", "--symmetry",
-                 "learned", "--match-sequences", 10, "--sequences", 20, "--length", 12, "--out", out)  # fmt: skip
+    result = run("match", one, two, "--text", tmp_path / "text.txt", "--match-text", tmp_path / "other.txt",
+                 "--symmetry", "learned", "--match-sequences", 10, "--sequences", 20, "--length", 12,
+                 "--out", out)  # fmt: skip
     assert result.exit_code == 0, result.stderr
     old, new = (AutoModelForMaskedLM.from_pretrained(folder).eval() for folder in (two, out))
     ids = torch.arange(10)[None] + 5
@@ -212,8 +213,11 @@ def test_curves_of_studies_have_their_matched_line_beside_them(tmp_path: Path) -
     runs(tmp_path, seeds=2, steps=(0,))
     (tmp_path / "train.txt").write_text(TEXT[::-1])
     file = study(tmp_path)
-    file.write_text(file.read_text().replace('kind = "barriers"', 'kind = "curves"\nfit_text = "train.txt"\nfit_steps = 2\n'
-                    'fit_batch = 4\nfit_sequences = 20\ncontrol = false\nsymmetry = ["none", "weights"]'))  # fmt: skip
+    curves = (
+        'kind = "curves"\nfit_text = "train.txt"\nfit_steps = 2\nfit_batch = 4\nfit_sequences = 20\ncontrol = false\n'
+        'symmetry = ["none", "weights"]'
+    )
+    file.write_text(file.read_text().replace('kind = "barriers"', curves))
     assert run("run", file, "--workers", 1).exit_code == 0
     store = Store(tmp_path / "results")
     barriers = store.rows("barrier", [task["key"] for task in store.record()["tasks"]])

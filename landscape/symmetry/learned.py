@@ -9,7 +9,7 @@ among them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -67,7 +67,7 @@ class Learned:
 def match(
     table: Table,
     objective: Objective,
-    a: Params,
+    others: Sequence[Params],
     b: Params,
     start: Element,
     recipe: Recipe,
@@ -76,12 +76,12 @@ def match(
     only: Collection[str] | None = None,
     report: Callable[[int, float], None] = lambda step, loss: None,
 ) -> Learned:
-    """Learn the element from a start, both points in canonical form.
+    """Learn the element from a start, all points in canonical form.
 
     Args:
         table: The architecture.
         objective: Model and the batches to learn on.
-        a: Named parameters.
+        others: Points on the lines to which the loss is to be low; each step is on one of them.
         b: Named parameters to be changed.
         start: Such as what the weights give.
         recipe: How.
@@ -91,17 +91,17 @@ def match(
     """
     space, names = objective.space, [name for name in table.groups if only is None or name in only]
     element: dict[str, Change] = {name: start.get(name, still(table.groups[name])) for name in names}
-    scores = {name: _scores(table, a, b, element, name) for name in names}
+    scores = {name: _scores(table, others[0], b, element, name) for name in names}
     mean: dict[str, Products] = {}
     size: dict[str, float] = {}
     held = max(1, int(HELD_OUT * objective.examples))
     learning = torch.arange(objective.examples - held)
     judged = objective.take(torch.arange(objective.examples - held, objective.examples))
-    before = least = middle(judged, space, a, apply(table, b, element))
+    before = least = middle(judged, space, others, apply(table, b, element))
     best = dict(element)
     for step in range(recipe.steps):
         t = 0.5 + NEAR * (2 * float(torch.rand((), generator=random)) - 1)
-        there = apply(table, b, element)
+        a, there = others[step % len(others)], apply(table, b, element)
         point = space.vector({name: (1 - t) * a[name] + t * there[name] for name in a})
         some = learning[torch.randint(len(learning), (recipe.batch,), generator=random)]
         loss, slope = gradients.slope(objective, point, some)
@@ -116,16 +116,17 @@ def match(
         element = {name: nearest(table.groups[name], scores[name])[0] for name in names}
         report(step, loss)
         if (step + 1) % LOOK_EVERY == 0 or step + 1 == recipe.steps:
-            here = middle(judged, space, a, apply(table, b, element))
+            here = middle(judged, space, others, apply(table, b, element))
             if here < least:
                 best, least = dict(element), here
     return Learned(best, before, least)
 
 
-def middle(objective: Objective, space: Space, a: Params, b: Params) -> float:
-    """Mean loss half-way between two points."""
-    ends = torch.stack([space.vector(a), space.vector(b)])
-    return float(losses(objective, ends, torch.tensor([[0.5, 0.5]], dtype=torch.float64)).mean())
+def middle(objective: Objective, space: Space, others: Sequence[Params], b: Params) -> float:
+    """Mean loss half-way between a point and others."""
+    ends = torch.stack([space.vector(b), *(space.vector(a) for a in others)])
+    half = torch.eye(len(others), dtype=torch.float64) / 2
+    return float(losses(objective, ends, torch.cat([torch.full((len(others), 1), 0.5), half], dim=1)).mean())
 
 
 def _scores(table: Table, a: Params, b: Params, element: Element, name: str) -> Products:

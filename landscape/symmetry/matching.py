@@ -28,6 +28,8 @@ from landscape.symmetry.table import Params, Table
 from landscape.symmetry.verify import require_same
 
 Method = Literal["weights", "activations", "learned", "random"]
+MOST_OTHERS = 4
+"""Checkpoints to which the lines of one are learned, the first of all among them."""
 PASSES = 3
 """Most passes over more than two checkpoints, each brought nearest to the mean of the others."""
 
@@ -157,6 +159,7 @@ def _elements(
     seconds = [0.0 for _ in random]
     if how.method in ("weights", "learned"):
         _by_weights(table, form, first, how, only, random, elements, seconds, report)
+    others = [first]
     for n in range(1, len(random)):
         begin = time.perf_counter()
         if how.method == "random":
@@ -168,8 +171,12 @@ def _elements(
         elif how.method == "learned":
             assert fitting is not None
             report(n, "matched by the loss")
-            found = learned.match(table, fitting, first, form(n)[0], elements[n], how.recipe, random[n], only=only)
-            elements[n] = found.element
+            own = form(n)[0]
+            elements[n] = learned.match(
+                table, fitting, others, own, elements[n], how.recipe, random[n], only=only
+            ).element
+            if len(others) < MOST_OTHERS:
+                others.append(apply(table, own, elements[n]))
         seconds[n] += time.perf_counter() - begin
     return elements, seconds
 

@@ -29,6 +29,8 @@ ENOUGH_SURE = 0.1
 """Share of a group's weights that are known for certain from which on no guesses are added."""
 MOST = 50
 """Tries of a group, on average, after which descent ends."""
+EQUAL = 1e-5
+"""Share of the distance below which two points are one but for rounding, and no other start is needed."""
 LARGE = 20_000_000
 """Parameters above which one start is made unless more are asked for, and small gains are left."""
 FEW, MANY = 1, 4
@@ -88,6 +90,8 @@ def match(
         tries += took
         if (here := distance(a, apply(table, b, found))) < least:
             best, least = dict(found), here
+        if least < EQUAL * before:
+            break
     return Matched(best, before, least, count, tries)
 
 
