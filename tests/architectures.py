@@ -28,6 +28,7 @@ from transformers import (
     ViTForImageClassification,
 )
 
+from landscape.evaluate import losses
 from landscape.objectives import Objective, module
 from landscape.symmetry.table import Freedoms, Group, Table
 
@@ -36,8 +37,8 @@ GROUPED = {"vocab_size": WORDS, "hidden_size": WIDTH, "num_hidden_layers": 2, "n
            "num_key_value_heads": 2, "head_dim": 6, "intermediate_size": 23}  # fmt: skip
 
 
-def neox(**changes: Any) -> Any:
-    rope = {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.4}
+def neox(rotary: float = 0.4, **changes: Any) -> Any:
+    rope = {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": rotary}
     return GPTNeoXForCausalLM(GPTNeoXConfig(
         vocab_size=WORDS, hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=3, intermediate_size=23,
         rope_parameters=rope, **changes,
@@ -48,16 +49,16 @@ def llama(**changes: Any) -> Any:
     return LlamaForCausalLM(LlamaConfig(**GROUPED, **changes))
 
 
-def vit() -> Any:
+def vit(classes: int = 4) -> Any:
     return ViTForImageClassification(ViTConfig(
         hidden_size=15, num_hidden_layers=2, num_attention_heads=3, intermediate_size=22, image_size=8, patch_size=4,
-        num_labels=4,
+        num_labels=classes,
     ))  # fmt: skip
 
 
-def resnet(kind: str) -> Any:
+def resnet(kind: str, classes: int = 3) -> Any:
     return ResNetForImageClassification(ResNetConfig(
-        embedding_size=7, hidden_sizes=[12, 20], depths=[2, 2], layer_type=kind, num_labels=3,
+        embedding_size=7, hidden_sizes=[12, 20], depths=[2, 2], layer_type=kind, num_labels=classes,
     ))  # fmt: skip
 
 
@@ -69,13 +70,21 @@ def perceptron(act: type[nn.Module], seed: int = 0, sizes: tuple[int, ...] = (9,
     return nn.Sequential(*layers[:-1])
 
 
-def vgg(norm: bool) -> nn.Sequential:
+def vgg(norm: bool, classes: int = 4) -> nn.Sequential:
     """Convolutions with pools, then linear layers that read every place of every channel."""
 
     def block(a: int, b: int) -> list[nn.Module]:
         return [nn.Conv2d(a, b, 3, padding=1), *([nn.BatchNorm2d(b)] if norm else []), nn.ReLU(), nn.MaxPool2d(2)]
 
-    layers = [*block(3, 7), *block(7, 11), nn.Flatten(), nn.Linear(44, 15), nn.ReLU(), nn.Dropout(), nn.Linear(15, 4)]
+    layers = [
+        *block(3, 7),
+        *block(7, 11),
+        nn.Flatten(),
+        nn.Linear(44, 15),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(15, classes),
+    ]
     return nn.Sequential(*layers)
 
 
@@ -96,6 +105,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "gpt2": Architecture(gpt2),
     "gpt2 untied": Architecture(lambda: gpt2(tie_word_embeddings=False)),
     "gpt_neox": Architecture(neox),
+    "gpt_neox odd": Architecture(lambda: neox(rotary=0.3)),
     "gpt_neox sequential": Architecture(lambda: neox(use_parallel_residual=False, attention_bias=False)),
     "llama": Architecture(llama),
     "llama tied": Architecture(lambda: llama(tie_word_embeddings=True, attention_bias=True, mlp_bias=True)),
@@ -122,6 +132,9 @@ def build(name: str, seed: int = 0, examples: int = EXAMPLES) -> Objective:
         for parameter in model.parameters():
             noise = 0.3 * torch.randn(parameter.shape) / math.sqrt(1 + parameter.shape[-1] / 12)
             parameter.copy_(noise if parameter.ndim > 1 else parameter + noise)
+        for name, buffer in model.named_buffers():  # of some run, and of no point
+            if "running" in name:
+                buffer.uniform_(0.5, 2)
     random = torch.Generator().manual_seed(7)
     inputs = {
         "tokens": torch.randint(5, WORDS, (examples, 9), generator=random),
@@ -144,6 +157,13 @@ def build(name: str, seed: int = 0, examples: int = EXAMPLES) -> Objective:
 def point(objective: Objective) -> Tensor:
     """The model's own parameters."""
     return objective.space.vector(dict(objective.model.named_parameters())).detach()
+
+
+def barrier(objective: Objective, a: Tensor, b: Tensor) -> float:
+    """Largest rise of the mean loss above the chord."""
+    t = torch.linspace(0, 1, 9, dtype=torch.float64)
+    found = losses(objective, torch.stack([a, b]), torch.stack([1 - t, t], dim=1)).double().mean(dim=1)
+    return float((found - (1 - t) * found[0] - t * found[-1]).max())
 
 
 def digits(seed: int, hidden: tuple[int, ...] = (24, 16), examples: int = 400) -> Objective:

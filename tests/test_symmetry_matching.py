@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from architectures import ARCHITECTURES, Residual, build, digits, point, residual_table
+from architectures import ARCHITECTURES, Residual, barrier, build, digits, point, residual_table
 from torch import Tensor, nn
 
 from landscape.errors import InputError
-from landscape.evaluate import losses
 from landscape.objectives import Objective
 from landscape.symmetry import activations, canonical, learned, matching, move, quadratic, weights
 from landscape.symmetry.element import Change, apply, compose, draw, still
@@ -43,12 +42,6 @@ def twin(objective: Objective, freedoms: Any = "all", seed: int = 11) -> Tensor:
     }
     planted = Move(draw(table, some(seed), stretch=True), known)
     return move.moved(table, objective.space, point(objective), planted)
-
-
-def barrier(objective: Objective, a: Tensor, b: Tensor) -> float:
-    t = torch.linspace(0, 1, 9, dtype=torch.float64)
-    found = losses(objective, torch.stack([a, b]), torch.stack([1 - t, t], dim=1)).double().mean(dim=1)
-    return float((found - (1 - t) * found[0] - t * found[-1]).max())
 
 
 @pytest.mark.parametrize("method", ["weights", "activations"])

@@ -45,7 +45,8 @@ class Checked:
 def outputs(objective: Objective, model: nn.Module, params: Params) -> Tensor:
     """All logits of a language model or classifier; of any other module what its measure gives."""
     batch = objective.part(0, min(EXAMPLES, objective.examples))
-    if getattr(model, "config", None) is not None:
+    # The running statistics of a model that keeps them belong to no point: they are estimated anew, as everywhere.
+    if getattr(model, "config", None) is not None and not objective.statistics:
         inputs = {name: batch[name].to(_dtype(batch[name], params)) for name in INPUTS if name in batch}
         if inputs:
             found: Tensor = functional_call(model, params, kwargs=inputs).logits

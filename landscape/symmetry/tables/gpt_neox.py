@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any
 
 from landscape.symmetry.table import Freedoms, Fused, Group, Norm, Table, activation_of, heads, stream, units
@@ -12,7 +13,8 @@ def table(model: Any, freedoms: Freedoms) -> Table:
     config = model.config
     count, width = config.num_attention_heads, config.hidden_size
     size = width // count
-    rotary = int(size * config.rope_parameters.get("partial_rotary_factor", 1.0))
+    # An odd number is rounded up to whole pairs, as transformers does.
+    rotary = 2 * ceil(int(size * config.rope_parameters.get("partial_rotary_factor", 1.0)) / 2)
     turns = freedoms == "all" and not config.tie_word_embeddings
     groups: list[Group] = [stream(width, turns=turns, centred=True)]
     lines: dict[str, str | Fused] = {
