@@ -11,7 +11,7 @@ from landscape.cli.progress import console
 from landscape.errors import InputError, StorageError
 from landscape.store import Store
 
-TABLES = ("barrier", "profile", "loss", "llc", "probe", "behaviour", "mixture", "plane", "place")
+TABLES = ("barrier", "profile", "loss", "match", "llc", "probe", "behaviour", "mixture", "plane", "place")
 
 
 @click.command()

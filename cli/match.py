@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from landscape.measure.prepare import Prepared
 
 
+MARK = "match.json"
+"""Beside the weights: what came of the match; and a sign that the folder may be written again."""
+
+
 @click.command()
 @click.argument("a")
 @click.argument("b")
@@ -40,11 +44,15 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     are the barriers between A and B as it was, as it is now, and in random coordinates. Where the head has to become a
     parameter of its own, OUT/first is A with the same parameters.
     """
-    from landscape.checkpoints import find
+    from landscape.checkpoints import fetch, find
 
     found = [checkpoint for ref in (given["a"], given["b"]) for checkpoint in find(ref, given["config"])]
     if len(found) != 2:
         raise InputError(f"{given['a']} and {given['b']} are {len(found)} checkpoints; two are wanted, one each")
+    out = given["out"].resolve()
+    _require_free(out, [Path(checkpoint.ref).resolve() for checkpoint in found])
+    if fetch.content(found[0]) == fetch.content(found[1]):
+        raise InputError(f"{given['a']} and {given['b']} hold the same weights; there is nothing to match")
     if given["symmetry"] == "none":
         raise InputError("--symmetry none leaves B as it is; give weights, activations, learned or random")
     wanted = list(dict.fromkeys(("none", given["symmetry"], "random")))
@@ -56,14 +64,29 @@ def command(ctx: click.Context, /, **given: Any) -> None:
             ctx.exit(FAILED)
         keys = [task.key for task in prepared.tasks]
         barriers, matches = store.rows("barrier", keys), store.rows("match", keys)
-        _write(prepared, given["symmetry"], given["out"], found[0])
+        _write(prepared, given["symmetry"], out, found[0])
+    rows = json.loads(matches.drop(columns="moves").to_json(orient="records", double_precision=15))
+    (out / MARK).write_text(json.dumps(rows, indent=1) + "\n")
     console.print(_table(barriers[barriers["definition"] == "chord"]))
     for line in checked(matches.to_dict("records")):
         console.print(line, markup=False)
-    console.print(f"{given['b']} in the coordinates of {given['a']} is {given['out']}", markup=False)
-    for table, frame in (("barrier", barriers), ("match", matches)) if given["as_json"] else ():
+    first = f", and {given['a']} with the same parameters is {out / 'first'}" if (out / "first").exists() else ""
+    console.print(f"{given['b']} in the coordinates of {given['a']} is {out}{first}", markup=False)
+    for table, frame in (("barrier", barriers), ("match", matches.drop(columns="moves"))) if given["as_json"] else ():
         for row in json.loads(frame.to_json(orient="records", double_precision=15)):
             click.echo(json.dumps({"table": table, **row}))
+
+
+def _require_free(out: Path, inputs: list[Path]) -> None:
+    """Refuse a place that holds anything but what this command has left there.
+
+    Raises:
+        InputError: If it does.
+    """
+    if out in inputs or any(path.is_relative_to(out) for path in inputs):
+        raise InputError(f"{out} holds a checkpoint that is matched; give another --out")
+    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / MARK).is_file())):
+        raise InputError(f"{out} is there and not of this command; give a new folder to --out")
 
 
 def _write(prepared: Prepared, symmetry: str, out: Path, first: Checkpoint) -> None:

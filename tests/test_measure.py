@@ -73,10 +73,10 @@ def test_ends_are_evaluated_once_whatever_the_tiles(
     points: list[int] = []
     evaluated = Session.evaluate
 
-    def counted(self: Session, anchors: Any, rows: Any, numerics: Any, examples: Any = None) -> Any:
+    def counted(self: Session, anchors: Any, rows: Any, *rest: Any) -> Any:
         points.append(len(rows))
         assert (rows.max(dim=1).values < 1).all() or len(rows) == 1
-        return evaluated(self, anchors, rows, numerics, examples)
+        return evaluated(self, anchors, rows, *rest)
 
     monkeypatch.setattr(Session, "evaluate", counted)
     study = read_study(cases.study(linked(few_runs, tmp_path), measure="tile = 1"))

@@ -281,8 +281,30 @@ def test_lines_that_do_not_fit_are_refused() -> None:
         Table.of("mine", model, [Group("h", 6)], lines | {"0.bias": "h -"})
     with pytest.raises(InputError, match=r"moves axis 0 of '0.weight', 6 long, by h of 4 blocks of any number"):
         Table.of("mine", model, [Group("h", 4)], lines)
+    with pytest.raises(InputError, match=r"by k, and has no such group; there are h"):
+        Table.of("mine", model, [Group("h", 6)], lines | {"0.bias": "k"})
     with pytest.raises(InputError, match=r"6 long, by h of 3 blocks of 3; mend its line"):
         Table.of("mine", model, [Group("h", 3, (Part("u", 3, "linear"),))], lines | {"0.weight": "h/u -"})
+
+
+def test_a_norm_without_gains_lets_no_factor_pass() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5, affine=False), nn.ReLU(), nn.Flatten(), nn.Linear(80, 4)
+    )
+    assert table_of(model).groups["0"].parts == ()
+    model[1] = nn.BatchNorm2d(5)
+    assert [part.kind for part in table_of(model).groups["0"].parts] == ["scale"]
+
+
+def test_a_head_that_is_cut_off_stays_as_it_is() -> None:
+    objective = build("gpt2")
+    table, params = table_of(objective.model), fine(objective)
+    for name in ("weight", "bias"):
+        params[f"transformer.h.0.attn.c_attn.{name}"].reshape(-1, 3, 3, 4)[:, :, 1] = 0
+    params["transformer.h.0.attn.c_proj.weight"][4:8] = 0
+    form, change = canonical.canonical(table, params)
+    assert all(torch.isfinite(value).all() for value in form.values())
+    torch.testing.assert_close(change["0.heads"].maps["qk"][1], torch.eye(4, dtype=torch.float64))
 
 
 def test_models_without_a_table_get_a_sentence() -> None:

@@ -289,18 +289,35 @@ def test_the_slope_with_respect_to_an_order_is_that_of_autograd() -> None:
     torch.testing.assert_close(found.plain, p.grad)
 
 
-def test_only_the_groups_that_are_asked_for_change() -> None:
-    objective = build("bert")
+@pytest.mark.parametrize("name", ["bert", "gpt2 untied", "llama", "mlp relu"])
+def test_only_the_groups_that_are_asked_for_change(name: str) -> None:
+    objective = build(name)
     here, there = point(objective), twin(objective)
     table = table_of(objective.model)
-    found = matching.match(table, [lambda: here, lambda: there], How("weights", groups=("*.ffn",)), objective)[1]
-    orders = {name: change.order.tolist() for name, change in found.move.element.items()}
-    assert all(order == sorted(order) for name, order in orders.items() if "ffn" not in name)
-    assert any(order != sorted(order) for name, order in orders.items() if "ffn" in name)
-    with pytest.raises(InputError, match=r"no group of the symmetry table bert is called nose; there are stream, "):
-        matching.match(table, [lambda: here, lambda: there], How("weights", groups=("nose",)), objective)
+    pattern = "0" if name == "mlp relu" else "*.ffn"
+    found = matching.match(table, [lambda: here, lambda: there], How("weights", groups=(pattern,)), objective)[1]
+    back = move.moved(table, objective.space, there, found.move)
+    one, two = objective.space.params(there), objective.space.params(back)
+    changed = {n for n in one if not torch.equal(one[n], two[n])}
+    wanted = [group for group in table.groups if "ffn" in group or group == "0"]
+    assert changed and changed <= {piece.parameter for group in wanted for piece in table.touching[group]}
+    with pytest.raises(InputError, match=r"no group of the symmetry table \w+ is called nose; there are "):
+        matching.match(table, [lambda: here, lambda: there], How("weights", groups=(pattern, "nose")), objective)
     with pytest.raises(InputError, match="matching by learned needs a text to match on"):
         matching.match(table, [lambda: here, lambda: there], How("learned"), objective)
+
+
+@pytest.mark.parametrize("part", ["qk", "vo"])
+def test_a_forgotten_dual_is_seen_although_what_is_found_is_a_rotation(part: str) -> None:
+    objective = build("bert")
+    here, table = point(objective), table_of(objective.model)
+
+    def plain(axis: Axis | None) -> Axis | None:
+        return replace(axis, dual=False) if axis and (axis.group, axis.part) == ("0.heads", part) else axis
+
+    bad = replace(table, pieces=tuple(replace(p, axes=tuple(map(plain, p.axes))) for p in table.pieces))
+    with pytest.raises(InputError, match="the symmetry table bert is wrong.*at fault: 0.heads"):
+        matching.match(bad, [lambda: here, lambda: here], How("weights"), objective)
 
 
 def test_the_random_control_keeps_the_norm_and_the_function_and_is_far_away() -> None:

@@ -115,6 +115,8 @@ def test_stages_see_checkpoints_as_they_are(done: Path) -> None:
 
 def test_the_report_lays_them_side_by_side(done: Path) -> None:
     assert run("report", done).exit_code == 0
+    assert run("export", done).exit_code == 0
+    assert len(pd.read_csv(done / "export" / "match.csv")) == 12
     page = (done / "report.html").read_text()
     assert page.count("<h2>Symmetries taken out</h2>") == 1
     assert "With symmetries taken out the mean barrier" in page and "(weights)" in page and "(random)" in page
@@ -253,6 +255,30 @@ def test_mistakes_get_sentences(tmp_path: Path) -> None:
     three, four = save(rough(llama), tmp_path / "three"), save(rough(llama), tmp_path / "four")
     result = run("barriers", three, four, *words, "--symmetry", "weights", "--json")
     assert result.exit_code == 0 and rows(result, "match")[0]["architecture"] == "llama"
+
+
+def test_match_overwrites_nothing_but_its_own(tmp_path: Path) -> None:
+    one, two = planted(tmp_path)
+    thesis = tmp_path / "work" / "thesis.txt"
+    thesis.parent.mkdir()
+    thesis.write_text("years")
+    for out, sentence in ((thesis.parent, "is there and not of this command"), (two, "holds a checkpoint"),
+                          (tmp_path, "holds a checkpoint"), (thesis, "is there and not of this command")):  # fmt: skip
+        result = CliRunner().invoke(cli, ["match", str(one), str(two), "--out", str(out)])
+        assert isinstance(result.exception, InputError) and sentence in str(result.exception)
+    assert thesis.read_text() == "years" and (two / "model.safetensors").exists()
+    result = CliRunner().invoke(cli, ["match", str(one), str(one), "--out", str(tmp_path / "new")])
+    assert "hold the same weights; there is nothing to match" in str(result.exception)
+
+
+def test_copies_have_random_coordinates_of_their_own(tmp_path: Path) -> None:
+    one = save(gpt2(3), tmp_path / "one")
+    two = save(gpt2(3), tmp_path / "two")
+    (tmp_path / "text.txt").write_text(TEXT)
+    result = run("barriers", one, two, "--text", tmp_path / "text.txt", "--sequences", 20, "--length", 12, "--symmetry",
+                 "random", "--points", 5, "--json")  # fmt: skip
+    (row,) = (row for row in rows(result, "barrier") if row["definition"] == "chord")
+    assert row["distance"] > 1
 
 
 def test_typos_in_match_are_named(tmp_path: Path) -> None:

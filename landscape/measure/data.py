@@ -119,9 +119,10 @@ def require_one_architecture(checkpoints: list[Checkpoint], objective: Objective
         other = models.settings(fetch.described(checkpoint))
         for name in sorted(settings.keys() | other.keys(), key=lambda name: (name != "model_type", name)):
             if (mine := settings.get(name)) != (theirs := other.get(name)):
+                beside = " (landscape match leaves the other one beside, in the folder first)"
                 raise InputError(
                     f"two architectures: {name} is {mine!r} in {first} and {theirs!r} in {checkpoint.ref}; "
-                    "give checkpoints of one architecture"
+                    f"give checkpoints of one architecture{beside if name == 'tie_word_embeddings' else ''}"
                 )
     for checkpoint in checkpoints:
         if fetch.is_here(checkpoint):

@@ -50,13 +50,24 @@ def run(task: Task, session: Session) -> Result:
     loaders = [partial(load, checkpoint) for checkpoint in task.checkpoints]
     found = matching.match(table, loaders, how_to(settings), objective, fitting, tell)
     file = moves_file(session.store, task.key)
-    move.save(file, {c.content: one.move for c, one in zip(task.checkpoints, found, strict=True)})
+    # By reference: copies of one checkpoint have moves of their own.
+    move.save(file, {c.ref: one.move for c, one in zip(reversed(task.checkpoints), reversed(found), strict=True)})
     first, where = task.checkpoints[0], f"{file.parent.name}/{file.name}"
     return Result([
         {**row(settings, table, objective, one), "a": first.ref, "b": checkpoint.ref, **checkpoint.labels,
          "defect": checkpoint.defect, "untied": untied, "moves": where}
         for checkpoint, one in zip(task.checkpoints[1:], found[1:], strict=True)
     ])  # fmt: skip
+
+
+def require(session: Session, settings: Mapping[str, Any]) -> None:
+    """Refuse, before anything is run, what cannot be matched: no table, no such group, a text that is too short.
+
+    An ``InputError`` says which.
+    """
+    matching.chosen(session.table(settings), how_to(settings))
+    if "matched_on" in settings:
+        session.fitting(settings["matched_on"], untied=session.unties(settings))
 
 
 def how_to(settings: Mapping[str, Any]) -> matching.How:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +17,7 @@ from landscape.errors import InputError
 from landscape.expand import tasks
 from landscape.llc.parameters import chosen
 from landscape.measure import data as fixed
+from landscape.measure import match
 from landscape.measure.session import Session
 from landscape.measures import Llc
 from landscape.store import LOCK, Store
@@ -80,6 +82,8 @@ def prepare(
     for measure in study.measure:
         if isinstance(measure, Llc):
             chosen(session.objective.model, session.objective.space, measure.parameters)
+    for settings in _ways_to_match(planned):
+        match.require(session, settings)
     for task in _first_of_each_probe(planned):
         session.asked(task, keep=False)  # the store is not claimed yet
     record = {
@@ -93,6 +97,12 @@ def prepare(
         "versions": {name: version(name) for name in ("torch", "transformers", "landscape-toolkit")},
     }
     return Prepared(study, planned, session, record)
+
+
+def _ways_to_match(planned: list[Task]) -> list[dict[str, Any]]:
+    """Settings of matching, each once."""
+    every = {json.dumps(dict(task.settings)): dict(task.settings) for task in planned if task.kind == "match"}
+    return list(every.values())
 
 
 def _first_of_each_probe(planned: list[Task]) -> list[Task]:

@@ -160,7 +160,7 @@ class Session:
         moves = move.load(moves_file(self.store, key))
         table, space = self.table(matching), self.objective_for(matching).space
         pairs = zip(task.checkpoints, anchors, strict=True)
-        return [move.moved(table, space, self.in_space(point, matching), moves[c.content]) for c, point in pairs]
+        return [move.moved(table, space, self.in_space(point, matching), moves[c.ref]) for c, point in pairs]
 
     @cached_property
     def _cache(self) -> Cache[Tensor]:

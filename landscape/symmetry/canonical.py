@@ -8,7 +8,7 @@ equal all along.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import torch
@@ -19,7 +19,7 @@ from landscape.shapes import Float
 from landscape.symmetry import inside
 from landscape.symmetry.element import Element, apply, compose, moved, still
 from landscape.symmetry.nearest import turning
-from landscape.symmetry.table import Group, Params, Part, Table
+from landscape.symmetry.table import STREAM, Group, Params, Part, Table
 
 SMALL = 1e-6
 """Share of the largest gain of a norm below which one cannot be divided by."""
@@ -33,13 +33,14 @@ LOOSE = 1e3
 Gains = Mapping[str, Float[Tensor, " width"]]
 
 
-def gains(table: Table, params: Params) -> dict[str, Tensor]:
-    """The gains of the norms that are to be folded.
+def gains(table: Table, params: Params, only: Collection[str] | None = None) -> dict[str, Tensor]:
+    """The gains of the norms that are to be folded; none where the stream is not among the groups that may change.
 
     Raises:
         InputError: If one of them is as good as zero.
     """
-    out = {norm.weight: params[norm.weight].clone() for norm in table.norms}
+    norms = table.norms if only is None or STREAM in only else ()
+    out = {norm.weight: params[norm.weight].clone() for norm in norms}
     for name, gain in out.items():
         if float(gain.abs().min()) <= SMALL * float(gain.abs().max()):
             raise InputError(
@@ -56,6 +57,8 @@ def folded(table: Table, params: Params, into: Gains) -> Params:
     """
     out = dict(params)
     for norm in table.norms:
+        if norm.weight not in into:
+            continue
         old, new = params[norm.weight], into[norm.weight].to(params[norm.weight])
         ratio = old / new
         out[norm.weight] = new.clone()
@@ -69,19 +72,24 @@ def folded(table: Table, params: Params, into: Gains) -> Params:
     return out
 
 
-def canonical(table: Table, params: Params) -> tuple[Params, Element]:
+def canonical(table: Table, params: Params, only: Collection[str] | None = None) -> tuple[Params, Element]:
     """The canonical form, and the element that made it from the params with all gains one.
+
+    Args:
+        table: The architecture.
+        params: Named parameters.
+        only: Groups that may change; None is all.
 
     Raises:
         InputError: If a gain cannot be folded.
     """
-    ones = {name: torch.ones_like(gain) for name, gain in gains(table, params).items()}
+    ones = {name: torch.ones_like(gain) for name, gain in gains(table, params, only).items()}
     plain = folded(table, params, ones)
-    element = balancing(table, plain)
+    element = balancing(table, plain, only)
     return (apply(table, plain, element) if element else plain), element
 
 
-def balancing(table: Table, params: Params) -> Element:
+def balancing(table: Table, params: Params, only: Collection[str] | None = None) -> Element:
     """The element that makes what goes in and what goes out of every part equally large, and the norm smallest.
 
     With ``G`` the products of the rows that go in and ``H`` of the columns that go out, a part is balanced by the
@@ -91,7 +99,10 @@ def balancing(table: Table, params: Params) -> Element:
     total: Element = {}
     here = {name: value.clone() for name, value in params.items()}
     settled = LOOSE * torch.finfo(next(iter(params.values())).dtype).eps
-    waiting = [group for group in table.groups.values() if any(inside.KINDS[part.kind].free for part in group.parts)]
+    waiting = [
+        group for name, group in table.groups.items()
+        if (only is None or name in only) and any(inside.KINDS[part.kind].free for part in group.parts)
+    ]  # fmt: skip
     for _ in range(SWEEPS if _depend(table, waiting) else min(len(waiting), 1)):
         far = 0.0
         for group in waiting:
@@ -129,6 +140,10 @@ def _balance(table: Table, group: Group, part: Part, params: Params) -> Float[Te
 
 
 def _balanced(into: Tensor, out: Tensor) -> Float[Tensor, "blocks d d"]:
+    # A head that is cut off on one side has no size to balance.
+    alive = (_trace(into) > 0) & (_trace(out) > 0)
+    eye = torch.eye(into.shape[-1], dtype=into.dtype).expand_as(into)
+    into, out = (torch.where(alive[:, None, None], square, eye) for square in (into, out))
     values, vectors = _eigen(out)
     root, back = (_raised(values, vectors, exponent) for exponent in (0.5, -0.5))
     both = back @ _raised(*_eigen(root @ into @ root), 0.5) @ back
@@ -144,11 +159,16 @@ def _balanced_pairs(into: Tensor, out: Tensor, part: Part) -> Float[Tensor, "blo
     sizes = [square.diagonal(dim1=-2, dim2=-1) for square in (into, out)]
     pairs = [(size[:, :half] + size[:, half : 2 * half]).clamp(min=1e-300) for size in sizes]
     factor = (pairs[1] / pairs[0]).pow(0.25).clamp(1 / MOST, MOST)
+    factor = torch.where((pairs[0] > 1e-300) & (pairs[1] > 1e-300), factor, torch.ones_like(factor))
     maps[:, one, one] = maps[:, one + half, one + half] = factor
     rest = slice(2 * half, None)
     if part.size > 2 * half:
         maps[:, rest, rest] = _balanced(into[:, rest, rest], out[:, rest, rest])
     return maps
+
+
+def _trace(square: Tensor) -> Float[Tensor, " blocks"]:
+    return square.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
 
 
 def _eigen(square: Tensor) -> tuple[Tensor, Tensor]:

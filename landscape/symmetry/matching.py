@@ -97,21 +97,19 @@ def match(
     Raises:
         InputError: If there is nothing to match, or the table turns out wrong.
     """
-    only = [name for name in table.groups if any(fnmatchcase(name, pattern) for pattern in how.groups)]
-    if not only:
-        raise InputError(
-            f"no group of the symmetry table {table.name} is called {', '.join(how.groups)}; there are "
-            f"{', '.join(table.groups)}"
-        )
+    only = chosen(table, how)
     space = objective.space
 
     @lru_cache(maxsize=1)
     def form(n: int) -> tuple[Params, Element]:
-        return canonical(table, space.params(load[n]()))
+        return canonical(table, space.params(load[n]()), only)
 
     first = load[0]()
-    ones, gauge = canonical(table, space.params(first))
-    known = gains(table, space.params(first))
+    known = gains(table, space.params(first), only)
+    # What is found need not try all that the table claims; a random element with other lengths does.
+    drawn = draw(table, torch.Generator().manual_seed(how.seed), stretch=True, only=only)
+    require_same(objective, table, first, Move(drawn, known))
+    ones, gauge = canonical(table, space.params(first), only)
     random = [torch.Generator().manual_seed(how.seed + n) for n in range(len(load))]
     elements, seconds = _elements(table, form, ones, how, only, fitting, random, report)
     out = [Found(STAY, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)]
@@ -130,6 +128,20 @@ def match(
             seconds[n] + time.perf_counter() - begin,
         ))  # fmt: skip
     return out
+
+
+def chosen(table: Table, how: How) -> list[str]:
+    """The groups that may change.
+
+    Raises:
+        InputError: If a pattern is that of no group.
+    """
+    for pattern in how.groups:
+        if not any(fnmatchcase(name, pattern) for name in table.groups):
+            raise InputError(
+                f"no group of the symmetry table {table.name} is called {pattern}; there are {', '.join(table.groups)}"
+            )
+    return [name for name in table.groups if any(fnmatchcase(name, pattern) for pattern in how.groups)]
 
 
 Form = Callable[[int], tuple[Params, Element]]

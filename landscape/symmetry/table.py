@@ -220,7 +220,8 @@ def _require_fit(name: str, piece: Piece, shape: Sequence[int], groups: Mapping[
     """Refuse a line whose axes cannot be moved as it says.
 
     Raises:
-        InputError: If the line has another number of axes, or an axis is no whole number of blocks.
+        InputError: If the line has another number of axes, an axis is no whole number of blocks, or there is no such
+            group.
     """
     if len(piece.axes) != len(shape):
         raise InputError(
@@ -230,6 +231,11 @@ def _require_fit(name: str, piece: Piece, shape: Sequence[int], groups: Mapping[
     for dim, (axis, length) in enumerate(zip(piece.axes, shape, strict=True)):
         if axis is None:
             continue
+        if axis.group not in groups:
+            raise InputError(
+                f"the symmetry table {name} moves axis {dim} of {piece.parameter!r} by {axis.group}, and has no such "
+                f"group; there are {', '.join(groups)}"
+            )
         group = groups[axis.group]
         length = len(piece.index) if piece.index is not None and dim == piece.dim else length
         blocks = group.blocks * (group.within if axis.queries else 1)

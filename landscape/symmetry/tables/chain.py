@@ -44,11 +44,13 @@ def table(model: nn.Module, freedoms: Freedoms) -> Table:
         name, layer = leaves[place]
         between = leaves[place + 1 : after]
         kinds = [ACTIVATIONS.get(type(module), "") for _, module in between if _acts(module)]
-        normed = any(isinstance(module, BATCH_NORMS) for _, module in between)
+        norms = [module for _, module in between if isinstance(module, BATCH_NORMS)]
+        normed = bool(norms)
         outputs, unit = "-", "-"
         if after is not None:
             count = int(layer.out_channels if hasattr(layer, "out_channels") else layer.out_features)
-            free = kinds[0] if len(kinds) == 1 and not _mixed(between) else "" if kinds else "linear"
+            passes = all(norm.affine for norm in norms) and not _mixed(between)
+            free = (kinds[0] if len(kinds) == 1 else "" if kinds else "linear") if passes else ""
             groups.append(units(name, count, free, freedoms))
             outputs, unit = name, f"{name}/unit"
         own = outputs if normed else unit
