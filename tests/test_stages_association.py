@@ -63,6 +63,7 @@ def many(seeds: int, coupling: float, runs: int) -> dict[str, list[Association]]
     return {name: [world[name] for world in found] for name in found[0]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seeds", "runs"), [(5, 1000), (10, 1500)])
 def test_null_worlds_are_rejected_no_more_often_than_they_may(seeds: int, runs: int) -> None:
     """Independent trends: rejections at 0.05 at most 0.07; the error of so many worlds is below 0.01."""

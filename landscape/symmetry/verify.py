@@ -18,7 +18,7 @@ from landscape.symmetry.exact import Float64, doubled
 from landscape.symmetry.move import Move, moved_params
 from landscape.symmetry.table import Params, Table
 
-EXAMPLES = 4
+EXAMPLES = 2
 """Examples that outputs are compared on."""
 MARGIN = 1e4
 """How many times the rounding of float64 two outputs may differ."""

@@ -23,7 +23,7 @@ from landscape.symmetry.table import Axis, Group, Params, Piece, Table
 
 ENOUGH = 1e-6
 """Share of the norm of a group's weights that a change must gain to be made."""
-LOOSE = 3e-4
+LOOSE = 1e-3
 """The same for a large model."""
 ENOUGH_SURE = 0.1
 """Share of a group's weights that are known for certain from which on no guesses are added."""
