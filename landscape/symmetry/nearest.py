@@ -40,16 +40,7 @@ class Products:
     def add(self, axis: Axis, group: Group, a: Tensor, b: Tensor) -> None:
         """Add the products of a piece, whose axis in question is the first of both tensors."""
         part, within = turning(group, axis), group.within if axis.queries else 1
-        if part is None:
-            rows = group.blocks * within
-            found = a.reshape(rows, -1) @ b.reshape(rows, -1).mT
-            if within == 1:
-                self.plain = found if self.plain is None else self.plain + found
-            else:
-                square = found.reshape(group.blocks, within, group.blocks, within)
-                self.queries = square if self.queries is None else self.queries + square
-            return
-        rows = group.blocks * within * part.size
+        rows = group.blocks * within * (part.size if part else 1)
         self.add_whole(axis, group, a.reshape(rows, -1) @ b.reshape(rows, -1).mT)
 
     def add_whole(self, axis: Axis, group: Group, whole: Float[Tensor, "n n"]) -> None:
