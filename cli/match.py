@@ -33,7 +33,7 @@ MARK = "match.json"
 @data_options
 @symmetry_options("weights")
 @grid_options
-@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the new B.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the new B.")
 @click.option("--config", default="", help="Folder of config.json, for weights that have none beside them.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout: barrier and match rows.")
 @click.pass_context

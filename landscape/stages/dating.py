@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from landscape.settings import Stages
@@ -26,6 +27,8 @@ CONNECTED = 0.02
 """Share of the fall of the loss below which a barrier counts as none (Frankle et al. 2020 take 2 % of error)."""
 WITHOUT_LOSS = 0.05
 """Share of the largest barrier, where no loss is known."""
+MANY = 10_000
+"""Values of all curves together from which several processes fit them."""
 EVENTS = ("series", "seed", "event", "way", "step", "low", "high", "censored", "happened")
 Key = tuple[str, Hashable]
 
@@ -143,20 +146,24 @@ def _shape(curves: Curves) -> list[Event]:
 
 
 def _curves(series: pd.DataFrame, settings: Stages, notes: list[str]) -> dict[Key, Curves]:
-    out: dict[Key, Curves] = {}
+    wanted: dict[Key, dict[str, Any]] = {}
     short: dict[str, int] = {}
     for (name, seed), rows in series.groupby(["series", "seed"], sort=False):
         part = rows.dropna(subset=["value"]).sort_values("step")
         if len(part) < LEAST:
             short[str(name)] = len(part)
             continue
-        columns = (part[column].to_numpy(dtype=float) for column in ("step", "value", "error"))
-        out[str(name), seed] = smooth(*columns, draws=settings.draws, random=_random(settings, str(name), seed))
+        columns = {column: part[column].to_numpy(dtype=float) for column in ("step", "value", "error")}
+        random = _random(settings, str(name), seed)
+        wanted[str(name), seed] = {**columns, "draws": settings.draws, "random": random}
     notes += (
         f"{name} is known at {count} steps in some seed, and a curve needs {LEAST}: no events"
         for name, count in short.items()
     )
-    return out
+    # A process more costs seconds of imports; a curve of a hundred checkpoints takes a fifth of one.
+    processes = -1 if sum(len(given["step"]) for given in wanted.values()) > MANY else 1
+    fitted = Parallel(n_jobs=processes, batch_size="auto")(delayed(smooth)(**given) for given in wanted.values())
+    return dict(zip(wanted, fitted, strict=True))
 
 
 def _settled(

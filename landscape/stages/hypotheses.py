@@ -135,6 +135,7 @@ def _matrices(observed: Observed, settings: Stages) -> Found:
     for connectivity, rows in barriers.groupby("series", sort=False):
         if not chosen(rows, settings.connectivity):
             continue
+        divided: dict[str, Int[np.ndarray, " seeds"]] = {}
         for behaviour in [*aligned.distance_names(observed.pairs), *beside(observed.series, settings)]:
             found = aligned.aligned(rows, behaviour, observed)
             if found is None:
@@ -143,17 +144,25 @@ def _matrices(observed: Observed, settings: Stages) -> Found:
             random = stream(settings, f"{connectivity} matrix", behaviour)
             orders = _orders(len(seeds), settings)
             strength = power.matrix(a, b, settings.coupling, orders, random)
+            who = f"{step} {sorted(map(str, seeds))}"
             tests = [(matrices.mantel(a, b, orders, random), strength)]
             if loss is not None and len(seeds) >= LEAST_GIVEN:
                 tests.append((matrices.regression(a, b, [matrices.differences(loss)], orders, random), np.nan))
             if scores is not None and len(seeds) >= clusters.LEAST:
-                labels = clusters.clusters(a, stream(settings, "clusters", step)).labels
+                if who not in divided:
+                    divided[who] = clusters.clusters(a, stream(settings, "clusters", step)).labels
+                labels = divided[who]
                 if labels.any():
                     tests.append((clusters.by_cluster(labels, scores, orders, random), np.nan))
                     if loss is not None:
                         tests.append((clusters.by_cluster(labels, scores, orders, random, loss), np.nan))
-            label = {"connectivity": str(connectivity), "behaviour": behaviour, "step": step, "seeds": len(seeds),
-                     "who": f"{step} {sorted(map(str, seeds))}"}  # fmt: skip
+            label = {
+                "connectivity": str(connectivity),
+                "behaviour": behaviour,
+                "step": step,
+                "seeds": len(seeds),
+                "who": who,
+            }
             out += [({**label, "power": strength}, one) for one, strength in tests]
     return out
 

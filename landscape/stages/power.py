@@ -39,18 +39,13 @@ def onset(connectivity: Times, behaviour: Times, coupling: float, orders: Orders
         orders: As for the test.
         random: Source of randomness.
     """
-    few = orders[:MOST_ORDERS]
-    seen = [(spread(at), _blur(at)) for at in (connectivity, behaviour)]
-
-    def once() -> float:
-        true = _coupled(len(connectivity), coupling, random)
-        c, b = (
-            association.ranks((width * values + blur * random.standard_normal(len(values)))[:, None])
-            for (width, blur), values in zip(seen, true, strict=True)
-        )
-        return permutations.p_value(association.swapped(c @ b.T, few))
-
-    return _share(once)
+    true = _coupled((len(connectivity), WORLDS), coupling, random)
+    c, b = (
+        association.ranks(spread(at) * values + _blur(at) * random.standard_normal(values.shape))
+        for at, values in zip((connectivity, behaviour), true, strict=True)
+    )
+    found = np.einsum("sw,osw->wo", c, b[orders[:MOST_ORDERS]])
+    return float(np.mean([permutations.p_value(statistics) <= LEVEL for statistics in found]))
 
 
 def trajectory(
@@ -90,7 +85,7 @@ def trajectory(
         parts.append((mean, values - late(mean, shift), spread(at)))
 
     def once() -> tuple[float, float]:
-        true = _coupled(seeds, coupling, random)
+        true = _coupled((seeds,), coupling, random)
         x, y = (
             late(mean, width * early) + residual[random.integers(seeds, size=seeds)]
             for (mean, residual, width), early in zip(parts, true, strict=True)
@@ -141,9 +136,9 @@ def _share(once: Callable[[], float]) -> float:
     return float(np.mean([once() <= LEVEL for _ in range(WORLDS)]))
 
 
-def _coupled(seeds: int, coupling: float, random: np.random.Generator) -> Float[np.ndarray, "2 seeds"]:
+def _coupled(shape: tuple[int, ...], coupling: float, random: np.random.Generator) -> Float[np.ndarray, "2 *shape"]:
     """Standard normal onsets of both, correlated."""
-    own, other = random.standard_normal((2, seeds))
+    own, other = random.standard_normal((2, *shape))
     return np.stack([own, coupling * own + np.sqrt(1 - coupling**2) * other])
 
 
