@@ -136,7 +136,7 @@ def _share(once: Callable[[], float]) -> float:
     return float(np.mean([once() <= LEVEL for _ in range(WORLDS)]))
 
 
-def _coupled(shape: tuple[int, ...], coupling: float, random: np.random.Generator) -> Float[np.ndarray, "2 *shape"]:
+def _coupled(shape: tuple[int, ...], coupling: float, random: np.random.Generator) -> Float[np.ndarray, "2 ..."]:
     """Standard normal onsets of both, correlated."""
     own, other = random.standard_normal((2, *shape))
     return np.stack([own, coupling * own + np.sqrt(1 - coupling**2) * other])
