@@ -15,6 +15,7 @@ from landscape.cli.options import (
     DEFINITIONS,
     MATCHED,
     checked,
+    config_option,
     data,
     data_options,
     grid_options,
@@ -36,7 +37,7 @@ from landscape.task import Checkpoint
 @click.command()
 @click.argument("refs", nargs=-1, required=True, metavar="REF REF...")
 @data_options
-@click.option("--config", default="", help="Folder of config.json, for weights that have none beside them.")
+@config_option
 @grid_options
 @symmetry_options("none", several=True)
 @click.option("--path", default="linear", show_default=True, type=click.Choice(["linear", "spherical", "geodesic"]),

@@ -14,6 +14,7 @@ from landscape.cli.options import (
     SEED,
     Number,
     checked,
+    config_option,
     data,
     data_options,
     grid_options,
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 @click.option("--control/--no-control", default=True, show_default=True,
               help="Also bend a path from A to a random point as far away as B, with the same budget.")  # fmt: skip
 @click.option("--out", default="curve", show_default=True, type=click.Path(path_type=Path, file_okay=False))
-@click.option("--config", default="", help="Folder of config.json, for weights that have none beside them.")
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout: barrier and profile rows.")
 def command(**given: Any) -> None:
     """Learn a curve of low loss from checkpoint A to B, and judge it on held-out text.

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from rich.table import Table
 
 from landscape.cli.drawing import save_figure
-from landscape.cli.options import SEED, Number, data, data_options
+from landscape.cli.options import SEED, Number, config_option, data, data_options
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, results_of, run_now, run_tasks
 from landscape.errors import InputError
@@ -80,7 +80,7 @@ class Named(click.ParamType):  # type: ignore[type-arg]
     help="Try a grid of step sizes and localisations at the first and the last REF, and propose settings.",
 )
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Of noise and batches.")
-@click.option("--config", default="", help="Folder of config.json, for weights that have none beside them.")
+@config_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),

@@ -12,7 +12,7 @@ import pandas as pd
 from rich.table import Table
 
 from landscape.cli.barriers import study_of
-from landscape.cli.options import MATCHED, checked, data_options, grid_options, symmetry_options
+from landscape.cli.options import MATCHED, checked, config_option, data_options, grid_options, symmetry_options
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, run_now
 from landscape.errors import InputError
@@ -34,7 +34,7 @@ MARK = "match.json"
 @symmetry_options("weights")
 @grid_options
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the new B.")
-@click.option("--config", default="", help="Folder of config.json, for weights that have none beside them.")
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout: barrier and match rows.")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:

@@ -22,11 +22,7 @@ USUAL = 11
 FEW = 30
 """Examples below which a bootstrap is not to be trusted."""
 OBJECTIVES = ("causal-lm", "masked-lm", "classification")
-
-
 SYMMETRIES = ("none", "weights", "activations", "learned", "random")
-
-
 MATCHED = {
     "none": "as it is",
     "weights": "matched by weights",
@@ -63,6 +59,9 @@ class Number(click.FloatRange):
 
 
 SEED = click.IntRange(0, MOST_SEED)
+config_option = click.option(
+    "--config", default="", help="Folder of config.json, for weights that have none beside them."
+)
 
 
 def require_grid(points: int | str, precision: float | None) -> None:

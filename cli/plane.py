@@ -10,7 +10,7 @@ import click
 import pandas as pd
 
 from landscape.cli.drawing import save_figure
-from landscape.cli.options import SEED, Number, data, data_options
+from landscape.cli.options import SEED, Number, config_option, data, data_options
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, run_now
 from landscape.errors import InputError
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Random: of the directions.")
 @click.option("--curve", type=click.Path(path_type=Path, dir_okay=False, exists=True),
               help="Draw this path too: a file that landscape curve wrote.")  # fmt: skip
-@click.option("--config", default="", help="Folder of config.json, for weights that have none beside them.")
+@config_option
 @click.option("--numerics", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]))
 @click.option("--out", default="plane", show_default=True, type=click.Path(path_type=Path, file_okay=False))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout: plane and place rows.")

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from rich.table import Table
 
 from landscape.cli.drawing import save_figure
-from landscape.cli.options import SEED, data, data_options
+from landscape.cli.options import SEED, config_option, data, data_options
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, results_of, run_now
 from landscape.errors import InputError
@@ -53,7 +53,7 @@ WIDE = 4
               help="Pseudo-log-likelihood of masked models.")  # fmt: skip
 @click.option("--distances", is_flag=True, help="Also how differently every two of them predict.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Of what is random in the items.")
-@click.option("--config", default="", help="Folder of config.json, for weights that have none beside them.")
+@config_option
 @click.option("--all", "every", is_flag=True, help="Show every score: of each head, layer, template and paradigm.")
 @click.option(
     "--out",

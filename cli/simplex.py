@@ -11,7 +11,7 @@ import click
 import pandas as pd
 from rich.table import Table
 
-from landscape.cli.options import SEED, data, data_options
+from landscape.cli.options import SEED, config_option, data, data_options
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, run_now
 from landscape.errors import InputError
@@ -28,7 +28,7 @@ NAMES = {"vertex": "checkpoints", "edge": "middles of edges", "centre": "centre:
 @data_options
 @click.option("--mixtures", default=16, show_default=True, type=click.IntRange(0), help="Random mixtures.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Of the random mixtures.")
-@click.option("--config", default="", help="Folder of config.json, for weights that have none beside them.")
+@config_option
 @click.option("--numerics", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout for each mixture.")
 @click.pass_context

@@ -8,6 +8,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from landscape.figures.frames import Frames
+from landscape.figures.section import Section
+from landscape.figures.style import caption, note
+
 NAMES = {"linear": "straight line", "bezier": "Bezier curve", "polychain": "polygonal chain", "control": "control"}
 VALUES = {"barrier": "barrier", "climb": "climb", "mean_climb": "mean climb"}
 SPREAD = 0.25
@@ -68,3 +72,28 @@ def by_path(means: pd.DataFrame, rows: pd.DataFrame, *, value: str = "mean_climb
 
 def _colors() -> dict[str, tuple[float, float, float]]:
     return dict(zip(NAMES, sns.color_palette("deep"), strict=False))
+
+
+def section(frames: Frames) -> Section | None:
+    """Learned curves beside the straight line."""
+    if frames.bent.empty:
+        return None
+    rows = frames.bent
+    control = " and to a random point as far away (the control)" if "control" in set(rows["path"]) else ""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.8))
+    loss_by_path(frames.bent_profiles, unit=str(rows["unit"].iloc[0]), ax=left)
+    by_path(frames.by_path, rows, value="mean_climb", ax=right)
+    text = (
+        f"mean climb: mean loss along the path, above the better end; {caption(rows[rows['path'] != 'control'])}; "
+        "curves were fitted on other text; dots: 95 % interval over examples; "
+        "diamonds: mean, 95 % interval by jackknife over checkpoints"
+    )
+    note(left, text)
+    return Section(
+        "Learned curves",
+        f"Curves whose bends were trained for low loss between two checkpoints{control}, judged on text that they were "
+        "not trained on. Where a curve stays low and the straight line does not, the two checkpoints lie in one bent "
+        "valley. The control shows how low a bend of the same budget gets the loss on the way to nowhere in "
+        "particular; its far end is bad, so its largest loss says nothing.",
+        figure, text,
+    )  # fmt: skip

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+WITHIN = ("children", "neighbours", "last")
+"""Pairs of one run, which are no cells of a matrix of seeds."""
+
 
 @dataclass(frozen=True)
 class Frames:
@@ -66,3 +69,8 @@ class Frames:
     boundaries: str = ""
     said: tuple[str, ...] = ()
     traces: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+
+def between_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of pairs that are not of one run."""
+    return rows[~rows["between"].isin(WITHIN)]

@@ -9,6 +9,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from landscape.figures.frames import Frames, between_seeds
+from landscape.figures.section import Section
+from landscape.figures.style import caption, note
+
 MOST = 6
 CROWDED = 21
 Item = TypeVar("Item")
@@ -52,3 +56,24 @@ def some(items: list[Item], most: int) -> list[Item]:
     if len(items) <= most:
         return items
     return [items[round(k * (len(items) - 1) / (most - 1) + 0.01)] for k in range(most)]
+
+
+def section(frames: Frames) -> Section | None:
+    """Loss along straight lines."""
+    if frames.curves.empty:
+        return None
+    rows = between_seeds(frames.profiles)
+    unit = str(rows["unit"].iloc[0])
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.8))
+    interpolation(frames.curves, value="loss", unit=unit, ax=left, legend=False)
+    interpolation(frames.curves, value="rise", unit=unit, ax=right)
+    text = caption(rows.assign(definition=frames.barriers["definition"].iloc[0])) + (
+        "; band: 95 % interval of the mean over pairs, by jackknife over seeds, and the error of the examples"
+    )
+    note(left, text)
+    return Section(
+        "Interpolation curves",
+        "The loss of the models on the straight line between two seeds, averaged over pairs. On the left as it is; on "
+        "the right above the chord that joins the two ends, whose largest value is the barrier.",
+        figure, text,
+    )  # fmt: skip

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from landscape.figures.style import step_axis
+from landscape.figures.frames import Frames
+from landscape.figures.section import Section
+from landscape.figures.style import caption, note, step_axis
 
 
 def llc_over_training(
@@ -63,3 +67,38 @@ def about(rows: pd.DataFrame) -> str:
         "bars: 95 % Monte Carlo interval, downwards with what the step may add; not that of the examples; "
         "hollow: doubtful, see the column alarms"
     )
+
+
+def section(frames: Frames) -> Section | None:
+    """The coefficient over training."""
+    rows = frames.llc
+    if rows.empty:
+        return None
+    rows = rows[rows["step"].notna() & rows["seed"].notna()]
+    if rows.empty:
+        return None
+    of = rows.assign(children=rows["parted"].notna())
+    groups = [
+        part for _, part in of.groupby(["children", "sampler", "moved", "mode", "n_beta", "localisation"], sort=False)
+    ]
+    figure, axes = plt.subplots(len(groups), figsize=(8, 4.6 * len(groups)), squeeze=False)
+    for ax, part in zip(axes.flat, groups, strict=True):
+        if part["children"].any():
+            last = int(part["step"].max())
+            llc_over_training(part, ax=ax, by="parted", label=f"step at which children, now at {last:,}, parted")
+        else:
+            llc_over_training(part, ax=ax)
+        if len(groups) > 1:
+            ax.set_title(f"moved: {part['moved'].iloc[0]}; localisation {part['localisation'].iloc[0]:g}", fontsize=10)
+    text = f"{'; '.join(dict.fromkeys(about(part) for part in groups))}; {caption(rows)}"
+    note(axes[-1][0], text)
+    doubtful = rows[~rows["sound"].astype(bool)]
+    why = Counter(alarm.split(" (")[0].split(":")[0] for text in doubtful["alarms"] for alarm in text.split("; "))
+    said = f" Doubtful: {len(doubtful)} of {len(rows)} ({', '.join(f'{w}: {n}' for w, n in why.most_common(3))})."
+    return Section(
+        "Local learning coefficient over training",
+        "How many directions around a checkpoint cost loss, counted smoothly: half of the parameters at a regular "
+        "minimum, less where the loss is degenerate. A jump goes with a change of what the model computes."
+        f"{said if len(doubtful) else ''}",
+        figure, text,
+    )  # fmt: skip

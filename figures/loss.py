@@ -5,7 +5,9 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from landscape.figures.style import step_axis
+from landscape.figures.frames import Frames
+from landscape.figures.section import Section
+from landscape.figures.style import caption, note, step_axis
 
 Z = 1.96
 
@@ -29,3 +31,20 @@ def loss_over_training(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     if len(seeds) <= 10:
         ax.legend(frameon=False, fontsize=9)
     return ax
+
+
+def section(frames: Frames) -> Section | None:
+    """The loss over training."""
+    rows = frames.losses
+    if "parted" in rows:
+        rows = rows[rows["parted"].isna()]
+    if rows.empty or rows["step"].isna().any() or rows["seed"].isna().any():
+        return None
+    figure, ax = plt.subplots(figsize=(8, 4.6))
+    loss_over_training(rows, ax=ax)
+    text = (
+        caption(rows)
+        + "; bars: 95 % interval over examples; no barrier or t grid: these are the checkpoints themselves"
+    )
+    note(ax, text)
+    return Section("Loss over training", "Held-out loss of every seed, at the ends of all paths.", figure, text)

@@ -10,10 +10,17 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from landscape.figures.frames import Frames, between_seeds
+from landscape.figures.interpolation import some
+from landscape.figures.section import Section
+from landscape.figures.style import caption, note
+
 CROWDED = 10
 
 LEAST_SCALE = 0.01
 """Nats at the dark end of the scale if all barriers are smaller: noise is not blown up."""
+MATRICES = 4
+"""Steps that the report shows."""
 
 
 def barrier_matrix(rows: pd.DataFrame, *, ax: Axes | None = None, vmax: float | None = None, label: str = "") -> Axes:
@@ -73,3 +80,29 @@ def _square(table: pd.DataFrame, column: str, names: dict[str, str]) -> pd.DataF
     both = both[both["a"] != both["b"]].drop_duplicates(["a", "b"])
     square = both.pivot(index="a", columns="b", values=column).reindex(index=list(names), columns=list(names))
     return square.astype(float).set_axis(list(names.values()), axis=0).set_axis(list(names.values()), axis=1)
+
+
+def section(frames: Frames) -> Section | None:
+    """Barriers between seeds, at a few steps."""
+    if frames.barriers.empty or (rows := between_seeds(frames.barriers)).empty:
+        return None
+    by_step = rows[rows["between"] == "seeds"]
+    steps = some(sorted(by_step["step_a"].dropna().unique().tolist()), MATRICES)
+    chosen = [by_step[by_step["step_a"] == step] for step in steps]
+    rest = rows.drop(by_step.index[by_step["step_a"].notna()])
+    chosen += [part for _, part in rest.groupby("between")]
+    columns = min(2, len(chosen))
+    shape = (-(-len(chosen) // columns), columns)
+    figure, axes = plt.subplots(*shape, figsize=(4.9 * columns, 4.4 * shape[0] + 0.4), squeeze=False)
+    for spare in axes.flat[len(chosen) :]:
+        spare.remove()
+    for ax, part in zip(axes.flat, chosen, strict=False):
+        barrier_matrix(part, ax=ax, vmax=max(float(rows["barrier"].max()), LEAST_SCALE))
+    text = caption(rows) + "; ±: half of the 95 % interval over examples"
+    note(axes[0][0], text)
+    return Section(
+        "Barrier matrices",
+        "Each cell is the barrier between two checkpoints. The colour scale is shared by all matrices. Zero would mean "
+        "that a straight line of low loss joins the two models.",
+        figure, text,
+    )  # fmt: skip

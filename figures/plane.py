@@ -11,11 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.patheffects import withStroke
 
+from landscape.figures.frames import Frames
+from landscape.figures.interpolation import some
+from landscape.figures.section import Section
+from landscape.figures.style import caption, note
+
 LEVELS = 24
 NAMED = 8
 """Checkpoints up to which each is named."""
 TITLES = {"through": "the plane through three checkpoints", "random": "a random plane, scaled filter by filter",
           "trajectory": "the plane of the two principal components"}  # fmt: skip
+PLANES = 4
+"""Planes that the report shows."""
 
 
 def loss_plane(
@@ -112,3 +119,28 @@ def _names(places: pd.DataFrame) -> list[str]:
         parts += [f"step {int(step):,}"] if pd.notna(step) and places["step"].nunique() > 1 else []
         names.append(" ".join(parts) or PurePath(ref).name)
     return names
+
+
+def section(frames: Frames) -> Section | None:
+    """The loss on planes."""
+    if frames.plane.empty:
+        return None
+    names = some(list(dict.fromkeys(frames.plane["plane"])), PLANES)
+    columns = min(2, len(names))
+    shape = (-(-len(names) // columns), columns)
+    figure, axes = plt.subplots(*shape, figsize=(max(6.2 * columns, 9), 5 * shape[0]), squeeze=False)
+    for spare in axes.flat[len(names) :]:
+        spare.remove()
+    notes = []
+    for ax, name in zip(axes.flat, names, strict=False):
+        rows, places = (frame[frame["plane"] == name] for frame in (frames.plane, frames.place))
+        loss_plane(rows, places, ax=ax)
+        notes.append(about(rows, places))
+    text = "; ".join([*dict.fromkeys(notes), caption(frames.plane)])
+    note(axes[0][0], text)
+    return Section(
+        "Planes",
+        "The loss on planes through the space of weights, with the checkpoints in it. Distances are true: a unit is "
+        "the same on both axes and everywhere. What lies off the plane is not seen.",
+        figure, text,
+    )  # fmt: skip

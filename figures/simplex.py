@@ -8,6 +8,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from landscape.figures.frames import Frames
+from landscape.figures.section import Section
+from landscape.figures.style import caption, note
+
 NAMES = {"vertex": "checkpoints", "edge": "middles of edges", "random": "random mixtures", "centre": "centre (soup)"}
 SPREAD = 0.3
 
@@ -29,3 +33,22 @@ def mixtures(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.grid(visible=False, axis="x")
     ax.set_ylabel(f"loss ({rows['unit'].iloc[0]})")
     return ax
+
+
+def section(frames: Frames) -> Section | None:
+    """The loss of averages, at the last step."""
+    if frames.mixture.empty:
+        return None
+    groups = [rows for _, rows in frames.mixture.groupby("checkpoints", sort=False)]
+    rows = max(groups, key=lambda group: -1 if pd.isna(step := group["step"].iloc[0]) else step)
+    figure, ax = plt.subplots(figsize=(8, 4.6))
+    mixtures(rows, ax=ax)
+    step = rows["step"].iloc[0]
+    text = f"{caption(rows)}; bars: 95 % interval over examples" + (f"; step {int(step):,}" if pd.notna(step) else "")
+    note(ax, text)
+    return Section(
+        "Mixtures",
+        "The loss of averages of checkpoints: of two, of all (the uniform soup), and with random shares. In a convex "
+        "region an average is no worse than its members.",
+        figure, text,
+    )  # fmt: skip

@@ -9,7 +9,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from landscape.figures.style import step_axis
+from landscape.figures.frames import Frames
+from landscape.figures.section import Section
+from landscape.figures.style import note, step_axis
 
 EVERYONE = "all"
 MOST = 9
@@ -95,3 +97,25 @@ def _numbers(ax: Axes, bands: pd.DataFrame) -> None:
             height = 1.05 + 0.04 * (band["stage"] % 2)
             ends = [band["start_low"], band["start_high"]]
             ax.plot(ends, [height] * 2, transform=line, color="0.35", lw=2.2, clip_on=False, solid_capstyle="butt")
+
+
+def section(frames: Frames) -> Section | None:
+    """The main figure: everything over training on one axis."""
+    if frames.curve.empty:
+        return None
+    figure = stages_over_training(frames.series, frames.curve, frames.event, frames.stage, boundaries=frames.boundaries)
+    kinds = [kind for kind in dict.fromkeys(frames.stage.get("begins", [])) if kind != "start"]
+    bounds = f"bounded by {' and '.join(kinds)} ({frames.boundaries})" if kinds else "not bounded"
+    text = (
+        f"thin: seeds; thick: mean over seeds, smoothed, 90 % band; background: stages, {bounds}; dashed: boundaries, "
+        "with their 90 % intervals at the top; diamonds: half-way through the change of the mean, or "
+        "the median of when seeds settle, 90 % interval"
+    )
+    note(figure.axes[0], text)
+    return Section(
+        "Stages",
+        "Loss, local learning coefficient, barriers and behaviour at the same steps, and the stages of training. That "
+        "changes fall together here says little: everything changes with training. Whether seeds that connect early "
+        "also behave early is tested below.",
+        figure, text,
+    )  # fmt: skip

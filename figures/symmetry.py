@@ -8,6 +8,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from landscape.figures.frames import Frames
+from landscape.figures.section import Section
+from landscape.figures.style import caption, note
+
 NAMES = {
     "none": "as they are", "random": "random\n(control)", "weights": "matched by\nweights",
     "activations": "matched by\nactivations", "learned": "matched by\nthe loss",
@@ -48,3 +52,34 @@ def barriers_by_symmetry(means: pd.DataFrame, rows: pd.DataFrame, *, ax: Axes | 
 def _label(how: str) -> str:
     name, _, more = how.partition(" (")
     return f"{NAMES[name]}\n({more}" if more and name != "none" else NAMES[name]
+
+
+def section(frames: Frames) -> Section | None:
+    """Raw, matched and random, at the last step that has them."""
+    rows = frames.matched
+    if rows.empty:
+        return None
+    between = rows["between"].iloc[0]
+    rows, means = (frame[frame["between"] == between] for frame in (rows, frames.by_symmetry))
+    last = rows["step_a"].max()
+    if pd.notna(last):
+        rows, means = rows[rows["step_a"] == last], means[means["step"] == last]
+    figure, ax = plt.subplots(figsize=(8, 4.6))
+    barriers_by_symmetry(means, rows, ax=ax)
+    checks = frames.match
+    worst = checks.loc[(checks["output_difference"] / checks["tolerance"]).idxmax()]
+    untied = "; heads untied from embeddings where streams turn" if checks["untied"].any() else ""
+    text = (
+        f"dots: pairs, 95 % interval over examples; diamonds: mean, 95 % interval by jackknife over checkpoints; "
+        f"{caption(rows)}{f'; step {int(last):,}' if pd.notna(last) else ''}{untied}"
+    )
+    note(ax, text)
+    return Section(
+        "Symmetries taken out",
+        "Two runs may be one solution in other coordinates: with units, heads and the stream in another order, or "
+        "turned. Matched, all checkpoints are brought into the coordinates of the first; the control has random ones. "
+        "What is left of a barrier after matching is no such artefact, or one that this way of matching has not found. "
+        f"No function was changed: in {len(checks)} checks outputs differed by {worst['output_difference']:.1g} at "
+        f"most in float64, where rounding explains {worst['tolerance']:.1g}.",
+        figure, text,
+    )  # fmt: skip

@@ -7,6 +7,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from landscape.figures.frames import Frames
+from landscape.figures.section import Section
+from landscape.figures.style import caption, note
+
 SMOOTH = 10
 """Steps of the running mean that is drawn over the single steps."""
 
@@ -34,3 +38,21 @@ def traces(rows: pd.DataFrame, *, ax: Axes | None = None, first: bool = True) ->
         ax.set_ylabel(f"loss above the checkpoint ({row['unit']})")
         ax.legend(frameon=False, fontsize=9)
     return ax
+
+
+def section(frames: Frames) -> Section | None:
+    """The chains behind the coefficient."""
+    if frames.traces.empty:
+        return None
+    parts = [rows for _, rows in frames.traces.groupby("checkpoint", sort=False)]
+    figure, axes = plt.subplots(1, len(parts), figsize=(max(5.2 * len(parts), 8), 4.4), squeeze=False)
+    for ax, rows in zip(axes.flat, parts, strict=True):
+        traces(rows, ax=ax, first=ax is axes.flat[0])
+    text = f"thin: the loss of each step on its own batch; thick: its running mean over {SMOOTH} steps; {caption(rows)}"
+    note(axes[0][0], text)
+    return Section(
+        "Chains",
+        "The loss along the chains behind the first and the last coefficient. After the burn-in it should be level, "
+        "and the chains should look alike; spikes mean that the step is too large.",
+        figure, text,
+    )  # fmt: skip

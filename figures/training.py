@@ -5,7 +5,9 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from landscape.figures.style import step_axis
+from landscape.figures.frames import Frames
+from landscape.figures.section import Section
+from landscape.figures.style import caption, note, step_axis
 
 
 def barrier_over_training(
@@ -41,3 +43,20 @@ def barrier_over_training(
     ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
     ax.legend(frameon=False)
     return ax
+
+
+def section(frames: Frames) -> Section | None:
+    """The mean barrier over training."""
+    if frames.training.empty or frames.training["step"].isna().any():
+        return None
+    rows = frames.barriers[frames.barriers["between"] == "seeds"]
+    figure, ax = plt.subplots(figsize=(8, 4.6))
+    barrier_over_training(frames.training, rows, ax=ax)
+    text = caption(rows) + "; interval: jackknife over seeds, since pairs share seeds, and the error of the examples"
+    note(ax, text)
+    return Section(
+        "Mean barrier over training",
+        "The mean over all pairs of seeds at each saved step. Where it rises, the seeds move into regions that a "
+        "straight line no longer joins.",
+        figure, text,
+    )  # fmt: skip

@@ -37,6 +37,14 @@ GROUPED = {"vocab_size": WORDS, "hidden_size": WIDTH, "num_hidden_layers": 2, "n
            "num_key_value_heads": 2, "head_dim": 6, "intermediate_size": 23}  # fmt: skip
 
 
+def some(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+SEEDS = {"vgg with norms": 2}
+"""Of models whose units all do something on the examples: one that does nothing is like any other."""
+
+
 def neox(rotary: float = 0.4, **changes: Any) -> Any:
     rope = {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": rotary}
     return GPTNeoXForCausalLM(GPTNeoXConfig(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from architectures import ARCHITECTURES, build, point
+from architectures import ARCHITECTURES, build, point, some
 from cases import gpt2
 from torch import Tensor, nn
 
@@ -24,10 +24,6 @@ from landscape.symmetry.tables import TABLES, bert, chain, llama, table_of, want
 architectures = pytest.mark.parametrize("name", ARCHITECTURES)
 both = pytest.mark.parametrize("freedoms", ["all", "permutations"])
 EXACT = 1e-10
-
-
-def some(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def fine(objective: Objective) -> dict[str, Tensor]:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from architectures import ARCHITECTURES, Residual, barrier, build, digits, point, residual_table
+from architectures import ARCHITECTURES, Residual, barrier, build, point, residual_table, some
 from torch import Tensor, nn
 
 from landscape.errors import InputError
 from landscape.objectives import Objective
-from landscape.symmetry import activations, canonical, learned, matching, move, quadratic, weights
+from landscape.symmetry import canonical, matching, move, quadratic, weights
 from landscape.symmetry.element import Change, apply, compose, draw, still
 from landscape.symmetry.matching import How
 from landscape.symmetry.move import Move
@@ -24,14 +24,6 @@ from landscape.symmetry.tables import table_of
 
 # Mistral and Qwen 2 have the table of Llama.
 architectures = pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name not in ("mistral", "qwen2")])
-
-
-def some(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-SEEDS = {"vgg with norms": 2}
-"""Of models whose units all do something on the examples: one that does nothing is like any other."""
 
 
 def twin(objective: Objective, freedoms: Any = "all", seed: int = 11) -> Tensor:
@@ -204,89 +196,6 @@ def test_going_through_a_third_is_the_same_as_going_at_once() -> None:
     again = matching.match(table, loads, How("weights"), first)
     assert all(torch.equal(move.moved(table, first.space, load(), f.move), m)
                for load, f, m in zip(loads, again, moved, strict=True))  # fmt: skip
-
-
-def test_features_of_padding_and_of_separators_are_left_out() -> None:
-    objective = build("bert")
-    ids = objective.batch["input_ids"].clone()
-    model: Any = objective.model
-    model.config.sep_token_id, model.config.cls_token_id = 7, 8
-    ids[:, 0], ids[:, -1] = 8, 7
-    kept = activations.tokens(
-        model, {"input_ids": ids, "attention_mask": torch.ones_like(ids).index_fill(1, torch.tensor([3]), 0)}
-    )
-    assert kept is not None
-    want = (ids != 7) & (ids != 8) & (ids != 3)
-    want[:, 3] = False
-    assert torch.equal(kept, want)
-    params = objective.space.params(point(objective))
-    places = activations.places_of(table_of(model), model)
-    ffn = next(p for p in places if p.axis.group == "0.ffn")
-    found = activations.features(objective, params, {**objective.part(0, 5), "input_ids": ids[:5]}, [ffn], want[:5])
-    assert found[ffn].shape == (int(want[:5].sum()), 20) and found[ffn].dtype == torch.float64
-
-
-def test_correlations_are_numpys_and_a_dead_unit_is_like_no_other() -> None:
-    x, y = (torch.randn(50, 4, generator=some(k), dtype=torch.float64) + 3 for k in (1, 2))
-    x[:, 2] = 5.0
-    sums = activations.Sums(50, x.sum(0), y.sum(0), x.square().sum(0), y.square().sum(0), x.T @ y)
-    want = torch.corrcoef(torch.cat([x, y], dim=1).T)[:4, 4:]
-    want[2] = 0
-    torch.testing.assert_close(sums.correlation(), want)
-
-
-def test_every_group_has_a_place_where_its_features_are_read() -> None:
-    for name in ARCHITECTURES:
-        objective = build(name)
-        table = table_of(objective.model)
-        parts = {(g.name, p.name) for g in table.groups.values() for p in g.parts if p.kind != "scale"}
-        seen = {(place.axis.group, place.axis.part) for place in activations.places_of(table, objective.model)}
-        assert {group for group, _ in seen} == set(table.groups), name
-        assert parts <= seen | {(g, "unit") for g in table.groups}, name
-
-
-def test_what_is_learned_lowers_the_middle_and_is_never_worse_on_held_out_examples() -> None:
-    one, two = digits(0), digits(1)
-    table = table_of(one.model)
-    a, b = (canonical.canonical(table, o.space.params(point(o)))[0] for o in (one, two))
-    good = weights.match(table, a, b, some(1)).element
-    found = learned.match(table, one, [a], b, good, learned.Recipe(steps=150, batch=64, rate=1.0), some(1))
-    raw = learned.middle(one.take(torch.arange(300, 400)), one.space, [a], b)
-    assert found.after < 0.8 * found.before < raw
-    wild = learned.match(table, one, [a], b, good, learned.Recipe(steps=5, rate=50.0), some(1))
-    assert wild.after <= wild.before == pytest.approx(found.before)
-    naive = {n: (a[n] + apply(table, b, found.element)[n]) / 2 for n in a}
-    with torch.no_grad():
-        logits = torch.func.functional_call(one.model, naive, (one.batch["inputs"][300:],))
-    loss = torch.nn.functional.cross_entropy(logits, one.batch["labels"][300:])
-    assert found.after == pytest.approx(float(loss), abs=1e-5)
-    third = weights.match(table, a, canonical.canonical(table, one.space.params(point(digits(2))))[0], some(1))
-    both = [a, apply(table, canonical.canonical(table, one.space.params(point(digits(2))))[0], third.element)]
-    halves = [learned.middle(one, one.space, [other], b) for other in both]
-    assert learned.middle(one, one.space, both, b) == pytest.approx(sum(halves) / 2, abs=1e-6)
-
-
-def test_the_slope_with_respect_to_an_order_is_that_of_autograd() -> None:
-    """Gradients of the loss in weights become gradients in the change, also where a group moves both axes."""
-    objective = build("bert")
-    table = table_of(objective.model)
-    b = objective.space.params(point(objective).double())
-    down = {n: torch.randn(v.shape, generator=some(1), dtype=torch.float64) for n, v in b.items()}
-    element = draw(table, some(2), stretch=False)
-    found = learned._slope(table, down, b, element, "stream")
-    p = torch.eye(12, dtype=torch.float64)[element["stream"].order].requires_grad_()
-    rest = {n: c for n, c in element.items() if n != "stream"}
-    moved = apply(table, b, rest)
-    total = torch.zeros((), dtype=torch.float64)
-    for piece in table.pieces:
-        value = moved[piece.parameter]
-        for dim, axis in enumerate(piece.axes):
-            if axis and axis.group == "stream":
-                value = torch.einsum("ij,j...->i...", p, value.movedim(dim, 0)).movedim(0, dim)
-        total = total + (down[piece.parameter] * value).sum()
-    total.backward()
-    assert found.plain is not None
-    torch.testing.assert_close(found.plain, p.grad)
 
 
 @pytest.mark.parametrize("name", ["bert", "gpt2 untied", "llama", "mlp relu"])
