@@ -22,6 +22,7 @@ LEVEL = 0.05
 NULLS = 199
 LEAST_AFFINITY = 1e-6
 """So that the graph of seeds stays in one piece."""
+Matrices = Float[np.ndarray, "*matrices seeds seeds"]
 
 
 @dataclass(frozen=True)
@@ -72,51 +73,59 @@ def clusters(barriers: Square, random: np.random.Generator) -> Clusters:
 
     p = 0.0
     for make in (dealt, added, cloud):
-        null = [divide(squareform(make()))[1] for _ in range(NULLS)]
+        null = divide(np.stack([squareform(make()) for _ in range(NULLS)]))[1]
         p = max(p, permutations.p_value(np.array([best, *null])))
         if p > LEVEL:  # one kind of matrix without clusters is enough
-            return Clusters(np.zeros(len(barriers), int), best, p)
+            return Clusters(np.zeros(len(barriers), int), float(best), p)
     first = [int(np.flatnonzero(labels == label)[0]) for label in labels]
-    return Clusters(np.unique(first, return_inverse=True)[1], best, p)
+    return Clusters(np.unique(first, return_inverse=True)[1], float(best), p)
 
 
-def divide(barriers: Square) -> tuple[Int[np.ndarray, " seeds"], float]:
-    """The division into two or more of the largest mean silhouette, and this.
+def divide(barriers: Matrices) -> tuple[Int[np.ndarray, "*matrices seeds"], Float[np.ndarray, "*matrices"]]:
+    """The division of each matrix into two or more clusters of the largest mean silhouette, and this; -1 if none is.
 
     Spectral clustering as scikit-learn's with ``assign_labels="cluster_qr"`` (Damle et al. 2019), with one
-    decomposition for all k and no checks of the input, which takes a tenth of the time.
+    decomposition for all k, many matrices at once and no checks of the input, which takes a fiftieth of the time.
+
+    Args:
+        barriers: Symmetric matrices.
     """
-    seeds = len(barriers)
-    scale = float(np.median(barriers[np.triu_indices(seeds, 1)]))
-    best = np.zeros(seeds, int), -1.0
-    if scale <= 0:
-        return best
-    affinity = np.maximum(np.exp(-(barriers**2) / (2 * scale**2)), LEAST_AFFINITY)
-    np.fill_diagonal(affinity, 0)
-    degree = 1 / np.sqrt(affinity.sum(axis=1))
-    vectors = np.linalg.eigh(affinity * degree[:, None] * degree[None])[1][:, ::-1]
+    seeds = barriers.shape[-1]
+    every = barriers.reshape(-1, seeds, seeds)
+    scale = np.median(every[:, *np.triu_indices(seeds, 1)], axis=1)
+    known = scale > 0
+    affinity = np.exp(-(every**2) / (2 * np.where(known, scale, 1)[:, None, None] ** 2))
+    affinity = np.maximum(affinity, LEAST_AFFINITY) * (1 - np.eye(seeds))
+    degree = 1 / np.sqrt(affinity.sum(axis=-1, keepdims=True))
+    vectors = np.linalg.eigh(affinity * degree * degree.mT)[1][..., ::-1]
+    labels, best = np.zeros(every.shape[:2], int), np.full(len(every), -1.0)
     for k in range(2, min(MOST, seeds - 1) + 1):
-        embedded = vectors[:, :k] * degree[:, None]
-        pivots = qr(embedded.T, pivoting=True, mode="r")[1][:k]
-        left, _, right = np.linalg.svd(embedded[pivots].T)
-        labels = np.abs(embedded @ (left @ right)).argmax(axis=1)
-        labels = np.unique(labels, return_inverse=True)[1]
-        if 0 < labels.max() < seeds - 1 and (score := silhouette(barriers, labels)) > best[1]:
-            best = labels, score
-    return best
+        embedded = vectors[..., :k] * degree
+        pivots = np.stack([qr(one.T, pivoting=True, mode="r", check_finite=False)[1][:k] for one in embedded])
+        left, _, right = np.linalg.svd(np.take_along_axis(embedded, pivots[..., None], axis=1).mT)
+        found = np.abs(embedded @ (left @ right)).argmax(axis=-1)
+        score = silhouette(every, found)
+        better = known & (score > best)
+        labels, best = np.where(better[:, None], found, labels), np.where(better, score, best)
+    return labels.reshape(barriers.shape[:-1]), best.reshape(barriers.shape[:-2])
 
 
-def silhouette(distances: Square, labels: Int[np.ndarray, " seeds"]) -> float:
-    """Mean silhouette (Rousseeuw 1987); that of a cluster of one is 0."""
-    groups = (labels[:, None] == np.arange(labels.max() + 1)[None]).astype(float)
-    sizes, totals = groups.sum(axis=0), distances @ groups
-    rows = np.arange(len(labels))
-    own = totals[rows, labels] / np.maximum(sizes[labels] - 1, 1)
-    means = totals / sizes
-    means[rows, labels] = np.inf
-    other = means.min(axis=1)
-    alone = sizes[labels] == 1
-    return float(np.where(alone, 0.0, (other - own) / np.maximum(np.maximum(own, other), 1e-300)).mean())
+def silhouette(distances: Matrices, labels: Int[np.ndarray, "*matrices seeds"]) -> Float[np.ndarray, "*matrices"]:
+    """Mean silhouette (Rousseeuw 1987), that of a cluster of one being 0; -1 where all are in one, or each in its own.
+
+    Args:
+        distances: Symmetric matrices.
+        labels: Whole numbers from 0, which need not all be used.
+    """
+    groups = (labels[..., None] == np.arange(labels.max() + 1)).astype(float)
+    sizes, totals = groups.sum(axis=-2), distances @ groups
+    used = (sizes > 0).sum(axis=-1)
+    size = np.take_along_axis(sizes, labels, axis=-1)
+    own = np.take_along_axis(totals, labels[..., None], axis=-1)[..., 0] / np.maximum(size - 1, 1)
+    others = np.where((groups > 0) | (sizes == 0)[..., None, :], np.inf, totals / np.maximum(sizes, 1)[..., None, :])
+    other = np.where((used > 1)[..., None], others.min(axis=-1), 0)
+    each = np.where(size == 1, 0.0, (other - own) / np.maximum(np.maximum(own, other), 1e-300))
+    return np.where((used > 1) & (used < labels.shape[-1]), each.mean(axis=-1), -1.0)
 
 
 def frozen(labels: Sequence[Int[np.ndarray, " seeds"]]) -> tuple[Float[np.ndarray, " steps"], int | None]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.isotonic import IsotonicRegression
+from scipy.optimize import isotonic_regression
 
 from landscape.shapes import Float
 from landscape.stages.events import Event
@@ -34,7 +34,7 @@ def settles(
     x = np.log1p(step)
     at = np.empty(len(barrier))
     for n, values in enumerate(barrier):
-        fitted = IsotonicRegression(increasing=False).fit_transform(x, values)
+        fitted = isotonic_regression(values, increasing=False).x
         below = np.flatnonzero(fitted <= threshold)
         if len(below) == 0:
             at[n] = np.inf
