@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
-from scipy.spatial.distance import pdist, squareform
 
 from landscape.shapes import Float, Int
-from landscape.stages.association import LEAST, Association, Square, correlated
+from landscape.stages.association import LEAST, Association, Square, Squares, correlated
 
 
 def mantel(
@@ -32,11 +31,14 @@ def mantel(
     return correlated(name, _resampled(x, y, random), statistics(a, b, orders), len(a))
 
 
-def statistics(a: Square, b: Square, orders: Int[np.ndarray, "orders seeds"]) -> Float[np.ndarray, " orders"]:
-    """Spearman's correlation over the pairs in every order of the seeds of the second."""
+def statistics(a: Squares, b: Squares, orders: Int[np.ndarray, "orders seeds"]) -> Float[np.ndarray, "*worlds orders"]:
+    """Spearman's correlation over the pairs in every order of the seeds of the second; in each of some worlds."""
     x, y = _ranked(a), _ranked(b)
-    rows, columns = np.triu_indices(len(a), 1)
-    return np.asarray(y[orders[:, rows], orders[:, columns]] @ x[rows, columns])
+    upper = np.triu_indices(x.shape[-1], 1)
+    rows, columns = orders[:, upper[0]], orders[:, upper[1]]
+    flat = zip(x.reshape(-1, *x.shape[-2:]), y.reshape(-1, *y.shape[-2:]), strict=True)
+    found = [theirs[rows, columns] @ ours[upper] for ours, theirs in flat]
+    return np.stack(found).reshape(*x.shape[:-2], len(orders))
 
 
 def regression(
@@ -76,9 +78,10 @@ def differences(values: Float[np.ndarray, " seeds"]) -> Square:
     return np.asarray(np.abs(values[:, None] - values[None]))
 
 
-def between(curves: Float[np.ndarray, "seeds grid"]) -> Square:
+def between(curves: Float[np.ndarray, "*worlds seeds grid"]) -> Squares:
     """Distances between the curves of seeds: the root of the mean squared difference."""
-    return np.asarray(squareform(pdist(curves)) / np.sqrt(curves.shape[1]))
+    apart = curves[..., :, None, :] - curves[..., None, :, :]
+    return np.asarray(np.sqrt((apart**2).mean(axis=-1)))
 
 
 def standardised(values: Square) -> Square:
@@ -87,8 +90,8 @@ def standardised(values: Square) -> Square:
     return _square(_standard(values[upper]) * np.sqrt(len(upper[0])))
 
 
-def _ranked(values: Square) -> Square:
-    return _square(_standard(stats.rankdata(values[np.triu_indices(len(values), 1)])))
+def _ranked(values: Squares) -> Squares:
+    return _square(_standard(stats.rankdata(values[..., *np.triu_indices(values.shape[-1], 1)], axis=-1)))
 
 
 def _resampled(x: Square, y: Square, random: np.random.Generator) -> Float[np.ndarray, " n"]:
@@ -112,14 +115,14 @@ def _rid(values: Float[np.ndarray, " pairs"], basis: Float[np.ndarray, "pairs k"
     return np.asarray(values - basis @ (basis.T @ values))
 
 
-def _standard(values: Float[np.ndarray, " pairs"]) -> Float[np.ndarray, " pairs"]:
-    centred = values - values.mean()
-    norm = np.sqrt((centred**2).sum())
-    return np.asarray(centred / norm) if norm > 1e-9 else np.zeros_like(centred)
+def _standard(values: Float[np.ndarray, "*worlds pairs"]) -> Float[np.ndarray, "*worlds pairs"]:
+    centred = values - values.mean(axis=-1, keepdims=True)
+    norm = np.sqrt((centred**2).sum(axis=-1, keepdims=True))
+    return np.asarray(np.divide(centred, norm, out=np.zeros_like(centred), where=norm > 1e-9))
 
 
-def _square(values: Float[np.ndarray, " pairs"]) -> Square:
-    seeds = int((1 + np.sqrt(1 + 8 * len(values))) / 2)
-    out = np.zeros((seeds, seeds))
-    out[np.triu_indices(seeds, 1)] = values
-    return np.asarray(out + out.T)
+def _square(values: Float[np.ndarray, "*worlds pairs"]) -> Squares:
+    seeds = int((1 + np.sqrt(1 + 8 * values.shape[-1])) / 2)
+    out = np.zeros((*values.shape[:-1], seeds, seeds))
+    out[..., *np.triu_indices(seeds, 1)] = values
+    return out + out.mT

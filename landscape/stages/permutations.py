@@ -41,8 +41,13 @@ def signs(seeds: int, count: int, random: np.random.Generator) -> Int[np.ndarray
 
 def p_value(statistics: Float[np.ndarray, " arrangements"]) -> float:
     """Share of the arrangements whose statistic is as large as the one seen, which is the first."""
-    slack = SLACK * max(float(statistics.std()), 1e-300)
-    return float(np.mean(statistics >= statistics[0] - slack))
+    return float(p_values(statistics[None])[0])
+
+
+def p_values(statistics: Float[np.ndarray, "tests arrangements"]) -> Float[np.ndarray, " tests"]:
+    """The same of each of several tests."""
+    slack = SLACK * np.maximum(statistics.std(axis=1, keepdims=True), 1e-300)
+    return np.asarray((statistics >= statistics[:, :1] - slack).mean(axis=1))
 
 
 def floor(statistics: Float[np.ndarray, " arrangements"], exact: bool) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from landscape.shapes import Float, Int
@@ -44,8 +42,7 @@ def onset(connectivity: Times, behaviour: Times, coupling: float, orders: Orders
         association.ranks(spread(at) * values + _blur(at) * random.standard_normal(values.shape))
         for at, values in zip((connectivity, behaviour), true, strict=True)
     )
-    found = np.einsum("sw,osw->wo", c, b[orders[:MOST_ORDERS]])
-    return float(np.mean([permutations.p_value(statistics) <= LEVEL for statistics in found]))
+    return _share(np.einsum("sw,osw->wo", c, b[orders[:MOST_ORDERS]]))
 
 
 def trajectory(
@@ -72,8 +69,8 @@ def trajectory(
     few, seeds = orders[:MOST_ORDERS], len(curves[0])
     grid = np.arange(curves[0].shape[1]) * step
 
-    def late(mean: Float[np.ndarray, " grid"], by: Float[np.ndarray, " seeds"]) -> Grid:
-        return np.stack([np.interp(grid - shift, grid, mean) for shift in by])
+    def late(mean: Float[np.ndarray, " grid"], by: Float[np.ndarray, "*seeds"]) -> Float[np.ndarray, "*seeds grid"]:
+        return np.asarray(np.interp(grid - by[..., None], grid, mean))
 
     parts = []
     for values, at in zip(curves, onsets, strict=True):
@@ -84,19 +81,14 @@ def trajectory(
         mean = values.mean(axis=0)
         parts.append((mean, values - late(mean, shift), spread(at)))
 
-    def once() -> tuple[float, float]:
-        true = _coupled((seeds,), coupling, random)
-        x, y = (
-            late(mean, width * early) + residual[random.integers(seeds, size=seeds)]
-            for (mean, residual, width), early in zip(parts, true, strict=True)
-        )
-        swaps = association.swapped(association.likeness(x, y), few)
-        apart = matrices.statistics(matrices.between(x), matrices.between(y), few)
-        return permutations.p_value(swaps), permutations.p_value(apart)
-
-    p = np.array([once() for _ in range(WORLDS // 2)])
-    own, apart = (p <= LEVEL).mean(axis=0)
-    return {"trajectory": float(own), "match": float(own), "trajectory distance": float(apart)}
+    true = _coupled((WORLDS, seeds), coupling, random)
+    x, y = (
+        late(mean, width * early) + residual[random.integers(seeds, size=early.shape)]
+        for (mean, residual, width), early in zip(parts, true, strict=True)
+    )
+    own = _share(association.swapped(association.likeness(x, y), few))
+    apart = _share(matrices.statistics(matrices.between(x), matrices.between(y), few))
+    return {"trajectory": own, "match": own, "trajectory distance": apart}
 
 
 def lead(differences: Float[np.ndarray, " seeds"], random: np.random.Generator) -> float:
@@ -108,7 +100,7 @@ def lead(differences: Float[np.ndarray, " seeds"], random: np.random.Generator) 
     """
     seeds, width = len(differences), float(np.std(differences, ddof=1))
     flips = permutations.signs(seeds, MOST_ORDERS, random)
-    return _share(lambda: permutations.p_value(np.abs(flips @ (LEAD + width * random.standard_normal(seeds)))))
+    return _share(np.abs((LEAD + width * random.standard_normal((WORLDS, seeds))) @ flips.T))
 
 
 def matrix(a: Square, b: Square, coupling: float, orders: Orders, random: np.random.Generator) -> float:
@@ -123,17 +115,14 @@ def matrix(a: Square, b: Square, coupling: float, orders: Orders, random: np.ran
     """
     few = orders[:MOST_ORDERS]
     x, y = (matrices.standardised(m) for m in (a, b))
-
-    def once() -> float:
-        order = random.permutation(len(a))
-        mixed = coupling * x + np.sqrt(1 - coupling**2) * y[order][:, order]
-        return permutations.p_value(matrices.statistics(a, mixed, few))
-
-    return _share(once)
+    order = random.permuted(np.tile(np.arange(len(a)), (WORLDS, 1)), axis=1)
+    mixed = coupling * x + np.sqrt(1 - coupling**2) * y[order[:, :, None], order[:, None, :]]
+    return _share(matrices.statistics(np.broadcast_to(a, mixed.shape), mixed, few))
 
 
-def _share(once: Callable[[], float]) -> float:
-    return float(np.mean([once() <= LEVEL for _ in range(WORLDS)]))
+def _share(statistics: Float[np.ndarray, "worlds arrangements"]) -> float:
+    """In how many worlds the test rejects."""
+    return float((permutations.p_values(statistics) <= LEVEL).mean())
 
 
 def _coupled(shape: tuple[int, ...], coupling: float, random: np.random.Generator) -> Float[np.ndarray, "2 ..."]:
