@@ -16,7 +16,7 @@ test: .venv/ready
 	$(BIN)/python -m pytest -q --numprocesses 2
 
 slow: .venv/ready
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -m slow --numprocesses 2
 
 peers: .venv/ready
 	$(INSTALL) '.[peers,harness]'

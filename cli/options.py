@@ -148,13 +148,18 @@ def matching(given: dict[str, Any], wanted: Sequence[str], data: Data) -> Matchi
     """How to match, by the options of a one-shot command.
 
     Raises:
-        InputError: If matching needs a text beside that of ``--text``, or is given the same.
+        InputError: If matching needs a text beside that of ``--text``, or is given the same; or if an option says how
+            to do what is not done.
     """
-    fields = {"freedoms": given["freedoms"], "groups": given["groups"] or ("*",), "sequences": given["match_sequences"]}
+    if not set(wanted) - {"none"} and (given["groups"] or given["match_text"] or given["freedoms"] != "all"):
+        raise InputError("--freedoms, --group and --match-text say how symmetries are taken out; give --symmetry too")
+    if given["match_text"] and not set(wanted) & set(ON_TEXT):
+        raise InputError("--match-text is for --symmetry activations and learned; leave it out")
+    fields = {"freedoms": given["freedoms"], "groups": given["groups"] or ("*",)}
     if set(wanted) & set(ON_TEXT):
         if given["text"] and not given["match_text"]:
             raise InputError("--text is what barriers are judged on; give --match-text too, another text to match on")
-        fields["text"] = str(given["match_text"] or TRAINING_TEXT)
+        fields |= {"text": str(given["match_text"] or TRAINING_TEXT), "sequences": given["match_sequences"]}
         if fields["text"] == data.text:
             raise InputError("--text and --match-text are the same; what is matched on a text is judged on another")
     return Matching.model_validate(fields)

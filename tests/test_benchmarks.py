@@ -2,6 +2,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 BARE = """
 import sys
@@ -24,17 +26,20 @@ for name in ("causal", "masked"):
 """
 
 
+@pytest.mark.slow
 def test_load_compares_equal_bytes() -> None:
     command = [sys.executable, "load.py", "tiny"]
     out = subprocess.run(command, cwd=ROOT / "benchmarks", check=True, capture_output=True, text=True).stdout
     assert out.startswith("13 MB in 42 parameters") and out.count("ratio ") == 3
 
 
+@pytest.mark.slow
 def test_minimal_pairs_are_the_same_on_both_sides() -> None:
     command = [sys.executable, "minimal_pairs.py", "tiny"]
     out = subprocess.run(command, cwd=ROOT / "benchmarks", check=True, capture_output=True, text=True).stdout
     assert "pair by pair: " in out and float(out.rsplit("sentence ", 1)[1].split()[0]) < 1e-5
 
 
+@pytest.mark.slow
 def test_both_sides_agree_without_the_packages_that_a_gpu_machine_lacks() -> None:
     subprocess.run([sys.executable, "-c", BARE], cwd=ROOT / "benchmarks", check=True, capture_output=True)

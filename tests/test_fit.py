@@ -48,7 +48,7 @@ def best_bend(angle: float) -> tuple[float, float]:
     return float(tried[mean.argmin()]), float(mean.min())
 
 
-@pytest.mark.parametrize("angle", [1.9, 2.6])
+@pytest.mark.parametrize("angle", [1.9, pytest.param(2.6, marks=pytest.mark.slow)])
 def test_the_ring_shaped_valley_is_followed(angle: float) -> None:
     """The straight line has the barrier (1 - cos(angle / 2))^2; the best quadratic curve is found by search."""
     line = losses("linear", ends(angle))

@@ -91,6 +91,7 @@ def test_minibatch_noise_widens_as_predicted() -> None:
     assert heated == pytest.approx(1 + step * n_beta**2 * s**2 / (2 * 0.05))
 
 
+@pytest.mark.slow
 def test_the_thermostat_is_one_for_all_directions_and_its_bias_is_bounded() -> None:
     """Noise in one steep direction heats it; the value lies above the truth, and within what the bias allows."""
     h, s = torch.tensor([5.0, 1.0, 0.5, 0.2], dtype=torch.float64), torch.tensor([0.05, 0, 0, 0], dtype=torch.float64)
@@ -123,6 +124,7 @@ def test_intervals_keep_their_ends_in_order_and_what_does_not_move_is_said() -> 
     assert 0.9 < estimate(noise[:1], 1.5, near).rhat < 1.1
 
 
+@pytest.mark.slow
 def test_two_step_sizes_take_the_bias_away() -> None:
     """The bias is linear in the step to first order; what is left is of second order, and the error is honest."""
     found = []
@@ -142,6 +144,7 @@ def test_two_step_sizes_take_the_bias_away() -> None:
     assert joined.diverged == 2 and joined.alarms == ("chains disagree (R-hat 1.20): draw more",)
 
 
+@pytest.mark.slow
 def test_metropolis_has_no_bias_at_any_step() -> None:
     for step_size in (5e-5, 2e-4):
         llc, error = measured("mala", step_size)
@@ -156,6 +159,7 @@ def test_the_others_sample_the_posterior_at_a_small_step(sampler: str, step_size
     assert error < 0.2 and llc == pytest.approx(posterior(1000, 10), abs=4 * error + bias * posterior(1000, 10))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("one", "two"), [(0, 4), (2, 4)])
 def test_normal_crossings_at_a_finite_temperature(one: int, two: int) -> None:
     """``w1^one w2^two`` with prior N(0, 1): against quadrature at t = 100, not against the limit."""
@@ -273,6 +277,7 @@ def test_the_largest_curvature_is_found_by_differences() -> None:
     assert Run(1000.0, 10.0, step, 0, 20, curvature=10.0).bias == pytest.approx(1 / 0.9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("inputs", "outputs"), [(2, 2), (2, 5)])
 def test_rank_one_regression_at_a_finite_temperature(inputs: int, outputs: int) -> None:
     """``|a|^2 |b|^2 / 2`` with prior N(0, 1): b is Gaussian given a, which leaves one integral over s = |a|."""

@@ -40,6 +40,7 @@ def rows_of(result: Result) -> list[dict[str, Any]]:
     return [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
 
 
+@pytest.mark.slow
 def test_extrapolation_and_traces_through_the_command(few_runs: Path, text: list[object], tmp_path: Path) -> None:
     seed = few_runs / "seed_0" / "step_10"
     (plain,) = rows_of(invoke(seed, *text, *SMALL))
@@ -148,6 +149,7 @@ def test_llc_in_a_study(few_runs: Path, tmp_path: Path) -> None:
     assert rows["baseline"].tolist() == [ends[ref] for ref in rows["checkpoint"]]
 
 
+@pytest.mark.slow
 def test_tiles_and_parts_change_how_tasks_are_cut_and_nothing_else(few_runs: Path, tmp_path: Path) -> None:
     for seed in range(2):
         (tmp_path / f"seed_{seed}").symlink_to(few_runs / f"seed_{seed}")
@@ -183,6 +185,7 @@ def test_tiles_and_parts_change_how_tasks_are_cut_and_nothing_else(few_runs: Pat
     assert sorted(len(task["checkpoints"]) for task in kept) == [1] * 4 + [3] * 4
 
 
+@pytest.mark.slow
 def test_lost_traces_are_made_again_and_lost_numbers_from_them(few_runs: Path, tmp_path: Path) -> None:
     (tmp_path / "seed_0").symlink_to(few_runs / "seed_0")
     (tmp_path / "seed_1").symlink_to(few_runs / "seed_1")
@@ -217,12 +220,14 @@ def test_the_place_of_results_holds_chains_draws_and_figures(
     assert "--keep-draws needs a place for them: give --out" in str(invoke(seed, *text, *keep).exception)
 
 
+@pytest.mark.slow
 def test_dropout_on_request_moves_the_baseline_too(tmp_path: Path, text: list[object]) -> None:
     cases.save(cases.gpt2(3, resid_pdrop=0.5, embd_pdrop=0.5), tmp_path / "model")
     rows = [rows_of(invoke(tmp_path / "model", *text, *SMALL, *more))[0] for more in ([], ["--mode", "training"])]
     assert abs(rows[0]["baseline"] - rows[1]["baseline"]) > 0.01 and rows[1]["mode"] == "training"
 
 
+@pytest.mark.slow
 def test_calibration_through_the_command(
     few_runs: Path, text: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,7 @@ def test_one_hidden_layer_is_reduced_rank_regression() -> None:
         deep_linear((4, 2, 5), 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("widths", "rank"), [((4, 4, 4), 1), ((3, 4, 3, 2), 1), ((3, 4, 3), 2)])
 def test_chains_find_the_formula_at_the_most_singular_point(widths: tuple[int, ...], rank: int) -> None:
     """At t = 1000 the coefficient lies below its limit by about ``(m - 1) / ln t``, and never above."""

@@ -250,6 +250,7 @@ def test_a_batch_larger_than_the_data_and_names_of_temperatures() -> None:
         small(n_beta="log_batch", batch=1)
 
 
+@pytest.mark.slow
 def test_one_function_from_a_model_to_its_coefficient() -> None:
     """A quadratic of known coefficient, as a module with a loss of the user's own."""
     h = torch.tensor([20.0, 3.0, 0.4])

@@ -225,6 +225,7 @@ def test_every_place_of_a_plane_is_that_model(few_runs: Path, tmp_path: Path) ->
     assert [r for r in read(again) if r["table"] == "plane"] == places
 
 
+@pytest.mark.slow
 def test_random_and_trajectory_planes(few_runs: Path, tmp_path: Path) -> None:
     seed = few_runs / "seed_1" / "step_10"
     rows = read(run("plane", seed, *options(tmp_path), "--resolution", 5, "--span", 0.5, "--out", tmp_path / "r"))

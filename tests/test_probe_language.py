@@ -105,6 +105,7 @@ def test_heads_made_by_hand_have_their_scores() -> None:
     assert score(found, "best_previous_token").chance == pytest.approx(np.mean([1 / (q + 1) for q in range(1, 40)]))
 
 
+@pytest.mark.slow
 def test_the_best_head_is_chosen_on_other_sequences_than_it_is_scored_on() -> None:
     """Of heads that are noise alone the best one scores what they all do."""
     noise = np.random.default_rng(0).normal(0.2, 0.1, (400, 12, 16, 12))

@@ -55,7 +55,7 @@ def test_points_are_nested_and_read_polynomials_exactly() -> None:
 
 
 @pytest.mark.parametrize("kind", ["two peaks", "narrow", "plateau", "cusp-like", "smooth"])
-@pytest.mark.parametrize("tolerance", [0.002, 0.01])
+@pytest.mark.parametrize("tolerance", [pytest.param(0.002, marks=pytest.mark.slow), 0.01])
 def test_the_stated_error_covers(kind: str, tolerance: float) -> None:
     """The maximum of the profile itself, on a dense grid, lies within the error of that of the interpolant."""
     random, evaluated = np.random.default_rng(4), []

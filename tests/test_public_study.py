@@ -118,6 +118,7 @@ def test_known_defects_and_the_storage_floor_mark_rows_and_report(hub: HubMirror
     assert "3 of 6 pairs lie closer together than rounding to what is stored (float16)" in page
 
 
+@pytest.mark.slow
 def test_references_work_where_folders_do(hub: HubMirror, tmp_path: Path) -> None:
     for seed in (1, 2):
         hub.repo(f"EleutherAI/pythia-14m-seed{seed}").commit("step1000", public.pythia(tmp_path / f"py{seed}", seed))

@@ -33,6 +33,7 @@ def test_a_straight_line_has_no_break() -> None:
     assert changepoints.breaks(curve(X / 12)) == []
 
 
+@pytest.mark.slow
 def test_states_are_entered_in_order_and_later_in_late_seeds() -> None:
     """Two abilities, each learned at once: states are entered around both, and later where they are learned later."""
     late = (-0.6, -0.2, 0.2, 0.6)

@@ -11,6 +11,7 @@ from landscape.symmetry.element import apply, draw
 from landscape.symmetry.tables import table_of
 
 
+@pytest.mark.slow
 def test_what_is_learned_lowers_the_middle_and_is_never_worse_on_held_out_examples() -> None:
     one, two = digits(0), digits(1)
     table = table_of(one.model)

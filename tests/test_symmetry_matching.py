@@ -68,7 +68,7 @@ def test_with_noise_most_units_are_found_again(method: Any) -> None:
 
 
 @pytest.mark.parametrize("anchored", [True, False])
-@pytest.mark.parametrize("width", [30, 50])
+@pytest.mark.parametrize("width", [30, pytest.param(50, marks=pytest.mark.slow)])
 def test_planted_residual_networks_are_recovered(width: int, anchored: bool) -> None:
     """Also where neither inputs nor outputs tell the units of the stream apart.
 

@@ -158,7 +158,7 @@ def test_barriers_shows_a_matrix_for_each_way(tmp_path: Path) -> None:
     assert match["distance_after"] < 1e-3 * match["distance_before"]
 
 
-@pytest.mark.parametrize("untied", [False, True])
+@pytest.mark.parametrize("untied", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_match_writes_a_folder_that_computes_the_same_and_lies_on_the_first(tmp_path: Path, untied: bool) -> None:
     one, two = planted(tmp_path, untied)
     (tmp_path / "text.txt").write_text(TEXT)
@@ -185,7 +185,7 @@ def test_match_keeps_permutations_in_the_space_of_the_checkpoints(tmp_path: Path
     (tmp_path / "other.txt").write_text(TEXT[::-1])
     out = tmp_path / "out"
     result = run("match", one, two, "--text", tmp_path / "text.txt", "--match-text", tmp_path / "other.txt",
-                 "--symmetry", "learned", "--match-sequences", 10, "--sequences", 20, "--length", 12,
+                 "--symmetry", "activations", "--match-sequences", 10, "--sequences", 20, "--length", 12,
                  "--out", out)  # fmt: skip
     assert result.exit_code == 0, result.stderr
     old, new = (AutoModelForMaskedLM.from_pretrained(folder).eval() for folder in (two, out))
@@ -244,6 +244,10 @@ def test_mistakes_get_sentences(tmp_path: Path) -> None:
     assert "--match-text too" in said("barriers", one, two, *words, "--symmetry", "activations")
     assert "are the same" in said("barriers", one, two, *words, "--symmetry", "learned", "--match-text",
                                   tmp_path / "text.txt")  # fmt: skip
+    assert "give --symmetry too" in said("barriers", one, two, *words, "--freedoms", "permutations")
+    assert "--match-text is for --symmetry activations and learned" in said(
+        "match", one, two, *words, "--match-text", tmp_path / "text.txt", "--out", tmp_path / "o"
+    )
     assert "leaves B as it is" in said("match", one, two, *words, "--symmetry", "none", "--out", tmp_path / "o")
     assert "no group of the symmetry table gpt2 is called heads; there are stream, 0.heads" in said(
         "barriers", one, two, *words, "--symmetry", "weights", "--group", "heads")  # fmt: skip
@@ -287,6 +291,7 @@ def test_typos_in_match_are_named(tmp_path: Path) -> None:
         ('symmetry = ["wieghts"]', "symmetry"),
         ('symmetry = "weights"\nmatch = { freedom = "all" }', r"match.freedom: unknown setting; did you mean freedoms"),
         ('symmetry = "activations"', r"is matched on a text: give match = \{ text"),
+        ('match = { freedoms = "permutations" }', "match says how symmetries are taken out: give symmetry"),
     ):
         with pytest.raises(InputError, match=sentence):
             read_study(study(tmp_path, measure=measure))

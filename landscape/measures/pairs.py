@@ -62,6 +62,8 @@ class _Along(Settings):
 
     @model_validator(mode="after")
     def _matched_on_another_text(self) -> _Along:
+        if set(self.symmetry) == {"none"} and self.match != Matching.model_validate({}):
+            raise ValueError('match says how symmetries are taken out: give symmetry = "weights" or another way')
         if self.match.text is None and (by := [name for name in self.symmetry if name in ON_TEXT]):
             raise ValueError(f'symmetry = "{by[0]}" is matched on a text: give match = {{ text = "FILE" }}')
         return self

@@ -54,7 +54,11 @@ def polar(products: Blocks, part: Part) -> Blocks:
 
 def assign(gains: Float[Tensor, "n n"]) -> Int[Tensor, " n"]:
     """For each row its column in the assignment of the largest sum."""
-    return torch.from_numpy(linear_sum_assignment(gains.cpu().double().numpy(), maximize=True)[1])
+    costs = -gains.cpu().double().numpy()
+    # What is taken from a whole row or column decides nothing, and scipy gets there in two thirds of the time.
+    costs -= costs.min(axis=1, keepdims=True)
+    costs -= costs.min(axis=0, keepdims=True)
+    return torch.from_numpy(linear_sum_assignment(costs)[1])
 
 
 def identity(count: int, part: Part) -> Blocks:

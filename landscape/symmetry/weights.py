@@ -83,10 +83,11 @@ def match(
     before = distance(a, b)
     best, least, tries = dict[str, Change](), before, 0
     for n in range(count):
-        begin: Element = (
-            anchored(table, a, b, names) if n == 0 else {} if n == 1 else draw(table, random, stretch=False, only=names)
-        )
-        found, took = descend(table, a, b, begin, names, random, more=0 if size > LARGE else MANY)
+        begin: Element = {} if n < 2 else draw(table, random, stretch=False, only=names)
+        settled = set[str]()
+        if n == 0:
+            begin, settled = anchored(table, a, b, names)
+        found, took = descend(table, a, b, begin, names, random, more=0 if size > LARGE else MANY, settled=settled)
         tries += took
         if (here := distance(a, apply(table, b, found))) < least:
             best, least = dict(found), here
@@ -109,6 +110,7 @@ def descend(
     names: Sequence[str],
     random: torch.Generator,
     more: int = 0,
+    settled: Collection[str] = (),
 ) -> tuple[Element, int]:
     """Change groups in a random order until none can be improved; and how many were tried.
 
@@ -122,6 +124,7 @@ def descend(
         names: Groups that may change.
         random: Of the orders.
         more: Random starts of a quadratic assignment.
+        settled: Groups that are at their best at the start.
     """
     element = {name: start.get(name, still(table.groups[name])) for name in names}
     enough = LOOSE if _parameters(a) > LARGE else ENOUGH
@@ -130,7 +133,7 @@ def descend(
         name: {axis.group for piece in table.touching[name] for axis in piece.axes if axis} & set(names) - {name}
         for name in names
     }
-    stale, steps = set(names), 0
+    stale, steps = set(names) - set(settled), 0
     while stale and steps < MOST * len(names):
         waiting = [name for name in names if name in stale]
         name = waiting[int(torch.randint(len(waiting), (1,), generator=random))]
@@ -181,13 +184,17 @@ def products(
     return linear, pairs
 
 
-def anchored(table: Table, a: Params, b: Params, names: Sequence[str]) -> Element:
+def anchored(table: Table, a: Params, b: Params, names: Sequence[str]) -> tuple[Element, set[str]]:
     """A first guess that assumes nothing: groups are matched by what is known, the best known first.
 
     Along an axis whose group is not matched yet values are sorted, which no order changes; where such an axis turns,
     only lengths are left to compare.
+
+    Returns:
+        The guess, and the groups that were matched with all beside them known, so that they are at their best.
     """
     element: dict[str, Change] = {}
+    settled: set[str] = set()
     held = set(table.groups) - set(names)
     sizes = {piece: float(torch.linalg.vector_norm(piece.take(b))) ** 2 for piece in table.pieces}
     left = list(names)
@@ -199,7 +206,9 @@ def anchored(table: Table, a: Params, b: Params, names: Sequence[str]) -> Elemen
             _compare(table, a, b, piece, name, element, held, found, sure[name] < ENOUGH_SURE)
         element[name] = still(group) if found.empty else nearest(group, found)[0]
         left.remove(name)
-    return element
+        if sure[name] == 1:
+            settled.add(name)
+    return element, settled
 
 
 def _compare(
