@@ -11,7 +11,7 @@ from worlds import OCTAVES, sigmoid
 
 from landscape.cli.stages import write as write_table
 from landscape.settings import Primary, Stages
-from landscape.stages import TABLES, analyse
+from landscape.stages import TABLES, analyse, dating
 from landscape.stages.events import Event
 from landscape.stages.hypotheses import _censoring
 from landscape.stages.onsets import middle
@@ -263,6 +263,16 @@ def test_another_series_changes_no_number() -> None:
     columns = ["effect", "low", "high", "p", "power"]
     a, b = (f.association[f.association["behaviour"] == "good"][columns].reset_index(drop=True) for f in (less, more))
     pd.testing.assert_frame_equal(a, b)
+
+
+def test_curves_are_the_same_whoever_fits_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By processes of their own once there are many, as here there are said to be."""
+    world, settings = worlds.observed({"loss": coupled()["good"]}, OCTAVES), Stages.model_validate({"draws": 50})
+    alone = analyse(world, settings)
+    monkeypatch.setattr(dating, "MANY", 0)
+    together = analyse(world, settings)
+    pd.testing.assert_frame_equal(alone.curve, together.curve)
+    pd.testing.assert_frame_equal(alone.event, together.event)
 
 
 def test_stability_onsets_of_seeds_are_tested_beside_behaviour() -> None:
