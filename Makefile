@@ -13,7 +13,7 @@ demo: .venv/ready
 	$(BIN)/landscape demo --out demo $(DEMO)
 
 test: .venv/ready
-	$(BIN)/python -m pytest -q --numprocesses 2
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
 
 slow: .venv/ready
 	$(BIN)/python -m pytest -q -m slow --numprocesses 2

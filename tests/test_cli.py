@@ -219,6 +219,7 @@ def test_nan_is_recorded_and_mended_by_a_second_run(runs: Path, capfd: pytest.Ca
     assert code == 0 and "2 of 8 tasks to do" in err
 
 
+@pytest.mark.slow
 def test_lost_losses_are_made_again_when_they_are_needed(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     study = cases.study(runs)
     assert call(capfd, "run", study)[0] == 0

@@ -197,6 +197,7 @@ def test_length_and_means_are_those_of_the_points() -> None:
     assert dense["path_length"] == row["path_length"]
 
 
+@pytest.mark.slow
 def test_curves_of_a_study_are_those_of_the_command(few_runs: Path, tmp_path: Path) -> None:
     """Pairs fitted in one batch or alone, with their controls, beside the straight lines, resumable."""
     for seed in range(3):

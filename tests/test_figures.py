@@ -247,6 +247,7 @@ def test_page_shows_curves_planes_and_mixtures(frames: Frames) -> None:
     assert "<h2>Planes</h2>" in alone and "The numbers" not in alone
 
 
+@pytest.mark.slow
 def test_llc_is_drawn_with_its_error_and_its_doubts(frames: Frames) -> None:
     plain = {k: v for k, v in SETTINGS.items() if k not in ("points", "path")}
     shared = {

@@ -104,6 +104,7 @@ def test_settings_that_cannot_be_are_said(few_runs: Path, text: list[object]) ->
     assert invoke(seed, *text, "--step-size", "nan").exit_code == 2
 
 
+@pytest.mark.slow
 def test_dropout_takes_no_part(tmp_path: Path, text: list[object]) -> None:
     """A model whose dropout is on in training has the same chains as without: evaluation mode."""
     model = cases.gpt2(3)

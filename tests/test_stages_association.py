@@ -187,6 +187,7 @@ def test_a_perfect_match_of_few_seeds_says_more_than_its_swaps() -> None:
     assert association.match(sideways, orders).p == 1 / 27
 
 
+@pytest.mark.slow
 def test_perfect_matches_are_as_rare_as_is_said() -> None:
     """Independent behaviours match their own of three fixed connectivities in at most one world of 27."""
     random = np.random.default_rng(12)
