@@ -29,7 +29,6 @@ SETTINGS = ("sampler", "chains", "draws", "burn_in", "n_beta", "localisation", "
             "parameters", "mode", "keep_draws", "seed")  # fmt: skip
 
 
-ACROSS = 3
 """Panels side by side."""
 
 
@@ -233,11 +232,10 @@ def _draw(rows: pd.DataFrame, store: Store, out: Path, *, calibration: bool) -> 
     import matplotlib as mpl
 
     mpl.use("Agg")
-    import matplotlib.pyplot as plt
 
     from landscape.cli.report import chains
     from landscape.figures.calibration import about, calibration_map
-    from landscape.figures.style import caption, note, style
+    from landscape.figures.style import caption, note, panels, style
     from landscape.figures.traces import SMOOTH, traces
     from landscape.llc.calibration import proposal
 
@@ -245,22 +243,18 @@ def _draw(rows: pd.DataFrame, store: Store, out: Path, *, calibration: bool) -> 
     name = "calibration" if calibration else "chains"
     framed = proposal(rows) if calibration else None
     with style():
-        across = min(len(groups), ACROSS)
-        down = -(-len(groups) // across)
-        figure, axes = plt.subplots(down, across, figsize=(max(6.4 * across, 8), 4.4 * down), squeeze=False)
-        for ax in axes.flat[len(groups) :]:
-            ax.axis("off")
-        for ax, part in zip(axes.flat, groups, strict=False):
+        figure, axes = panels(len(groups), size=(6.4, 4.4))
+        for ax, part in zip(axes, groups, strict=True):
             if calibration:
                 calibration_map(part, framed, ax=ax)
             else:
-                traces(part, ax=ax, first=ax is axes.flat[0])
+                traces(part, ax=ax, first=ax is axes[0])
             ax.set_title(part["checkpoint"].iloc[0], fontsize=9)
         text = (
             about(rows, framed)
             if calibration
             else f"thin: each step on its own batch; thick: running mean over {SMOOTH}"
         )
-        note(axes[-1][0], f"{text}; {caption(rows)}")
+        note(axes[0], f"{text}; {caption(rows)}")
         said = save_figure(figure, out, name)
     console.print(said, markup=False)

@@ -125,7 +125,7 @@ def symmetry_options(usual: str, *, several: bool = False) -> Callable[[Callable
         more = " May be given several times." if several else ""
         for option in (
             click.option("--match-sequences", default=256, show_default=True, type=click.IntRange(8),
-                         help="Examples to match on."),
+                         help="For activations and learned: examples to match on."),
             click.option("--match-text", type=click.Path(path_type=Path, dir_okay=False),
                          help="For activations and learned: text to match on; must not be that of --text. "
                          "[default: the other packaged novel]"),

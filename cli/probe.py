@@ -196,8 +196,8 @@ def _draw(rows: pd.DataFrame, out: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
-    from landscape.figures.probes import about, panels, probes_over_training
-    from landscape.figures.style import note, style
+    from landscape.figures.probes import about, probes_over_training
+    from landscape.figures.style import note, panels, style
 
     with style():
         figure, axes = panels(len(probes_over_training(rows)))

@@ -7,7 +7,6 @@ import matplotlib.pyplot as plt
 from landscape.figures.frames import Frames, between_seeds
 from landscape.figures.matrix import barrier_matrix
 from landscape.figures.section import Section
-from landscape.figures.style import note
 
 
 def section(frames: Frames) -> Section | None:
@@ -31,8 +30,7 @@ def section(frames: Frames) -> Section | None:
         barrier_matrix(rows[rows["metric"] == metric].rename(columns={"value": "barrier"}), ax=ax, label=names[metric])
     asked = rows["probe"].iloc[0]
     text = f"{asked}: {rows['items'].iloc[0]} items; ±: half of the 95 % interval over examples"
-    note(axes[0][0], text)
-    return Section(
+    return Section.of(
         "How differently the seeds behave",
         "For each pair how often two models choose differently, chance agreement taken out, and how far their "
         "predictions lie apart, beside the barrier between them. Seeds of one loss can behave in different ways.",

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import caption, note
+from landscape.figures.style import caption
 
 NAMES = {"linear": "straight line", "bezier": "Bezier curve", "polychain": "polygonal chain", "control": "control"}
 VALUES = {"barrier": "barrier", "climb": "climb", "mean_climb": "mean climb"}
@@ -88,8 +88,7 @@ def section(frames: Frames) -> Section | None:
         "curves were fitted on other text; dots: 95 % interval over examples; "
         "diamonds: mean, 95 % interval by jackknife over checkpoints"
     )
-    note(left, text)
-    return Section(
+    return Section.of(
         "Learned curves",
         f"Curves whose bends were trained for low loss between two checkpoints{control}, judged on text that they were "
         "not trained on. Where a curve stays low and the straight line does not, the two checkpoints lie in one bent "

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from landscape.figures.frames import Frames, between_seeds
 from landscape.figures.section import Section
-from landscape.figures.style import caption, note
+from landscape.figures.style import caption
 
 MOST = 6
 CROWDED = 21
@@ -70,8 +70,7 @@ def section(frames: Frames) -> Section | None:
     text = caption(rows.assign(definition=frames.barriers["definition"].iloc[0])) + (
         "; band: 95 % interval of the mean over pairs, by jackknife over seeds, and the error of the examples"
     )
-    note(left, text)
-    return Section(
+    return Section.of(
         "Interpolation curves",
         "The loss of the models on the straight line between two seeds, averaged over pairs. On the left as it is; on "
         "the right above the chord that joins the two ends, whose largest value is the barrier.",

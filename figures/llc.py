@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import caption, note, step_axis
+from landscape.figures.style import caption, step_axis
 
 
 def llc_over_training(
@@ -91,11 +91,10 @@ def section(frames: Frames) -> Section | None:
         if len(groups) > 1:
             ax.set_title(f"moved: {part['moved'].iloc[0]}; localisation {part['localisation'].iloc[0]:g}", fontsize=10)
     text = f"{'; '.join(dict.fromkeys(about(part) for part in groups))}; {caption(rows)}"
-    note(axes[-1][0], text)
     doubtful = rows[~rows["sound"].astype(bool)]
     why = Counter(alarm.split(" (")[0].split(":")[0] for text in doubtful["alarms"] for alarm in text.split("; "))
     said = f" Doubtful: {len(doubtful)} of {len(rows)} ({', '.join(f'{w}: {n}' for w, n in why.most_common(3))})."
-    return Section(
+    return Section.of(
         "Local learning coefficient over training",
         "How many directions around a checkpoint cost loss, counted smoothly: half of the parameters at a regular "
         "minimum, less where the loss is degenerate. A jump goes with a change of what the model computes."

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import caption, note, step_axis
+from landscape.figures.style import caption, step_axis
 
 Z = 1.96
 
@@ -46,5 +46,4 @@ def section(frames: Frames) -> Section | None:
         caption(rows)
         + "; bars: 95 % interval over examples; no barrier or t grid: these are the checkpoints themselves"
     )
-    note(ax, text)
-    return Section("Loss over training", "Held-out loss of every seed, at the ends of all paths.", figure, text)
+    return Section.of("Loss over training", "Held-out loss of every seed, at the ends of all paths.", figure, text)

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from landscape.figures.frames import Frames, between_seeds
 from landscape.figures.interpolation import some
 from landscape.figures.section import Section
-from landscape.figures.style import caption, note
+from landscape.figures.style import caption, panels
 
 CROWDED = 10
 
@@ -91,16 +91,11 @@ def section(frames: Frames) -> Section | None:
     chosen = [by_step[by_step["step_a"] == step] for step in steps]
     rest = rows.drop(by_step.index[by_step["step_a"].notna()])
     chosen += [part for _, part in rest.groupby("between")]
-    columns = min(2, len(chosen))
-    shape = (-(-len(chosen) // columns), columns)
-    figure, axes = plt.subplots(*shape, figsize=(4.9 * columns, 4.4 * shape[0] + 0.4), squeeze=False)
-    for spare in axes.flat[len(chosen) :]:
-        spare.remove()
-    for ax, part in zip(axes.flat, chosen, strict=False):
+    figure, axes = panels(len(chosen), 2, (4.9, 4.6), least=0.0)
+    for ax, part in zip(axes, chosen, strict=True):
         barrier_matrix(part, ax=ax, vmax=max(float(rows["barrier"].max()), LEAST_SCALE))
     text = caption(rows) + "; ±: half of the 95 % interval over examples"
-    note(axes[0][0], text)
-    return Section(
+    return Section.of(
         "Barrier matrices",
         "Each cell is the barrier between two checkpoints. The colour scale is shared by all matrices. Zero would mean "
         "that a straight line of low loss joins the two models.",

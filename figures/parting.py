@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import caption, note
+from landscape.figures.style import caption
 from landscape.figures.training import barrier_over_training
 
 
@@ -23,8 +23,7 @@ def section(frames: Frames) -> Section | None:
         "the error of the examples only, one pair a step" if few < 3 else "jackknife over children, and the examples"
     )
     text = f"{caption(rows)}; children compared at step {end:,}; interval: {spread}"
-    note(ax, text)
-    return Section(
+    return Section.of(
         "Onset of linear connectivity",
         f"Children share every step of training up to the one on the axis and then see other data orders until step "
         f"{end:,}. Once the barrier stays at zero, the rest of training no longer leaves the region that a straight "

@@ -14,7 +14,7 @@ from matplotlib.patheffects import withStroke
 from landscape.figures.frames import Frames
 from landscape.figures.interpolation import some
 from landscape.figures.section import Section
-from landscape.figures.style import caption, note
+from landscape.figures.style import caption, panels
 
 LEVELS = 24
 NAMED = 8
@@ -126,19 +126,14 @@ def section(frames: Frames) -> Section | None:
     if frames.plane.empty:
         return None
     names = some(list(dict.fromkeys(frames.plane["plane"])), PLANES)
-    columns = min(2, len(names))
-    shape = (-(-len(names) // columns), columns)
-    figure, axes = plt.subplots(*shape, figsize=(max(6.2 * columns, 9), 5 * shape[0]), squeeze=False)
-    for spare in axes.flat[len(names) :]:
-        spare.remove()
+    figure, axes = panels(len(names), 2, (6.2, 5.0), least=9.0)
     notes = []
-    for ax, name in zip(axes.flat, names, strict=False):
+    for ax, name in zip(axes, names, strict=True):
         rows, places = (frame[frame["plane"] == name] for frame in (frames.plane, frames.place))
         loss_plane(rows, places, ax=ax)
         notes.append(about(rows, places))
     text = "; ".join([*dict.fromkeys(notes), caption(frames.plane)])
-    note(axes[0][0], text)
-    return Section(
+    return Section.of(
         "Planes",
         "The loss on planes through the space of weights, with the checkpoints in it. Distances are true: a unit is "
         "the same on both axes and everywhere. What lies off the plane is not seen.",

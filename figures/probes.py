@@ -9,12 +9,10 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from landscape.figures.style import step_axis
 
 Z = 1.96
-ACROSS = 3
 WORDS = {
     ("in-context", "score"): "in-context score (nats)",
     ("induction", "copy_gap"): "copy gap (nats)",
@@ -29,16 +27,6 @@ WORDS = {
 }
 """What the headline of a probe is called on an axis."""
 ARROWS = {"higher": " ↑", "lower": " ↓"}
-
-
-def panels(count: int) -> tuple[Figure, list[Axes]]:
-    """A figure with so many axes, three in a row."""
-    down = -(-count // ACROSS)
-    across = min(count, ACROSS)
-    figure, axes = plt.subplots(down, across, figsize=(max(3.9 * across, 8), 3.3 * down), squeeze=False)
-    for spare in axes.flat[count:]:
-        spare.axis("off")
-    return figure, list(axes.flat[:count])
 
 
 def probes_over_training(rows: pd.DataFrame, axes: Sequence[Axes] = ()) -> list[tuple[str, str]]:

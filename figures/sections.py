@@ -17,7 +17,7 @@ from landscape.figures import (
     together,
     traces,
     training,
-)  # fmt: skip
+)
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import caption, note
+from landscape.figures.style import caption
 
 NAMES = {"vertex": "checkpoints", "edge": "middles of edges", "random": "random mixtures", "centre": "centre (soup)"}
 SPREAD = 0.3
@@ -45,8 +45,7 @@ def section(frames: Frames) -> Section | None:
     mixtures(rows, ax=ax)
     step = rows["step"].iloc[0]
     text = f"{caption(rows)}; bars: 95 % interval over examples" + (f"; step {int(step):,}" if pd.notna(step) else "")
-    note(ax, text)
-    return Section(
+    return Section.of(
         "Mixtures",
         "The loss of averages of checkpoints: of two, of all (the uniform soup), and with random shares. In a convex "
         "region an average is no worse than its members.",

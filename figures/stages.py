@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import note, step_axis
+from landscape.figures.style import step_axis
 
 EVERYONE = "all"
 MOST = 9
@@ -111,8 +111,7 @@ def section(frames: Frames) -> Section | None:
         "with their 90 % intervals at the top; diamonds: half-way through the change of the mean, or "
         "the median of when seeds settle, 90 % interval"
     )
-    note(figure.axes[0], text)
-    return Section(
+    return Section.of(
         "Stages",
         "Loss, local learning coefficient, barriers and behaviour at the same steps, and the stages of training. That "
         "changes fall together here says little: everything changes with training. Whether seeds that connect early "

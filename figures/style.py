@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 MEANING = {
@@ -61,6 +63,25 @@ def _range(rows: pd.DataFrame, column: str) -> str:
 
 def _only(rows: pd.DataFrame, column: str) -> str:
     return " or ".join(str(value) for value in sorted(rows[column].dropna().unique()))
+
+
+def panels(
+    count: int, across: int = 3, size: tuple[float, float] = (3.9, 3.3), least: float = 8.0
+) -> tuple[Figure, list[Axes]]:
+    """A figure with so many axes.
+
+    Args:
+        count: How many.
+        across: Most in a row.
+        size: Inches of one.
+        least: Width of the figure at least, for its caption.
+    """
+    across = min(count, across)
+    down = -(-count // across)
+    figure, axes = plt.subplots(down, across, figsize=(max(size[0] * across, least), size[1] * down), squeeze=False)
+    for spare in axes.flat[count:]:
+        spare.remove()
+    return figure, list(axes.flat[:count])
 
 
 def note(ax: Axes, text: str) -> None:

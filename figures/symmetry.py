@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import caption, note
+from landscape.figures.style import caption
 
 NAMES = {
     "none": "as they are", "random": "random\n(control)", "weights": "matched by\nweights",
@@ -73,8 +73,7 @@ def section(frames: Frames) -> Section | None:
         f"dots: pairs, 95 % interval over examples; diamonds: mean, 95 % interval by jackknife over checkpoints; "
         f"{caption(rows)}{f'; step {int(last):,}' if pd.notna(last) else ''}{untied}"
     )
-    note(ax, text)
-    return Section(
+    return Section.of(
         "Symmetries taken out",
         "Two runs may be one solution in other coordinates: with units, heads and the stream in another order, or "
         "turned. Matched, all checkpoints are brought into the coordinates of the first; the control has random ones. "

@@ -7,9 +7,9 @@ import pandas as pd
 from landscape.figures.frames import Frames
 from landscape.figures.llc import llc_over_training
 from landscape.figures.loss import loss_over_training
-from landscape.figures.probes import about, panels, probes_over_training
+from landscape.figures.probes import about, probes_over_training
 from landscape.figures.section import Section
-from landscape.figures.style import note
+from landscape.figures.style import panels
 from landscape.figures.training import barrier_over_training
 
 
@@ -46,8 +46,7 @@ def section(frames: Frames) -> Section | None:
         if ax is not axes[0] and (legend := ax.get_legend()) is not None and len(legend.get_texts()) > len(asked):
             legend.remove()
     text = about(rows)
-    note(axes[0], text)
-    return Section(
+    return Section.of(
         "What is learned, and when",
         "Loss, barrier between seeds, local learning coefficient and what the models can do, at the same steps. What "
         "moves together in one run need not belong together: everything changes with training.",

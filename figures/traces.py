@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import caption, note
+from landscape.figures.style import caption
 
 SMOOTH = 10
 """Steps of the running mean that is drawn over the single steps."""
@@ -49,8 +49,7 @@ def section(frames: Frames) -> Section | None:
     for ax, rows in zip(axes.flat, parts, strict=True):
         traces(rows, ax=ax, first=ax is axes.flat[0])
     text = f"thin: the loss of each step on its own batch; thick: its running mean over {SMOOTH} steps; {caption(rows)}"
-    note(axes[0][0], text)
-    return Section(
+    return Section.of(
         "Chains",
         "The loss along the chains behind the first and the last coefficient. After the burn-in it should be level, "
         "and the chains should look alike; spikes mean that the step is too large.",

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import caption, note, step_axis
+from landscape.figures.style import caption, step_axis
 
 
 def barrier_over_training(
@@ -53,8 +53,7 @@ def section(frames: Frames) -> Section | None:
     figure, ax = plt.subplots(figsize=(8, 4.6))
     barrier_over_training(frames.training, rows, ax=ax)
     text = caption(rows) + "; interval: jackknife over seeds, since pairs share seeds, and the error of the examples"
-    note(ax, text)
-    return Section(
+    return Section.of(
         "Mean barrier over training",
         "The mean over all pairs of seeds at each saved step. Where it rises, the seeds move into regions that a "
         "straight line no longer joins.",

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.spatial.distance import pdist, squareform
 from sklearn.cluster import spectral_clustering
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
-from landscape.stages import clusters, matrices, onsets, permutations, power
+from landscape.stages import association, clusters, matrices, onsets, permutations, power
 from landscape.stages.clusters import by_cluster, divide, frozen
 
 STEPS = np.array([0, 4, 16, 64, 256.0])
@@ -108,6 +109,28 @@ def test_division_is_scikit_learns() -> None:
         labels, score = divide(barriers)
         assert score == pytest.approx(max(scores))
         assert score == pytest.approx(silhouette_score(barriers, labels, metric="precomputed"))
+
+
+def test_many_worlds_at_once_are_those_worlds_one_by_one() -> None:
+    random = np.random.default_rng(15)
+    x, y = random.standard_normal((2, 4, 6, 9))
+    y[3] = -x[3]  # the means over seeds go against each other
+    orders = permutations.orders(6, 20, random)
+    likeness = association.likeness(x, y)
+    swapped = association.swapped(likeness, orders)
+    apart = matrices.between(x), matrices.between(y)
+    along = matrices.statistics(*apart, orders)
+    barriers = np.concatenate([apart[0], np.zeros((1, 6, 6))])
+    labels, scores = divide(barriers)
+    for n in range(4):
+        np.testing.assert_allclose(likeness[n], association.likeness(x[n], y[n]), atol=1e-12)
+        np.testing.assert_allclose(swapped[n], association.swapped(likeness[n], orders), atol=1e-12)
+        np.testing.assert_allclose(apart[0][n], squareform(pdist(x[n])) / 3, atol=1e-12)
+        np.testing.assert_allclose(along[n], matrices.statistics(apart[0][n], apart[1][n], orders), atol=1e-12)
+        assert permutations.p_values(along)[n] == permutations.p_value(along[n])
+        alone = divide(barriers[n])
+        assert adjusted_rand_score(labels[n], alone[0]) == 1 and scores[n] == pytest.approx(alone[1])
+    assert np.trace(likeness[3]) > 5.9 and scores[4] == -1 and not labels[4].any()
 
 
 @pytest.mark.parametrize("world", ["alike", "tall seeds", "a cloud"])

@@ -111,6 +111,18 @@ def test_matching_never_takes_two_points_farther_apart(name: str, freedoms: Any)
         assert gained <= 1e-3 * float(sum(v.square().sum() for v in a.values()))
 
 
+@architectures
+def test_what_the_first_guess_has_settled_cannot_be_improved(name: str) -> None:
+    """These groups are not tried again until one beside them changes."""
+    one, two = build(name, seed=0), build(name, seed=5)
+    table = table_of(one.model)
+    a, b = (canonical.canonical(table, o.space.params(point(o)))[0] for o in (one, two))
+    element, settled = weights.anchored(table, a, b, list(table.groups))
+    assert settled
+    for group in settled:
+        assert weights.improve(table, a, b, dict(element), group, some(2))[1] <= 1e-4
+
+
 def test_the_nearest_change_by_brute_force() -> None:
     """Three blocks that turn in a plane: all orders, and in each block the closed form of the best angle."""
     group = Group("g", 3, (Part("p", 2, "linear"),))

@@ -61,9 +61,13 @@ class _Along(Settings):
         return self
 
     @model_validator(mode="after")
-    def _matched_on_another_text(self) -> _Along:
+    def _match_says_how_and_symmetry_what(self) -> _Along:
         if set(self.symmetry) == {"none"} and self.match != Matching.model_validate({}):
             raise ValueError('match says how symmetries are taken out: give symmetry = "weights" or another way')
+        return self
+
+    @model_validator(mode="after")
+    def _matched_on_another_text(self) -> _Along:
         if self.match.text is None and (by := [name for name in self.symmetry if name in ON_TEXT]):
             raise ValueError(f'symmetry = "{by[0]}" is matched on a text: give match = {{ text = "FILE" }}')
         return self

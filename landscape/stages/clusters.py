@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from landscape.shapes import Float, Int
 from landscape.stages import permutations
-from landscape.stages.association import Association, Square, distinct, enough, over_orders
+from landscape.stages.association import Association, Square, Squares, distinct, enough, over_orders
 
 LEAST = 5
 """Seeds that clusters are looked for in."""
@@ -22,7 +22,6 @@ LEVEL = 0.05
 NULLS = 199
 LEAST_AFFINITY = 1e-6
 """So that the graph of seeds stays in one piece."""
-Matrices = Float[np.ndarray, "*matrices seeds seeds"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def clusters(barriers: Square, random: np.random.Generator) -> Clusters:
     return Clusters(np.unique(first, return_inverse=True)[1], float(best), p)
 
 
-def divide(barriers: Matrices) -> tuple[Int[np.ndarray, "*matrices seeds"], Float[np.ndarray, "*matrices"]]:
+def divide(barriers: Squares) -> tuple[Int[np.ndarray, "*worlds seeds"], Float[np.ndarray, "*worlds"]]:
     """The division of each matrix into two or more clusters of the largest mean silhouette, and this; -1 if none is.
 
     Spectral clustering as scikit-learn's with ``assign_labels="cluster_qr"`` (Damle et al. 2019), with one
@@ -110,7 +109,7 @@ def divide(barriers: Matrices) -> tuple[Int[np.ndarray, "*matrices seeds"], Floa
     return labels.reshape(barriers.shape[:-1]), best.reshape(barriers.shape[:-2])
 
 
-def silhouette(distances: Matrices, labels: Int[np.ndarray, "*matrices seeds"]) -> Float[np.ndarray, "*matrices"]:
+def silhouette(distances: Squares, labels: Int[np.ndarray, "*worlds seeds"]) -> Float[np.ndarray, "*worlds"]:
     """Mean silhouette (Rousseeuw 1987), that of a cluster of one being 0; -1 where all are in one, or each in its own.
 
     Args:

@@ -162,7 +162,7 @@ def _curves(series: pd.DataFrame, settings: Stages, notes: list[str]) -> dict[Ke
     )
     # A process more costs seconds of imports; a curve of a hundred checkpoints takes a fifth of one.
     processes = -1 if sum(len(given["step"]) for given in wanted.values()) > MANY else 1
-    fitted = Parallel(n_jobs=processes, batch_size="auto")(delayed(smooth)(**given) for given in wanted.values())
+    fitted = Parallel(n_jobs=processes)(delayed(smooth)(**given) for given in wanted.values())
     return dict(zip(wanted, fitted, strict=True))
 
 

@@ -156,13 +156,8 @@ def _matrices(observed: Observed, settings: Stages) -> Found:
                     tests.append((clusters.by_cluster(labels, scores, orders, random), np.nan))
                     if loss is not None:
                         tests.append((clusters.by_cluster(labels, scores, orders, random, loss), np.nan))
-            label = {
-                "connectivity": str(connectivity),
-                "behaviour": behaviour,
-                "step": step,
-                "seeds": len(seeds),
-                "who": who,
-            }
+            label = {"connectivity": str(connectivity), "behaviour": behaviour, "step": step, "seeds": len(seeds),
+                     "who": who}  # fmt: skip
             out += [({**label, "power": strength}, one) for one, strength in tests]
     return out
 
