@@ -1,4 +1,5 @@
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +29,14 @@ def one_thread() -> None:
     """On models and matrices this small, more threads are slower."""
     torch.set_num_threads(1)
     threadpool_limits(1)
+
+
+@pytest.fixture(autouse=True)
+def own_figures() -> Iterator[None]:
+    """Figures are drawn on the current axes: no test may find another's there."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
 
 
 @pytest.fixture

@@ -69,12 +69,6 @@ def frames() -> Frames:
     )
 
 
-@pytest.fixture(autouse=True)
-def close() -> object:
-    yield
-    plt.close("all")
-
-
 def test_matrix_shows_each_pair_twice() -> None:
     ax = barrier_matrix(pd.DataFrame(rows(32)), vmax=0.9)
     drawn = np.asarray(ax.collections[0].get_array()).reshape(3, 3)

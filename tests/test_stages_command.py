@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import cases
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -302,7 +301,6 @@ def test_the_main_figure_draws_stages_bands_and_onsets(findings: Frames) -> None
     assert [float(spot.get_xdata()[0]) for spot in spots] == [settled["step"]]
     interval = [line for line in last.lines if line.get_linewidth() == 1.6]
     assert list(interval[0].get_xdata()) == [settled["low"], settled["high"]]
-    plt.close(figure)
 
 
 def test_there_is_room_for_nine_panels_in_the_order_of_onsets() -> None:
@@ -321,11 +319,9 @@ def test_the_page_shows_findings_and_tests_escaped(findings: Frames) -> None:
     assert html.count("Seed hypothesis: a seed whose connectivity is early") == 1
     assert html.count('<table class="tests">') >= 2 and "coupled (exploratory)" in html
     assert [s.title for s in sections(findings)][0] == "Stages"
-    plt.close("all")
 
 
 def test_the_report_of_a_study_has_the_stages(finished: Path) -> None:
     made = frames(Store(finished / "results"))
     assert not made.curve.empty and made.said and made.boundaries == "loss"
     assert "Stages" in [section.title for section in sections(made)]
-    plt.close("all")
