@@ -7,7 +7,9 @@ in a pass, depends on model and device, so it is timed.
 
 from __future__ import annotations
 
+import math
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Generator, Sequence
@@ -126,7 +128,8 @@ def evaluate(
     Raises:
         torch.OutOfMemoryError: If one point and one example do not fit; before that, chunks are halved.
     """
-    current = strategy or choose(objective, anchors, numerics=numerics)[0]
+    wanted = len(coefficients) * objective.examples
+    current = strategy or choose(objective, anchors, numerics=numerics, evaluations=wanted)[0]
     buffer: _Buffer | None = None
     kept: list[Values] = []
     done = 0
@@ -145,17 +148,31 @@ def evaluate(
     return {name: torch.cat([values[name] for values in kept]) for name in kept[0]}
 
 
-def choose(objective: Objective, anchors: Anchors, *, numerics: Numerics = "float32") -> tuple[Strategy, float]:
+def choose(
+    objective: Objective, anchors: Anchors, *, numerics: Numerics = "float32", evaluations: int = sys.maxsize
+) -> tuple[Strategy, float]:
     """The fastest strategy on the first batch: the loop at growing batches, then vmap at growing chunks.
 
-    A search stops when a step no longer helps, or a pass is so long that overheads cannot matter.
+    A search stops when a step no longer helps, when a pass is so long that overheads cannot matter, or when it has
+    taken as long as the work will by the best way that it knows.
+
+    Args:
+        objective: Model, batches and measure.
+        anchors: As in :func:`evaluate`.
+        numerics: Precision of the forward pass.
+        evaluations: Examples times points for which the strategy is wanted.
 
     Returns:
         The strategy, and its seconds for one example at one point.
     """
+    begin = time.perf_counter()
     largest = objective.examples
     sizes = [n for n in (8, 16, 32, 128, 512) if n < largest] + [largest]
-    best, per_example = Strategy(examples=sizes[0]), float("inf")
+    best, per_example = Strategy(examples=sizes[0]), math.inf
+
+    def enough() -> bool:
+        return time.perf_counter() - begin > per_example * evaluations
+
     for examples in sizes:
         trial = Strategy(examples=examples)
         seconds = _time(objective, anchors, trial, numerics)
@@ -163,9 +180,11 @@ def choose(objective: Objective, anchors: Anchors, *, numerics: Numerics = "floa
             break
         if seconds < per_example:
             best, per_example = trial, seconds
-        if seconds * examples > LONG:
+        if seconds * examples > LONG or enough():
             break
     for points in (2, 4, 8, 16, 32, 64) if not objective.statistics else ():
+        if enough():
+            break
         trial = Strategy("vmap", points, best.examples)
         seconds = _time(objective, anchors, trial, numerics)
         if seconds is None or seconds > 0.95 * per_example:

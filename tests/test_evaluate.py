@@ -157,6 +157,23 @@ def test_choice_is_the_fastest_and_runs(monkeypatch: pytest.MonkeyPatch) -> None
     assert choose(objective, anchors(objective))[0] == Strategy("loop", 1, 7)
 
 
+def test_no_longer_is_searched_than_the_work_would_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    objective = causal(cases.gpt2())
+    clock, asked = [0.0], list[Strategy]()
+
+    def time(_: object, __: object, strategy: Strategy, ___: str) -> float:
+        asked.append(strategy)
+        clock[0] += 3.0
+        return 1 / len(asked)
+
+    monkeypatch.setattr(evaluate, "_time", time)
+    monkeypatch.setattr(evaluate.time, "perf_counter", lambda: clock[0])
+    for evaluations, trials in ((2, 1), (11, 2), (26, 3), (29, 4), (1000, 7)):
+        asked.clear()
+        best, seconds = choose(objective, anchors(objective), evaluations=evaluations)
+        assert (best, seconds, len(asked)) == (asked[-1], 1 / trials, trials), evaluations
+
+
 def test_a_model_that_vmap_cannot_run_is_looped() -> None:
     class Branching(cases.Bowl):
         def forward(self, x: Tensor) -> Tensor:

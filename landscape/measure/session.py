@@ -247,7 +247,8 @@ class Session:
         """
         whole = self.objective_for(matching)
         if numerics not in self._strategies:
-            self._strategies[numerics], _ = choose(whole, anchors[:1], numerics=numerics)
+            wanted = self._evaluations(self.tasks)
+            self._strategies[numerics], _ = choose(whole, anchors[:1], numerics=numerics, evaluations=wanted)
         strategy = self._strategies[numerics]
         objective = whole if examples is None else whole.take(torch.from_numpy(examples))
         begin = time.perf_counter()
@@ -266,6 +267,11 @@ class Session:
         if bad := int((~np.isfinite(losses)).any(axis=1).sum()):
             raise InputError(f"the loss is not finite at {bad} of {len(losses)} points in {numerics}; try float32")
         return Values(losses, {name: v.double().numpy() for name, v in values.items()}, error, how)
+
+    def _evaluations(self, tasks: Sequence[Task]) -> int:
+        """Examples times points of these tasks; a gradient counts three times."""
+        examples = self.objective.examples
+        return sum(task.points * examples + 3 * task.gradients(examples) for task in tasks)
 
     def settings(self, task: Task, numerics_error: float | None) -> Row:
         """Columns that every row of a task has."""
@@ -286,14 +292,11 @@ class Session:
         cores = len(os.sched_getaffinity(0))
         if self.device.type != "cpu" or cores == 1:
             return 1, cores
-        anchors = self.anchors(left[0])[:1]
+        anchors, wanted = self.anchors(left[0])[:1], self._evaluations(left)
         seconds = {}
         for threads in {1, cores}:
             torch.set_num_threads(threads)
-            _, each = choose(self.objective, anchors)
-            wanted = sum(
-                task.points * self.objective.examples + 3 * task.gradients(self.objective.examples) for task in left
-            )
+            _, each = choose(self.objective, anchors, evaluations=wanted)
             seconds[threads] = each * wanted
         apart = seconds[1] / min(cores, len(left)) + SPAWN_SECONDS
         threads = min(seconds, key=lambda n: seconds[n])
