@@ -213,7 +213,7 @@ def test_crew_is_the_cheapest_by_the_clock(few_runs: Path, tmp_path: Path, monke
     session = prepare(read_study(cases.study(linked(few_runs, tmp_path))), Store(tmp_path / "results")).session
     monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: {0, 1})
     seconds = {1: 1.0, 2: 0.7}
-    monkeypatch.setattr(module, "choose", lambda *_: (None, seconds[torch.get_num_threads()]))
+    monkeypatch.setattr(module, "choose", lambda *_, **__: (None, seconds[torch.get_num_threads()]))
     assert session.crew(session.tasks) == (2, 1)
     seconds[2] = 0.4
     assert session.crew(session.tasks) == (1, 2)
