@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import torch
@@ -259,10 +260,7 @@ def _forward(
     module = Measured(objective)
     sizes = range(0, objective.examples, strategy.examples)
     batches = [objective.part(begin, begin + strategy.examples) for begin in sizes]
-
-    def one(params: dict[str, Tensor]) -> Values:
-        values: Values = functional_call(module, params, (batches,))
-        return values
+    one = partial(_at, module, batches)
 
     if strategy.kind == "vmap":
         with warnings.catch_warnings():
@@ -275,6 +273,11 @@ def _forward(
         each = [one({**point, **_statistics(objective, module, point)}) for point in points]
         values = {name: torch.stack([part[name] for part in each]) for name in each[0]}
     return {name: value.cpu() for name, value in values.items()}
+
+
+def _at(module: Measured, batches: list[Batch], params: dict[str, Tensor]) -> Values:
+    values: Values = functional_call(module, params, (batches,))
+    return values
 
 
 def _statistics(objective: Objective, module: nn.Module, params: dict[str, Tensor]) -> dict[str, Tensor]:

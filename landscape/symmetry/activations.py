@@ -7,9 +7,10 @@ correlations, and maps inside blocks are those of the largest covariance of the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -146,7 +147,7 @@ def features(
     """Features of one model on a batch, in float64."""
     found: dict[Place, list[Tensor]] = {}
 
-    def hook(place: Place, value: Tensor) -> None:
+    def keep(place: Place, value: Tensor) -> None:
         if place.channels:
             value = value.movedim(1, -1)
         if kept is not None and value.shape[:2] == kept.shape:
@@ -164,13 +165,15 @@ def features(
     with ExitStack() as stack:
         for place in places:
             target = objective.model.get_submodule(place.module)
-
-            def listen(_: nn.Module, inputs: Any, output: Any, place: Place = place) -> None:
-                hook(place, output if place.written else inputs[0])
-
-            stack.callback(target.register_forward_hook(listen).remove)
+            stack.callback(target.register_forward_hook(partial(_listen, keep, place)).remove)
         functional_call(module, {**inner, **buffers}, ([batch],))
     return {place: torch.cat(values) for place, values in found.items()}
+
+
+def _listen(
+    keep: Callable[[Place, Tensor], None], place: Place, _: nn.Module, inputs: tuple[Any, ...], output: Any
+) -> None:
+    keep(place, output if place.written else inputs[0])
 
 
 def tokens(model: Any, batch: Mapping[str, Tensor]) -> Bool[Tensor, "examples length"] | None:
