@@ -58,7 +58,7 @@ def measured(sampler: str, step_size: float, steps: int = 3000, count: int = 128
     return found.llc, found.error
 
 
-@pytest.mark.parametrize("step_size", [1e-4, 2e-4])
+@pytest.mark.parametrize("step_size", [1e-4, pytest.param(2e-4, marks=pytest.mark.slow)])
 def test_sgld_on_a_quadratic_is_exact_with_its_bias(step_size: float) -> None:
     llc, error = measured("sgld", step_size)
     assert error < 0.07

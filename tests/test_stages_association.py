@@ -212,7 +212,7 @@ def test_coincidences_by_hand() -> None:
                                   [[0.5, 0], [0, 0]])  # fmt: skip
 
 
-@pytest.mark.parametrize(("shared", "seeds"), [(False, 10), (True, 8), (True, 10)])
+@pytest.mark.parametrize(("shared", "seeds"), [(False, 10), (True, 8), pytest.param(True, 10, marks=pytest.mark.slow)])
 def test_lead_holds_its_level_also_where_seeds_share_their_pairs(shared: bool, seeds: int) -> None:
     """Onsets of equal mean, of which one is the mean over pairs of what both seeds bring."""
     random = np.random.default_rng(seeds)

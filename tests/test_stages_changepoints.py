@@ -48,7 +48,11 @@ def test_states_are_entered_in_order_and_later_in_late_seeds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "what"), [("breaks", "breaks of the slope of loss"), ("states", "states of all series")]
+    ("engine", "what"),
+    [
+        ("breaks", "breaks of the slope of loss"),
+        pytest.param("states", "states of all series", marks=pytest.mark.slow),
+    ],
 )
 def test_stages_can_be_bounded_by_them(engine: str, what: str) -> None:
     random = np.random.default_rng(0)

@@ -133,7 +133,9 @@ def test_many_worlds_at_once_are_those_worlds_one_by_one() -> None:
     assert np.trace(likeness[3]) > 5.9 and scores[4] == -1 and not labels[4].any()
 
 
-@pytest.mark.parametrize("world", ["alike", "tall seeds", "a cloud"])
+@pytest.mark.parametrize(
+    "world", [*(pytest.param(world, marks=pytest.mark.slow) for world in ("alike", "tall seeds")), "a cloud"]
+)
 def test_no_clusters_are_seen_where_there_are_none(world: str) -> None:
     random = np.random.default_rng(6)
     found = 0

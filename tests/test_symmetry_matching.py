@@ -69,8 +69,10 @@ def test_with_noise_most_units_are_found_again(method: Any) -> None:
     assert (float(hits) - chance) / (1 - chance) > 0.9
 
 
-@pytest.mark.parametrize("anchored", [True, False])
-@pytest.mark.parametrize("width", [30, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("width", "anchored"),
+    [(30, False), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((30, True), (50, False), (50, True)))],
+)
 def test_planted_residual_networks_are_recovered(width: int, anchored: bool) -> None:
     """Also where neither inputs nor outputs tell the units of the stream apart.
 
