@@ -16,7 +16,7 @@ test: .venv/ready
 	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
 
 slow: .venv/ready
-	$(BIN)/python -m pytest -q -m slow --numprocesses 2
+	$(BIN)/python -m pytest -q -m slow --numprocesses 2 --dist worksteal
 
 peers: .venv/ready
 	$(INSTALL) '.[peers,harness]'
