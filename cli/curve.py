@@ -62,8 +62,8 @@ if TYPE_CHECKING:
 def command(**given: Any) -> None:
     """Learn a curve of low loss from checkpoint A to B, and judge it on held-out text.
 
-    Its file is OUT/curve.safetensors, its bends are the folders OUT/bend_1, ... A fit that was stopped goes on when the
-    command is run again.
+    Its file is OUT/curve.safetensors, its bends are the folders OUT/bend_1, ... and, with symmetries taken out, its ends
+    OUT/end_a and OUT/end_b. A fit that was stopped goes on when the command is run again.
     """
     import torch
 
@@ -103,7 +103,7 @@ def command(**given: Any) -> None:
         evaluate.choose_threads(lambda: gradients.slope(fitted, ends[0], some))
     wanted = curves.Wanted(given["out"] / "curve.safetensors", names, recipe, given["seed"])
     anchors = {"linear": ends, recipe.kind: _learn(fitted, ends, wanted, "curve")}
-    _save_bends(given["out"], fetch.described(one), judged, anchors[recipe.kind])
+    _save(given["out"], fetch.described(one), judged, anchors[recipe.kind], ends=given["symmetry"] != "none")
     if given["control"]:
         other = replace(wanted, file=given["out"] / "control.safetensors", ends=(*names, curves.CONTROL))
         anchors[curves.CONTROL] = _learn(fitted, fit.controls(ends.cpu(), given["seed"]).to(device), other, "control")
@@ -168,12 +168,17 @@ def _learn(objective: Objective, ends: Tensor, wanted: Wanted, title: str) -> Te
         return curves.learn(objective, ends[None], [wanted], report)[0]
 
 
-def _save_bends(out: Path, folder: Path, objective: Objective, anchors: Tensor) -> None:
-    """Each bend as a folder that ``from_pretrained`` loads, with the config and tokenizer of the first end."""
+def _save(out: Path, folder: Path, objective: Objective, anchors: Tensor, *, ends: bool) -> None:
+    """Each bend as a folder that ``from_pretrained`` loads, with the config and tokenizer of the first end.
+
+    Matched ends, which are no folders yet, likewise.
+    """
     from landscape.checkpoints import models
 
-    for number, bend in enumerate(anchors[1:-1], start=1):
-        models.write(out / f"bend_{number}", bend, objective.model, folder)
+    names = ["end_a", *(f"bend_{number}" for number in range(1, len(anchors) - 1)), "end_b"]
+    for name, point in zip(names, anchors, strict=True):
+        if ends or name.startswith("bend"):
+            models.write(out / name, point, objective.model, folder)
 
 
 def _show(rows: dict[str, list[dict[str, Any]]], unit: str) -> None:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from landscape.paths.saved import Saved
     from landscape.task import Checkpoint
 
+ROUNDING = 1e-5
+"""Share of the norm of a point by which what is stored of it may differ."""
+
 
 @click.command()
 @click.argument("refs", nargs=-1, required=True, metavar="REF...")
@@ -114,6 +117,13 @@ def _path(path: Saved, prepared: Prepared) -> pd.DataFrame:
             f"the path of --curve has {path.anchors.shape[1]:,} parameters and the checkpoints have "
             f"{len(checkpoints[0]):,}; give a path of the same model"
         )
+    for end in path.anchors[[0, -1]]:
+        if min(float((end - point.cpu()).norm()) for point in checkpoints) > ROUNDING * float(end.norm()):
+            console.print(
+                "An end of the path is none of these checkpoints; between matched checkpoints it goes from the folder "
+                "end_a beside it to end_b."
+            )
+            break
     chosen, anchors = span(checkpoints, dict(task.settings), prepared.session)
     t = torch.linspace(0, 1, 101, dtype=torch.float64)
     points = path.coefficients(t).float() @ path.anchors

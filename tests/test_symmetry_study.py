@@ -209,6 +209,13 @@ def test_curve_joins_matched_ends(tmp_path: Path) -> None:
              if row.get("definition") == "chord"}  # fmt: skip
     assert abs(found["linear"]["barrier"]) < 1e-5 and found["linear"]["distance"] < 1e-2
     assert AutoModelForCausalLM.from_pretrained(tmp_path / "curve" / "bend_1").config.tie_word_embeddings is False
+    through = (*(tmp_path / "curve" / name for name in ("end_a", "end_b", "bend_1")), "--resolution", 3)
+    small = ("--curve", tmp_path / "curve" / "curve.safetensors", "--text", tmp_path / "text.txt", "--sequences", 4,
+             "--length", 8)  # fmt: skip
+    drawn = run("plane", *through, *small, "--out", tmp_path / "plane")
+    assert drawn.exit_code == 0 and "none of these checkpoints" not in drawn.output
+    other = run("plane", *through[2:], *small, "--out", tmp_path / "other")
+    assert "An end of the path is none of these checkpoints" in " ".join(other.output.split())
 
 
 def test_curves_of_studies_have_their_matched_line_beside_them(tmp_path: Path) -> None:
