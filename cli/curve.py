@@ -62,8 +62,8 @@ if TYPE_CHECKING:
 def command(**given: Any) -> None:
     """Learn a curve of low loss from checkpoint A to B, and judge it on held-out text.
 
-    Its file is OUT/curve.safetensors, its bends are the folders OUT/bend_1, ... and, with symmetries taken out, its ends
-    OUT/end_a and OUT/end_b. A fit that was stopped goes on when the command is run again.
+    Its file is OUT/curve.safetensors, its bends are the folders OUT/bend_1, ... and, with symmetries taken out, its
+    ends OUT/end_a and OUT/end_b. A fit that was stopped goes on when the command is run again.
     """
     import torch
 

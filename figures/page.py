@@ -136,9 +136,9 @@ def _interval(row: Any, prefix: str = "") -> str:
 def _table(means: pd.DataFrame) -> tuple[list[str], list[list[str]]] | None:
     if means.empty:
         return None
-    exact = means.round(4).astype(object)
+    exact = means.dropna(axis=1, how="all").round(4).astype(object)  # checkpoints may have no step
     rows = [[f"{v:.4f}" if isinstance(v, float) else f"{v:,}" for v in row] for row in exact.itertuples(index=False)]
-    return list(means.columns), rows
+    return list(exact.columns), rows
 
 
 def _image(figure: Figure) -> str:

@@ -187,6 +187,9 @@ def test_page_of_unlabelled_pairs_has_what_it_can(frames: Frames) -> None:
     empty = pd.DataFrame()
     html = page(Frames(barriers, frames.profiles, frames.losses, empty, empty, empty), RECORD, {})
     assert "Barrier matrices" in html and "Onset" not in html
+    no_step = frames.training.iloc[:1].assign(step=np.nan)
+    html = page(Frames(barriers, frames.profiles, frames.losses, no_step, empty, empty), RECORD, {})
+    assert "<th>pairs</th>" in html and "<th>step</th>" not in html and "nan" not in html.split("The numbers")[1]
 
 
 def bent_frames(frames: Frames) -> Frames:
