@@ -33,7 +33,7 @@ COMMANDS = {
     "report": "Figures and a page of a finished study.",
 }
 STOPPED = 75
-KEEP_NOTHING = ("barriers", "simplex", "llc", "probe")
+KEEP_NOTHING = ("barriers", "simplex", "llc", "probe", "match")
 
 
 class Stopped(BaseException):

@@ -13,7 +13,7 @@ import pytest
 import xarray
 from safetensors.torch import load_file, save_file
 
-from landscape.cli.main import COMMANDS, main
+from landscape.cli.main import COMMANDS, cli, main
 from landscape.evaluate import Strategy
 from landscape.measure import session
 from landscape.store import Store
@@ -303,6 +303,18 @@ def test_help_names_every_command(capfd: pytest.CaptureFixture[str]) -> None:
     assert code == 0 and all(name in out for name in COMMANDS)
     for name in COMMANDS:
         assert call(capfd, name, "--help")[0] == 0
+
+
+@pytest.mark.parametrize(("name", "said"), [("match", "begins anew"), ("barriers", "begins anew"), ("run", "to go on")])
+def test_what_running_again_does_is_said(
+    name: str, said: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "main", stop)
+    code, _, err = call(capfd, name, "x")
+    assert code == 130 and said in err
 
 
 def test_usage_errors_exit_with_2(capfd: pytest.CaptureFixture[str]) -> None:
