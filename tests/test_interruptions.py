@@ -1,3 +1,4 @@
+import os
 import shutil
 import signal
 import subprocess
@@ -21,7 +22,7 @@ def start(*arguments: object) -> subprocess.Popen[str]:
     """The command as a process that heeds SIGINT, which a shell's background jobs do not."""
     return subprocess.Popen(
         [sys.executable, "-c", "from landscape.cli.main import main; main()", *map(str, arguments)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
@@ -50,7 +51,10 @@ def long_study(runs: Path) -> Path:
 def test_signals_stop_and_a_second_run_goes_on(runs: Path, number: signal.Signals, code: int, workers: int) -> None:
     process = start("run", long_study(runs), "--workers", workers)
     results(runs, process, 1)
-    process.send_signal(number)
+    if workers == 1:
+        process.send_signal(number)
+    else:
+        os.killpg(process.pid, number)  # as a terminal and timeout do
     _, err = process.communicate(timeout=60)
     assert process.returncode == code and "run the same command again to go on" in err and "Traceback" not in err
     done = {file.name: file.stat().st_mtime_ns for file in (runs / "results" / "rows").iterdir()}

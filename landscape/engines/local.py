@@ -202,6 +202,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
     Raises:
         SystemExit: Always.
     """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a group is signalled at once, and by the parent once more
     raise SystemExit(1)
 
 
