@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from landscape.cli.options import (
 from landscape.cli.progress import console, progress
 from landscape.demo import TRAINING_TEXT
 from landscape.errors import InputError
+from landscape.task import AUTO
 
 if TYPE_CHECKING:
     import torch
@@ -67,7 +69,7 @@ def command(**given: Any) -> None:
     """
     import torch
 
-    from landscape import evaluate, gradients
+    from landscape import gradients, strategy
     from landscape.checkpoints import fetch, models
     from landscape.measure import curves
     from landscape.measure import data as fixed
@@ -100,7 +102,7 @@ def command(**given: Any) -> None:
     names = (*contents, fixed.fingerprint(train, one), str(given["seed"]))
     if device.type == "cpu":
         some = torch.arange(min(recipe.batch, fitted.examples))
-        evaluate.choose_threads(lambda: gradients.slope(fitted, ends[0], some))
+        strategy.choose_threads(lambda: gradients.slope(fitted, ends[0], some), recipe.steps)
     wanted = curves.Wanted(given["out"] / "curve.safetensors", names, recipe, given["seed"])
     anchors = {"linear": ends, recipe.kind: _learn(fitted, ends, wanted, "curve")}
     _save(given["out"], fetch.described(one), judged, anchors[recipe.kind], ends=given["symmetry"] != "none")
@@ -127,7 +129,7 @@ def _ends(
     """The objective, both ends, matched if wanted, and what beside their contents decides them."""
     import torch
 
-    from landscape import evaluate
+    from landscape import evaluate, strategy
     from landscape.checkpoints import fetch, models
     from landscape.measure import data as fixed
     from landscape.measure import match
@@ -140,7 +142,8 @@ def _ends(
         return judged, ends, ()
     if device.type == "cpu":
         few = judged.take(torch.arange(min(16, judged.examples)))
-        evaluate.choose_threads(lambda: evaluate.losses(few, ends[:1], torch.ones(1, 1), strategy=evaluate.Strategy()))
+        once = partial(evaluate.losses, few, ends[:1], torch.ones(1, 1), strategy=strategy.Strategy())
+        strategy.choose_threads(once, AUTO * judged.examples // few.examples)
     judged, ends, found = match.pair(one, held, how, symmetry, judged, ends)
     for line in checked([found]):
         console.print(line, markup=False)

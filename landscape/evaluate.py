@@ -2,19 +2,15 @@
 
 A point is a row of coefficients over a few anchors. Two strategies give the same numbers: a loop that writes one
 point after the other into one buffer, and ``vmap`` over a chunk of points. Which is faster, and with how many examples
-in a pass, depends on model and device, so it is timed.
+in a
 """
 
 from __future__ import annotations
 
-import math
-import os
-import sys
 import time
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -25,36 +21,12 @@ from torch.func import functional_call, vmap
 from landscape.objectives import Batch, Objective, Values
 from landscape.objectives.objective import norms
 from landscape.shapes import Float
+from landscape.strategy import Strategy, Tuner
 
 Numerics = Literal["float32", "bfloat16"]
 Anchors = Float[Tensor, "anchors P"] | list[Tensor]
-LONG = 0.3
-"""Seconds of a trial pass after which no larger one is tried."""
 SAMPLE = 4
 """Points at which a lower precision is held against float32."""
-
-
-@dataclass(frozen=True)
-class Strategy:
-    """How to evaluate; it never changes the result beyond rounding.
-
-    Attributes:
-        kind: ``loop`` or ``vmap``.
-        points: Points at once; 1 for the loop.
-        examples: Examples in one forward pass of a point.
-    """
-
-    kind: Literal["loop", "vmap"] = "loop"
-    points: int = 1
-    examples: int = 32
-
-    def smaller(self) -> Strategy | None:
-        """Half as much memory; None if there is nothing left to halve."""
-        if self.points > 2:
-            return replace(self, points=self.points // 2)
-        if self.kind == "vmap":
-            return Strategy("loop", 1, self.examples)
-        return replace(self, examples=self.examples // 2) if self.examples > 1 else None
 
 
 class Measured(nn.Module):
@@ -72,15 +44,18 @@ class Measured(nn.Module):
 
 
 class _Buffer:
-    """Memory for a chunk of points, written again for every chunk."""
+    """Memory for a chunk of points, written again for every chunk and made anew for a larger one."""
 
-    def __init__(self, objective: Objective, points: int, anchor: Tensor, numerics: Numerics) -> None:
+    def __init__(self, objective: Objective, anchor: Tensor, numerics: Numerics) -> None:
         self.space = objective.space
-        self.points = torch.empty(points, self.space.size, dtype=anchor.dtype, device=anchor.device)
-        self.cast = self.points if numerics == "float32" else self.points.to(torch.bfloat16)
+        self.points = torch.empty(0, self.space.size, dtype=anchor.dtype, device=anchor.device)
+        self.dtype = anchor.dtype if numerics == "float32" else torch.bfloat16
 
     def write(self, rows: Float[Tensor, "points *tensors anchors"], anchors: Anchors) -> dict[str, Tensor]:
         """Parameters of the points of these rows, stacked."""
+        if len(rows) > len(self.points):
+            self.points = self.points.new_empty(len(rows), self.space.size)
+            self.cast = self.points if self.dtype == self.points.dtype else self.points.to(self.dtype)
         for row, out in zip(rows, self.points, strict=False):
             if row.ndim == 1:
                 combine(row.tolist(), anchors, out)
@@ -96,7 +71,7 @@ def losses(
     anchors: Anchors,
     coefficients: Float[Tensor, "points *tensors anchors"],
     *,
-    strategy: Strategy | None = None,
+    strategy: Strategy | Tuner | None = None,
     numerics: Numerics = "float32",
 ) -> Float[Tensor, "points examples"]:
     """Loss of each example at each of the points ``coefficients @ anchors``; see :func:`evaluate`."""
@@ -109,7 +84,7 @@ def evaluate(
     anchors: Anchors,
     coefficients: Float[Tensor, "points *tensors anchors"],
     *,
-    strategy: Strategy | None = None,
+    strategy: Strategy | Tuner | None = None,
     numerics: Numerics = "float32",
 ) -> dict[str, Float[Tensor, "points examples"]]:
     """All that the objective measures, at the points ``coefficients @ anchors``.
@@ -120,7 +95,7 @@ def evaluate(
         objective: Model, batches and measure.
         anchors: Points of its space, on its device.
         coefficients: A row for each wanted point, or for each of its tensors.
-        strategy: How; None times the choices on the first batch.
+        strategy: How; or what finds the fastest way on these points and is told of them. None is a new one.
         numerics: Precision of weights and activations in the forward pass; losses are float32 or better.
 
     Returns:
@@ -129,81 +104,25 @@ def evaluate(
     Raises:
         torch.OutOfMemoryError: If one point and one example do not fit; before that, chunks are halved.
     """
-    wanted = len(coefficients) * objective.examples
-    current = strategy or choose(objective, anchors, numerics=numerics, evaluations=wanted)[0]
+    if not isinstance(strategy, Tuner):
+        wanted = 0 if strategy else len(coefficients) * objective.examples
+        strategy = Tuner(objective.examples, wanted, strategy or Strategy(), stacked=not objective.statistics)
     buffer: _Buffer | None = None
     kept: list[Values] = []
     done = 0
     while done < len(coefficients):
-        rows = coefficients[done : done + current.points]
+        rows = coefficients[done : done + strategy.points]
         try:
-            buffer = buffer or _Buffer(objective, current.points, anchors[0], numerics)
-            kept.append(_forward(objective, buffer.write(rows, anchors), current))
+            buffer = buffer or _Buffer(objective, anchors[0], numerics)
+            kept.append(_chunk(objective, buffer.write(rows, anchors), strategy))
             done += len(rows)
         except torch.OutOfMemoryError:
-            if (less := current.smaller()) is None:
+            if (less := strategy.best.smaller()) is None:
                 raise
-            current, buffer = less, None
+            strategy.best, strategy.trial, buffer = less, None, None
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
     return {name: torch.cat([values[name] for values in kept]) for name in kept[0]}
-
-
-def choose(
-    objective: Objective, anchors: Anchors, *, numerics: Numerics = "float32", evaluations: int = sys.maxsize
-) -> tuple[Strategy, float]:
-    """The fastest strategy on the first batch: the loop at growing batches, then vmap at growing chunks.
-
-    A search stops when a step no longer helps, when a pass is so long that overheads cannot matter, or when it has
-    taken as long as the work will by the best way that it knows.
-
-    Args:
-        objective: Model, batches and measure.
-        anchors: As in :func:`evaluate`.
-        numerics: Precision of the forward pass.
-        evaluations: Examples times points for which the strategy is wanted.
-
-    Returns:
-        The strategy, and its seconds for one example at one point.
-    """
-    begin = time.perf_counter()
-    largest = objective.examples
-    sizes = [n for n in (8, 16, 32, 128, 512) if n < largest] + [largest]
-    best, per_example = Strategy(examples=sizes[0]), math.inf
-
-    def enough() -> bool:
-        return time.perf_counter() - begin > per_example * evaluations
-
-    for examples in sizes:
-        trial = Strategy(examples=examples)
-        seconds = _time(objective, anchors, trial, numerics)
-        if seconds is None:
-            break
-        if seconds < per_example:
-            best, per_example = trial, seconds
-        if seconds * examples > LONG or enough():
-            break
-    for points in (2, 4, 8, 16, 32, 64) if not objective.statistics else ():
-        if enough():
-            break
-        trial = Strategy("vmap", points, best.examples)
-        seconds = _time(objective, anchors, trial, numerics)
-        if seconds is None or seconds > 0.95 * per_example:
-            break
-        best, per_example = trial, seconds
-    return best, per_example
-
-
-def choose_threads(work: Callable[[], object]) -> None:
-    """Let torch use one thread or all, whichever does some work sooner; small models are slower on many."""
-    cores, seconds = len(os.sched_getaffinity(0)), dict[int, float]()
-    for threads in {1, cores}:
-        torch.set_num_threads(threads)
-        for _ in range(3):
-            begin = time.perf_counter()
-            work()
-            seconds[threads] = min(seconds.get(threads, float("inf")), time.perf_counter() - begin)
-    torch.set_num_threads(min(seconds, key=lambda threads: seconds[threads]))
 
 
 def numerics_error(
@@ -227,50 +146,45 @@ def numerics_error(
     return float((lower[sample].mean(dim=1) - exact.mean(dim=1)).abs().max())
 
 
-def _time(objective: Objective, anchors: Anchors, strategy: Strategy, numerics: Numerics) -> float | None:
-    """Seconds for one example at one point; None if the strategy cannot run.
+def _chunk(objective: Objective, params: dict[str, Tensor], tuner: Tuner) -> Values:
+    """Values of all examples at a chunk of points, in the slices that the tuner asks for.
 
     Raises:
-        RuntimeError: If the model itself does not run.
+        RuntimeError: If the model does not run; of that kind is ``torch.OutOfMemoryError``.
     """
-    first = replace(objective, batch=objective.part(0, strategy.examples))
-    best = float("inf")
-    try:
-        rows = torch.full((strategy.points, len(anchors)), 1 / len(anchors), dtype=torch.float64)
-        params = _Buffer(objective, strategy.points, anchors[0], numerics).write(rows, anchors)
-        for _ in range(3):
-            begin = time.perf_counter()
-            _forward(first, params, strategy)
-            # The first pass pays for warming up and counts only when it alone is long.
-            best = min(best, seconds := time.perf_counter() - begin)
-            if seconds > LONG:
-                break
-    except torch.OutOfMemoryError:
-        return None
-    except RuntimeError:
-        if strategy.kind == "loop":
-            raise
-        return None
-    return best / (strategy.points * first.examples)
+    count, done = len(next(iter(params.values()))), 0
+    module, parts = Measured(objective), list[Values]()
+    points = [{name: param[k] for name, param in params.items()} for k in range(count)]
+    points = [{**point, **_statistics(objective, module, point)} for point in points]
+    while done < objective.examples:
+        strategy, examples = tuner.next(count, objective.examples - done)
+        begin = time.perf_counter()
+        sizes = range(done, done + examples, strategy.examples)
+        batches = [objective.part(first, min(first + strategy.examples, done + examples)) for first in sizes]
+        try:
+            stacked = strategy.kind == "vmap" and not objective.statistics
+            parts.append(_forward(module, batches, params if stacked else points))
+        except RuntimeError:  # out of memory, or what vmap cannot do
+            if not tuner.failed(strategy):
+                raise
+            continue
+        tuner.took(strategy, examples * count, time.perf_counter() - begin)
+        done += examples
+    return {name: torch.cat([part[name] for part in parts], dim=1) for name in parts[0]}
 
 
 def _forward(
-    objective: Objective, params: dict[str, Tensor], strategy: Strategy
+    module: Measured, batches: list[Batch], params: list[dict[str, Tensor]] | dict[str, Tensor]
 ) -> dict[str, Float[Tensor, "points examples"]]:
-    module = Measured(objective)
-    sizes = range(0, objective.examples, strategy.examples)
-    batches = [objective.part(begin, begin + strategy.examples) for begin in sizes]
+    """Values of the batches at points that are stacked, under ``vmap``, or that are not, one after the other."""
     one = partial(_at, module, batches)
-
-    if strategy.kind == "vmap":
+    if isinstance(params, dict):
         with warnings.catch_warnings():
             # Slow operators under vmap are what the timing is for.
             warnings.filterwarnings("ignore", "There is a performance drop")
             values = vmap(one, randomness="error")(params)
     else:
-        count = len(next(iter(params.values())))
-        points = ({name: param[k] for name, param in params.items()} for k in range(count))
-        each = [one({**point, **_statistics(objective, module, point)}) for point in points]
+        each = [one(point) for point in params]
         values = {name: torch.stack([part[name] for part in each]) for name in each[0]}
     return {name: value.cpu() for name, value in values.items()}
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 import warnings
+from functools import partial
 from typing import Literal
 
 import torch
@@ -13,6 +13,7 @@ from torch.func import functional_call, vmap
 from landscape.evaluate import Measured, batch_statistics
 from landscape.objectives import Batch, Objective
 from landscape.shapes import Float, Int
+from landscape.strategy import affordable, least_seconds
 
 
 def slope(
@@ -116,25 +117,26 @@ def stacked(
 
 
 def choose_slopes(
-    objective: Objective,
-    points: Float[Tensor, "points P"],
-    examples: Int[Tensor, "*points n"],
-    names: frozenset[str] | None = None,
-    at_once: int = 32,
+    objective: Objective, points: Float[Tensor, "points P"], examples: Int[Tensor, "*points n"], repeats: int
 ) -> Literal["loop", "vmap"]:
     """Whether gradients at several points are faster one after the other or at once, by the clock.
+
+    Args:
+        objective: Model, batches and measure.
+        points: Points of its space.
+        examples: Which of its examples.
+        repeats: How often the gradients are wanted; where trying would be a large part of that, they are looped.
 
     Raises:
         RuntimeError: If the model itself does not run.
     """
     kinds: tuple[Literal["loop", "vmap"], ...] = ("loop", "vmap")
+    if not affordable(2 * len(kinds), repeats):
+        return "loop"
     seconds: dict[Literal["loop", "vmap"], float] = {}
     for kind in kinds:
         try:
-            for _ in range(2):  # the first warms up
-                begin = time.perf_counter()
-                slopes(objective, points, examples, kind=kind, at_once=at_once, names=names)
-                seconds[kind] = time.perf_counter() - begin
+            seconds[kind] = least_seconds(partial(slopes, objective, points, examples, kind=kind))
         except RuntimeError:  # out of memory among them
             if kind == "loop":
                 raise

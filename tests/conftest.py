@@ -23,12 +23,20 @@ import torch  # noqa: E402
 from huggingface_hub import constants  # noqa: E402
 from threadpoolctl import threadpool_limits  # noqa: E402
 
+from landscape import strategy  # noqa: E402
+
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     """On models and matrices this small, more threads are slower."""
     torch.set_num_threads(1)
     threadpool_limits(1)
+
+
+@pytest.fixture(autouse=True)
+def fixed_strategies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is chosen by the clock, save in the tests of the choice."""
+    monkeypatch.setattr(strategy, "TRIAL_SHARE", 0.0)
 
 
 @pytest.fixture(autouse=True)

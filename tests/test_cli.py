@@ -14,9 +14,9 @@ import xarray
 from safetensors.torch import load_file, save_file
 
 from landscape.cli.main import COMMANDS, cli, main
-from landscape.evaluate import Strategy
 from landscape.measure import session
 from landscape.store import Store
+from landscape.strategy import Strategy, Tuner
 from landscape.task import Task
 
 
@@ -103,7 +103,7 @@ def test_without_text_the_packaged_one_is_used_and_said(
 ) -> None:
     """All its words are unknown to this tokenizer, so that examples differ by the rounding of their batch only."""
     refs = [runs / "seed_0" / "step_10", runs / "seed_1" / "step_10"]
-    monkeypatch.setattr(session, "choose", lambda *_, **__: (Strategy(examples=3), 1.0))
+    monkeypatch.setattr(session, "Tuner", lambda examples, *_, **__: Tuner(examples, 0, Strategy(examples=3)))
     code, _, err = call(capfd, "barriers", *refs, "--length", 12, "--sequences", 10, "--points", 3)
     assert code == 0 and "No text is given: evaluating on the packaged novel" in err
 

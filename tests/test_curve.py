@@ -27,12 +27,6 @@ from landscape.store import Store
 SMALL = ["--sequences", "2", "--length", "8", "--points", "3"]
 
 
-@pytest.fixture(autouse=True)
-def same_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rounding depends on their number, which the clock would choose."""
-    monkeypatch.setattr(evaluate, "choose_threads", lambda work: None)
-
-
 def curve(runs: Path, out: Path, *more: str) -> Result:
     (out.parent / "held.txt").write_text(cases.TEXT)
     (out.parent / "train.txt").write_text(" ".join(reversed(cases.TEXT.split())))

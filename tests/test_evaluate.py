@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.testing import assert_close
 from transformers import GPTNeoXConfig, LlamaConfig
 
-from landscape import evaluate, gradients
-from landscape.evaluate import Strategy, choose, combine, losses, numerics_error
+from landscape import gradients
+from landscape.evaluate import combine, losses, numerics_error
 from landscape.gradients import slope, slopes
 from landscape.objectives import Batch, Objective, causal_lm, classification, masked_lm, module
+from landscape.strategy import Strategy
 
 SMALL = {"vocab_size": cases.WORDS, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3}
 IDS = torch.randint(5, cases.WORDS, (7, 12), generator=cases.generator(8))
@@ -78,7 +79,7 @@ def test_every_strategy_gives_the_losses_of_the_model_itself(name: str, dtype: t
     assert_close(losses(objective, list(points), ROWS), truth, rtol=0, atol=tolerance)
 
 
-def test_a_line_is_the_usual_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_is_the_usual_loop() -> None:
     a, b = cases.gpt2(1), cases.gpt2(2)
     objective = causal(cases.gpt2(3))
     ends = torch.stack([objective.space.vector(dict(m.named_parameters())).detach() for m in (a, b)])
@@ -139,50 +140,6 @@ def test_out_of_memory_halves_and_goes_on() -> None:
 
     with pytest.raises(torch.OutOfMemoryError, match="nothing fits"):
         losses(module.build(None_(torch.ones(2)), data, lambda out, _: out), points, ROWS, strategy=Strategy())
-
-
-def test_choice_is_the_fastest_and_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    objective = causal(cases.gpt2())
-    seconds = {("loop", 1, 7): 5.0, ("vmap", 2, 7): 3.0, ("vmap", 4, 7): 1.0, ("vmap", 8, 7): 2.0}
-    asked: list[Strategy] = []
-
-    def time(_: object, __: object, strategy: Strategy, ___: object) -> float:
-        asked.append(strategy)
-        return seconds[strategy.kind, strategy.points, strategy.examples]
-
-    monkeypatch.setattr(evaluate, "_time", time)
-    assert choose(objective, anchors(objective)) == (Strategy("vmap", 4, 7), 1.0)
-    assert asked[-1] == Strategy("vmap", 8, 7)
-    seconds["vmap", 2, 7] = 4.9
-    assert choose(objective, anchors(objective))[0] == Strategy("loop", 1, 7)
-
-
-def test_no_longer_is_searched_than_the_work_would_take(monkeypatch: pytest.MonkeyPatch) -> None:
-    objective = causal(cases.gpt2())
-    clock, asked = [0.0], list[Strategy]()
-
-    def time(_: object, __: object, strategy: Strategy, ___: str) -> float:
-        asked.append(strategy)
-        clock[0] += 3.0
-        return 1 / len(asked)
-
-    monkeypatch.setattr(evaluate, "_time", time)
-    monkeypatch.setattr(evaluate.time, "perf_counter", lambda: clock[0])
-    for evaluations, trials in ((2, 1), (11, 2), (26, 3), (29, 4), (1000, 7)):
-        asked.clear()
-        best, seconds = choose(objective, anchors(objective), evaluations=evaluations)
-        assert (best, seconds, len(asked)) == (asked[-1], 1 / trials, trials), evaluations
-
-
-def test_a_model_that_vmap_cannot_run_is_looped() -> None:
-    class Branching(cases.Bowl):
-        def forward(self, x: Tensor) -> Tensor:
-            return super().forward(x) if self.w.sum().item() > 0 else 2 * super().forward(x)
-
-    objective = module.build(Branching(torch.ones(2)), {"inputs": torch.arange(1.0, 8.0)}, lambda out, _: out)
-    points = torch.randn(3, 2, generator=cases.generator(1))
-    assert choose(objective, points)[0].kind == "loop"
-    assert losses(objective, points, ROWS).shape == (5, 7)
 
 
 def test_bfloat16_reports_the_error_that_it_makes() -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import GPTNeoXConfig, LlamaConfig
 
-from landscape import gradients, recorded
+from landscape import gradients, recorded, strategy
 from landscape.errors import InputError
 from landscape.llc import curvature, engines, sampling
 from landscape.llc.coefficient import coefficient, judged
@@ -95,12 +95,16 @@ def test_the_clock_decides_among_the_ways(monkeypatch: pytest.MonkeyPatch) -> No
         return slope(kind, *rest)
 
     monkeypatch.setattr(engines, "slope", watched)
+    monkeypatch.setattr(strategy, "TRIAL_SHARE", 0.05)
     _, how = sampling.sample(objective, [point], small(draws=200), [1e-4])
     assert told[:2] == ["loop", "vmap"] and how in ("3 chains at once, recorded", "3 chains at once",
                                                    "one chain after the other")  # fmt: skip
     told.clear()
     sampling.sample(objective, [point], small(chains=1), [1e-4])
     assert told == ["loop"], "one chain has nothing to choose"
+    told.clear()
+    sampling.sample(objective, [point], small(draws=30), [1e-4])
+    assert set(told) == {"loop"}, "trying four steps is too much for so few"
 
 
 def test_what_cannot_be_recorded_is_run_without() -> None:

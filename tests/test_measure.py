@@ -11,6 +11,7 @@ import torch
 from numpy.testing import assert_allclose
 from safetensors.torch import load_file, save_file
 
+from landscape import strategy
 from landscape.engines import local
 from landscape.errors import InputError
 from landscape.measure import perform
@@ -207,16 +208,25 @@ def test_length_beyond_the_model_and_unknown_devices_are_refused(few_runs: Path,
         prepare(read_study(cases.study(tmp_path)), Store(tmp_path / "results"), "cuda:77")
 
 
-def test_crew_is_the_cheapest_by_the_clock(few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_and_threads_are_the_cheapest_by_the_clock(
+    few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from landscape.measure import session as module
 
     session = prepare(read_study(cases.study(linked(few_runs, tmp_path))), Store(tmp_path / "results")).session
     monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: {0, 1})
-    seconds = {1: 1.0, 2: 0.7}
-    monkeypatch.setattr(module, "choose", lambda *_, **__: (None, seconds[torch.get_num_threads()]))
-    assert session.crew(session.tasks) == (2, 1)
-    seconds[2] = 0.4
+    evaluations = (6 + 6 * 3) * 20
+    whole = {1: 1.0, 2: 0.7}  # seconds of all evaluations by threads
+    monkeypatch.setattr(
+        module, "least_seconds", lambda _: whole[torch.get_num_threads()] * 1000 * module.TRIAL_EXAMPLES / evaluations
+    )
+    assert session.crew(session.tasks) == (1, 1), "nothing is timed for a small model and little work"
+    monkeypatch.setattr(module, "ONE_THREAD", 0)
     assert session.crew(session.tasks) == (1, 2)
-    seconds.update({1: 1e-5, 2: 2e-5})
+    monkeypatch.setattr(strategy, "TRIAL_SHARE", 2 * 2 * module.TRIAL_EXAMPLES / evaluations)
+    assert session.crew(session.tasks) == (2, 1)
+    whole[2] = 0.4
+    assert session.crew(session.tasks) == (1, 2)
+    whole.update({1: 1e-5, 2: 2e-5})
     assert session.crew(session.tasks) == (1, 1)
     assert replace(session, device=torch.device("meta")).crew(session.tasks) == (1, 2)

@@ -13,6 +13,7 @@ from landscape.llc.langevin import Slope
 from landscape.llc.parameters import names_of
 from landscape.objectives import Objective
 from landscape.shapes import Float, Int
+from landscape.strategy import affordable
 
 Kind = Literal["loop", "vmap", "recorded"]
 
@@ -71,12 +72,14 @@ def choose(
     at_once: int,
     steps: int,
 ) -> tuple[Kind, Slope]:
-    """The way that is fastest for so many steps, and its :func:`slope` for all chains.
+    """The way that is fastest for so many steps, and its :func:`slope` for all chains; few steps are looped untimed.
 
     Raises:
         RuntimeError: If the model itself does not run.
     """
     points = full if moving is None else full[:, moving]
+    if not affordable(2 * 2, steps):
+        return "loop", slope("loop", objective, full, moving, batch, at_once)
     seconds: dict[Kind, float] = {}
     ways: dict[Kind, Slope] = {}
 

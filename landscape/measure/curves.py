@@ -26,7 +26,8 @@ from landscape.paths import KINDS, fit, saved
 from landscape.shapes import Float, Int
 from landscape.space import distance
 from landscape.store import Row
-from landscape.task import Task
+from landscape.strategy import Tuner
+from landscape.task import AUTO, Task
 
 SAVE_EVERY = 15.0
 """Seconds after which a fit is saved."""
@@ -148,9 +149,8 @@ def learn(
     open_ones = [n for n, state in enumerate(states) if state.step < recipe.steps]
     kind: Literal["loop", "vmap"] = "loop"
     if len(open_ones) > 1:
-        kind = gradients.choose_slopes(
-            objective, ends[open_ones, 0], torch.arange(min(recipe.batch, 32, objective.examples))
-        )
+        some = torch.arange(min(recipe.batch, 32, objective.examples))
+        kind = gradients.choose_slopes(objective, ends[open_ones, 0], some, recipe.steps)
     slope = partial(gradients.slopes, objective, kind=kind)
     for _, group in groupby(open_ones, key=lambda n: states[n].step if kind == "vmap" else n):
         together = list(group)
@@ -221,13 +221,11 @@ def looking(objective: Objective) -> See:
 
     What it gives raises an ``InputError`` where a loss is not finite.
     """
-    strategies: list[evaluate.Strategy] = []
+    tuner = Tuner(objective.examples, AUTO * objective.examples, stacked=not objective.statistics)
 
     def see(anchors: list[Tensor], rows: Tensor, examples: Int[np.ndarray, " n"]) -> Found:
-        if not strategies:
-            strategies.append(evaluate.choose(objective, anchors[:1])[0])
         part = objective.take(torch.from_numpy(examples))
-        values = evaluate.evaluate(part, anchors, rows, strategy=strategies[0])
+        values = evaluate.evaluate(part, anchors, rows, strategy=tuner)
         arrays = {name: value.double().numpy() for name, value in values.items()}
         if bad := int((~np.isfinite(arrays["loss"])).any(axis=1).sum()):
             raise InputError(f"the loss is not finite at {bad} of {len(rows)} points of the path")

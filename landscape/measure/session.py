@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from landscape.checkpoints import Cache, fetch, formats, models
 from landscape.errors import InputError
-from landscape.evaluate import Strategy, choose, evaluate, numerics_error
+from landscape.evaluate import evaluate, losses, numerics_error
 from landscape.measure import asking
 from landscape.measure import data as fixed
 from landscape.measures import ON_TEXT, Barriers, Curves
@@ -28,6 +28,7 @@ from landscape.settings import Data
 from landscape.shapes import Float, Int
 from landscape.space import untie
 from landscape.store import Row, Store
+from landscape.strategy import Strategy, Tuner, affordable, least_seconds
 from landscape.study import Study
 from landscape.symmetry import move
 from landscape.symmetry.table import STREAM, Table
@@ -39,6 +40,10 @@ MOVES = "symmetry"
 """Folder of the moves that matching found, beside the rows."""
 SPAWN_SECONDS = 10.0
 """What a second process costs before its first result."""
+TRIAL_EXAMPLES = 8
+"""Examples of a pass that only times numbers of threads."""
+ONE_THREAD = 1_000_000
+"""Parameters below which one thread is taken without timing."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ class Session:
     device: torch.device
     workers: int = 1
     _fitting: dict[str, Objective] = field(default_factory=dict)
-    _strategies: dict[str, Strategy] = field(default_factory=dict)
+    _tuners: dict[str, Tuner] = field(default_factory=dict)
     _stored: dict[str, str] = field(default_factory=dict)
     _asked: dict[str, tuple[Any, str]] = field(default_factory=dict)
     _staging: Tensor | None = None
@@ -246,15 +251,15 @@ class Session:
             InputError: If a loss is not finite.
         """
         whole = self.objective_for(matching)
-        if numerics not in self._strategies:
+        if numerics not in self._tuners:
             wanted = self._evaluations(self.tasks)
-            self._strategies[numerics], _ = choose(whole, anchors[:1], numerics=numerics, evaluations=wanted)
-        strategy = self._strategies[numerics]
+            self._tuners[numerics] = Tuner(whole.examples, wanted, stacked=not whole.statistics)
+        tuner = self._tuners[numerics]
         objective = whole if examples is None else whole.take(torch.from_numpy(examples))
         begin = time.perf_counter()
-        values = evaluate(objective, anchors, rows, strategy=strategy, numerics=numerics)
+        values = evaluate(objective, anchors, rows, strategy=tuner, numerics=numerics)
         seconds = time.perf_counter() - begin
-        error = None
+        error, strategy = None, tuner.best
         if numerics != "float32":
             error = numerics_error(objective, anchors, rows, values["loss"], strategy)
         how = {
@@ -287,17 +292,21 @@ class Session:
     def crew(self, left: Sequence[Task]) -> tuple[int, int]:
         """Workers and threads of each that finish the tasks soonest, by timing one thread against all.
 
-        Small models often run slower on many threads than on one, and then a process a core is best.
+        Small models often run slower on many threads than on one, and then a process a core is best. Where timing would
+        be a large part of the work, one worker takes one thread for a small model and all for a large one.
         """
         cores = len(os.sched_getaffinity(0))
         if self.device.type != "cpu" or cores == 1:
             return 1, cores
-        anchors, wanted = self.anchors(left[0])[:1], self._evaluations(left)
+        wanted, examples = self._evaluations(left), min(TRIAL_EXAMPLES, self.objective.examples)
+        if not affordable(2 * 2 * examples, wanted):
+            return 1, 1 if self.objective.space.size < ONE_THREAD else cores
+        anchors, few = self.anchors(left[0])[:1], self.objective.take(torch.arange(examples))
         seconds = {}
         for threads in {1, cores}:
             torch.set_num_threads(threads)
-            _, each = choose(self.objective, anchors, evaluations=wanted)
-            seconds[threads] = each * wanted
+            once = least_seconds(partial(losses, few, anchors, torch.ones(1, 1), strategy=Strategy()))
+            seconds[threads] = once * wanted / examples
         apart = seconds[1] / min(cores, len(left)) + SPAWN_SECONDS
         threads = min(seconds, key=lambda n: seconds[n])
         return (min(cores, len(left)), 1) if apart < seconds[threads] else (1, threads)

@@ -1,0 +1,174 @@
+"""How to evaluate many points fast: one after the other or several under ``vmap``, and how many examples in a pass.
+
+Which is fastest depends on model and device, so it is timed; on passes whose losses are results, so that nothing is
+evaluated for the sake of the choice.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import torch
+
+TRIAL_SHARE = 0.05
+"""Largest share of the work that is spent on trying strategies or numbers of threads; 0 tries nothing."""
+LONG = 0.3
+"""Seconds of a pass beside which its warming up does not count."""
+TOLERANCE = 0.95
+"""A strategy replaces another if it takes less than this share of its time."""
+LARGER, SMALLER = (128, 512), (16, 8)
+"""Examples in a pass that are tried after the default."""
+STACKED = (2, 4, 8, 16, 32, 64)
+"""Points at once that are tried."""
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """How to evaluate; it never changes the result beyond rounding.
+
+    Attributes:
+        kind: ``loop`` or ``vmap``.
+        points: Points at once; 1 for the loop.
+        examples: Examples in one forward pass of a point.
+    """
+
+    kind: Literal["loop", "vmap"] = "loop"
+    points: int = 1
+    examples: int = 32
+
+    def smaller(self) -> Strategy | None:
+        """Half as much memory; None if there is nothing left to halve."""
+        if self.points > 2:
+            return replace(self, points=self.points // 2)
+        if self.kind == "vmap":
+            return Strategy("loop", 1, self.examples)
+        return replace(self, examples=self.examples // 2) if self.examples > 1 else None
+
+
+@dataclass
+class Tuner:
+    """The fastest strategy so far, and the one on trial.
+
+    A candidate takes two slices of the work, of which the first warms up. The search goes from the default to larger
+    batches, if these do not help to smaller ones, and then to several points under ``vmap``; it stops before its slices
+    make up more than ``TRIAL_SHARE`` of the work. The slices of a trial are results like all others.
+
+    Attributes:
+        examples: Examples of a point; no batch is larger.
+        evaluations: Examples times points of the whole work; 0 tries nothing.
+        best: The fastest strategy so far.
+        stacked: Whether ``vmap`` may be tried.
+        seconds: What ``best`` takes for one example at one point; infinite before it was timed.
+        spent: Evaluations of trials so far.
+    """
+
+    examples: int
+    evaluations: int
+    best: Strategy = field(default_factory=Strategy)
+    stacked: bool = True
+    seconds: float = math.inf
+    spent: int = 0
+    trial: Strategy | None = field(init=False, default=None)
+    _warm: bool = field(init=False, default=False)
+    _candidates: Iterator[Strategy] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Put the default itself on trial, which costs nothing."""
+        self.best = replace(self.best, examples=min(self.best.examples, self.examples))
+        self._candidates = self._search()
+        if self.evaluations * TRIAL_SHARE >= 1:
+            self.trial = self.best
+
+    @property
+    def points(self) -> int:
+        """Points to stack for the next chunk."""
+        return (self.trial or self.best).points
+
+    def next(self, points: int, examples: int) -> tuple[Strategy, int]:
+        """What to do with a chunk of so many points whose last examples are left: how, and with how many of them."""
+        trial = self.trial
+        if trial is None or trial.examples > examples or trial.points > points:
+            return self.best, examples
+        return trial, trial.examples
+
+    def took(self, strategy: Strategy, evaluations: int, seconds: float) -> None:
+        """Learn from one slice; what is not on trial teaches nothing."""
+        if strategy != self.trial:
+            return
+        self.spent += evaluations if strategy != self.best else 0
+        if not self._warm and seconds <= LONG:
+            self._warm = True
+            return
+        each = seconds / evaluations
+        if each < TOLERANCE * self.seconds:
+            self.best, self.seconds = strategy, each
+        self._advance()
+
+    def failed(self, strategy: Strategy) -> bool:
+        """Whether a strategy that could not run was on trial; it is tried no more."""
+        if strategy != self.trial or strategy == self.best:
+            return False
+        self._advance()
+        return True
+
+    def _advance(self) -> None:
+        self.trial, self._warm = None, False
+        for candidate in self._candidates:
+            if affordable(self.spent + 2 * candidate.points * candidate.examples, self.evaluations):
+                self.trial = candidate
+                return
+
+    def _search(self) -> Iterator[Strategy]:
+        default = self.best.examples
+        yield from self._while_faster(self._batch(n) for n in LARGER if default < n < 4 * self.examples)
+        if self.best.examples == default:
+            yield from self._while_faster(self._batch(n) for n in SMALLER if n < default)
+        if self.stacked:
+            yield from self._while_faster(Strategy("vmap", n, self.best.examples) for n in STACKED)
+
+    def _while_faster(self, candidates: Iterator[Strategy]) -> Iterator[Strategy]:
+        for candidate in candidates:
+            yield candidate
+            if self.best != candidate:
+                return
+
+    def _batch(self, examples: int) -> Strategy:
+        return Strategy(examples=min(examples, self.examples))
+
+
+def affordable(trials: int, work: int) -> bool:
+    """Whether so much work for trials is a small part of the whole."""
+    return trials <= TRIAL_SHARE * work
+
+
+def least_seconds(work: Callable[[], object]) -> float:
+    """Seconds of a piece of work once it is warm; run twice, or once if it is long."""
+    least = math.inf
+    for _ in range(2):
+        begin = time.perf_counter()
+        work()
+        least = min(least, seconds := time.perf_counter() - begin)
+        if seconds > LONG:
+            break
+    return least
+
+
+def choose_threads(work: Callable[[], object], repeats: int) -> None:
+    """Let torch use one thread or all, whichever does some work sooner; small models are slower on many.
+
+    Args:
+        work: One piece of the work.
+        repeats: How many such pieces there are; if trying would be too large a part of them, nothing changes.
+    """
+    counts = {1, len(os.sched_getaffinity(0))}
+    if affordable(2 * len(counts), repeats):
+        seconds = {}
+        for threads in counts:
+            torch.set_num_threads(threads)
+            seconds[threads] = least_seconds(work)
+        torch.set_num_threads(min(seconds, key=lambda threads: seconds[threads]))
