@@ -1,22 +1,37 @@
-# make demo   train small seeds, run the whole study, write demo/report.html
-# make test   the tests
-# make lint   ruff and mypy
-# make peers  the tests against other toolkits, which it installs
+# make demo        train small seeds, run the whole study, write demo/report.html
+# make test        the fast tests, and what they took
+# make slow        the others
+# make typed       doctests, and the fast tests with every annotation and shape checked as they run
+# make faults      plant small faults one by one: which do the fast tests see?
+# make validation  simulated coverage, level and power, in short; `make validation LONG=1` writes the tables of the docs
+# make lint        ruff and mypy
+# make peers       the tests against other toolkits, which it installs
 # Each makes .venv first, from constraints.txt.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PYTEST := $(BIN)/python -m pytest -q --numprocesses 2
+TYPED := --jaxtyping-packages=landscape,beartype.beartype --doctest-modules tests landscape cli figures
 
-.PHONY: demo test slow peers lint clean
+.PHONY: demo test slow typed faults validation peers lint clean
 
 demo: .venv/ready
 	$(BIN)/landscape demo --out demo $(DEMO)
 
 test: .venv/ready
-	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
+	$(PYTEST) --dist loadfile --durations 10 --durations-min 1
 
 slow: .venv/ready
-	$(BIN)/python -m pytest -q -m slow --numprocesses 2 --dist worksteal
+	$(PYTEST) --dist worksteal -m slow --durations 10
+
+typed: .venv/ready
+	$(PYTEST) --dist loadfile $(TYPED)
+
+faults: .venv/ready
+	$(BIN)/python tests/faults $(FAULTS)
+
+validation: .venv/ready
+	$(foreach script,barriers llc stages,$(BIN)/python validation/$(script).py $(if $(LONG),,--short) &&) true
 
 peers: .venv/ready
 	$(INSTALL) '.[peers,harness]'

@@ -82,8 +82,8 @@ class Store:
         return _whole(self.folder / "rows" / f"{key}.parquet")
 
     def failed(self) -> dict[str, str]:
-        """Message of each failed task by key."""
-        files = (self.folder / "failed").glob("*.json")
+        """Message of each failed task by key; of one that was done since, only its leftover may be there."""
+        files = (file for file in (self.folder / "failed").glob("*.json") if not self.done(file.stem))
         return {file.stem: json.loads(file.read_text())["message"] for file in files}
 
     def write(self, key: str, rows: Sequence[Row], losses: Float[np.ndarray, "rows examples"] | None = None) -> None:

@@ -1,41 +1,62 @@
 import os
+import resource
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import offline
+import pytest
 from hub_mirror import HubMirror
 
-# The hub's client reads its settings when it is imported; no test may ask another hub than this one.
+# No test may ask another hub than this one. What takes long to import is imported in fixtures: the process that only
+# hands tests to others reads this file too.
 MIRROR = HubMirror().start()
 HOME = TemporaryDirectory(prefix="hf-home-")
-os.environ |= {
-    "HF_ENDPOINT": MIRROR.url, "HF_HOME": HOME.name, "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "DISABLE_SAFETENSORS_CONVERSION": "1", "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost",
-}  # fmt: skip
-for name in ("HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
-    os.environ.pop(name, None)
+offline.isolate(HF_ENDPOINT=MIRROR.url, HF_HOME=HOME.name)
+BEGIN = time.perf_counter()
 
-import cases  # noqa: E402
-import pytest  # noqa: E402
-import torch  # noqa: E402
-from huggingface_hub import constants  # noqa: E402
-from threadpoolctl import threadpool_limits  # noqa: E402
 
-from landscape import strategy  # noqa: E402
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say what the run took, in processor's seconds too: machines are noisy."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        uses = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        seconds = sum(use.ru_utime + use.ru_stime for use in uses)
+        print(f"{time.perf_counter() - BEGIN:.0f} s, {seconds:.0f} processor's seconds of all processes")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_hub() -> None:
+    """Also where the client was imported before, as in the runs of ``tests/faults``."""
+    from huggingface_hub import constants
+
+    constants.ENDPOINT = MIRROR.url
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread_of_others() -> None:
+    """On models and matrices this small, more threads are slower."""
+    import sklearn  # noqa: F401  (so that its threads are there to limit)
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
-    """On models and matrices this small, more threads are slower."""
+    """As above, and whatever the test before has set."""
+    import torch
+
     torch.set_num_threads(1)
-    threadpool_limits(1)
 
 
 @pytest.fixture(autouse=True)
 def fixed_strategies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is chosen by the clock, save in the tests of the choice."""
+    from landscape import strategy
+
     monkeypatch.setattr(strategy, "TRIAL_SHARE", 0.0)
 
 
@@ -50,6 +71,8 @@ def own_figures() -> Iterator[None]:
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubMirror]:
     """A hub with nothing on it, and a client with a cold cache."""
+    from huggingface_hub import constants
+
     MIRROR.clear()
     cache = tmp_path / "hf" / "hub"
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
@@ -61,4 +84,6 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubMirror]:
 @pytest.fixture(scope="session")
 def few_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three seeds at steps 0 and 10; not to be written to."""
+    import cases
+
     return cases.runs(tmp_path_factory.mktemp("runs"))

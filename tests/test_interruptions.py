@@ -10,7 +10,9 @@ import cases
 import numpy as np
 import pytest
 
+from landscape.cli.run import run_study
 from landscape.store import Store
+from landscape.study import read_study
 
 
 @pytest.fixture
@@ -28,9 +30,7 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 
 
 def finish(runs: Path) -> None:
-    process = start("run", long_study(runs))
-    _, err = process.communicate(timeout=200)
-    assert process.returncode == 0, err
+    assert run_study(read_study(long_study(runs)), runs, device="cpu", workers=1) == {}
 
 
 def results(runs: Path, process: subprocess.Popen[str], count: int) -> None:
@@ -45,45 +45,37 @@ def long_study(runs: Path) -> Path:
     return cases.study(runs, measure="tile = 1", sequences="150")
 
 
+def files(runs: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_mtime_ns for file in (runs / "results" / "rows").glob("*.parquet")}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("number", "code", "workers"), [(signal.SIGTERM, 75, 2), (signal.SIGINT, 130, 1)])
 def test_signals_stop_and_a_second_run_goes_on(runs: Path, number: signal.Signals, code: int, workers: int) -> None:
     process = start("run", long_study(runs), "--workers", workers)
     results(runs, process, 1)
-    if workers == 1:
-        process.send_signal(number)
-    else:
-        os.killpg(process.pid, number)  # as a terminal and timeout do
+    os.killpg(process.pid, number)  # as a terminal and timeout do
     _, err = process.communicate(timeout=60)
     assert process.returncode == code and "run the same command again to go on" in err and "Traceback" not in err
-    done = {file.name: file.stat().st_mtime_ns for file in (runs / "results" / "rows").iterdir()}
+    done = files(runs)
+    assert done
     finish(runs)
-    assert done.items() <= {f.name: f.stat().st_mtime_ns for f in (runs / "results" / "rows").iterdir()}.items()
+    assert done.items() <= files(runs).items()
 
 
 @pytest.mark.slow
-def test_kill_at_any_time_and_run_again(runs: Path, tmp_path: Path) -> None:
-    """The rows of a study that was killed many times are those of one that was not; nothing is done twice."""
+def test_a_group_that_was_killed_goes_on(runs: Path, tmp_path: Path) -> None:
+    """A run and its workers end by SIGKILL at once; the rows are those of a calm run, and nothing is done twice."""
     calm = Path(shutil.copytree(runs, tmp_path / "calm"))
-    finish(calm)
-    done: dict[str, int] = {}
-    kills = 0
-    for attempt in range(12):
-        process = start("run", long_study(runs), "--workers", 1 + attempt % 2)
-        results(runs, process, len(done) + 1)
-        time.sleep(0.01 * attempt)
-        if process.poll() is None:
-            kills += 1
-            process.kill()
-        process.communicate()
-        for file in (runs / "results").glob("rows/*.parquet"):
-            assert done.setdefault(file.name, file.stat().st_mtime_ns) == file.stat().st_mtime_ns
-        if process.returncode != -signal.SIGKILL:
-            break
-    assert kills > 1
+    process = start("run", long_study(runs), "--workers", 2)
+    results(runs, process, 2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    done = files(runs)
     finish(runs)
-    assert done.items() <= {f.name: f.stat().st_mtime_ns for f in (runs / "results" / "rows").iterdir()}.items()
+    finish(calm)
+    assert len(done) >= 2 and done.items() <= files(runs).items()
     frames = []
     for folder in (calm, runs):
         store = Store(folder / "results")

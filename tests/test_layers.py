@@ -18,6 +18,7 @@ LAYERS = [
     "landscape.study",
     "landscape.expand",
     "landscape.checkpoints landscape.objectives landscape.paths",
+    "landscape.strategy",
     "landscape.evaluate",
     "landscape.gradients",
     "landscape.recorded",

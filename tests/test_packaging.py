@@ -1,3 +1,4 @@
+import ast
 import json
 import subprocess
 import sys
@@ -5,9 +6,13 @@ import sysconfig
 import tomllib
 import venv
 import zipfile
+from collections.abc import Iterable
+from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -28,14 +33,65 @@ def test_links_lead_to_the_real_folders() -> None:
         assert (ROOT / "landscape" / name).readlink() == Path("..") / name
 
 
+def names(needs: Iterable[str]) -> set[str]:
+    """Names of distributions, as PyPI writes them, from requirements."""
+    return {canonicalize_name(Requirement(need).name) for need in needs}
+
+
+DECLARED = names(PROJECT["project"]["dependencies"])
+EXTRAS = {extra: names(needs) for extra, needs in PROJECT["project"]["optional-dependencies"].items()}
+
+
+def imported(files: Iterable[Path]) -> set[tuple[str, str]]:
+    """Distributions that some files import, each with a file."""
+    found = set[tuple[str, str]]()
+    owners = packages_distributions()
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                modules = [node.module]
+            else:
+                continue
+            for top in {module.split(".")[0] for module in modules} - sys.stdlib_module_names:
+                if top != "landscape" and not (ROOT / "tests" / f"{top}.py").exists():
+                    found.add((canonicalize_name(owners.get(top, [top])[0]), str(file.relative_to(ROOT))))
+    return found
+
+
+def test_what_is_imported_is_declared() -> None:
+    """Whatever other packages happen to bring along."""
+    sources = [f for folder in ("landscape", "cli", "figures") for f in (ROOT / folder).rglob("*.py")]
+    optional = set[str]().union(*EXTRAS.values())
+    product, tests = imported(sources), imported((ROOT / "tests").rglob("*.py"))
+    assert len(product) > 100
+    undeclared = {(name, file) for name, file in product if name not in DECLARED | optional}
+    assert undeclared == set()
+    used = {name for name, _ in product}
+    assert used >= DECLARED, f"declared and not imported: {DECLARED - used}"
+    heavy = {name for name, _ in product} - DECLARED
+    assert heavy == {"datasets", "jaxtyping", "xarray"}, "extras, imported where they are used and said to be missing"
+    assert {(name, file) for name, file in tests if name not in DECLARED | EXTRAS["test"]} == set()
+
+
+def pinned() -> dict[str, str]:
+    lines = (line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#"))
+    return {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
+
+
 def test_constraints_pin_every_dependency() -> None:
-    pinned = {
-        line.split("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().splitlines()
+    assert DECLARED | set().union(*EXTRAS.values()) <= pinned().keys() | {"setuptools"}
+
+
+@pytest.mark.skipif(Path(sys.prefix) != ROOT / ".venv", reason="another environment than the one that make makes")
+def test_constraints_are_what_the_tests_run_with() -> None:
+    versions = {canonicalize_name(found.name): found.version for found in distributions()}
+    own = {"landscape-toolkit", "pip", "setuptools"}
+    assert versions.keys() - own <= pinned().keys(), "installed and not pinned"
+    assert {name: version.split("+")[0] for name, version in versions.items() if name not in own} == {
+        name: pinned()[name] for name in versions.keys() - own
     }
-    extras = PROJECT["project"]["optional-dependencies"]
-    wanted = [*PROJECT["project"]["dependencies"], *(need for extra in extras.values() for need in extra)]
-    names = {need.split(">")[0].split("=")[0].lower().replace("_", "-") for need in wanted}
-    assert names - {"setuptools"} <= pinned
 
 
 @pytest.mark.slow
@@ -44,15 +100,15 @@ def test_wheel_runs_in_a_fresh_environment(tmp_path: Path) -> None:
     options = ["--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(tmp_path)]
     subprocess.run([*pip, "wheel", *options, str(ROOT)], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("landscape_toolkit-*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
-    assert len(names) == len(set(names))
-    assert {name.split("/")[0] for name in names} == {"landscape", wheel.name.rsplit("-", 3)[0] + ".dist-info"}
+    files = zipfile.ZipFile(wheel).namelist()
+    assert len(files) == len(set(files))
+    assert {name.split("/")[0] for name in files} == {"landscape", wheel.name.rsplit("-", 3)[0] + ".dist-info"}
     assert {
         "landscape/py.typed",
         "landscape/demo/study.toml",
         "landscape/demo/TEXTS.md",
         "landscape/figures/page.html",
-    } <= set(names)
+    } <= set(files)
 
     venv.create(tmp_path / "env", with_pip=True)
     python = tmp_path / "env" / "bin" / "python"

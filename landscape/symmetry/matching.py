@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from landscape.errors import InputError
-from landscape.evaluate import Strategy, losses
+from landscape.evaluate import losses
 from landscape.objectives import Objective
 from landscape.shapes import Float
+from landscape.strategy import Strategy
 from landscape.symmetry import activations, learned, weights
 from landscape.symmetry.canonical import canonical, gains
 from landscape.symmetry.element import Element, apply, compose, draw, inverse
