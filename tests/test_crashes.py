@@ -18,7 +18,7 @@ from landscape.cli.run import run_study
 from landscape.store import Store
 from landscape.study import read_study
 
-KEYS = ("one", "two")
+KEYS = ("one",)
 
 
 def losses_of(key: str) -> np.ndarray:
@@ -35,6 +35,7 @@ def work(folder: Path) -> None:
             store.write(key, [{"table": "loss", "key": key, "loss": 0.3}], losses_of(key))
             with (folder / "reported").open("a") as report:
                 report.write(f"{key}\n")
+    store.keep("items", "last.json", b"{}")  # so that there is something to end at after the last report
 
 
 def held(folder: Path) -> None:
@@ -57,7 +58,7 @@ def undisturbed(folder: Path) -> list[str]:
 def test_every_kind_of_operation_is_among_them(tmp_path: Path) -> None:
     begun = undisturbed(tmp_path)
     assert set(begun) == {"write", "fsync", "rename", "fsync of the folder", "unlink"}
-    assert len(begun) >= 5 * 7  # study.json, and of each task the failure, the losses and the rows
+    assert len(begun) >= 5 * 4  # study.json, the failure, the losses and the rows
     assert (tmp_path / "calm" / "reported").read_text().split() == list(KEYS)
 
 

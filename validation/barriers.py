@@ -1,0 +1,239 @@
+"""Barriers: coverage of their intervals, of adaptive profiles, and of means over pairs of seeds.
+
+python validation/barriers.py
+python validation/barriers.py --short
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations, product
+
+import numpy as np
+import simulated
+import table
+from scipy import stats
+from simulated import NOISES, Curve, bump
+from table import COVERS_95, RARE, Case, Hits
+
+from landscape import barrier, chebyshev, paired
+from landscape.measure.profiles import Found, Grid, Path, profiles
+from landscape.shapes import Int
+
+T = np.linspace(0, 1, 11)
+DENSE = np.linspace(0, 1, 4001)
+PROFILES: dict[str, Curve] = {
+    "flat": lambda t: 0 * t,
+    "one peak": lambda t: 0.28 * t * (1 - t) * (1 + t) / 1.5,
+    "two near-equal peaks": lambda t: (bump(0.2, 0.06, 0.07)(t) + bump(0.8, 0.06, 0.068)(t)) * (t > 0) * (t < 1),
+}
+SEEDS = (3, 5, 10, 25)
+KINDS = ("smooth", "two peaks", "narrow", "plateau", "cusp-like")
+
+
+def definitions(worlds: int, random: np.random.Generator, *, noise: str, profile: str, examples: int) -> Hits:
+    """Whether the interval of each definition holds the barrier of the mean profile.
+
+    An example has a level of its own, a rise that is larger or smaller than the mean, and noise at every t.
+    """
+    mean = PROFILES[profile](T)
+    true = {one: naive(one, T, mean) for one in barrier.Definition}
+    weights = barrier.resamples(examples, 1000, seed=0)
+    hits: dict[str, list[bool]] = {one.value: [] for one in barrier.Definition}
+    for _ in range(worlds):
+        level, rise = NOISES[noise](random, 2, examples)
+        losses = 2 + level + mean[:, None] * (1 + 0.5 * rise) + 0.2 * NOISES[noise](random, len(T), examples)
+        for one in barrier.Definition:
+            found = barrier.estimate(T, losses, one, weights=weights)
+            hits[one.value].append(found.low <= true[one] <= found.high)
+    return hits
+
+
+def naive(definition: barrier.Definition, t: np.ndarray, loss: np.ndarray) -> float:
+    """The barrier of a known profile, as the papers word it."""
+    chord = (1 - t) * loss[0] + t * loss[-1]
+    match definition:
+        case barrier.Definition.CHORD:
+            return float((loss - chord).max())
+        case barrier.Definition.MEAN_ENDS:
+            return float(loss.max() - (loss[0] + loss[-1]) / 2)
+        case barrier.Definition.MAX_ENDS:
+            return float(loss.max() - max(loss[0], loss[-1]))
+        case barrier.Definition.MIDPOINT:
+            return float((loss - chord)[t == 0.5][0])
+        case barrier.Definition.AREA:
+            return float(np.trapezoid(loss - chord, t))
+        case barrier.Definition.CONVEXITY_GAP:
+            over = [
+                loss[j] - ((t[k] - t[j]) * loss[i] + (t[j] - t[i]) * loss[k]) / (t[k] - t[i])
+                for i, j, k in combinations(range(len(t)), 3)
+            ]
+            return float(max(0.0, *over))
+
+
+def adaptive(
+    worlds: int, random: np.random.Generator, *, noise: str, profile: str, examples: int, precision: float | None
+) -> Hits:
+    """Whether the interval of the chord barrier on adaptive points holds the largest rise of the whole profile.
+
+    With a wanted half-width also whether it is as narrow, and whether an interval would hold the barrier that does not
+    know that the data was looked at several times.
+    """
+    curve = {
+        "flat": lambda t: 0 * t,
+        "one peak": lambda t: 2 * t * (1 - t),
+        "two near-equal peaks": lambda t: 0.5 * np.sin(2 * np.pi * t) ** 2 * (1 - 0.02 * t),
+    }[profile]
+    true = float(curve(DENSE).max())
+    level = NOISES[noise](random, worlds, examples)
+    own = 0.3 * NOISES[noise](random, worlds, 3, examples)
+
+    def losses(world: int, t: float, some: Int[np.ndarray, " n"]) -> np.ndarray:
+        shapes = np.array([4 * t * (1 - t), np.sin(2 * np.pi * t), np.sin(3 * np.pi * t)])
+        return np.asarray(2 + t + curve(np.array(t)) + level[world, some] + shapes @ own[world][:, some])
+
+    def look(wanted: list[tuple[int, float]], some: Int[np.ndarray, " n"]) -> Found:
+        return np.array([losses(world, t, some) for world, t in wanted]), {}
+
+    everyone = np.arange(examples)
+    paths = [Path(np.array([losses(world, t, everyone) for t in (0.0, 1.0)])) for world in range(worlds)]
+    weights = barrier.resamples(examples, 400, seed=0)
+    hits: dict[str, list[bool]] = {}
+    for one in profiles(paths, look, Grid(precision=precision, resamples=400)):
+        how = {"weights": weights, "reading": one.reading}
+        found = barrier.estimate(one.t, one.losses, widening=one.widening, **how)
+        hits.setdefault("interval", []).append(found.low <= true <= found.high)
+        if precision is not None:
+            plain = barrier.estimate(one.t, one.losses, **how)
+            narrow = found.high - found.low <= 2 * precision or one.examples == examples
+            hits.setdefault("interval, looks not counted", []).append(plain.low <= true <= plain.high)
+            hits.setdefault("narrow as asked, or all examples used", []).append(narrow)
+    return hits
+
+
+def interpolation(worlds: int, random: np.random.Generator, *, kind: str, tolerance: float) -> Hits:
+    """Whether ``t_error`` is below the true error of the maximum, on profiles without noise and of random height."""
+    curves = [drawn(kind, random) for _ in range(worlds)]
+
+    def look(wanted: list[tuple[int, float]], some: Int[np.ndarray, " n"]) -> Found:
+        return np.array([np.full(len(some), curves[world](np.array(t))) for world, t in wanted]), {}
+
+    paths = [Path(np.repeat(curve(np.array([[0.0], [1.0]])), 4, axis=1)) for curve in curves]
+    below, wide = [], []
+    for curve, one in zip(curves, profiles(paths, look, Grid(tolerance=tolerance)), strict=True):
+        rise = one.reading.matrix @ paired.band(one.t, one.losses).rise
+        whole = curve(DENSE)
+        true = float((whole - (1 - DENSE) * whole[0] - DENSE * whole[-1]).max())
+        assert one.t_error is not None
+        below.append(one.t_error + 1e-9 < abs(float(rise.max()) - true))
+        wide.append(one.t_error > tolerance and len(one.t) < chebyshev.LEVELS[-1])
+    return {"t_error below the true error": below, "stopped above the tolerance": wide}
+
+
+def drawn(kind: str, random: np.random.Generator) -> Curve:
+    """A profile of a kind with a random height from 0.05 to 5."""
+    height = float(np.exp(random.uniform(np.log(0.05), np.log(5))))
+    match kind:
+        case "two peaks":
+            one = bump(random.uniform(0.1, 0.45), random.uniform(0.05, 0.12), height)
+            two = bump(random.uniform(0.55, 0.9), random.uniform(0.05, 0.12), height * random.uniform(0.7, 1))
+            return lambda t: one(t) + two(t)
+        case "narrow":
+            return bump(random.uniform(0.1, 0.9), random.uniform(0.05, 0.1), height)
+        case "plateau":
+            steep, corner = random.uniform(0.04, 0.1), random.uniform(0.1, 0.4)
+            return lambda t: height / (1 + np.exp((corner - t) / steep)) / (1 + np.exp((t - 1 + corner) / steep))
+        case "cusp-like":
+            centre, width = random.uniform(0.35, 0.65), random.uniform(0.1, 0.3)
+            return lambda t: height / (1 + ((t - centre) / width) ** 2)
+        case _:
+            power = random.uniform(1, 3, size=2)
+            return lambda t: height * 4 * t ** power[0] * (1 - t) ** power[1]
+
+
+def pairs(worlds: int, random: np.random.Generator, *, kind: str, seeds: int) -> Hits:
+    """Whether the interval of the mean over pairs holds the mean of the population that the seeds come from.
+
+    All pairs are measured on the same examples, which shift them together by an error of 0.02.
+    Kinds: ``additive`` (what either seed brings), ``distances`` (of points), ``independent`` pairs, and two clusters.
+    A seed joins either cluster with equal chances, or the small one with a chance of 0.2.
+    """
+    upper = np.triu_indices(seeds, 1)
+    mine, plain = [], []
+    for _ in range(worlds):
+        noise = 0.02 * random.standard_normal()
+        match kind:
+            case "additive":
+                own = 0.2 * random.standard_normal(seeds)
+                true, values = 1.0, 1 + own[:, None] + own + 0.05 * random.standard_normal((seeds, seeds))
+            case "distances":
+                true, values = 4 / np.sqrt(np.pi), simulated.apart(random.standard_normal((seeds, 3)))
+            case "independent":
+                true, values = 1.0, 1 + 0.2 * random.standard_normal((seeds, seeds))
+            case _:
+                chance = 0.5 if kind == "two clusters" else 0.2
+                side = random.random(seeds) < chance
+                apart = (side[:, None] != side).astype(float)
+                true = 0.2 + 0.6 * 2 * chance * (1 - chance)
+                values = 0.2 + 0.6 * apart + 0.05 * random.standard_normal((seeds, seeds))
+        square = simulated.symmetric(values + noise)
+        mean, low, high = barrier.mean_of_pairs(square, np.full((seeds, seeds), 0.02))
+        error = np.hypot(stats.sem(square[upper]), 0.02)
+        mine.append(low <= true <= high)
+        plain.append(abs(mean - true) < stats.t.ppf(0.975, len(upper[0]) - 1) * error)
+    return {"interval": mine, "interval, pairs taken as independent": plain}
+
+
+BY_DEFINITION = {one.value: COVERS_95 for one in barrier.Definition}
+FAULTS = dict.fromkeys((412, 416, 417, 418), ("interval",))
+"""Known not to hold, by the number of the case; they stand in the table like any other."""
+CASES = table.marked([
+    *(
+        Case(
+            number, "Coverage of the 95 % interval of a barrier, by definition", f"{noise}, {profile}, {n} examples",
+            definitions, {"noise": noise, "profile": profile, "examples": n}, BY_DEFINITION,
+        )
+        for number, (noise, profile, n) in enumerate(product(NOISES, PROFILES, (30, 100, 500)), start=100)
+    ),
+    *(
+        Case(
+            number, "Coverage of the 95 % interval of the chord barrier on adaptive points, 500 examples",
+            f"{noise}, {profile}", adaptive,
+            {"noise": noise, "profile": profile, "examples": 500, "precision": None}, {"interval": COVERS_95}, 0.5,
+        )
+        for number, (noise, profile) in enumerate(product(("Gaussian", "skewed"), PROFILES), start=200)
+    ),
+    *(
+        Case(
+            number, "Coverage where evaluation stops at a half-width of 0.04, of 800 examples", f"{noise}, {profile}",
+            adaptive, {"noise": noise, "profile": profile, "examples": 800, "precision": 0.04},
+            {"interval": COVERS_95, "narrow as asked, or all examples used": (1.0, 1.0)}, 0.5,
+        )
+        for number, (noise, profile) in enumerate(product(("Gaussian", "skewed"), PROFILES), start=250)
+    ),
+    *(
+        Case(
+            number, "Error of the interpolant between adaptive points, without noise", f"{kind}, tolerance {tolerance}",
+            interpolation, {"kind": kind, "tolerance": tolerance}, {"t_error below the true error": RARE}, 0.5,
+        )
+        for number, (kind, tolerance) in enumerate(product(KINDS, (0.002, 0.01)), start=300)
+    ),
+    *(
+        Case(
+            number, "Coverage of the 95 % interval of the mean over pairs of seeds", f"{kind}, {seeds} seeds", pairs,
+            {"kind": kind, "seeds": seeds}, {"interval": COVERS_95}, 2.0,
+        )
+        for number, (kind, seeds) in enumerate(
+            product(("additive", "distances", "independent", "two clusters", "a small cluster"), SEEDS), start=400
+        )
+    ),
+], FAULTS)  # fmt: skip
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Write the table."""
+    table.main("Barriers", "barriers", CASES, long=300, short=30, words=words)
+
+
+if __name__ == "__main__":
+    main()

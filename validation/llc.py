@@ -1,0 +1,263 @@
+"""The local learning coefficient: coverage of its interval where the truth is known, false alarms and misses.
+
+python validation/llc.py
+python validation/llc.py --short
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import table
+import torch
+from scipy import integrate
+from table import COVERS_95, RARE, Case, Hits
+from torch import Tensor
+
+from landscape.llc import langevin
+from landscape.llc.curvature import step_size
+from landscape.llc.estimate import Estimate, Run, estimate, extrapolated
+from landscape.llc.langevin import Slope
+from landscape.llc.samplers import Dynamics
+
+torch.set_num_threads(1)
+CHAINS = 4
+AT_ONCE = 64
+"""Worlds whose chains run in one batch."""
+CURVATURE = torch.logspace(-2, 1, 20, dtype=torch.float64)
+STEEPEST = float(CURVATURE.max())
+N_BETA, LOCALISATION = 1000.0, 100.0
+AUTO = step_size(STEEPEST, N_BETA, LOCALISATION)
+INTERVAL, OF_STEP, WARNING = "interval", "interval, around the value of the step", "a warning"
+MISS, LOST = "no warning", "neither covered nor warned of"
+GOOD = {INTERVAL: COVERS_95, OF_STEP: COVERS_95, WARNING: RARE}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How chains are run on a loss.
+
+    Attributes:
+        sampler: Its name.
+        step: Step size.
+        burn_in: Steps to leave out.
+        draws: Steps that are kept.
+        n_beta: Factor on the mean loss.
+        localisation: Pull to the checkpoint.
+        curvature: What is taken for the largest curvature; nan where it is not known.
+        slope_noise: Half of the difference of the slopes of two examples along the steepest direction, one a step.
+    """
+
+    sampler: str = "sgld"
+    step: float = AUTO
+    burn_in: int = math.ceil(5 / (AUTO * LOCALISATION))
+    draws: int = 5000
+    n_beta: float = N_BETA
+    localisation: float = LOCALISATION
+    curvature: float = STEEPEST
+    slope_noise: float = 0.0
+
+    def run(self, parameters: int) -> Run:
+        """What the estimate is told."""
+        return Run(
+            n_beta=self.n_beta, localisation=self.localisation, step_size=self.step, burn_in=self.burn_in,
+            parameters=parameters, sampler=self.sampler, curvature=self.curvature, noise=self.slope_noise**2,
+        )  # fmt: skip
+
+
+def estimates(
+    setting: Setting, centre: Tensor, slope: Slope, baseline: float, worlds: int, random: np.random.Generator
+) -> list[Estimate]:
+    """One estimate a world, from four chains each."""
+    plan = langevin.Plan(
+        sampler=setting.sampler,
+        draws=setting.draws,
+        burn_in=setting.burn_in,
+        batch=1 if setting.slope_noise else None,
+    )
+    dynamics = Dynamics(n_beta=setting.n_beta, localisation=setting.localisation, step_size=setting.step)
+    run, found = setting.run(len(centre)), list[Estimate]()
+    for start in range(0, worlds, AT_ONCE):
+        count = CHAINS * min(AT_ONCE, worlds - start)
+        seeds = [(int(seed),) for seed in random.integers(2**62, size=count)]
+        traces = langevin.run(centre.repeat(count, 1), slope, 2, dynamics, plan, seeds)
+        with np.errstate(over="ignore", invalid="ignore"):  # of chains that diverge
+            reach = np.sqrt((traces.distances[:, setting.burn_in :] ** 2).mean(axis=1))
+            for first in range(0, count, CHAINS):
+                own = slice(first, first + CHAINS)
+                found.append(estimate(traces.losses[own], baseline, run, reach[own]))
+    return found
+
+
+def bowl(slope_noise: float = 0.0, turned: float | None = None) -> Slope:
+    """``sum_i h_i w_i^2 / 2``; the two examples also differ by a slope along the steepest direction.
+
+    Args:
+        slope_noise: Size of that slope.
+        turned: Curvature of the flattest direction, if it is another one.
+    """
+    h = CURVATURE.clone()
+    if turned is not None:
+        h[0] = turned
+
+    def slope(points: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:
+        losses, gradients = (h * points**2).sum(dim=1) / 2, h * points
+        if slope_noise:
+            own = slope_noise * (2 * batches[:, 0].double() - 1)
+            losses, gradients[:, -1] = losses + own * points[:, -1], gradients[:, -1] + own
+        return losses, gradients
+
+    return slope
+
+
+def posterior(setting: Setting) -> float:
+    """The exact coefficient of the bowl: ``1/2 sum t h / (t h + gamma)``."""
+    return float((setting.n_beta * CURVATURE / (setting.n_beta * CURVATURE + setting.localisation)).sum() / 2)
+
+
+def stationary(setting: Setting) -> float:
+    """What SGLD of this step converges to on the bowl: each variance widened by the step and by the minibatches."""
+    kappa = setting.n_beta * CURVATURE + setting.localisation
+    heat = torch.zeros_like(kappa)
+    heat[-1] = setting.step * (setting.n_beta * setting.slope_noise) ** 2 / 4
+    return float((setting.n_beta * CURVATURE * (1 + heat) / (kappa * (1 - setting.step * kappa / 4))).sum() / 2)
+
+
+def quadratic(worlds: int, random: np.random.Generator, *, setting: Setting) -> Hits:
+    """Chains as they should be: does the interval hold the exact coefficient, and does nothing warn?"""
+    centre, run = torch.zeros(len(CURVATURE), dtype=torch.float64), setting.run(len(CURVATURE))
+    found = estimates(setting, centre, bowl(setting.slope_noise), 0.0, worlds, random)
+    hits = {INTERVAL: covered(found, posterior(setting), run.bias), WARNING: [bool(one.alarms) for one in found]}
+    if setting.sampler == "sgld":
+        hits[OF_STEP] = covered(found, stationary(setting))
+    return hits
+
+
+def two_steps(worlds: int, random: np.random.Generator, *, setting: Setting) -> Hits:
+    """The coefficient at step size 0 from two step sizes."""
+    half = replace(setting, step=setting.step / 2, burn_in=2 * setting.burn_in, draws=2 * setting.draws)
+    centre = torch.zeros(len(CURVATURE), dtype=torch.float64)
+    both = [estimates(one, centre, bowl(), 0.0, worlds, random) for one in (setting, half)]
+    found = [extrapolated(*pair) for pair in zip(*both, strict=True)]
+    return {INTERVAL: covered(found, posterior(setting)), WARNING: [bool(one.alarms) for one in found]}
+
+
+def crossing(worlds: int, random: np.random.Generator, *, setting: Setting, powers: tuple[int, int]) -> Hits:
+    """``w1^a w2^b`` with a pull to the origin, against quadrature at the same temperature."""
+    one, two = powers
+
+    def slope(points: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:
+        x, y = points[:, 0], points[:, 1]
+        gradient = torch.stack([one * x ** max(one - 1, 0) * y**two, two * x**one * y ** (two - 1)], dim=1)
+        return x**one * y**two, gradient
+
+    def density(y: float, x: float) -> float:
+        return math.exp(-setting.n_beta * x**one * y**two - setting.localisation * (x * x + y * y) / 2)
+
+    area = {"a": 0, "b": 7, "gfun": 0, "hfun": 7}
+    norm = integrate.dblquad(density, **area)[0]
+    mean = integrate.dblquad(lambda y, x: x**one * y**two * density(y, x), **area)[0] / norm
+    found = estimates(setting, torch.zeros(2, dtype=torch.float64), slope, 0.0, worlds, random)
+    return {
+        INTERVAL: covered(found, setting.n_beta * mean),
+        "interval widened by 3 % of the value": covered(found, setting.n_beta * mean, allowed=0.03),
+        WARNING: [bool(one.alarms) for one in found],
+    }
+
+
+def bad(
+    worlds: int, random: np.random.Generator, *, setting: Setting, off: float = 0.0, turned: float | None = None
+) -> Hits:
+    """Chains with a planted defect: how often no warning says so.
+
+    Args:
+        worlds: How many.
+        random: Source of randomness.
+        setting: Of the chains.
+        off: How far the checkpoint lies from the minimum along the direction of middle curvature, so that its loss is
+            too high by so many of the coefficient.
+        turned: Curvature of one direction, below 0 for a saddle.
+    """
+    middle, exact = len(CURVATURE) // 2, posterior(setting)
+    h = float(CURVATURE[middle])
+    centre = torch.zeros(len(CURVATURE), dtype=torch.float64)
+    centre[middle] = math.sqrt(2 * off * exact / (setting.n_beta * h))
+    baseline = h * float(centre[middle]) ** 2 / 2
+    found = estimates(setting, centre, bowl(setting.slope_noise, turned), baseline, worlds, random)
+    silent = np.array([not one.alarms for one in found])
+    hits = {MISS: silent}
+    if turned is None:
+        hits[LOST] = silent & ~np.array(covered(found, exact, setting.run(len(CURVATURE)).bias))
+    return hits
+
+
+def covered(found: Sequence[Estimate], true: float, bias: float = 1.0, allowed: float = 0.0) -> list[bool]:
+    """Whether the interval of each estimate holds the truth, or comes so near to it."""
+    ends = [one.interval(bias) for one in found]
+    return [low - allowed * true <= true <= high + allowed * true for low, high in ends]
+
+
+SLOW = Setting(n_beta=100.0, localisation=1.0, step=5e-4, burn_in=10_000, draws=5000, curvature=math.nan)
+FEW = Setting(draws=800)
+"""Draws for little more than one and a half correlation lengths of the flattest direction."""
+QUADRATIC = "Quadratics with the exact law: coverage of the 95 % interval, and false alarms"
+BAD = "Planted defects: how often no warning is raised"
+SILENT = {MISS: RARE, LOST: RARE}
+FAULTS = {101: (WARNING,), 202: (INTERVAL,), 301: (MISS, LOST), 304: (MISS, LOST), 307: (MISS, LOST), 309: (MISS,)}
+"""Known not to hold, by the number of the case; they stand in the table like any other."""
+CASES = table.marked([
+    Case(100, QUADRATIC, "SGLD, the automatic step", quadratic, {"setting": Setting()}, GOOD, 0.5),
+    Case(101, QUADRATIC, "SGLD, the automatic step, 800 draws", quadratic, {"setting": FEW}, GOOD),
+    Case(102, QUADRATIC, "SGLD, twice that step", quadratic, {"setting": Setting(step=2 * AUTO)}, GOOD, 0.5),
+    Case(103, QUADRATIC, "SGLD, minibatches of one of two examples", quadratic,
+         {"setting": Setting(slope_noise=0.05)}, GOOD, 0.25),
+    Case(104, QUADRATIC, "SGLD, two step sizes extrapolated", two_steps, {"setting": Setting()}, GOOD, 0.25),
+    Case(105, QUADRATIC, "MALA, the automatic step", quadratic, {"setting": Setting("mala")}, GOOD, 0.5),
+    Case(106, QUADRATIC, "MALA, four times that step", quadratic, {"setting": Setting("mala", step=4 * AUTO)}, GOOD,
+         0.5),
+    Case(107, QUADRATIC, "SGNHT, a small step", quadratic,
+         {"setting": Setting("sgnht", step=2e-6, burn_in=4000)}, GOOD, 0.25),
+    Case(108, QUADRATIC, "RMSprop, a small step", quadratic,
+         {"setting": Setting("rmsprop", step=5e-6, burn_in=4000)}, GOOD, 0.25),
+    *(
+        Case(number, "Normal crossings against quadrature: coverage of the 95 % interval, and false alarms",
+             f"{name}, {sampler}", crossing, {"setting": replace(SLOW, sampler=sampler), "powers": powers}, GOOD, 0.25)
+        for number, (name, powers, sampler) in enumerate((
+            ("w2^4", (0, 4), "sgld"), ("w2^4", (0, 4), "mala"),
+            ("w1^2 w2^4", (2, 4), "sgld"), ("w1^2 w2^4", (2, 4), "mala"),
+        ), start=200)
+    ),
+    Case(300, BAD, "SGLD, step 8 times too large, curvature known", bad,
+         {"setting": replace(FEW, step=8 * AUTO)}, SILENT),
+    Case(301, BAD, "SGLD, step 8 times too large, curvature not known", bad,
+         {"setting": replace(FEW, step=8 * AUTO, curvature=math.nan)}, SILENT),
+    Case(302, BAD, "SGLD, unstable step, curvature not known", bad,
+         {"setting": replace(FEW, step=11 * AUTO, curvature=math.nan)}, SILENT),
+    Case(303, BAD, "SGLD, burn-in of a tenth", bad, {"setting": replace(FEW, burn_in=Setting().burn_in // 10)}, SILENT),
+    Case(304, BAD, "SGNHT, no burn-in, 400 draws", bad,
+         {"setting": Setting("sgnht", step=2e-6, burn_in=0, draws=400)}, SILENT),
+    Case(305, BAD, "SGLD, 50 draws, shorter than their correlation", bad, {"setting": Setting(draws=50)},
+         SILENT),
+    Case(306, BAD, "MALA, 50 draws, shorter than their correlation", bad, {"setting": Setting("mala", draws=50)},
+         SILENT),
+    Case(307, BAD, "loss of the checkpoint too high by half of the coefficient", bad,
+         {"setting": FEW, "off": 0.5}, SILENT),
+    Case(308, BAD, "loss of the checkpoint too high by twice the coefficient", bad,
+         {"setting": FEW, "off": 2.0}, SILENT),
+    Case(309, BAD, "saddle: one direction falls, held by the localisation", bad,
+         {"setting": FEW, "turned": -0.09}, SILENT),
+    Case(310, BAD, "saddle: one direction falls faster than the localisation pulls", bad,
+         {"setting": FEW, "turned": -0.3}, SILENT),
+], FAULTS)  # fmt: skip
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Write the table."""
+    table.main("Local learning coefficients", "llc", CASES, long=240, short=40, words=words)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Simulated worlds that several cases share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+OCTAVES = np.array([0, *(round(2 ** (k / 2)) for k in range(2, 21))], dtype=float)
+SIXTY = np.unique(np.round(np.exp(np.linspace(0, np.log(143000), 60))) - 1)
+SIXTEEN = np.unique(np.round(np.geomspace(1, 1000, 16)))
+Noise = Callable[..., np.ndarray]
+Curve = Callable[[np.ndarray], np.ndarray]
+
+
+def normal(random: np.random.Generator, *shape: int) -> np.ndarray:
+    """Standard normal numbers."""
+    return random.standard_normal(shape)
+
+
+def skewed(random: np.random.Generator, *shape: int) -> np.ndarray:
+    """Exponential numbers of mean 0 and variance 1."""
+    return random.exponential(size=shape) - 1
+
+
+def heavy(random: np.random.Generator, *shape: int) -> np.ndarray:
+    """Student's t with three degrees of freedom, of variance 1."""
+    return random.standard_t(3, shape) / np.sqrt(3)
+
+
+NOISES: dict[str, Noise] = {"Gaussian": normal, "skewed": skewed, "heavy-tailed": heavy}
+
+
+def sigmoid(x: np.ndarray, at: float | np.ndarray, width: float = 0.3) -> np.ndarray:
+    """A rise from 0 to 1 around a place."""
+    return np.asarray(1 / (1 + np.exp(-(x - at) / width)))
+
+
+def bump(centre: float, width: float, height: float) -> Curve:
+    """A Gaussian peak."""
+    return lambda t: height * np.exp(-0.5 * ((t - centre) / width) ** 2)
+
+
+def drift(random: np.random.Generator, *shape: int, size: float, keep: float = 0.7) -> np.ndarray:
+    """Noise over the last axis, of which each step keeps a share of the one before."""
+    out = size * random.standard_normal(shape)
+    for step in range(1, shape[-1]):
+        out[..., step] = keep * out[..., step - 1] + np.sqrt(1 - keep**2) * out[..., step]
+    return out
+
+
+def coupled(random: np.random.Generator, coupling: float, *shape: int) -> np.ndarray:
+    """Two sets of standard normal numbers with a correlation."""
+    own, other = random.standard_normal((2, *shape))
+    return np.stack([own, coupling * own + np.sqrt(1 - coupling**2) * other])
+
+
+def dated(random: np.random.Generator, true: np.ndarray, error: float, draws: int = 50) -> np.ndarray:
+    """Draws of dates, around estimates that err by as much as the draws do."""
+    estimates = true + error * random.standard_normal(true.shape)
+    return np.asarray(estimates[..., None] + error * random.standard_normal((*true.shape, draws)))
+
+
+def apart(points: np.ndarray) -> np.ndarray:
+    """Distances between points ``[..., seeds, dimensions]``."""
+    return np.asarray(np.linalg.norm(points[..., :, None, :] - points[..., None, :, :], axis=-1))
+
+
+def symmetric(values: np.ndarray) -> np.ndarray:
+    """The upper triangles of matrices, mirrored."""
+    upper = np.triu(values, 1)
+    return upper + upper.mT
