@@ -76,12 +76,15 @@ def quadratic() -> None:
     h = torch.logspace(-2, 1, 20)
     n_beta, gamma, step = 1000.0, 10.0, 1e-4
     begin = time.process_time()
+    dynamics = Dynamics(n_beta=n_beta, localisation=gamma, step_size=step)
+    plan = langevin.Plan(draws=4000, burn_in=2000, batch=None)
+    seeds = [(0, chain) for chain in range(512)]
     traces = langevin.run(
-        torch.zeros(512, 20), lambda w, _: ((h * w * w).sum(1) / 2, h * w), 2, Dynamics(n_beta, gamma, step),
-        langevin.Plan("sgld", 4000, 2000, None), [(0, chain) for chain in range(512)],
+        torch.zeros(512, 20), lambda w, _: ((h * w * w).sum(1) / 2, h * w), 2, dynamics, plan, seeds
     )  # fmt: skip
     seconds = time.process_time() - begin
-    found = estimate(traces.losses, 0.0, Run(n_beta, gamma, step, 2000, 20))
+    run = Run(n_beta=n_beta, localisation=gamma, step_size=step, burn_in=2000, parameters=20)
+    found = estimate(traces.losses, 0.0, run)
     kappa = n_beta * h.double() + gamma
     truth = float((n_beta * h / (kappa * (1 - step * kappa / 4))).sum() / 2)
     print(f"\nQuadratic: {seconds:.2f} s; {found.llc:.3f} ± {found.error:.3f} against {truth:.3f}, "
@@ -140,7 +143,7 @@ def regular_network(widths: list[int], seed: int) -> Estimate:
     n_beta, gamma, burn_in, found = 1e5, 1.0, 4000, []
     for times in (1.0, 0.5):
         step = times * curvature.step_size(steepest(widths, layers), n_beta, gamma)
-        run = Run(n_beta, gamma, step, burn_in, 0)
+        run = Run(n_beta=n_beta, localisation=gamma, step_size=step, burn_in=burn_in, parameters=0)
         found.append(estimate(chains(widths, layers, run, seed), 0.0, run))
     return extrapolated(*found)
 
@@ -151,7 +154,7 @@ def singular_network(widths: list[int], rank: int, seed: int) -> Estimate:
     for layer in layers:
         layer[:rank, :rank] = torch.eye(rank)
     step = 0.5 * curvature.step_size(max(1.0, steepest(widths, layers)), HOT, 1.0)
-    run = Run(HOT, 1.0, step, 15_000, 0, "mala")
+    run = Run(n_beta=HOT, localisation=1.0, step_size=step, burn_in=15_000, parameters=0, sampler="mala")
     return estimate(chains(widths, layers, run, seed), 0.0, run)
 
 
@@ -164,8 +167,8 @@ def steepest(widths: list[int], layers: list[Tensor]) -> float:
 def chains(widths: list[int], layers: list[Tensor], run: Run, seed: int) -> np.ndarray:
     """Losses of 32 chains around these layers, as many draws as burn-in."""
     centre, truth = joined(layers)
-    plan = langevin.Plan(run.sampler, run.burn_in, run.burn_in, None)
-    dynamics = Dynamics(run.n_beta, run.localisation, run.step_size)
+    plan = langevin.Plan(sampler=run.sampler, draws=run.burn_in, burn_in=run.burn_in, batch=None)
+    dynamics = Dynamics(n_beta=run.n_beta, localisation=run.localisation, step_size=run.step_size)
     seeds = [(seed, chain) for chain in range(32)]
     return langevin.run(
         centre.repeat(32, 1), lambda w, _: network(widths, w, truth), 2, dynamics, plan, seeds
@@ -201,8 +204,10 @@ def soundness() -> None:
             n_beta = sampling.inverse_temperature(wanted, objective.examples)
             step = times * curvature.step_size(sharp.curvature, n_beta, wanted.localisation)
             traces, _ = sampling.sample(objective, [point], wanted, [step], kind="vmap")
-            run = Run(n_beta, wanted.localisation, step, burn_in, sharp.parameters, "sgld", sharp.curvature,
-                      sharp.variance / 64)  # fmt: skip
+            run = Run(
+                n_beta=n_beta, localisation=wanted.localisation, step_size=step, burn_in=burn_in,
+                parameters=sharp.parameters, curvature=sharp.curvature, noise=sharp.variance / 64,
+            )  # fmt: skip
             distances = np.sqrt(np.mean(traces.distances[:, burn_in:] ** 2, axis=1))
             found.append(estimate(traces.losses, sampling.baseline(objective, point, wanted), run, distances))
         values = [one.llc for one in found]

@@ -2,7 +2,7 @@
 
 A point is a row of coefficients over a few anchors. Two strategies give the same numbers: a loop that writes one
 point after the other into one buffer, and ``vmap`` over a chunk of points. Which is faster, and with how many examples
-in a
+in a pass, is found by the clock (:mod:`landscape.strategy`).
 """
 
 from __future__ import annotations

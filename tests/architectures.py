@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -39,10 +40,6 @@ GROUPED = {"vocab_size": WORDS, "hidden_size": WIDTH, "num_hidden_layers": 2, "n
 
 def some(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-SEEDS = {"vgg with norms": 2}
-"""Of models whose units all do something on the examples: one that does nothing is like any other."""
 
 
 def neox(rotary: float = 0.4, **changes: Any) -> Any:
@@ -174,6 +171,7 @@ def barrier(objective: Objective, a: Tensor, b: Tensor) -> float:
     return float((found - (1 - t) * found[0] - t * found[-1]).max())
 
 
+@cache
 def digits(seed: int, hidden: tuple[int, ...] = (24, 16), examples: int = 400) -> Objective:
     """A perceptron trained on scikit-learn's digits for a second, and its loss on others of them."""
     data = load_digits()

@@ -87,3 +87,18 @@ def few_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import cases
 
     return cases.runs(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="session")
+def finished(few_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished study of the few runs with every kind of measure; not to be written to."""
+    import finished
+    import torch
+
+    from landscape import strategy
+
+    torch.set_num_threads(1)
+    base = tmp_path_factory.getbasetemp()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(strategy, "TRIAL_SHARE", 0.0)
+        return finished.of(few_runs, base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)

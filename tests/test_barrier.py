@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from landscape.barrier import Definition, available, contrasts, estimate, matrix, mean_of_pairs, resamples
-from landscape.paired import band, standard_error
+from landscape.paired import band, functionals, standard_error
 
 T = np.array([0.0, 0.13, 0.4, 0.5, 0.71, 1.0])
 WEIGHTS = resamples(40, 400, seed=5)
@@ -31,16 +31,17 @@ def test_plugin_is_the_definition_written_naively(definition: Definition) -> Non
 def test_parabola() -> None:
     """L = 7 t (1 - t) + 2 + 3 t: every definition has a closed form."""
     t = np.linspace(0, 1, 41)
+    few = WEIGHTS[:40]
     losses = np.tile((7 * t * (1 - t) + 2 + 3 * t)[:, None], 40)
     closed = {"chord": 7 / 4, "midpoint": 7 / 4, "area": 7 / 6, "convexity_gap": 7 / 4}
     top = 7 * (5 / 7) * (2 / 7) + 2 + 3 * 5 / 7
     closed |= {"mean_ends": top - 3.5, "max_ends": top - 5}
     for definition, value in closed.items():
-        found = estimate(t, losses, Definition(definition), weights=WEIGHTS)
+        found = estimate(t, losses, Definition(definition), weights=few)
         assert found.value == pytest.approx(value, abs=5e-3), definition
         assert found.high - found.low == pytest.approx(0, abs=1e-9)
-    assert estimate(t, losses, weights=WEIGHTS).t_at_max == 0.5
-    assert estimate(t, losses, Definition.MAX_ENDS, weights=WEIGHTS).t_at_max == pytest.approx(0.725)
+    assert estimate(t, losses, weights=few).t_at_max == 0.5
+    assert estimate(t, losses, Definition.MAX_ENDS, weights=few).t_at_max == pytest.approx(0.725)
 
 
 def test_only_ends_tell_the_definitions_apart() -> None:
@@ -51,8 +52,8 @@ def test_only_ends_tell_the_definitions_apart() -> None:
     assert_allclose([v for name, v in values.items() if name != "mean_ends"], 0, atol=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 2**31), st.floats(-5, 5), st.floats(-5, 5))
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**31), *[st.floats(-5, 5, allow_subnormal=False)] * 2)
 def test_tilting_the_landscape_changes_nothing(seed: int, level: float, slope: float) -> None:
     losses = noisy(2 + np.sin(7 * T), 0.3, 40, seed)
     one, two = (estimate(T, x, weights=WEIGHTS) for x in (losses, losses + (level + slope * T)[:, None]))
@@ -75,7 +76,7 @@ def test_a_checkpoint_against_itself_is_exactly_zero(definition: Definition) -> 
 
 
 @pytest.mark.parametrize("definition", Definition)
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_examples_that_differ_by_rounding_only_have_no_error(definition: Definition, seed: int) -> None:
     """As where every token is unknown to the tokenizer: a number, and no noise made of rounding."""
     rounding = 1e-17 * cases.examples(seed, 6, 40)
@@ -91,9 +92,9 @@ MEANS = {"flat": 0 * PEAK, "peak": PEAK, "two peaks": np.array([0, 0.07, 0.0, 0.
 
 @pytest.mark.parametrize("shape", MEANS)
 def test_interval_covers_and_cross_fitting_takes_the_bias_of_the_maximum_out(shape: str) -> None:
-    mean, repeats, examples = MEANS[shape], 400, 60
+    mean, repeats, examples = MEANS[shape], 250, 60
     truth = oracles.barrier("chord", T, mean)
-    weights = resamples(examples, 400, seed=7)
+    weights = resamples(examples, 300, seed=7)
     found = [estimate(T, noisy(mean, 0.2, examples, seed), weights=weights) for seed in range(repeats)]
     covered = np.mean([f.low <= truth <= f.high for f in found])
     # 4 standard errors of a rate of 0.95; the bootstrap of 60 examples is itself 1 % short.
@@ -101,15 +102,76 @@ def test_interval_covers_and_cross_fitting_takes_the_bias_of_the_maximum_out(sha
     plugin = np.mean([f.plugin for f in found]) - truth
     value = np.mean([f.value for f in found]) - truth
     error = np.std([f.value for f in found]) / repeats**0.5
-    assert error < 0.002
+    assert error < 0.004
     assert abs(value) < plugin - 4 * error if shape in ("flat", "two peaks") else abs(value) < plugin + 4 * error
+
+
+MANY = resamples(200, 4000, seed=11)
+ONE, TWO = 1.95996, 2.23648
+"""Quantiles of a normal variable and of the larger of two independent ones, at 97.5 %."""
+OFF = 0.15
+"""Four standard errors of such a quantile among 4000 resamples."""
+
+
+def planted(count: int, size: float) -> np.ndarray:
+    """Noise whose mean is 0, whose standard error is ``size`` and whose rows are uncorrelated, all exactly; no skew."""
+    noise = np.linalg.qr(cases.examples(9, 100, count))[0].T
+    return np.asarray(size * 200 * np.concatenate([noise, -noise], axis=1) / 2**0.5)
+
+
+def test_the_interval_of_one_contrast_is_that_of_a_mean() -> None:
+    losses = np.zeros((len(T), 200))
+    losses[3] = 0.4 + planted(1, 0.03)[0]
+    found = estimate(T, losses, Definition.MIDPOINT, weights=MANY)
+    assert found.plugin == pytest.approx(0.4)
+    assert [(found.plugin - found.low) / 0.03, (found.high - found.plugin) / 0.03] == pytest.approx([ONE] * 2, abs=OFF)
+
+
+def test_the_interval_of_a_middle_known_on_few_examples_is_that_of_these() -> None:
+    """The ends say nothing about the middle, so its standard error is that of a mean over a quarter of the examples."""
+    losses = np.zeros((3, 200))
+    losses[1] = np.nan
+    losses[1, :50] = 0.4 + 0.7 * cases.examples(3, 50)
+    error = losses[1, :50].std() / 50**0.5
+    found = estimate(np.array([0, 0.5, 1]), losses, Definition.MIDPOINT, weights=MANY)
+    assert found.high - found.low == pytest.approx(2 * ONE * error, rel=0.1)
+
+
+@pytest.mark.parametrize(("behind", "quantile"), [(0.0, TWO), (4.5, TWO), (20.0, ONE)])
+def test_the_lower_end_holds_all_peaks_that_may_be_the_highest(behind: float, quantile: float) -> None:
+    """A rival as far behind as that, in standard errors: near ones count, and one that is certainly lower does not."""
+    losses = np.zeros((len(T), 200))
+    losses[[1, 4]] = planted(2, 0.01) + [[1.0], [1.0 - 0.01 * behind]]
+    found = estimate(T, losses, weights=MANY)
+    assert (1 - found.low) / 0.01 == pytest.approx(quantile, abs=OFF)
+    assert (found.high - 1) / 0.01 == pytest.approx(ONE, abs=OFF)
+
+
+def test_a_middle_above_two_ends_that_may_be_the_higher_one() -> None:
+    """Both differences must hold at once on either side, and the smaller of them decides."""
+    losses = np.zeros((3, 200))
+    losses[[0, 2]] = planted(2, 0.01)
+    losses[1] = 1.0
+    found = estimate(np.array([0, 0.5, 1]), losses, Definition.MAX_ENDS, weights=MANY)
+    assert [(1 - found.low) / 0.01, (found.high - 1) / 0.01] == pytest.approx([TWO] * 2, abs=OFF)
+    losses[2] -= 0.5
+    apart = estimate(np.array([0, 0.5, 1]), losses, Definition.MAX_ENDS, weights=MANY)
+    assert [(1 - apart.low) / 0.01, (apart.high - 1) / 0.01] == pytest.approx([TWO] * 2, abs=OFF)
+
+
+def test_an_estimate_of_a_maximum_is_kept_in_its_interval_and_no_interval_goes_below_the_ends() -> None:
+    """A valley: the halves may say what they like, the ends take part in the maximum; not in a signed definition."""
+    losses = noisy(-PEAK, 0.2, 40, seed=3)
+    chord, area = (estimate(T, losses, d, weights=WEIGHTS) for d in (Definition.CHORD, Definition.AREA))
+    assert chord.low == 0 <= chord.value <= chord.high
+    assert area.low < area.value < 0
 
 
 def test_interval_width_falls_with_the_root_of_the_examples() -> None:
     widths = []
     for examples in (50, 800):
-        weights = resamples(examples, 500, seed=7)
-        found = [estimate(T, noisy(10 * PEAK, 0.2, examples, s), weights=weights) for s in range(20)]
+        weights = resamples(examples, 200, seed=7)
+        found = [estimate(T, noisy(10 * PEAK, 0.2, examples, s), weights=weights) for s in range(12)]
         widths.append(np.mean([f.high - f.low for f in found]))
     assert widths[0] / widths[1] == pytest.approx(4, rel=0.1)
     # A clear peak needs little more than twice 1.96 standard errors of one contrast.
@@ -128,6 +190,17 @@ def test_rise_and_its_error_are_paired() -> None:
     assert error[2] < standard_error(losses)[2]
 
 
+def test_functionals_are_means_of_weighted_sums_and_shares_are_those_of_independent_times() -> None:
+    losses = noisy(2 + np.sin(7 * T), 0.3, 40, seed=2)
+    rows = cases.examples(4, 2, 6)
+    found = functionals(rows, T, losses)
+    each = rows @ losses
+    assert_allclose(found.value, each.mean(axis=1), atol=1e-12)
+    assert_allclose(found.error, each.std(axis=1, ddof=1) / 40**0.5, atol=1e-12)
+    rises = losses - np.outer(1 - T, losses[0]) - np.outer(T, losses[-1])
+    assert_allclose(found.shares, rows**2 * rises.var(axis=1, ddof=1) / 40, atol=1e-15)
+
+
 def test_midpoint_needs_its_point() -> None:
     even = np.linspace(0, 1, 10)
     assert Definition.MIDPOINT not in available(even)
@@ -136,7 +209,7 @@ def test_midpoint_needs_its_point() -> None:
         contrasts(Definition.MIDPOINT, even)
 
 
-@pytest.mark.parametrize("bad", [[0.1, 0.5, 1.0], [0.0, 0.5, 0.9], [0.0, 0.6, 0.5, 1.0]])
+@pytest.mark.parametrize("bad", [[0.1, 0.5, 1.0], [0.0, 0.5, 0.9], [0.0, 0.6, 0.5, 1.0], [0.0, 0.4, 0.4, 1.0]])
 def test_times_must_rise_from_0_to_1(bad: list[float]) -> None:
     with pytest.raises(ValueError, match="must rise from 0 to 1"):
         contrasts(Definition.CHORD, np.array(bad))
@@ -153,24 +226,39 @@ def test_matrix_is_symmetric_with_gaps() -> None:
 
 
 def test_mean_of_pairs_covers_the_mean_of_a_population_of_seeds() -> None:
-    """value(i, j) = 1 + u_i + u_j + noise: independent pairs would cover far too seldom."""
-    random, covered, naive, repeats, n = np.random.default_rng(4), 0, 0, 600, 6
+    """value(i, j) = 1 + u_i + u_j + noise: pairs share their seeds."""
+    random, covered, repeats, n = np.random.default_rng(4), 0, 150, 6
     for _ in range(repeats):
         u = 0.2 * random.normal(size=n)
         square = 1 + u[:, None] + u + np.triu(0.05 * random.normal(size=(n, n)), 1)
         square = np.triu(square, 1) + np.triu(square, 1).T
         mean, low, high = mean_of_pairs(square, np.full((n, n), 0.05))
         covered += low <= 1 <= high
-        pairs = square[np.triu_indices(n, 1)]
-        assert mean == pytest.approx(pairs.mean())
-        naive += abs(mean - 1) < 1.96 * pairs.std(ddof=1) / len(pairs) ** 0.5
+        assert mean == pytest.approx(square[np.triu_indices(n, 1)].mean())
     assert covered / repeats > 0.95 - 4 * (0.95 * 0.05 / repeats) ** 0.5
-    assert naive / repeats < 0.85
 
 
 def test_mean_of_one_pair_has_the_error_of_that_pair() -> None:
     mean, low, high = mean_of_pairs(matrix(np.array([0]), np.array([1]), np.array([0.4]), 2), np.full((2, 2), 0.1))
     assert (mean, low, high) == pytest.approx((0.4, 0.4 - 0.196, 0.4 + 0.196), abs=1e-4)
+
+
+def test_mean_of_equal_pairs_has_the_error_that_they_share() -> None:
+    """The jackknife is 0, so the half-width is a quantile of t, with a degree of freedom for each seed but one."""
+    for seeds, quantile in ((3, 4.30265), (4, 3.18245)):
+        errors = np.triu(0.1 + 0.05 * np.abs(cases.examples(5, seeds, seeds)), 1)
+        own = errors[np.triu_indices(seeds, 1)].mean()
+        found = mean_of_pairs(np.full((seeds, seeds), 0.37), errors + errors.T)
+        assert found == pytest.approx((0.37, 0.37 - quantile * own, 0.37 + quantile * own), rel=1e-5)
+
+
+def test_mean_of_pairs_is_the_jackknife_and_the_shared_error_in_quadrature() -> None:
+    """Without one of three seeds there is one pair left."""
+    square = matrix(np.array([0, 0, 1]), np.array([1, 2, 2]), np.array([0.2, 0.5, 0.3]), 3)
+    mean, low, high = mean_of_pairs(square, np.full((3, 3), 0.04))
+    jackknife = 2 / 3 * sum((x - 1 / 3) ** 2 for x in (0.2, 0.5, 0.3))
+    assert mean == pytest.approx(1 / 3)
+    assert [mean - low, high - mean] == pytest.approx([4.30265 * (jackknife + 0.04**2) ** 0.5] * 2, rel=1e-5)
 
 
 def test_widening_widens_by_its_factor() -> None:
@@ -180,16 +268,16 @@ def test_widening_widens_by_its_factor() -> None:
     assert two.plugin - two.low == pytest.approx(1.4 * (one.plugin - one.low))
 
 
-@given(st.integers(0, 10_000), st.integers(4, 24))
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(4, 16))
 def test_definitions_keep_their_order_and_their_identities(seed: int, points: int) -> None:
     """On any curve: mean of the ends is the higher end and half their difference; convexity gap, chord, higher end."""
     t = np.linspace(0, 1, points)
     curve = np.random.default_rng(seed).standard_normal(points).cumsum()
     losses = np.stack([curve - 0.5, curve + 0.5], axis=1)
-    found = {d: estimate(t, losses, d, weights=resamples(2, 100, 0)).plugin for d in available(t)}
+    found = {d: estimate(t, losses, d, weights=resamples(2, 20, 0)).plugin for d in available(t)}
     apart = abs(curve[0] - curve[-1]) / 2
     unclipped = curve.max() - max(curve[0], curve[-1])
     assert found[Definition.MEAN_ENDS] == pytest.approx(unclipped + apart, abs=1e-12)
     assert found[Definition.MAX_ENDS] == pytest.approx(max(unclipped, 0), abs=1e-12)
     assert found[Definition.CONVEXITY_GAP] >= found[Definition.CHORD] - 1e-12 >= found[Definition.MAX_ENDS] - 2e-12
-    assert found[Definition.MEAN_ENDS] >= apart - 1e-12

@@ -13,10 +13,15 @@ import pytest
 import xarray
 from safetensors.torch import load_file, save_file
 
-from landscape.cli.main import COMMANDS, cli, main
+from landscape import strategy
+from landscape.cli import export, options, report
+from landscape.cli.main import COMMANDS, Stopped, cli, main
+from landscape.cli.run import run_study
+from landscape.figures.frames import Frames
 from landscape.measure import session
 from landscape.store import Store
 from landscape.strategy import Strategy, Tuner
+from landscape.study import read_study
 from landscape.task import Task
 
 
@@ -37,13 +42,49 @@ def runs(few_runs: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(few_runs, tmp_path / "runs"))
 
 
+@pytest.fixture(scope="module")
+def done(few_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished study of three seeds; not to be written to."""
+    folder = Path(shutil.copytree(few_runs, tmp_path_factory.mktemp("done") / "runs"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(strategy, "TRIAL_SHARE", 0.0)
+        assert run_study(read_study(cases.study(folder)), folder, device="cpu", workers=1) == {}
+    return folder
+
+
+@pytest.fixture
+def finished_runs(done: Path, tmp_path: Path) -> Path:
+    """A copy of it to write to."""
+    return Path(shutil.copytree(done, tmp_path / "runs"))
+
+
+class Pages:
+    """In place of the drawing of a report: what it was to be made of."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frames] = []
+        self.missing: list[dict[str, str]] = []
+
+    def __call__(self, frames: Frames, record: object, missing: dict[str, str]) -> str:
+        self.frames.append(frames)
+        self.missing.append(missing)
+        return "<html>"
+
+
+@pytest.fixture
+def pages(monkeypatch: pytest.MonkeyPatch) -> Pages:
+    found = Pages()
+    monkeypatch.setattr(report, "page", found)
+    return found
+
+
 def poison(folder: Path) -> None:
     stored = load_file(folder / "model.safetensors")
     stored["transformer.ln_f.bias"][0] = float("nan")
     save_file(stored, folder / "model.safetensors")
 
 
-def test_a_study_from_plan_to_report(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_study_is_planned_run_once_and_told(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     study = cases.study(runs)
     code, out, err = call(capfd, "plan", study, "--json")
     totals = json.loads(out.splitlines()[-1])
@@ -63,11 +104,23 @@ def test_a_study_from_plan_to_report(runs: Path, capfd: pytest.CaptureFixture[st
     assert code == 0 and "8 done, 0 failed, 0 left" in err
     assert {json.loads(line)["state"] for line in out.splitlines()} == {"done"}
 
-    assert call(capfd, "report", runs)[0] == 0
-    assert "Barrier matrices" in (runs / "report.html").read_text()
-    assert call(capfd, "report", runs, "--definition", "mean_ends")[0] == 0
-    assert "above the mean of the ends" in (runs / "report.html").read_text()
 
+@pytest.mark.slow
+def test_a_report_is_drawn(finished_runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert call(capfd, "report", finished_runs, "--definition", "mean_ends")[0] == 0
+    html = (finished_runs / "report.html").read_text()
+    assert "<h2>Barrier matrices</h2>" in html and "largest loss above the mean of the ends" in html
+
+
+def test_a_report_is_of_one_definition(finished_runs: Path, capfd: pytest.CaptureFixture[str], pages: Pages) -> None:
+    assert call(capfd, "report", finished_runs, "--definition", "mean_ends")[0] == 0
+    (frames,) = pages.frames
+    assert set(frames.barriers["definition"]) == {"mean_ends"} and len(frames.barriers) == 6
+    assert pages.missing == [{}] and (finished_runs / "report.html").read_text() == "<html>"
+
+
+def test_rows_are_exported_in_every_format(finished_runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    runs = finished_runs
     rows = Store(runs / "results").rows("barrier", [t["key"] for t in Store(runs / "results").record()["tasks"]])
     for kind, read in (
         ("csv", pd.read_csv),
@@ -78,6 +131,8 @@ def test_a_study_from_plan_to_report(runs: Path, capfd: pytest.CaptureFixture[st
         found = read(runs / "export" / f"barrier.{'nc' if kind == 'netcdf' else kind}")
         assert sorted(found.columns) == sorted(rows.columns) and len(found) == 36
         np.testing.assert_allclose(found["barrier"], rows["barrier"])
+        assert found["seed_b"].tolist() == rows["seed_b"].tolist()
+        assert found["definition"].tolist() == rows["definition"].tolist()
 
 
 def test_barriers_now(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -93,8 +148,9 @@ def test_barriers_now(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert "10 examples of 12 tokens" in err
     code, _, err = call(capfd, "barriers", runs / "seed_0" / "{step}", *options)
     assert code == 2
-    code, _, err = call(capfd, "barriers", f"{runs}/seed_{{seed}}/step_10", *options)
-    assert code == 0 and "3 " in err
+    code, out, _ = call(capfd, "barriers", f"{runs}/seed_{{seed}}/step_10", *options, "--json")
+    rows = pd.DataFrame([json.loads(line) for line in out.splitlines()]).query("definition == 'chord'")
+    assert code == 0 and rows[["seed_a", "seed_b"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 2]]
 
 
 @pytest.mark.slow
@@ -203,26 +259,35 @@ def test_bad_input_gets_one_sentence(runs: Path, capfd: pytest.CaptureFixture[st
     assert "Traceback" not in err
 
 
-def test_nan_is_recorded_and_mended_by_a_second_run(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_nan_is_recorded_and_mended_by_a_second_run(
+    runs: Path, capfd: pytest.CaptureFixture[str], pages: Pages
+) -> None:
     good = shutil.copy(runs / "seed_2" / "step_10" / "model.safetensors", runs / "good")
     poison(runs / "seed_2" / "step_10")
     study = cases.study(runs)
     code, _, err = call(capfd, "run", study)
     assert code == 3 and "6 tasks done, 2 failed" in err
     assert "1 of 12 values of parameter 'transformer.ln_f.bias' are NaN or infinite" in err
-    code, _, err = call(capfd, "status", runs)
+    code, out, err = call(capfd, "status", runs, "--json")
     assert code == 0 and "6 done, 2 failed, 0 left" in err and "NaN" in err
+    told = [json.loads(line) for line in out.splitlines()]
+    assert {task["label"] for task in told if "are NaN" in task["message"]} == {
+        task["label"] for task in told if task["state"] == "failed"
+    } == {"losses seed 2 step 10", "barriers seed 0,1,2 step 10"}  # fmt: skip
     assert call(capfd, "report", runs)[0] == 0
-    assert "2 of 8 tasks have no result" in (runs / "report.html").read_text()
+    (missing,), (frames,) = pages.missing, pages.frames
+    assert set(frames.barriers["definition"]) == {"chord"} and len(frames.barriers) == 3
+    assert missing.keys() == {"losses seed 2 step 10", "barriers seed 0,1,2 step 10"}
+    assert all("values of parameter 'transformer.ln_f.bias' are NaN" in said for said in missing.values())
     shutil.copy(good, runs / "seed_2" / "step_10" / "model.safetensors")
     code, _, err = call(capfd, "run", study)
     assert code == 0 and "2 of 8 tasks to do" in err
 
 
-@pytest.mark.slow
-def test_lost_losses_are_made_again_when_they_are_needed(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    study = cases.study(runs)
-    assert call(capfd, "run", study)[0] == 0
+def test_lost_losses_are_made_again_when_they_are_needed(
+    finished_runs: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    runs, study = finished_runs, finished_runs / "study.toml"
     shutil.rmtree(runs / "results" / "losses")
     assert "to do" not in call(capfd, "run", study)[2]
     tile = next(t["key"] for t in Store(runs / "results").record()["tasks"] if t["kind"] == "barriers")
@@ -231,9 +296,8 @@ def test_lost_losses_are_made_again_when_they_are_needed(runs: Path, capfd: pyte
     assert code == 0 and "4 of 8 tasks to do" in err
 
 
-def test_damaged_results_get_a_sentence(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    study = cases.study(runs)
-    assert call(capfd, "run", study)[0] == 0
+def test_damaged_results_get_a_sentence(finished_runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    runs, study = finished_runs, finished_runs / "study.toml"
     file = next((runs / "results" / "rows").iterdir())
     whole = file.read_bytes()
     os.truncate(file, 100)
@@ -253,6 +317,7 @@ def test_damaged_results_get_a_sentence(runs: Path, capfd: pytest.CaptureFixture
     assert code == 2 and "config.json cannot be read" in err
 
 
+@pytest.mark.slow
 def test_every_two_checkpoints_are_reported(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     study = cases.study(runs, measure='between = "all"')
     assert call(capfd, "run", study)[0] == 0
@@ -283,11 +348,10 @@ def test_a_full_disk_ends_with_a_sentence_and_loses_nothing(
     assert code == 0 and "5 of 8 tasks to do" in err
 
 
-def test_light_commands_import_no_torch(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    study = cases.study(runs)
-    assert call(capfd, "run", study)[0] == 0
-    commands = [["--help"], ["run", "--help"], ["plan", str(study)]]
-    commands += [[name, str(runs)] for name in ("status", "report", "export")]
+@pytest.mark.parametrize("names", [("status", "export"), pytest.param(("report",), marks=pytest.mark.slow)])
+def test_light_commands_import_no_torch(finished_runs: Path, names: tuple[str, ...]) -> None:
+    commands = [["--help"], ["run", "--help"], ["plan", "--tflops", "1", str(finished_runs / "study.toml")]]
+    commands += [[name, str(finished_runs)] for name in names]
     script = (
         "import sys; from landscape.cli.main import main\n"
         f"for command in {commands!r}:\n"
@@ -306,15 +370,51 @@ def test_help_names_every_command(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("name", "said"), [("match", "begins anew"), ("barriers", "begins anew"), ("run", "to go on")])
+@pytest.mark.parametrize(("stopped", "ended"), [(KeyboardInterrupt, 130), (Stopped, 75)])
 def test_what_running_again_does_is_said(
-    name: str, said: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    name: str,
+    said: str,
+    stopped: type[BaseException],
+    ended: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     def stop(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+        raise stopped
 
     monkeypatch.setattr(cli, "main", stop)
     code, _, err = call(capfd, name, "x")
-    assert code == 130 and said in err
+    assert code == ended and said in err
+
+
+def test_a_gradient_costs_three_passes(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Two steps of three pairs: a curve of 9 points inside and 7 fits of 4 examples, and its straight line."""
+    study = cases.study(runs)
+    head = study.read_text().split("[[measure]]")[0]
+    more = 'kind = "curves"\nfit_text = "other.txt"\npoints = 11\nfit_steps = 7\nfit_batch = 4\ncontrol = false\n'
+    study.write_text(f"{head}[[measure]]\n{more}")
+    _, out, _ = call(capfd, "plan", study, "--json", "--tflops", 0.5)
+    totals = json.loads(out.splitlines()[-1])
+    points = 6 + 2 * 2 * 3 * 9
+    assert totals["points"] == points and totals["seconds"] == totals["flops"] / 0.5e12
+    assert totals["flops"] == 2 * totals["parameters"] * 12 * (points * 20 + 3 * 2 * 3 * 7 * 4)
+
+
+def test_numbers_are_finite_and_intervals_are_held_against_their_halves(capfd: pytest.CaptureFixture[str]) -> None:
+    code, _, err = call(capfd, "barriers", "a", "b", "--precision", "nan")
+    assert code == 2 and "nan is not a finite number" in err
+    rows = [{"evaluations": 90, "low": 0.1, "high": high} for high in (0.115, 0.125)]
+    said = options.saved(rows, 10, 0.01)
+    assert "180 evaluations" in said and "100% of the 180 of" in said
+    assert said.endswith("; 1 of 2 barriers need more than these 10 examples")
+
+
+def test_netcdf_holds_missing_texts_as_empty_ones(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"name": ["a", None, "c"], "step": pd.array([1, None, 3], dtype="Int64")})
+    export._write_netcdf(rows, tmp_path / "x.nc")
+    found = xarray.load_dataset(tmp_path / "x.nc", engine="scipy")
+    assert found["name"].values.tolist() == ["a", "", "c"]
+    np.testing.assert_array_equal(found["step"], [1, np.nan, 3])
 
 
 def test_usage_errors_exit_with_2(capfd: pytest.CaptureFixture[str]) -> None:

@@ -8,17 +8,24 @@ from landscape.demo import HELD_OUT_TEXT, STUDY, TRAINING_TEXT
 from landscape.demo.train import Recipe, Run, Trainer, folders, runs
 from landscape.study import read_study
 
-RECIPE = Recipe(steps=8, batch=2, length=16, width=8, layers=1, heads=2, vocabulary=300, warmup=3)
+
+@pytest.fixture(scope="module")
+def trainer(tmp_path_factory: pytest.TempPathFactory) -> Trainer:
+    """Two seeds and two children of each parting, on the beginning of the text."""
+    out = tmp_path_factory.mktemp("demo")
+    text = out / "text.txt"
+    text.write_text(TRAINING_TEXT.read_text("utf-8")[:20_000], "utf-8")
+    torch.set_num_threads(1)
+    trainer = Trainer(Recipe(steps=4, batch=2, length=16, width=8, layers=1, heads=2, vocabulary=300, warmup=3,
+                             children=2, text=text), out)  # fmt: skip
+    for run in runs(trainer.recipe, 2):
+        trainer(run)
+    return trainer
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("demo")
-    torch.set_num_threads(1)
-    trainer = Trainer(RECIPE, out)
-    for run in runs(RECIPE, 2):
-        trainer(run)
-    return out
+def trained(trainer: Trainer) -> Path:
+    return trainer.out
 
 
 def point(folder: Path) -> torch.Tensor:
@@ -31,34 +38,46 @@ def test_checkpoints_are_those_of_the_study(trained: Path) -> None:
     here = STUDY.parent / "checkpoints"
     seeds = expand(wanted.folder.replace(str(here), str(trained)), {})
     children = expand(wanted.children.folder.replace(str(here), str(trained)), {})
-    assert [(c.seed, c.step) for c in seeds] == [(s, t) for s in (0, 1) for t in (0, 1, 2, 4, 8)]
-    assert {(c.parted, c.child) for c in children} == {(p, k) for p in (0, 1, 2, 4) for k in (0, 1, 2)}
+    assert [(c.seed, c.step) for c in seeds] == [(s, t) for s in (0, 1) for t in (0, 1, 2, 4)]
+    assert {(c.parted, c.child) for c in children} == {(p, k) for p in (0, 1, 2) for k in (0, 1)}
 
 
-def test_saving_on_the_way_does_not_change_the_run(trained: Path, tmp_path: Path) -> None:
-    """The run that was saved at every power of two ends where one that was saved at its end only does."""
-    trainer = Trainer(RECIPE, tmp_path)
-    model = trainer._model(1)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RECIPE.rate, betas=(0.9, 0.95), weight_decay=0.1)
-    trainer._train(model, optimizer, 8, order=1)
-    trainer._save(model, tmp_path / "whole")
-    assert torch.equal(point(tmp_path / "whole"), point(folders(Run(1), RECIPE, trained)[-1]))
+def test_the_rate_warms_up_and_falls_to_a_twentieth() -> None:
+    """Linear for ten steps, then the cosine: half of it in the middle."""
+    recipe = Recipe(steps=100, warmup=10, rate=2.0)
+    rates = [recipe.rate_at(step) for step in (0, 50, 100)]
+    assert rates == pytest.approx([0.2, 2 * (0.95 / 2 + 0.05), 0.1])
 
 
-def test_children_share_their_prefix_and_nothing_after_it(trained: Path, tmp_path: Path) -> None:
-    ends = {p: [point(f) for f in folders(Run(0, p), RECIPE, trained)] for p in RECIPE.partings}
-    for parted, (a, b, c) in ends.items():
-        assert not torch.equal(a, b) and not torch.equal(b, c), parted
-    # The same order as the parent's, and no parting, is the parent.
-    parent = point(folders(Run(0), RECIPE, trained)[-1])
-    near = (ends[4][0] - parent).norm()
-    assert 0 < near < (ends[0][0] - parent).norm() < (point(folders(Run(1), RECIPE, trained)[-1]) - parent).norm()
+def test_saving_and_parting_do_not_change_the_run(trainer: Trainer, tmp_path: Path) -> None:
+    """A run by itself, with one model and one optimizer, ends where the one that was saved on the way did.
+
+    So does a child: two steps in the order of the parent, then those of its own.
+    """
+    recipe = trainer.recipe
+    for orders, run in ((((1, 4),), Run(1)), (((0, 2), (1201, 4)), Run(0, 2))):
+        model = trainer._model(run.seed)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.rate, betas=(0.9, 0.95), weight_decay=0.1)
+        for order, end in orders:
+            trainer._train(model, optimizer, end, order=order)
+        trainer._save(model, tmp_path / run.key)
+        assert torch.equal(point(tmp_path / run.key), point(folders(run, recipe, trainer.out)[-1]))
 
 
-def test_training_again_does_nothing(trained: Path) -> None:
-    places = folders(Run(0), RECIPE, trained)
+def test_children_share_their_prefix_and_nothing_after_it(trainer: Trainer) -> None:
+    recipe, out = trainer.recipe, trainer.out
+    ends = {p: [point(f) for f in folders(Run(0, p), recipe, out)] for p in recipe.partings}
+    for parted, (a, b) in ends.items():
+        assert not torch.equal(a, b), parted
+    parent = point(folders(Run(0), recipe, out)[-1])
+    near = (ends[2][0] - parent).norm()
+    assert 0 < near < (ends[0][0] - parent).norm() < (point(folders(Run(1), recipe, out)[-1]) - parent).norm()
+
+
+def test_training_again_does_nothing(trainer: Trainer) -> None:
+    places = folders(Run(0), trainer.recipe, trainer.out)
     before = [place.stat().st_mtime_ns for place in places]
-    Trainer(RECIPE, trained)(Run(0))
+    Trainer(trainer.recipe, trainer.out)(Run(0))
     assert [place.stat().st_mtime_ns for place in places] == before
 
 

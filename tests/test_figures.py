@@ -8,15 +8,17 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.patches import Polygon, Rectangle
 
-from landscape.figures import calibration, llc
+from landscape.figures import behaviour, calibration, llc, loss, matrix, parting, simplex
+from landscape.figures import page as page_module
 from landscape.figures.calibration import calibration_map
 from landscape.figures.frames import Frames
-from landscape.figures.interpolation import interpolation
+from landscape.figures.interpolation import interpolation, some
 from landscape.figures.llc import llc_over_training
 from landscape.figures.loss import loss_over_training
 from landscape.figures.matrix import barrier_matrix
 from landscape.figures.page import figures, page
 from landscape.figures.plane import about, loss_plane
+from landscape.figures.probes import probe_over_training
 from landscape.figures.style import caption
 from landscape.figures.traces import traces
 from landscape.figures.training import barrier_over_training
@@ -28,6 +30,18 @@ SETTINGS = {
     "numerics_error": None, "points": 11, "path": "linear",
 }  # fmt: skip
 PAIRS = {(0, 1): 0.2, (0, 2): 0.5, (1, 2): 0.3}
+
+
+@pytest.fixture(autouse=True)
+def drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """seaborn draws the whole figure for each heatmap, to see whether its labels must be turned."""
+    monkeypatch.setattr("seaborn.matrix._draw_figure", lambda figure: None)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the words of a page are asked about: drawing its figures is nearly all of the time."""
+    monkeypatch.setattr(page_module, "_image", lambda figure: "")
 
 
 def rows(step: int, scale: float = 1.0, between: str = "seeds") -> list[dict[str, object]]:
@@ -133,9 +147,12 @@ def test_curves_have_a_band(frames: Frames) -> None:
 def test_loss_has_a_line_for_each_seed(frames: Frames) -> None:
     ax = loss_over_training(frames.losses)
     np.testing.assert_allclose(ax.containers[1].lines[0].get_ydata(), [2.9, 2.86, 2.58])
+    bars = ax.containers[1].lines[2][0].get_segments()
+    np.testing.assert_allclose([(b[1] - b[0])[1] / 2 for b in bars], 1.96 * 0.02)
 
 
 def test_every_figure_says_how_it_was_made(frames: Frames) -> None:
+    frames = replace(frames, barriers=frames.barriers[~frames.barriers["step_a"].isin([0, 4])])
     found = figures(frames)
     assert list(found) == [
         "barrier_matrices", "mean_barrier_over_training", "interpolation_curves", "onset_of_linear_connectivity",
@@ -171,24 +188,26 @@ RECORD = {
 }  # fmt: skip
 
 
-def test_page_is_self_contained_and_escaped(frames: Frames) -> None:
+def test_page_is_self_contained_and_escaped(frames: Frames, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_module, "sections", lambda given: [loss.section(given), parting.section(given)])
     html = page(frames, RECORD, {"task <img>": "failed & gone"})
     links = Links()
     links.feed(html)
-    assert len(links.found) == 5 and all(link.startswith("data:image/svg+xml;base64,") for link in links.found)
+    assert len(links.found) == 2 and all(link.startswith("data:image/svg+xml;base64,") for link in links.found)
     assert not {"script", "link"} & set(links.tags)
     assert "&lt;script&gt;" in html and "task &lt;img&gt;: failed &amp; gone" in html
     assert "At the end (step 32) the mean barrier between seeds is 0.333" in html
     assert "Children that parted latest, after step 8, end with a barrier of 0.100" in html
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_page_of_unlabelled_pairs_has_what_it_can(frames: Frames) -> None:
     barriers = frames.barriers[frames.barriers["between"] == "seeds"].assign(between="all")
     empty = pd.DataFrame()
     html = page(Frames(barriers, frames.profiles, frames.losses, empty, empty, empty), RECORD, {})
-    assert "Barrier matrices" in html and "Onset" not in html
+    assert "<h2>Barrier matrices</h2>" in html and "<h2>Onset" not in html
     no_step = frames.training.iloc[:1].assign(step=np.nan)
-    html = page(Frames(barriers, frames.profiles, frames.losses, no_step, empty, empty), RECORD, {})
+    html = page(Frames(barriers.iloc[:3], empty, empty, no_step, empty, empty), RECORD, {})
     assert "<th>pairs</th>" in html and "<th>step</th>" not in html and "nan" not in html.split("The numbers")[1]
 
 
@@ -228,19 +247,25 @@ def bent_frames(frames: Frames) -> Frames:
     )
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_page_shows_curves_planes_and_mixtures(frames: Frames) -> None:
-    shown = figures(bent_frames(frames))
-    assert {"learned_curves", "planes", "mixtures"} <= set(shown)
+    made = bent_frames(frames)
+    names = ("bent", "by_path", "bent_profiles", "plane", "place", "mixture")
+    made = Frames(**{name: getattr(made, name) for name in names})
+    shown = figures(made)
+    assert list(shown) == ["learned_curves", "planes", "mixtures"]
     left, right = shown["learned_curves"].axes
     assert [line.get_label() for line in left.lines] == ["straight line", "Bezier curve"]
     assert [t.get_text() for t in right.get_xticklabels()] == ["straight line", "Bezier curve", "control"]
     diamonds = [line.get_ydata()[0] for line in right.lines if line.get_marker() == "D"]
     assert diamonds == pytest.approx([0.3, 0.025, 1.25])
-    text = page(bent_frames(frames), RECORD, {})
-    assert "on the straight line and 0.033 [" in " ".join(
-        text.split()
-    ) and "(+1.250 on the way to a random point)" in " ".join(text.split())
-    alone = page(replace(Frames(), plane=bent_frames(frames).plane, place=bent_frames(frames).place), RECORD, {})
+    grey = [c for c in right.containers if c.lines[0].get_marker() == "."]
+    assert [len(c.lines[2][0].get_segments()) for c in grey] == [3, 3, 3]
+    for low, high in (segment[:, 1] for c in grey for segment in c.lines[2][0].get_segments()):
+        assert (high - low) / 2 == pytest.approx(1.96 * 0.01)
+    text = " ".join(page(replace(made, plane=pd.DataFrame(), mixture=pd.DataFrame()), RECORD, {}).split())
+    assert "on the straight line and 0.033 [" in text and "(+1.250 on the way to a random point)" in text
+    alone = page(Frames(plane=made.plane, place=made.place), RECORD, {})
     assert "<h2>Planes</h2>" in alone and "The numbers" not in alone
 
 
@@ -311,7 +336,7 @@ def test_chains_are_drawn_above_the_checkpoint_with_their_burn_in(frames: Frames
     np.testing.assert_allclose(ax.lines[2].get_ydata(), 1.5 + np.arange(30) / 100)
     (shade,) = ax.patches
     assert (shade.get_x(), shade.get_x() + shade.get_width()) == (0, 8) and ax.get_title() == "seed 1, step 64"
-    assert "chains" in figures(replace(frames, traces=rows))
+    assert list(figures(Frames(traces=rows))) == ["chains"]
 
 
 def test_a_plane_is_drawn_in_true_scale(frames: Frames) -> None:
@@ -319,11 +344,79 @@ def test_a_plane_is_drawn_in_true_scale(frames: Frames) -> None:
     path = pd.DataFrame({"x": [0.0, 1.0, 2.0], "y": [0.0, 1.5, 0.0]})
     ax = loss_plane(made.plane, made.place, path)
     assert ax.get_aspect() == 1 and ax.get_xlabel() == "distance (first component: 71% of the variance)"
+    np.testing.assert_allclose(ax.dataLim.extents, [0, 0, 4, 2])
+    filled = ax.collections[0]
+    assert (filled.norm.vmin, filled.norm.vmax) == (2, 2 + 4**2 + 2 * 2**2)
     dots = next(c for c in ax.collections if isinstance(c, PathCollection))
     np.testing.assert_array_equal(dots.get_offsets(), made.place[["x", "y"]])
     np.testing.assert_array_equal(dots.get_array(), made.place["loss"])
     drawn = {tuple(line.get_xdata()) for line in ax.lines}
     assert drawn == {(0.0, 1.0, 2.0)} and [line.get_color() for line in ax.lines].count("crimson") == 1
-    assert [t.get_text() for t in ax.texts] == ["step 0", "step 8", "step 16"] or len(ax.texts) == 3
+    assert [t.get_text() for t in ax.texts] == ["seed 0 step 0", "seed 0 step 8", "seed 0 step 16"]
     words = about(made.plane, made.place)
     assert "15 places 1 apart" in words and "lie up to 0.4 off the plane" in words
+
+
+def test_mixtures_are_those_of_the_last_step_with_their_intervals(frames: Frames) -> None:
+    late = bent_frames(frames).mixture
+    early = late.assign(step=4, checkpoints='["c", "d"]', loss=late["loss"] + 5)
+    section = simplex.section(Frames(mixture=pd.concat([late, early])))
+    assert section is not None and "step 32" in section.note
+    (ax,) = section.figure.axes
+    assert [t.get_text() for t in ax.get_xticklabels()] == [
+        "checkpoints", "middles of edges", "random mixtures", "centre (soup)",
+    ]  # fmt: skip
+    drawn = [c.lines[0].get_ydata().tolist() for c in ax.containers]
+    assert drawn == [[2.0, 2.1], [2.7], [2.4], [2.8]]
+    bars = [segment for c in ax.containers for segment in c.lines[2][0].get_segments()]
+    np.testing.assert_allclose([(bar[1] - bar[0])[1] / 2 for bar in bars], 1.96 * 0.02)
+
+
+def test_a_matrix_a_step_of_seeds_alone(frames: Frames) -> None:
+    section = matrix.section(frames)
+    assert section is not None
+    assert [ax.get_title() for ax in section.figure.axes if ax.get_title()] == ["step 0", "step 4", "step 32"]
+
+
+def test_children_are_compared_at_their_last_step(frames: Frames) -> None:
+    section = parting.section(frames)
+    assert section is not None and "until step 8" in section.text and "compared at step 8" in section.note
+    (ax,) = section.figure.axes
+    np.testing.assert_allclose(ax.containers[0].lines[0].get_xydata(), [[2, 0.7 / 3], [8, 0.1]])
+
+
+def test_distances_of_behaviour_are_those_of_the_last_step(frames: Frames) -> None:
+    rows_ = pd.concat([
+        pd.DataFrame(rows(step, scale)).rename(columns={"barrier": "value"}).assign(
+            probe="predictions", metric="disagreement", items=70)
+        for step, scale in ((4, 0.3), (32, 0.8))
+    ])  # fmt: skip
+    section = behaviour.section(Frames(behaviour=rows_, barriers=frames.barriers))
+    assert section is not None and section.note.startswith("predictions: 70 items")
+    barrier, distance = (ax for ax in section.figure.axes if ax.get_title())
+    assert {barrier.get_title(), distance.get_title()} == {"step 32"}
+    drawn = np.asarray(distance.collections[0].get_array()).reshape(3, 3)
+    np.testing.assert_allclose(drawn, [[0, 0.16, 0.4], [0.16, 0, 0.24], [0.4, 0.24, 0]])
+
+
+@pytest.mark.parametrize("most", [2, 3, 6])
+def test_of_many_steps_the_first_and_the_last_are_shown(most: int) -> None:
+    for count in range(1, 40):
+        shown = some(list(range(count)), most)
+        assert len(shown) == min(most, count) and (shown[0], shown[-1]) == (0, count - 1)
+        assert np.ptp(np.diff(shown) if len(shown) > 1 else [0]) <= 1
+
+
+def test_a_probe_has_the_bars_of_its_items_and_its_chance() -> None:
+    table = pd.DataFrame([
+        {"probe": "x", "metric": "m", "subset": "", "seed": s, "step": t, "value": 0.4 + s / 10 + t / 100,
+         "error": 0.03, "chance": 0.5}
+        for s in (0, 3) for t in (16, 0)
+    ])  # fmt: skip
+    ax = probe_over_training(table)
+    assert [c.lines[0].get_ydata().tolist() for c in ax.containers] == [
+        pytest.approx([0.4, 0.56]), pytest.approx([0.7, 0.86]),
+    ]  # fmt: skip
+    bars = ax.containers[0].lines[2][0].get_segments()
+    np.testing.assert_allclose([(bar[1] - bar[0])[1] / 2 for bar in bars], 1.96 * 0.03)
+    assert list(ax.lines[-1].get_ydata()) == [0.5, 0.5]

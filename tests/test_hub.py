@@ -29,22 +29,34 @@ IDS = torch.tensor([[7, 3, 11, 29, 5, 41], [2, 2, 17, 8, 50, 31]])
 POINT = "multiberts:seed=3,step=20000"
 
 
-def served(hub: HubMirror, folder: Path) -> None:
-    """A few checkpoints of each layout, where their families have them."""
-    hub.repo("google/multiberts-seed_3-step_20k").commit("main", public.multibert(folder / "mb", 3))
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few checkpoints of each layout; not to be written to."""
+    folder = tmp_path_factory.mktemp("served")
+    public.multibert(folder / "mb", 3)
+    for seed in (0, 2):
+        for step in (0, 1000):
+            public.pythia(folder / f"py{seed}-{step}", seed + step, sharded=step > 0)
+    for step in (0, 10):
+        public.mistral(folder / f"m{step}", step, step)
+    public.classifier(folder / "feather", 1)
+    public.olmo2(folder / "olmo", 4)
+    return folder
+
+
+@pytest.fixture
+def served(hub: HubMirror, folders: Path) -> Path:
+    """Where they lie; on the hub they are where their families have them."""
+    hub.repo("google/multiberts-seed_3-step_20k").commit("main", folders / "mb")
     for seed, repo in ((0, "EleutherAI/pythia-14m"), (2, "EleutherAI/pythia-14m-seed2")):
         for step in (0, 1000):
-            here = public.pythia(folder / f"py{seed}-{step}", seed + step, sharded=step > 0)
-            hub.repo(repo).commit(f"step{step}", here)
+            hub.repo(repo).commit(f"step{step}", folders / f"py{seed}-{step}")
         hub.repo(repo).commit("main", None)
     for step in (0, 10):
-        hub.repo("stanford-crfm/alias-gpt2-small-x21").commit(
-            f"checkpoint-{step}", public.mistral(folder / f"m{step}", step, step)
-        )
-    hub.repo("connectivity/feather_berts_12").commit("main", public.classifier(folder / "feather", 1))
-    hub.repo("allenai/OLMo-2-1124-7B").commit(
-        "stage2-ingredient2-step11931-tokens50B", public.olmo2(folder / "olmo", 4)
-    )
+        hub.repo("stanford-crfm/alias-gpt2-small-x21").commit(f"checkpoint-{step}", folders / f"m{step}")
+    hub.repo("connectivity/feather_berts_12").commit("main", folders / "feather")
+    hub.repo("allenai/OLMo-2-1124-7B").commit("stage2-ingredient2-step11931-tokens50B", folders / "olmo")
+    return folders
 
 
 def point(ref: str, auto: str) -> tuple[Any, torch.Tensor, Checkpoint]:
@@ -72,8 +84,7 @@ def logits(model: Any, at: torch.Tensor) -> torch.Tensor:
         ("olmo2-7b-ingredients:seed=2,step=11931", "AutoModelForCausalLM", "float32"),
     ],
 )
-def test_logits_are_those_of_from_pretrained(hub: HubMirror, tmp_path: Path, ref: str, auto: str, stored: str) -> None:
-    served(hub, tmp_path)
+def test_logits_are_those_of_from_pretrained(hub: HubMirror, served: Path, ref: str, auto: str, stored: str) -> None:
     model, at, checkpoint = point(ref, auto)
     place = FAMILIES[ref.split(":")[0]].place(checkpoint.seed or 0, checkpoint.step)
     usual = getattr(transformers, auto).from_pretrained(place.repo, revision=place.revision, dtype=torch.float32).eval()
@@ -85,8 +96,7 @@ def test_logits_are_those_of_from_pretrained(hub: HubMirror, tmp_path: Path, ref
     assert models.tokenizer(fetch.described(checkpoint))("w3 w5")["input_ids"]
 
 
-def test_only_what_is_needed_is_fetched(hub: HubMirror, tmp_path: Path) -> None:
-    served(hub, tmp_path)
+def test_only_what_is_needed_is_fetched(hub: HubMirror, served: Path) -> None:
     for ref in (POINT, "mistral-gpt2-small:seed=21,step=10", "pythia-14m:seed=2,step=1000"):
         fetch.weights(find(ref)[0])
     asked = {path.rsplit("/", 1)[1] for _, path, _ in hub.log if "/resolve/" in path}
@@ -94,16 +104,14 @@ def test_only_what_is_needed_is_fetched(hub: HubMirror, tmp_path: Path) -> None:
     assert {"pytorch_model.bin", "config.json", "vocab.txt", "model.safetensors.index.json"} <= asked
 
 
-def test_it_says_what_it_fetches_once(hub: HubMirror, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    served(hub, tmp_path)
+def test_it_says_what_it_fetches_once(hub: HubMirror, served: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", logger="landscape"):
         fetch.weights(find(POINT)[0])
         fetch.weights(find(POINT)[0])
     assert [r.getMessage() for r in caplog.records] == ["fetching hf://google/multiberts-seed_3-step_20k, 0.00 GB"]
 
 
-def test_cold_warm_offline_and_down(hub: HubMirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    served(hub, tmp_path)
+def test_cold_warm_offline_and_down(hub: HubMirror, served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = models.load(fetch.weights(find(POINT)[0]), point(POINT, "AutoModelForMaskedLM")[0])
     model = point(POINT, "AutoModelForMaskedLM")[0]
     hub.log.clear()
@@ -131,8 +139,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("method", "part"), [("GET", "/tree/"), ("GET", "pytorch_model.bin"), ("HEAD", "config.json")])
-def test_one_503_is_no_matter(hub: HubMirror, tmp_path: Path, method: str, part: str) -> None:
-    served(hub, tmp_path)
+def test_one_503_is_no_matter(hub: HubMirror, served: Path, method: str, part: str) -> None:
     hub.faults.append(Fault(method, part, status=503))
     fetch.weights(find(POINT)[0])
     assert not hub.faults and any(status == 503 for *_, status in hub.log)
@@ -140,13 +147,12 @@ def test_one_503_is_no_matter(hub: HubMirror, tmp_path: Path, method: str, part:
 
 @pytest.mark.parametrize("cuts", [1, 30])
 def test_a_cut_download_goes_on_where_it_was_cut(
-    hub: HubMirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cuts: int
+    hub: HubMirror, served: Path, monkeypatch: pytest.MonkeyPatch, cuts: int
 ) -> None:
     """By itself after one cut; when run again after many."""
-    served(hub, tmp_path)
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    size = (tmp_path / "mb" / "pytorch_model.bin").stat().st_size
+    size = (served / "mb" / "pytorch_model.bin").stat().st_size
     hub.faults += [Fault("GET", "pytorch_model.bin", cut=size // 2 if cuts == 1 else 1100) for _ in range(cuts)]
     for _ in range(cuts if cuts > 1 else 0):
         with contextlib.suppress(InputError):
@@ -156,7 +162,7 @@ def test_a_cut_download_goes_on_where_it_was_cut(
     fetch.weights(find(POINT)[0])
     assert not hub.faults
     file = fetch.weights(find(POINT)[0]) / "pytorch_model.bin"
-    assert file.read_bytes() == (tmp_path / "mb" / "pytorch_model.bin").read_bytes()
+    assert file.read_bytes() == (served / "mb" / "pytorch_model.bin").read_bytes()
     assert any(status == 206 for _, path, status in hub.log if "pytorch_model.bin" in path)
 
 
@@ -170,8 +176,7 @@ def test_a_wrong_hash_is_refused_and_removed(hub: HubMirror, tmp_path: Path) -> 
     assert fetch.weights(find(POINT)[0]).joinpath("pytorch_model.bin").is_file()
 
 
-def test_a_file_that_changed_in_the_cache_is_found_out(hub: HubMirror, tmp_path: Path) -> None:
-    served(hub, tmp_path)
+def test_a_file_that_changed_in_the_cache_is_found_out(hub: HubMirror, served: Path) -> None:
     file = (fetch.weights(find(POINT)[0]) / "pytorch_model.bin").resolve()
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
@@ -181,8 +186,7 @@ def test_a_file_that_changed_in_the_cache_is_found_out(hub: HubMirror, tmp_path:
     fetch.weights(find(POINT)[0])
 
 
-def test_what_is_missing_gets_a_sentence(hub: HubMirror, tmp_path: Path) -> None:
-    served(hub, tmp_path)
+def test_what_is_missing_gets_a_sentence(hub: HubMirror, served: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no revision 'step512'; the nearest of its 2 are step1000, step0"):
         fetch.weights(find("hf://EleutherAI/pythia-14m@step512")[0])
     with pytest.raises(InputError, match="the hub has no repository EleutherAI/pythia-70m, or it is private"):
@@ -283,15 +287,13 @@ def test_a_pinned_checkpoint_does_not_move(hub: HubMirror, tmp_path: Path) -> No
     assert fetch.content(pinned) == content != fetch.content(find(POINT)[0])
 
 
-def test_content_is_that_of_the_same_files_in_a_folder(hub: HubMirror, tmp_path: Path) -> None:
-    served(hub, tmp_path)
+def test_content_is_that_of_the_same_files_in_a_folder(hub: HubMirror, served: Path) -> None:
     for ref, folder in ((POINT, "mb"), ("pythia-14m:seed=2,step=1000", "py2-1000")):
         there = fetch.content(find(ref)[0])
-        assert hub.sent == {} and there == fetch.content(find(str(tmp_path / folder))[0])
+        assert hub.sent == {} and there == fetch.content(find(str(served / folder))[0])
 
 
-def test_what_the_hub_lists_is_asked_once(hub: HubMirror, tmp_path: Path) -> None:
-    served(hub, tmp_path)
+def test_what_the_hub_lists_is_asked_once(hub: HubMirror, served: Path) -> None:
     place = places.parse("hf://EleutherAI/pythia-14m@step1000")
     commit = client.resolve(place)
     first = client.listing(place, commit)

@@ -76,13 +76,13 @@ def faults(root: Path) -> list[str]:
             if here is None or (here == "landscape" and name != "landscape"):
                 out.append(f"give {name} a layer")
                 continue
-            for there in filter(None, (place(i) for i in imports(tree) if i.startswith("landscape."))):
+            own = [i for i in imports(tree) if i.startswith("landscape.")]
+            for there in filter(None, map(place, own)):
                 if there != here and RANK[there] >= RANK[here]:
                     out.append(f"{name} must not import {there}")
             for part, allowed in ALONE.items():
                 if here == f"landscape.{part}":
-                    out += [f"{name} must not import {i}" for i in imports(tree)
-                            if i.startswith("landscape.") and not i.startswith(allowed)]  # fmt: skip
+                    out += [f"{name} must not import {i}" for i in own if not i.startswith(allowed)]
             if any(name == n or name.startswith(f"{n}.") for n in NO_TORCH):
                 heavy = {i.split(".")[0] for i in imports(tree, top=True)} & {"torch", "transformers"}
                 out += [f"{name} must not import {h}" for h in sorted(heavy)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,25 @@ import cases
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from click import Context
 from click.testing import CliRunner, Result
 from safetensors.torch import load_file
 from torch import Tensor
 
 from landscape import gradients
 from landscape.checkpoints import models
+from landscape.cli import llc as command
 from landscape.cli.main import cli
-from landscape.llc import calibration
+from landscape.evaluate import evaluate
+from landscape.figures.llc import llc_over_training
+from landscape.figures.traces import traces
+from landscape.llc import calibration, curvature, sampling
+from landscape.llc import coefficient as function
+from landscape.llc.curvature import Steepest
+from landscape.measure import curvature as measure
+from landscape.measures import Llc
+from landscape.objectives import causal_lm
 from landscape.store import Store
 
 
@@ -27,6 +40,7 @@ def invoke(*arguments: object) -> Result:
 
 
 SMALL = ["--sequences", 30, "--length", 8, "--chains", 2, "--draws", 24, "--burn-in", 16, "--batch", 6, "--json"]
+TINY = ["--sequences", 30, "--length", 8, "--chains", 2, "--draws", 6, "--burn-in", 3, "--batch", 6, "--json"]
 
 
 @pytest.fixture
@@ -44,7 +58,8 @@ def rows_of(result: Result) -> list[dict[str, Any]]:
 def test_extrapolation_and_traces_through_the_command(few_runs: Path, text: list[object], tmp_path: Path) -> None:
     seed = few_runs / "seed_0" / "step_10"
     (plain,) = rows_of(invoke(seed, *text, *SMALL))
-    (row,) = rows_of(invoke(seed, *text, *SMALL, "--extrapolate"))
+    (row,) = rows_of(invoke(seed, *text, *SMALL, "--extrapolate", "--out", tmp_path / "out"))
+    assert (tmp_path / "out" / "chains.png").exists() and (tmp_path / "out" / "chains.svg").exists()
     other = [*SMALL[:-1], "--draws", 48, "--burn-in", 32, "--step-size", plain["step_size"] / 2, "--json"]
     (half,) = rows_of(invoke(seed, *text, *other))
     assert row["error"] > plain["error"] and abs(row["llc"] - (2 * half["llc"] - plain["llc"])) < 4 * row["error"]
@@ -57,38 +72,77 @@ def test_extrapolation_and_traces_through_the_command(few_runs: Path, text: list
 
 def test_the_command_says_what_it_did(few_runs: Path, text: list[object]) -> None:
     refs = [few_runs / f"seed_{s}" / "step_10" for s in (0, 1)]
-    one, two = rows_of(invoke(*refs, *text, *SMALL))
+    result = invoke(*refs, *text, *TINY)
+    one, two = rows_of(result)
     for row, ref in ((one, refs[0]), (two, refs[1])):
         assert row["checkpoint"] == str(ref) and row["n_beta"] == pytest.approx(30 / math.log(30))
         kept = [value for value in json.loads(row["per_chain"]) if value is not None]
         assert row["llc"] == pytest.approx(np.mean(kept)) and row["error"] > 0 and len(kept) == 2
         assert row["step_size"] == pytest.approx(0.4 / (row["n_beta"] * row["curvature"] + 100))
         assert row["parameters"] == sum(p.numel() for p in cases.gpt2().parameters())
-    assert rows_of(invoke(refs[0], *text, *SMALL))[0]["llc"] == pytest.approx(one["llc"], rel=1e-3)
+        told = (row["draws"], row["burn_in"], row["chains"], row["batch"], row["sampler"], row["localisation"])
+        assert told == (6, 3, 2, 6, "sgld", 100)
+        assert f"{row['llc']:.2f} ± {row['error']:.2f}" in result.output
+        assert f"{row['low']:.2f} to {row['high']:.2f}" in result.output
+        assert f"{row['step_bias'] - 1:+.0%}" in result.output
+    assert one["curvature"] != two["curvature"] and one["baseline"] != two["baseline"]
 
 
-def test_a_restriction_really_freezes_the_rest(
-    few_runs: Path, text: list[object], monkeypatch: pytest.MonkeyPatch
+def test_a_restriction_really_freezes_the_rest_and_results_are_kept(
+    tmp_path: Path, text: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seed = few_runs / "seed_0" / "step_10"
-    slopes, seen = gradients.slopes, []
+    """On another objective with another sampler: BERT by the thermostat, one head and one layer of it."""
+    cases.save(cases.bert(3), tmp_path / "bert")
+    out, slopes, seen, drawn = tmp_path / "out", gradients.slopes, [], []
 
     def watched(objective: Any, points: Tensor, *more: Any, **named: Any) -> Any:
         seen.append((objective.space, points.clone()))
         return slopes(objective, points, *more, **named)
 
     monkeypatch.setattr(gradients, "slopes", watched)
-    (row,) = rows_of(invoke(seed, *text, *SMALL, "--parameters", "*.h.1.mlp.*"))
-    model = cases.gpt2()
-    assert row["parameters"] == sum(p.numel() for name, p in model.named_parameters() if ".h.1.mlp." in name)
-    start = models.load(seed, model)
-    moved: set[str] = set()
+    monkeypatch.setattr(command, "_draw", lambda rows, store, *rest, **more: drawn.append((rows, rest, more)))
+    restricted = ["--parameters", "*.layer.1.intermediate.*", "--parameters", "head 0.1"]
+    given = [*text, *TINY[:-1], "--sampler", "sgnht", "--step-size", 1e-4, *restricted, "--keep-draws", 3]
+    (row,) = rows_of(invoke(tmp_path / "bert", *given, "--out", out, "--json"))
+    assert row["parameters"] == 3 * (4 * 12 + 4) + 4 * 12 + (12 * 20 + 20)
+    assert row["moved"] == "*.layer.1.intermediate.*, head 0.1" and row["objective"] == "masked-lm"
+    start, moved = models.load(tmp_path / "bert", cases.bert()), set[str]()
     for space, points in seen:
-        here = space.params(points)
-        moved |= {name for name, value in space.params(start).items() if not (here[name] == value).all()}
-    assert moved and all(".h.1.mlp." in name for name in moved)
-    none = invoke(seed, *text, *SMALL, "--parameters", "unembed")
-    assert "no parameter fits 'unembed'; names are transformer.wte.weight" in str(none.exception)
+        for name, value in space.params(start).items():
+            here = space.params(points)[name] != value
+            if here.any():
+                moved.add(name.removeprefix("bert.encoder.layer."))
+                if ".1.intermediate." not in name:
+                    places = here.any(dim=0).nonzero()
+                    axis = 1 if "attention.output" in name else 0
+                    assert set(places[:, axis].tolist()) <= {4, 5, 6, 7}, name
+    part = "0.attention.self."
+    assert moved == {
+        "0.attention.output.dense.weight", "1.intermediate.dense.weight", "1.intermediate.dense.bias",
+        *(f"{part}{which}.{kind}" for which in ("query", "key", "value") for kind in ("weight", "bias")),
+    }  # fmt: skip
+    heat = 1e-4 * row["n_beta"] ** 2 * row["slope_variance"] / 6 * (1 - 6 / 30)
+    steep = 1e-4 * (row["n_beta"] * row["curvature"] + 100)
+    assert row["step_bias"] == pytest.approx((1 + heat / 0.1) / (1 - steep / 4)) and heat > 1e-4
+    ((shown, *how),) = drawn
+    assert how == [(out,), {"calibration": False}] and shown["llc"].tolist() == pytest.approx([row["llc"]])
+    points = [load_file(file)["points"] for file in sorted((out / "results" / "draws").iterdir())]
+    assert sum(len(p) for p in points) == 2 and points[0].shape[1:] == (2, row["parameters"])
+    assert "--keep-draws needs a place for them: give --out" in str(invoke(tmp_path / "bert", *given).exception)
+    none = invoke(tmp_path / "bert", *text, *TINY, "--parameters", "unembed")
+    assert "no parameter fits 'unembed'; names are bert.embeddings.word_embeddings.weight" in str(none.exception)
+
+
+@pytest.mark.parametrize(("cores", "chains", "parts"), [(8, 4, 4), (4, 4, 2), (3, 4, 1), (1, 4, 1), (64, 5, 5)])
+def test_chains_are_cut_where_checkpoints_are_fewer_than_cores(
+    cores: int, chains: int, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    given: dict[str, Any] = {option.name: option.default for option in cli.get_command(Context(cli), "llc").params}
+    given |= {"parameters": (), "keep_draws": 0, "calibrate": False, "extrapolate": False, "chains": chains}
+    wanted = command._wanted(given, 2)
+    assert wanted == Llc(kind="llc", parts=parts, chains=chains), "the defaults of the command are those of a study"
+    assert command._wanted(given | {"batch": 0}, 2).batch == "all"
 
 
 def test_settings_that_cannot_be_are_said(few_runs: Path, text: list[object]) -> None:
@@ -101,7 +155,10 @@ def test_settings_that_cannot_be_are_said(few_runs: Path, text: list[object]) ->
     assert "mala is exact on full batches only: give --batch 0" in str(
         invoke(seed, *text, "--sampler", "mala").exception
     )
-    assert invoke(seed, *text, "--step-size", "nan").exit_code == 2
+    for option in ("--step-size", "--n-beta", "--localisation"):
+        assert [invoke(seed, *text, option, wrong).exit_code for wrong in ("nan", "0", "-1")] == [2, 2, 2]
+    both = invoke(seed, *text, "--calibrate", "--extrapolate")
+    assert "--calibrate looks for a step without bias, and --extrapolate takes it away" in str(both.exception)
 
 
 @pytest.mark.slow
@@ -115,20 +172,107 @@ def test_dropout_takes_no_part(tmp_path: Path, text: list[object]) -> None:
     assert values[0] == pytest.approx(values[1], rel=1e-3)
 
 
-@pytest.mark.parametrize("sampler", ["rmsprop", "sgnht"])
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["rmsprop", "mala"])
 def test_other_objectives_and_samplers_run(tmp_path: Path, text: list[object], sampler: str) -> None:
     cases.save(cases.bert(3), tmp_path / "bert")
     small = [*SMALL[:-1], "--step-size", 1e-5, "--sampler", sampler, "--json"]
+    small += ["--batch", 0] if sampler == "mala" else []
     (row,) = rows_of(invoke(tmp_path / "bert", *text, *small))
-    assert row["objective"] == "masked-lm" and math.isfinite(row["llc"]) and row["step_bias"] > 1
+    assert row["objective"] == "masked-lm" and math.isfinite(row["llc"])
+    assert row["step_bias"] == (1.15 if sampler == "rmsprop" else 1)
 
 
+@pytest.mark.slow
 def test_a_step_far_too_large_is_called_unsound(few_runs: Path, text: list[object]) -> None:
-    (row,) = rows_of(invoke(few_runs / "seed_0" / "step_10", *text, *SMALL, "--step-size", 10))
+    (row,) = rows_of(invoke(few_runs / "seed_0" / "step_10", *text, *TINY, "--step-size", 10))
     assert not row["sound"] and ("diverged" in row["alarms"] or "not local" in row["alarms"])
 
 
-def test_llc_in_a_study(few_runs: Path, tmp_path: Path) -> None:
+EXTRAPOLATED = """
+[[measure]]
+kind = "llc"
+chains = 2
+draws = 6
+burn_in = 2
+batch = 4
+parameters = ["*.mlp.*"]
+extrapolate = true
+localisation = 40.0
+tile = 2
+at_steps = "last"
+"""
+WITH_DROPOUT = """
+[[measure]]
+kind = "llc"
+chains = 2
+draws = 6
+burn_in = 2
+batch = 5
+n_beta = 11.5
+localisation = 4000.0
+mode = "training"
+parameters = ["*.mlp.*"]
+at_steps = "last"
+"""
+
+
+def test_a_study_and_one_function_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By tasks that leave files, and from the model to the number in one call."""
+    steepest, sharp = curvature.steepest, list[Steepest]()
+
+    def watched(*given: Any, **named: Any) -> Steepest:
+        sharp.append(steepest(*given, **named))
+        return sharp[-1]
+
+    monkeypatch.setattr(curvature, "steepest", watched)
+    monkeypatch.setattr(function, "ROUNDING", 0.5)  # so that the length of the checkpoint raises an alarm
+    for seed in range(2):
+        cases.save(cases.gpt2(5 + seed, n_layer=1, resid_pdrop=0.4), tmp_path / f"seed_{seed}" / "step_7")
+    file = cases.study(tmp_path, sequences="20", length="8")
+    file.write_text(file.read_text().split("[[measure]]")[0] + EXTRAPOLATED + WITH_DROPOUT)
+    assert CliRunner().invoke(cli, ["run", str(file), "--workers", "1"]).exit_code == 0
+    store = Store(tmp_path / "results")
+    tasks = store.record()["tasks"]
+    rows = store.rows("llc", [task["key"] for task in tasks])
+    assert rows[["seed", "step"]].to_numpy().tolist() == [[0, 7], [1, 7]] * 2
+    every = [Llc.model_validate(one) for one in tomllib.loads(EXTRAPOLATED + WITH_DROPOUT)["measure"]]
+    batch = causal_lm.encode(cases.TEXT, cases.tokenizer(), sequences=20, length=8)
+    objective = causal_lm.build(cases.gpt2(n_layer=1, resid_pdrop=0.4), batch)
+    for row in rows.itertuples():
+        settings = every[row.mode == "training"]
+        point = models.load(tmp_path / f"seed_{row.seed}" / "step_7", objective.model)
+        losses = evaluate(objective, [point], torch.eye(1))["loss"][0].double()
+        traces = store.losses(row.traces)
+        assert traces.shape == (2, 8) and row.baseline_error == pytest.approx(float(losses.std()) / 20**0.5, rel=1e-3)
+        assert row.extrapolated == settings.extrapolate and row.localisation == settings.localisation
+        if settings.extrapolate:
+            assert pd.isna(row.step_bias) and row.baseline == pytest.approx(float(losses.mean()), abs=1e-5)
+        else:
+            own = row.n_beta * (traces[:, 2:].mean(axis=1) - row.baseline)
+            np.testing.assert_allclose(json.loads(row.per_chain), own, atol=1e-4)
+            assert row.baseline == pytest.approx(sampling.baseline(objective, point, settings), abs=1e-5)
+            assert abs(row.baseline - float(losses.mean())) > 1e-3, "with dropout it is another"
+        if settings.extrapolate != row.seed:  # one of each, and of a tile the second
+            continue
+        wanted = function.coefficient(objective, point, settings)
+        value = wanted.estimate
+        for name, one in (
+            ("llc", value.llc), ("error", value.error), ("low", wanted.low), ("high", wanted.high),
+            ("rhat", value.rhat), ("ess", value.ess), ("drift", value.drift), ("reach", value.reach),
+        ):  # fmt: skip
+            assert getattr(row, name) == pytest.approx(one, rel=2e-3, abs=2e-3), name
+        np.testing.assert_allclose(json.loads(row.per_chain), value.per_chain, rtol=2e-3, atol=2e-3)
+        assert row.step_size == pytest.approx(wanted.step_size, rel=1e-5)
+        assert settings.extrapolate or row.step_bias == pytest.approx(wanted.step_bias, rel=1e-4)
+        assert row.alarms == "; ".join(value.alarms) and not row.sound
+        assert settings.extrapolate or "than rounding can tell" in row.alarms
+        assert row.curvature == pytest.approx(sharp[-1].curvature, rel=1e-4)
+        assert row.slope_variance == pytest.approx(sharp[-1].variance, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_llc_in_a_study_and_its_report(few_runs: Path, tmp_path: Path) -> None:
     for seed in range(2):
         (tmp_path / f"seed_{seed}").symlink_to(few_runs / f"seed_{seed}")
     file = cases.study(tmp_path, sequences="20", length="8")
@@ -137,14 +281,10 @@ def test_llc_in_a_study(few_runs: Path, tmp_path: Path) -> None:
     assert CliRunner().invoke(cli, ["run", str(file), "--workers", "1"]).exit_code == 0
     store = Store(tmp_path / "results")
     rows = store.rows("llc", [task["key"] for task in store.record()["tasks"]])
-    assert rows[["seed", "step"]].to_numpy().tolist() == [[0, 10], [1, 10]]
     ends = store.rows("loss", [task["key"] for task in store.record()["tasks"]]).set_index("checkpoint")["loss"]
-    keys = {task["label"]: task["key"] for task in store.record()["tasks"] if task["kind"] == "llc"}
-    for label, row in zip(sorted(keys), rows.itertuples(), strict=True):
-        traces = store.losses(keys[label])
-        assert traces.shape == (2, 15)
-        value = row.n_beta * (traces[:, 5:].mean() - row.baseline)
-        assert row.llc == pytest.approx(value, abs=1e-3)
+    for row in rows.itertuples():
+        traces = store.losses(row.traces)
+        assert row.llc == pytest.approx(row.n_beta * (traces[:, 5:].mean() - row.baseline), abs=1e-3)
     assert CliRunner().invoke(cli, ["report", str(tmp_path)]).exit_code == 0
     assert "<h2>Chains</h2>" in (tmp_path / "report.html").read_text()
     assert rows["baseline"].tolist() == [ends[ref] for ref in rows["checkpoint"]]
@@ -208,24 +348,58 @@ def test_lost_traces_are_made_again_and_lost_numbers_from_them(few_runs: Path, t
     np.testing.assert_allclose(again["llc"].astype(float), rows["llc"].astype(float), rtol=1e-4)
 
 
-def test_the_place_of_results_holds_chains_draws_and_figures(
-    few_runs: Path, text: list[object], tmp_path: Path
-) -> None:
-    seed, out = few_runs / "seed_0" / "step_10", tmp_path / "out"
-    keep = [*SMALL[:-1], "--keep-draws", 10, "--parameters", "*.h.1.mlp.c_fc.bias", "--parameters", "head 0.1"]
-    (row,) = rows_of(invoke(seed, *text, *keep, "--out", out, "--json"))
-    assert (out / "chains.png").exists() and (out / "chains.svg").exists()
-    points = [load_file(file)["points"] for file in sorted((out / "results" / "draws").iterdir())]
-    assert sum(len(p) for p in points) == 2 and points[0].shape[1:] == (2, row["parameters"])
-    assert row["moved"] == "*.h.1.mlp.c_fc.bias, head 0.1"
-    assert "--keep-draws needs a place for them: give --out" in str(invoke(seed, *text, *keep).exception)
-
-
 @pytest.mark.slow
 def test_dropout_on_request_moves_the_baseline_too(tmp_path: Path, text: list[object]) -> None:
     cases.save(cases.gpt2(3, resid_pdrop=0.5, embd_pdrop=0.5), tmp_path / "model")
     rows = [rows_of(invoke(tmp_path / "model", *text, *SMALL, *more))[0] for more in ([], ["--mode", "training"])]
     assert abs(rows[0]["baseline"] - rows[1]["baseline"]) > 0.01 and rows[1]["mode"] == "training"
+
+
+def test_a_calibration_asks_for_the_grid_of_the_sharpest_end_and_proposes_what_can_be_pasted(
+    few_runs: Path, text: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With values that are planted: coefficients that lie on a line through 5 and 9."""
+    asked, looked = list[Llc](), list[tuple[tuple[str, ...], int]]()
+
+    def planted(
+        found: list[Any], texts: Any, measures: tuple[Llc, ...], *_: Any
+    ) -> tuple[pd.DataFrame, dict[str, str]]:
+        asked.extend(measures)
+        rows = [
+            {"checkpoint": one.ref, "llc": start * (1 + 20 * m.step_size) * (100 / m.localisation) ** 0.1,
+             "error": start / 1e3, "sound": m.localisation > 20, "alarms": "", "unit": "nats",
+             "localisation": m.localisation, "step_size": m.step_size, "low": start, "high": start, "rhat": 1.0,
+             "ess": 9.0, "step_bias": None, "sampler": m.sampler, "chains": m.chains, "draws": m.draws,
+             "burn_in": m.burn_in, "n_beta": 8.8}
+            for m in measures for one, start in zip(found, (5.0, 9.0), strict=True)
+        ]  # fmt: skip
+        assert [one.ref for one in found] == [str(refs[0]), str(refs[2])], "the ends"
+        return pd.DataFrame(rows), {}
+
+    def sharp(objective: Any, point: Tensor, parameters: Any, *, seed: int) -> Steepest:
+        looked.append((tuple(parameters), seed))
+        first = models.load(refs[0], objective.model)
+        return Steepest(curvature=7.5 if torch.equal(point, first) else 1.5, variance=0.0, parameters=9)
+
+    monkeypatch.setattr(command, "_measure", planted)
+    monkeypatch.setattr(measure, "steepest", sharp)
+    refs = [few_runs / f"seed_{seed}" / "step_10" for seed in (0, 1, 2)]
+    given = [*text, *TINY, "--calibrate", "--seed", 2, "--parameters", "*.mlp.*", "--n-beta", 8.8]
+    result = invoke(*refs, *given)
+    assert result.exit_code == 0, result.output
+    assert looked == [(("*.mlp.*",), 2)] * 2
+    assert len(rows_of(result)) == 36 and {m.localisation for m in asked} == {10.0, 100.0, 1000.0}
+    step = 0.4 / (8.8 * 7.5 + 100)
+    first = sorted(m.step_size for m in asked if m.localisation == 100)
+    assert first == pytest.approx([share * step for share in (0.25, 0.5, 1, 2, 4, 8)], rel=1e-2)
+    block = "[[measure]]" + result.output.split("[[measure]]")[1].split("\n\n")[0]
+    (proposed,) = tomllib.loads(block)["measure"]
+    said = Llc.model_validate(proposed)
+    best = first[0]  # the least bias, where noise is small
+    wanted = {"localisation": 100.0, "step_size": best, "chains": 2, "draws": 6, "burn_in": 3, "batch": 6, "seed": 2,
+              "parameters": ("*.mlp.*",), "n_beta": 8.8}  # fmt: skip
+    assert said == Llc(kind="llc", **wanted) and f"--step-size {best:g} --localisation 100," in result.output
+    assert "On the plateau at both ends" in result.output
 
 
 @pytest.mark.slow
@@ -247,4 +421,26 @@ def test_calibration_through_the_command(
     said = calibration.proposal(rows)
     wanted = f"--step-size {said[0]:g} --localisation {said[1]:g}" if said else "No setting is on a plateau at both"
     assert wanted in result.output
-    assert "leave one out" in str(invoke(*refs, *given, "--extrapolate").exception)
+
+
+def test_figures_show_the_numbers_that_they_are_given() -> None:
+    """The coefficient over training with its ends in order, and a running mean that lies over its own steps."""
+    rows = pd.DataFrame([
+        {"seed": 4, "step": step, "llc": 2.0 + step, "low": 1.7 + step, "high": 2.9 + step, "sound": step != 3}
+        for step in (7, 1, 3)
+    ])  # fmt: skip
+    ax = llc_over_training(rows)
+    (bars,) = ax.collections
+    np.testing.assert_allclose(
+        [bar[:, 1] for bar in bars.get_segments()], [[1.7 + step, 2.9 + step] for step in (1, 3, 7)]
+    )
+    curves = [line.get_xydata().tolist() for line in ax.lines if line.get_marker() == "o"]
+    assert [[1, 3], [3, 5], [7, 9]] in curves and [[3, 5]] in curves
+    ax.clear()
+    waves = np.sin(np.arange(24) ** 1.5)
+    steps = pd.DataFrame({"chain": 0, "draw": range(24), "loss": waves, "baseline": 0.3, "burn_in": 6, "seed": 4,
+                          "step": 7, "unit": "nats"})  # fmt: skip
+    traces(steps, ax=ax)
+    single, mean = (line.get_ydata() for line in ax.lines[:2])
+    np.testing.assert_allclose(single, waves - 0.3)
+    assert mean[12] == pytest.approx(np.mean(waves[7:17]) - 0.3)

@@ -36,16 +36,17 @@ def theirs(seed: int) -> np.ndarray:
 
 def test_sgld_agrees_with_devinterp() -> None:
     """Within three combined errors of each other, and each of the stationary law at this step."""
-    run = Run(N_BETA, LOCALISATION, STEP, 1000, 12)
+    run = Run(n_beta=N_BETA, localisation=LOCALISATION, step_size=STEP, burn_in=1000, parameters=12)
     found = estimate(np.stack([theirs(seed) for seed in range(CHAINS)]), 3.0, run)
 
     def slope(points: torch.Tensor, batches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         away = points - CENTRE
         return 3 + (CURVATURE * away**2).sum(dim=1) / 2, CURVATURE * away
 
-    plan = langevin.Plan("sgld", STEPS - 1000, 1000, None)
+    plan = langevin.Plan(draws=STEPS - 1000, burn_in=1000, batch=None)
     seeds = [(7, chain) for chain in range(CHAINS)]
-    traces = langevin.run(CENTRE.repeat(CHAINS, 1), slope, 2, Dynamics(N_BETA, LOCALISATION, STEP), plan, seeds)
+    dynamics = Dynamics(n_beta=N_BETA, localisation=LOCALISATION, step_size=STEP)
+    traces = langevin.run(CENTRE.repeat(CHAINS, 1), slope, 2, dynamics, plan, seeds)
     ours = estimate(traces.losses, 3.0, run)
     together = math.hypot(ours.error, found.error)
     kappa = N_BETA * CURVATURE + LOCALISATION

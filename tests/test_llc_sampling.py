@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from landscape import gradients, recorded, strategy
 from landscape.errors import InputError
 from landscape.llc import curvature, engines, sampling
 from landscape.llc.coefficient import coefficient, judged
+from landscape.llc.langevin import Plan
 from landscape.llc.parameters import chosen, names_of
 from landscape.measures import Llc
 from landscape.objectives import Objective, causal_lm, module
@@ -46,68 +48,123 @@ def language(**changes: Any) -> tuple[Objective, Tensor]:
     return causal_lm.build(model, {"input_ids": IDS}), torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
-@pytest.mark.parametrize("kind", ["vmap", "recorded"])
-@pytest.mark.parametrize("parameters", [None, ("0.weight",)])
+@pytest.mark.parametrize(
+    ("kind", "parameters"),
+    [
+        ("vmap", None), ("recorded", ("0.weight",)), pytest.param("vmap", ("0.weight",), marks=pytest.mark.slow),
+        pytest.param("recorded", None, marks=pytest.mark.slow),
+    ],
+)  # fmt: skip
 def test_chains_are_the_same_in_a_batch_and_in_sequence(kind: engines.Kind, parameters: tuple[str, ...] | None) -> None:
     objective, point = perceptron()
-    settings = small(parameters=parameters, keep_draws=3)
+    settings = small(parameters=parameters, keep_draws=3, draws=6, burn_in=3)
     alone, _ = sampling.sample(objective, [point, 1.1 * point], settings, [1e-4, 2e-4], kind="loop")
     batch, how = sampling.sample(objective, [point, 1.1 * point], settings, [1e-4, 2e-4], kind=kind)
     np.testing.assert_allclose(batch.losses, alone.losses, rtol=0, atol=1e-10)
     np.testing.assert_allclose(batch.distances, alone.distances, rtol=0, atol=1e-10)
-    assert batch.points.shape == (6, 4, 24 if parameters else len(point))
+    assert batch.points.shape == (6, 2, 24 if parameters else len(point))
     assert torch.allclose(batch.points, alone.points, rtol=0, atol=1e-10) and "6 chains at once" in how
     centre = point[:24] if parameters else point
     far = (batch.points[:3] - centre).norm(dim=2).numpy()
-    np.testing.assert_allclose(far, batch.distances[:3, [6, 9, 12, 15]], rtol=1e-9)
+    np.testing.assert_allclose(far, batch.distances[:3, [5, 8]], rtol=1e-9)
     some, _ = sampling.sample(objective, [1.1 * point], settings, [2e-4], chains=[2], kind="loop")
     np.testing.assert_allclose(some.losses[0], alone.losses[5], rtol=0, atol=1e-10)
 
 
 def test_a_language_model_too_and_each_chain_has_its_own_noise() -> None:
-    objective, point = language()
-    alone, _ = sampling.sample(objective, [point], small(), [1e-4], kind="loop")
-    batch, _ = sampling.sample(objective, [point], small(), [1e-4], kind="vmap")
+    objective, point = language(n_layer=1)
+    alone, _ = sampling.sample(objective, [point], small(chains=2, draws=4, burn_in=0), [1e-4], kind="loop")
+    batch, _ = sampling.sample(objective, [point], small(chains=2, draws=4, burn_in=0), [1e-4], kind="vmap")
     np.testing.assert_allclose(batch.losses, alone.losses, rtol=0, atol=1e-4)
-    steps, _ = sampling.sample(objective, [point], small(batch="all", burn_in=0, keep_draws=1), [1e-9], kind="loop")
-    ways = torch.nn.functional.normalize((steps.points[:, 1] - point).double(), dim=1)
+    one_step = small(draws=4, burn_in=0, keep_draws=2, batch=2)
+    steps, _ = sampling.sample(objective, [point], one_step, [1e-9], kind="loop")
+    ways = torch.nn.functional.normalize((steps.points[:, 0] - point).double(), dim=1)
     assert (ways @ ways.T - torch.eye(3)).abs().max() < 0.1, "each chain's noise is its own"
-    other, _ = sampling.sample(objective, [point], small(seed=1), [1e-4], kind="loop")
+    other, _ = sampling.sample(objective, [point], small(chains=2, draws=4, burn_in=0, seed=1), [1e-4], kind="loop")
     assert np.abs(other.losses - alone.losses)[:, 1:].min() > 0
 
 
 def test_half_the_step_takes_twice_as_many() -> None:
     objective, point = perceptron()
-    halved, _ = sampling.sample(objective, [point], small(keep_draws=2), [2e-4], halved=True, kind="loop")
-    assert halved.losses.shape == (3, 32) and halved.points.shape[1] == 6
-    whole, _ = sampling.sample(objective, [point], small(), [2e-4], kind="loop")
-    first = halved.distances[:, 1] / whole.distances[:, 1]
-    assert np.abs(first - 0.5**0.5).max() < 0.35, "a step of noise goes with the root of its size"
+    halved, _ = sampling.sample(objective, [point], small(chains=8, keep_draws=2), [2e-6], halved=True, kind="vmap")
+    assert halved.losses.shape == (8, 32)
+    far = (halved.points - point).norm(dim=2).numpy()
+    np.testing.assert_allclose(far, halved.distances[:, [11, 15, 19, 23, 27, 31]], rtol=1e-9)
+    whole, _ = sampling.sample(objective, [point], small(chains=8), [2e-6], kind="vmap")
+    for step, size in ((1, 1e-6), (2, 2e-6)):
+        spread = np.sqrt(np.mean(halved.distances[:, step] ** 2) / len(point))
+        assert spread == pytest.approx(size**0.5, rel=4 / (2 * 8 * len(point)) ** 0.5), "steps of noise alone"
+    spread = np.sqrt(np.mean(whole.distances[:, 1] ** 2) / len(point))
+    assert spread == pytest.approx(2e-6**0.5, rel=4 / (2 * 8 * len(point)) ** 0.5)
+    assert np.abs(whole.distances[:, 1] / halved.distances[:, 1] - 2**0.5).max() > 0.05, "noise of its own"
 
 
-def test_the_clock_decides_among_the_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "steps", "wanted"),
+    [
+        ({"loop": 3e-3, "vmap": 2e-3, "recorded": 4e-4}, 1000, "recorded"),  # 0.9 s to record: 1.3e-3 a step
+        ({"loop": 3e-3, "vmap": 2e-3, "recorded": 4e-4}, 500, "vmap"),
+        ({"loop": 1e-3, "vmap": 2e-3, "recorded": 4e-4}, 600, "loop"),
+        ({"loop": 0.05, "vmap": 0.02, "recorded": 1e-6}, 1000, "vmap"),  # too slow for a recording to be tried
+        ({"loop": 3e-3, "vmap": 2e-3, "recorded": 1e-6}, 100, "vmap"),  # too few steps
+        ({"loop": 3e-3, "vmap": math.nan, "recorded": 1e-6}, 1000, "loop"),  # and vmap cannot do it
+    ],
+)
+def test_the_way_that_takes_least_time_is_taken(
+    seconds: dict[str, float], steps: int, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that only the work moves."""
     objective, point = perceptron()
-    told: list[str] = []
-    slope = engines.slope
+    now = [5.0]
 
-    def watched(kind: engines.Kind, *rest: Any) -> Any:
-        told.append(kind)
-        return slope(kind, *rest)
+    def made(kind: engines.Kind, *rest: Any) -> Any:
+        now[0] += 0.9 if kind == "recorded" else 0.0
+        warm_up = [0.05]
 
-    monkeypatch.setattr(engines, "slope", watched)
-    monkeypatch.setattr(strategy, "TRIAL_SHARE", 0.05)
-    _, how = sampling.sample(objective, [point], small(draws=200), [1e-4])
-    assert told[:2] == ["loop", "vmap"] and how in ("3 chains at once, recorded", "3 chains at once",
-                                                   "one chain after the other")  # fmt: skip
-    told.clear()
-    sampling.sample(objective, [point], small(chains=1), [1e-4])
-    assert told == ["loop"], "one chain has nothing to choose"
-    told.clear()
-    sampling.sample(objective, [point], small(draws=30), [1e-4])
-    assert set(told) == {"loop"}, "trying four steps is too much for so few"
+        def work(points: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
+            if math.isnan(seconds[kind]):
+                raise RuntimeError("vmap cannot do this")
+            now[0] += seconds[kind] + (warm_up.pop() if warm_up else 0)
+            return points[:, 0], points
+
+        return work
+
+    monkeypatch.setattr(engines, "slope", made)
+    monkeypatch.setattr(engines.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(strategy, "TRIAL_SHARE", 0.04)
+    batch = torch.arange(5).expand(3, -1)
+    found, _ = engines.choose(objective, point.repeat(3, 1), None, batch, 5, steps)
+    assert found == wanted
+    spent = now[0]
+    found, _ = engines.choose(objective, point.repeat(3, 1), None, batch, 5, 99)
+    assert found == "loop" and now[0] == spent, "four trials are too much for 99 steps"
+    assert engines.choose(objective, point.repeat(3, 1), None, batch, 4, 1000)[0] != "recorded", "in several passes"
 
 
-def test_what_cannot_be_recorded_is_run_without() -> None:
+def test_the_way_that_was_chosen_is_taken_and_one_chain_has_nothing_to_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    objective, point = perceptron()
+    asked: list[int] = []
+
+    def chosen_way(objective: Any, full: Tensor, moving: Any, batch: Tensor, at_once: int, steps: int) -> Any:
+        asked.append(steps)
+        assert batch.shape == (len(full), 5) and at_once == 5
+        return "vmap", engines.slope("vmap", objective, full, moving, batch, at_once)
+
+    monkeypatch.setattr(engines, "choose", chosen_way)
+    few = {"draws": 4, "burn_in": 2}
+    alone, how = sampling.sample(objective, [point], small(**few), [1e-4], kind="loop")
+    assert how == "one chain after the other" and not asked
+    together, how = sampling.sample(objective, [point], small(**few), [1e-4])
+    assert how == "3 chains at once" and asked == [6]
+    np.testing.assert_allclose(together.losses, alone.losses, rtol=0, atol=1e-10)
+    sampling.sample(objective, [point], small(**few), [1e-4], halved=True)
+    assert asked == [6, 12]
+    for nothing in (small(chains=1, **few), small(mode="training", **few)):
+        assert sampling.sample(objective, [point], nothing, [1e-4])[1] == "one chain after the other"
+    assert asked == [6, 12]
+
+
+def test_what_cannot_be_recorded_is_run_without(monkeypatch: pytest.MonkeyPatch) -> None:
     class Deciding(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return x if x.sum() > 0 else -x
@@ -116,7 +173,8 @@ def test_what_cannot_be_recorded_is_run_without() -> None:
     batch = torch.arange(5).expand(3, -1)
     with pytest.raises(RuntimeError, match="data-dependent control flow"):
         recorded.record(objective, point.repeat(3, 1), batch)
-    _, how = sampling.sample(objective, [point], small(draws=200), [1e-5])
+    monkeypatch.setattr(strategy, "TRIAL_SHARE", 1.0)
+    _, how = sampling.sample(objective, [point], small(draws=4, burn_in=0), [1e-5])
     assert how == "one chain after the other"
 
 
@@ -128,6 +186,23 @@ def test_a_recording_is_held_against_the_model() -> None:
     for n in range(2):
         loss, slope = gradients.slope(objective, 0.9 * points[n], batch[n] + 1)
         assert float(losses[n]) == pytest.approx(loss, abs=1e-12) and torch.allclose(slopes[n], slope, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["loop", "vmap"])
+def test_restricted_gradients_are_those_of_the_coordinates_that_move(kind: engines.Kind) -> None:
+    """Of two tensors in the middle of the model, where the others are those of each chain's own checkpoint."""
+    objective, point = perceptron()
+    full = torch.stack([point, 1.3 * point])
+    moving = chosen(objective.model, objective.space, ["2.weight", "0.bias"])
+    batch = torch.tensor([[3, 8, 1], [7, 2, 29]])
+    at = 0.6 * full[:, moving] + 0.1
+    losses, found = engines.slope(kind, objective, full, moving, batch, 3)(at, batch)
+    for n in range(2):
+        whole = full[n].clone()
+        whole[24:48] = at[n]
+        loss, slope = gradients.slope(objective, whole, batch[n])
+        assert float(losses[n]) == pytest.approx(loss, abs=1e-12)
+        assert torch.allclose(found[n], slope[24:48], atol=1e-12)
 
 
 def test_gradients_of_frozen_parameters_are_not_computed() -> None:
@@ -209,20 +284,42 @@ def test_parts_of_tensors_and_names_that_fit_nothing() -> None:
 
 
 def test_dropout_is_off_unless_asked_for_and_then_decided_by_the_seed() -> None:
-    objective, point = language(resid_pdrop=0.5, embd_pdrop=0.5)
-    plain, dropped = small(), small(mode="training")
+    objective, point = language(n_layer=1, resid_pdrop=0.5, embd_pdrop=0.5)
+    few = {"chains": 2, "draws": 4, "burn_in": 0}
+    plain, dropped = small(**few), small(mode="training", **few)
     off, _ = sampling.sample(objective, [point], plain, [1e-6])
     on, _ = sampling.sample(objective, [point], dropped, [1e-6])
     again, _ = sampling.sample(objective, [point], dropped, [1e-6], chains=[1])
-    without = language()
-    bare, _ = sampling.sample(*((without[0], [without[1]])), plain, [1e-6])
-    np.testing.assert_allclose(off.losses, bare.losses, atol=1e-4)
+    bare, same = language(n_layer=1)
+    without, _ = sampling.sample(bare, [same], plain, [1e-6])
+    np.testing.assert_allclose(off.losses, without.losses, atol=1e-4)
     assert np.abs(on.losses - off.losses).max() > 0.05
     np.testing.assert_allclose(again.losses[0], on.losses[1], atol=1e-5)
     assert not any(part.training for part in objective.model.modules())
     values = [sampling.baseline(objective, point, s) for s in (plain, dropped)]
     full = gradients.slope(objective, point, torch.arange(20))[0]
     assert values[0] == pytest.approx(full, abs=1e-5) and abs(values[1] - values[0]) > 0.01
+
+
+def test_the_baseline_with_dropout_is_a_mean_over_passes() -> None:
+    """A loss that is 12 with probability 1/4 and 0 else, for each of many examples: its mean and its spread."""
+
+    class Dropped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.tensor([1.5]))
+            self.drop = nn.Dropout(0.75)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.drop(self.w * x)[:, 0]
+
+    objective, point = module.build(Dropped(), {"inputs": torch.full((100, 1), 2.0)}, lambda out, _: out), [1.5]
+    found = [sampling.baseline(objective, torch.tensor(point), small(mode="training", seed=s)) for s in range(12)]
+    sd = 12 * (0.25 * 0.75 / (100 * 8)) ** 0.5
+    assert np.mean(found) == pytest.approx(3.0, abs=4 * sd / 12**0.5)
+    assert np.std(found, ddof=1) == pytest.approx(sd, rel=4 / 22**0.5)
+    assert found[5] == sampling.baseline(objective, torch.tensor(point), small(mode="training", seed=5))
+    assert sampling.baseline(objective, torch.tensor(point), small()) == pytest.approx(3.0)
 
 
 def test_the_steepest_direction_of_a_model() -> None:
@@ -247,6 +344,10 @@ def test_the_steepest_direction_of_a_model() -> None:
 def test_a_batch_larger_than_the_data_and_names_of_temperatures() -> None:
     with pytest.raises(InputError, match="a batch of 5 examples is wanted and there are 4; lower batch"):
         sampling.plan(small(), 4)
+    assert sampling.plan(small(sampler="rmsprop", keep_draws=3), 5) == Plan(
+        sampler="rmsprop", draws=12, burn_in=4, batch=5, keep=3
+    )
+    assert sampling.plan(small(batch="all"), 5).batch is None
     assert sampling.inverse_temperature(small(), 100) == pytest.approx(100 / np.log(100))
     assert sampling.inverse_temperature(small(n_beta="log_batch"), 100) == pytest.approx(5 / np.log(5))
     assert sampling.inverse_temperature(small(n_beta=7.5), 100) == 7.5
@@ -254,38 +355,84 @@ def test_a_batch_larger_than_the_data_and_names_of_temperatures() -> None:
         small(n_beta="log_batch", batch=1)
 
 
-@pytest.mark.slow
-def test_one_function_from_a_model_to_its_coefficient() -> None:
-    """A quadratic of known coefficient, as a module with a loss of the user's own."""
-    h = torch.tensor([20.0, 3.0, 0.4])
+WIDTHS = torch.tensor([20.0, 3.0, 0.4])
 
-    class Point(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.w = nn.Parameter(torch.tensor([1.0, -2.0, 0.5]))
 
-        def forward(self, x: Tensor) -> Tensor:
-            return (h * (self.w - x) ** 2).sum(dim=-1) / 2
+class Point(nn.Module):
+    """A quadratic as a module with a loss of the user's own, and a number that matters to nothing."""
 
+    def __init__(self, idle: float = 0.0) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.tensor([1.0, -2.0, 0.5]))
+        self.idle = nn.Parameter(torch.tensor([idle]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (WIDTHS * (self.w - x) ** 2).sum(dim=-1) / 2 + 0 * self.idle[0]
+
+
+def bowl(idle: float = 0.0) -> tuple[Objective, Tensor, Tensor]:
+    """Its objective, its point, and its 50 examples, which have their mean at the point."""
     noise = 0.02 * torch.randn(50, 3, generator=cases.generator(3))
     data = torch.tensor([1.0, -2.0, 0.5]) + noise - noise.mean(dim=0)
-    objective = module.build(Point(), {"inputs": data}, lambda out, _: out)
-    settings = Llc(kind="llc", draws=2500, burn_in=1300, batch=10, n_beta=100.0, localisation=20.0)
-    found = coefficient(objective, torch.tensor([1.0, -2.0, 0.5]), settings)
-    truth = float((100 * h / (100 * h + 20)).sum() / 2)
-    assert found.low < truth < found.high and found.estimate.error < 0.08 and found.estimate.alarms == ()
-    assert found.step_size == pytest.approx(0.4 / (100 * 20 + 20), rel=0.02)
-    slopes = 20 * data[:, 0].var() / 10 * (1 - 10 / 50) * 20
-    heat = found.step_size * 100**2 * float(slopes) / 4
-    assert found.step_bias == pytest.approx((1 + heat) / (1 - 0.1), rel=0.003) and heat > 0.005
-    margin = 1.96 * found.estimate.error
-    assert found.low == pytest.approx((found.estimate.llc - margin) / found.step_bias, rel=1e-3)
-    both = coefficient(objective, torch.tensor([1.0, -2.0, 0.5]), settings.model_copy(update={"extrapolate": True}))
-    assert abs(both.estimate.llc - truth) < 4 * both.estimate.error and np.isnan(both.step_bias)
-    with pytest.raises(InputError, match="the point has shape .2,. and the model 3 parameters"):
+    return (
+        module.build(Point(idle), {"inputs": data}, lambda out, _: out), torch.tensor([1.0, -2.0, 0.5, idle]), data
+    )  # fmt: skip
+
+
+def test_one_function_from_a_model_to_the_numbers_of_its_draws() -> None:
+    """Against the loss written out at the points of the same chains, kept."""
+    objective, point, data = bowl(idle=4.0)
+    settings = small(draws=6, burn_in=3, batch="all", n_beta=90.0, localisation=20.0, chains=2, parameters=("w",))
+    plain = coefficient(objective, point, settings)
+    both = coefficient(objective, point, settings.model_copy(update={"extrapolate": True}))
+    assert plain.step_size == pytest.approx(0.4 / (90 * 20 + 20), rel=1e-3) and both.step_size == plain.step_size
+    kept = settings.model_copy(update={"keep_draws": 1})
+    points = sampling.sample(objective, [point], kept, [plain.step_size])[0].points
+    base, losses = (
+        (WIDTHS * (at - data).square()).sum(dim=-1).mean(dim=-1).double() / 2 for at in (point[:3], points[:, :, None])
+    )
+    llc = float(90 * (losses.mean() - base))
+    reach = float((points - point[:3]).double().square().sum(dim=-1).mean() * 20 / 3) ** 0.5
+    assert plain.estimate.llc == pytest.approx(llc, rel=1e-4) and plain.estimate.reach == pytest.approx(reach, rel=1e-5)
+    half = sampling.sample(objective, [point], settings, [plain.step_size], halved=True)[0]
+    value, reached = (
+        90 * (half.losses[:, 6:].mean() - float(base)),
+        (np.mean(half.distances[:, 6:] ** 2) * 20 / 3) ** 0.5,
+    )
+    assert both.estimate.llc == pytest.approx(2 * value - llc, rel=1e-4) and np.isnan(both.step_bias)
+    assert both.estimate.reach == pytest.approx(max(reach, reached), rel=1e-5)
+    with pytest.raises(InputError, match="the point has shape .2,. and the model 4 parameters"):
         coefficient(objective, torch.zeros(2), settings)
     with pytest.raises(ValueError, match="has no bias of the step to take away"):
         Llc(kind="llc", sampler="mala", batch="all", extrapolate=True)
+    with pytest.raises(ValueError, match="is exact on full batches only"):
+        Llc(kind="llc", sampler="mala", batch=50)
+
+
+def test_rounding_is_that_of_the_coordinates_that_move() -> None:
+    """Next to a weight of ten million, steps of a thousandth of the others are still steps."""
+    objective, point, _ = bowl(idle=1e7)
+    alarms = []
+    for moved in (("w",), None):
+        settings = small(chains=1, draws=6, burn_in=2, n_beta=90.0, localisation=20.0, step_size=2e-4, parameters=moved)
+        alarms.append(" ".join(coefficient(objective, point, settings).estimate.alarms))
+    assert "than rounding can tell" not in alarms[0] and "than rounding can tell" in alarms[1]
+
+
+@pytest.mark.slow
+def test_one_function_from_a_model_to_its_coefficient() -> None:
+    """A quadratic of known coefficient."""
+    objective, point, data = bowl()
+    settings = Llc(kind="llc", draws=1000, burn_in=450, batch=10, n_beta=100.0, localisation=60.0, parameters=("w",))
+    found = coefficient(objective, point, settings)
+    truth = float((100 * WIDTHS / (100 * WIDTHS + 60)).sum() / 2)
+    assert found.low < truth < found.high and found.estimate.error < 0.12 and found.estimate.alarms == ()
+    assert found.step_size == pytest.approx(0.4 / (100 * 20 + 60), rel=0.02)
+    slopes = 20 * data[:, 0].var() / 10 * (1 - 10 / 50) * 20
+    heat = found.step_size * 100**2 * float(slopes) / 4
+    assert found.step_bias == pytest.approx((1 + heat) / (1 - 0.1), rel=0.003) and heat > 0.005
+    both = coefficient(objective, point, settings.model_copy(update={"extrapolate": True}))
+    assert abs(both.estimate.llc - truth) < 4 * both.estimate.error
 
 
 def test_the_curvature_is_that_of_the_point_and_not_of_its_neighbourhood() -> None:
@@ -319,7 +466,7 @@ def test_the_second_run_of_an_extrapolation_burns_in_twice_as_long() -> None:
     whole[:, :100], half[:, :200] = 50, 70
     settings = Llc(kind="llc", draws=200, burn_in=100, n_beta=40.0, localisation=50.0, extrapolate=True)
     far = np.full(4, 1.0)
-    sharp = curvature.Steepest(1.0, 0.0, 100)
+    sharp = curvature.Steepest(curvature=1.0, variance=0.0, parameters=100)
     found = judged([(whole, far), (half, far)], 1.5, settings, 1e-2, sharp, 500)
     values = [40 * (part[:, burn:].mean() - 1.5) for part, burn in ((whole, 100), (half, 200))]
     assert found.estimate.llc == pytest.approx(2 * values[1] - values[0]) and found.estimate.alarms == ()

@@ -1,6 +1,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cases
@@ -14,9 +15,9 @@ from safetensors.torch import load_file, save_file
 from landscape import strategy
 from landscape.engines import local
 from landscape.errors import InputError
-from landscape.measure import perform
+from landscape.measure import barriers, perform
 from landscape.measure.prepare import prepare
-from landscape.measure.session import Session
+from landscape.measure.session import Session, Sighting, Values
 from landscape.store import Store
 from landscape.study import Study, read_study
 from landscape.task import Checkpoint
@@ -41,22 +42,22 @@ def run(study: Study, folder: Path, **found: Any) -> tuple[Store, list[str], dic
 
 
 def test_rows_are_what_the_usual_loop_gives(few_runs: Path, tmp_path: Path) -> None:
-    study = read_study(cases.study(linked(few_runs, tmp_path)))
+    study = read_study(cases.study(linked(few_runs, tmp_path), sequences="6"))
     store, keys, failed = run(study, tmp_path)
     assert not failed
-    barriers, profiles, ends = (store.rows(table, keys) for table in ("barrier", "profile", "loss"))
-    assert len(barriers) == 2 * 3 * 6 and len(profiles) == 2 * 3 * 5 and len(ends) == 6
+    found, profiles, ends = (store.rows(table, keys) for table in ("barrier", "profile", "loss"))
+    assert len(found) == 2 * 3 * 6 and len(profiles) == 2 * 3 * 5 and len(ends) == 6
     t = np.linspace(0, 1, 5)
     tokenizer = cases.tokenizer()
     ids = torch.tensor(tokenizer(cases.TEXT)["input_ids"])
     ids = ids[: len(ids) // 12 * 12].view(-1, 12)
-    ids = ids[[round(k * (len(ids) - 1) / 19) for k in range(20)]]
-    for (a, b), rows in barriers.groupby(["a", "b"]):
+    ids = ids[[round(k * (len(ids) - 1) / 5) for k in range(6)]]
+    for (a, b), rows in found.groupby(["a", "b"]):
         one, two = (cases.gpt2().from_pretrained(ref).eval() for ref in (a, b))
         losses = oracles.usual_loop(one, two, ids, t)
         mine = profiles[(profiles["a"] == a) & (profiles["b"] == b)]
         assert_allclose(mine["loss"], losses.mean(axis=1), atol=1e-5)
-        assert_allclose(mine["error"], losses.std(axis=1, ddof=1) / 20**0.5, atol=1e-5)
+        assert_allclose(mine["error"], losses.std(axis=1, ddof=1) / 6**0.5, atol=1e-5)
         for row in rows.itertuples():
             assert row.plugin == pytest.approx(oracles.barrier(row.definition, t, losses.mean(axis=1)), abs=1e-5)
             assert row.low <= row.barrier <= row.high
@@ -64,13 +65,16 @@ def test_rows_are_what_the_usual_loop_gives(few_runs: Path, tmp_path: Path) -> N
         names = dict(one.named_parameters())
         apart = sum(float(((one.state_dict()[n] - two.state_dict()[n]).double() ** 2).sum()) for n in names)
         assert rows["distance"].iloc[0] == pytest.approx(apart**0.5)
-    assert set(barriers["step_a"]) == {0, 10} and (barriers["step_a"] == barriers["step_b"]).all()
-    assert (barriers["seed_a"] < barriers["seed_b"]).all()
+        lengths = [float(sum((m.state_dict()[n].double() ** 2).sum() for n in names)) ** 0.5 for m in (one, two)]
+        assert rows["relative_distance"].iloc[0] == pytest.approx(apart**0.5 / np.mean(lengths))
+    assert set(found["step_a"]) == {0, 10} and (found["step_a"] == found["step_b"]).all()
+    assert (found["seed_a"] < found["seed_b"]).all()
 
 
-def test_ends_are_evaluated_once_whatever_the_tiles(
+def test_the_tile_changes_neither_the_rows_nor_what_is_evaluated(
     few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Each end once, and three points between the ends of each pair."""
     points: list[int] = []
     evaluated = Session.evaluate
 
@@ -80,19 +84,16 @@ def test_ends_are_evaluated_once_whatever_the_tiles(
         return evaluated(self, anchors, rows, *rest)
 
     monkeypatch.setattr(Session, "evaluate", counted)
-    study = read_study(cases.study(linked(few_runs, tmp_path), measure="tile = 1"))
-    run(study, tmp_path)
-    assert sum(points) == 6 + 2 * 3 * 3
-
-
-def test_the_tile_does_not_change_the_rows(few_runs: Path, tmp_path: Path) -> None:
     frames = []
     for tile in (1, 3):
         folder = tmp_path / str(tile)
         folder.mkdir()
-        store, keys, _ = run(read_study(cases.study(linked(few_runs, folder), measure=f"tile = {tile}")), folder)
+        study = read_study(cases.study(linked(few_runs, folder), measure=f"tile = {tile}", sequences="5"))
+        store, keys, _ = run(study, folder)
         rows = store.rows("barrier", keys)
         frames.append(rows.sort_values(["step_a", "seed_a", "seed_b", "definition"])[["barrier", "low", "high"]])
+        assert sum(points) == 6 + 2 * 3 * 3
+        points.clear()
     assert_allclose(frames[0].to_numpy(), frames[1].to_numpy(), atol=1e-5)
 
 
@@ -110,10 +111,46 @@ def test_a_checkpoint_against_its_copy_is_exactly_zero(few_runs: Path, tmp_path:
 
 
 def test_bfloat16_rows_carry_their_error(few_runs: Path, tmp_path: Path) -> None:
-    study = read_study(cases.study(linked(few_runs, tmp_path), measure='numerics = "bfloat16"'))
+    study = read_study(cases.study(linked(few_runs, tmp_path), measure='numerics = "bfloat16"', sequences="5"))
     store, keys, _ = run(study, tmp_path)
     rows = store.rows("barrier", keys)
     assert (rows["numerics"] == "bfloat16").all() and rows["numerics_error"].between(1e-6, 0.2).all()
+
+
+def test_a_task_carries_the_largest_numerical_error_and_the_time_of_all_its_evaluations() -> None:
+    calls = iter([(0.2, 1.5), (0.7, 2.0), (0.4, 0.25)])
+
+    def evaluate(*_: Any) -> Values:
+        error, seconds = next(calls)
+        return Values(np.zeros((1, 2)), {}, error, {"seconds": seconds, "device": "cpu"})
+
+    sighting = Sighting(SimpleNamespace(evaluate=evaluate), "bfloat16")  # type: ignore[arg-type]
+    for _ in range(3):
+        sighting.see([], torch.ones(1, 1), np.arange(2))
+    assert (sighting.numerics_error, sighting.how) == (0.7, {"seconds": 3.75, "device": "cpu"})
+
+
+def test_a_gradient_counts_as_three_evaluations() -> None:
+    held = Session(Store(Path()), None, [], torch.device("cpu"))  # type: ignore[arg-type]
+    held.objective = SimpleNamespace(examples=7)  # type: ignore[assignment]
+    tasks = [SimpleNamespace(points=2, gradients=lambda examples: 5 * examples),
+             SimpleNamespace(points=4, gradients=lambda examples: 0)]  # fmt: skip
+    assert held._evaluations(tasks) == (2 + 4) * 7 + 3 * 5 * 7  # type: ignore[arg-type]
+
+
+def test_a_pair_is_below_the_floor_of_the_coarser_of_its_dtypes() -> None:
+    """A thousandth apart: more than float32 or float16 could hide, and less than bfloat16 may."""
+    a = torch.randn(50, generator=cases.generator(1))
+    for stored, below in (("float32", False), ("float16", False), ("bfloat16", True)):
+        for both in (("float32", stored), (stored, "float32")):
+            row = barriers._apart(a, 1.001 * a, *both)
+            assert row["below_floor"] is below and row["relative_distance"] == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_a_pair_parted_where_both_did() -> None:
+    one, two, three = (Checkpoint(str(n), seed=0, step=9, parted=p, child=n) for n, p in enumerate((2, 2, 4)))
+    assert barriers.both(one, two, "children")["parted"] == 2
+    assert barriers.both(two, three, "children")["parted"] is None
 
 
 def test_other_objectives_take_the_same_way(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from landscape.errors import InputError
-from landscape.paths import ARCS, KINDS
+from landscape.paths import ARCS, KINDS, pieces
 
 kinds = pytest.mark.parametrize("kind", KINDS)
 bent = pytest.mark.parametrize(
@@ -67,6 +67,10 @@ def test_bezier_is_casteljau(anchors: int) -> None:
     rows = KINDS["bezier"](cases.TIMES, anchors) @ points(anchors)
     for row, t in zip(rows, cases.TIMES.tolist(), strict=True):
         assert_close(row, casteljau(points(anchors), t), rtol=0, atol=1e-14)
+
+
+def test_a_chain_has_a_piece_between_any_two_corners() -> None:
+    assert [pieces(kind, 4) for kind in ("polychain", "bezier")] == [3, 1] and pieces("linear", 2) == 1
 
 
 def test_a_chain_walks_from_corner_to_corner() -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from landscape.cli import demo as commands
 from landscape.cli.main import cli
 from landscape.demo import PLANTED_STUDY, planted
 from landscape.demo.planted import NOUNS, PARTS, SHARES, SUCCESSOR, VERBS, WORDS
@@ -77,6 +78,8 @@ def test_the_better_sentence_is_the_one_that_its_part_says(world: Path) -> None:
     for good, bad in pairs(world, "agreement"):
         number = NOUNS[1].index(good[1]) >= 0 if good[1] in NOUNS[1] else False
         assert good[-1] in VERBS[number] and bad[-1] in VERBS[not number] and good[:-1] == bad[:-1]
+    between = Counter(good[-2] in NOUNS[1] for good, _ in pairs(world, "agreement"))
+    assert min(between[False], between[True]) > 60, "the noun between is as often in the other number"
 
 
 def test_every_word_is_a_token_and_so_is_the_end_of_a_line(world: Path) -> None:
@@ -96,10 +99,20 @@ def test_its_study_is_valid_and_declares_what_it_is_about(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_the_order_of_the_stages_is_recovered(tmp_path: Path) -> None:
-    """Ten seeds from training to sentences: the parts are learned in the planted order in nine of them or more."""
+def test_the_order_of_the_stages_is_recovered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four seeds from training to sentences: the parts are learned in the planted order in three of them or more.
+
+    The study without the barriers between seeds, which nothing here reads, on fewer examples; one report, at the end.
+    """
+    whole = PLANTED_STUDY.read_text()
+    begin, end = whole.index('[[measure]]\nkind = "barriers"\nbetween = "seeds"'), whole.index("[[measure]] # when")
+    short = whole[:begin] + whole[end:].replace("points = 9", "points = 5")
+    (tmp_path / "short.toml").write_text(short.replace("sequences = 128", "sequences = 24"))
+    monkeypatch.setattr(commands, "PLANTED_STUDY", tmp_path / "short.toml")
+    monkeypatch.setattr(commands, "WORDS", 150_000)
+    monkeypatch.setattr(commands, "write_report", lambda out: None)
     out = tmp_path / "planted"
-    result = CliRunner().invoke(cli, ["demo", "--world", "planted", "--out", str(out)])
+    result = CliRunner().invoke(cli, ["demo", "--world", "planted", "--seeds", "4", "--out", str(out)])
     assert result.exit_code == 0, result.output
     found = CliRunner().invoke(cli, ["stages", str(out)])
     assert found.exit_code == 0, found.output
@@ -107,7 +120,7 @@ def test_the_order_of_the_stages_is_recovered(tmp_path: Path) -> None:
     onsets = events[events["event"] == "crossing"].pivot(index="seed", columns="series", values="step")
     onsets = onsets[[f"minimal-pairs:margin:{name}" for name in PARTS]].drop(index="all").fillna(np.inf)
     right = (np.diff(onsets.to_numpy(), axis=1) > 0).all(axis=1)
-    assert len(right) == 10 and right.sum() >= 9, onsets
+    assert len(right) == 4 and right.sum() >= 3, onsets
     associations = pd.read_csv(out / "stages" / "association.csv")
     assert associations["primary"].sum() == 1 and associations["primary"].iloc[0]
     assert (out / "report.html").read_text().count("<h2>Stages</h2>") == 1

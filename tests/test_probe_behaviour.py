@@ -41,6 +41,19 @@ def test_bins_have_equal_mass() -> None:
     assert calibration.calibration_error(confidence, correct, np.ones(450)) == pytest.approx(wanted, abs=1e-12)
 
 
+def test_bins_are_the_same_from_either_end() -> None:
+    """Items lie in the bin of their middle, so that to be sure of the contrary is as far off."""
+    random = np.random.default_rng(4)
+    confidence, weights = random.beta(3, 2, 20), np.ones(20)
+    correct = (random.random(20) < 0.4).astype(float)
+    found = calibration.calibration_error(confidence, correct, weights)
+    assert calibration.calibration_error(1 - confidence, 1 - correct, weights) == pytest.approx(found, abs=1e-12)
+    middles = np.floor((np.arange(20) + 0.5) * 15 / 20).astype(int)
+    order = np.argsort(confidence)
+    wanted = sum(abs((correct - confidence)[order][middles == b].sum()) for b in range(15)) / 20
+    assert found == pytest.approx(wanted, abs=1e-12)
+
+
 def test_brier_and_likelihood_are_those_of_scikit_learn() -> None:
     random = np.random.default_rng(1)
     p = random.dirichlet(np.ones(4), 50)
@@ -98,8 +111,9 @@ def test_predictions_are_thinned_evenly(monkeypatch: pytest.MonkeyPatch) -> None
     asked = predictions.ask(subject, Given(text=cases.TEXT, sequences=9, length=12))
     assert len(asked.example) == 20 and set(asked.example) == set(range(9))
     whole = predictions.predict(subject, asked)
-    monkeypatch.setattr(predictions, "LOGITS", 1)
-    assert torch.allclose(whole, predictions.predict(subject, asked), atol=1e-6)
+    for examples in (1, 4):
+        monkeypatch.setattr(predictions, "LOGITS", examples * 12 * cases.WORDS)
+        assert torch.allclose(whole, predictions.predict(subject, asked), atol=1e-6)
 
 
 def test_calibration_of_choices(tmp_path: Path) -> None:
@@ -156,3 +170,26 @@ def test_what_a_calibrated_model_would_show_is_told() -> None:
     found = {one.metric: one for one in calibration.scores(frame)}
     assert found["ece_if_calibrated"].value > 0.1  # four in a bin
     assert abs(found["ece"].value - found["ece_if_calibrated"].value) < 4 * found["ece_if_calibrated"].error < 0.2
+
+
+def judged(confidence: np.ndarray, correct: np.ndarray, example: np.ndarray) -> dict[str, Any]:
+    frame = pd.DataFrame({"confidence": confidence, "correct": correct, "example": example, "brier": 0.1, "nll": 0.1,
+                          "margin": 0.1})  # fmt: skip
+    return {one.metric: one for one in calibration.scores(frame)}
+
+
+def test_a_calibrated_model_that_is_always_sure_would_always_be_right() -> None:
+    found = judged(np.ones(40), np.arange(40) % 2.0, np.arange(40))
+    assert (found["ece_if_calibrated"].value, found["ece_if_calibrated"].error) == (0, 0)
+    assert found["ece"].value == pytest.approx(0.5)
+
+
+def test_predictions_of_an_example_are_one_in_the_error_of_calibration() -> None:
+    """Sixteen copies of each prediction tell no more than one."""
+    random = np.random.default_rng(6)
+    confidence = random.beta(5, 2, 60)
+    correct = (random.random(60) < confidence**3).astype(float)
+    once = judged(confidence, correct, np.arange(60))
+    often = judged(*(np.repeat(part, 16) for part in (confidence, correct, np.arange(60))))
+    assert often["ece"].error == pytest.approx(once["ece"].error, rel=0.3)
+    assert often["brier"].error == pytest.approx(once["brier"].error)

@@ -12,11 +12,11 @@ import pytest
 import torch
 from puppets import SPECIAL, WORDS, Puppet, random_table, speaker, table, unigram
 from test_probe_language import score
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from landscape.errors import InputError
-from landscape.probes import Given, Subject, grammar, items_of, measure, pairs
+from landscape.probes import Given, Subject, finding, grammar, items_of, measure, pairs
 from landscape.probes.finding import Found, mean
 
 V = len(speaker())
@@ -101,7 +101,7 @@ def test_count_takes_pairs_evenly_from_each_file(blimp: Path) -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_unigram_model_scores_one_half_exactly(seed: int) -> None:
     """Whatever the words weigh: every frame asks for both forms of its verb, equally often."""
-    found = ask("agreement", unigram(random_table(V, seed)[0]))
+    found = ask("agreement", unigram(random_table(V, seed)[0]), count=18)
     for template in ("", *grammar.TEMPLATES):
         assert score(found, "accuracy", template).value == 0.5
         assert score(found, "margin", template).value == pytest.approx(0, abs=1e-6)
@@ -129,7 +129,7 @@ def reader(which: str) -> Puppet:
 
 
 def test_a_model_that_finds_the_subject_and_one_that_takes_the_nearest_noun() -> None:
-    grammarian, hasty = (ask("agreement", reader(which)) for which in ("first", "nearest"))
+    grammarian, hasty = (ask("agreement", reader(which), count=18) for which in ("first", "nearest"))
     for template in ("simple", "prepositional", "subject relative", "object relative", "two attractors"):
         assert score(grammarian, "accuracy", template).value == 1
         assert score(grammarian, "margin", template).value == pytest.approx(2)
@@ -139,6 +139,8 @@ def test_a_model_that_finds_the_subject_and_one_that_takes_the_nearest_noun() ->
     # Margin 2 where numbers match and -2 where they do not; of two attractors one in three mismatches ends in a match.
     assert score(hasty, "attraction", "prepositional").value == pytest.approx(4)
     assert score(hasty, "attraction", "two attractors").value == pytest.approx(2 - (2 - 2 * 2) / 3)
+    # Each frame has as many margins of 2 as of -2, and frames are what errors are over.
+    assert score(hasty, "margin", "prepositional").error == pytest.approx(0, abs=1e-6)
     # In a complement clause the subject is the nearest noun.
     assert (
         score(hasty, "accuracy", "complement").value == 1 and score(grammarian, "accuracy", "complement").value == 0.5
@@ -176,6 +178,17 @@ def test_frames_count_as_one_item_in_errors() -> None:
     assert alone.error == pytest.approx(values.std(ddof=1) / 6**0.5) and alone.items == 6
 
 
+def test_a_bootstrap_of_a_mean_has_its_exact_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three clusters, so that one more or less is seen: the spread of the values over the root of three."""
+    monkeypatch.setattr(finding, "RESAMPLES", 6000)
+    values = np.array([0.3, 0.3, 1.7, -0.4])
+    found = finding.bootstrapped(
+        lambda w: float(w[1:] @ values[1:]), np.array(["a", "a", "b", "c"]), np.random.RandomState(1)
+    )
+    exact = 3**0.5 * values[1:].std()
+    assert abs(found - exact) < 4 * exact / (2 * 6000) ** 0.5 < 0.04 * exact
+
+
 def test_a_vocabulary_too_small_for_sentences_is_said() -> None:
     with pytest.raises(InputError, match="has 0 of 24 nouns, 0 of 18 verbs as one token in both forms and 0 of 8"):
         ask("agreement", Puppet(60, None), cases.tokenizer())
@@ -191,6 +204,10 @@ def test_a_vocabulary_too_small_for_sentences_is_said() -> None:
     lone = [word for word in WORDS if word not in {form for pair in grammar.VERBS[:-1] for form in pair}]
     found = ask("agreement", unigram(torch.zeros(V)), speaker(lone), count=3)
     assert found.about.endswith("1 of 18 verbs are in the vocabulary; all rests on 1: thinks/think")
+    alike = speaker()
+    alike.backend_tokenizer.normalizer = normalizers.Replace("laughs", "laugh")  # both forms are one token
+    found = ask("agreement", unigram(torch.zeros(V)), alike, count=3)
+    assert found.about == "24 of 24 nouns and 17 of 18 verbs are in the vocabulary"
     with pytest.raises(InputError, match="the tokenizer has no mask token"):
         ask("agreement", Puppet(V, None), speaker(mask_token=None), kind="masked")
     with pytest.raises(InputError, match="agreement makes its own sentences; score yours as minimal-pairs"):

@@ -47,7 +47,9 @@ def test_the_order_of_classes_is_followed() -> None:
                 labels=("entailment", "neutral", "contradiction"))  # fmt: skip
     named = ask("inference", judge(say, id2label={0: "CONTRADICTION", 1: "Entailment", 2: "neutral"}),
                 kind="classifier", count=8)  # fmt: skip
-    for found in (other, named):
+    names = {0: "entailment", 1: "neutral", 2: "Contradiction"}
+    turned = ask("inference", judge(lambda ids: say(ids)[:, [1, 2, 0]], id2label=names), kind="classifier", count=8)
+    for found in (other, named, turned):
         assert [s.value for s in found.scores] == pytest.approx([s.value for s in one.scores])
     assert len({s.value for s in one.scores}) > 6
 

@@ -16,7 +16,7 @@ from puppets import TEXT, Puppet, random_table, speaker, table
 from test_probe_inside import gold_heads, states
 
 from landscape.errors import InputError
-from landscape.probes import KINDS, Found, Given, Subject, items_of, measure, probe
+from landscape.probes import KINDS, Found, Given, Subject, finding, harness, items_of, linear, measure, probe
 from landscape.probes.finding import digest
 
 V = len(speaker())
@@ -78,8 +78,10 @@ def test_items_are_the_same_in_every_process_and_on_every_platform(name: str, gi
 
 
 @names
-def test_what_every_probe_gives(name: str, given: dict[str, Any]) -> None:
-    subject, what = asked(name, given)
+def test_what_every_probe_gives(name: str, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finding, "RESAMPLES", 20)
+    monkeypatch.setattr(linear, "FRACTIONS", (0.1, 0.4, 1.0))
+    subject, what = asked(name, {**given, "count": 1} if name == "linear" else given)
     items = items_of(name, subject, what)
     found = measure(name, subject, items)
     again = measure(name, subject, items)
@@ -116,6 +118,21 @@ def test_harness_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         probe("harness:lambada", cases.gpt2(), cases.tokenizer())
     with pytest.raises(InputError, match="the harness needs the name of a task: harness:TASK"):
         probe("harness", cases.gpt2(), cases.tokenizer())
+
+
+def test_results_of_the_harness_become_scores_and_outcomes() -> None:
+    results = {"alias": "x", "sample_len": 25, "acc,none": 0.64, "acc_stderr,none": 0.098, "ppl,none": 7.5,
+               "ppl_stderr,none": "N/A", "acc,strict": 0.5, "acc_stderr,strict": 0.1}  # fmt: skip
+    acc, ppl, strict = harness._scores("x", results, "", {"x": {"acc": True, "ppl": False}})
+    assert (acc.metric, acc.value, acc.error, acc.items, acc.better) == ("acc", 0.64, 0.098, 25, "higher")
+    assert (ppl.metric, ppl.value, ppl.better) == ("ppl", 7.5, "lower") and np.isnan(ppl.error)
+    assert (strict.metric, strict.error) == ("acc,strict", 0.1) and [acc.headline, ppl.headline] == [True, False]
+    sample = {"doc_id": 4, "doc_hash": "h", "metrics": ["acc"], "acc": 1,
+              "filtered_resps": [(-3.0, False), (-1.5, True), (-9.0, False)]}  # fmt: skip
+    row = harness._outcome("x", sample)
+    odds = np.exp([-3.0, -1.5, -9.0])
+    assert (row["choice"], row["acc"], row["doc"]) == (1, 1.0, 4)
+    assert [row[f"p_{k}"] for k in range(3)] == pytest.approx(list(odds / odds.sum()))
 
 
 def test_a_model_of_an_unknown_class_must_say_its_kind() -> None:

@@ -63,6 +63,7 @@ def test_windows_are_those_of_the_paper_at_its_length() -> None:
     for share, k in ((0.1, 50), (0.98, 500)):
         begin, end = in_context.window(share, 512)
         assert begin <= k <= end and end - begin == 16
+    assert in_context.window(0.1, 8) == (2, 2)  # nothing is said of the first token
 
 
 def test_errors_of_scores_are_over_sequences() -> None:
@@ -113,6 +114,15 @@ def test_the_best_head_is_chosen_on_other_sequences_than_it_is_scored_on() -> No
     largest = noise.mean(axis=1).reshape(400, -1).max(axis=1).mean()
     error = np.std(best) / 20
     assert abs(np.mean(best) - 0.2) < 4 * error and error < 0.003 and largest > 0.25
+
+
+def test_the_head_that_is_best_on_one_half_is_scored_on_the_other() -> None:
+    values = np.zeros((6, 2, 3))
+    values[:3, 1, 2], values[3:, 0, 1], values[3:, 1, 2] = 0.9, 0.8, [0.1, 0.4, 0.3]
+    best, *each = induction.heads("previous_token", values, 0.05)
+    assert best.value == pytest.approx((0.1 + 0.4 + 0.3) / 3) and best.items == 3 and best.chance == 0.05
+    assert best.error == pytest.approx(np.std([0.1, 0.4, 0.3], ddof=1) / 3**0.5)
+    assert {one.subset: one.value for one in each}["0.1"] == pytest.approx(0.4) and len(each) == 6
 
 
 def test_segments_are_ordinary_tokens_and_repeat() -> None:
@@ -189,6 +199,11 @@ def test_isolated_tokens_are_weighted_by_how_often_they_come() -> None:
     counts = {5: 60, 6: 51, 7: 10, 8: 1}
     kl = {x: (q := counted.q(2, np.array([[x]]))[0]) @ (np.log(q) - log_p[x].numpy()) for x in counts}
     assert found.value == pytest.approx(sum(n * kl[x] for x, n in counts.items()) / 122, abs=1e-6) and share == 1
+    # Of tokens that come equally often the error is that of a plain mean.
+    even = ngrams.fit(np.array([5, 6, 7, 8, 9, 6, 5, 8, 7, 9] * 20), V)
+    found, _ = ngrams._isolated(subject, ngrams.Items(items.ids, (), even))
+    each = [(q := even.q(2, np.array([[x]]))[0]) @ (np.log(q) - log_p[x].numpy()) for x in range(5, 10)]
+    assert found.error == pytest.approx(np.std(each, ddof=1) / 5**0.5, rel=1e-5)
 
 
 def test_what_cannot_be_asked_is_said() -> None:

@@ -148,7 +148,39 @@ def test_choices_are_read_at_their_place(rows: int, monkeypatch: pytest.MonkeyPa
             np.testing.assert_allclose(found[k], log_p[wanted[k]], atol=1e-12, rtol=0)
 
 
+@pytest.mark.parametrize("tokens", [1, 23, 60])
+def test_passes_hold_every_text_once_and_no_more_tokens_than_they_may(tokens: int) -> None:
+    lengths = np.random.default_rng(3).integers(1, 30, 40).tolist()
+    found = list(scoring.passes(lengths, tokens))
+    assert sorted(k for batch in found for k in batch) == list(range(40))
+    sizes = [max(lengths[k] for k in batch) * len(batch) for batch in found]
+    assert all(size <= tokens or len(batch) == 1 for size, batch in zip(sizes, found, strict=True))
+    # One more of the next would not have fitted.
+    for batch, after in itertools.pairwise(found):
+        assert lengths[after[0]] * (len(batch) + 1) > tokens
+
+
+def test_a_head_with_a_bias_is_read_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "BLOCK", 7)
+    torch.manual_seed(5)
+    head, states = torch.nn.Linear(6, 31).double(), torch.randn(4, 6, dtype=torch.float64)
+    parent, token = torch.tensor([0, 3, 3, 1]), torch.tensor([30, 2, 7, 13])
+    with torch.no_grad():
+        wanted = head(states).log_softmax(dim=-1)[parent, token]
+        torch.testing.assert_close(scoring._plain(states, head, parent, token), wanted, rtol=0, atol=1e-12)
+
+
+def test_a_text_begins_with_a_token_that_the_model_has() -> None:
+    tokenizer = speaker(bos_token="[MASK]")
+    assert tokenizer.bos_token_id == 4
+    assert [Subject(Puppet(size, None), tokenizer, "causal").start for size in (4, 5)] == [[], [4]]
+
+
 def test_what_cannot_be_scored_is_said() -> None:
+    exact = Subject(Puppet(9, None, max_position_embeddings=24), speaker(), "causal")
+    scoring.require_length(exact, [[7] * 24, [7]])
+    with pytest.raises(InputError, match="an item has 25 tokens and the model takes 24; give shorter items"):
+        scoring.require_length(exact, [[7], [7] * 25])
     causal = Subject(cases.gpt2(), cases.tokenizer(), "causal")
     with pytest.raises(InputError, match="'w7' is one token to this tokenizer, and its probability depends on nothing"):
         scoring.texts(causal, ["w1 w2", "w7"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from click.testing import CliRunner, Result
 from puppets import TEXT, speaker
 from transformers import BertForSequenceClassification
 
+from landscape import strategy
 from landscape.cli.main import cli
 from landscape.cli.report import frames
 from landscape.cli.run import run_study
 from landscape.errors import InputError
-from landscape.figures.sections import sections
-from landscape.probes import Given, Subject, probe
+from landscape.figures import behaviour, page, together
+from landscape.probes import Given, Subject, finding, probe
 from landscape.store import Store
 from landscape.study import read_study
 
@@ -49,11 +51,14 @@ APART = 'kind = "behaviour"\nnames = ["predictions", "calibration"]'
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory, few_runs: Path) -> Path:
     torch.set_num_threads(1)
-    folder = cases.runs(tmp_path_factory.mktemp("probes"))
+    folder = Path(shutil.copytree(few_runs, tmp_path_factory.mktemp("probes") / "runs"))
     file = study_of(folder, BARS, ASK, APART)
-    assert run_study(read_study(file), folder, device="cpu", workers=1) == {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(strategy, "TRIAL_SHARE", 0.0)
+        patch.setattr(finding, "RESAMPLES", 20)
+        assert run_study(read_study(file), folder, device="cpu", workers=1) == {}
     return folder
 
 
@@ -61,12 +66,13 @@ def keys(folder: Path) -> list[str]:
     return [task["key"] for task in Store(folder / "results").record()["tasks"]]
 
 
-def test_a_study_asks_every_checkpoint_the_same(finished: Path) -> None:
+def test_a_study_asks_every_checkpoint_the_same(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(finished / "results")
     rows = store.rows("probe", keys(finished))
     assert rows.groupby("probe")["items_hash"].nunique().eq(1).all()
     assert set(zip(rows["seed"], rows["step"], strict=True)) == {(s, t) for s in (0, 1, 2) for t in (0, 10)}
     folder = finished / "seed_1" / "step_10"
+    monkeypatch.setattr(finding, "RESAMPLES", 20)
     direct = probe(
         "induction", cases.gpt2(1 + 1 + 100), cases.tokenizer(), text=cases.TEXT, train_text=cases.TEXT, count=6
     )
@@ -126,31 +132,34 @@ def test_running_again_does_nothing_and_a_refused_probe_leaves_the_others(finish
     assert written() == before
 
 
-def test_the_report_draws_probes_beside_loss_and_barrier(finished: Path) -> None:
-    shown = {section.title: section for section in sections(frames(Store(finished / "results")))}
-    together = shown["What is learned, and when"].figure
-    labels = [ax.get_ylabel() for ax in together.axes if ax.get_ylabel()]
+def test_the_report_draws_probes_beside_loss_and_barrier(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seaborn.matrix._draw_figure", lambda figure: None)  # which it does for each heatmap
+    made = frames(Store(finished / "results"))
+    drawn_together, apart = together.section(made), behaviour.section(made)
+    assert drawn_together is not None and apart is not None
+    axes = drawn_together.figure.axes
+    labels = [ax.get_ylabel() for ax in axes if ax.get_ylabel()]
     assert labels[:2] == ["loss (nats per token)", "barrier (nats per token)"]
     assert {"in-context score (nats) ↓", "copy gap (nats) ↑", "KL from n-grams (nats) ↓"} <= set(labels)
     rows = Store(finished / "results").rows("probe", keys(finished))
     wanted = rows[(rows["metric"] == "copy_gap") & (rows["seed"] == 2)].sort_values("step")
-    ax = together.axes[labels.index("copy gap (nats) ↑")]
+    ax = axes[labels.index("copy gap (nats) ↑")]
     np.testing.assert_allclose(ax.containers[2].lines[0].get_ydata(), wanted["value"])
     np.testing.assert_allclose(ax.containers[2].lines[0].get_xdata(), [0, 10])
     bars = ax.containers[2].lines[2][0].get_segments()
     assert (bars[1][1] - bars[1][0])[1] == pytest.approx(2 * 1.96 * wanted["error"].iloc[1])
-    matrices = shown["How differently the seeds behave"].figure
-    drawn = {ax.get_ylabel() for ax in matrices.axes}
+    drawn = {ax.get_ylabel() for ax in apart.figure.axes}
     assert {"barrier (nats per token)", "disagreement (1 - kappa)", "Jensen-Shannon divergence (nats)"} <= drawn
 
 
-def test_a_report_of_probes_alone(tmp_path: Path, few_runs: Path) -> None:
+def test_a_report_of_probes_alone(tmp_path: Path, few_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "_image", lambda figure: "")
     file = study_of(tmp_path, ASK.replace('"in-context", "induction", "ngrams"', '"in-context"'))
     file.write_text(file.read_text().replace('"seed_', f'"{few_runs}/seed_'))
     assert run_study(read_study(file), tmp_path, device="cpu", workers=1) == {}
     result = invoke("report", tmp_path)
     assert result.exit_code == 0, result.output
-    assert "What is learned, and when" in (tmp_path / "report.html").read_text()
+    assert "<h2>What is learned, and when</h2>" in (tmp_path / "report.html").read_text()
     assert invoke("export", tmp_path).exit_code == 0
     table_ = pd.read_csv(tmp_path / "export" / "probe.csv")
     assert {"checkpoint", "seed", "step", "probe", "metric", "value", "error", "items"} <= set(table_.columns)

@@ -58,14 +58,18 @@ def test_points_are_nested_and_read_polynomials_exactly() -> None:
 @pytest.mark.parametrize("kind", ["two peaks", "narrow", "plateau", "cusp-like", "smooth"])
 @pytest.mark.parametrize("tolerance", [0.002, 0.01])
 def test_the_stated_error_covers_every_kind(kind: str, tolerance: float) -> None:
-    test_the_stated_error_covers(kind, tolerance)
+    stated_error_covers(kind, tolerance, 100)
 
 
-@pytest.mark.parametrize(("kind", "tolerance"), [("two peaks", 0.01), ("smooth", 0.01)])
-def test_the_stated_error_covers(kind: str, tolerance: float) -> None:
+@pytest.mark.parametrize("kind", ["two peaks", "smooth"])
+def test_the_stated_error_covers(kind: str) -> None:
+    stated_error_covers(kind, 0.01, 20)
+
+
+def stated_error_covers(kind: str, tolerance: float, repeats: int) -> None:
     """The maximum of the profile itself, on a dense grid, lies within the error of that of the interpolant."""
     random, evaluated = np.random.default_rng(4), []
-    for _ in range(150):
+    for _ in range(repeats):
         curve = drawn(kind, random)
         noiseless = np.zeros((2, 4)) + np.array([[curve(np.array(0.0))], [curve(np.array(1.0))]])
 
@@ -82,6 +86,27 @@ def test_the_stated_error_covers(kind: str, tolerance: float) -> None:
     assert min(evaluated) >= 9 and (kind != "smooth" or np.mean(evaluated) < 18)
 
 
+@pytest.mark.parametrize("curve", [np.exp, lambda t: np.abs(t - 0.47), lambda t: np.cos(40 * t)],
+                         ids=["floor", "rest of the series", "ceiling"])  # fmt: skip
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_the_stated_error_is_the_rest_of_a_geometric_series(curve: Curve, pieces: int) -> None:
+    """By fits of polynomials to the points of three levels, each piece by itself."""
+    level = 3
+    now, before, first = (np.zeros(0),) * 3
+    for piece in range(pieces):
+        at = (piece + np.linspace(0, 1, 8 * 16 + 1)[(piece > 0) :]) / pieces
+        reads = []
+        for n in (16, 8, 4):
+            t = (piece + (1 - np.cos(np.pi * np.arange(n + 1) / n)) / 2) / pieces
+            reads.append(np.polynomial.Chebyshev.fit(t, curve(t), n)(at))
+        now, before, first = (np.append(x, y) for x, y in zip((now, before, first), reads, strict=True))
+    d1, d0 = np.abs(now - before).max(), np.abs(before - first).max()
+    q = min(d1 / d0, 0.95)
+    expected = d1 * min(max(2 * q / (1 - q), 0.5), 3) + np.abs(np.diff(now, 2)).max() / 8
+    found = chebyshev.error(curve(chebyshev.nodes(level, pieces)), level, pieces)
+    assert found == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
 def test_corners_need_no_more_points_than_straight_pieces() -> None:
     def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Found:
         return np.array([np.full(len(examples), 2 - abs(3 * t - 1)) for _, t in wanted]), {}
@@ -90,9 +115,38 @@ def test_corners_need_no_more_points_than_straight_pieces() -> None:
     assert chain.t_error == pytest.approx(2 * 3 / 64 / 3 / 8, rel=1e-6) and len(chain.t) == 3 * 8 + 1
 
 
+def test_the_barrier_is_read_where_the_interpolant_is_finest() -> None:
+    """A cubic, which three levels of points read exactly: the largest of its values at the 64 steps of reading."""
+
+    def cubic(t: np.ndarray) -> np.ndarray:
+        return np.asarray(27 / 4 * t**2 * (1 - t))
+
+    def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Found:
+        return np.array([np.full(len(examples), cubic(np.array(t))) for _, t in wanted]), {}
+
+    (found,) = profiles([Path(np.zeros((2, 4)))], look, Grid())
+    rows = {row["definition"]: row for row in tables(found, Grid(resamples=10))[0]}
+    assert len(found.t) == 9 and rows["chord"]["t_at_max"] == 43 / 64
+    assert rows["chord"]["plugin"] == pytest.approx(cubic(np.arange(65) / 64).max(), abs=1e-12)
+    assert rows["convexity_gap"]["plugin"] >= cubic(np.arange(41) / 40).max() - 1e-12
+
+
+def test_the_shape_is_settled_by_the_error_of_all_examples() -> None:
+    """A pilot's own error is large; that of all examples is small, and so must be that of the interpolant."""
+    heights = 1 + 0.5 * np.random.default_rng(8).normal(size=4000)
+
+    def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Found:
+        return np.array([bump(0.43, 0.25, 1.0)(np.array(t)) * heights[examples] for _, t in wanted]), {}
+
+    ends = np.array([bump(0.43, 0.25, 1.0)(np.array(t)) * heights for t in (0.0, 1.0)])
+    (found,) = profiles([Path(ends)], look, Grid(tolerance=1e-4))
+    assert found.t_error is not None and found.t_error < 1.3 * stats.sem(heights)
+    assert len(found.t) == 17, "no better than the data will be able to tell"
+
+
 @pytest.mark.parametrize("looks", [(64, 96, 144, 216), (64, 3000), (50, 51, 400)])
 def test_the_critical_value_is_that_of_all_looks(looks: tuple[int, ...]) -> None:
-    random, repeats = np.random.default_rng(1), 200_000
+    random, repeats = np.random.default_rng(1), 50_000
     total, highest, before = np.zeros(repeats), np.full(repeats, -np.inf), 0
     for count in looks:
         total += random.normal(size=repeats) * np.sqrt(count - before)
@@ -100,6 +154,7 @@ def test_the_critical_value_is_that_of_all_looks(looks: tuple[int, ...]) -> None
     crossed = (highest > sequential.critical(looks)).mean()
     assert crossed == pytest.approx(0.025, abs=4 * (0.025 * 0.975 / repeats) ** 0.5)
     assert sequential.critical((70,)) == pytest.approx(1.95996, abs=1e-4)
+    assert sequential.widening(looks) == pytest.approx(sequential.critical(looks) / 1.95996, rel=1e-5)
 
 
 def test_looks_grow_to_all_examples() -> None:
@@ -107,6 +162,15 @@ def test_looks_grow_to_all_examples() -> None:
     for examples in (65, 1000, 12_345):
         looks = sequential.looks(examples)
         assert looks[-1] == examples and (np.diff(looks) > 0).all()
+
+
+def test_what_wants_more_examples_is_what_the_maximum_depends_on() -> None:
+    """Places 1 and 2 may lie too far above what is certain at place 3; there, times with more than an even share."""
+    low, high = np.array([0.0, 0.3, 0.2, 0.5, 0.1]), np.array([0.4, 0.9, 0.8, 0.65, 0.69])
+    shares = np.array([[9.0, 0, 0, 0, 0], [0, 5, 4, 1, 0], [1, 1, 1, 6, 1], [0, 0, 1, 1, 8], [0, 0, 9, 0, 0]])
+    assert sequential.wanting(low, high, shares, 0.1).tolist() == [1, 2, 3, 4]
+    assert sequential.wanting(low, high, shares, 0.16).tolist() == [1, 2, 4]
+    assert sequential.wanting(low, high, shares, 0.3).tolist() == [4], "what is certain is known as well as wanted"
 
 
 class World:
@@ -135,7 +199,7 @@ class World:
 
 @pytest.mark.slow
 def test_intervals_at_the_stop_cover_and_are_as_narrow_as_wanted() -> None:
-    repeats, precision, covered, naive, evaluations = 150, 0.04, 0, 0, []
+    repeats, precision, covered, evaluations = 80, 0.04, 0, []
     for seed in range(repeats):
         world = World(800, seed, 0.5, 0.3)
         grid = Grid(precision=precision, resamples=200)
@@ -145,13 +209,19 @@ def test_intervals_at_the_stop_cover_and_are_as_narrow_as_wanted() -> None:
         assert chord["high"] - chord["low"] <= 2 * precision or found.examples == 800
         assert chord["low"] <= chord["barrier"] <= chord["high"]
         covered += chord["low"] <= 0.5 <= chord["high"]
-        middle = 0.5 * (chord["low"] + chord["high"])
-        naive += abs(middle - 0.5) < (chord["high"] - chord["low"]) / 2 / found.widening
         evaluations.append(found.evaluations)
         assert chord["t_error"] < 0.02  # of shared examples: what some times have more is no error between them
     assert covered / repeats > 0.95 - 4 * (0.95 * 0.05 / repeats) ** 0.5
-    assert naive < covered
     assert np.mean(evaluations) < 0.5 * 9 * 800
+
+
+@pytest.mark.parametrize("seed", [5, 7])
+def test_what_some_times_have_more_is_no_error_between_them(seed: int) -> None:
+    """Curves so smooth that nine points read them, and noise that makes the counts at these very different."""
+    world = World(900, seed, 0.5, 0.3)
+    (found,) = profiles([world.path], world.look, Grid(precision=0.04, resamples=100))
+    counts = np.isfinite(found.losses).sum(axis=1)
+    assert found.t_error is not None and found.t_error < 0.02 and counts.max() > 10 * counts.min()
 
 
 def test_nothing_is_evaluated_twice_and_paths_stop_by_themselves() -> None:
@@ -164,16 +234,18 @@ def test_nothing_is_evaluated_twice_and_paths_stop_by_themselves() -> None:
         }
 
     same = Path(np.stack([easy.at(0.0)] * 2), one_point=True)
-    one, two, three = profiles([easy.path, hard.path, same], look, Grid(precision=0.02))
+    grid = Grid(precision=0.02, resamples=200)
+    one, two, three = profiles([easy.path, hard.path, same], look, grid)
     looked = easy.looked + hard.looked
     assert len(looked) == len(set(looked)) == one.evaluations + two.evaluations
     assert one.evaluations < two.evaluations / 3 and one.examples < 200 < two.examples
+    assert one.widening == two.widening == pytest.approx(sequential.critical(sequential.looks(900)) / 1.95996, rel=1e-5)
     for found, world in ((one, easy), (two, hard)):
         for t, losses, metric in zip(found.t, found.losses, found.metrics["accuracy"], strict=True):
             known = np.isfinite(losses)
             assert_allclose(losses[known], world.at(t)[known], rtol=0, atol=1e-12)
             assert metric == pytest.approx(losses[known].mean() + 1)
-    rows = tables(three, Grid(precision=0.02))[0]
+    rows = tables(three, Grid(resamples=10))[0]
     assert three.metrics == {} and {(row["barrier"], row["low"], row["high"]) for row in rows} == {(0, 0, 0)}
 
 
@@ -181,7 +253,7 @@ def test_without_precision_all_examples_are_taken_everywhere() -> None:
     world = World(100, 3, 0.5, 0.2)
     (found,) = profiles([world.path], world.look, Grid())
     assert np.isfinite(found.losses).all() and found.widening == 1
-    barriers, shown = tables(found, Grid())
+    barriers, shown = tables(found, Grid(resamples=50))
     assert len(shown) == 33 and sum(row["evaluated"] for row in shown) == len(found.t)
     for row in shown:
         here = world.at(row["t"])
@@ -198,7 +270,7 @@ def test_without_precision_all_examples_are_taken_everywhere() -> None:
 def test_a_rise_known_on_few_examples_borrows_from_its_neighbour() -> None:
     """Its error is that of the rest, and its mean is unbiased; known on all examples, nothing changes."""
     t, errors, means = np.array([0, 0.4, 0.5, 1]), [], []
-    for seed in range(400):
+    for seed in range(120):
         random = np.random.default_rng(seed)
         common, own = random.normal(size=1000), random.normal(size=1000)
         losses = np.stack([0 * common, 0.3 + 0.8 * common + 0.2 * own, 0.5 + common, 0 * common])
@@ -209,12 +281,27 @@ def test_a_rise_known_on_few_examples_borrows_from_its_neighbour() -> None:
         means.append(found.rise[1])
         assert full.rise[1] == pytest.approx(0.3 + 0.8 * common.mean() + 0.2 * own.mean(), abs=1e-12)
     expected = (0.2**2 / 64 + 0.8**2 / 1000) ** 0.5
-    assert np.mean(errors) == pytest.approx(expected, rel=0.05) and np.std(means) == pytest.approx(expected, rel=0.15)
-    assert np.mean(means) == pytest.approx(0.3, abs=4 * expected / 20)
-    assert expected < 0.5 * 0.82 / 64**0.5
+    assert np.mean(errors) == pytest.approx(expected, rel=0.05)
+    assert np.std(means) == pytest.approx(expected, rel=4 / 240**0.5)
+    assert np.mean(means) == pytest.approx(0.3, abs=4 * expected / 120**0.5)
 
 
-@pytest.mark.parametrize("drift", [0.8, -0.8])
+def test_it_borrows_from_the_nearest_of_those_known_best() -> None:
+    """What lies farther off has nothing to do with it."""
+    random = np.random.default_rng(2)
+    far, near, own = random.normal(size=(3, 4000))
+    t = np.array([0, 0.1, 0.5, 0.6, 1])
+    losses = np.stack([0 * near, far, 0.8 * near + 0.2 * own, near, 0 * near])
+    losses[2, 400:] = np.nan
+    t = np.insert(t, 2, 0.2)
+    losses = np.insert(losses, 2, np.nan, axis=0)
+    losses[2, :400] = far[:400]
+    found = paired.band(t, losses)
+    assert found.rise_error[3] == pytest.approx((0.2**2 / 400 + 0.8**2 / 4000) ** 0.5, rel=0.15)
+    assert found.rise_error[2] == pytest.approx(4000**-0.5, rel=0.15)
+
+
+@pytest.mark.parametrize("drift", [0.8, pytest.param(-0.8, marks=pytest.mark.slow)])
 def test_examples_in_order_do_not_mislead(drift: float) -> None:
     """A text whose beginning is easier than its end: the first examples are no sample of it."""
     random = np.random.default_rng(6)
@@ -223,37 +310,39 @@ def test_examples_in_order_do_not_mislead(drift: float) -> None:
     def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Found:
         return np.array([4 * t * (1 - t) * each[examples] for _, t in wanted]), {}
 
-    (found,) = profiles([Path(np.zeros((2, 2000)))], look, Grid(precision=0.1))
-    chord = tables(found, Grid(precision=0.1))[0][0]
+    grid = Grid(precision=0.1, resamples=100)
+    (found,) = profiles([Path(np.zeros((2, 2000)))], look, grid)
+    chord = tables(found, grid)[0][0]
     assert chord["low"] < each.mean() < chord["high"] <= chord["low"] + 0.2 and found.examples < 500
 
 
 def test_rival_peaks_are_both_followed() -> None:
     """Two peaks of one height with noise of their own: both must be known for their maximum to be."""
     random = np.random.default_rng(7)
-    noise = 0.4 * random.normal(size=(2, 4000))
+    noise = 0.4 * random.normal(size=(2, 2000))
 
     def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Found:
         bumps = np.array([[bump(c, 0.1, 1.0)(np.array(t)) for c in (0.3, 0.7)] for _, t in wanted])
         return bumps @ (1 + noise[:, examples]), {}
 
-    (found,) = profiles([Path(np.zeros((2, 4000)))], look, Grid(precision=0.05))
-    chord = tables(found, Grid(precision=0.05))[0][0]
-    assert chord["high"] - chord["low"] <= 0.1 and found.examples < 4000
+    grid = Grid(precision=0.07, resamples=100)
+    (found,) = profiles([Path(np.zeros((2, 2000)))], look, grid)
+    chord = tables(found, grid)[0][0]
+    assert chord["high"] - chord["low"] <= 0.14 and found.examples < 2000
     counts = np.isfinite(found.losses).sum(axis=1)
     left, right = (counts[np.abs(found.t - c).argmin()] for c in (0.3, 0.7))
     assert min(left, right) > 2 * sequential.PILOT
 
 
-def test_the_error_of_a_loss_known_on_few_examples_is_its_spread() -> None:
-    """Ends known on 1000 examples, the middle on 64, all of them correlated: by simulation."""
-    t, errors, means = np.array([0, 0.5, 1]), [], []
-    for seed in range(600):
-        random = np.random.default_rng(seed)
-        level, own = random.normal(size=1000), random.normal(size=1000)
-        losses = np.stack([level, 0.5 + 1.5 * level + 0.3 * own, 0.8 * level - 0.2 * own])
-        losses[1, 64:] = np.nan
-        found = paired.band(t, losses)
-        errors.append(found.error[1])
-        means.append(found.loss[1])
-    assert np.mean(errors) == pytest.approx(np.std(means), rel=0.1)
+def test_the_error_of_a_loss_known_on_few_examples_is_that_of_two_means() -> None:
+    """The mean of the chord over all examples and of the rise over few of them, which share these few."""
+    level, own = np.random.default_rng(3).normal(size=(2, 1000))
+    losses = np.stack([level, 0.5 + 1.5 * level + 0.3 * own, 0.8 * level - 0.2 * own])
+    losses[1, 64:] = np.nan
+    found = paired.band(np.array([0, 0.5, 1]), losses)
+    chord = (losses[0] + losses[2]) / 2
+    rise = (losses[1] - chord)[:64]
+    together = ((rise - rise.mean()) * (chord - chord.mean())[:64]).sum() / 63
+    variance = rise.var(ddof=1) / 64 + chord.var(ddof=1) / 1000 + 2 * together * 64 / (64 * 1000)
+    assert found.loss[1] == pytest.approx(chord.mean() + rise.mean(), abs=1e-12)
+    assert found.error[1] == pytest.approx(variance**0.5, rel=1e-9)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from landscape.space import Space, distance, storage_floor
+from landscape.space import Space, distance, storage_floor, untie
 
 
 def test_tied_weight_is_one_parameter_and_buffers_are_none() -> None:
@@ -34,6 +34,17 @@ def test_params_are_views_made_by_one_split() -> None:
     plain = torch.zeros(10)
     space.params(plain)["b"][1] = 3.0
     assert plain[7] == 3.0
+
+
+def test_a_point_untied_computes_the_same() -> None:
+    tied, untied = cases.gpt2(2).double(), cases.gpt2(3, tie_word_embeddings=False).double()
+    one, two = Space.of(tied), Space.of(untied)
+    point = untie(one.vector(dict(tied.named_parameters())).detach(), one, two)
+    ids = torch.randint(cases.WORDS, (2, 9), generator=cases.generator(1))
+    with torch.no_grad():
+        for name, value in two.params(point).items():
+            untied.get_parameter(name).copy_(value)
+        torch.testing.assert_close(untied(ids).logits, tied(ids).logits, rtol=0, atol=1e-12)
 
 
 def test_distance_is_accumulated_in_float64() -> None:

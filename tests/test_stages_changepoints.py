@@ -13,6 +13,7 @@ from landscape.stages import analyse, changepoints
 from landscape.stages.sentences import sentences
 from landscape.stages.smooth import Curves, smooth
 
+curves_once = worlds.curves_once
 X = np.log1p(SIXTY)
 
 
@@ -22,11 +23,23 @@ def curve(value: np.ndarray, seed: int = 0, noise: float = 0.02) -> Curves:
     return smooth(SIXTY, noisy, np.full(len(value), np.nan), draws=100, random=random)
 
 
-def test_planted_breaks_are_found() -> None:
+def test_planted_breaks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changepoints, "FEW", 8)
     bent = np.interp(X, [0, 3.1, 6.6, X[-1]], [3, 2.8, 1.0, 0.9])
     found = changepoints.breaks(curve(bent))
     assert [(e.kind, e.way) for e in found] == [("break", "fall"), ("break", "rise")]
     assert [np.median(e.at) for e in found] == pytest.approx([3.1, 6.6], abs=0.35)
+
+
+def test_breaks_of_a_known_curve_are_at_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the even grid a corner at one of its places is found there; a bend that few checkpoints may feign is none."""
+    monkeypatch.setattr(changepoints, "FEW", 2)
+    x = np.linspace(0, 9.8, changepoints.GRID)
+    bent = np.interp(x, [0, x[14], x[33], 9.8], [0.2, 0.1, 2.0, 2.1])
+    found = changepoints.breaks(Curves(x, bent, np.stack([bent, bent]), x, 0.0))
+    assert [(np.median(e.at), e.way) for e in found] == [(pytest.approx(x[14]), "rise"), (pytest.approx(x[33]), "fall")]
+    slight = np.interp(x, [0, x[20], 9.8], [0, 0.36, 1.0])
+    assert changepoints.breaks(Curves(x, slight, np.stack([slight, slight]), x[::5], 0.05)) == []
 
 
 def test_a_straight_line_has_no_break() -> None:
@@ -54,7 +67,8 @@ def test_states_are_entered_in_order_and_later_in_late_seeds() -> None:
         pytest.param("states", "states of all series", marks=pytest.mark.slow),
     ],
 )
-def test_stages_can_be_bounded_by_them(engine: str, what: str) -> None:
+def test_stages_can_be_bounded_by_them(engine: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changepoints, "FEW", 8)
     random = np.random.default_rng(0)
     x = np.log1p(OCTAVES)
     loss = np.interp(x, [0, 2.5, 5, x[-1]], [3, 3, 1, 1]) + 0.01 * random.standard_normal((3, len(x)))

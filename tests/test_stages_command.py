@@ -3,16 +3,17 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cases
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import worlds
 from click.testing import CliRunner, Result
-from test_stages_series import coupled
-from worlds import OCTAVES
+from worlds import OCTAVES, coupled
 
 from landscape.cli.main import cli, main
 from landscape.cli.report import frames
@@ -21,14 +22,15 @@ from landscape.cli.stages import of_results
 from landscape.errors import InputError
 from landscape.figures.frames import Frames
 from landscape.figures.page import page
-from landscape.figures.sections import sections
-from landscape.figures.stages import shown, stages_over_training
+from landscape.figures.stages import section, shown, stages_over_training
+from landscape.figures.together import section as together
 from landscape.settings import Stages
 from landscape.stages import analyse
 from landscape.stages.sentences import sentences
 from landscape.store import Store
 from landscape.study import read_study
 
+curves_once = worlds.curves_once
 STEPS = (0, 1, 2, 5, 10, 20)
 STUDY = """
 version = 1
@@ -86,8 +88,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_findings_of_a_study_are_printed_and_written(finished: Path) -> None:
-    result = invoke("stages", finished, "--json")
+@pytest.fixture(scope="module")
+def printed(finished: Path) -> Result:
+    return invoke("stages", finished, "--json")
+
+
+def test_findings_of_a_study_are_printed_and_written(finished: Path, printed: Result) -> None:
+    result = printed
     assert result.exit_code == 0, (result.output, result.exception)
     said = result.stderr
     assert "Tables are in" in said and "note: 3 seeds: with 4 or fewer nearly nothing can be shown" in said
@@ -96,11 +103,11 @@ def test_findings_of_a_study_are_printed_and_written(finished: Path) -> None:
     events = pd.read_csv(finished / "stages" / "event.csv")
     assert set(events["series"]) >= {"barrier:last", "barrier:seeds", "barrier:neighbours"}
     steps = {row["series"]: row for row in rows if row["table"] == "event"}
-    assert steps["barrier:last"]["series"] == "barrier:last"
+    assert steps["barrier:last"]["step"] is None or 0 <= steps["barrier:last"]["step"] <= 20
     parquet = invoke("stages", finished, "--format", "parquet", "--connectivity", "barrier:last")
     assert parquet.exit_code == 0, parquet.output
     tests = pd.read_parquet(finished / "stages" / "association.parquet")
-    assert set(tests["connectivity"]) <= {"barrier:last"}
+    assert set(tests["connectivity"]) == {"barrier:last"}
 
 
 def test_pairs_of_one_run_become_series(finished: Path) -> None:
@@ -134,12 +141,10 @@ def test_the_primary_is_the_one_that_was_declared_first(finished: Path, tmp_path
         run_study(read_study(study), finished, device="cpu", workers=1)
 
 
-def test_the_primary_counts_only_with_the_settings_that_it_was_declared_with(finished: Path) -> None:
+def test_the_primary_counts_only_with_the_settings_that_it_was_declared_with(finished: Path, printed: Result) -> None:
     """Another threshold, definition or number of draws is another test; older stores pin the definition alone."""
     store = Store(finished / "results")
-    assert invoke("stages", finished).stderr.startswith(
-        "Primary, declared before the study ran: loss with barrier:last"
-    )
+    assert printed.stderr.startswith("Primary, declared before the study ran: loss with barrier:last")
     other = invoke("stages", finished, "--threshold", "0.3", "--definition", "mean_ends").stderr
     assert (
         "Primary, declared" not in other
@@ -159,18 +164,26 @@ def test_the_primary_counts_only_with_the_settings_that_it_was_declared_with(fin
         store.open(record["name"], old)
 
 
-def test_other_settings_in_the_file_than_at_the_last_run_are_noted(finished: Path) -> None:
+def test_other_settings_in_the_file_than_at_the_last_run_are_noted(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = of_results(Store(finished / "results"))
+    monkeypatch.setattr("landscape.stages.analyse", lambda *_: replace(found, notes=()))
     study = finished / "study.toml"
     old = study.read_text()
+
+    def notes() -> tuple[str, ...]:
+        return of_results(Store(finished / "results")).notes
+
     said = f"{study} has other [stages] settings than the last run; run the study again to use them"
     try:
-        assert said not in invoke("stages", finished).stderr
+        assert said not in notes()
         study.write_text(old.replace("draws = 50", "draws = 60"))
-        assert said in invoke("stages", finished).stderr
+        assert said in notes()
         study.write_text(old.replace("draws = 50", "draws = 60").replace('name = "stages"', 'name = "another"'))
-        assert said not in invoke("stages", finished).stderr
+        assert said not in notes()
         study.write_text("no = ")
-        assert said not in invoke("stages", finished).stderr
+        assert said not in notes()
     finally:
         study.write_text(old)
 
@@ -203,26 +216,29 @@ def test_a_misspelt_setting_is_named(finished: Path, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("files")
-    series = worlds.observed(coupled(), OCTAVES).series[["series", "seed", "step", "value"]]
-    series["series"] = series["series"].replace({"barrier:last": "barrier", "contrary": "<b>contrary</b>"})
+    values = coupled()
+    series = worlds.observed({"barrier": values["barrier:last"], "good": values["good"]}, OCTAVES).series
+    series = series[["series", "seed", "step", "value"]]
     series.to_csv(folder / "mine.csv", index=False)
     random = np.random.default_rng(0)
     pd.DataFrame([
         {"series": "barrier pairs", "seed_a": a, "seed_b": b, "step": step, "value": random.uniform(0.4, 0.6)}
-        for step in OCTAVES for a in range(6) for b in range(a)
+        for step in OCTAVES[6:] for a in range(6) for b in range(a)
     ]).to_csv(folder / "pairs.csv", index=False)  # fmt: skip
     return folder
 
 
-def test_series_of_others_are_taken_too(files: Path) -> None:
-    result = invoke("stages", files / "mine.csv", "--pairs", files / "pairs.csv", "--threshold", "0.5")
+def test_series_of_others_are_taken_too(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("landscape.stages.clusters.NULLS", 19)
+    arguments = ["stages", files / "mine.csv", "--pairs", files / "pairs.csv", "--threshold", "0.5"]
+    result = invoke(*arguments)
     assert result.exit_code == 0, (result.output, result.exception)
     assert "good with barrier: onsets are rank-correlated over the seeds" in result.stderr
     assert "barrier pairs at step 1,024: one cluster of seeds" in result.stderr
     clusters = pd.read_csv(files / "mine_stages" / "cluster.csv")
     assert clusters["step"].nunique() == 12 and clusters["step"].max() == 1024 and len(clusters) == 12 * 6
-    again = invoke("stages", files / "mine.csv", "--pairs", files / "pairs.csv", "--threshold", "0.5")
-    assert again.stderr == result.stderr
+    assert clusters["step"].min() == OCTAVES[6]
+    assert invoke(*arguments).stderr == result.stderr
 
 
 @pytest.mark.parametrize(
@@ -264,9 +280,12 @@ def test_settings_that_do_not_fit_are_said(finished: Path) -> None:
 
 
 def test_no_torch_is_loaded(files: Path) -> None:
+    pd.DataFrame({"series": "loss", "seed": 0, "step": OCTAVES, "value": np.linspace(3, 1, len(OCTAVES))}).to_csv(
+        files / "one.csv", index=False
+    )
     code = (
         "import sys; from landscape.cli.main import cli; "
-        f"cli(['stages', {str(files / 'mine.csv')!r}], standalone_mode=False); "
+        f"cli(['stages', {str(files / 'one.csv')!r}], standalone_mode=False); "
         "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
@@ -289,6 +308,8 @@ def test_the_main_figure_draws_stages_bands_and_onsets(findings: Frames) -> None
     edges = [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in good.patches]
     np.testing.assert_allclose(edges, bands[["start", "end"]].to_numpy(), atol=1e-5)
     assert [text.get_text() for text in loss.texts] == ["stage 1", "stage 2"]
+    middles = np.sqrt((bands["start"] + 1) * (bands["end"] + 1)) - 1
+    np.testing.assert_allclose([text.get_position()[0] for text in loss.texts], middles)
     onset = findings.event[(findings.event["series"] == "good") & (findings.event["seed"] == "all")]
     onset = onset[onset["event"] == "crossing"].iloc[0]
     spots = [line for line in good.lines if line.get_marker() == "D"]
@@ -301,6 +322,32 @@ def test_the_main_figure_draws_stages_bands_and_onsets(findings: Frames) -> None
     assert [float(spot.get_xdata()[0]) for spot in spots] == [settled["step"]]
     interval = [line for line in last.lines if line.get_linewidth() == 1.6]
     assert list(interval[0].get_xdata()) == [settled["low"], settled["high"]]
+
+
+@pytest.mark.parametrize(("censored", "marks"), [("no", 1), ("right", 0), ("left", 0)])
+def test_only_what_happens_in_training_has_a_mark(censored: str, marks: int) -> None:
+    steps = np.array([0.0, 4.0, 30.0])
+    series = pd.DataFrame({"series": "a", "seed": "0", "step": steps, "value": [0.1, 0.4, 0.9]})
+    curve = pd.DataFrame({"series": "a", "step": steps, "value": [0.1, 0.4, 0.9], "low": 0.0, "high": 1.0})
+    at = {"series": "a", "event": "crossing", "way": "rise", "step": 5.0, "low": 3.0, "high": np.inf, "happened": 1.0}
+    event = pd.DataFrame([{**at, "seed": seed, "censored": censored} for seed in ("0", "all")])
+    (ax,) = stages_over_training(series, curve, event, pd.DataFrame(), boundaries="").axes
+    assert [line.get_marker() for line in ax.lines].count("D") == marks
+    assert [line.get_linewidth() for line in ax.lines].count(1.6) == marks
+
+
+def test_what_is_learned_is_drawn_beside_the_loss_of_checkpoints_alone() -> None:
+    """Two steps are a line; losses of children stand in no panel, and at one step there is none."""
+    at = {"parted": None, "seed": 0, "unit": "nats per token", "error": 0.1}
+    losses = pd.DataFrame([{**at, "step": 0, "loss": 3.0}, {**at, "step": 8, "loss": 2.0},
+                           {**at, "step": 9, "loss": 7.0, "parted": 4}])  # fmt: skip
+    score = {**at, "probe": "p", "metric": "score", "subset": "", "headline": True, "better": "higher", "chance": 0.5}
+    score |= {"items": 9, "version": "1", "about": "of this", "value": 0.6, "low": 0.5, "high": 0.7}
+    probe = pd.DataFrame([{**score, "step": 0}, {**score, "step": 8}])
+    made = together(Frames(probe=probe, losses=losses))
+    assert made is not None and together(Frames(probe=probe[:1], losses=losses)) is None
+    loss, _ = [ax for ax in plt.gcf().axes if ax.get_ylabel()]
+    assert {float(x) for line in loss.lines for x in line.get_xdata()} == {0, 8}
 
 
 def test_there_is_room_for_nine_panels_in_the_order_of_onsets() -> None:
@@ -318,10 +365,10 @@ def test_the_page_shows_findings_and_tests_escaped(findings: Frames) -> None:
     assert "&lt;b&gt;bold&lt;/b&gt;" in html and "<b>bold" not in html and "<i>x" not in html
     assert html.count("Seed hypothesis: a seed whose connectivity is early") == 1
     assert html.count('<table class="tests">') >= 2 and "coupled (exploratory)" in html
-    assert [s.title for s in sections(findings)][0] == "Stages"
 
 
 def test_the_report_of_a_study_has_the_stages(finished: Path) -> None:
     made = frames(Store(finished / "results"))
     assert not made.curve.empty and made.said and made.boundaries == "loss"
-    assert "Stages" in [section.title for section in sections(made)]
+    drawn = section(made)
+    assert drawn is not None and drawn.title == "Stages"

@@ -6,14 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import worlds
-from test_stages_series import coupled
-from worlds import OCTAVES
+from worlds import OCTAVES, coupled
 
 from landscape.settings import Primary, Stages
-from landscape.stages import analyse
+from landscape.stages import analyse, dating
+from landscape.stages.dating import Dated
+from landscape.stages.declared import untested
 from landscape.stages.series import Observed
 from landscape.study import Study
 
+curves_once = worlds.curves_once
+SETTINGS = Stages.model_validate({"draws": 50})
 MEASURES = [
     {"kind": "barriers", "between": "last"},
     {"kind": "barriers", "between": "seeds"},
@@ -88,6 +91,11 @@ def world() -> Observed:
     return Observed(observed.series[~few], pairs[1:])
 
 
+@pytest.fixture(scope="module")
+def dated(world: Observed) -> Dated:
+    return dating.date(world, SETTINGS)
+
+
 @pytest.mark.parametrize(
     ("connectivity", "behaviour", "test", "why"),
     [
@@ -106,12 +114,16 @@ def world() -> Observed:
     ],
 )
 def test_why_the_primary_could_not_be_tested(
-    world: Observed, connectivity: str, behaviour: str, test: str, why: str
+    world: Observed, dated: Dated, connectivity: str, behaviour: str, test: str, why: str
 ) -> None:
     primary = Primary.model_validate({"connectivity": connectivity, "behaviour": behaviour, "test": test})
-    found = analyse(world, Stages.model_validate({"draws": 50}), primary)
-    said = f"the primary association ({connectivity} with {behaviour}, by {test}) could not be tested: {why}"
-    assert [note for note in found.notes if note.startswith(said)]
+    assert untested(primary, world, dated, SETTINGS).startswith(why)
+
+
+def test_a_primary_that_could_not_be_tested_is_noted_with_the_reason(world: Observed) -> None:
+    primary = Primary(connectivity="barrier:last", behaviour="good", test="match")
+    said = "(barrier:last with good, by match) could not be tested: match needs at most 5 seeds, and there are 6"
+    assert f"the primary association {said}" in analyse(world, SETTINGS, primary).notes
 
 
 def test_what_matrices_lack_and_patterns_that_match_nothing_are_noted(world: Observed) -> None:

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import worlds
-from test_stages_series import coupled
-from worlds import OCTAVES
+from worlds import OCTAVES, coupled
 
 from landscape.errors import InputError
 from landscape.stages.files import read
@@ -32,9 +31,12 @@ def test_files_of_others_are_the_same_as_frames(tmp_path: Path) -> None:
         "step": 8,
         "value": [0.2, 0.5, 0.3],
     })
+    pairs = pd.concat([pairs, pairs.assign(series="distance:y"), pairs.assign(series="barrier:last", value=7.0)])
     both = read(write(tmp_path, plain), write(tmp_path, pairs, "p.csv"))
     own = both.series[both.series["series"] == "barrier:x"].set_index("seed")["value"]
-    assert own.to_dict() == pytest.approx({0: 0.35, 1: 0.25, 2: 0.4}) and len(both.pairs) == 3
+    assert own.to_dict() == pytest.approx({0: 0.35, 1: 0.25, 2: 0.4}) and len(both.pairs) == 9
+    # Distances are no series of connectivity, and a series that is given stays as it is.
+    assert set(both.series["series"]) == {*plain["series"], "barrier:x"} and both.series["value"].max() < 7
 
 
 GOOD = pd.DataFrame({"series": "a", "seed": 0, "step": [0, 1], "value": [0.5, 0.7]})

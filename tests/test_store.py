@@ -53,6 +53,43 @@ def test_failure_is_kept_until_success(store: Store) -> None:
     assert store.failed() == {} and store.done("k")
 
 
+def test_an_old_failure_is_not_told_again(store: Store) -> None:
+    store.fail("k", "why")
+    store.write("k", ROWS)
+    (store.folder / "rows" / "k.parquet").unlink()
+    assert store.failed() == {}
+    store.write("k", ROWS)
+    store.fail("k", "late")  # by another process, of a task that is done
+    assert store.failed() == {}
+
+
+def test_a_file_that_was_cut_short_is_not_done(store: Store) -> None:
+    store.write("k", ROWS, np.ones((3, 2), np.float32))
+    assert store.done("k") and store.has_losses("k") and not store.done("other") and not store.has_losses("other")
+    for folder in ("rows", "losses"):
+        file = store.folder / folder / "k.parquet"
+        os.truncate(file, file.stat().st_size - 1)
+    assert not store.done("k") and not store.has_losses("k") and store.rows("barrier", ["k"]).empty
+
+
+def test_only_old_leftovers_are_removed(store: Store) -> None:
+    """A fresh one may be of another process that is writing now."""
+    old, fresh = (store.folder / "rows" / f".{name}.7.tmp" for name in ("old", "fresh"))
+    for file, hours in ((old, 25), (fresh, 1)):
+        file.touch()
+        os.utime(file, (time.time() - 3600 * hours,) * 2)
+    store.open("mine", {})
+    assert not old.exists() and fresh.exists()
+
+
+def test_whole_numbers_stay_so_where_some_are_missing(store: Store) -> None:
+    store.write("k1", [{"table": "pair", "seed": 3, "parted": None}])
+    store.write("k2", [{"table": "pair", "seed": 2**53 + 1, "parted": 2**53 + 1}])
+    rows = store.rows("pair", ["k1", "k2"])
+    assert rows["seed"].tolist() == [3, 2**53 + 1] and rows["parted"].isna().tolist() == [True, False]
+    assert rows["parted"][1] == 2**53 + 1
+
+
 def test_folder_of_another_study_is_refused_and_kept(store: Store) -> None:
     store.write("k", ROWS)
     with pytest.raises(InputError, match="holds the results of another study, 'mine', and this one is 'yours'"):

@@ -190,6 +190,41 @@ def test_key_knows_what_decides_the_numbers_and_nothing_else() -> None:
     assert len({t.key for t in [TASK, *others]}) == 8
 
 
+def keys(kind: str, seeds: int = 3, **measure: object) -> set[str]:
+    return {t.key for t in tasks(study(**measure), some(seeds)) if t.kind == kind}
+
+
+def test_keys_know_the_seed_of_what_is_random_and_not_how_work_is_cut() -> None:
+    for measure in (
+        {"kind": "planes", "plane": "random"},
+        {"kind": "simplices"},
+        {"kind": "probes", "names": ["induction"]},
+        {**curves()},
+    ):
+        kind = str(measure["kind"])
+        one, again, other = (keys(kind, **measure, seed=seed) for seed in (3, 3, 4))
+        assert one == again and one and not one & other
+    through = {"kind": "planes", "plane": "through"}
+    assert keys("planes", **through, seed=3) == keys("planes", **through, seed=4)
+    assert keys("barriers", tile=4) == keys("barriers", tile=9) == keys("barriers", keep_losses=False)
+    assert not keys("barriers", resamples=200) & keys("barriers", resamples=300)
+
+
+def test_halved_chains_are_for_extrapolation_only() -> None:
+    for extrapolate, halved in ((True, [False, True]), (False, [False])):
+        llc = {"kind": "llc", "chains": 2, "draws": 10, "burn_in": 5, "extrapolate": extrapolate}
+        chains = [dict(t.settings)["halved"] for t in tasks(study(**llc), some(2)) if t.kind == "chains"]
+        assert sorted(set(chains)) == halved
+
+
+def test_places_on_the_hub_are_no_paths_beside_the_study(tmp_path: Path) -> None:
+    file = cases.study(tmp_path)
+    for ref in ("hf://a/b-seed{seed}@step{step}", "multiberts:seed={seed},step={step}"):
+        file.write_text(file.read_text().replace('"seed_{seed}/step_{step}"', f'"{ref}"'))
+        assert read_study(file).checkpoints.folder == ref
+        file.write_text(file.read_text().replace(f'"{ref}"', '"seed_{seed}/step_{step}"'))
+
+
 def test_study_file_is_read_with_paths_beside_it(tmp_path: Path) -> None:
     found = read_study(cases.study(tmp_path))
     assert found.checkpoints.folder == str(tmp_path / "seed_{seed}/step_{step}")
@@ -209,6 +244,10 @@ def test_study_file_is_read_with_paths_beside_it(tmp_path: Path) -> None:
         ("points = 5", "points = = 5", "is not valid TOML"),
         ('"barriers"\npoints = 5', '"planes"\nplane = "random"\npoints = 5', "measure.0.points: unknown setting$"),
         ("points = 5", "points = 5\ntolerance = nan", "measure.0.tolerance: Input should be"),
+        ("points = 5", "points = 5\ntolerance = inf", "measure.0.tolerance: Input should be a finite number"),
+        ('folder = "seed', 'family = "multiberts"\nfolder = "seed', "checkpoints: give either family or folder"),
+        ("[data]", "[data]\nlengt = 5", r"data.lengt: unknown setting; did you mean length\?"),
+        ('name = "tiny"', 'nam = "tiny"', r"nam: unknown setting; did you mean name\?"),
         ("points = 5", "points = 5\nprecision = 0.1", r'measure.0: .*precision needs points = "auto"'),
         ('"barriers"\npoints = 5', '"curves"\npoints = 5', "measure.0.fit_text: Field required"),
         (

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from landscape.barrier import mean_of_pairs
-from landscape.summary import barrier_over_parting, barrier_over_training, by_path, curves, straight
+from landscape.summary import barrier_over_parting, barrier_over_training, by_path, curves, mean_profiles, straight
 
 
 def table(values: dict[tuple[int, int], float], **labels: object) -> pd.DataFrame:
@@ -71,3 +71,19 @@ def test_curves_stand_beside_the_lines_of_their_pairs() -> None:
     assert means["pairs"].tolist() == [3, 3, 3]
     assert set(straight(rows)["path"]) == {"linear"} and len(straight(rows)) == 8
     assert curves(lines).empty and by_path(curves(lines)).empty
+
+
+def test_mean_profiles_are_those_of_seeds_with_the_error_of_their_column() -> None:
+    at = {
+        t: pd.concat([table({k: v * t for k, v in VALUES.items()}, between="seeds", step_a=4, t=t)]) for t in (0.3, 0.8)
+    }
+    rows = pd.concat([rows.assign(loss=2 + rows["barrier"], rise=rows["barrier"], error=0.07, rise_error=0.01)
+                      for rows in at.values()])  # fmt: skip
+    children = rows.assign(between="children", loss=9.0, rise=9.0)
+    found = mean_profiles(pd.concat([rows, children])).set_index("t")
+    assert found.index.tolist() == [0.3, 0.8] and found["step"].tolist() == [4, 4]
+    square = np.array([[0, 0.2, 0.5], [0.2, 0, 0.3], [0.5, 0.3, 0]])
+    for t in (0.3, 0.8):
+        for name, level, error in (("loss", 2, 0.07), ("rise", 0, 0.01)):
+            expected = mean_of_pairs(level + t * square, np.full((3, 3), error))
+            assert tuple(found.loc[t, [name, f"{name}_low", f"{name}_high"]]) == pytest.approx(expected)

@@ -16,14 +16,19 @@ def test_features_of_padding_and_of_separators_are_left_out() -> None:
     ids = objective.batch["input_ids"].clone()
     model: Any = objective.model
     model.config.sep_token_id, model.config.cls_token_id = 7, 8
+    model.config.bos_token_id, model.config.eos_token_id = 12, [13, 14]
     ids[:, 0], ids[:, -1] = 8, 7
+    ids[1, 4], ids[2, 5], ids[3, 6] = 12, 13, 14
     kept = activations.tokens(
         model, {"input_ids": ids, "attention_mask": torch.ones_like(ids).index_fill(1, torch.tensor([3]), 0)}
     )
     assert kept is not None
-    want = (ids != 7) & (ids != 8) & (ids != 3)
+    want = ~torch.isin(ids, torch.tensor([7, 8, 3, 12, 13, 14]))
+    assert not want[1, 4] and not want[2, 5] and not want[3, 6]
     want[:, 3] = False
     assert torch.equal(kept, want)
+    everything = activations.tokens(model, {"input_ids": torch.full((2, 5), 7)})
+    assert everything is not None and everything.shape == (2, 5) and bool(everything.all())  # or nothing is left
     params = objective.space.params(point(objective))
     places = activations.places_of(table_of(model), model)
     ffn = next(p for p in places if p.axis.group == "0.ffn")
@@ -34,9 +39,10 @@ def test_features_of_padding_and_of_separators_are_left_out() -> None:
 def test_correlations_are_numpys_and_a_dead_unit_is_like_no_other() -> None:
     x, y = (torch.randn(50, 4, generator=some(k), dtype=torch.float64) + 3 for k in (1, 2))
     x[:, 2] = 5.0
+    y[:, 1] = 3.0 + 3e-7 * y[:, 1]  # constant but for rounding
     sums = activations.Sums(50, x.sum(0), y.sum(0), x.square().sum(0), y.square().sum(0), x.T @ y)
     want = torch.corrcoef(torch.cat([x, y], dim=1).T)[:4, 4:]
-    want[2] = 0
+    want[2] = want[:, 1] = 0
     torch.testing.assert_close(sums.correlation(), want)
 
 

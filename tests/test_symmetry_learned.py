@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 from architectures import build, digits, point, some
+from torch import Tensor
 
-from landscape.symmetry import canonical, learned, weights
-from landscape.symmetry.element import apply, draw
+from landscape import gradients
+from landscape.objectives import Objective
+from landscape.symmetry import canonical, learned, matching, weights
+from landscape.symmetry.element import Change, Element, apply, draw
+from landscape.symmetry.nearest import Products
+from landscape.symmetry.table import Group, Params, Table
 from landscape.symmetry.tables import table_of
 
 
@@ -31,6 +39,120 @@ def test_what_is_learned_lowers_the_middle_and_is_never_worse_on_held_out_exampl
     both = [a, apply(table, canonical.canonical(table, one.space.params(point(digits(2))))[0], third.element)]
     halves = [learned.middle(one, one.space, [other], b) for other in both]
     assert learned.middle(one, one.space, both, b) == pytest.approx(sum(halves) / 2, abs=1e-6)
+
+
+def products_by_hand(a: Params, b: Params, orders: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Products of the units of a perceptron of three layers, with the other layer's units in an order."""
+    one, two = orders["0"], orders["2"]
+    return {
+        "0": a["0.weight"] @ b["0.weight"].T + a["0.bias"][:, None] * b["0.bias"]
+        + a["2.weight"].T @ b["2.weight"][two],
+        "2": a["2.weight"] @ b["2.weight"][:, one].T + a["2.bias"][:, None] * b["2.bias"]
+        + a["4.weight"].T @ b["4.weight"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "turn"), [("mlp gelu", 1.0), ("mlp relu", 0.01)])
+def test_scores_are_learned_by_the_definition(name: str, turn: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adam with one size for each group, written by hand, on the slopes that were asked for; and where they were."""
+    one, recipe = build(name), learned.Recipe(steps=12, batch=6, rate=0.7)
+    table = table_of(one.model)
+    others, b = ([canonical.canonical(table, o.space.params(point(o)))[0] for o in builds]
+                 for builds in ([one, build(name, 1)], [build(name, 2)]))  # fmt: skip
+    asked, seen, looks = list[tuple[Tensor, Tensor, Tensor]](), list[tuple[str, Tensor, Change]](), list[float]()
+    slope, pick, middle = gradients.slope, learned.nearest, learned.middle
+
+    def slopes(objective: Objective, at: Tensor, some: Tensor) -> tuple[float, Tensor]:
+        loss, found = slope(objective, at, some)
+        asked.append((at, some, found))
+        return loss, found
+
+    def picked(group: Group, scores: Products) -> tuple[Change, float]:
+        found = pick(group, scores)
+        seen.append((group.name, scores.parts["unit"][..., 0, 0] if scores.plain is None else scores.plain, found[0]))
+        return found
+
+    def looked(*words: Any) -> float:
+        looks.append(middle(*words))
+        return looks[-1]
+
+    monkeypatch.setattr(gradients, "slope", slopes)
+    monkeypatch.setattr(learned, "nearest", picked)
+    monkeypatch.setattr(learned, "middle", looked)
+    start = draw(table, some(4), stretch=False)
+    found = learned.match(table, one, others, b[0], start, recipe, some(5))
+    orders = {group: change.order for group, change in start.items()}
+    first = products_by_hand(others[0], b[0], orders)
+    scores = {g: torch.eye(len(p))[orders[g]] + p / p.square().mean().sqrt() for g, p in first.items()}
+    mean, size, times = dict[str, Tensor](), dict.fromkeys(scores, 0.0), list[float]()
+    for step, (at, chosen, up) in enumerate(asked):
+        a, there = others[step % 2], apply(table, b[0], {g: replace(start[g], order=orders[g]) for g in scores})
+        line = one.space.vector(there) - one.space.vector(a)
+        times.append(float((at - one.space.vector(a)) @ line / (line @ line)))
+        torch.testing.assert_close(at, one.space.vector(a) + times[-1] * line)
+        assert int(chosen.max()) < 30 and len(chosen) == 6  # the last quarter is held out
+        slopes_now = products_by_hand(one.space.params(-up), b[0], orders)
+        for group, now in slopes_now.items():
+            mean[group] = 0.9 * mean[group] + 0.1 * now if step else now
+            size[group] = 0.99 * size[group] + 0.01 * float(now.square().mean())
+            root = (size[group] / (1 - 0.99 ** (step + 1))) ** 0.5
+            scores[group] = scores[group] + 0.7 * turn * mean[group] / root
+        for group, used, change in seen[2 * step : 2 * step + 2]:
+            torch.testing.assert_close(used, scores[group], rtol=1e-4, atol=1e-4)
+            orders[group] = change.order
+    assert len(asked) == 12 and 0.4 <= min(times) < 0.48 and 0.52 < max(times) <= 0.6
+    assert len(looks) == 3 and found.before == looks[0] and found.after == min(looks)
+
+
+def test_the_best_element_is_kept_and_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After 10, 20 and 25 steps; the loss in the middle is given."""
+    one = build("mlp gelu")
+    table = table_of(one.model)
+    a, b = (o.space.params(point(o)) for o in (one, build("mlp gelu", 1)))
+    tried, values = list[Params](), iter([3.0, 2.5, 2.0, 2.7])
+
+    def looked(objective: Objective, space: object, others: object, there: Params) -> float:
+        tried.append(there)
+        return next(values)
+
+    monkeypatch.setattr(learned, "middle", looked)
+    found = learned.match(table, one, [a], b, {}, learned.Recipe(steps=25, batch=4, rate=5.0), some(1))
+    assert (found.before, found.after, len(tried)) == (3.0, 2.0, 4)
+    assert all(torch.equal(value, tried[2][n]) for n, value in apply(table, b, found.element).items())
+    assert any(not torch.equal(tried[3][n], tried[2][n]) for n in b)  # or there is nothing to choose
+
+
+def test_the_middle_is_the_mean_over_the_lines_to_others() -> None:
+    one = build("mlp tanh")
+    b, *others = (o.space.params(point(o)) for o in (one, build("mlp tanh", 1), build("mlp tanh", 2)))
+    losses = []
+    for a in others:
+        half = {n: (a[n] + b[n]) / 2 for n in a}
+        logits = torch.func.functional_call(one.model, half, (one.batch["inputs"],))
+        losses.append(float(torch.nn.functional.cross_entropy(logits, one.batch["labels"])))
+    assert abs(losses[0] - losses[1]) > 1e-3
+    assert learned.middle(one, one.space, others, b) == pytest.approx(sum(losses) / 2, rel=1e-6)
+
+
+def test_each_is_learned_on_the_lines_to_those_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the first and up to three more, as they were moved."""
+    objectives = [build("mlp gelu", seed) for seed in range(6)]
+    table, calls = table_of(objectives[0].model), list[tuple[list[Params], Params, Element]]()
+
+    def told(
+        table: Table, objective: Objective, others: list[Params], b: Params, start: Element, *_: Any, **__: Any
+    ) -> learned.Learned:
+        element = draw(table, some(len(calls)), stretch=False)
+        calls.append((list(others), b, element))
+        return learned.Learned(element, 1.0, 1.0)
+
+    monkeypatch.setattr(learned, "match", told)
+    loads = [lambda o=o: point(o) for o in objectives]
+    matching.match(table, loads, matching.How("learned", starts=1), objectives[0], objectives[0])
+    assert [len(others) for others, _, _ in calls] == [1, 2, 3, 4, 4]
+    for n, (_, b, element) in enumerate(calls[:3]):
+        there = apply(table, b, element)
+        assert all(torch.equal(calls[-1][0][n + 1][key], value) for key, value in there.items())
 
 
 def test_the_slope_with_respect_to_an_order_is_that_of_autograd() -> None:

@@ -67,6 +67,26 @@ def test_the_barrier_of_a_network_without_norms_falls() -> None:
     assert float(found[1]) < float(found[0])
 
 
+def test_a_unit_that_is_constant_in_the_middle_gets_its_mean_and_no_more() -> None:
+    """Its weights at the ends cancel: there is no deviation to blow up."""
+    one = build("mlp gelu")
+    both = torch.stack([point(one), point(build("mlp gelu", 1))])
+    ends = [one.space.params(end) for end in both]
+    ends[1]["0.weight"][3] = -ends[0]["0.weight"][3]
+    both = torch.stack([one.space.vector(end) for end in ends])
+    (here,) = repaired(one, table_of(one.model), both, [0.5])
+    found, first, last = (written(one, p, ["0", "2"]) for p in (here, both[0], both[1]))
+    torch.testing.assert_close(found["0"][:, 3], ((first["0"] + last["0"]) / 2)[:, 3].mean().expand(40))
+    goal = (first["2"].std(dim=0, correction=0) + last["2"].std(dim=0, correction=0)) / 2
+    torch.testing.assert_close(found["2"].std(dim=0, correction=0), goal, rtol=2e-4, atol=2e-4)
+
+
+def test_what_is_added_to_the_stream_is_left_alone() -> None:
+    model = build("gpt2 untied").model
+    wanted = [f"transformer.h.{n}.{name}" for n in range(2) for name in ("attn.c_attn", "mlp.c_fc")]
+    assert list(layers_of(table_of(model), model)) == wanted
+
+
 def test_convolutions_are_repaired_by_channel() -> None:
     one, two = build("vgg", 0), build("vgg", 5)
     both = torch.stack([point(one), point(two)])

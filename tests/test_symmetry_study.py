@@ -12,20 +12,27 @@ import pytest
 import torch
 from cases import TEXT, bert, gpt2, rough, runs, save, study, tokenizer
 from click.testing import CliRunner, Result
+from matplotlib.axes import Axes
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, LlamaConfig, LlamaForCausalLM
 
 from landscape import summary
 from landscape.checkpoints import models
 from landscape.cli.main import cli
+from landscape.cli.options import MATCHED
 from landscape.errors import InputError
 from landscape.expand import tasks
-from landscape.figures.symmetry import barriers_by_symmetry
-from landscape.measures import Barriers
+from landscape.figures.frames import Frames
+from landscape.figures.symmetry import barriers_by_symmetry, section
+from landscape.measure import match
+from landscape.measures import Barriers, Matching
+from landscape.settings import Data
 from landscape.space import Space
 from landscape.stages.series import from_tables
 from landscape.store import Store
 from landscape.study import Study, read_study
 from landscape.symmetry import canonical, element, move
+from landscape.symmetry.learned import Recipe
+from landscape.symmetry.matching import How
 from landscape.symmetry.tables import table_of
 from landscape.task import Checkpoint
 
@@ -41,7 +48,7 @@ def rows(result: Result, table: str) -> list[dict[str, Any]]:
 
 def planted(folder: Path, untied: bool = False) -> tuple[Path, Path]:
     """A tiny GPT-2, and the same by a random element."""
-    model = gpt2(tie_word_embeddings=not untied)
+    model = gpt2(tie_word_embeddings=not untied, n_layer=1)
     table, params = table_of(model), {n: v.detach() for n, v in model.named_parameters()}
     change = element.draw(table, torch.Generator().manual_seed(5), stretch=True)
     moved = move.moved_params(table, params, move.Move(change, canonical.gains(table, params)))
@@ -52,13 +59,30 @@ def planted(folder: Path, untied: bool = False) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folders one and two of the same function, and two texts; not to be written to."""
+    folder = tmp_path_factory.mktemp("two")
+    planted(folder)
+    (folder / "text.txt").write_text(TEXT)
+    (folder / "other.txt").write_text(TEXT[::-1])
+    return folder
+
+
+def few(folder: Path, *more: object) -> tuple[object, ...]:
+    """Few examples and points."""
+    return ("--text", folder / "text.txt", "--sequences", 8, "--length", 8, *more)
+
+
+@pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of three seeds at two steps, raw, matched and in random coordinates."""
     folder = tmp_path_factory.mktemp("matched")
-    runs(folder)
+    for seed in range(3):
+        for step in (0, 10):
+            save(gpt2(1 + seed + 10 * step, n_layer=1), folder / f"seed_{seed}" / f"step_{step}")
     (folder / "other.txt").write_text(TEXT[::-1])
-    file = study(folder, measure='symmetry = ["none", "weights", "activations", "random"]\n'
-                 'match = { text = "other.txt", sequences = 20 }\n')  # fmt: skip
+    file = study(folder, sequences="8", length="8", measure='symmetry = ["none", "weights", "activations", "random"]\n'
+                 'match = { text = "other.txt", sequences = 8, starts = 1 }\n')  # fmt: skip
     assert run("run", file, "--workers", 1).exit_code == 0
     return folder
 
@@ -113,7 +137,8 @@ def test_stages_see_checkpoints_as_they_are(done: Path) -> None:
     assert set(summary.straight(barriers)["symmetry"]) == {"none"}
 
 
-def test_the_report_lays_them_side_by_side(done: Path) -> None:
+def test_the_report_lays_them_side_by_side(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("landscape.figures.page._image", lambda figure: "")
     assert run("report", done).exit_code == 0
     assert run("export", done).exit_code == 0
     assert len(pd.read_csv(done / "export" / "match.csv")) == 12
@@ -122,11 +147,39 @@ def test_the_report_lays_them_side_by_side(done: Path) -> None:
     assert "With symmetries taken out the mean barrier" in page and "(weights)" in page and "(random)" in page
 
 
+def bars(ax: Axes) -> list[list[float]]:
+    """Both ends of all error bars."""
+    found = [piece[:, 1] for box in ax.containers for lines in box[2] for piece in lines.get_segments()]
+    return sorted([float(low), float(high)] for low, high in found)
+
+
+def test_the_section_is_of_the_last_step_of_the_first_kind_of_pairs_and_tells_the_worst_check() -> None:
+    """Four barriers of which one is to be seen: that of the last step, between seeds."""
+    rows = pd.DataFrame({
+        "a": list("xpxp"), "b": list("yqyq"), "between": ["seeds", "children"] * 2, "step_a": [7, 7, 9, 9],
+        "how": "weights", "barrier": [0.1, 0.2, 0.35, 0.4], "low": [0.05, 0.15, 0.3, 0.25],
+        "high": [0.2, 0.3, 0.5, 0.6], "unit": "nats per token", "definition": "chord", "examples": 8, "points": 5,
+        "objective": "causal-lm", "numerics": "float32", "path": "linear", "symmetry": "weights",
+        "length": 12, "numerics_error": 0.0,
+    })  # fmt: skip
+    means = rows.rename(columns={"step_a": "step"})[["between", "step", "how", "barrier", "low", "high"]]
+    checks = pd.DataFrame({"output_difference": [3e-13, 2e-13, 4e-13], "tolerance": [6e-11, 4e-12, 5e-10],
+                           "untied": [False, True, False]})  # fmt: skip
+    found = section(Frames(matched=rows, by_symmetry=means, match=checks))
+    assert found is not None
+    (ax,) = found.figure.axes
+    assert bars(ax) == [pytest.approx([0.3, 0.5])]
+    assert "in 3 checks outputs differed by 2e-13 at most in float64, where rounding explains 4e-12" in found.text
+    assert "; step 9" in found.note and "heads untied" in found.note
+    assert section(Frames()) is None
+
+
 def test_the_figure_shows_every_pair_and_the_mean() -> None:
     chord = pd.DataFrame({
         "a": list("xxy") * 2, "b": list("yzz") * 2, "between": "seeds", "step_a": 5, "path": "linear",
         "symmetry": ["none"] * 3 + ["weights"] * 3, "freedoms": [None] * 3 + ["all"] * 3, "groups": "*",
-        "barrier": [0.5, 0.7, 0.9, 0.1, 0.3, 0.2], "low": 0.05, "high": 0.95, "unit": "nats per token",
+        "barrier": [0.5, 0.7, 0.9, 0.1, 0.3, 0.2], "low": [0.3, 0.65, 0.4, 0.02, 0.1, 0.19],
+        "high": [0.6, 0.9, 0.95, 0.15, 0.33, 0.5], "unit": "nats per token",
     })  # fmt: skip
     shown = summary.beside_raw(chord)
     means = summary.by_symmetry(shown).set_index("how")
@@ -134,6 +187,8 @@ def test_the_figure_shows_every_pair_and_the_mean() -> None:
     ax = barriers_by_symmetry(means.reset_index(), shown)
     drawn = sorted(np.concatenate([line.get_ydata() for line in ax.lines if line.get_marker() == "."]).tolist())
     assert drawn == pytest.approx(sorted(chord["barrier"]))
+    ends = pd.concat([chord, means])[["low", "high"]].to_numpy()
+    np.testing.assert_allclose(bars(ax), ends[np.lexsort(ends.T[::-1])])
     assert [text.get_text() for text in ax.get_xticklabels()] == ["as they are", "matched by\nweights"]
     assert ax.get_ylabel() == "barrier (nats per token)"
     two = pd.concat([chord, chord[3:].assign(freedoms="permutations")])
@@ -141,11 +196,9 @@ def test_the_figure_shows_every_pair_and_the_mean() -> None:
     assert summary.beside_raw(chord[:3]).empty
 
 
-def test_barriers_shows_a_matrix_for_each_way(tmp_path: Path) -> None:
-    one, two = planted(tmp_path)
-    (tmp_path / "text.txt").write_text(TEXT)
-    result = run("barriers", one, two, "--text", tmp_path / "text.txt", "--sequences", 20, "--length", 12,
-                 "--symmetry", "none", "--symmetry", "weights", "--points", 5, "--json")  # fmt: skip
+def test_barriers_shows_a_matrix_for_each_way(two: Path) -> None:
+    result = run("barriers", two / "one", two / "two", *few(two, "--points", 3),
+                 "--symmetry", "none", "--symmetry", "weights", "--json")  # fmt: skip
     assert result.exit_code == 0
     assert "as they are" not in result.stderr and "as it is" in result.stderr and "matched by weights" in result.stderr
     chord = {row["symmetry"]: row for row in rows(result, "barrier") if row["definition"] == "chord"}
@@ -159,15 +212,16 @@ def test_barriers_shows_a_matrix_for_each_way(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("untied", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_match_writes_a_folder_that_computes_the_same_and_lies_on_the_first(tmp_path: Path, untied: bool) -> None:
-    one, two = planted(tmp_path, untied)
-    (tmp_path / "text.txt").write_text(TEXT)
+def test_match_writes_a_folder_that_computes_the_same_and_lies_on_the_first(
+    tmp_path: Path, two: Path, untied: bool
+) -> None:
+    one, other = planted(tmp_path, True) if untied else (two / "one", two / "two")
     out = tmp_path / "out"
-    words = ("--text", tmp_path / "text.txt", "--sequences", 20, "--length", 12, "--out", out)
-    result = run("match", one, two, *words, "--json")
+    words = few(two, "--points", 3, "--out", out)
+    result = run("match", one, other, *words, "--json")
     assert result.exit_code == 0 and "two in the coordinates of" in result.stderr.replace("\n", " ")
     ids = torch.arange(10)[None] + 5
-    old, new = (AutoModelForCausalLM.from_pretrained(folder).eval() for folder in (two, out))
+    old, new = (AutoModelForCausalLM.from_pretrained(folder).eval() for folder in (other, out))
     with torch.no_grad():
         torch.testing.assert_close(new(ids).logits, old(ids).logits, rtol=1e-4, atol=1e-4)
     assert new.config.tie_word_embeddings is False
@@ -176,42 +230,46 @@ def test_match_writes_a_folder_that_computes_the_same_and_lies_on_the_first(tmp_
         torch.testing.assert_close(value, first.get_parameter(name), rtol=1e-3, atol=1e-3)
     assert tokenizer()("w1 w2")["input_ids"] == models.tokenizer(out)("w1 w2")["input_ids"]
     assert (out / "first").exists() is not untied
-    assert run("match", one, two, *words).exit_code == 0  # again, over the folder of the first time
+    (matched, random) = rows(result, "match")
+    assert [matched["symmetry"], random["symmetry"]] == ["weights", "random"]
+    assert json.loads((out / "match.json").read_text())[0]["distance_after"] == matched["distance_after"]
+    chord = {row["symmetry"]: row for row in rows(result, "barrier") if row["definition"] == "chord"}
+    table = [[cell.strip() for cell in line.split("\u2502")[1:4]] for line in result.stderr.splitlines()]
+    table = [line for line in table if len(line) == 3]
+    assert {name: (barrier, interval) for name, barrier, interval in table} == {
+        name: (f"{row['barrier']:.4f}", f"{row['low']:.4f} to {row['high']:.4f}")
+        for name, row in ((MATCHED[symmetry], chord[symmetry]) for symmetry in ("none", "weights", "random"))
+    }
+    assert run("match", one, other, *words).exit_code == 0  # again, over the folder of the first time
 
 
-def test_match_keeps_permutations_in_the_space_of_the_checkpoints(tmp_path: Path) -> None:
-    one, two = save(bert(1), tmp_path / "one"), save(bert(2), tmp_path / "two")
-    (tmp_path / "text.txt").write_text(TEXT)
-    (tmp_path / "other.txt").write_text(TEXT[::-1])
+def test_match_keeps_permutations_in_the_space_of_the_checkpoints(tmp_path: Path, two: Path) -> None:
+    one, other = (save(bert(seed, num_hidden_layers=1), tmp_path / str(seed)) for seed in (1, 2))
     out = tmp_path / "out"
-    result = run("match", one, two, "--text", tmp_path / "text.txt", "--match-text", tmp_path / "other.txt",
-                 "--symmetry", "activations", "--match-sequences", 10, "--sequences", 20, "--length", 12,
-                 "--out", out)  # fmt: skip
+    result = run("match", one, other, *few(two, "--points", 3), "--match-text", two / "other.txt",
+                 "--symmetry", "activations", "--match-sequences", 8, "--out", out)  # fmt: skip
     assert result.exit_code == 0, result.stderr
-    old, new = (AutoModelForMaskedLM.from_pretrained(folder).eval() for folder in (two, out))
+    old, new = (AutoModelForMaskedLM.from_pretrained(folder).eval() for folder in (other, out))
     ids = torch.arange(10)[None] + 5
     with torch.no_grad():
         torch.testing.assert_close(new(ids).logits, old(ids).logits, rtol=1e-4, atol=1e-4)
     assert Space.of(new) == Space.of(old) and not (out / "first").exists()
-    again = run("barriers", one, out, "--text", tmp_path / "text.txt", "--sequences", 20, "--length", 12, "--json")
+    again = run("barriers", one, out, *few(two, "--points", 3), "--json")
     assert again.exit_code == 0
 
 
-def test_curve_joins_matched_ends(tmp_path: Path) -> None:
-    one, two = planted(tmp_path)
-    for name, text in (("text.txt", TEXT), ("train.txt", TEXT[::-1])):
-        (tmp_path / name).write_text(text)
-    result = run("curve", one, two, "--text", tmp_path / "text.txt", "--train-text", tmp_path / "train.txt",
-                 "--sequences", 20, "--train-sequences", 20, "--length", 12, "--steps", 2, "--no-control", "--symmetry",
-                 "weights", "--out", tmp_path / "curve", "--json")  # fmt: skip
+def test_curve_joins_matched_ends(tmp_path: Path, two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("landscape.cli.plane._draw", lambda *_: None)
+    result = run("curve", two / "one", two / "two", *few(two), "--train-text", two / "other.txt",
+                 "--train-sequences", 8, "--steps", 1, "--no-control", "--symmetry", "weights", "--points", 3,
+                 "--out", tmp_path / "curve", "--json")  # fmt: skip
     assert result.exit_code == 0
     found = {row["path"]: row for row in rows(result, "barrier") or map(json.loads, result.stdout.splitlines())
              if row.get("definition") == "chord"}  # fmt: skip
     assert abs(found["linear"]["barrier"]) < 1e-5 and found["linear"]["distance"] < 1e-2
     assert AutoModelForCausalLM.from_pretrained(tmp_path / "curve" / "bend_1").config.tie_word_embeddings is False
     through = (*(tmp_path / "curve" / name for name in ("end_a", "end_b", "bend_1")), "--resolution", 3)
-    small = ("--curve", tmp_path / "curve" / "curve.safetensors", "--text", tmp_path / "text.txt", "--sequences", 4,
-             "--length", 8)  # fmt: skip
+    small = ("--curve", tmp_path / "curve" / "curve.safetensors", *few(two))
     drawn = run("plane", *through, *small, "--out", tmp_path / "plane")
     assert drawn.exit_code == 0 and "none of these checkpoints" not in drawn.output
     other = run("plane", *through[2:], *small, "--out", tmp_path / "other")
@@ -219,11 +277,12 @@ def test_curve_joins_matched_ends(tmp_path: Path) -> None:
 
 
 def test_curves_of_studies_have_their_matched_line_beside_them(tmp_path: Path) -> None:
-    runs(tmp_path, seeds=2, steps=(0,))
+    for seed in range(2):
+        save(gpt2(seed, n_layer=1), tmp_path / f"seed_{seed}" / "step_0")
     (tmp_path / "train.txt").write_text(TEXT[::-1])
-    file = study(tmp_path)
+    file = study(tmp_path, sequences="8", length="8")
     curves = (
-        'kind = "curves"\nfit_text = "train.txt"\nfit_steps = 2\nfit_batch = 4\nfit_sequences = 20\ncontrol = false\n'
+        'kind = "curves"\nfit_text = "train.txt"\nfit_steps = 1\nfit_batch = 4\nfit_sequences = 8\ncontrol = false\n'
         'symmetry = ["none", "weights"]'
     )
     file.write_text(file.read_text().replace('kind = "barriers"', curves))
@@ -238,58 +297,56 @@ def test_curves_of_studies_have_their_matched_line_beside_them(tmp_path: Path) -
     assert len(summary.curves(chord)) == 4 and len(summary.by_path(summary.curves(chord))) == 2
 
 
-def test_mistakes_get_sentences(tmp_path: Path) -> None:
-    one, two = planted(tmp_path)
-    runs(tmp_path, seeds=2, steps=(0,))
-    (tmp_path / "text.txt").write_text(TEXT)
-    words = ("--text", tmp_path / "text.txt", "--sequences", 20, "--length", 12)
+def test_mistakes_get_sentences(tmp_path: Path, two: Path) -> None:
+    one, other, text = two / "one", two / "two", two / "text.txt"
+    words = few(two)
 
     def said(*more: object) -> str:
         result = CliRunner().invoke(cli, [str(w) for w in more])
-        return str(result.exception if isinstance(result.exception, InputError) else result.stderr)
+        assert isinstance(result.exception, InputError)  # before anything is run
+        return str(result.exception)
 
-    assert "--match-text too" in said("barriers", one, two, *words, "--symmetry", "activations")
-    assert "are the same" in said("barriers", one, two, *words, "--symmetry", "learned", "--match-text",
-                                  tmp_path / "text.txt")  # fmt: skip
-    assert "give --symmetry too" in said("barriers", one, two, *words, "--freedoms", "permutations")
+    assert "--match-text too" in said("barriers", one, other, *words, "--symmetry", "activations")
+    assert "are the same" in said("barriers", one, other, *words, "--symmetry", "learned", "--match-text", text)
+    assert "give --symmetry too" in said("barriers", one, other, *words, "--freedoms", "permutations")
     assert "--match-text is for --symmetry activations and learned" in said(
-        "match", one, two, *words, "--match-text", tmp_path / "text.txt", "--out", tmp_path / "o"
+        "match", one, other, *words, "--match-text", text, "--out", tmp_path / "o"
     )
-    assert "leaves B as it is" in said("match", one, two, *words, "--symmetry", "none", "--out", tmp_path / "o")
+    assert "leaves B as it is" in said("match", one, other, *words, "--symmetry", "none", "--out", tmp_path / "o")
     assert "no group of the symmetry table gpt2 is called heads; there are stream, 0.heads" in said(
-        "barriers", one, two, *words, "--symmetry", "weights", "--group", "heads")  # fmt: skip
+        "barriers", one, other, *words, "--symmetry", "weights", "--group", "heads")  # fmt: skip
+    for seed in range(2):
+        (tmp_path / f"seed_{seed}").mkdir()
+        (tmp_path / f"seed_{seed}" / "step_0").symlink_to((one, other)[seed])
     assert "are 3 checkpoints; two are wanted" in said(
-        "match", tmp_path / "seed_{seed}" / "step_0", two, "--out", tmp_path / "o"
+        "match", tmp_path / "seed_{seed}" / "step_0", other, "--out", tmp_path / "o"
     )
     llama = LlamaForCausalLM(LlamaConfig(vocab_size=60, hidden_size=12, num_hidden_layers=1, num_attention_heads=2,
                                          num_key_value_heads=1, intermediate_size=16))  # fmt: skip
     three, four = save(rough(llama), tmp_path / "three"), save(rough(llama), tmp_path / "four")
-    result = run("barriers", three, four, *words, "--symmetry", "weights", "--json")
+    result = run("barriers", three, four, *words, "--points", 3, "--symmetry", "weights", "--json")
     assert result.exit_code == 0 and rows(result, "match")[0]["architecture"] == "llama"
 
 
-def test_match_overwrites_nothing_but_its_own(tmp_path: Path) -> None:
-    one, two = planted(tmp_path)
+def test_match_overwrites_nothing_but_its_own(tmp_path: Path, two: Path) -> None:
+    one, other = two / "one", two / "two"
     thesis = tmp_path / "work" / "thesis.txt"
     thesis.parent.mkdir()
     thesis.write_text("years")
-    for out, sentence in ((thesis.parent, "is there and not of this command"), (two, "holds a checkpoint"),
-                          (tmp_path, "holds a checkpoint"), (thesis, "is there and not of this command")):  # fmt: skip
-        result = CliRunner().invoke(cli, ["match", str(one), str(two), "--out", str(out)])
+    for out, sentence in ((thesis.parent, "is there and not of this command"), (other, "holds a checkpoint"),
+                          (two, "holds a checkpoint"), (thesis, "is there and not of this command")):  # fmt: skip
+        result = CliRunner().invoke(cli, ["match", str(one), str(other), "--out", str(out)])
         assert isinstance(result.exception, InputError) and sentence in str(result.exception)
-    assert thesis.read_text() == "years" and (two / "model.safetensors").exists()
+    assert thesis.read_text() == "years" and (other / "model.safetensors").exists()
     result = CliRunner().invoke(cli, ["match", str(one), str(one), "--out", str(tmp_path / "new")])
     assert "hold the same weights; there is nothing to match" in str(result.exception)
 
 
-def test_copies_have_random_coordinates_of_their_own(tmp_path: Path) -> None:
-    one = save(gpt2(3), tmp_path / "one")
-    two = save(gpt2(3), tmp_path / "two")
-    (tmp_path / "text.txt").write_text(TEXT)
-    result = run("barriers", one, two, "--text", tmp_path / "text.txt", "--sequences", 20, "--length", 12, "--symmetry",
-                 "random", "--points", 5, "--json")  # fmt: skip
-    (row,) = (row for row in rows(result, "barrier") if row["definition"] == "chord")
-    assert row["distance"] > 1
+def test_copies_have_random_coordinates_of_their_own(tmp_path: Path, two: Path) -> None:
+    copies = [save(gpt2(3, n_layer=1), tmp_path / name) for name in ("one", "two", "three")]
+    result = run("barriers", *copies, *few(two, "--points", 3), "--symmetry", "random", "--json")
+    chord = [row for row in rows(result, "barrier") if row["definition"] == "chord"]
+    assert len(chord) == 3 and all(row["distance"] > 1 for row in chord)
 
 
 def test_typos_in_match_are_named(tmp_path: Path) -> None:
@@ -313,5 +370,14 @@ def test_settings_decide_keys_and_nothing_else_does() -> None:
     assert one.match.settings("weights") == {
         "symmetry": "weights", "freedoms": "all", "groups": ["*"], "seed": 0, "starts": None,
     }  # fmt: skip
-    assert "steps" in one.match.settings("learned") and "steps" not in one.match.settings("random")
+    many = Matching(groups=("*.ffn", "stream"), starts=3, steps=7, rate=0.6, seed=9, text="other.txt", sequences=11)
+    shared = {"freedoms": "all", "groups": ["*.ffn", "stream"], "seed": 9}
+    assert many.settings("learned") == {"symmetry": "learned", **shared, "starts": 3, "steps": 7, "rate": 0.6}
+    for symmetry in ("activations", "random"):
+        assert many.settings(symmetry) == {"symmetry": symmetry, **shared}
+    how = match.how_to(many.settings("learned"))
+    assert how == How("learned", ("*.ffn", "stream"), 9, 3, Recipe(steps=7, rate=0.6))
+    assert match.how_to(many.settings("random")) == How("random", ("*.ffn", "stream"), 9, None, Recipe())
+    data = Data(objective="causal-lm", text="text.txt", sequences=20, length=13, seed=4)
+    assert many.matched_on(data) == Data(objective="causal-lm", text="other.txt", sequences=11, length=13, seed=4)
     assert "symmetry" not in one.settings and "match" not in one.settings

@@ -1,18 +1,23 @@
-"""Series over training with planted truth."""
+"""Series over training with planted truth, and a source of randomness that draws every resample."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import product
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from landscape.stages import dating
 from landscape.stages.series import Observed
+from landscape.stages.smooth import Curves, smooth
 
 OCTAVES = np.array([0, *(round(2 ** (k / 2)) for k in range(2, 21))], dtype=float)
-PYTHIA = np.array([0, *(2**k for k in range(10)), *range(1000, 144000, 1000)], dtype=float)
 SIXTY = np.unique(np.round(np.exp(np.linspace(0, np.log(143000), 60))) - 1)
+X = np.log1p(OCTAVES)
 Noise = Callable[[np.random.Generator, int], np.ndarray]
+_FITTED: dict[tuple[object, ...], Curves] = {}
 
 
 def normal(random: np.random.Generator, count: int) -> np.ndarray:
@@ -28,27 +33,12 @@ def sigmoid(x: np.ndarray, at: float | np.ndarray, width: float = 0.3) -> np.nda
     return np.asarray(1 / (1 + np.exp(-(x - at) / width)))
 
 
-def drift(random: np.random.Generator, seeds: int, count: int, size: float, keep: float = 0.7) -> np.ndarray:
-    """Noise of which each step keeps a share of the one before."""
-    out = size * random.standard_normal((seeds, count))
-    for step in range(1, count):
-        out[:, step] = keep * out[:, step - 1] + np.sqrt(1 - keep**2) * out[:, step]
+def drift(random: np.random.Generator, shape: tuple[int, ...], size: float, keep: float = 0.7) -> np.ndarray:
+    """Noise of which each step keeps a share of the one before; steps are last."""
+    out = size * random.standard_normal(shape)
+    for step in range(1, shape[-1]):
+        out[..., step] = keep * out[..., step - 1] + np.sqrt(1 - keep**2) * out[..., step]
     return out
-
-
-def onsets(
-    random: np.random.Generator, seeds: int, coupling: float, spread: float = 0.6
-) -> tuple[np.ndarray, np.ndarray]:
-    """True onsets of both series by seed: at places of their own, and as far correlated as they are coupled."""
-    own, other = random.standard_normal((2, seeds))
-    places = random.uniform(4, 8, 2)
-    return places[0] + spread * own, places[1] + spread * (coupling * own + np.sqrt(1 - coupling**2) * other)
-
-
-def dated(random: np.random.Generator, true: np.ndarray, error: float = 0.1, draws: int = 50) -> np.ndarray:
-    """Draws of onsets, around estimates that err by as much as the draws do."""
-    return np.asarray((true + error * random.standard_normal(len(true)))[:, None]
-                      + error * random.standard_normal((len(true), draws)))  # fmt: skip
 
 
 def observed(values: dict[str, np.ndarray], steps: np.ndarray) -> Observed:
@@ -58,3 +48,43 @@ def observed(values: dict[str, np.ndarray], steps: np.ndarray) -> Observed:
         for name, runs in values.items() for seed, run in enumerate(runs)
     ]  # fmt: skip
     return Observed(pd.concat(rows, ignore_index=True).assign(error=np.nan, shared_error=np.nan, headline=True))
+
+
+def coupled(seeds: int = 6, noise: float = 0.03) -> dict[str, np.ndarray]:
+    """Connectivity at exp(3), with the seeds from early to late; one behaviour goes with it, the other against it."""
+    random = np.random.default_rng(1)
+    late = np.linspace(-0.8, 0.8, seeds)[:, None]
+    make = {"barrier:last": 1 - sigmoid(X, 3 + late), "good": sigmoid(X, 4 + late), "contrary": sigmoid(X, 4 - late),
+            "loss": 3 - sigmoid(X, 2) - sigmoid(X, 5 + 0 * late)}  # fmt: skip
+    return {name: values + noise * random.standard_normal((seeds, len(X))) for name, values in make.items()}
+
+
+class Every:
+    """In place of a generator: it draws each resample of so many seeds once, so that intervals are exact."""
+
+    def __init__(self, seeds: int) -> None:
+        self.rows = np.array(list(product(range(seeds), repeat=seeds)))
+
+    def integers(self, seeds: int, size: tuple[int, int]) -> np.ndarray:
+        """Chosen seeds, ``[seeds, draws]`` if there are so many draws as resamples, else ``[resamples, seeds]``."""
+        return self.rows.T if size == self.rows.T.shape else self.rows
+
+    def multinomial(self, seeds: int, shares: np.ndarray, size: int) -> np.ndarray:
+        """How often each seed is chosen."""
+        return np.stack([np.bincount(row, minlength=seeds) for row in self.rows])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def curves_once() -> Iterator[None]:
+    """The same series is smoothed once, however many tests analyse it: this is nearly all of the time."""
+
+    def remembered(step: np.ndarray, value: np.ndarray, error: np.ndarray, *, draws: int, random: np.random.Generator):
+        state = str(random.bit_generator.state)
+        key = (step.tobytes(), value.tobytes(), error.tobytes(), draws, state)
+        if key not in _FITTED:
+            _FITTED[key] = smooth(step, value, error, draws=draws, random=random)
+        return _FITTED[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dating, "smooth", remembered)
+        yield

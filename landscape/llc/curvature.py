@@ -29,7 +29,7 @@ Gradient = Callable[[Tensor], Tensor]
 """Gradient of the mean loss at a point, always on the same examples."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Steepest:
     """The direction of largest curvature.
 
@@ -105,7 +105,8 @@ def steepest(
     rows = torch.tensor([[1.0, reach], [1.0, -reach]])
     one_by_one = Strategy("loop", 1, 32)
     up, down = evaluate(objective.take(examples), [point, whole], rows, strategy=one_by_one)["loss"].double()
-    return Steepest(size, float(((up - down) / (2 * reach)).var()), len(way))
+    variance = float(((up - down) / (2 * reach)).var())
+    return Steepest(curvature=size, variance=variance, parameters=len(way))
 
 
 def step_size(curvature: float, n_beta: float, localisation: float) -> float:

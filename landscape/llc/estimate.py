@@ -26,7 +26,7 @@ WANDERED = 1.25
 """Distance from the centre, in what the localisation alone would give, above which a chain is not local."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """How traces were made, and where.
 

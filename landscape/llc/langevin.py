@@ -19,9 +19,11 @@ Seed = tuple[int, ...]
 
 AHEAD = 16_384
 """Random numbers of a chain drawn at once; small chains would else spend their time on asking for them."""
+CUT = 64
+"""Steps whose random numbers are cut apart at once; short chains would else cut what they never use."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """How chains are run.
 
@@ -113,7 +115,9 @@ def _streams(
         block = max(1, AHEAD // width)
         while True:
             drawn = [draw(block, generator) for generator in generators]
-            yield from torch.stack(drawn, dim=1) if chains > 1 else drawn[0].unsqueeze(1)
+            joined = torch.stack(drawn, dim=1) if chains > 1 else drawn[0].unsqueeze(1)
+            for part in joined.split(CUT):
+                yield from part
 
     normal = ahead(
         0, lambda count, g: torch.randn(count, size, generator=g, dtype=like.dtype, device=like.device), size

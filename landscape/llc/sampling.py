@@ -40,7 +40,9 @@ def plan(settings: Llc, examples: int) -> Plan:
         raise InputError(
             f"a batch of {batch} examples is wanted and there are {examples}; lower batch or give more data"
         )
-    return Plan(settings.sampler, settings.draws, settings.burn_in, batch, settings.keep_draws)
+    return Plan(
+        sampler=settings.sampler, draws=settings.draws, burn_in=settings.burn_in, batch=batch, keep=settings.keep_draws
+    )
 
 
 def inverse_temperature(settings: Llc, examples: int) -> float:
@@ -99,7 +101,8 @@ def sample(
         sizes = torch.tensor(steps[rows], dtype=here.dtype, device=device)[:, None]
         with mode(objective, training=dropout, seed=seeds[rows][0]):
             slope = slope or engines.slope("loop", objective, here, moving, batch_of(len(here)), at_once)
-            return langevin.run(centres, slope, n, Dynamics(n_beta, settings.localisation, sizes), todo, seeds[rows])
+            dynamics = Dynamics(n_beta=n_beta, localisation=settings.localisation, step_size=sizes)
+            return langevin.run(centres, slope, n, dynamics, todo, seeds[rows])
 
     every, slope = slice(None), None
     alone = len(which) == 1 or len(which) * len(points[0]) > engines.LARGE or dropout or bool(objective.statistics)

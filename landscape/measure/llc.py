@@ -32,7 +32,11 @@ def run(task: Task, session: Session) -> Result:
         (np.stack(list(part["trace"])).astype(float), part["distance"].to_numpy(float))
         for _, part in rows.groupby("halved", sort=True)
     ]
-    steepest = Steepest(float(sharp["curvature"]), float(sharp["slope_variance"]), int(sharp["parameters"]))
+    steepest = Steepest(
+        curvature=float(sharp["curvature"]),
+        variance=float(sharp["slope_variance"]),
+        parameters=int(sharp["parameters"]),
+    )
     found = judged(parts, baseline, settings, float(first["step_size"]), steepest, session.objective.examples,
                    float(first["length"]))  # fmt: skip
     value, extrapolated = found.estimate, len(parts) == 2

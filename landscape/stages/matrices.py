@@ -14,6 +14,9 @@ from scipy import stats
 from landscape.shapes import Float, Int
 from landscape.stages.association import LEAST, Association, Square, Squares, correlated
 
+ROUNDING = 1e-12
+"""Variance of standardised values in a resample that is none."""
+
 
 def mantel(
     a: Square, b: Square, orders: Int[np.ndarray, "orders seeds"], random: np.random.Generator, name: str = "matrix"
@@ -107,8 +110,9 @@ def _resampled(x: Square, y: Square, random: np.random.Generator) -> Float[np.nd
     u, v = x[upper], y[upper]
     mean_u, mean_v = weights @ u, weights @ v
     cross = weights @ (u * v) - mean_u * mean_v
-    spread = np.sqrt(np.maximum((weights @ u**2 - mean_u**2) * (weights @ v**2 - mean_v**2), 0))
-    return np.asarray(np.divide(cross, spread, out=np.full(len(cross), np.nan), where=spread > 1e-12))
+    of_u, of_v = weights @ u**2 - mean_u**2, weights @ v**2 - mean_v**2
+    vary = (of_u > ROUNDING) & (of_v > ROUNDING)
+    return np.asarray(cross[vary] / np.sqrt(of_u[vary] * of_v[vary]))
 
 
 def _rid(values: Float[np.ndarray, " pairs"], basis: Float[np.ndarray, "pairs k"]) -> Float[np.ndarray, " pairs"]:

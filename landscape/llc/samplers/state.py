@@ -9,7 +9,7 @@ from torch import Tensor
 from landscape.shapes import Float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Dynamics:
     """The density ``exp(-n_beta L(w) - localisation / 2 |w - centre|^2)``, and how far a step goes.
 
