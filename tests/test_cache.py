@@ -46,3 +46,12 @@ def fewest(requests: list[str], capacity: int) -> int:
 def test_no_rule_loads_less(seed: int) -> None:
     requests = [f"c{n}" for n in np.random.default_rng(seed).integers(0, 6, size=14)]
     assert loads(requests, 3) == fewest(requests, 3)
+
+
+def test_what_the_task_at_hand_still_needs_is_kept() -> None:
+    """Of two that are here, the third takes the place of the one whose next use is the later."""
+    made: list[str] = []
+    cache: Cache[str] = Cache(2, {"a": [0, 2], "b": [0, 1], "c": [1, 3]})
+    for now, key in ((0, "a"), (0, "b"), (1, "c"), (1, "b"), (2, "a")):
+        cache.get(key, now, partial(make, made, key))
+    assert made == ["a", "b", "c", "a"]

@@ -27,7 +27,6 @@ from landscape.paths import KINDS, fit, saved
 from landscape.space import Space
 from landscape.store import Store
 
-SMALL = ["--sequences", "2", "--length", "8", "--points", "3"]
 IDS = torch.randint(5, cases.WORDS, (20, 9), generator=cases.generator(8))
 
 
@@ -75,10 +74,6 @@ def test_a_curve_is_learned_judged_and_saved(few_runs: Path, tmp_path: Path, kin
         assert torch.equal(point, path.anchors[number])
         assert torch.equal(models.load(folder, cases.gpt2()), point)
         assert AutoTokenizer.from_pretrained(folder)("w3")["input_ids"] == cases.tokenizer()("w3")["input_ids"]
-    if kind == "polychain":
-        text = ["--text", str(tmp_path / "held.txt")]
-        back = CliRunner().invoke(cli, ["barriers", str(few_runs / "seed_0" / "step_10"), str(folder), *text, *SMALL])
-        assert back.exit_code == 0, back.exception
 
 
 def test_a_fit_that_was_stopped_goes_on(few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,8 +26,7 @@ def hire(folder: Path) -> Callable[[Errand], None]:
 
 
 def work(folder: Path, who: str, errand: Errand) -> None:
-    for need in errand.needs:
-        assert need == "before" or (folder / need).exists()
+    assert all(need == "before" or (folder / need).exists() for need in errand.needs)
     match errand.does:
         case "write":
             (folder / errand.key).write_text(who)
@@ -47,13 +46,17 @@ def work(folder: Path, who: str, errand: Errand) -> None:
                 (folder / errand.key).write_text("saved")
                 raise
         case "until d":
-            deadline = time.monotonic() + 60
-            while not (folder / "d").exists():
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+            wait_for(folder / "d")
         case "wait":
             (folder / errand.key).write_text(who)
             time.sleep(60)
+
+
+def wait_for(file: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not file.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def run(folder: Path, errands: list[Errand], workers: int) -> tuple[dict[str, str], list[tuple[str, str]]]:
@@ -62,7 +65,7 @@ def run(folder: Path, errands: list[Errand], workers: int) -> tuple[dict[str, st
     return failed, events
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_jobs_run_once_each_after_those_they_need(tmp_path: Path, workers: int) -> None:
     errands = [Errand("c", ("a", "b")), Errand("a", ("before",)), Errand("b"), Errand("d", ("c",))]
     failed, events = run(tmp_path, errands, workers)

@@ -66,8 +66,9 @@ def test_every_strategy_gives_the_losses_of_the_model_itself(name: str, dtype: t
     objective = OBJECTIVES[name]()
     objective.model.to(dtype)
     points = anchors(objective, dtype)
+    rows, strategies = (ROWS, STRATEGIES) if name == "gpt2" else (ROWS[:3], STRATEGIES[1:4:2])
     expected = []
-    for row in ROWS:
+    for row in rows:
         made = objective.space.params(torch.einsum("a,ap->p", row.to(dtype), points))
         with torch.no_grad():
             for parameter_name, parameter in objective.model.named_parameters():
@@ -77,9 +78,9 @@ def test_every_strategy_gives_the_losses_of_the_model_itself(name: str, dtype: t
             )
     truth = torch.stack(expected)
     assert truth.std() > 0.01
-    for strategy in STRATEGIES:
-        assert_close(losses(objective, points, ROWS, strategy=strategy), truth, rtol=0, atol=tolerance)
-    assert_close(losses(objective, list(points), ROWS), truth, rtol=0, atol=tolerance)
+    for strategy in strategies:
+        assert_close(losses(objective, points, rows, strategy=strategy), truth, rtol=0, atol=tolerance)
+    assert_close(losses(objective, list(points), rows), truth, rtol=0, atol=tolerance)
 
 
 def test_a_line_is_the_usual_loop() -> None:

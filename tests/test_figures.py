@@ -376,6 +376,7 @@ def test_a_matrix_a_step_of_seeds_alone(frames: Frames) -> None:
     section = matrix.section(frames)
     assert section is not None
     assert [ax.get_title() for ax in section.figure.axes if ax.get_title()] == ["step 0", "step 4", "step 32"]
+    assert len(section.figure.axes) == 3 + 3  # with their scales
 
 
 def test_children_are_compared_at_their_last_step(frames: Frames) -> None:

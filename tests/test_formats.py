@@ -50,6 +50,12 @@ def test_other_dtypes_become_float32(folder: Path, dtype: torch.dtype) -> None:
     assert formats.stored_as(formats.index(folder).values()) == str(dtype).removeprefix("torch.")
 
 
+def test_the_dtype_is_that_of_most_values(tmp_path: Path) -> None:
+    parts = {"a": torch.ones(7, 9), "b": torch.ones(3).bfloat16(), "c": torch.ones(5).bfloat16()}
+    save_file(parts, tmp_path / safetensors.SINGLE)
+    assert formats.stored_as(formats.index(tmp_path).values()) == "float32"
+
+
 def test_tied_weight_is_found_under_its_other_name(folder: Path) -> None:
     expected = read(folder)
     stored = load_file(folder / safetensors.SINGLE)

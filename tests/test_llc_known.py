@@ -106,7 +106,7 @@ def test_calibration_takes_the_weakest_localisation_and_weighs_bias_against_nois
 def test_the_line_of_a_plateau_is_the_weighted_one_through_sound_cells() -> None:
     """Against the normal equations, with values off any line and a cell that is unsound in the middle."""
     step, error = np.array([1e-4, 2e-4, 5e-4, 9e-4]), np.array([1.1, 0.7, 0.2, 0.4])
-    llc, sound = np.array([19.0, 23.1, 90.0, 24.6]), np.array([True, True, False, True])
+    llc, sound = np.array([22.3, 23.1, 90.0, 23.5]), np.array([True, True, False, True])
     rows = pd.DataFrame({"checkpoint": "one", "localisation": 50.0, "step_size": step, "llc": llc, "error": error,
                          "sound": sound})  # fmt: skip
     design, weights = np.stack([np.ones(4), step], axis=1)[sound], np.diag(error[sound] ** -2.0)
@@ -114,7 +114,7 @@ def test_the_line_of_a_plateau_is_the_weighted_one_through_sound_cells() -> None
     found = calibration.plateau(rows.iloc[[2, 0, 3, 1]]).loc[range(4)]
     wanted = np.sqrt((slope * step) ** 2 + error**2) / start
     np.testing.assert_allclose(found["doubt"], wanted, rtol=1e-6)
-    assert found["flat"].tolist() == [True, True, False, False] and (wanted[:2] < 0.1).all() and wanted[3] > 0.1
+    assert found["flat"].tolist() == [True, True, False, False] and (wanted[[0, 1, 3]] < 0.1).all()
     alone = calibration.plateau(rows.assign(sound=[False, False, False, True]))
     assert alone["doubt"].isna().all() and not alone["flat"].any()
 

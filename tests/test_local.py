@@ -29,7 +29,7 @@ def test_pattern_sorts_by_number(tmp_path: Path) -> None:
 
 def test_a_field_that_comes_twice_agrees_with_itself(tmp_path: Path) -> None:
     touch(tmp_path / "run_1" / "run_1_step_5")
-    touch(tmp_path / "run_1" / "run_2_step_5")
+    touch(tmp_path / "run_1" / "run_2_step_6")
     found = expand(f"{tmp_path}/run_{{seed}}/run_{{seed}}_step_{{step}}", {})
     assert [Path(c.ref).name for c in found] == ["run_1_step_5"]
 

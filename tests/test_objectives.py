@@ -1,5 +1,6 @@
 import json
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import cases
@@ -155,6 +156,15 @@ def test_any_of_several_labels_may_be_right() -> None:
     assert 0 < found["accuracy"].sum() < 8
 
 
+def test_the_likeliest_class_is_judged_and_not_the_likeliest_group() -> None:
+    shares = torch.tensor([[0.3, 0.4, 0.3], [0.2, 0.35, 0.45]], dtype=torch.float64)
+    batch = {"input_ids": torch.zeros(2, 1, dtype=torch.long), "labels": torch.tensor([[0, 2], [1, 1]])}
+    model: Any = lambda **_: SimpleNamespace(logits=shares.log())  # noqa: E731
+    found = classification.measure(model, batch)
+    assert found["accuracy"].tolist() == [0, 0]
+    assert found["loss"].tolist() == pytest.approx([-math.log(0.6), -math.log(0.35)])
+
+
 def test_any_module_with_a_loss_of_its_own() -> None:
     x = torch.tensor([[1.0], [3.0], [-2.0]])
     objective = module.build(
@@ -191,8 +201,10 @@ def test_text_that_is_too_short_is_refused(tokens: int, said: str) -> None:
 
 def test_what_does_not_go_together_is_refused() -> None:
     model = cases.gpt2(0, vocab_size=50)
-    with pytest.raises(InputError, match="token id 59 and the model's vocabulary ends at 49"):
-        causal_lm.build(model, {"input_ids": torch.tensor([[1, 59], [2, 3]])})
+    causal_lm.build(model, {"input_ids": torch.tensor([[1, 49], [2, 3]])})
+    for beyond in (50, 59):
+        with pytest.raises(InputError, match=f"token id {beyond} and the model's vocabulary ends at 49"):
+            causal_lm.build(model, {"input_ids": torch.tensor([[1, beyond], [2, 3]])})
     with pytest.raises(InputError, match="at least two examples, got 1"):
         causal_lm.build(model, {"input_ids": torch.tensor([[1, 2]])})
     with pytest.raises(InputError, match="is a BatchNorm1d, whose running statistics"):
@@ -206,6 +218,9 @@ def test_what_does_not_go_together_is_refused() -> None:
     whole = module.build(nn.Linear(2, 2), {"inputs": torch.ones(3, 2)}, lambda out, _: out.mean())
     with pytest.raises(InputError, match=r"shape \(\) and one number for each of 3 examples"):
         whole.measure(whole.model, whole.batch)
+    wide = module.build(nn.Linear(2, 2), {"inputs": torch.ones(3, 2)}, lambda out, _: out**2)
+    with pytest.raises(InputError, match=r"shape \(3, 2\) and one number for each of 3 examples"):
+        wide.measure(wide.model, wide.batch)
     tokenizer = cases.tokenizer()
     tokenizer.mask_token = None
     with pytest.raises(InputError, match="no mask token"):
@@ -220,6 +235,8 @@ def test_what_does_not_go_together_is_refused() -> None:
         ('{"text": "w1", "text_pair": "w2", "label": 0}', "some lines of the data have a text_pair"),
         ('{"text": "w1", "label": []}', "is not JSON like .*list index out of range"),
         ('{"text": "w1", "label": 7}', "labels run from 1 to 7 and the model has 3 classes"),
+        ('{"text": "w1", "label": 3}', "labels run from 1 to 3 and the model has 3 classes"),
+        ('{"text": "w1", "label": -1}', "labels run from -1 to 1 and the model has 3 classes"),
     ],
 )
 def test_bad_classification_data_is_refused(line: str, said: str) -> None:

@@ -235,9 +235,6 @@ def test_every_place_of_a_plane_is_that_model(few_runs: Path, tmp_path: Path, mo
         long = max(max(m[k] for m in marks) - min(m[k] for m in marks) for k in "xy")
         assert min(here) == pytest.approx(min(m[axis] for m in marks) - 0.2 * long)
     assert (tmp_path / "p" / "plane.png").stat().st_size > 10_000 and (tmp_path / "p" / "plane.svg").exists()
-    monkeypatch.setattr(commands, "save_figure", undrawn)
-    again = run("plane", *refs, *options(tmp_path), "--resolution", 5, "--margin", 0.2, "--out", tmp_path / "p")
-    assert [r for r in read(again) if r["table"] == "plane"] == places
 
 
 @pytest.mark.slow
@@ -265,7 +262,7 @@ def test_random_and_trajectory_planes(few_runs: Path, tmp_path: Path) -> None:
     assert max(row["off_plane"] for row in many if row["table"] == "place") > 0.1
 
 
-@pytest.mark.parametrize("within", [True, False])
+@pytest.mark.parametrize("within", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_a_learned_path_is_drawn_where_it_lies(
     few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, within: bool
 ) -> None:
@@ -341,7 +338,8 @@ def test_planes_and_simplices_in_a_study(few_runs: Path, tmp_path: Path) -> None
         'at_steps = "last"\nresolution = 4\n[[measure]]\nkind = "planes"\nplane = "random"\nat_steps = "last"\n'
         "resolution = 3\nparts = 2\n"
     )
-    file.write_text(file.read_text() + more)
+    text = file.read_text()
+    file.write_text(text[: text.index("[[measure]]")] + more)
     assert run("run", file, "--workers", 1).exit_code == 0
     exported = run("export", tmp_path, "--format", "parquet")
     assert exported.exit_code == 0 and (tmp_path / "export" / "plane.parquet").exists()

@@ -106,16 +106,18 @@ def test_the_order_of_the_stages_is_recovered(tmp_path: Path, monkeypatch: pytes
     """
     whole = PLANTED_STUDY.read_text()
     begin, end = whole.index('[[measure]]\nkind = "barriers"\nbetween = "seeds"'), whole.index("[[measure]] # when")
-    short = whole[:begin] + whole[end:].replace("points = 9", "points = 5")
-    (tmp_path / "short.toml").write_text(short.replace("sequences = 128", "sequences = 24"))
+    short = whole[:begin] + whole[end:].replace("points = 9", "points = 3")
+    (tmp_path / "short.toml").write_text(short.replace("sequences = 128", "sequences = 16"))
     monkeypatch.setattr(commands, "PLANTED_STUDY", tmp_path / "short.toml")
     monkeypatch.setattr(commands, "WORDS", 150_000)
+    monkeypatch.setattr(commands, "ITEMS", 100)
     monkeypatch.setattr(commands, "write_report", lambda out: None)
     out = tmp_path / "planted"
     result = CliRunner().invoke(cli, ["demo", "--world", "planted", "--seeds", "4", "--out", str(out)])
     assert result.exit_code == 0, result.output
-    found = CliRunner().invoke(cli, ["stages", str(out)])
-    assert found.exit_code == 0, found.output
+    for command in ("stages", "report"):
+        found = CliRunner().invoke(cli, [command, str(out)])
+        assert found.exit_code == 0, found.output
     events = pd.read_csv(out / "stages" / "event.csv")
     onsets = events[events["event"] == "crossing"].pivot(index="seed", columns="series", values="step")
     onsets = onsets[[f"minimal-pairs:margin:{name}" for name in PARTS]].drop(index="all").fillna(np.inf)

@@ -98,7 +98,7 @@ def test_count_takes_pairs_evenly_from_each_file(blimp: Path) -> None:
     assert len(found.items) == 4 and set(found.items["paradigm"]) == {"plain", "anaphor"}
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_unigram_model_scores_one_half_exactly(seed: int) -> None:
     """Whatever the words weigh: every frame asks for both forms of its verb, equally often."""
     found = ask("agreement", unigram(random_table(V, seed)[0]), count=18)

@@ -14,9 +14,11 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from puppets import TEXT, speaker
+from scipy.spatial.distance import jensenshannon
 from transformers import BertForSequenceClassification
 
 from landscape import strategy
+from landscape.cli import report
 from landscape.cli.main import cli
 from landscape.cli.report import frames
 from landscape.cli.run import run_study
@@ -114,6 +116,9 @@ def test_distances_are_of_each_pair_and_of_what_the_models_choose(finished: Path
                   for seed in ("seed_a", "seed_b")]  # fmt: skip
     assert row["value"] == pytest.approx(1 - cohen_kappa_score(*chosen), abs=1e-9)
     assert row["items"] == 20 * 11 and row["low"] < row["value"] < row["high"]
+    half = 1.96 * rows["error"]
+    np.testing.assert_allclose(rows["high"], rows["value"] + half)
+    np.testing.assert_allclose(rows["low"], (rows["value"] - half).clip(lower=0))
     # The probe chooses the same tokens, so it tells the same distance.
     both = rows[rows["metric"] == "disagreement"].pivot(index=["a", "b"], columns="probe", values="value")
     assert both["predictions"].to_numpy() == pytest.approx(both["calibration"].to_numpy(), abs=1e-12)
@@ -154,7 +159,9 @@ def test_the_report_draws_probes_beside_loss_and_barrier(finished: Path, monkeyp
 
 def test_a_report_of_probes_alone(tmp_path: Path, few_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "_image", lambda figure: "")
-    file = study_of(tmp_path, ASK.replace('"in-context", "induction", "ngrams"', '"in-context"'))
+    monkeypatch.setattr(report, "_stages", lambda *_: {})
+    ask = ASK.replace('"in-context", "induction", "ngrams"', '"in-context"')
+    file = study_of(tmp_path, f"{ask}\nat_steps = [10]")
     file.write_text(file.read_text().replace('"seed_', f'"{few_runs}/seed_'))
     assert run_study(read_study(file), tmp_path, device="cpu", workers=1) == {}
     result = invoke("report", tmp_path)
@@ -216,12 +223,18 @@ def test_the_command_prints_scores_and_keeps_outcomes(few_runs: Path, tmp_path: 
     assert "best_prefix_matching *" in result.stderr and "disagreement of predictions" in result.stderr
     assert "items " + rows[0]["items_hash"] in result.stderr.replace("\n", " ")
     assert (tmp_path / "out" / "results" / "items" / f"{rows[0]['outcomes']}.parquet").exists()
+
+
+@pytest.mark.slow
+def test_the_command_prints_headlines_or_all_scores(few_runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "held.txt").write_text(cases.TEXT)
     options = ["--text", tmp_path / "held.txt", *SMALL, "--probe", "induction"]
-    plain, every = (invoke("probe", refs[0], *options, *more).stderr for more in ([], ["--all"]))
+    plain, every = (invoke("probe", few_runs / "seed_0/step_0", *options, *more).stderr for more in ([], ["--all"]))
     assert "12 more scores with --all" in plain.replace("\n", " ") and "│ 1.2" not in plain
     assert "more scores" not in every and every.count("previous_token") == 7
 
 
+@pytest.mark.slow
 def test_a_trajectory_gets_a_figure(few_runs: Path, tmp_path: Path) -> None:
     (tmp_path / "held.txt").write_text(cases.TEXT)
     result = invoke("probe", few_runs / "seed_{seed}" / "step_{step}", "--text", tmp_path / "held.txt", *SMALL,
@@ -266,5 +279,12 @@ def test_distances_of_choices_with_probabilities(tmp_path: Path) -> None:
     assert run_study(read_study(file), tmp_path, device="cpu", workers=1) == {}
     rows = Store(tmp_path / "results").rows("behaviour", keys(tmp_path))
     assert set(rows["metric"]) == {"disagreement", "divergence"} and (rows["value"] > 0).all()
+    outcomes = Store(tmp_path / "results").rows("probe", keys(tmp_path))["outcomes"].unique()
+    sides = [
+        pd.read_parquet(tmp_path / "results" / "items" / f"{key}.parquet")[["p_0", "p_1"]].to_numpy()
+        for key in outcomes
+    ]
+    apart = np.mean([jensenshannon(p, q) ** 2 for p, q in zip(*sides, strict=True)])
+    assert rows.set_index("metric")["value"]["divergence"] == pytest.approx(apart, rel=1e-9)
     labels = [task["label"] for task in Store(tmp_path / "results").record()["tasks"]]
     assert labels[0] == "probes agreement seed 0 step 3"

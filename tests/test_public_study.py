@@ -15,7 +15,9 @@ from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from transformers import GPTNeoXForCausalLM
 
+from landscape.cli import report
 from landscape.cli.main import cli
+from landscape.figures import page
 from landscape.store import Store
 
 STUDY = """
@@ -82,7 +84,12 @@ def test_a_study_of_multiberts_runs_cold_and_then_with_no_hub(
     )
 
 
-def test_known_defects_and_the_storage_floor_mark_rows_and_report(hub: HubMirror, tmp_path: Path) -> None:
+def test_known_defects_and_the_storage_floor_mark_rows_and_report(
+    hub: HubMirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "_image", lambda figure: "")
+    monkeypatch.setattr(report, "_stages", lambda *_: {})
+    monkeypatch.setattr("seaborn.matrix._draw_figure", lambda figure: None)
     first = public.pythia(tmp_path / "py0", 1)
     moved = tmp_path / "py2"
     moved.mkdir()
@@ -113,9 +120,9 @@ def test_known_defects_and_the_storage_floor_mark_rows_and_report(hub: HubMirror
     losses = rows(tmp_path / "s", "loss").set_index("step")
     assert losses.loc[1, "defect"] and not losses.loc[1000, "defect"] and losses.loc[1, "stored"] == "float16"
     assert run("report", tmp_path / "s").exit_code == 0
-    page = (tmp_path / "s" / "report.html").read_text()
-    assert "steps 0 and 1 are the same weights (EleutherAI/pythia#83)" in page
-    assert "3 of 6 pairs lie closer together than rounding to what is stored (float16)" in page
+    html = (tmp_path / "s" / "report.html").read_text()
+    assert "steps 0 and 1 are the same weights (EleutherAI/pythia#83)" in html
+    assert "3 of 6 pairs lie closer together than rounding to what is stored (float16)" in html
 
 
 @pytest.mark.slow

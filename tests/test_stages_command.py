@@ -22,7 +22,7 @@ from landscape.cli.stages import of_results
 from landscape.errors import InputError
 from landscape.figures.frames import Frames
 from landscape.figures.page import page
-from landscape.figures.stages import section, shown, stages_over_training
+from landscape.figures.stages import shown, stages_over_training
 from landscape.figures.together import section as together
 from landscape.settings import Stages
 from landscape.stages import analyse
@@ -238,7 +238,6 @@ def test_series_of_others_are_taken_too(files: Path, monkeypatch: pytest.MonkeyP
     clusters = pd.read_csv(files / "mine_stages" / "cluster.csv")
     assert clusters["step"].nunique() == 12 and clusters["step"].max() == 1024 and len(clusters) == 12 * 6
     assert clusters["step"].min() == OCTAVES[6]
-    assert invoke(*arguments).stderr == result.stderr
 
 
 @pytest.mark.parametrize(
@@ -279,6 +278,7 @@ def test_settings_that_do_not_fit_are_said(finished: Path) -> None:
         of_results(Store(finished / "results"), given={"draws": 7})
 
 
+@pytest.mark.slow
 def test_no_torch_is_loaded(files: Path) -> None:
     pd.DataFrame({"series": "loss", "seed": 0, "step": OCTAVES, "value": np.linspace(3, 1, len(OCTAVES))}).to_csv(
         files / "one.csv", index=False
@@ -369,6 +369,4 @@ def test_the_page_shows_findings_and_tests_escaped(findings: Frames) -> None:
 
 def test_the_report_of_a_study_has_the_stages(finished: Path) -> None:
     made = frames(Store(finished / "results"))
-    assert not made.curve.empty and made.said and made.boundaries == "loss"
-    drawn = section(made)
-    assert drawn is not None and drawn.title == "Stages"
+    assert set(made.curve["series"]) >= {"loss", "barrier:last"} and made.said and made.boundaries == "loss"

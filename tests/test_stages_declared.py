@@ -11,7 +11,7 @@ from worlds import OCTAVES, coupled
 from landscape.settings import Primary, Stages
 from landscape.stages import analyse, dating
 from landscape.stages.dating import Dated
-from landscape.stages.declared import untested
+from landscape.stages.declared import declared, untested
 from landscape.stages.series import Observed
 from landscape.study import Study
 
@@ -76,6 +76,33 @@ def test_a_primary_that_the_patterns_leave_out_is_refused() -> None:
         study({"primary": primary, "behaviour": ["harness:*", "loss"]})
     with pytest.raises(ValueError, match="is of 'barrier:last', which none of barrier:seeds takes"):
         study({"primary": primary, "connectivity": "barrier:seeds"})
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        ({"threshold": 0.3}, "threshold 0.3, declared: left out"),
+        ({"window": 3.5}, "window 3.5, declared: 2"),
+        ({"permutations": 999}, "permutations 999, declared: 9999"),
+        ({"draws": 80}, "draws 80, declared: 60"),
+        ({"seed": 7}, "seed 7, declared: 0"),
+        ({"boundaries": "loss"}, ""),
+        ({"primary": {"connectivity": "barrier:seeds", "behaviour": "q", "test": "match"}}, ""),
+    ],
+)
+def test_what_decides_a_test_and_has_changed_since_is_named(now: dict[str, Any], said: str) -> None:
+    """The primary stays that of the first run. Older stores kept it alone, and with it the definition."""
+    primary = {"connectivity": "barrier:last", "behaviour": "p:x", "test": "onset"}
+    kept = {"draws": 60, "primary": primary}
+    settings = Stages.model_validate({**kept, **now})
+    assert declared(kept, settings, "chord") == (Primary(**primary), [said] if said else [])
+    other = "definition mean_ends, declared: chord"
+    assert declared(kept, settings, "mean_ends")[1] == [*([said] if said else []), other]
+    assert declared(primary, settings, "mean_ends") == (Primary(**primary), [other])
+    assert declared(primary, settings, "chord") == (Primary(**primary), []) and declared({}, settings, "x") == (
+        None,
+        [],
+    )
 
 
 @pytest.fixture(scope="module")

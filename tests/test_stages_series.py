@@ -443,10 +443,10 @@ def test_seeds_are_laid_beside_themselves() -> None:
 
 def test_multiplicity_is_that_of_a_hypothesis_without_the_primary() -> None:
     """Benjamini and Hochberg by hand over the others, and the largest statistic over the behaviours of each test."""
-    random = np.random.default_rng(2)
+    random = np.random.default_rng(16)
     seeds, base = [*"abcde"], random.standard_normal(5)
     onsets = {
-        name: (seeds, (5 + base + size * random.standard_normal(5))[:, None] + 0.01 * random.standard_normal((5, 50)))
+        name: (seeds, (5 + base + size * random.standard_normal(5))[:, None].repeat(50, axis=1))
         for name, size in {"barrier:last": 0.1, "loss": 2.0, "p": 0.1, "q": 0.4, "r": 0.9}.items()
     }
     rows = of_onsets(onsets, None, Primary(connectivity="barrier:last", behaviour="p", test="onset"))
@@ -465,7 +465,7 @@ def test_multiplicity_is_that_of_a_hypothesis_without_the_primary() -> None:
     every = np.array([[np.corrcoef(ranks["barrier:last"], ranks[name][o])[0, 1] for o in orders] for name in "pqr"])
     own = rows[rows["test"] == "onset"].set_index("behaviour")["p_family"]
     for k, name in enumerate("pqr"):
-        assert own[name] == pytest.approx(np.mean(every.max(axis=0) >= every[k, 0] - 1e-9), abs=0.02)
+        assert own[name] == pytest.approx(np.mean(every.max(axis=0) >= every[k, 0] - 1e-9))
 
 
 def test_the_loss_is_not_held_fixed_beside_itself() -> None:

@@ -190,8 +190,8 @@ def test_key_knows_what_decides_the_numbers_and_nothing_else() -> None:
     assert len({t.key for t in [TASK, *others]}) == 8
 
 
-def keys(kind: str, seeds: int = 3, **measure: object) -> set[str]:
-    return {t.key for t in tasks(study(**measure), some(seeds)) if t.kind == kind}
+def keys(wanted: str, **measure: object) -> set[str]:
+    return {t.key for t in tasks(study(**measure), some(3)) if t.kind == wanted}
 
 
 def test_keys_know_the_seed_of_what_is_random_and_not_how_work_is_cut() -> None:

@@ -116,7 +116,7 @@ def _streams(
         while True:
             drawn = [draw(block, generator) for generator in generators]
             joined = torch.stack(drawn, dim=1) if chains > 1 else drawn[0].unsqueeze(1)
-            for part in joined.split(CUT):
+            for part in torch.split(joined, CUT):
                 yield from part
 
     normal = ahead(
