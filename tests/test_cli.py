@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cases
@@ -124,16 +125,21 @@ def netcdf(file: Path) -> pd.DataFrame:
     return xarray.load_dataset(file, engine="scipy").to_dataframe()
 
 
-def test_rows_are_exported_in_every_format(finished_runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("kind", "read"),
+    [("csv", pd.read_csv), ("parquet", pd.read_parquet), pytest.param("netcdf", netcdf, marks=pytest.mark.slow)],
+)
+def test_rows_are_exported_in_every_format(
+    finished_runs: Path, capfd: pytest.CaptureFixture[str], kind: str, read: Callable[[Path], pd.DataFrame]
+) -> None:
     runs = finished_runs
     rows = Store(runs / "results").rows("barrier", [t["key"] for t in Store(runs / "results").record()["tasks"]])
-    for kind, read in (("csv", pd.read_csv), ("parquet", pd.read_parquet), ("netcdf", netcdf)):
-        assert call(capfd, "export", runs, "--format", kind)[0] == 0
-        found = read(runs / "export" / f"barrier.{'nc' if kind == 'netcdf' else kind}")
-        assert sorted(found.columns) == sorted(rows.columns) and len(found) == 36
-        np.testing.assert_allclose(found["barrier"], rows["barrier"])
-        assert found["seed_b"].tolist() == rows["seed_b"].tolist()
-        assert found["definition"].tolist() == rows["definition"].tolist()
+    assert call(capfd, "export", runs, "--format", kind)[0] == 0
+    found = read(runs / "export" / f"barrier.{'nc' if kind == 'netcdf' else kind}")
+    assert sorted(found.columns) == sorted(rows.columns) and len(found) == 36
+    np.testing.assert_allclose(found["barrier"], rows["barrier"])
+    assert found["seed_b"].tolist() == rows["seed_b"].tolist()
+    assert found["definition"].tolist() == rows["definition"].tolist()
 
 
 def test_barriers_now(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -285,6 +291,7 @@ def test_nan_is_recorded_and_mended_by_a_second_run(
     assert code == 0 and "2 of 8 tasks to do" in err
 
 
+@pytest.mark.slow
 def test_lost_losses_are_made_again_when_they_are_needed(
     finished_runs: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

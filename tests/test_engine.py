@@ -136,6 +136,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_workers_save_what_they_have_when_the_run_is_stopped(tmp_path: Path) -> None:
     script = (
         f"import signal, sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"

@@ -111,7 +111,6 @@ def test_a_label_that_comes_late_has_a_finite_code() -> None:
     assert blocks[-1][-2] == pytest.approx(-math.log2(1e-3 / 3)) and bits[0] == pytest.approx(6 * math.log2(3))
 
 
-@pytest.mark.usefixtures("few_resamples")
 def question(**changes: Any) -> linear.Question:
     """40 words of two classes; lemmas, types, sentences and what is held out go across each other."""
     n = np.arange(40)
@@ -171,6 +170,7 @@ def test_the_state_of_a_word_is_the_mean_over_its_tokens() -> None:
     assert max(len(a.ids) for a in aligned) == 5
 
 
+@pytest.mark.usefixtures("few_resamples")
 def test_user_tags_are_read_and_checked(tmp_path: Path) -> None:
     file = tmp_path / "tags.jsonl"
     nouns, verbs = ([pair[0] for pair in some] for some in (grammar.NOUNS, grammar.VERBS))

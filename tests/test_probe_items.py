@@ -79,8 +79,8 @@ def test_items_are_the_same_in_every_process_and_on_every_platform(name: str, gi
 
 @names
 def test_what_every_probe_gives(name: str, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finding, "RESAMPLES", 20)
-    monkeypatch.setattr(linear, "FRACTIONS", (0.1, 0.4, 1.0))
+    monkeypatch.setattr(finding, "RESAMPLES", 4)
+    monkeypatch.setattr(linear, "FRACTIONS", (0.3, 1.0))
     subject, what = asked(name, {**given, "count": 1} if name == "linear" else given)
     items = items_of(name, subject, what)
     found = measure(name, subject, items)

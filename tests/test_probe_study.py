@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from puppets import TEXT, speaker
 from scipy.spatial.distance import jensenshannon
 from transformers import BertForSequenceClassification
 
-from landscape import strategy
 from landscape.cli import report
 from landscape.cli.main import cli
 from landscape.cli.report import frames
@@ -50,18 +48,6 @@ def study_of(folder: Path, *measures: str, **changes: str) -> Path:
 BARS = 'kind = "barriers"\npoints = 5\nresamples = 200'
 ASK = 'kind = "probes"\nnames = ["in-context", "induction", "ngrams"]\ntrain_text = "text.txt"\ncount = 6'
 APART = 'kind = "behaviour"\nnames = ["predictions", "calibration"]'
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, few_runs: Path) -> Path:
-    torch.set_num_threads(1)
-    folder = Path(shutil.copytree(few_runs, tmp_path_factory.mktemp("probes") / "runs"))
-    file = study_of(folder, BARS, ASK, APART)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(strategy, "TRIAL_SHARE", 0.0)
-        patch.setattr(finding, "RESAMPLES", 20)
-        assert run_study(read_study(file), folder, device="cpu", workers=1) == {}
-    return folder
 
 
 def keys(folder: Path) -> list[str]:
@@ -139,6 +125,7 @@ def test_running_again_does_nothing_and_a_refused_probe_leaves_the_others(finish
 
 def test_the_report_draws_probes_beside_loss_and_barrier(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seaborn.matrix._draw_figure", lambda figure: None)  # which it does for each heatmap
+    monkeypatch.setattr(report, "_stages", lambda *_: {})
     made = frames(Store(finished / "results"))
     drawn_together, apart = together.section(made), behaviour.section(made)
     assert drawn_together is not None and apart is not None
@@ -157,11 +144,11 @@ def test_the_report_draws_probes_beside_loss_and_barrier(finished: Path, monkeyp
     assert {"barrier (nats per token)", "disagreement (1 - kappa)", "Jensen-Shannon divergence (nats)"} <= drawn
 
 
+@pytest.mark.slow
 def test_a_report_of_probes_alone(tmp_path: Path, few_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "_image", lambda figure: "")
     monkeypatch.setattr(report, "_stages", lambda *_: {})
-    ask = ASK.replace('"in-context", "induction", "ngrams"', '"in-context"')
-    file = study_of(tmp_path, f"{ask}\nat_steps = [10]")
+    file = study_of(tmp_path, ASK.replace('"in-context", "induction", "ngrams"', '"in-context"'))
     file.write_text(file.read_text().replace('"seed_', f'"{few_runs}/seed_'))
     assert run_study(read_study(file), tmp_path, device="cpu", workers=1) == {}
     result = invoke("report", tmp_path)

@@ -55,6 +55,7 @@ def rows(folder: Path, table: str) -> pd.DataFrame:
     return store.rows(table, [task["key"] for task in store.record()["tasks"]])
 
 
+@pytest.mark.slow
 def test_a_study_of_multiberts_runs_cold_and_then_with_no_hub(
     hub: HubMirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,8 +38,12 @@ def test_breaks_of_a_known_curve_are_at_their_places(monkeypatch: pytest.MonkeyP
     bent = np.interp(x, [0, x[14], x[33], 9.8], [0.2, 0.1, 2.0, 2.1])
     found = changepoints.breaks(Curves(x, bent, np.stack([bent, bent]), x, 0.0))
     assert [(np.median(e.at), e.way) for e in found] == [(pytest.approx(x[14]), "rise"), (pytest.approx(x[33]), "fall")]
-    slight = np.interp(x, [0, x[20], 9.8], [0, 0.36, 1.0])
-    assert changepoints.breaks(Curves(x, slight, np.stack([slight, slight]), x[::5], 0.05)) == []
+    for corner, count in ((0.335, 0), (0.3, 1)):
+        bent = np.interp(x, [0, x[20], 9.8], [0, corner, 1.0])
+        # Ten checkpoints: the criterion without a break, less that with the one that leaves nothing.
+        gain = 10 * np.log1p(np.mean((bent - x / 9.8) ** 2) / (0.05**2 + changepoints.ROUNDED**2))
+        assert (gain > 2 * np.log(10)) == (count == 1) and gain > np.log(10)
+        assert len(changepoints.breaks(Curves(x, bent, np.stack([bent, bent]), x[::5], 0.05))) == count
 
 
 def test_a_straight_line_has_no_break() -> None:
@@ -68,7 +72,7 @@ def test_states_are_entered_in_order_and_later_in_late_seeds() -> None:
     ],
 )
 def test_stages_can_be_bounded_by_them(engine: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changepoints, "FEW", 8)
+    monkeypatch.setattr(changepoints, "FEW", 4)
     random = np.random.default_rng(0)
     x = np.log1p(OCTAVES)
     loss = np.interp(x, [0, 2.5, 5, x[-1]], [3, 3, 1, 1]) + 0.01 * random.standard_normal((3, len(x)))

@@ -301,7 +301,7 @@ def test_stability_onsets_of_seeds_are_tested_beside_behaviour() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("coupling", "runs"), [(0.0, 20), (1.0, 12)])
+@pytest.mark.parametrize(("coupling", "runs"), [(0.0, 15), (1.0, 10)])
 def test_level_and_power_hold_from_the_series_on(coupling: float, runs: int) -> None:
     """Trends with autocorrelated noise, smoothed and dated like any: five seeds reject in few worlds, or in most."""
     random = np.random.default_rng([5, int(coupling)])

@@ -73,23 +73,13 @@ def few(folder: Path, *more: object) -> tuple[object, ...]:
     return ("--text", folder / "text.txt", "--sequences", 8, "--length", 8, *more)
 
 
-@pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study of three seeds at two steps, raw, matched and in random coordinates."""
-    folder = tmp_path_factory.mktemp("matched")
-    for seed in range(3):
-        for step in (0, 10):
-            save(gpt2(1 + seed + 10 * step, n_layer=1), folder / f"seed_{seed}" / f"step_{step}")
-    (folder / "other.txt").write_text(TEXT[::-1])
-    file = study(folder, sequences="8", length="8", measure='symmetry = ["none", "weights", "activations", "random"]\n'
-                 'match = { text = "other.txt", sequences = 8, starts = 1 }\n')  # fmt: skip
-    assert run("run", file, "--workers", 1).exit_code == 0
-    return folder
+def straight_keys(folder: Path) -> list[str]:
+    """Keys of the tasks of the study but those of its curves, which have straight lines of their own."""
+    return [task["key"] for task in Store(folder / "results").record()["tasks"] if task["kind"] != "curves"]
 
 
-def test_a_study_has_raw_matched_and_control_for_every_pair(done: Path) -> None:
-    store = Store(done / "results")
-    keys = [task["key"] for task in store.record()["tasks"]]
+def test_a_study_has_raw_matched_and_control_for_every_pair(finished: Path) -> None:
+    store, keys = Store(finished / "results"), straight_keys(finished)
     barriers = store.rows("barrier", keys)
     chord = barriers[barriers["definition"] == "chord"]
     counts = chord.groupby("symmetry").size().to_dict()
@@ -125,9 +115,8 @@ def test_raw_barriers_have_the_keys_that_they_had_without_symmetries(tmp_path: P
     assert {t.key for t in other if t.kind != "losses"}.isdisjoint(t.key for t in both)
 
 
-def test_stages_see_checkpoints_as_they_are(done: Path) -> None:
-    store = Store(done / "results")
-    keys = [task["key"] for task in store.record()["tasks"]]
+def test_stages_see_checkpoints_as_they_are(finished: Path) -> None:
+    store, keys = Store(finished / "results"), straight_keys(finished)
     barriers = store.rows("barrier", keys)
     barriers = barriers[barriers["definition"] == "chord"]
     raw = barriers[barriers["symmetry"] == "none"]
@@ -135,16 +124,6 @@ def test_stages_see_checkpoints_as_they_are(done: Path) -> None:
         from_tables({"barrier": barriers}).pairs, from_tables({"barrier": raw}).pairs, check_dtype=False
     )
     assert set(summary.straight(barriers)["symmetry"]) == {"none"}
-
-
-def test_the_report_lays_them_side_by_side(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("landscape.figures.page._image", lambda figure: "")
-    assert run("report", done).exit_code == 0
-    assert run("export", done).exit_code == 0
-    assert len(pd.read_csv(done / "export" / "match.csv")) == 12
-    page = (done / "report.html").read_text()
-    assert page.count("<h2>Symmetries taken out</h2>") == 1
-    assert "With symmetries taken out the mean barrier" in page and "(weights)" in page and "(random)" in page
 
 
 def bars(ax: Axes) -> list[list[float]]:

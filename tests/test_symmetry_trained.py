@@ -23,7 +23,7 @@ from landscape.symmetry.matching import How
 from landscape.symmetry.move import Move
 from landscape.symmetry.tables import table_of
 
-LENGTH, STEPS = 32, 400
+LENGTH, STEPS = 32, 200
 SIZE = {"vocab_size": 512, "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
         "max_position_embeddings": 64}  # fmt: skip
 

@@ -3,6 +3,7 @@
     python tests/faults              all lists beside this file
     python tests/faults llc stages   some of them
     python tests/faults --only WORD  faults whose name has the word
+    python tests/faults --every 10   one fault in ten
 
 A list is a TOML file of ``[[fault]]`` tables: ``name``, ``file``, ``old`` (which stands in the file once), ``new``, and
 ``tests``, the test files or tests that are related. A fault is killed when one of these fails. The related tests are
@@ -181,12 +182,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lists", nargs="*", help="lists beside this file, without .toml")
     parser.add_argument("--only", default="", metavar="WORD")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="take one fault in N")
     parser.add_argument("--share", type=float, default=0.95, help="what share is to be killed")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--no-control", action="store_true", help="run no tests without a fault first")
     parser.add_argument("--verbose", action="store_true", help="print what killed each fault")
     options = parser.parse_args()
-    faults = [fault for fault in read(options.lists) if options.only in fault.name]
+    faults = [fault for fault in read(options.lists) if options.only in fault.name][:: options.every]
     offline.isolate()
     for library in LIBRARIES:
         importlib.import_module(library)

@@ -1,0 +1,78 @@
+"""What reads a finished study of every kind of measure: status, export, report, stages, summaries and figures."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from landscape import summary
+from landscape.cli.main import cli
+from landscape.cli.report import frames
+from landscape.errors import InputError
+from landscape.figures.sections import sections
+from landscape.store import Store
+
+KINDS = {"losses", "barriers", "match", "curves", "curvature", "chains", "llc", "probes", "behaviour"}
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(cli, [str(word) for word in words], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def copy(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study where it may be written to."""
+    return Path(shutil.copytree(finished, tmp_path_factory.mktemp("copy") / "finished"))
+
+
+def test_status_counts_every_kind(copy: Path) -> None:
+    result = run("status", copy, "--json")
+    tasks = [json.loads(line) for line in result.stdout.splitlines()]
+    kinds = {task["key"]: task["kind"] for task in Store(copy / "results").record()["tasks"]}
+    assert result.exit_code == 0 and {kinds[task["key"]] for task in tasks} == KINDS
+    assert {task["state"] for task in tasks} == {"done"} and f"{len(tasks)} done, 0 failed, 0 left" in result.stderr
+
+
+def test_every_table_is_exported_whole(copy: Path) -> None:
+    assert run("export", copy).exit_code == 0
+    store = Store(copy / "results")
+    keys = [task["key"] for task in store.record()["tasks"]]
+    written = {file.stem: pd.read_csv(file) for file in (copy / "export").glob("*.csv")}
+    assert written.keys() >= {"barrier", "profile", "loss", "match", "llc", "probe", "behaviour"}
+    for name, table in written.items():
+        rows = store.rows(name, keys)
+        assert len(table) == len(rows) > 0 and sorted(table.columns) == sorted(rows.columns)
+    assert len(written["match"]) == 3 * 2 * 2
+
+
+def test_the_report_has_a_section_for_every_kind(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("landscape.figures.page._image", lambda figure: "")
+    assert run("report", copy).exit_code == 0
+    page = (copy / "report.html").read_text()
+    for title in ("Barrier matrices", "Symmetries taken out", "Chains", "What is learned, and when"):
+        assert page.count(f"<h2>{title}</h2>") == 1, title
+    assert "With symmetries taken out the mean barrier" in page and "(weights)" in page and "(random)" in page
+
+
+def test_sections_are_drawn_from_the_rows(finished: Path) -> None:
+    """The means that figures show are those of the summaries of the stored rows."""
+    store = Store(finished / "results")
+    made = frames(store)
+    keys = [task["key"] for task in store.record()["tasks"] if task["kind"] == "barriers"]
+    rows = store.rows("barrier", keys)
+    chord = rows[(rows["definition"] == "chord") & (rows["symmetry"] == "none")]
+    means = chord.groupby("step_a")["barrier"].mean()
+    shown = summary.barrier_over_training(chord).set_index("step")
+    assert len(shown) == 2 and shown["barrier"].to_numpy() == pytest.approx(means.to_numpy())
+    assert ((shown["low"] <= shown["barrier"]) & (shown["barrier"] <= shown["high"])).all()
+    assert len({section.title for section in sections(made)}) >= 6
+
+
+def test_stages_are_found_or_what_is_missing_is_said(copy: Path) -> None:
+    with pytest.raises(InputError, match="barrier:seeds is known at 2 steps in some seed, and a curve needs 5"):
+        run("stages", copy)
