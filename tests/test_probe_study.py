@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -110,16 +111,18 @@ def test_distances_are_of_each_pair_and_of_what_the_models_choose(finished: Path
     assert both["predictions"].to_numpy() == pytest.approx(both["calibration"].to_numpy(), abs=1e-12)
 
 
-def test_running_again_does_nothing_and_a_refused_probe_leaves_the_others(finished: Path) -> None:
+def test_running_again_does_nothing_and_a_refused_probe_leaves_the_others(finished: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(finished, tmp_path / "copy"))
+
     def written() -> dict[Path, int]:
-        return {file: file.stat().st_mtime_ns for file in (finished / "results" / "rows").iterdir()}
+        return {file: file.stat().st_mtime_ns for file in (copy / "results" / "rows").iterdir()}
 
     before = written()
     asked_before = [BARS, ASK, APART]
-    file = study_of(finished, *asked_before, 'kind = "probes"\nnames = "syntax"')
+    file = study_of(copy, *asked_before, 'kind = "probes"\nnames = "syntax"')
     with pytest.raises(InputError, match="the tokenizer has 0 of 24 nouns"):
-        run_study(read_study(file), finished, device="cpu", workers=1)
-    assert run_study(read_study(study_of(finished, *asked_before)), finished, device="cpu", workers=1) == {}
+        run_study(read_study(file), copy, device="cpu", workers=1)
+    assert run_study(read_study(study_of(copy, *asked_before)), copy, device="cpu", workers=1) == {}
     assert written() == before
 
 
