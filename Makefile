@@ -11,7 +11,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest -q --numprocesses 2
-TYPED := --jaxtyping-packages=landscape,beartype.beartype --doctest-modules tests landscape cli figures
+TYPED := -m 'not slow and not untyped' --jaxtyping-packages=landscape,beartype.beartype --doctest-modules tests landscape cli figures
 
 .PHONY: demo test slow typed faults validation peers lint clean
 

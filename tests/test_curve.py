@@ -275,6 +275,7 @@ def test_a_chain_is_read_piece_by_piece() -> None:
         assert row["loss"] == pytest.approx(0.9 * float((curvature * point**2).sum()), abs=1e-9)
 
 
+@pytest.mark.untyped
 def test_a_loss_that_is_not_finite_is_no_loss() -> None:
     """Of one example among others at one of two points."""
     bowl = module.build(cases.Bowl(torch.ones(2)), {"inputs": torch.tensor([1.0, 3e38, 2.0])}, lambda out, _: out)

@@ -122,6 +122,7 @@ def test_bfloat16_rows_carry_their_error(few_runs: Path, tmp_path: Path) -> None
     assert (rows["numerics"] == "bfloat16").all() and rows["numerics_error"].between(1e-6, 0.2).all()
 
 
+@pytest.mark.untyped
 def test_a_task_carries_the_largest_numerical_error_and_the_time_of_all_its_evaluations() -> None:
     calls = iter([(0.2, 1.5), (0.7, 2.0), (0.4, 0.25)])
 
@@ -135,6 +136,7 @@ def test_a_task_carries_the_largest_numerical_error_and_the_time_of_all_its_eval
     assert (sighting.numerics_error, sighting.how) == (0.7, {"seconds": 3.75, "device": "cpu"})
 
 
+@pytest.mark.untyped
 def test_a_gradient_counts_as_three_evaluations() -> None:
     held = Session(Store(Path()), None, [], torch.device("cpu"))  # type: ignore[arg-type]
     held.objective = SimpleNamespace(examples=7)  # type: ignore[assignment]

@@ -156,6 +156,7 @@ def test_any_of_several_labels_may_be_right() -> None:
     assert 0 < found["accuracy"].sum() < 8
 
 
+@pytest.mark.untyped
 def test_the_likeliest_class_is_judged_and_not_the_likeliest_group() -> None:
     shares = torch.tensor([[0.3, 0.4, 0.3], [0.2, 0.35, 0.45]], dtype=torch.float64)
     batch = {"input_ids": torch.zeros(2, 1, dtype=torch.long), "labels": torch.tensor([[0, 2], [1, 1]])}

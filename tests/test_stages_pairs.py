@@ -105,6 +105,7 @@ def test_the_interval_of_mantel_is_that_of_resamples_that_say_something(seed: in
     assert (found.low, found.high) == pytest.approx(np.quantile(values, [0.025, 0.975]))
 
 
+@pytest.mark.untyped
 def test_resamples_of_seeds_whose_barriers_are_alike_say_nothing() -> None:
     """Nor does what rounding leaves of their variance."""
 

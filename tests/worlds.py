@@ -59,10 +59,11 @@ def coupled(seeds: int = 6, noise: float = 0.03) -> dict[str, np.ndarray]:
     return {name: values + noise * random.standard_normal((seeds, len(X))) for name, values in make.items()}
 
 
-class Every:
+class Every(np.random.Generator):
     """In place of a generator: it draws each resample of so many seeds once, so that intervals are exact."""
 
     def __init__(self, seeds: int) -> None:
+        super().__init__(np.random.PCG64(0))
         self.rows = np.array(list(product(range(seeds), repeat=seeds)))
 
     def integers(self, seeds: int, size: tuple[int, int]) -> np.ndarray:

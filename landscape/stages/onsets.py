@@ -61,8 +61,8 @@ def resampled(
 ) -> Float[np.ndarray, "draws steps"]:
     """Draws of the mean barrier at each step: children resampled, and the error of the examples added.
 
-    A pair counts as often as both of its children are drawn; draws of one child only are drawn anew. With two children
-    there is one pair, and the error is that of the examples alone.
+    A pair counts as often as both of its children are drawn; in a draw of one child only, all pairs count once. With
+    two children there is one pair, and the error is that of the examples alone.
 
     Args:
         pairs: At each step the barriers, their standard errors, and numbers of the two children ``[pairs, 2]``.
