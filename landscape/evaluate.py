@@ -117,9 +117,11 @@ def evaluate(
             kept.append(_chunk(objective, buffer.write(rows, anchors), strategy))
             done += len(rows)
         except torch.OutOfMemoryError:
-            if (less := strategy.best.smaller()) is None:
-                raise
-            strategy.best, strategy.trial, buffer = less, None, None
+            buffer = None
+            if strategy.trial is None or not strategy.failed(strategy.trial):
+                if (less := strategy.best.smaller()) is None:
+                    raise
+                strategy.best, strategy.trial = less, None
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
     return {name: torch.cat([values[name] for values in kept]) for name in kept[0]}

@@ -55,7 +55,9 @@ def imported(files: Iterable[Path]) -> set[tuple[str, str]]:
             else:
                 continue
             for top in {module.split(".")[0] for module in modules} - sys.stdlib_module_names:
-                if top != "landscape" and not (ROOT / "tests" / f"{top}.py").exists():
+                if top != "landscape" and not any(
+                    (ROOT / own / f"{top}.py").exists() for own in ("tests", "validation")
+                ):
                     found.add((canonicalize_name(owners.get(top, [top])[0]), str(file.relative_to(ROOT))))
     return found
 

@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
+from simulated import Curve, bump, drawn
 
 from landscape import barrier, chebyshev, paired, sequential
 from landscape.measure.profiles import Found, Grid, Path, profiles, tables
 from landscape.shapes import Int
 
 DENSE = np.linspace(0, 1, 4001)
-Curve = Callable[[np.ndarray], np.ndarray]
-
-
-def bump(centre: float, width: float, height: float) -> Curve:
-    return lambda t: height * np.exp(-0.5 * ((t - centre) / width) ** 2)
-
-
-def drawn(kind: str, random: np.random.Generator) -> Curve:
-    """A profile of a kind with a random height from 0.05 to 5."""
-    height = float(np.exp(random.uniform(np.log(0.05), np.log(5))))
-    match kind:
-        case "two peaks":
-            one = bump(random.uniform(0.1, 0.45), random.uniform(0.05, 0.12), height)
-            two = bump(random.uniform(0.55, 0.9), random.uniform(0.05, 0.12), height * random.uniform(0.7, 1))
-            return lambda t: one(t) + two(t)
-        case "narrow":
-            return bump(random.uniform(0.1, 0.9), random.uniform(0.05, 0.1), height)
-        case "plateau":
-            steep, corner = random.uniform(0.04, 0.1), random.uniform(0.1, 0.4)
-            return lambda t: height / (1 + np.exp((corner - t) / steep)) / (1 + np.exp((t - 1 + corner) / steep))
-        case "cusp-like":
-            centre, width = random.uniform(0.35, 0.65), random.uniform(0.1, 0.3)
-            return lambda t: height / (1 + ((t - centre) / width) ** 2)
-    power = random.uniform(1, 3, size=2)
-    return lambda t: height * 4 * t ** power[0] * (1 - t) ** power[1]
 
 
 def test_points_are_nested_and_read_polynomials_exactly() -> None:

@@ -8,7 +8,8 @@ from math import factorial
 import numpy as np
 import pytest
 from scipy import stats
-from worlds import SIXTY, Every, drift, sigmoid
+from simulated import SIXTY, drift, sigmoid
+from worlds import Every
 
 from landscape.stages import association, matrices, permutations, population
 
@@ -296,7 +297,7 @@ def test_level_and_power_of_five_seeds_in_many_worlds_at_once(coupling: float, l
     own, other = random.standard_normal((2, worlds, 5))
     other = coupling * own + np.sqrt(1 - coupling**2) * other
     curves = [
-        sign * sigmoid(x, 5 + late[..., None], 0.6) + drift(random, (worlds, 5, len(x)), 0.02)
+        sign * sigmoid(x, 5 + late[..., None], 0.6) + drift(random, worlds, 5, len(x), size=0.02)
         for sign, late in ((1, own), (-1, other))
     ]
     c, b = (association.ranks(late.T) for late in (own, other))

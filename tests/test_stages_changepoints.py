@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import worlds
-from worlds import OCTAVES, SIXTY, sigmoid
+from simulated import OCTAVES, SIXTY, sigmoid
 
 from landscape.errors import InputError
 from landscape.settings import Stages

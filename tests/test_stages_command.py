@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 import worlds
 from click.testing import CliRunner, Result
-from worlds import OCTAVES, coupled
+from simulated import OCTAVES
+from worlds import coupled
 
 from landscape.cli.main import cli, main
 from landscape.cli.report import frames

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-import worlds
 from scipy import stats
+from simulated import OCTAVES, SIXTY, TOP, heavy, hill, normal, sigmoid, two_steps
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
-from worlds import OCTAVES, SIXTY, sigmoid
 
 from landscape.stages import events
 from landscape.stages.events import Event
@@ -116,18 +115,6 @@ def test_a_curve_needs_five_increasing_steps() -> None:
         curve(np.arange(6.0), np.array([0, 1, 2, 2, 5, 9.0]))
 
 
-def two_steps(x: np.ndarray) -> np.ndarray:
-    return sigmoid(x, 3.0, 0.35) + sigmoid(x, 6.2, 0.35)
-
-
-def hill(x: np.ndarray) -> np.ndarray:
-    return np.asarray(np.exp(-0.5 * ((x - 4.1) / 1.0) ** 2) + 0.1 * x)
-
-
-GRID = np.linspace(0, 6.9, 200_001)
-TOP = float(GRID[np.where(GRID < 5.5, hill(GRID), -9).argmax()])
-
-
 def nearest(kind: str, place: float):
     def find(one: Curves) -> Event | None:
         found = [e for e in events.boundaries(one) if e.kind == kind]
@@ -145,24 +132,24 @@ def steepest(one: Curves) -> Event | None:
 
 
 PLANTED = {
-    "crossing": (lambda x: sigmoid(x, 4.37), 4.37, at_half, SIXTY, 0.03, worlds.normal, np.nan),
+    "crossing": (lambda x: sigmoid(x, 4.37), 4.37, at_half, SIXTY, 0.03, normal, np.nan),
     "crossing, steep, few steps": (
         lambda x: sigmoid(x, 4.37, 0.1),
         4.37,
         at_half,
         OCTAVES,
         0.05,
-        worlds.normal,
+        normal,
         np.nan,
     ),
-    "crossing, slow, noisy": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, at_half, SIXTY, 0.1, worlds.normal, np.nan),
-    "crossing, error understated": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, at_half, SIXTY, 0.1, worlds.normal, 0.02),
-    "crossing, heavy tails": (lambda x: sigmoid(x, 4.37), 4.37, at_half, SIXTY, 0.06, worlds.heavy, np.nan),
-    "fastest": (lambda x: sigmoid(x, 4.37), 4.37, steepest, SIXTY, 0.05, worlds.normal, np.nan),
-    "fastest, uneven steps": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, steepest, SIXTY, 0.05, worlds.normal, np.nan),
-    "maximum": (hill, TOP, nearest("extremum", TOP), OCTAVES, 0.05, worlds.normal, np.nan),
-    "maximum, heavy tails": (hill, TOP, nearest("extremum", TOP), SIXTY, 0.05, worlds.heavy, np.nan),
-    "plateau": (two_steps, 4.6, nearest("plateau", 4.6), SIXTY, 0.04, worlds.normal, np.nan),
+    "crossing, slow, noisy": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, at_half, SIXTY, 0.1, normal, np.nan),
+    "crossing, error understated": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, at_half, SIXTY, 0.1, normal, 0.02),
+    "crossing, heavy tails": (lambda x: sigmoid(x, 4.37), 4.37, at_half, SIXTY, 0.06, heavy, np.nan),
+    "fastest": (lambda x: sigmoid(x, 4.37), 4.37, steepest, SIXTY, 0.05, normal, np.nan),
+    "fastest, uneven steps": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, steepest, SIXTY, 0.05, normal, np.nan),
+    "maximum": (hill, TOP, nearest("extremum", TOP), OCTAVES, 0.05, normal, np.nan),
+    "maximum, heavy tails": (hill, TOP, nearest("extremum", TOP), SIXTY, 0.05, heavy, np.nan),
+    "plateau": (two_steps, 4.6, nearest("plateau", 4.6), SIXTY, 0.04, normal, np.nan),
 }
 
 

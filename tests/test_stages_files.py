@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import worlds
-from worlds import OCTAVES, coupled
+from simulated import OCTAVES
+from worlds import coupled
 
 from landscape.errors import InputError
 from landscape.stages.files import read

@@ -10,7 +10,8 @@ import pytest
 import worlds
 from joblib import Parallel
 from scipy import stats
-from worlds import OCTAVES, X, coupled, sigmoid
+from simulated import OCTAVES, SIXTY, drift, sigmoid
+from worlds import X, coupled
 
 from landscape.cli.stages import write as write_table
 from landscape.settings import Primary, Stages
@@ -305,17 +306,17 @@ def test_stability_onsets_of_seeds_are_tested_beside_behaviour() -> None:
 def test_level_and_power_hold_from_the_series_on(coupling: float, runs: int) -> None:
     """Trends with autocorrelated noise, smoothed and dated like any: five seeds reject in few worlds, or in most."""
     random = np.random.default_rng([5, int(coupling)])
-    x = np.log1p(worlds.SIXTY)
+    x = np.log1p(SIXTY)
     rejected: dict[str, list[bool]] = {}
     for _ in range(runs):
         own, other = random.standard_normal((2, 5))
         c = random.uniform(4, 8) + 0.6 * own
         b = c.mean() + 0.4 + 0.6 * (coupling * own + np.sqrt(1 - coupling**2) * other)
         values = {
-            "barrier:last": 1 - sigmoid(x, c[:, None], 0.5) + worlds.drift(random, (5, len(x)), 0.03),
-            "good": sigmoid(x, b[:, None], 0.5) + worlds.drift(random, (5, len(x)), 0.03),
+            "barrier:last": 1 - sigmoid(x, c[:, None], 0.5) + drift(random, 5, len(x), size=0.03),
+            "good": sigmoid(x, b[:, None], 0.5) + drift(random, 5, len(x), size=0.03),
         }
-        found = analyse(worlds.observed(values, worlds.SIXTY), Stages.model_validate({"threshold": 0.5, "draws": 50}))
+        found = analyse(worlds.observed(values, SIXTY), Stages.model_validate({"threshold": 0.5, "draws": 50}))
         for row in found.association.query("hypothesis == 'seed'").to_dict("records"):
             rejected.setdefault(row["test"], []).append(row["p"] <= 0.05)
     rates = {name: float(np.mean(hits)) for name, hits in rejected.items()}

@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
+from simulated import OCTAVES, sigmoid
 
 from landscape.stages import dating
 from landscape.stages.series import Observed
 from landscape.stages.smooth import Curves, smooth
 
-OCTAVES = np.array([0, *(round(2 ** (k / 2)) for k in range(2, 21))], dtype=float)
-SIXTY = np.unique(np.round(np.exp(np.linspace(0, np.log(143000), 60))) - 1)
 X = np.log1p(OCTAVES)
-Noise = Callable[[np.random.Generator, int], np.ndarray]
 _FITTED: dict[tuple[object, ...], Curves] = {}
-
-
-def normal(random: np.random.Generator, count: int) -> np.ndarray:
-    return random.standard_normal(count)
-
-
-def heavy(random: np.random.Generator, count: int) -> np.ndarray:
-    """Student's t with three degrees of freedom, of variance one."""
-    return random.standard_t(3, count) / np.sqrt(3)
-
-
-def sigmoid(x: np.ndarray, at: float | np.ndarray, width: float = 0.3) -> np.ndarray:
-    return np.asarray(1 / (1 + np.exp(-(x - at) / width)))
-
-
-def drift(random: np.random.Generator, shape: tuple[int, ...], size: float, keep: float = 0.7) -> np.ndarray:
-    """Noise of which each step keeps a share of the one before; steps are last."""
-    out = size * random.standard_normal(shape)
-    for step in range(1, shape[-1]):
-        out[..., step] = keep * out[..., step - 1] + np.sqrt(1 - keep**2) * out[..., step]
-    return out
 
 
 def observed(values: dict[str, np.ndarray], steps: np.ndarray) -> Observed:

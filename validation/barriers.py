@@ -13,7 +13,7 @@ import numpy as np
 import simulated
 import table
 from scipy import stats
-from simulated import NOISES, Curve, bump
+from simulated import NOISES, Curve, bump, drawn
 from table import COVERS_95, RARE, Case, Hits
 
 from landscape import barrier, chebyshev, paired
@@ -128,27 +128,6 @@ def interpolation(worlds: int, random: np.random.Generator, *, kind: str, tolera
         below.append(one.t_error + 1e-9 < abs(float(rise.max()) - true))
         wide.append(one.t_error > tolerance and len(one.t) < chebyshev.LEVELS[-1])
     return {"t_error below the true error": below, "stopped above the tolerance": wide}
-
-
-def drawn(kind: str, random: np.random.Generator) -> Curve:
-    """A profile of a kind with a random height from 0.05 to 5."""
-    height = float(np.exp(random.uniform(np.log(0.05), np.log(5))))
-    match kind:
-        case "two peaks":
-            one = bump(random.uniform(0.1, 0.45), random.uniform(0.05, 0.12), height)
-            two = bump(random.uniform(0.55, 0.9), random.uniform(0.05, 0.12), height * random.uniform(0.7, 1))
-            return lambda t: one(t) + two(t)
-        case "narrow":
-            return bump(random.uniform(0.1, 0.9), random.uniform(0.05, 0.1), height)
-        case "plateau":
-            steep, corner = random.uniform(0.04, 0.1), random.uniform(0.1, 0.4)
-            return lambda t: height / (1 + np.exp((corner - t) / steep)) / (1 + np.exp((t - 1 + corner) / steep))
-        case "cusp-like":
-            centre, width = random.uniform(0.35, 0.65), random.uniform(0.1, 0.3)
-            return lambda t: height / (1 + ((t - centre) / width) ** 2)
-        case _:
-            power = random.uniform(1, 3, size=2)
-            return lambda t: height * 4 * t ** power[0] * (1 - t) ** power[1]
 
 
 def pairs(worlds: int, random: np.random.Generator, *, kind: str, seeds: int) -> Hits:

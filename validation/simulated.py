@@ -41,6 +41,42 @@ def bump(centre: float, width: float, height: float) -> Curve:
     return lambda t: height * np.exp(-0.5 * ((t - centre) / width) ** 2)
 
 
+def drawn(kind: str, random: np.random.Generator) -> Curve:
+    """A profile of a kind with a random height from 0.05 to 5."""
+    height = float(np.exp(random.uniform(np.log(0.05), np.log(5))))
+    match kind:
+        case "two peaks":
+            one = bump(random.uniform(0.1, 0.45), random.uniform(0.05, 0.12), height)
+            two = bump(random.uniform(0.55, 0.9), random.uniform(0.05, 0.12), height * random.uniform(0.7, 1))
+            return lambda t: one(t) + two(t)
+        case "narrow":
+            return bump(random.uniform(0.1, 0.9), random.uniform(0.05, 0.1), height)
+        case "plateau":
+            steep, corner = random.uniform(0.04, 0.1), random.uniform(0.1, 0.4)
+            return lambda t: height / (1 + np.exp((corner - t) / steep)) / (1 + np.exp((t - 1 + corner) / steep))
+        case "cusp-like":
+            centre, width = random.uniform(0.35, 0.65), random.uniform(0.1, 0.3)
+            return lambda t: height / (1 + ((t - centre) / width) ** 2)
+        case _:
+            power = random.uniform(1, 3, size=2)
+            return lambda t: height * 4 * t ** power[0] * (1 - t) ** power[1]
+
+
+def two_steps(x: np.ndarray) -> np.ndarray:
+    """Two rises with a plateau at 4.6 between them."""
+    return sigmoid(x, 3.0, 0.35) + sigmoid(x, 6.2, 0.35)
+
+
+def hill(x: np.ndarray) -> np.ndarray:
+    """A hill on a slope."""
+    return np.asarray(np.exp(-0.5 * ((x - 4.1) / 1.0) ** 2) + 0.1 * x)
+
+
+GRID = np.linspace(0, 6.9, 200_001)
+TOP = float(GRID[np.where(GRID < 5.5, hill(GRID), -9).argmax()])
+"""Where the hill is highest."""
+
+
 def drift(random: np.random.Generator, *shape: int, size: float, keep: float = 0.7) -> np.ndarray:
     """Noise over the last axis, of which each step keeps a share of the one before."""
     out = size * random.standard_normal(shape)

@@ -14,7 +14,20 @@ import pandas as pd
 import simulated
 import table
 from scipy import stats
-from simulated import OCTAVES, SIXTEEN, SIXTY, Curve, Noise, dated, drift, sigmoid, symmetric
+from simulated import (
+    OCTAVES,
+    SIXTEEN,
+    SIXTY,
+    TOP,
+    Curve,
+    Noise,
+    dated,
+    drift,
+    hill,
+    sigmoid,
+    symmetric,
+    two_steps,
+)
 from sklearn.metrics import adjusted_rand_score
 from table import COVERS_90, COVERS_95, LEVEL, RARE, RECALL, Case, Hits
 
@@ -299,18 +312,6 @@ def curve(value: np.ndarray, steps: np.ndarray, random: np.random.Generator, err
     return smooth(steps, value, np.full(len(steps), error), draws=200, random=random)
 
 
-def two_steps(x: np.ndarray) -> np.ndarray:
-    """Two rises with a plateau at 4.6 between them."""
-    return sigmoid(x, 3.0, 0.35) + sigmoid(x, 6.2, 0.35)
-
-
-def hill(x: np.ndarray) -> np.ndarray:
-    """A hill on a slope."""
-    return np.asarray(np.exp(-0.5 * ((x - 4.1) / 1.0) ** 2) + 0.1 * x)
-
-
-GRID = np.linspace(0, 6.9, 200_001)
-TOP = float(GRID[np.where(GRID < 5.5, hill(GRID), -9).argmax()])
 Finder = Callable[[Curves], Event | None]
 
 

@@ -44,13 +44,20 @@ def index(path: Path) -> dict[str, Stored]:
 
 
 def _tensors(file: Path) -> dict[str, Stored]:
+    """Names and places of a file's tensors.
+
+    Raises:
+        InputError: As :func:`index`.
+    """
     if not _is_plain(file):
         return _found(file, plain=False)
     stat = file.stat()
     try:
         return _plain(file, stat.st_size, stat.st_mtime_ns)
-    except NotImplementedError:  # torch from 2.14 on: a sparse tensor has no form without values
-        return _found(file, plain=False)
+    except InputError as error:
+        if not isinstance(error.__cause__, NotImplementedError):
+            raise
+        return _found(file, plain=False)  # torch from 2.14 on has no sparse tensor without its values
 
 
 @lru_cache(maxsize=256)
@@ -93,12 +100,6 @@ def _is_plain(file: Path) -> bool:
 
 
 def _state(file: Path, device: str) -> dict[str, Any]:
-    """The tensors of a file by name.
-
-    Raises:
-        InputError: If the file is damaged, or holds anything else or nothing.
-        NotImplementedError: If a tensor cannot be on the meta device.
-    """
     import torch
 
     try:
@@ -112,10 +113,6 @@ def _state(file: Path, device: str) -> dict[str, Any]:
             "tensors, or is no file of torch.save; save its state_dict alone, best as safetensors (in Python, a class "
             "that you trust can be allowed with torch.serialization.safe_globals)"
         ) from error
-    except NotImplementedError:
-        if device == "meta":
-            raise
-        raise InputError(f"{file} holds a tensor that torch cannot load here; save dense tensors") from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise InputError(f"{file} is damaged, or no file of torch.save ({reason(error)}); {AGAIN}") from error
     tensors = _unwrapped(state, file)
