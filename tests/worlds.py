@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from simulated import OCTAVES, sigmoid
 
+from landscape.settings import Primary, Stages
 from landscape.stages import dating
 from landscape.stages.series import Observed
 from landscape.stages.smooth import Curves, smooth
@@ -25,6 +26,34 @@ def observed(values: dict[str, np.ndarray], steps: np.ndarray) -> Observed:
         for name, runs in values.items() for seed, run in enumerate(runs)
     ]  # fmt: skip
     return Observed(pd.concat(rows, ignore_index=True).assign(error=np.nan, shared_error=np.nan, headline=True))
+
+
+PRIMARY = Primary(connectivity="barrier:last", behaviour="good", test="onset")
+
+
+SETTINGS = Stages.model_validate({"threshold": 0.5, "primary": PRIMARY, "draws": 50})
+
+
+WHERE = {
+    "path": "linear",
+    "symmetry": "none",
+    "parted": None,
+    "child_a": None,
+    "child_b": None,
+    "unit": "nats per token",
+}
+
+
+def barrier(between: str, a: tuple[int, int], b: tuple[int, int], value: float, **more: object) -> dict[str, object]:
+    ends = {"seed_a": a[0], "step_a": a[1], "seed_b": b[0], "step_b": b[1]}
+    half = 1.959964 * 0.02
+    return {**WHERE, **ends, "between": between, "barrier": value, "low": value - half, "high": value + half, **more}
+
+
+def short(**series: list[list[float]]) -> Observed:
+    """Series of fewer steps than a curve needs."""
+    values = {name.replace("_", ":"): np.array(runs) for name, runs in series.items()}
+    return observed(values, np.arange(len(next(iter(values.values()))[0]), dtype=float))
 
 
 def coupled(seeds: int = 6, noise: float = 0.03) -> dict[str, np.ndarray]:
