@@ -31,7 +31,7 @@ faults: .venv/ready
 	$(BIN)/python tests/faults $(FAULTS)
 
 validation: .venv/ready
-	$(foreach script,barriers llc stages,$(BIN)/python validation/$(script).py $(if $(LONG),,--short) &&) true
+	$(foreach script,barriers llc stages associations,$(BIN)/python validation/$(script).py $(if $(LONG),,--short) &&) true
 
 peers: .venv/ready
 	$(INSTALL) '.[peers,harness]'

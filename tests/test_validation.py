@@ -29,10 +29,13 @@ def script(name: str) -> ModuleType:
         sys.path.remove(str(FOLDER))
 
 
-SCRIPTS = {name: script(name) for name in ("barriers", "llc", "stages")}
+SCRIPTS = {name: script(name) for name in ("barriers", "llc", "stages", "associations")}
 TABLE = SCRIPTS["barriers"].table
-CHEAP = {"barriers": "additive, 3 seeds", "llc": "SGLD, unstable step, curvature not known", "stages": "leads, 5 seeds"}
-SLOW = {"barriers": 24, "llc": 32, "stages": 32}
+CHEAP = {
+    "barriers": "additive, 3 seeds", "llc": "SGLD, unstable step, curvature not known",
+    "stages": "four children of one run", "associations": "leads, 5 seeds",
+}  # fmt: skip
+SLOW = {"barriers": 24, "llc": 32, "stages": 32, "associations": 32}
 
 
 @pytest.mark.parametrize(("hits", "worlds"), [(0, 10), (1, 29), (81, 263), (300, 300)])

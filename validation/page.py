@@ -10,7 +10,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "validation.md"
-NAMES = ("barriers", "llc", "stages")
+NAMES = ("barriers", "llc", "stages", "associations")
 
 
 def filled(page: str) -> str:
