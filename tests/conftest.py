@@ -33,6 +33,7 @@ def one_hub() -> None:
     from huggingface_hub import constants
 
     constants.ENDPOINT = MIRROR.url
+    constants.HUGGINGFACE_CO_URL_TEMPLATE = MIRROR.url + "/{repo_id}/resolve/{revision}/{filename}"
 
 
 @pytest.fixture(autouse=True, scope="session")
