@@ -33,7 +33,7 @@ def command(ctx: click.Context, out: Path, world: str, steps: int | None, seeds:
     """Train small seeds, run the whole study and write OUT/report.html.
 
     Five GPT-2s of 130,000 parameters learn Pride and Prejudice, and pairs of children part from the first of
-    them at six steps; barriers are measured on Persuasion. A few minutes on two cores. With --world planted ten of
+    them at six steps; barriers are measured on Persuasion. About ten minutes on two cores. With --world planted ten of
     them learn a made-up language whose parts are learned in a known order, to see whether the stages are found; ten
     to fifteen minutes.
     """

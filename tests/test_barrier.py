@@ -86,6 +86,13 @@ def test_examples_that_differ_by_rounding_only_have_no_error(definition: Definit
     assert found.value == pytest.approx(oracles.barrier(definition, T, losses.mean(axis=1)), abs=1e-12)
 
 
+def test_an_error_of_a_billionth_is_an_error() -> None:
+    losses = (1 + np.sin(3 * T))[:, None] + 0.3 * cases.examples(5, 6, 40)
+    found, small = (estimate(T, size * losses, Definition.CHORD, weights=WEIGHTS) for size in (1, 1e-9))
+    assert found.high > found.low
+    assert_allclose([small.value, small.low, small.high], 1e-9 * np.array([found.value, found.low, found.high]))
+
+
 PEAK = np.array([0, 0.02, 0.05, 0.07, 0.03, 0.0])
 MEANS = {"flat": 0 * PEAK, "peak": PEAK, "two peaks": np.array([0, 0.07, 0.0, 0.0, 0.07, 0]), "valley": -PEAK}
 

@@ -171,6 +171,10 @@ def test_content_is_the_same_anywhere_and_differs_by_a_bit(folder: Path, tmp_pat
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     assert identity.content_id(copy, copy) == identity.content_id(folder, folder)
+    config = (copy / "config.json").read_text()
+    (copy / "config.json").write_text(config + " ")
+    assert identity.content_id(copy, copy) != identity.content_id(folder, folder)
+    (copy / "config.json").write_text(config)
     file = copy / safetensors.SINGLE
     content = bytearray(file.read_bytes())
     content[-1] ^= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import pickle
 import time
@@ -18,7 +19,7 @@ from hub_mirror import Fault, HubMirror
 from huggingface_hub import constants
 from torch.func import functional_call
 
-from landscape.checkpoints import fetch, find, formats, models, places
+from landscape.checkpoints import fetch, find, formats, models, places, size
 from landscape.checkpoints import hub as client
 from landscape.checkpoints.families import FAMILIES
 from landscape.errors import InputError
@@ -145,6 +146,30 @@ def test_one_503_is_no_matter(hub: HubMirror, served: Path, method: str, part: s
     assert not hub.faults and any(status == 503 for *_, status in hub.log)
 
 
+def test_what_is_refused_is_not_asked_for_again_and_again(hub: HubMirror, served: Path) -> None:
+    hub.faults += [Fault("GET", "pytorch_model.bin", status=403)] * 3
+    with pytest.raises(InputError, match="multiberts"):
+        fetch.weights(find(POINT)[0])
+    assert len(hub.faults) == 1
+
+
+def test_safetensors_come_before_pickles_and_one_file_before_shards() -> None:
+    one = client.File(7, "", "")
+    shards = {f"model-0000{n}-of-00002.safetensors": one for n in (1, 2)}
+    both = {"pytorch_model.bin": one, "model.safetensors": one, **shards, "model.safetensors.index.json": one}
+    assert set(client.weights(both)) == {"model.safetensors"}
+    assert set(client.weights({name: one for name in both if name != "model.safetensors"})) == set(shards)
+    assert set(client.weights({name: one for name in both if "safetensors" not in name})) == {"pytorch_model.bin"}
+
+
+def test_parameters_on_the_hub_are_counted_by_their_bytes(hub: HubMirror, tmp_path: Path) -> None:
+    folder = public.pythia(tmp_path / "half", 1)
+    hub.repo("a/half").commit("main", folder)
+    found = size.weights(find("hf://a/half")[0])
+    true = sum(math.prod(stored.shape) for stored in formats.index(folder).values())
+    assert found.remote and true < found.parameters < 1.3 * true, "with the headers, which are long here"
+
+
 @pytest.mark.parametrize("cuts", [1, 30])
 def test_a_cut_download_goes_on_where_it_was_cut(
     hub: HubMirror, served: Path, monkeypatch: pytest.MonkeyPatch, cuts: int
@@ -243,6 +268,7 @@ def test_a_path_that_leaves_its_folder_is_never_followed(hub: HubMirror, tmp_pat
 def test_steps_may_be_commits_tags_folders_and_pull_requests(hub: HubMirror, tmp_path: Path) -> None:
     qqp = hub.repo("connectivity/bert_ft_qqp-7")
     folders = {step: public.classifier(tmp_path / f"q{step}", step) for step in (15_000, 20_000)}
+    qqp.commit("main", public.classifier(tmp_path / "old", 7), title="Saving weights and logs of step 15000")
     for step, folder in folders.items():
         qqp.commit("main", folder, title=f"Saving weights and logs of step {step}")
     qqp.commit("main", None, title="Added training logs")
@@ -275,6 +301,9 @@ def test_another_name_of_the_same_step_is_found(hub: HubMirror, tmp_path: Path) 
     repo.commit("stage2-ingredient1-step150-tokens1B", public.olmo2(tmp_path / "b", 2))
     assert fetch.pinned(find("olmo2-7b:step=150")[0]).commit == commit
     with pytest.raises(InputError, match="no revision 'stage1-step600-tokens3B'; the nearest of its 2 are"):
+        fetch.pinned(find("olmo2-7b:step=600")[0])
+    repo.commit("stage2-step600-tokens1B", public.olmo2(tmp_path / "c", 3))
+    with pytest.raises(InputError, match="no revision 'stage1-step600-tokens3B'; the nearest of its 3 are"):
         fetch.pinned(find("olmo2-7b:step=600")[0])
 
 

@@ -134,6 +134,8 @@ def test_alarms_say_what_is_wrong_and_are_silent_otherwise() -> None:
     (below,) = estimate(good, 2.5, plain).alarms
     assert below.startswith("below zero: the checkpoint is no minimum of this loss")
     assert estimate(good, good.mean() + 1e-4, plain).alarms == (), "below zero by less than the margin"
+    slightly = good.mean() - (5 + 0.5 * estimate(good, 1.5, plain).error) / 40
+    assert estimate(good, slightly, replace(plain, parameters=10)).alarms == (), "above by less than the margin"
     assert run_alarms(good, step_size=1.37e-3, curvature=20.0) == (), "a bias of 1.45"
     assert "1.56 times" in run_alarms(good, step_size=1.6e-3, curvature=20.0)[0]
     (large,) = run_alarms(good, step_size=3e-3, curvature=20.0)

@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 
 from landscape.checkpoints import expand, find
-from landscape.checkpoints.grid import listed
+from landscape.checkpoints.grid import listed, warnings
 from landscape.errors import InputError
 from landscape.settings import Checkpoints
+from landscape.task import Checkpoint
 
 
 def touch(folder: Path) -> Path:
@@ -88,3 +89,9 @@ def test_bad_patterns_get_a_sentence(tmp_path: Path) -> None:
         expand(pattern, {"seed": (1, 3)})
     with pytest.raises(InputError, match="no checkpoint .*s1_t2, which the study asks for"):
         expand(pattern, {"seed": (1, 2), "step": (1, 2)})
+
+
+def test_the_same_weights_under_two_names_are_said_and_what_is_not_known_is_not() -> None:
+    assert warnings([Checkpoint("a"), Checkpoint("b")]) == []
+    same = [Checkpoint("a", content="x"), Checkpoint("b", content="x"), Checkpoint("c", content="y")]
+    assert warnings(same) == ["the same weights under several names: a = b"]

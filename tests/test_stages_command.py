@@ -101,6 +101,7 @@ def test_findings_of_a_study_are_printed_and_written(finished: Path, printed: Re
     assert "Tables are in" in said and "note: 3 seeds: with 4 or fewer nearly nothing can be shown" in said
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert {row["table"] for row in rows} >= {"event", "association"}
+    assert invoke("stages", finished).exit_code == 0
     events = pd.read_csv(finished / "stages" / "event.csv")
     assert set(events["series"]) >= {"barrier:last", "barrier:seeds", "barrier:neighbours"}
     steps = {row["series"]: row for row in rows if row["table"] == "event"}

@@ -141,7 +141,9 @@ def test_the_median_of_seeds_that_settle_is_no_mean_of_infinities() -> None:
     assert np.median(middle(at(1.0, 2.0, 3.0), random).at) == 2
     halves, counts = np.unique(middle(at(1.0, 2.0), random).at, return_counts=True)
     assert halves.tolist() == [1, 1.5, 2] and counts[1] / 2000 == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(2000))
-    assert set(middle(at(-np.inf, np.inf), random).at) == {-np.inf, np.inf}
+    opposite = middle(at(-np.inf, np.inf), random).at
+    assert set(opposite) == {-np.inf, np.inf}
+    assert np.mean(opposite == -np.inf) == pytest.approx(0.75, abs=4 * np.sqrt(0.75 * 0.25 / 2000)), "the earlier one"
     assert set(middle(at(2.0, np.inf), random).at) == {2.0, np.inf}
 
 

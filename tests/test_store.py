@@ -38,6 +38,23 @@ def test_rows_come_back_table_by_table(store: Store) -> None:
     assert list(profiles.columns) == ["t", "loss", "accuracy"]
     assert pd.isna(profiles["accuracy"][1])
     assert store.rows("loss", ["k1"]).empty
+    store.write("k3", [{"table": "barrier", "a": "y", "seed_a": None, "barrier": 0.5}])
+    seeds = store.rows("barrier", ["k1", "k3"])["seed_a"]
+    assert seeds.dtype == pd.Int64Dtype() and seeds[0] == 3 and pd.isna(seeds[1])
+
+
+def test_two_processes_may_write_the_same_task_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = module.pq.write_table
+
+    def slow(*arguments: object, **options: object) -> None:
+        write(*arguments, **options)
+        monkeypatch.setattr(module.pq, "write_table", write)
+        monkeypatch.setattr(os, "getpid", lambda: 1)
+        Store(store.folder).write("k", ROWS)
+
+    monkeypatch.setattr(module.pq, "write_table", slow)
+    store.write("k", ROWS)
+    assert store.done("k") and len(store.rows("barrier", ["k"])) == 1
 
 
 def test_losses_come_back_exactly(store: Store) -> None:

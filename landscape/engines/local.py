@@ -10,6 +10,7 @@ import os
 import signal
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
@@ -139,7 +140,8 @@ def _crew(queue: _Queue, hire: Callable[[], Work], count: int) -> None:
             for worker in crew:
                 if worker.job is None and (job := queue.next()):
                     worker.job = job
-                    worker.line.send(job)
+                    with suppress(OSError):  # a worker that is gone is seen below
+                        worker.line.send(job)
             busy = [worker for worker in crew if worker.job is not None]
             if not busy:
                 break
@@ -148,12 +150,13 @@ def _crew(queue: _Queue, hire: Callable[[], Work], count: int) -> None:
                 job, worker.job = worker.job, None
                 try:
                     queue.finish(job, *_answer(worker.line))
-                except EOFError:
+                except (EOFError, ConnectionError):  # it is gone; the second if it left something unread
                     worker.process.join()
                     queue.finish(job, f"its worker process ended with exit code {worker.process.exitcode}")
                     crew[crew.index(worker)] = _hire(hire)
         for worker in crew:
-            worker.line.send(None)
+            with suppress(OSError):
+                worker.line.send(None)
             worker.process.join(PARTING)
     finally:
         for worker in crew:

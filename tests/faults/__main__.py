@@ -26,6 +26,7 @@ import time
 import tomllib
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +80,9 @@ class Verdict:
 def read(names: Sequence[str]) -> list[Fault]:
     """All faults of these lists; of every list if none is named."""
     files = [HERE / f"{name}.toml" for name in names] or sorted(HERE.glob("*.toml"))
+    if unknown := [file.stem for file in files if not file.exists()]:
+        known = ", ".join(file.stem for file in sorted(HERE.glob("*.toml")))
+        sys.exit(f"there is no list {', '.join(unknown)}; the lists are {known}")
     return [
         Fault(**{**fault, "tests": tuple(fault["tests"]), "list": file.stem})
         for file in files
@@ -122,6 +126,7 @@ def start(copy: Path, tests: Sequence[str], output: Path) -> int:
     if child := os.fork():
         return child
     os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     stream = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(stream, 1)
     os.dup2(stream, 2)
@@ -143,30 +148,36 @@ def run(faults: Sequence[Fault], workers: int) -> Iterator[Verdict]:
     waiting, running = list(faults), dict[int, tuple[Fault, Path, Path, float]]()
     with tempfile.TemporaryDirectory(prefix="faults-") as place:
         free = [copied(Path(place) / f"copy{n}") for n in range(workers)]
-        while waiting or running:
-            while waiting and free:
-                fault, copy = waiting.pop(0), free.pop()
-                if problem := planted(fault, copy) if fault.file else "":
+        try:
+            while waiting or running:
+                while waiting and free:
+                    fault, copy = waiting.pop(0), free.pop()
+                    if problem := planted(fault, copy) if fault.file else "":
+                        free.append(copy)
+                        yield Verdict(fault, problem, 0.0, "")
+                        continue
+                    output = copy.with_suffix(".out")
+                    running[start(copy, fault.tests, output)] = (fault, copy, output, time.monotonic())
+                time.sleep(0.02)
+                for child, (fault, copy, output, begin) in list(running.items()):
+                    seconds = time.monotonic() - begin
+                    ended, status = os.waitpid(child, os.WNOHANG)
+                    if not ended and seconds > LIMIT:
+                        os.killpg(child, signal.SIGKILL)
+                        os.waitpid(child, 0)
+                        status = 1 << 8
+                    elif not ended:
+                        continue
+                    del running[child]
+                    if fault.file:
+                        removed(fault, copy)
                     free.append(copy)
-                    yield Verdict(fault, problem, 0.0, "")
-                    continue
-                output = copy.with_suffix(".out")
-                running[start(copy, fault.tests, output)] = (fault, copy, output, time.monotonic())
-            time.sleep(0.02)
-            for child, (fault, copy, output, begin) in list(running.items()):
-                seconds = time.monotonic() - begin
-                ended, status = os.waitpid(child, os.WNOHANG)
-                if not ended and seconds > LIMIT:
+                    yield Verdict(fault, _meaning(status), seconds, output.read_text(errors="replace"))
+        finally:
+            for child in running:
+                with suppress(ProcessLookupError):
                     os.killpg(child, signal.SIGKILL)
-                    os.waitpid(child, 0)
-                    status = 1 << 8
-                elif not ended:
-                    continue
-                del running[child]
-                if fault.file:
-                    removed(fault, copy)
-                free.append(copy)
-                yield Verdict(fault, _meaning(status), seconds, output.read_text(errors="replace"))
+                os.waitpid(child, 0)
 
 
 def _meaning(status: int) -> str:
@@ -177,18 +188,28 @@ def _meaning(status: int) -> str:
     return "killed" if ran else f"pytest ended with exit code {code}: are the tests named rightly?"
 
 
+def positive(word: str) -> int:
+    """A whole number above zero, of the command line."""
+    if (number := int(word)) < 1:
+        raise argparse.ArgumentTypeError(f"{word} is not 1 or more")
+    return number
+
+
 def main() -> int:
     """Print the survivors; 1 if fewer than the wanted share are killed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lists", nargs="*", help="lists beside this file, without .toml")
     parser.add_argument("--only", default="", metavar="WORD")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="take one fault in N")
+    parser.add_argument("--every", type=positive, default=1, metavar="N", help="take one fault in N")
     parser.add_argument("--share", type=float, default=0.95, help="what share is to be killed")
-    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--workers", type=positive, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--no-control", action="store_true", help="run no tests without a fault first")
     parser.add_argument("--verbose", action="store_true", help="print what killed each fault")
     options = parser.parse_args()
     faults = [fault for fault in read(options.lists) if options.only in fault.name][:: options.every]
+    if not faults:
+        sys.exit(f"no fault has {options.only!r} in its name")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
     offline.isolate()
     for library in LIBRARIES:
         importlib.import_module(library)
