@@ -39,6 +39,8 @@ TABLES = {"loss": "losses", "llc": "llc", "probe": "probes", "barrier": "barrier
     help="What bounds the stages: extrema and plateaus, breaks of slope, states of all series.  [default: curve]",
 )
 @click.option("--threshold", type=Number(0, min_open=True), help="Barrier below which two are connected.")
+@click.option("--floor", type=Number(0), help="Change of a barrier that never counts.  [default: 0.01 nats]")
+@click.option("--least-change", type=Number(0), help="Least height of an extremum that bounds stages.  [default: 0]")
 @click.option("--permutations", type=click.IntRange(99, MOST_PERMUTATIONS),
               help="Orders of the seeds, above seven.  [default: 9999]")  # fmt: skip
 @click.option("--format", "kind", default="csv", show_default=True, type=click.Choice(["csv", "parquet"]))
@@ -53,7 +55,7 @@ def command(folder: Path, pairs: Path | None, definition: str, kind: str, as_jso
     from landscape.stages import TABLES as FRAMES
     from landscape.stages.sentences import sentences
 
-    settings = {name: value for name, value in given.items() if value}
+    settings = {name: value for name, value in given.items() if value not in (None, ())}
     findings, out = _found(folder, pairs, definition, settings)
     if findings.event.empty:
         raise InputError(

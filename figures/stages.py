@@ -91,7 +91,8 @@ def _numbers(ax: Axes, bands: pd.DataFrame) -> None:
     """Numbers of the stages above the first panel, and the intervals of the boundaries."""
     line = ax.get_xaxis_transform()
     for band in bands.to_dict("records"):
-        middle = np.expm1((np.log1p(band["start"]) + np.log1p(band["end"])) / 2)
+        scale = ax.xaxis.get_transform()
+        middle = float(scale.inverted().transform(scale.transform(np.array([band["start"], band["end"]])).mean()))
         ax.text(middle, 1.13, f"stage {band['stage']}", transform=line, ha="center", va="bottom", fontsize=9)
         if np.isfinite(band["start_low"]) and band["stage"] > 1:
             height = 1.05 + 0.04 * (band["stage"] % 2)

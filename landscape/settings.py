@@ -123,6 +123,9 @@ class Stages(Settings):
         connectivity: Names of series of connectivity, with ``*``.
         behaviour: Names of the series beside them, with ``*``; None takes the headlines of the probes, and ``llc``.
         threshold: Barrier below which two checkpoints are connected; None is 2 % of the fall of the loss in training.
+        floor: Change of a barrier that never counts, in the unit of the loss; None is 0.01 nats, or 1 % of the largest
+            loss in another unit.
+        least_change: Least height of an extremum, and least rise beside a plateau, of what bounds the stages.
         window: An event comes before another if the other's step is at most so many times its own.
         primary: The association that the study is about; it counts as declared only if it was so at the first run.
         permutations: Orders of the seeds that are drawn, where there are more than seven seeds.
@@ -136,6 +139,8 @@ class Stages(Settings):
     connectivity: Annotated[tuple[str, ...], BeforeValidator(one_or_several)] = ("barrier:*",)
     behaviour: Annotated[tuple[str, ...] | None, BeforeValidator(one_or_several)] = None
     threshold: float | None = Field(None, gt=0)
+    floor: float | None = Field(None, ge=0)
+    least_change: float = Field(0.0, ge=0)
     window: float = Field(2.0, gt=1)
     primary: Primary | None = None
     permutations: int = Field(9999, ge=99, le=MOST_PERMUTATIONS)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from scipy import stats
 
-from landscape.barrier import TAIL, matrix, mean_of_pairs
+from landscape.barrier import TAIL, mean_over_units
 
 RAW = "none"
 LINE, CONTROL, ARCS = "linear", "control", ("spherical", "geodesic")
@@ -23,13 +22,16 @@ def barrier_over_training(barriers: pd.DataFrame) -> pd.DataFrame:
         barriers: Rows of the table ``barrier`` of one definition.
 
     Returns:
-        ``step, barrier, low, high, pairs``; see :func:`landscape.barrier.mean_of_pairs` for the interval.
+        ``step, barrier, low, high, pairs``; see :func:`landscape.barrier.mean_over_units` for the interval.
     """
     return _means(barriers[barriers["between"] == "seeds"], "step_a", "seed").rename(columns={"step_a": "step"})
 
 
 def barrier_over_parting(barriers: pd.DataFrame) -> pd.DataFrame:
-    """Mean barrier between children at each step of parting: ``parted, barrier, low, high, pairs``."""
+    """Mean barrier between children at each step of parting: ``parted, barrier, low, high, pairs``.
+
+    Children of one seed are the units of their mean; those of several seeds are pooled, and the seeds are the units.
+    """
     return _means(barriers[barriers["between"] == "children"], "parted", "child")
 
 
@@ -129,19 +131,16 @@ def by_path(rows: pd.DataFrame) -> pd.DataFrame:
 def _means(barriers: pd.DataFrame, by: str, unit: str) -> pd.DataFrame:
     rows = []
     for where, group in barriers.groupby(by, dropna=False):
-        mean, low, high = _mean(group, "barrier", (group["high"] - group["low"]) / (2 * Z), (f"{unit}_a", f"{unit}_b"))
+        names = "seed" if group["seed_a"].nunique() > 1 else unit
+        half = (group["high"] - group["low"]) / (2 * Z)
+        mean, low, high = _mean(group, "barrier", half, (f"{names}_a", f"{names}_b"))
         rows.append({by: where, "barrier": mean, "low": max(low, 0.0), "high": high, "pairs": len(group)})
     return pd.DataFrame(rows)
 
 
 def _mean(group: pd.DataFrame, value: Hashable, error: pd.Series, units: tuple[str, str]) -> tuple[float, float, float]:
-    """Mean over pairs of the units in two columns; pairs that are not one full matrix are averaged as they are."""
+    """Mean over pairs of the units in two columns."""
     names = sorted({*group[units[0]], *group[units[1]]})
     place = {name: n for n, name in enumerate(names)}
     a, b = (group[unit].map(place).to_numpy(dtype=int) for unit in units)
-    values, errors = group[value].to_numpy(dtype=float), error.to_numpy(dtype=float)
-    square = matrix(a, b, values, len(names))
-    if np.isnan(square).any():
-        half = Z * float(errors.mean())
-        return float(values.mean()), float(values.mean()) - half, float(values.mean()) + half
-    return mean_of_pairs(square, matrix(a, b, errors, len(names)))
+    return mean_over_units(group[value].to_numpy(dtype=float), error.to_numpy(dtype=float), a, b)

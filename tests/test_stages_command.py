@@ -103,7 +103,7 @@ def test_findings_of_a_study_are_printed_and_written(finished: Path, printed: Re
     assert {row["table"] for row in rows} >= {"event", "association"}
     assert invoke("stages", finished).exit_code == 0
     events = pd.read_csv(finished / "stages" / "event.csv")
-    assert set(events["series"]) >= {"barrier:last", "barrier:seeds", "barrier:neighbours"}
+    assert set(events["series"]) >= {"barrier:last", "loss"}
     steps = {row["series"]: row for row in rows if row["table"] == "event"}
     assert steps["barrier:last"]["step"] is None or 0 <= steps["barrier:last"]["step"] <= 20
     parquet = invoke("stages", finished, "--format", "parquet", "--connectivity", "barrier:last")
@@ -301,8 +301,11 @@ def test_the_main_figure_draws_stages_bands_and_onsets(findings: Frames) -> None
     edges = [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in good.patches]
     np.testing.assert_allclose(edges, bands[["start", "end"]].to_numpy(), atol=1e-5)
     assert [text.get_text() for text in loss.texts] == ["stage 1", "stage 2"]
-    middles = np.sqrt((bands["start"] + 1) * (bands["end"] + 1)) - 1
-    np.testing.assert_allclose([text.get_position()[0] for text in loss.texts], middles)
+    begin, end, middle = (
+        loss.transData.transform(np.column_stack([places, np.zeros(2)]))[:, 0]
+        for places in (bands["start"], bands["end"], [text.get_position()[0] for text in loss.texts])
+    )
+    np.testing.assert_allclose(middle, (begin + end) / 2, err_msg="as drawn")
     onset = findings.event[(findings.event["series"] == "good") & (findings.event["seed"] == "all")]
     onset = onset[onset["event"] == "crossing"].iloc[0]
     spots = [line for line in good.lines if line.get_marker() == "D"]

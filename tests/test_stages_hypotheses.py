@@ -260,3 +260,30 @@ def test_clusters_are_frozen_from_the_step_on_from_which_they_stay(monkeypatch: 
         "barrier:seeds at step 8: 2 clusters of seeds (p 0.05): 0, 2, 4, 6 | 1, 3, 5, 7; membership is"
     )
     assert said.endswith("as at the end from step 4 on.")
+
+
+def test_what_is_too_small_to_count_is_not_dated() -> None:
+    """A barrier that falls by less than the floor, and a score that moves by less than its items leave open."""
+    random = np.random.default_rng(8)
+    steps = np.array([0, 1, 2, 4, 8, 16, 32, 64, 128, 256.0])
+    rise = 1 / (1 + np.exp(-(np.log1p(steps) - 3) / 0.4)) + 0.01 * random.standard_normal((3, 10))
+    values = {
+        "barrier:last": 1e-4 * (1 - rise),
+        "barrier:x": 1e-4 * (1 - rise),
+        "score": 0.04 * rise,
+        "loss": 1 - 1e-3 * rise,
+    }
+    world = worlds.observed(values, steps)
+    series = world.series.assign(shared_error=np.where(world.series["series"] == "score", 0.05, np.nan))
+    found = analyse(replace(world, series=series), Stages.model_validate({"draws": 50}))
+    assert found.threshold == dating.FLOOR == 0.01
+    said = " | ".join(found.notes)
+    assert "barrier:x changes by 0.0001, less than the 0.01 that count: it has no onset" in said
+    assert "score changes by 0.04, which the errors of its examples or items explain (0.14): it has no onset" in said
+    settled = found.event[found.event["event"] == "settles"]
+    assert (settled["censored"] == "left").all() and len(settled) == 4
+    lower = analyse(replace(world, series=series), Stages.model_validate({"draws": 50, "floor": 0.0}))
+    assert lower.threshold == pytest.approx(0.02 * 1e-3, rel=0.05)
+    assert (lower.event[lower.event["event"] == "crossing"]["series"] == "barrier:x").any()
+    other = analyse(replace(world, unit="squared error", series=series), Stages.model_validate({"draws": 50}))
+    assert other.threshold == pytest.approx(0.01 * world.series.query("series == 'loss'")["value"].max())

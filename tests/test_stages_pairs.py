@@ -45,7 +45,7 @@ def test_settling_is_where_the_line_crosses_the_threshold_for_good() -> None:
         [0.9, 0.01, 0.4, 0.02, 0.01],  # touches and leaves: pooled to 0.205 at 4 and 16
         [0.05, 0.04, 0.03, 0.02, 0.01],  # on it from the start
     ])
-    event = onsets.settles(STEPS, draws, 0.05)
+    event = onsets.settles(X, draws, 0.05)
     first = X[2] + (0.1 - 0.05) / (0.1 - 0.02) * (X[3] - X[2])
     last = X[2] + (0.205 - 0.05) / (0.205 - 0.02) * (X[3] - X[2])
     np.testing.assert_allclose(event.at, [first, -np.inf, np.inf, last, -np.inf])

@@ -8,15 +8,18 @@ import pandas as pd
 import pytest
 import worlds
 from joblib import Parallel
+from scipy import stats
 from simulated import OCTAVES
 from worlds import SETTINGS, X, barrier, coupled, short
 
 from landscape.cli.stages import write as write_table
 from landscape.settings import Stages
 from landscape.stages import TABLES, analyse, dating, staging
+from landscape.stages.axis import Axis
 from landscape.stages.events import Event
 from landscape.stages.hypotheses import _censoring
 from landscape.stages.onsets import middle
+from landscape.stages.runs import Measured, mean_run, measured
 from landscape.stages.sentences import sentences
 from landscape.stages.series import Observed, from_tables
 from landscape.stages.smooth import Curves
@@ -41,7 +44,8 @@ def test_series_of_barriers_by_hand() -> None:
     values = found.series.set_index(["series", "seed", "step"])["value"]
     assert values["barrier:seeds"].to_dict() == pytest.approx({(0, 8): 0.35, (1, 8): 0.25, (2, 8): 0.4})
     assert values["barrier:last"].to_dict() == {(1, 8): 0.4}
-    assert values["barrier:neighbours"].to_dict() == pytest.approx({(2, 17): 0.7})  # 9 * 36 = 18 ** 2
+    middle = 8 * (np.sqrt(2 * (35 / 8 + 1)) - 1)  # the first step is 8, and so is the unit of the axis
+    assert values["barrier:neighbours"].to_dict() == pytest.approx({(2, middle): 0.7})
     assert values["barrier:children"].to_dict() == pytest.approx({(0, 4): 0.3})
     assert len(found.partings) == 3 and found.partings["error"].to_numpy() == pytest.approx(0.02)
     assert found.series["error"].isna().all() and found.series["shared_error"].to_numpy() == pytest.approx(0.02)
@@ -231,37 +235,88 @@ def line(ends: tuple[float, float], slopes: np.ndarray) -> Curves:
     """Straight curves of known slopes."""
     x = np.linspace(*ends, 31)
     draws = np.multiply.outer(slopes, x)
-    return Curves(x, draws.mean(axis=0), draws, x[::10], 0.0)
+    return Curves(x, draws.mean(axis=0), draws, 0.0)
 
 
-def test_the_mean_run_resamples_seeds_where_all_of_them_are_known() -> None:
-    """Seeds of slopes 1, 2 and 6: its slopes are the means of three drawn with replacement, from 2 to 4."""
-    seeds = [line(ends, np.full(3000, slope)) for ends, slope in (((0, 4), 1), ((1, 5), 2), ((2, 6), 6))]
-    found = staging.mean_run(seeds, np.random.default_rng(0))
-    assert found is not None and (found.x[0], found.x[-1]) == (2, 4)
-    np.testing.assert_allclose(found.mean, 3 * found.x)
-    slopes = found.draws[:, -1] / 4
-    want = np.std([1, 2, 6]) / np.sqrt(3)
-    assert slopes.std() == pytest.approx(want, rel=0.05) and {*np.round(3 * slopes)} >= {
-        3,
-        4,
-        5,
-        6,
-        8,
-        9,
-        10,
-        13,
-        14,
-        18,
-    }
-    assert staging.mean_run([seeds[0], line((4, 5), np.ones(9))], np.random.default_rng(0)) is None
+def test_the_mean_run_resamples_seeds() -> None:
+    """Seeds of slopes 1, 2 and 6: those of its draws are means of three drawn with replacement, made wider."""
+    curves = {seed: line((0, 4), np.full(3000, slope)) for seed, slope in enumerate((1, 2, 6))}
+    run = {seed: Measured(one.x, one.mean, np.full(31, 0.3), 29) for seed, one in curves.items()}
+    mean, found = mean_run(run, curves, np.random.default_rng(0))
+    np.testing.assert_allclose([mean.value, found.mean], [3 * mean.x] * 2)
+    assert mean.sd == pytest.approx(0.3 / np.sqrt(3)) and mean.count == 29
+    wide = np.sqrt(3 / 2) * stats.t.ppf(0.95, 2) / stats.norm.ppf(0.95)
+    again = 3 + (found.draws[:, -1] / 4 - 3) / wide
+    assert again.std() == pytest.approx(np.std([1, 2, 6]) / np.sqrt(3), rel=0.05)
+    assert {*np.round(3 * again)} == {3, 4, 5, 6, 8, 9, 10, 13, 14, 18}
+
+
+def test_an_interval_of_the_mean_is_that_of_student_over_the_seeds() -> None:
+    """Of seeds that differ by normal numbers only: the draws of the mean cover it as a t interval does."""
+    random = np.random.default_rng(1)
+    covered = []
+    for _ in range(200):
+        places = random.standard_normal(5)
+        curves = {
+            seed: Curves(np.arange(5.0), np.full(5, at), np.full((400, 5), at), 0.0) for seed, at in enumerate(places)
+        }
+        run = {seed: Measured(one.x, one.mean, np.ones(5), 3) for seed, one in curves.items()}
+        low, high = np.quantile(mean_run(run, curves, random)[1].draws[:, 0], [0.05, 0.95])
+        covered.append(low <= 0 <= high)
+    assert np.mean(covered) == pytest.approx(0.9, abs=4 * np.sqrt(0.9 * 0.1 / 200))
+
+
+def test_seeds_that_save_other_steps_meet_where_all_have_checkpoints_or_on_straight_lines() -> None:
+    def run(x: list[float]) -> tuple[Measured, Curves]:
+        at = np.array(x)
+        return Measured(at, 2 * at, np.ones(len(at)), 3), Curves(at, 2 * at, np.tile(2 * at, (50, 1)), 0.0)
+
+    shared = {0: run([0, 1, 2, 3, 4, 5]), 1: run([0, 0.5, 1, 2, 3, 4, 5])}
+    apart = {0: run([0, 1, 2, 3, 4]), 1: run([0.5, 1.5, 2.5, 3.5, 4.5])}
+    for seeds, want in ((shared, [0, 1, 2, 3, 4, 5]), (apart, [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4])):
+        measured_, curves = ({seed: one[k] for seed, one in seeds.items()} for k in (0, 1))
+        mean, curve = mean_run(measured_, curves, np.random.default_rng(0))
+        np.testing.assert_allclose([mean.x, mean.value / 2, curve.mean / 2], [want] * 3)
+
+
+def test_a_run_that_ended_early_moves_no_date_of_the_others() -> None:
+    """Seven runs to step 1,024 and one that ended at step 8, and is said to have."""
+    values = {"good": coupled(8)["good"]}
+    whole = analyse(worlds.observed(values, OCTAVES), SETTINGS)
+    series = worlds.observed(values, OCTAVES).series
+    cut = analyse(Observed(series[(series["seed"] != 2) | (series["step"] <= 8)]), SETTINGS)
+    dates = [found.event[found.event["event"] == "crossing"].set_index("seed")["step"] for found in (whole, cut)]
+    others = [*"01345679"[:7]]
+    np.testing.assert_allclose(dates[1][others[:2]], dates[0][others[:2]], rtol=0.1)
+    assert np.log(dates[1]["all"] / dates[0]["all"]) == pytest.approx(0, abs=0.25)
+    late = cut.event[(cut.event["event"] == "crossing") & (cut.event["seed"] == "2")]
+    assert late["censored"].tolist() == ["right"]
+    assert (
+        "seed 2 has good from step 0 to 8 only, and takes no part in its mean over seeds, which is that of steps 0"
+        in (" ".join(cut.notes))
+    )
+
+
+def test_errors_that_disagree_with_the_scatter_are_said() -> None:
+    """Of many checkpoints the scatter is used, of few the larger of both."""
+    random = np.random.default_rng(3)
+    steps = np.arange(100, 10_001, 100.0)
+    value = 20 + 5 * np.sin(np.log(steps)) + 0.15 * random.standard_normal(100)
+    for error, said in ((21.0, "times its scatter between checkpoints"), (0.01, "times smaller than its scatter")):
+        rows = pd.DataFrame({"seed": 0, "step": steps, "value": value, "error": error})
+        runs, notes = measured("llc", rows, Axis())
+        assert runs[0].sd == pytest.approx(0.15, rel=0.4) and said in notes[0] and "the scatter is used" in notes[0]
+        few, notes = measured("llc", rows.iloc[::8], Axis())
+        assert few[0].sd.min() >= error and said in notes[0]
+    agreed, notes = measured("llc", rows.assign(error=np.linspace(0.1, 0.2, 100)), Axis())
+    assert notes == [] and agreed[0].sd[-1] == pytest.approx(2 * agreed[0].sd[0])
 
 
 def test_what_changes_in_a_stage_by_hand() -> None:
     """Bounded at 2.5: what is known from 1 to 3 alone changes there, and the interval is that of the draws."""
     slopes = np.linspace(-1, 3, 201)
     bound = Event("plateau", "rise", np.full(201, 2.5), (2.4, 2.6))
-    rows = staging.stages([bound], {"a": line((0, 4), slopes), "b": line((1, 3), 2 * slopes)})
+    rows = staging.stages([bound], {"a": line((0, 4), slopes), "b": line((1, 3), 2 * slopes)}, Axis())
     assert [(row["stage"], row["series"], row["begins"]) for row in rows] == [
         (1, "a", "start"), (1, "b", "start"), (2, "a", "plateau"), (2, "b", "plateau"),
     ]  # fmt: skip

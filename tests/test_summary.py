@@ -27,15 +27,43 @@ def test_mean_over_pairs_of_each_step() -> None:
 
 
 def test_children_are_averaged_by_parting() -> None:
-    rows = pd.concat([table(VALUES, between="children", parted=p, step_a=9) for p in (2, 5)])
+    rows = pd.concat([table(VALUES, between="children", parted=p, step_a=9, seed_a=4, seed_b=4) for p in (2, 5)])
     assert barrier_over_parting(rows)[["parted", "pairs"]].to_numpy().tolist() == [[2, 3], [5, 3]]
     assert barrier_over_training(rows).empty
 
 
-def test_an_incomplete_matrix_is_still_averaged() -> None:
+def test_children_of_several_seeds_are_pooled_and_the_seeds_are_the_units() -> None:
+    """Child 0 of one seed is not child 0 of another; of one pair a seed the error is that of a mean over seeds."""
+    seeds = {"early": 0.574, "2": 0.0, "10": 0.21}
+    rows = pd.concat([
+        table({(0, 1): value}, between="children", parted=3, step_a=9, seed_a=seed, seed_b=seed)
+        for seed, value in seeds.items()
+    ])
+    found = barrier_over_parting(rows).iloc[0]
+    values = np.array([*seeds.values()])
+    half = 4.30265 * np.sqrt(values.var(ddof=1) / 3 + (0.02 / 1.959964) ** 2)
+    assert (found["barrier"], found["pairs"]) == (pytest.approx(values.mean()), 3)
+    assert (found["low"], found["high"]) == pytest.approx(
+        (max(values.mean() - half, 0), values.mean() + half), rel=1e-5
+    )
+
+
+def test_a_missing_pair_takes_no_error_of_the_seeds_away() -> None:
+    """Of four seeds with one pair missing: the mean without each seed, over the pairs that are left."""
+    values = {(1, 2): 0.2, (1, 3): 0.7, (1, 4): 0.9, (2, 3): 0.4, (2, 4): 0.1}
+    found = barrier_over_training(table(values, between="seeds", step_a=4)).iloc[0]
+    mean = np.mean([*values.values()])
+    without = [np.mean([v for pair, v in values.items() if seed not in pair]) for seed in (1, 2, 3, 4)]
+    error = np.sqrt(3 / 4 * np.sum((np.array(without) - mean) ** 2) + (0.02 / 1.959964) ** 2)
+    assert found["barrier"] == pytest.approx(mean)
+    assert found["high"] - mean == pytest.approx(3.18245 * error, rel=1e-5)
+
+
+def test_pairs_that_all_share_a_seed_err_as_one_pair_does() -> None:
     rows = table({(3, 7): 0.2, (3, 9): 0.5}, between="seeds", step_a=4)
     found = barrier_over_training(rows).iloc[0]
-    assert (found["barrier"], found["low"], found["high"]) == pytest.approx((0.35, 0.33, 0.37))
+    half = 4.30265 * np.sqrt(np.var([0.2, 0.5], ddof=1) + (0.02 / 1.959964) ** 2)
+    assert (found["barrier"], found["low"], found["high"]) == pytest.approx((0.35, 0.0, 0.35 + half), rel=1e-5)
 
 
 def along(path: str, values: dict[tuple[int, int], float], climb: float) -> pd.DataFrame:

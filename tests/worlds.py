@@ -11,7 +11,10 @@ import pytest
 from simulated import OCTAVES, sigmoid
 
 from landscape.settings import Primary, Stages
-from landscape.stages import dating
+from landscape.stages import dating, events, evidence
+from landscape.stages.axis import Axis
+from landscape.stages.events import Event
+from landscape.stages.runs import Measured, measured
 from landscape.stages.series import Observed
 from landscape.stages.smooth import Curves, smooth
 
@@ -81,15 +84,29 @@ class Every(np.random.Generator):
         return np.stack([np.bincount(row, minlength=seeds) for row in self.rows])
 
 
+def run_of(steps: np.ndarray, value: np.ndarray, error: float = np.nan, seed: int = 0) -> tuple[Measured, Curves]:
+    """A run and its curve, on ``log(step + 1)``."""
+    rows = pd.DataFrame({"seed": 0, "step": steps, "value": value, "error": error})
+    run = measured("one", rows, Axis())[0][0]
+    return run, smooth(run.x, run.value, run.sd, run.count, draws=200, random=np.random.default_rng(seed))
+
+
+def bounds_of(run: Measured, curves: Curves) -> list[Event]:
+    """Its extrema and plateaus."""
+    turns = evidence.turning_points(run.value, run.sd, run.count)
+    return events.boundaries(curves, turns, evidence.paces(run.x, run.value, run.sd, run.count))
+
+
 @pytest.fixture(autouse=True, scope="module")
 def curves_once() -> Iterator[None]:
     """The same series is smoothed once, however many tests analyse it: this is nearly all of the time."""
 
-    def remembered(step: np.ndarray, value: np.ndarray, error: np.ndarray, *, draws: int, random: np.random.Generator):
-        state = str(random.bit_generator.state)
-        key = (step.tobytes(), value.tobytes(), error.tobytes(), draws, state)
+    def remembered(
+        x: np.ndarray, value: np.ndarray, sd: np.ndarray, count: int, *, draws: int, random: np.random.Generator
+    ) -> Curves:
+        key = (x.tobytes(), value.tobytes(), sd.tobytes(), count, draws, str(random.bit_generator.state))
         if key not in _FITTED:
-            _FITTED[key] = smooth(step, value, error, draws=draws, random=random)
+            _FITTED[key] = smooth(x, value, sd, count, draws=draws, random=random)
         return _FITTED[key]
 
     with pytest.MonkeyPatch.context() as patch:

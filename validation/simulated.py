@@ -72,6 +72,40 @@ def hill(x: np.ndarray) -> np.ndarray:
     return np.asarray(np.exp(-0.5 * ((x - 4.1) / 1.0) ** 2) + 0.1 * x)
 
 
+ENDS = (900, 6500, 8500, 17_000, 50_000)
+CHANGES = (26.3, 22.6, -1.57, 8.7, 1.7)
+SCATTER = 0.15 / np.sqrt(2)
+"""Ends of the stages of a language model of two layers, how much its local learning coefficient changes in each, and
+its noise: neighbours differ by 0.15 (Hoogland et al. 2024, arXiv:2402.02364)."""
+
+
+def smooth_step(u: np.ndarray) -> np.ndarray:
+    """From 0 to 1 with flat ends."""
+    u = np.clip(u, 0, 1)
+    return np.asarray(u * u * (3 - 2 * u))
+
+
+def half_cosine(u: np.ndarray) -> np.ndarray:
+    """The same, a little flatter."""
+    return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(u, 0, 1)))
+
+
+def smoother_step(u: np.ndarray) -> np.ndarray:
+    """The same, with ends that are flat for longer."""
+    u = np.clip(u, 0, 1)
+    return np.asarray(u**3 * (u * (6 * u - 15) + 10))
+
+
+RISES = {"smooth steps": smooth_step, "half cosines": half_cosine, "smoother steps": smoother_step}
+
+
+def like(steps: np.ndarray, shape: Curve) -> np.ndarray:
+    """A series with these stages, each a rise or fall of a shape in ``log(step + 1)``."""
+    x, ends = np.log1p(steps), np.log1p(np.array([steps[steps > 0].min(), *ENDS]))
+    parts = zip(ends[:-1], ends[1:], CHANGES, strict=True)
+    return np.asarray(sum(change * shape((x - a) / (b - a)) for a, b, change in parts))
+
+
 GRID = np.linspace(0, 6.9, 200_001)
 TOP = float(GRID[np.where(GRID < 5.5, hill(GRID), -9).argmax()])
 """Where the hill is highest."""

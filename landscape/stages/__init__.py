@@ -13,6 +13,7 @@ import pandas as pd
 
 from landscape.settings import Primary, Stages
 from landscape.stages import dating, hypotheses, membership, notes, staging
+from landscape.stages.axis import Axis
 from landscape.stages.dating import Dated
 from landscape.stages.series import LLC, LOSS, Observed
 
@@ -31,6 +32,7 @@ class Findings:
         boundaries: Name of the series that bounds the stages.
         threshold: Barrier below which two checkpoints are connected.
         unit: Of barriers.
+        axis: Of training, on which leads and windows are measured.
         notes: What should be known before the findings are trusted.
     """
 
@@ -43,6 +45,7 @@ class Findings:
     boundaries: str
     threshold: float
     unit: str
+    axis: Axis
     notes: tuple[str, ...]
 
 
@@ -67,10 +70,11 @@ def analyse(
     boundaries = _boundaries(dated, settings)
     if settings.engine != "curve" and boundaries:
         dated = dating.bounded(dated, boundaries, settings)
+    said = notes.notes(observed, dated, association, settings, declared, changed)
     return Findings(
-        observed.series, _curves(dated), dating.table(dated, observed), _stages(dated, boundaries), association,
-        cluster, boundaries, dated.threshold, observed.unit, tuple(notes.notes(observed, dated, association, settings,
-        declared, changed)),
+        observed.series, _curves(dated, observed.axis), dating.table(dated, observed),
+        _stages(dated, boundaries, observed.axis), association, cluster, boundaries, dated.threshold, observed.unit,
+        observed.axis, tuple(said),
     )  # fmt: skip
 
 
@@ -81,7 +85,7 @@ def _boundaries(dated: Dated, settings: Stages) -> str:
     return next((name for name in wanted if name in known), "")
 
 
-def _stages(dated: Dated, boundaries: str) -> pd.DataFrame:
+def _stages(dated: Dated, boundaries: str, axis: Axis) -> pd.DataFrame:
     """Stages of the mean over seeds and of each seed."""
     rows: list[dict[str, Any]] = []
     for series, seed in [key for key in dated.events if key[0] == boundaries]:
@@ -93,10 +97,10 @@ def _stages(dated: Dated, boundaries: str) -> pd.DataFrame:
             continue
         first = {series: own[series], **own}
         bounds = dating.boundaries(dated.events[series, seed])
-        rows += ({"seed": str(seed), **row} for row in staging.stages(bounds, first))
+        rows += ({"seed": str(seed), **row} for row in staging.stages(bounds, first, axis))
     return pd.DataFrame(rows, columns=list(staging.STAGES))
 
 
-def _curves(dated: Dated) -> pd.DataFrame:
-    parts = [staging.frame(series, curves) for series, curves in dated.means.items()]
+def _curves(dated: Dated, axis: Axis) -> pd.DataFrame:
+    parts = [staging.frame(series, curves, axis) for series, curves in dated.means.items()]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(staging.CURVE))

@@ -82,7 +82,7 @@ def onset(
     with early. The interval resamples seeds, and a draw within.
 
     Args:
-        connectivity: Onsets in ``log(step + 1)``; infinity where it never happens.
+        connectivity: Onsets on the axis of training; infinity where it never happens.
         behaviour: The same of the other series.
         orders: From :func:`landscape.stages.permutations.orders`.
         random: For the interval.
@@ -196,9 +196,9 @@ def coincidences(
     """How many events of behaviour have one of connectivity within a window before them, or less than a spacing after.
 
     Args:
-        connectivity: For each seed the dates of its events in ``log(step + 1)``, ``[events, draws]``.
+        connectivity: For each seed the dates of its events on the axis of training, ``[events, draws]``.
         behaviour: The same.
-        window: In ``log(step + 1)``.
+        window: On that axis.
         spacing: That of the checkpoints, which dates cannot tell apart.
 
     Returns:

@@ -22,7 +22,7 @@ from landscape.stages.smooth import Curves
 from landscape.stages.staging import EVERYONE
 
 GRID = 50
-"""Even places of ``log(step + 1)``, since both take their samples for evenly spaced."""
+"""Even places of the axis of training, since both take their samples for evenly spaced."""
 MOST_BREAKS, MOST_STATES = 6, 6
 FEW = 40
 """Draws that are searched for breaks or filtered."""
@@ -55,7 +55,7 @@ def breaks(curves: Curves) -> list[Event]:
         return ruptures.Dynp(model="clinear", min_size=SHORTEST, jump=1).fit((values / scale)[:, None])
 
     mean = np.interp(x, curves.x, curves.mean)
-    fitted, n = search(mean), len(curves.seen)
+    fitted, n = search(mean), len(curves.x)
     noise = (np.nan_to_num(curves.noise) / scale) ** 2 + ROUNDED**2
     places = [[GRID]] + [fitted.predict(k) for k in range(1, MOST_BREAKS + 1)]
     misfit = [float(fitted.cost.sum_of_costs(at)) / GRID for at in places]

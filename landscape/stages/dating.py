@@ -14,17 +14,20 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from landscape.settings import Stages
-from landscape.stages import changepoints, events, onsets, staging
+from landscape.stages import changepoints, events, evidence, onsets, staging
 from landscape.stages.association import Times
 from landscape.stages.events import Event
-from landscape.stages.series import BARRIER, LLC, LOSS, Observed
-from landscape.stages.smooth import LEAST, Curves, smooth
+from landscape.stages.runs import Measured, mean_run, measured, whole
+from landscape.stages.series import BARRIER, LLC, LOSS, Observed, Z
+from landscape.stages.smooth import Curves, smooth
 
 BOUNDING = ("extremum", "plateau", "break", "state")
 SETTLING = (f"{BARRIER}:children", f"{BARRIER}:last")
 """Barriers that fall to zero and stay there; what is dated is when."""
 CONNECTED = 0.02
 """Share of the fall of the loss below which a barrier counts as none (Frankle et al. 2020 take 2 % of error)."""
+FLOOR = 0.01
+"""Nats of a barrier that never count; for losses in another unit, a share of the largest loss."""
 WITHOUT_LOSS = 0.05
 """Share of the largest barrier, where no loss is known."""
 MANY = 10_000
@@ -56,40 +59,68 @@ class Dated:
 
 def date(observed: Observed, settings: Stages) -> Dated:
     """Smooth the series of connectivity, those beside them, loss and coefficient, and date their events."""
-    notes: list[str] = []
+    names = [*chosen(observed.series, settings.connectivity), *beside(observed.series, settings)]
+    names += [LOSS, LLC, settings.boundaries or LOSS]
+    wanted = observed.series[observed.series["series"].isin(names)]
+    parts = {str(name): rows for name, rows in wanted.groupby("series", sort=False)}
+    dated = Dated({}, {}, {}, {}, _threshold(observed, settings), [])
     with threadpool_limits(1):  # the matrices are small
-        names = [*chosen(observed.series, settings.connectivity), *beside(observed.series, settings)]
-        names += [LOSS, LLC, settings.boundaries or LOSS]
-        wanted = observed.series[observed.series["series"].isin(names)]
-        curves = _curves(wanted, settings, notes)
-        threshold = _threshold(observed.series, settings)
-        found: dict[Key, list[Event]] = {}
-        times: dict[str, tuple[list[Hashable], Times]] = {}
-        means: dict[str, Curves] = {}
-        for name, rows in wanted.groupby("series", sort=False):
-            series = str(name)
-            seeds = [seed for seed in pd.unique(rows["seed"]) if (series, seed) in curves]
-            own = [curves[series, seed] for seed in seeds]
-            if own and events.changes(own):
-                level, rising = events.halfway(own)
-                for seed, one in zip(seeds, own, strict=True):
-                    found[series, seed] = [*_shape(one), events.crossing(one, level, rising)]
-                mean = staging.mean_run(own, _random(settings, series, staging.EVERYONE)) if len(own) > 1 else None
-                if mean is not None:
-                    means[series] = mean
-                    onset = [] if series in SETTLING else [events.crossing(mean, level, rising)]
-                    found[series, staging.EVERYONE] = [*_shape(mean), *onset]
-                times[series] = seeds, np.stack([found[series, seed][-1].at for seed in seeds])
-            elif own and series not in SETTLING:
-                notes.append(f"{series} does not change for certain over training: it has no onset")
-            if series in SETTLING and (settled := _settled(observed, series, rows, threshold, settings)):
-                for seed, event in settled.items():
-                    found[series, seed] = [*found.get((series, seed), [])[:-1], event]
-                times[series] = list(settled), np.stack([event.at for event in settled.values()])
-                if len(settled) > 1:
-                    event = onsets.middle(list(settled.values()), _random(settings, f"{series} settles", "all"))
-                    found[series, staging.EVERYONE] = [*found.get((series, staging.EVERYONE), []), event]
-    return Dated(curves, means, found, times, threshold, notes)
+        runs = {series: measured(series, rows, observed.axis) for series, rows in parts.items()}
+        dated.notes.extend(note for _, said in runs.values() for note in said)
+        dated.curves.update(_curves({series: own for series, (own, _) in runs.items()}, settings))
+        for series, rows in parts.items():
+            if own := runs[series][0]:
+                _date_changes(dated, observed, series, rows, own, settings)
+            if series in SETTLING:
+                _date_settling(dated, observed, series, rows, settings)
+    return dated
+
+
+def _date_changes(
+    dated: Dated, observed: Observed, series: str, rows: pd.DataFrame, runs: dict[Hashable, Measured],
+    settings: Stages,
+) -> None:  # fmt: skip
+    """Add extrema and plateaus, and if the series changes for certain its fastest change and its onset."""
+    kept, said = whole(runs, series, observed.axis)
+    dated.notes.extend(said)
+    curves = {seed: dated.curves[series, seed] for seed in runs}
+    shown = dict(runs)
+    if len(kept) > 1:
+        random = _random(settings, series, staging.EVERYONE)
+        mean, curve = mean_run({seed: runs[seed] for seed in kept}, curves, random)
+        shown[staging.EVERYONE], curves[staging.EVERYONE], dated.means[series] = mean, curve, curve
+    else:
+        mean, curve = runs[kept[0]], curves[kept[0]]
+    least = settings.least_change if series == (settings.boundaries or series) else 0.0
+    found = {seed: _shape(run, curves[seed], least) for seed, run in shown.items()}
+    if why := _unchanged(series, rows, mean, curve, negligible(observed, settings), observed.unit):
+        if series not in SETTLING:
+            dated.notes.append(f"{series} {why}: it has no onset")
+    else:
+        level, rising = events.halfway(curve)
+        for seed, one in curves.items():
+            onset = [] if series in SETTLING else [events.crossing(one, level, rising)]
+            found[seed] += [events.fastest(one), *onset]
+        if series not in SETTLING:
+            dated.onsets[series] = list(runs), np.stack([found[seed][-1].at for seed in runs])
+    dated.events.update({(series, seed): own for seed, own in found.items() if own})
+
+
+def _date_settling(dated: Dated, observed: Observed, series: str, rows: pd.DataFrame, settings: Stages) -> None:
+    """Add when the barrier of each seed that is known at two steps or more falls below the threshold for good."""
+    settled = {
+        seed: onsets.settles(*_falling(observed, series, seed, settings), dated.threshold)
+        for seed in pd.unique(rows["seed"]) if (rows["seed"] == seed).sum() > 1
+    }  # fmt: skip
+    if not settled:
+        return
+    dated.onsets[series] = list(settled), np.stack([event.at for event in settled.values()])
+    every: dict[Hashable, Event] = dict(settled)
+    if len(settled) > 1:
+        random = _random(settings, f"{series} settles", staging.EVERYONE)
+        every[staging.EVERYONE] = onsets.middle(list(settled.values()), random)
+    for seed, event in every.items():
+        dated.events[series, seed] = [*dated.events.get((series, seed), []), event]
 
 
 def chosen(series: pd.DataFrame, patterns: Sequence[str]) -> list[str]:
@@ -109,9 +140,10 @@ def beside(series: pd.DataFrame, settings: Stages) -> list[str]:
 
 def table(dated: Dated, observed: Observed) -> pd.DataFrame:
     """All events: ``series, seed`` and the columns of :func:`landscape.stages.events.row`."""
-    steps = {key: np.log1p(np.sort(part["step"].to_numpy(dtype=float)))
+    axis = observed.axis
+    steps = {key: axis.x(np.sort(part["step"].to_numpy(dtype=float)))
              for key, part in observed.series.groupby(["series", "seed"], sort=False)}  # fmt: skip
-    every = {name: np.log1p(np.sort(part["step"].unique().astype(float)))
+    every = {name: axis.x(np.sort(part["step"].unique().astype(float)))
              for name, part in observed.series.groupby("series", sort=False)}  # fmt: skip
     rows: list[dict[str, Any]] = []
     for (series, seed), found in dated.events.items():
@@ -119,8 +151,8 @@ def table(dated: Dated, observed: Observed) -> pd.DataFrame:
             if seed != staging.EVERYONE:
                 seen = steps[series, seed]
             else:
-                seen = every[series] if event.kind == "settles" else dated.means[series].seen
-            rows.append({"series": series, "seed": str(seed), **events.row(event, seen)})
+                seen = every[series] if event.kind == "settles" else dated.means[series].x
+            rows.append({"series": series, "seed": str(seed), **events.row(event, seen, axis)})
     return pd.DataFrame(rows, columns=list(EVENTS))
 
 
@@ -141,43 +173,41 @@ def bounded(dated: Dated, series: str, settings: Stages) -> Dated:
     return replace(dated, events=known)
 
 
-def _shape(curves: Curves) -> list[Event]:
-    return [*events.boundaries(curves), *events.fastest(curves)]
+def _shape(run: Measured, curve: Curves, least: float) -> list[Event]:
+    """Extrema and plateaus of a run, decided on its values and dated by its curve."""
+    turns = evidence.turning_points(run.value, run.sd, run.count)
+    return events.boundaries(curve, turns, evidence.paces(run.x, run.value, run.sd, run.count), least)
 
 
-def _curves(series: pd.DataFrame, settings: Stages, notes: list[str]) -> dict[Key, Curves]:
-    wanted: dict[Key, dict[str, Any]] = {}
-    short: dict[str, int] = {}
-    for (name, seed), rows in series.groupby(["series", "seed"], sort=False):
-        part = rows.dropna(subset=["value"]).sort_values("step")
-        if len(part) < LEAST:
-            short[str(name)] = len(part)
-            continue
-        columns = {column: part[column].to_numpy(dtype=float) for column in ("step", "value", "error")}
-        random = _random(settings, str(name), seed)
-        wanted[str(name), seed] = {**columns, "draws": settings.draws, "random": random}
-    notes += (
-        f"{name} is known at {count} steps in some seed, and a curve needs {LEAST}: no events"
-        for name, count in short.items()
+def _unchanged(series: str, rows: pd.DataFrame, mean: Measured, curve: Curves, floor: float, unit: str) -> str:
+    """Why nothing is dated in a series; empty if it changes for certain, and by as much as counts."""
+    if not evidence.changes(mean.value, mean.sd, mean.count):
+        return "does not change for certain over training"
+    far = int(np.abs(curve.mean - curve.mean[0]).argmax())
+    change = abs(float(curve.mean[far] - curve.mean[0]))
+    if series.startswith(BARRIER) and change < floor:
+        return f"changes by {change:.2g}, less than the {floor:.2g} {unit} that count".replace("  ", " ")
+    shared = rows["shared_error"].to_numpy(dtype=float)
+    if np.isfinite(shared).any() and change < (least := Z * np.sqrt(2) * float(np.nanmean(shared))):
+        return f"changes by {change:.2g}, which the errors of its examples or items explain ({least:.2g})"
+    return ""
+
+
+def _curves(runs: dict[str, dict[Hashable, Measured]], settings: Stages) -> dict[Key, Curves]:
+    keys = [(series, seed) for series, own in runs.items() for seed in own]
+    wanted = [runs[series][seed] for series, seed in keys]
+    randoms = [_random(settings, series, seed) for series, seed in keys]
+    # A process more costs seconds of imports; a curve of a hundred checkpoints takes a fraction of one.
+    processes = -1 if sum(len(run.x) for run in wanted) > MANY else 1
+    fitted = Parallel(n_jobs=processes)(
+        delayed(smooth)(run.x, run.value, run.sd, run.count, draws=settings.draws, random=random)
+        for run, random in zip(wanted, randoms, strict=True)
     )
-    # A process more costs seconds of imports; a curve of a hundred checkpoints takes a fifth of one.
-    processes = -1 if sum(len(given["step"]) for given in wanted.values()) > MANY else 1
-    fitted = Parallel(n_jobs=processes)(delayed(smooth)(**given) for given in wanted.values())
-    return dict(zip(wanted, fitted, strict=True))
-
-
-def _settled(
-    observed: Observed, series: str, rows: pd.DataFrame, threshold: float, settings: Stages
-) -> dict[Hashable, Event]:
-    """When each seed settles that is known at two steps or more."""
-    return {
-        seed: onsets.settles(*_falling(observed, series, seed, settings), threshold)
-        for seed in pd.unique(rows["seed"]) if (rows["seed"] == seed).sum() > 1
-    }  # fmt: skip
+    return dict(zip(keys, fitted, strict=True))
 
 
 def _falling(observed: Observed, series: str, seed: Hashable, settings: Stages) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and draws of a barrier that falls: of children by resampling them, else by the error of each value."""
+    """Places and draws of a barrier that falls: of children by resampling them, else by the error of each value."""
     random = _random(settings, f"{series} settles", seed)
     if series == f"{BARRIER}:children":
         rows = observed.partings[observed.partings["seed"] == seed]
@@ -186,25 +216,37 @@ def _falling(observed: Observed, series: str, seed: Hashable, settings: Stages) 
             pairs = [
                 (g["value"].to_numpy(), g["error"].to_numpy(), g[["child_a", "child_b"]].to_numpy()) for _, g in groups
             ]
-            return np.array([float(parted) for parted, _ in groups]), onsets.resampled(pairs, settings.draws, random)
+            parted = observed.axis.x(np.array([float(step) for step, _ in groups]))
+            return parted, onsets.resampled(pairs, settings.draws, random)
     rows = observed.series[(observed.series["series"] == series) & (observed.series["seed"] == seed)]
     rows = rows.sort_values("step")
     values = rows["value"].to_numpy(dtype=float)
     # The examples are the same at all steps, and so is most of their error.
     noisy = values + float(np.nan_to_num(rows["shared_error"].mean())) * random.standard_normal((settings.draws, 1))
-    return rows["step"].to_numpy(dtype=float), noisy
+    return observed.axis.x(rows["step"].to_numpy(dtype=float)), noisy
 
 
-def _threshold(series: pd.DataFrame, settings: Stages) -> float:
+def negligible(observed: Observed, settings: Stages) -> float:
+    """Change of a barrier that does not count whatever else is known, in the unit of the loss."""
+    if settings.floor is not None:
+        return settings.floor
+    if observed.unit.startswith("nats") or not observed.unit:
+        return FLOOR
+    losses = observed.series.loc[observed.series["series"] == LOSS, "value"]
+    return FLOOR * float(losses.abs().max()) if len(losses) else 0.0
+
+
+def _threshold(observed: Observed, settings: Stages) -> float:
     if settings.threshold is not None:
         return settings.threshold
+    series, floor = observed.series, negligible(observed, settings)
     losses = series[series["series"] == LOSS]
     if len(losses):
         by_step = losses.groupby("step")["value"].mean().sort_index()
         if (fall := float(by_step.iloc[0] - by_step.iloc[-1])) > 0:
-            return CONNECTED * fall
+            return max(CONNECTED * fall, floor)
     barriers = series.loc[series["series"].str.startswith(BARRIER), "value"]
-    return WITHOUT_LOSS * float(barriers.max()) if len(barriers) and barriers.max() > 0 else CONNECTED
+    return max(WITHOUT_LOSS * float(barriers.max()) if len(barriers) and barriers.max() > 0 else CONNECTED, floor)
 
 
 def _random(settings: Stages, series: str, seed: Hashable) -> np.random.Generator:

@@ -13,7 +13,7 @@ from landscape.stages.series import Observed
 
 DEFINITION = "chord"
 """Of the barrier, in what is declared."""
-DECIDING = ("threshold", "window", "permutations", "draws", "seed")
+DECIDING = ("threshold", "floor", "window", "permutations", "draws", "seed")
 """Settings that decide the numbers of a test."""
 
 

@@ -1,31 +1,31 @@
 """Dated changes of one series: extrema, plateaus, the fastest change, and crossings of a level.
 
-Each kind of event takes the posterior draws of a curve and finds itself in every one of them. What a draw does not have
-is dated at infinity, so that runs in which something never happens stay in, and are last.
+What happens for certain is decided by :mod:`landscape.stages.evidence`; when it happens, by the posterior draws of a
+curve, in each of which it finds itself. What a draw does not have is dated at infinity, so that runs in which something
+never happens stay in, and are last. Nothing is dated more closely than by the two checkpoints around it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.signal import find_peaks
 
-from landscape.shapes import Float
+from landscape.shapes import Bool, Float
+from landscape.stages.axis import Axis
+from landscape.stages.evidence import Turn
 from landscape.stages.smooth import Curves
 
 TAIL = 0.05
 """Outside of an interval at each end; intervals of events are those of 90 %."""
-CERTAIN, LIKELY = 4.0, 2.0
-"""Standard deviations that a change has, or a hill above its feet, and the slopes around a plateau above its own."""
-FLOOR = 0.05
-"""Least prominence as a share of the range; share of the largest slope below which slopes are told apart no more."""
-DIGITS = 6
-"""Of a step, so that the last checkpoint is written as it is."""
+CERTAIN = 0.95
+"""Share of the draws in which an extremum stands above its feet, and a plateau is flatter than what is around it."""
 PERSISTENCE = 0.5
 """Least rise of the logarithm of the slope on both sides of a plateau."""
+FLAT = 0.05
+"""Share of the smaller slope beside a plateau below which slopes are told apart no more."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Event:
     Attributes:
         kind: Which kind.
         way: ``rise`` or ``fall``, ``maximum`` or ``minimum``; a plateau has the way in which the curve goes on.
-        at: Its place in ``log(step + 1)`` in each draw; infinity where it does not happen, minus infinity where it had
-            happened before the first checkpoint.
+        at: Its place on the axis of training in each draw; infinity where it does not happen, minus infinity where it
+            had happened before the first checkpoint.
         extent: For a plateau, where it begins and ends.
     """
 
@@ -47,7 +47,7 @@ class Event:
 
 
 def crossing(curves: Curves, level: float, rising: bool) -> Event:
-    """The first time at which the curve has reached a level.
+    """The first time at which the curve has reached a level, between the first two checkpoints that straddle it.
 
     Args:
         curves: Draws.
@@ -66,102 +66,116 @@ def crossing(curves: Curves, level: float, rising: bool) -> Event:
     return Event("crossing", "rise" if rising else "fall", at)
 
 
-def fastest(curves: Curves) -> list[Event]:
-    """Where the slope on ``log(step + 1)`` is largest, in the direction of the whole change; none without a change.
+def fastest(curves: Curves) -> Event:
+    """Where the slope between two checkpoints is largest, in the direction of the whole change.
 
     The place is that of the mean curve and the spread that of the draws: the largest of noisy slopes is found where
     checkpoints are few, and would pull the place there.
     """
-    sign = _direction(curves.draws)
-    if sign == 0:
-        return []
-    slopes = sign * np.gradient(curves.draws, curves.x, axis=1)
-    at = curves.x[slopes.argmax(axis=1)]
-    centre = curves.x[(sign * np.gradient(curves.mean, curves.x)).argmax()]
-    return [Event("fastest", "rise" if sign > 0 else "fall", around(centre, at, curves.x))]
+    sign = direction(curves)
+    middles = (curves.x[1:] + curves.x[:-1]) / 2
+    gaps = np.diff(curves.x)
+    at = middles[(sign * np.diff(curves.draws, axis=1) / gaps).argmax(axis=1)]
+    centre = middles[(sign * np.diff(curves.mean) / gaps).argmax()]
+    return Event("fastest", "rise" if sign > 0 else "fall", around(centre, at, curves.x))
 
 
-def extremum(curves: Curves) -> list[Event]:
-    """Hills and valleys that are there for certain.
+def direction(curves: Curves) -> int:
+    """1 or -1 for the way from the start to where the mean is farthest from it."""
+    moved = curves.mean - curves.mean[0]
+    return int(np.sign(moved[np.abs(moved).argmax()])) or 1
 
-    An extremum of the mean whose prominence is 5 % of the range or more, and which stands above the lowest places on
-    both sides by four standard deviations of the draws or more. In a draw it is the best place between these two.
+
+def extrema(curves: Curves, turns: Sequence[Turn], least: float = 0.0) -> list[Event]:
+    """Maxima and minima that noise does not explain.
+
+    In a draw it is the best checkpoint of the stretch that the evidence leaves. It stands above the lowest places on
+    both sides, up to the next extrema, in 95 % of the draws, and by the least change or more in the mean.
+
+    Args:
+        curves: Draws of the series.
+        turns: From :func:`landscape.stages.evidence.turning_points`.
+        least: Least change that counts, in the unit of the series.
     """
     found = []
-    for sign, name in ((1, "maximum"), (-1, "minimum")):
-        heights = sign * curves.draws
-        for top, left, right in _peaks(sign * curves.mean, FLOOR * np.ptp(curves.mean)):
-            if min(_certain(heights[:, top] - heights[:, foot]) for foot in (left, right)) >= CERTAIN:
-                best = heights[:, left : right + 1].argmax(axis=1)
-                found.append(Event("extremum", name, curves.x[left + best]))
+    for turn, before, after in _beside(turns, len(curves.x)):
+        height, draws = turn.sign * curves.mean, turn.sign * curves.draws
+        top = turn.first + int(height[turn.first : turn.last + 1].argmax())
+        feet = [before + int(height[before : top + 1].argmin()), top + int(height[top : after + 1].argmin())]
+        standing = np.stack([draws[:, top] - draws[:, foot] for foot in feet])
+        if min(height[top] - height[foot] for foot in feet) < least or (standing > 0).mean(axis=1).min() < CERTAIN:
+            continue
+        best = draws[:, turn.first : turn.last + 1].argmax(axis=1)
+        extent = float(curves.x[turn.low]), float(curves.x[turn.high])
+        found.append(Event("extremum", "maximum" if turn.sign > 0 else "minimum", curves.x[turn.first + best], extent))
     return found
 
 
-def plateau(curves: Curves) -> list[Event]:
-    """Stretches of small slope between two of large slope.
+def plateaus(curves: Curves, paces: Sequence[Turn], least: float = 0.0, turning: Sequence[Event] = ()) -> list[Event]:
+    """Flat stretches between two rises, or between two falls, that noise does not explain.
 
-    A plateau is a minimum of ``log |slope|`` of the mean, floored at 5 % of the largest slope, whose topological
-    persistence is 0.5 or more: on both sides the slope grows by ``exp(0.5)`` before it falls lower, and for certain.
-    Its place is that of the extremum if it holds one, and else its centre. Draws find the flattest place of the
-    stretch between the two neighbouring peaks of the slope. Plateaus that overlap, or lie closer than checkpoints can
-    tell, are one.
+    Where a rise slows down and then speeds up again for certain, the slope has a minimum. It is a plateau if the slope
+    grows by ``exp(0.5)`` or more on both sides, and does so in 95 % of the draws, and if nothing turns between the
+    steepest places on both sides: a fall between two rises is bounded by its extrema.
+
+    Args:
+        curves: Draws of the series.
+        paces: From :func:`landscape.stages.evidence.paces`.
+        least: Least rise on both sides, in the unit of the series.
+        turning: Its extrema.
     """
-    slope = np.gradient(curves.mean, curves.x)
-    size = np.abs(slope)
-    if size.max() <= 1e-12 * np.abs(curves.mean).max():
-        return []
-    height = np.log(np.maximum(size, FLOOR * size.max()))
-    slopes = np.gradient(curves.draws, curves.x, axis=1)
     found = []
-    basins = {(left, right): low for low, left, right in _peaks(-height, PERSISTENCE)}  # a floor has many lowest places
-    for (left, right), low in basins.items():
-        if any(_certain(np.sign(slope[p]) * slopes[:, p] - np.abs(slopes[:, low])) < LIKELY for p in (left, right)):
+    middles = (curves.x[1:] + curves.x[:-1]) / 2
+    turned = np.array([np.median(event.at) for event in turning])
+    for turn, before, after in _beside(paces, len(curves.x)):
+        slope = turn.sign * np.diff(curves.mean) / np.diff(curves.x)
+        low = turn.first + int(slope[turn.first : turn.last].argmin())
+        left, right = before + int(slope[before : low + 1].argmax()), low + int(slope[low:after].argmax())
+        steep = min(slope[left], slope[right])
+        if steep <= 0 or slope[low] > np.exp(-PERSISTENCE) * steep:
             continue
-        flat = np.flatnonzero(height[left:right] <= height[low] + PERSISTENCE / 2) + left
-        extent = float(curves.x[flat[0]]), float(curves.x[flat[-1]])
-        inside = np.abs(slopes[:, left : right + 1])
-        at = curves.x[left + inside.argmin(axis=1)]
-        changes = [k for k in range(flat[0], flat[-1]) if slope[k] * slope[k + 1] < 0]
-        centre = curves.x[changes[0]] if changes else sum(extent) / 2
-        way = "rise" if slope[right] > 0 else "fall"
-        found.append(Event("plateau", way, around(centre, at, curves.x), extent))
-    return _merged(found, curves.seen)
+        if ((middles[left] <= turned) & (turned <= middles[right])).any():
+            continue
+        height = np.log(np.maximum(slope, FLAT * steep))
+        flat = _stretch(height <= height[low] + PERSISTENCE / 2, low)
+        up, down = (_stretch(height >= height[peak] - PERSISTENCE / 2, peak) for peak in (left, right))
+        secants = [_secant(turn.sign * curves.draws, curves.x, ends) for ends in (flat, up, down)]
+        rises = [turn.sign * (curves.mean[b] - curves.mean[a]) for a, b in ((before, low), (low + 1, after))]
+        if min((steeper > secants[0]).mean() for steeper in secants[1:]) < CERTAIN or min(rises) < least:
+            continue
+        place = slice(turn.low, max(turn.high, turn.low + 1))
+        wide = max(1, (flat[1] - flat[0]) // 2)
+        at = middles[place][_slopes(turn.sign * curves.draws, curves.x, wide)[:, place].argmin(axis=1)]
+        extent = float(curves.x[turn.low]), float(curves.x[turn.high])
+        found.append(Event("plateau", "rise" if turn.sign > 0 else "fall", at, extent))
+    return found
 
 
-def boundaries(curves: Curves) -> list[Event]:
-    """Extrema and plateaus in the order of training; a plateau around an extremum is that extremum."""
-    turning = extremum(curves)
-    middles = [float(np.median(event.at)) for event in turning]
-    flat = [event for event in plateau(curves) if not any(_holds(event, middle) for middle in middles)]
-    return sorted([*turning, *flat], key=lambda event: float(np.median(event.at)))
+def boundaries(curves: Curves, turns: Sequence[Turn], paces: Sequence[Turn], least: float = 0.0) -> list[Event]:
+    """Extrema and plateaus in the order of training."""
+    turning = extrema(curves, turns, least)
+    return sorted([*turning, *plateaus(curves, paces, least, turning)], key=lambda event: float(np.median(event.at)))
 
 
-def halfway(curves: list[Curves]) -> tuple[float, bool]:
+def halfway(curves: Curves) -> tuple[float, bool]:
     """The level half-way between the first value and the one farthest from it, and whether it is above the first.
 
     Of the mean over the seeds. Shared by all seeds, and so no matter of which seed is which.
     """
-    start = float(np.mean([c.mean[0] for c in curves]))
-    grid = np.linspace(max(c.x[0] for c in curves), min(c.x[-1] for c in curves), 200)
-    mean = np.mean([np.interp(grid, c.x, c.mean) for c in curves], axis=0)
-    far = float(mean[np.abs(mean - start).argmax()])
+    start = float(curves.mean[0])
+    far = float(curves.mean[np.abs(curves.mean - start).argmax()])
     return (start + far) / 2, far > start
 
 
-def changes(curves: list[Curves]) -> bool:
-    """Whether the mean over the seeds moves from its start for certain."""
-    grid = np.linspace(max(c.x[0] for c in curves), min(c.x[-1] for c in curves), 50)
-    return _direction(np.mean([[np.interp(grid, c.x, draw) for draw in c.draws] for c in curves], axis=0)) != 0
-
-
-def row(event: Event, seen: Float[np.ndarray, " steps"]) -> dict[str, Any]:
-    """What is said of an event: its step with a 90 % interval, never narrower than the spacing of checkpoints there.
+def row(event: Event, seen: Float[np.ndarray, " steps"], axis: Axis) -> dict[str, Any]:
+    """What is said of an event: its step with a 90 % interval, never narrower than from checkpoint to checkpoint.
 
     The interval lies within training, save where more than 5 % of the draws date the event before or after it.
 
     Args:
         event: The event.
-        seen: ``log(step + 1)`` of the checkpoints.
+        seen: Places of the checkpoints.
+        axis: Of training.
 
     Returns:
         ``event, way, step, low, high, censored, happened``; a censored event has no step, one end of its interval is
@@ -172,17 +186,20 @@ def row(event: Event, seen: Float[np.ndarray, " steps"]) -> dict[str, Any]:
     if event.extent is not None:
         low, high = min(low, event.extent[0]), max(high, event.extent[1])
     if censored == "no":
-        width = spacing(middle, seen)
-        low, high = _within_training(min(low, middle - width / 2), max(high, middle + width / 2), width, seen)
+        before, after = seen[seen < middle], seen[seen > middle]
+        low = min(low, float(before[-1]) if len(before) else middle)
+        high = max(high, float(after[0]) if len(after) else middle)
+        low = max(low, float(seen[0])) if np.isfinite(low) else low
+        high = min(high, float(seen[-1])) if np.isfinite(high) else high
     low = min(low, float(seen[-1])) if low > -np.inf else 0.0
     if censored == "left":
         high = max(high, float(seen[0]))
     return {
         "event": event.kind,
         "way": event.way,
-        "step": step_at(middle) if censored == "no" else np.nan,
-        "low": max(step_at(low), 0.0),
-        "high": step_at(high),
+        "step": axis.step(middle) if censored == "no" else np.nan,
+        "low": max(axis.step(low), 0.0),
+        "high": axis.step(high),
         "censored": censored,
         "happened": float(np.isfinite(event.at).mean()),
     }
@@ -200,63 +217,33 @@ def around(
     return np.asarray(np.clip(at - np.median(at) + centre, x[0], x[-1]))
 
 
-def step_at(place: float) -> float:
-    """The step at a place in ``log(step + 1)``, rounded so that a checkpoint is written as it is."""
-    return round(float(np.expm1(place)), DIGITS)
+def _beside(turns: Sequence[Turn], count: int) -> Iterator[tuple[Turn, int, int]]:
+    """Each turn with the first checkpoint of the one before it and the last of the one after it."""
+    for n, turn in enumerate(turns):
+        yield turn, turns[n - 1].first if n else 0, turns[n + 1].last if n + 1 < len(turns) else count - 1
 
 
-def spacing(place: float, seen: Float[np.ndarray, " steps"]) -> float:
-    """Distance of the checkpoints around a place, in ``log(step + 1)``; at a checkpoint, the larger gap beside it."""
-    gaps = np.diff(seen)
-    right = int(np.searchsorted(seen, place, side="right"))
-    left = int(np.searchsorted(seen, place, side="left"))
-    return float(max(gaps[min(max(k - 1, 0), len(gaps) - 1)] for k in (left, right)))
+def _stretch(inside: Bool[np.ndarray, " gaps"], at: int) -> tuple[int, int]:
+    """The first and the last checkpoint of the gaps that are inside, one after the other, about one of them."""
+    first, last = at, at
+    while first > 0 and inside[first - 1]:
+        first -= 1
+    while last + 1 < len(inside) and inside[last + 1]:
+        last += 1
+    return first, last + 1
 
 
-def _within_training(low: float, high: float, width: float, seen: Float[np.ndarray, " steps"]) -> tuple[float, float]:
-    """The interval cut off at the first and the last checkpoint, and still so wide."""
-    first, last = float(seen[0]), float(seen[-1])
-    inside = max(first, min(low, last - width)), min(last, max(high, first + width))
-    return (inside[0] if np.isfinite(low) else low), (inside[1] if np.isfinite(high) else high)
+def _secant(
+    draws: Float[np.ndarray, "draws steps"], x: Float[np.ndarray, " steps"], ends: tuple[int, int]
+) -> Float[np.ndarray, " draws"]:
+    a, b = ends
+    return np.asarray((draws[:, b] - draws[:, a]) / (x[b] - x[a]))
 
 
-def _merged(plateaus: list[Event], seen: Float[np.ndarray, " steps"]) -> list[Event]:
-    """Plateaus of which those at one place are one: as wide as both, and where the wider one is."""
-    out: list[Event] = []
-    for event in sorted(plateaus, key=lambda event: float(np.median(event.at))):
-        if not out or not _same_place(out[-1], event, seen):
-            out.append(event)
-            continue
-        a, b = (e.extent or (0.0, 0.0) for e in (out[-1], event))
-        wider = out[-1] if a[1] - a[0] >= b[1] - b[0] else event
-        out[-1] = replace(wider, way=event.way, extent=(min(a[0], b[0]), max(a[1], b[1])))
-    return out
-
-
-def _same_place(one: Event, other: Event, seen: Float[np.ndarray, " steps"]) -> bool:
-    places = [float(np.median(event.at)) for event in (one, other)]
-    overlap = one.extent and other.extent and one.extent[1] >= other.extent[0] and other.extent[1] >= one.extent[0]
-    return bool(overlap) or abs(places[1] - places[0]) < min(spacing(place, seen) for place in places)
-
-
-def _direction(draws: Float[np.ndarray, "draws grid"]) -> int:
-    """1 or -1 for the way from the start to where the mean is farthest from it, 0 if that is not certain."""
-    moved = draws - draws[:, :1]
-    far = moved[:, np.abs(moved.mean(axis=0)).argmax()]
-    return int(np.sign(far.mean())) if abs(_certain(far)) >= CERTAIN else 0
-
-
-def _peaks(height: Float[np.ndarray, " grid"], prominence: float) -> Iterator[tuple[int, int, int]]:
-    """Inner maxima of so much prominence (or persistence), each with the lowest places on both sides."""
-    tops, beside = find_peaks(height, prominence=prominence)
-    for top, left, right in zip(tops, beside["left_bases"], beside["right_bases"], strict=True):
-        yield int(top), int(left), int(right)
-
-
-def _certain(differences: Float[np.ndarray, " draws"]) -> float:
-    """Mean over standard deviation."""
-    return float(differences.mean() / max(float(differences.std()), 1e-300))
-
-
-def _holds(event: Event, place: float) -> bool:
-    return event.extent is not None and event.extent[0] <= place <= event.extent[1]
+def _slopes(
+    draws: Float[np.ndarray, "draws steps"], x: Float[np.ndarray, " steps"], wide: int
+) -> Float[np.ndarray, "draws gaps"]:
+    """Slope about every gap, over so many gaps, fewer at the ends."""
+    gaps = np.arange(len(x) - 1)
+    first, last = np.maximum(gaps - (wide - 1) // 2, 0), np.minimum(gaps + wide // 2 + 1, len(x) - 1)
+    return np.asarray((draws[:, last] - draws[:, first]) / (x[last] - x[first]))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from landscape.errors import InputError
+from landscape.stages.axis import of
 from landscape.stages.series import BARRIER, PAIRS, SERIES, Observed, empty, to_others, typed
 from landscape.stages.staging import EVERYONE
 
@@ -41,7 +42,8 @@ def read(series: Path | None, pairs: Path | None = None) -> Observed:
             for part in (found, own[own["series"].isin(missing)].assign(shared_error=np.nan, headline=True))
             if len(part)
         ])
-    return Observed(typed(found.reset_index(drop=True)), typed(both))
+    steps = np.concatenate([frame["step"].to_numpy(dtype=float) for frame in (found, both) if len(frame)])
+    return Observed(typed(found.reset_index(drop=True)), typed(both), axis=of(steps))
 
 
 def _pairs(file: Path) -> pd.DataFrame:

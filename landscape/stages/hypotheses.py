@@ -118,7 +118,7 @@ def _coincidence(
     count = np.array([len(one) for one in after])
     if not count.any() or not any(len(one) for one in before):
         return []
-    seen = np.log1p(np.unique(observed.series["step"].to_numpy(dtype=float)))
+    seen = observed.axis.x(np.unique(observed.series["step"].to_numpy(dtype=float)))
     window, spacing = float(np.log(settings.window)), float(np.median(np.diff(seen)))
     anywhere = population.precursor(
         [_middles(one) for one in before], [_middles(one) for one in after],
@@ -203,8 +203,8 @@ def _middles(dates: np.ndarray) -> np.ndarray:
 
 
 def _ends(observed: Observed) -> tuple[float, float]:
-    """The first and the last ``log(step + 1)`` of anything."""
-    steps = np.log1p(observed.series["step"].to_numpy(dtype=float))
+    """The first and the last place of anything on the axis of training."""
+    steps = observed.axis.x(observed.series["step"].to_numpy(dtype=float))
     return float(steps.min()), float(steps.max())
 
 

@@ -17,21 +17,20 @@ from landscape.stages.events import Event
 
 
 def settles(
-    step: Float[np.ndarray, " steps"],
+    x: Float[np.ndarray, " steps"],
     barrier: Float[np.ndarray, "draws steps"],
     threshold: float,
 ) -> Event:
-    """First ``log(step + 1)`` from which the barrier stays below the threshold, in every draw.
+    """First place from which the barrier stays below the threshold, in every draw.
 
     A draw is made decreasing in the step by isotonic regression, and crosses the threshold where the line between two
     steps does. Always below is dated before the first step (minus infinity), never below after the last (infinity).
 
     Args:
-        step: Steps, increasing.
+        x: Places of the checkpoints on the axis of training, increasing.
         barrier: Draws of the barriers, from :func:`resampled`.
         threshold: What counts as connected, in the unit of the barriers.
     """
-    x = np.log1p(step)
     at = np.empty(len(barrier))
     for n, values in enumerate(barrier):
         fitted = isotonic_regression(values, increasing=False).x

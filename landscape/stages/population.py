@@ -21,13 +21,13 @@ def lead(
     count: int,
     random: np.random.Generator,
 ) -> Association:
-    """Which comes first: mean over the seeds of behaviour's onset less connectivity's, in ``log(step + 1)``.
+    """Which comes first: mean over the seeds of behaviour's onset less connectivity's, on the axis of training.
 
     Two-sided by flipping the signs of the seeds' differences, which is exact where these are symmetric about zero and
     independent; p is at least ``2 / 2^n``. Positive: behaviour later. The interval resamples seeds, and a draw within.
 
     Args:
-        connectivity: Onsets in ``log(step + 1)``, finite: what happens outside of training is dated at its ends,
+        connectivity: Onsets on the axis of training, finite: what happens outside of training is dated at its ends,
             and the effect is then a bound.
         behaviour: The same.
         shared: Whether connectivity is that to the other seeds. A mean over pairs varies twice as much as its seeds
@@ -67,11 +67,11 @@ def precursor(
     one observation however many seeds there are, and p is near the share of training that the windows cover.
 
     Args:
-        connectivity: For each seed the dates of its events in ``log(step + 1)``, ``[events]``.
+        connectivity: For each seed the dates of its events on the axis of training, ``[events]``.
         behaviour: The same.
         window: As for :func:`landscape.stages.association.coincidences`.
         spacing: The same.
-        ends: First and last ``log(step + 1)``.
+        ends: First and last place on that axis.
         random: For offsets and interval.
     """
     first, length = ends[0], ends[1] - ends[0]

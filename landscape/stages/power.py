@@ -56,7 +56,7 @@ def trajectory(
     """Power of the tests of whole trajectories: mean curves, early or late by seed, and what is left of the curves.
 
     Args:
-        curves: Of connectivity and behaviour on an even grid of ``log(step + 1)``.
+        curves: Of connectivity and behaviour on an even grid of the axis of training.
         onsets: Of both, with draws.
         step: Spacing of the grid.
         coupling: As for :func:`onset`.
@@ -95,7 +95,7 @@ def lead(differences: Float[np.ndarray, " seeds"], random: np.random.Generator) 
     """Power to find that behaviour comes at twice the step, with differences as wide as those seen.
 
     Args:
-        differences: Of the onsets of each seed, in ``log(step + 1)``.
+        differences: Of the onsets of each seed, on the axis of training.
         random: Source of randomness.
     """
     seeds, width = len(differences), float(np.std(differences, ddof=1))

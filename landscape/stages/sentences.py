@@ -36,7 +36,11 @@ def sentences(findings: Findings) -> list[str]:
 
 def _primary(findings: Findings) -> list[str]:
     rows = findings.association
-    return [f"Primary, declared before the study ran: {_said(row)}" for row in rows[rows["primary"]].to_dict("records")]
+    unit = findings.axis.unit
+    return [
+        f"Primary, declared before the study ran: {_said(row, unit)}"
+        for row in rows[rows["primary"]].to_dict("records")
+    ]
 
 
 def _stages(findings: Findings) -> list[str]:
@@ -96,7 +100,7 @@ def _associations(findings: Findings) -> list[str]:
         hopeless = int((part["p_floor"] > 0.05).sum())
         said = f"; {hopeless} of them could not have been, with so few seeds" if hopeless else ""
         out.append(f"{what}: {len(shown)} of {len(part)} exploratory tests are shown at q <= 0.05{said}.")
-        out += [f"  {_said(row)}" for row in shown.head(MOST).to_dict("records")]
+        out += [f"  {_said(row, findings.axis.unit)}" for row in shown.head(MOST).to_dict("records")]
         if len(shown) > MOST:
             out.append(f"  and {len(shown) - MOST} more.")
     return out
@@ -121,22 +125,24 @@ def _clusters(findings: Findings) -> list[str]:
     return out
 
 
-def _said(row: dict[str, Any]) -> str:
+def _said(row: dict[str, Any], unit: float) -> str:
     where = f" at step {int(row['step']):,}" if pd.notna(row["step"]) else ""
     p = f"p {row['p']:.2g}, q {row['q']:.2g}, floor {row['p_floor']:.2g}"
     power = f", power {row['power']:.2f}" if pd.notna(row["power"]) else ""
     tail = f"({p}{power}, {row['seeds']} seeds): {row['verdict']}."
     pair = f"{row['behaviour']} with {row['connectivity']}{where}"
     if row["test"] == "lead":
-        return f"{pair}: {_lead(row)} {tail}"
+        return f"{pair}: {_lead(row, unit)} {tail}"
     return f"{pair}: {NAMES[row['test']]} {row['effect']:+.3g} {_between(row)} {tail}"
 
 
-def _lead(row: dict[str, Any]) -> str:
-    """The factor between the onsets; of step + 1, since steps begin with 0."""
+def _lead(row: dict[str, Any], unit: float) -> str:
+    """The factor between the onsets; of the step and the first step after 0 together, since steps begin with 0."""
     factor, low, high = (np.exp(np.clip(row[name], -20, 20)) for name in ("effect", "low", "high"))
     bound = f"{row['bound']} " if row["bound"] in {"at least", "at most"} else ""
-    said = f"(step + 1) of behaviour is {bound}{factor:.2f} [{low:.2f}, {high:.2f}] times that of connectivity"
+    said = (
+        f"(step + {unit:,.6g}) of behaviour is {bound}{factor:.2f} [{low:.2f}, {high:.2f}] times that of connectivity"
+    )
     if not row["censored"]:
         return said
     what = "a bound" if bound else "neither a lower nor an upper bound"

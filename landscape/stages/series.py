@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from landscape.stages.axis import Axis, of
+
 SERIES = ("series", "seed", "step", "value", "error")
 PAIRS = ("series", "seed_a", "seed_b", "step", "value", "error")
 PARTINGS = ("seed", "parted", "child_a", "child_b", "value", "error")
@@ -33,19 +35,21 @@ class Observed:
         pairs: ``series, seed_a, seed_b, step, value, error``: barriers, and distances of behaviour.
         partings: ``seed, parted, child_a, child_b, value, error``: barriers between children.
         unit: Of barriers.
+        axis: Of training.
     """
 
     series: pd.DataFrame = field(default_factory=lambda: empty((*SERIES, "shared_error", "headline")))
     pairs: pd.DataFrame = field(default_factory=lambda: empty(PAIRS))
     partings: pd.DataFrame = field(default_factory=lambda: empty(PARTINGS))
     unit: str = ""
+    axis: Axis = field(default_factory=Axis)
 
 
 def from_tables(tables: Mapping[str, pd.DataFrame]) -> Observed:
     """Series of the tables ``loss, llc, probe, barrier, behaviour``; of one definition of the barrier.
 
     ``barrier:seeds`` is the mean barrier of a seed to the others at the same step, ``barrier:last`` that to the
-    seed's last step, ``barrier:neighbours`` that to its next step, at the geometric middle of the two,
+    seed's last step, ``barrier:neighbours`` that to its next step, at the middle of the two,
     ``barrier:children`` the mean over children by the step of parting.
 
     ``error`` is what is independent from step to step, and so only that of the coefficients' chains. Loss, probes and
@@ -56,11 +60,12 @@ def from_tables(tables: Mapping[str, pd.DataFrame]) -> Observed:
     """
     get = {name: tables.get(name, pd.DataFrame()) for name in ("loss", "llc", "probe", "barrier", "behaviour")}
     barriers = _lines(get["barrier"])
+    axis = _axis(get)
     parts = [
         _own(get["loss"], LOSS, LOSS),
         _coefficients(get["llc"]),
         _probes(get["probe"]),
-        *(_within(barriers, between) for between in ("last", "neighbours")),
+        *(_within(barriers, between, axis) for between in ("last", "neighbours")),
     ]
     pairs = pd.concat([_between_seeds(barriers, "barrier:seeds", "value"), _distances(get["behaviour"])])
     partings = _children(barriers)
@@ -70,7 +75,13 @@ def from_tables(tables: Mapping[str, pd.DataFrame]) -> Observed:
     known = [part.assign(headline=part.get("headline", True)) for part in parts if len(part)]
     series = pd.concat(known, ignore_index=True) if known else empty((*SERIES, "shared_error", "headline"))
     unit = "" if get["barrier"].empty else str(get["barrier"]["unit"].iloc[0])
-    return Observed(typed(series), typed(pairs), typed(partings), unit)
+    return Observed(typed(series), typed(pairs), typed(partings), unit, axis)
+
+
+def _axis(tables: Mapping[str, pd.DataFrame]) -> Axis:
+    """The axis of all checkpoints that any table has."""
+    named = [table[name] for table in tables.values() for name in ("step", "step_a", "step_b") if name in table]
+    return of(np.concatenate([np.asarray(steps.dropna(), dtype=float) for steps in named]) if named else np.empty(0))
 
 
 def _lines(barriers: pd.DataFrame) -> pd.DataFrame:
@@ -114,14 +125,14 @@ def _probes(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts)
 
 
-def _within(barriers: pd.DataFrame, between: str) -> pd.DataFrame:
-    """Barriers of a seed with itself: at the earlier step, or for neighbours at the geometric middle."""
+def _within(barriers: pd.DataFrame, between: str, axis: Axis) -> pd.DataFrame:
+    """Barriers of a seed with itself: at the earlier step, or for neighbours at the middle on the axis of training."""
     if barriers.empty:
         return barriers
     rows = barriers[barriers["between"] == between]
     step = rows["step_a"].astype(float)
     if between == "neighbours":
-        step = np.sqrt((step + 1) * (rows["step_b"].astype(float) + 1)) - 1
+        step = axis.steps((axis.x(step) + axis.x(rows["step_b"].astype(float))) / 2)
     return pd.DataFrame({"series": f"{BARRIER}:{between}", "seed": rows["seed_a"], "step": step, "value": rows["value"],
                          "error": rows["error"]})  # fmt: skip
 
