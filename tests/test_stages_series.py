@@ -268,7 +268,7 @@ def test_an_interval_of_the_mean_is_that_of_student_over_the_seeds() -> None:
 
 def test_seeds_that_save_other_steps_meet_where_all_have_checkpoints_or_on_straight_lines() -> None:
     def run(x: list[float]) -> tuple[Measured, Curves]:
-        at = np.array(x)
+        at = np.array(x, dtype=float)
         return Measured(at, 2 * at, np.ones(len(at)), 3), Curves(at, 2 * at, np.tile(2 * at, (50, 1)), 0.0)
 
     shared = {0: run([0, 1, 2, 3, 4, 5]), 1: run([0, 0.5, 1, 2, 3, 4, 5])}

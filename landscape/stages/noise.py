@@ -35,7 +35,7 @@ class Noise:
     count: int
 
 
-def scatter(x: Sequence[Float[np.ndarray, " steps"]], values: Sequence[Float[np.ndarray, " steps"]]) -> Noise:
+def scatter(x: Sequence[Float[np.ndarray, " _"]], values: Sequence[Float[np.ndarray, " _"]]) -> Noise:
     """Robust standard deviation from differences between neighbours, of which what is smooth has little.
 
     Divided differences of the second and of the third order are scaled to the variance of one value, and their median

@@ -129,7 +129,7 @@ def bridged(curves: Curves, x: Float[np.ndarray, " places"]) -> Float[np.ndarray
     return np.asarray(curves.draws[:, right - 1] * (1 - share) + curves.draws[:, right] * share)
 
 
-def _shared(x: list[Float[np.ndarray, " steps"]]) -> Float[np.ndarray, " places"]:
+def _shared(x: list[Float[np.ndarray, " _"]]) -> Float[np.ndarray, " places"]:
     common = x[0]
     for other in x[1:]:
         common = np.intersect1d(common, other)

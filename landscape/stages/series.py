@@ -132,7 +132,8 @@ def _within(barriers: pd.DataFrame, between: str, axis: Axis) -> pd.DataFrame:
     rows = barriers[barriers["between"] == between]
     step = rows["step_a"].astype(float)
     if between == "neighbours":
-        step = axis.steps((axis.x(step) + axis.x(rows["step_b"].astype(float))) / 2)
+        first, second = (axis.x(rows[name].to_numpy(dtype=float)) for name in ("step_a", "step_b"))
+        step = pd.Series(axis.steps((first + second) / 2), rows.index)
     return pd.DataFrame({"series": f"{BARRIER}:{between}", "seed": rows["seed_a"], "step": step, "value": rows["value"],
                          "error": rows["error"]})  # fmt: skip
 
