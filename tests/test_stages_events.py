@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import stages as validation_stages
-from simulated import OCTAVES, SIXTY, TOP, heavy, hill, normal, sigmoid, two_steps
-from worlds import bounds_of, run_of
+from simulated import OCTAVES, SIXTY, TOP, bounds_of, heavy, hill, normal, sigmoid, two_steps
+from worlds import run_of
 
 from landscape.stages import events
 from landscape.stages.axis import Axis

@@ -8,13 +8,12 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+import simulated
 from simulated import OCTAVES, sigmoid
 
 from landscape.settings import Primary, Stages
-from landscape.stages import dating, events, evidence
-from landscape.stages.axis import Axis
-from landscape.stages.events import Event
-from landscape.stages.runs import Measured, measured
+from landscape.stages import dating
+from landscape.stages.runs import Measured
 from landscape.stages.series import Observed
 from landscape.stages.smooth import Curves, smooth
 
@@ -86,15 +85,7 @@ class Every(np.random.Generator):
 
 def run_of(steps: np.ndarray, value: np.ndarray, error: float = np.nan, seed: int = 0) -> tuple[Measured, Curves]:
     """A run and its curve, on ``log(step + 1)``."""
-    rows = pd.DataFrame({"seed": 0, "step": steps, "value": value, "error": error})
-    run = measured("one", rows, Axis())[0][0]
-    return run, smooth(run.x, run.value, run.sd, run.count, draws=200, random=np.random.default_rng(seed))
-
-
-def bounds_of(run: Measured, curves: Curves) -> list[Event]:
-    """Its extrema and plateaus."""
-    turns = evidence.turning_points(run.value, run.sd, run.count)
-    return events.boundaries(curves, turns, evidence.paces(run.x, run.value, run.sd, run.count))
+    return simulated.run_of(steps, value, np.random.default_rng(seed), error)
 
 
 @pytest.fixture(autouse=True, scope="module")

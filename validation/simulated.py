@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
+
+from landscape.stages import events, evidence
+from landscape.stages.axis import Axis
+from landscape.stages.events import Event
+from landscape.stages.runs import Measured, measured
+from landscape.stages.smooth import Curves, smooth
 
 OCTAVES = np.array([0, *(round(2 ** (k / 2)) for k in range(2, 21))], dtype=float)
 SIXTY = np.unique(np.round(np.exp(np.linspace(0, np.log(143000), 60))) - 1)
@@ -140,3 +147,18 @@ def symmetric(values: np.ndarray) -> np.ndarray:
     """The upper triangles of matrices, mirrored."""
     upper = np.triu(values, 1)
     return upper + upper.mT
+
+
+def run_of(
+    steps: np.ndarray, value: np.ndarray, random: np.random.Generator, error: float = np.nan
+) -> tuple[Measured, Curves]:
+    """A run and the draws of the curve behind it, on ``log(step + 1)``."""
+    rows = pd.DataFrame({"seed": 0, "step": steps, "value": value, "error": error})
+    run = measured("one", rows, Axis())[0][0]
+    return run, smooth(run.x, run.value, run.sd, run.count, draws=200, random=random)
+
+
+def bounds_of(run: Measured, curves: Curves) -> list[Event]:
+    """Its extrema and plateaus."""
+    turns = evidence.turning_points(run.value, run.sd, run.count)
+    return events.boundaries(curves, turns, evidence.paces(run.x, run.value, run.sd, run.count))

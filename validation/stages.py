@@ -24,10 +24,12 @@ from simulated import (
     TOP,
     Curve,
     Noise,
+    bounds_of,
     dated,
     drift,
     hill,
     like,
+    run_of,
     sigmoid,
     two_steps,
 )
@@ -38,31 +40,15 @@ from landscape.stages import dating, events, evidence, onsets, staging
 from landscape.stages.axis import Axis
 from landscape.stages.events import Event
 from landscape.stages.files import read
-from landscape.stages.runs import Measured, mean_run, measured
+from landscape.stages.runs import Measured, mean_run
 from landscape.stages.series import Observed
-from landscape.stages.smooth import Curves, smooth
+from landscape.stages.smooth import Curves
 
 SEEDS = (5, 10, 20)
 PUBLISHED = Path(__file__).resolve().parent / "published"
 NEAR = 0.5
 """Distance in ``log(step + 1)`` from a planted boundary within which one of its kind is taken for it."""
 ANYWHERE = "an extremum or a plateau"
-AXIS = Axis()
-
-
-def run_of(
-    value: np.ndarray, steps: np.ndarray, random: np.random.Generator, error: float = np.nan
-) -> tuple[Measured, Curves]:
-    """A run and the draws of the curve behind it."""
-    rows = pd.DataFrame({"seed": 0, "step": steps, "value": value, "error": error})
-    run = measured("one", rows, AXIS)[0][0]
-    return run, smooth(run.x, run.value, run.sd, run.count, draws=200, random=random)
-
-
-def bounds_of(run: Measured, curves: Curves) -> list[Event]:
-    """Its extrema and plateaus."""
-    turns = evidence.turning_points(run.value, run.sd, run.count)
-    return events.boundaries(curves, turns, evidence.paces(run.x, run.value, run.sd, run.count))
 
 
 def changed(run: Measured) -> bool:
@@ -104,7 +90,7 @@ def children(worlds: int, random: np.random.Generator) -> Hits:
 
 def holds(event: Event, true: float, seen: np.ndarray) -> bool:
     """Whether the 90 % interval of an event holds a place in ``log(step + 1)``."""
-    row = events.row(event, seen, AXIS)
+    row = events.row(event, seen, Axis())
     return bool(np.log1p(row["low"]) - 1e-9 <= true <= np.log1p(row["high"]) + 1e-9)
 
 
@@ -139,7 +125,7 @@ def planted(
     x = np.log1p(steps)
     found, covered = [], []
     for _ in range(worlds):
-        run, curves = run_of(make(x) + size * noise(random, len(x)), steps, random, error)
+        run, curves = run_of(steps, make(x) + size * noise(random, len(x)), random, error)
         event = find(run, curves)
         found.append(event is not None)
         if event is not None:
@@ -155,7 +141,7 @@ def likeness(
     kinds = ("plateau", "extremum", "extremum", "plateau")
     found, covered, more = [], [], []
     for _ in range(worlds):
-        run, curves = run_of(value + size * random.standard_normal(len(x)), steps, random)
+        run, curves = run_of(steps, value + size * random.standard_normal(len(x)), random)
         bounds = bounds_of(run, curves)
         used = []
         for kind, end in zip(kinds, ENDS[:-1], strict=True):
@@ -210,7 +196,7 @@ def false_events(
     x = np.log1p(steps)
     bounded, moved = [], []
     for _ in range(worlds):
-        run, curves = run_of(make(random, x) + drift(random, len(x), size=size, keep=keep), steps, random)
+        run, curves = run_of(steps, make(random, x) + drift(random, len(x), size=size, keep=keep), random)
         bounded.append(bool(bounds_of(run, curves)))
         moved.append(changed(run))
     return {ANYWHERE: bounded, "a change": moved} if make is flat else {ANYWHERE: bounded}

@@ -16,8 +16,9 @@ import numpy as np
 from landscape.shapes import Float, Int
 
 FALSE, TAILS = 0.01, 0.5
-"""Chance of anything false where nothing turns, for turning points and for changes of pace alike; and that of an
-interval of 90 % to miss where it does."""
+"""Chance of anything false in white noise, for turning points and for changes of pace alike; and the level of the
+narrower stretch in which a turn is dated. Together with the spread of the draws it makes intervals that cover at least
+what they say (docs/validation.md)."""
 CURVED = 2.0
 """By how much the noise is better known than of white noise alone: of a series that changes, its estimate errs on the
 safe side. With this factor at most two of a hundred series with one rise have anything more (docs/validation.md)."""
@@ -92,7 +93,7 @@ class Turn:
         sign: 1 for a maximum, or of the pace a change from slowing down to speeding up; -1 for the opposite.
         first: Number of the checkpoint from which on it lies, whatever the noise.
         last: Up to which it lies.
-        low: From which on it lies, with a chance of 90 %.
+        low: From which on it lies more likely than not.
         high: Up to which it does.
     """
 
