@@ -202,6 +202,8 @@ def test_a_plateau_is_flatter_than_both_sides_for_certain_and_by_as_much_as_coun
     assert events.plateaus(flat(-base + 0.2 * tilt, x), paces) == [], "the steepest place of a fall"
     steeper = np.interp(x, [0, 2, 4, 6], [0, 2, 2 + 1.3, 7.3])
     assert events.plateaus(flat(steeper + 0.1 * tilt, x), paces) == [], "a slope of 0.65 is above exp(-0.5)"
+    turning = [Event("extremum", way, np.full(80, at)) for way, at in (("maximum", 2.5), ("minimum", 3.5))]
+    assert events.plateaus(flat(base + 0.2 * tilt, x), paces, turning=turning) == [], "a fall between two rises"
     assert events.plateaus(flat(base + 0.2 * tilt, x), paces, least=1.9) != []
     assert events.plateaus(flat(base + 0.2 * tilt, x), paces, least=3.2) == []
 
@@ -214,6 +216,9 @@ def test_the_fastest_change_is_the_steepest_gap_on_the_way_there(sign: int) -> N
     draws = value + np.linspace(-0.01, 0.01, 50)[:, None] * x
     event = events.fastest(flat(draws, x))
     assert event.way == ("rise" if sign > 0 else "fall") and np.median(event.at) == pytest.approx(5.225, abs=1e-9)
+    later = sign * (sigmoid(x, 5.525, 0.2) - 0.3 * sigmoid(x, 2.2, 0.1))
+    event = events.fastest(flat(np.stack([value, value, later]), x))
+    np.testing.assert_allclose(event.at - event.at[0], [0, 0, 0.3], atol=1e-9, err_msg="apart as the draws are")
 
 
 def test_an_interval_reaches_from_checkpoint_to_checkpoint() -> None:

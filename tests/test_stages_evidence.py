@@ -201,3 +201,26 @@ def test_more_checkpoints_show_more() -> None:
         value = (curve + 0.3 * white)[::every]
         counts.append(len(evidence.turning_points(value, np.full(len(value), 0.3), COUNT)))
     assert counts == sorted(counts) and counts[-1] == 2
+
+
+def test_a_part_goes_on_from_where_the_one_before_it_can_reach() -> None:
+    """Of refutations by hand: the next part begins one checkpoint before the last one was refuted."""
+    asked: list[tuple[int, int]] = []
+
+    def refuted(start: int, sign: int) -> int:
+        asked.append((start, sign))
+        return {(0, 1): 4, (3, -1): 7, (6, 1): 9}[start, sign]
+
+    assert list(evidence._parts(9, refuted, 1)) == [(1, 4), (-1, 7)]
+    assert asked == [(0, 1), (3, -1), (6, 1)]
+
+
+def test_of_two_divisions_into_as_few_parts_the_first_part_is_one_that_is_seen() -> None:
+    """A fall is refuted at once and a rise late: with as many parts, the series rises first."""
+    reach = {(0, 1): 6, (5, -1): 9, (0, -1): 2, (1, 1): 9}
+
+    def stretch(first: int, last: int, level: float):
+        return (lambda start, sign: reach.get((start, sign), 9)), (lambda start, sign: 5)
+
+    (turn,) = evidence._alternating(9, stretch)
+    assert (turn.sign, turn.last) == (1, 6)
