@@ -16,6 +16,7 @@ from landscape.shapes import Int
 from landscape.stages import aligned, association, clusters, matrices, permutations, population, power
 from landscape.stages.association import SEED, Association
 from landscape.stages.dating import Dated, beside, chosen
+from landscape.stages.runs import covering
 from landscape.stages.series import BARRIER, LOSS, SHARED, Observed
 
 LEAST_SEEDS = 3
@@ -27,6 +28,8 @@ MOST_MATCHED = 5
 """Seeds up to which a perfect match says more than the swaps can."""
 LEVEL = 0.05
 GRID = 60
+CURVES = ("trajectory", "trajectory distance", "match")
+"""Tests of whole curves, on the seeds that cover the same stretch of training."""
 COLUMNS = (
     "connectivity", "behaviour", "step", "hypothesis", "test", "effect", "low", "high", "p", "p_floor", "q", "p_family",
     "power", "seeds", "primary", "verdict", "censored", "bound",
@@ -87,26 +90,37 @@ def _timing(connectivity: str, behaviour: str, observed: Observed, dated: Dated,
     if (given := _given(dated, seeds)) is not None and len(seeds) >= LEAST_GIVEN and behaviour != LOSS:
         c_, b_, given = (_finite(at, ends) for at in (c, b, given))
         found.append((association.onset_given(c_, b_, given, orders, random), np.nan))
+    labels = {"connectivity": connectivity, "behaviour": behaviour, "step": np.nan, "seeds": len(seeds), "who": who}
+    own: dict[str, dict[str, Any]] = {"lead": _censoring(c, b)}
     if (curves := _together(dated, connectivity, behaviour, seeds)) is not None:
-        x, y, spacing = curves
-        strength = power.trajectory((x, y), (c, b), spacing, settings.coupling, orders, random)
-        affinity = association.likeness(x, y)
-        apart = (matrices.between(x), matrices.between(y))
-        found += [
-            (association.trajectory(affinity, orders, random), strength["trajectory"]),
-            (matrices.mantel(*apart, orders, random, "trajectory distance"), strength["trajectory distance"]),
-        ]
-        if len(seeds) <= MOST_MATCHED:
-            found.append((association.match(affinity, orders), strength["match"]))
+        kept = curves[0]
+        own |= dict.fromkeys(CURVES, {"seeds": len(kept), "who": str(sorted(map(str, kept)))})
+        at = [seeds.index(seed) for seed in kept]
+        found += _of_curves(*curves[1:], (c[at], b[at]), settings, random)
     found += _coincidence(connectivity, behaviour, seeds, observed, dated, settings, orders, random)
     first = population.lead(
         _finite(c, ends), _finite(b, ends), shared=connectivity in SHARED, count=settings.permutations, random=random
     )
     middle = np.median(_finite(b, ends) - _finite(c, ends), axis=1)
     found.append((first, power.lead(middle, random)))
-    labels = {"connectivity": connectivity, "behaviour": behaviour, "step": np.nan, "seeds": len(seeds), "who": who}
-    dates = {"lead": _censoring(c, b)}
-    return [({**labels, **dates.get(one.test, {}), "power": strength}, one) for one, strength in found]
+    return [({**labels, **own.get(one.test, {}), "power": strength}, one) for one, strength in found]
+
+
+def _of_curves(
+    x: np.ndarray, y: np.ndarray, spacing: float, onsets: tuple[np.ndarray, np.ndarray], settings: Stages,
+    random: np.random.Generator,
+) -> list[tuple[Association, float]]:  # fmt: skip
+    """The tests of whole curves ``[seeds, grid]``, each with its power."""
+    orders = _orders(len(x), settings)
+    strength = power.trajectory((x, y), onsets, spacing, settings.coupling, orders, random)
+    affinity = association.likeness(x, y)
+    found = [
+        association.trajectory(affinity, orders, random),
+        matrices.mantel(matrices.between(x), matrices.between(y), orders, random, "trajectory distance"),
+    ]
+    if len(x) <= MOST_MATCHED:
+        found.append(association.match(affinity, orders))
+    return [(one, strength[one.test]) for one in found]
 
 
 def _coincidence(
@@ -178,17 +192,24 @@ def _given(dated: Dated, seeds: list[Hashable]) -> np.ndarray | None:
 
 def _together(
     dated: Dated, connectivity: str, behaviour: str, seeds: list[Hashable]
-) -> tuple[np.ndarray, np.ndarray, float] | None:
-    """Curves of both series on one even grid that all seeds have; None if there is none."""
-    keys = [(name, seed) for name in (connectivity, behaviour) for seed in seeds]
-    if not all(key in dated.curves for key in keys):
+) -> tuple[list[Hashable], np.ndarray, np.ndarray, float] | None:
+    """Seeds that cover the stretch that half of them cover, and curves of both series on one even grid of it.
+
+    None if there are too few, or none has both curves.
+    """
+    pair = connectivity, behaviour
+    if not all((name, seed) in dated.curves for name in pair for seed in seeds):
         return None
-    own = [dated.curves[key] for key in keys]
+    spans = [covering({seed: dated.curves[name, seed].x for seed in seeds}) for name in pair]
+    kept = [seed for seed in seeds if all(seed in span for span in spans)]
+    if len(kept) < LEAST_SEEDS:
+        return None
+    own = [dated.curves[name, seed] for name in pair for seed in kept]
     grid = np.linspace(max(c.x[0] for c in own), min(c.x[-1] for c in own), GRID)
     if grid[0] >= grid[-1]:
         return None
     values = np.stack([np.interp(grid, c.x, c.mean) for c in own])
-    return values[: len(seeds)], values[len(seeds) :], float(grid[1] - grid[0])
+    return kept, values[: len(kept)], values[len(kept) :], float(grid[1] - grid[0])
 
 
 def _dates(dated: Dated, series: str, seed: Hashable) -> np.ndarray:

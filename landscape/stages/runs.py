@@ -76,15 +76,21 @@ def whole(runs: Mapping[Hashable, Measured], series: str, axis: Axis) -> tuple[l
 
     One run that ended early would otherwise cut all of them short.
     """
-    first = float(np.quantile([run.x[0] for run in runs.values()], 0.5, method="higher"))
-    last = float(np.quantile([run.x[-1] for run in runs.values()], 0.5, method="lower"))
-    kept = [seed for seed, run in runs.items() if run.x[0] <= first and run.x[-1] >= last]
+    kept = covering({seed: run.x for seed, run in runs.items()})
+    first, last = max(runs[seed].x[0] for seed in kept), min(runs[seed].x[-1] for seed in kept)
     said = [
         f"seed {seed} has {series} from step {axis.step(run.x[0]):,.6g} to {axis.step(run.x[-1]):,.6g} only, and takes "
         f"no part in its mean over seeds, which is that of steps {axis.step(first):,.6g} to {axis.step(last):,.6g}"
         for seed, run in runs.items() if seed not in kept
     ]  # fmt: skip
     return kept, said
+
+
+def covering(x: Mapping[Hashable, Float[np.ndarray, " _"]]) -> list[Hashable]:
+    """The seeds whose checkpoints, given by their places, reach from where half have begun to where half have ended."""
+    first = float(np.quantile([own[0] for own in x.values()], 0.5, method="higher"))
+    last = float(np.quantile([own[-1] for own in x.values()], 0.5, method="lower"))
+    return [seed for seed, own in x.items() if own[0] <= first and own[-1] >= last]
 
 
 def mean_run(
