@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib import rc_context
@@ -13,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+MOST_STEPS = 20
+"""Labels that an axis of steps has room for."""
 MEANING = {
     "chord": "barrier: largest rise of the loss above the chord",
     "mean_ends": "barrier: largest loss above the mean of the ends",
@@ -99,11 +102,23 @@ def _wrap(text: str, width: int) -> str:
     return "\n".join(lines)
 
 
+def _apart(steps: list[int], places: np.ndarray) -> list[int]:
+    """The steps whose labels have room on an axis, the first and the last among them."""
+    least = float(np.ptp(places)) / MOST_STEPS if len(places) else 0.0
+    kept: list[int] = []
+    for n, place in enumerate(places):
+        if not kept or place - places[kept[-1]] >= least:
+            kept.append(n)
+    if kept and kept[-1] != len(steps) - 1:
+        kept = [*(n for n in kept if n == 0 or places[-1] - places[n] >= least), len(steps) - 1]
+    return [steps[n] for n in kept]
+
+
 def step_axis(ax: Axes, steps: pd.Series, label: str) -> None:
     """A logarithmic axis of training steps that has room for 0."""
     known = sorted({int(step) for step in steps.dropna()})
     ax.set_xscale("symlog", linthresh=max(1, min((s for s in known if s > 0), default=1)), linscale=0.6)
-    shown = known if len(known) <= 14 else [*known[:1], *known[1 :: len(known) // 12 + 1]]
+    shown = _apart(known, ax.xaxis.get_transform().transform(np.array(known, dtype=float)))
     ax.xaxis.set_major_locator(FixedLocator(shown))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xticks(shown, [f"{step:,}" for step in shown], rotation=45 if len(shown) > 8 else 0)

@@ -19,7 +19,7 @@ from landscape.figures.matrix import barrier_matrix
 from landscape.figures.page import figures, page
 from landscape.figures.plane import about, loss_plane
 from landscape.figures.probes import probe_over_training
-from landscape.figures.style import caption
+from landscape.figures.style import MOST_STEPS, caption, step_axis
 from landscape.figures.traces import traces
 from landscape.figures.training import barrier_over_training
 from landscape.summary import barrier_over_parting, by_path, mean_profiles
@@ -421,3 +421,14 @@ def test_a_probe_has_the_bars_of_its_items_and_its_chance() -> None:
     bars = ax.containers[0].lines[2][0].get_segments()
     np.testing.assert_allclose([(bar[1] - bar[0])[1] / 2 for bar in bars], 1.96 * 0.03)
     assert list(ax.lines[-1].get_ydata()) == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("steps", [np.arange(0, 20_001, 200), np.array([0, 1, 2, 4, 8, 1000, 1001]), np.array([7])])
+def test_labels_of_steps_have_room(steps: np.ndarray) -> None:
+    """Evenly spaced ones crowd at the end of a logarithmic axis; the first and the last are always there."""
+    _, ax = plt.subplots()
+    step_axis(ax, pd.Series(steps), "training step")
+    shown = ax.get_xticks()
+    places = ax.xaxis.get_transform().transform(shown.astype(float))
+    assert shown[0] == steps[0] and shown[-1] == steps[-1] and set(shown) <= set(steps)
+    assert len(shown) == 1 or np.diff(places).min() >= 0.99 * np.ptp(places) / MOST_STEPS
