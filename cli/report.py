@@ -97,9 +97,8 @@ def _stages(store: Store, definition: str) -> dict[str, Any]:
         return {}
     if found.event.empty:
         return {}
-    said = (*sentences(found), *(f"Note: {note}." for note in found.notes))
-    names = ("series", "curve", "event", "stage", "association", "boundaries")
-    return {name: getattr(found, name) for name in names} | {"said": said}
+    names = ("series", "curve", "event", "stage", "association", "outlier", "boundaries", "doubtful", "notes")
+    return {name: getattr(found, name) for name in names} | {"said": tuple(sentences(found))}
 
 
 def _ends(llc: pd.DataFrame) -> pd.DataFrame:

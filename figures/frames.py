@@ -39,7 +39,10 @@ class Frames:
         stage: Stages, and what changes in each.
         association: Tests of connectivity beside behaviour.
         boundaries: The series that bounds the stages.
+        outlier: Runs that end far from the others: ``series, seed, z``.
+        doubtful: Series whose values are doubtful.
         said: Findings on stages in sentences.
+        notes: What should be known before they are trusted.
         traces: Chains of a few of them: ``chain, draw, loss`` and the columns of ``llc``.
     """
 
@@ -66,8 +69,11 @@ class Frames:
     event: pd.DataFrame = field(default_factory=pd.DataFrame)
     stage: pd.DataFrame = field(default_factory=pd.DataFrame)
     association: pd.DataFrame = field(default_factory=pd.DataFrame)
+    outlier: pd.DataFrame = field(default_factory=pd.DataFrame)
     boundaries: str = ""
+    doubtful: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     traces: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 

@@ -42,7 +42,7 @@ def page(frames: Frames, record: Mapping[str, Any], failed: Mapping[str, str]) -
         name=record["name"], sections=shown, failed=failed, findings=_findings(frames), record=record,
         warnings=_warnings(frames, record),
         settings="" if frames.barriers.empty else caption(frames.barriers),
-        said=frames.said, tests=_tests(frames.association),
+        said=frames.said, notes=frames.notes, tests=_tests(frames.association),
         coupling=record["study"].get("stages", {}).get("coupling", ""),
         tables=[t for t in (_table(frames.training), _table(frames.parting)) if t],
     )  # fmt: skip
@@ -118,8 +118,10 @@ def _tests(rows: pd.DataFrame) -> dict[str, list[list[str]]]:
     return {
         str(hypothesis): [
             [
-                f"{row['connectivity']} / {row['behaviour']}", row["test"] + (" (primary)" if row["primary"] else ""),
+                f"{row['connectivity']} / {row['behaviour']}" + (" (doubtful)" if row["doubtful"] else ""),
+                row["test"] + (" (primary)" if row["primary"] else ""),
                 f"{row['effect']:+.3g} " + ("" if pd.isna(row["low"]) else f"[{row['low']:.3g}, {row['high']:.3g}]"),
+                "" if pd.isna(row["p_without"]) else f"{row['effect_without']:+.3g}, p {row['p_without']:.2g}",
                 *("" if pd.isna(row[n]) else f"{row[n]:.2g}" for n in ("p", "q", "p_family", "p_floor", "power")),
                 row["verdict"],
             ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+from itertools import pairwise
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -11,23 +14,27 @@ from matplotlib.figure import Figure
 
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import step_axis
+from landscape.figures.style import literal, step_axis
 
 EVERYONE = "all"
 MOST = 9
 """Panels of the figure."""
 ONSETS = ("crossing", "settles")
+WIDE = 5
+"""Gaps between checkpoints that are so many times as wide as the median are bridged by dots."""
 BANDS = ("#eef2f7", "#dbe4ef")
 
 
 def stages_over_training(
-    series: pd.DataFrame, curve: pd.DataFrame, event: pd.DataFrame, stage: pd.DataFrame, *, boundaries: str
-) -> Figure:
+    series: pd.DataFrame, curve: pd.DataFrame, event: pd.DataFrame, stage: pd.DataFrame, *, boundaries: str,
+    outlier: pd.DataFrame | None = None, doubtful: Sequence[str] = (),
+) -> Figure:  # fmt: skip
     """Stacked panels of series over one axis of steps.
 
-    Thin: each seed as it was measured. Thick: the mean over seeds with its 90 % band. Background: stages; a dashed
-    line is a boundary with its 90 % interval as a bar at the top. Diamond: the onset, half-way through the change of
-    the mean, or when half of the seeds have settled, with its 90 % interval.
+    Thin: each seed as it was measured, dashed and with its name where it ends far from the others. Thick: the mean over
+    seeds with its 90 % band, dotted where there are no checkpoints. Background: stages; a dashed line is a boundary
+    with its 90 % interval as a bar at the top. Diamond: the onset, half-way through the change of the mean, or when
+    half of the seeds have settled, with its 90 % interval.
 
     Args:
         series: ``series, seed, step, value``.
@@ -35,12 +42,20 @@ def stages_over_training(
         event: Events, of which those of seed ``all`` are drawn.
         stage: Stages, of which those of seed ``all`` are drawn.
         boundaries: The series that bounds the stages.
+        outlier: ``series, seed`` of the runs that end far from the others.
+        doubtful: Series to be marked as doubtful.
     """
+    far = set() if outlier is None else set(outlier[["series", "seed"]].itertuples(index=False, name=None))
     names = shown(curve, event, boundaries)
     figure, axes = plt.subplots(len(names), 1, figsize=(9, 1.2 + 1.45 * len(names)), sharex=True, squeeze=False)
     bands = stage[(stage["seed"] == EVERYONE) & (stage["series"] == boundaries)] if len(stage) else stage
     for ax, name in zip(axes.flat, names, strict=True):
-        _panel(ax, name, series[series["series"] == name], curve[curve["series"] == name])
+        _panel(ax, name, series[series["series"] == name], curve[curve["series"] == name],
+               {seed for which, seed in far if which == name})  # fmt: skip
+        if name in doubtful:
+            ax.set_ylabel(
+                f"{ax.get_ylabel()}\n(doubtful)", color="0.45", rotation=0, ha="right", va="center", fontsize=9
+            )
         _onset(ax, event[(event["series"] == name) & (event["seed"] == EVERYONE) & event["event"].isin(ONSETS)])
         for band in bands.to_dict("records"):
             ax.axvspan(band["start"], band["end"], color=BANDS[band["stage"] % 2], zorder=-2, linewidth=0)
@@ -64,17 +79,42 @@ def shown(curve: pd.DataFrame, event: pd.DataFrame, boundaries: str) -> list[str
     return [*first, *barriers, *rest][:MOST]
 
 
-def _panel(ax: Axes, name: str, series: pd.DataFrame, curve: pd.DataFrame) -> None:
+def _panel(ax: Axes, name: str, series: pd.DataFrame, curve: pd.DataFrame, far: set[Hashable]) -> None:
     color = sns.color_palette("deep")[3 if name.startswith("barrier") else 0 if name in {"loss", "llc"} else 2]
-    for _, run in series.groupby("seed", sort=False):
+    for seed, run in series.groupby("seed", sort=False):
         run = run.sort_values("step")
-        ax.plot(run["step"].to_numpy(float), run["value"].to_numpy(float), color="0.45", linewidth=0.6, alpha=0.7)
+        x, y = run["step"].to_numpy(float), run["value"].to_numpy(float)
+        if seed not in far:
+            ax.plot(x, y, color="0.45", linewidth=0.6, alpha=0.7)
+            continue
+        ax.plot(x, y, color="0.1", linewidth=0.9, linestyle=(0, (4, 2)))
+        ax.annotate(literal(f"seed {seed}"), (x[-1], y[-1]), xytext=(4, 0), textcoords="offset points", fontsize=7,
+                    va="center", annotation_clip=False)  # fmt: skip
     x, mean, low, high = (curve[column].to_numpy(dtype=float) for column in ("step", "value", "low", "high"))
-    ax.fill_between(x, low, high, color=color, alpha=0.25, linewidth=0)
-    ax.plot(x, mean, color=color, linewidth=1.8)
-    ax.set_ylabel(name.replace(":", "\n", 1).replace(":", " "), rotation=0, ha="right", va="center", fontsize=9)
+    parts = stretches(x)
+    for part in parts:
+        ax.fill_between(x[part], low[part], high[part], color=color, alpha=0.25, linewidth=0)
+        ax.plot(x[part], mean[part], color=color, linewidth=1.8)
+        if part.stop - part.start == 1:
+            ax.errorbar(x[part], mean[part], [mean[part] - low[part], high[part] - mean[part]], fmt="o", color=color,
+                        markersize=3, linewidth=1)  # fmt: skip
+    for one, other in pairwise(parts):
+        gap = [one.stop - 1, other.start]
+        ax.plot(x[gap], mean[gap], color=color, linewidth=1.0, linestyle=":")
+    ax.set_ylabel(
+        literal(name).replace(":", "\n", 1).replace(":", " "), rotation=0, ha="right", va="center", fontsize=9
+    )
     ax.tick_params(axis="y", labelsize=8)
     ax.grid(visible=False)
+
+
+def stretches(steps: np.ndarray) -> list[slice]:
+    """Stretches of training with checkpoints, between gaps five times as wide as most in ``log(step / first + 1)``."""
+    if len(steps) < 3:
+        return [slice(0, len(steps))]
+    gaps = np.diff(np.log1p(steps / max(float(steps[steps > 0].min()), 1e-300)))
+    cuts = [0, *(np.flatnonzero(gaps > WIDE * np.median(gaps)) + 1).tolist(), len(steps)]
+    return [slice(a, b) for a, b in pairwise(cuts)]
 
 
 def _onset(ax: Axes, event: pd.DataFrame) -> None:
@@ -104,11 +144,15 @@ def section(frames: Frames) -> Section | None:
     """The main figure: everything over training on one axis."""
     if frames.curve.empty:
         return None
-    figure = stages_over_training(frames.series, frames.curve, frames.event, frames.stage, boundaries=frames.boundaries)
+    figure = stages_over_training(
+        frames.series, frames.curve, frames.event, frames.stage, boundaries=frames.boundaries,
+        outlier=frames.outlier if len(frames.outlier) else None, doubtful=frames.doubtful,
+    )  # fmt: skip
     kinds = [kind for kind in dict.fromkeys(frames.stage.get("begins", [])) if kind != "start"]
     bounds = f"bounded by {' and '.join(kinds)} ({frames.boundaries})" if kinds else "not bounded"
     text = (
-        f"thin: seeds; thick: mean over seeds, smoothed, 90 % band; background: stages, {bounds}; dashed: boundaries, "
+        "thin: seeds, dashed where one ends far from the others; thick: mean over seeds, smoothed, 90 % band, dotted "
+        f"where there are no checkpoints; background: stages, {bounds}; dashed lines: boundaries, "
         "with their 90 % intervals at the top; diamonds: half-way through the change of the mean, or "
         "the median of when seeds settle, 90 % interval"
     )

@@ -93,6 +93,11 @@ def note(ax: Axes, text: str) -> None:
     figure.supxlabel(_wrap(text, int(figure.get_figwidth() * 13)), fontsize=9, color="0.35", x=0.01, ha="left")  # type: ignore[union-attr]
 
 
+def literal(text: str) -> str:
+    """The text as it is: matplotlib would take what stands between dollars for mathematics."""
+    return text.replace("$", r"\$")
+
+
 def _wrap(text: str, width: int) -> str:
     lines = [""]
     for part in text.split("; "):

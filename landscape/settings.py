@@ -102,16 +102,7 @@ class Primary(Settings):
 
     connectivity: str
     behaviour: str
-    test: Literal[
-        "onset",
-        "trajectory",
-        "trajectory distance",
-        "match",
-        "precursor",
-        "matrix",
-        "matrix given loss",
-        "onset given loss",
-    ] = "onset"
+    test: Literal["onset", "onset given loss", "matrix", "matrix given loss"] = "onset"
 
 
 class Stages(Settings):

@@ -59,7 +59,7 @@ points = 3
 resamples = 200
 [stages]
 draws = 50
-primary = { connectivity = "barrier:last", behaviour = "loss", test = "trajectory" }
+primary = { connectivity = "barrier:last", behaviour = "loss", test = "onset" }
 behaviour = ["loss"]
 """
 
@@ -125,19 +125,21 @@ def test_pairs_of_one_run_become_series(finished: Path) -> None:
 def test_the_primary_is_the_one_that_was_declared_first(finished: Path, tmp_path: Path) -> None:
     """Declared at the first run it counts; changed after results were there, it is exploration."""
     record = Store(finished / "results").record()
-    primary = {"connectivity": "barrier:last", "behaviour": "loss", "test": "trajectory"}
+    primary = {"connectivity": "barrier:last", "behaviour": "loss", "test": "onset"}
     assert record["declared"]["primary"] == primary and record["declared"]["draws"] == 50
     study = finished / "study.toml"
     old = study.read_text()
     try:
-        study.write_text(old.replace('test = "trajectory"', 'test = "onset"'))
+        study.write_text(old.replace('test = "onset"', 'test = "matrix"').replace('"barrier:last"', '"barrier:seeds"'))
         assert run_study(read_study(study), finished, device="cpu", workers=1) == {}
         record = Store(finished / "results").record()
         first, now = (part["primary"]["test"] for part in (record["declared"], record["study"]["stages"]))
-        assert (first, now) == ("trajectory", "onset")
+        assert (first, now) == ("onset", "matrix")
         said = invoke("stages", finished).stderr
-        assert "the primary association of the study (barrier:last with loss, by onset) was not declared before" in said
-        assert "exploration; what was declared is barrier:last with loss, by trajectory" in said
+        assert (
+            "the primary association of the study (barrier:seeds with loss, by matrix) was not declared before" in said
+        )
+        assert "exploration; what was declared is barrier:last with loss, by onset" in said
     finally:
         study.write_text(old)
         run_study(read_study(study), finished, device="cpu", workers=1)
@@ -145,7 +147,7 @@ def test_the_primary_is_the_one_that_was_declared_first(finished: Path, tmp_path
 
 def test_the_primary_counts_only_with_the_settings_that_it_was_declared_with(finished: Path, printed: Result) -> None:
     """Another threshold or definition is another test."""
-    assert printed.stderr.startswith("Primary, declared before the study ran: loss with barrier:last")
+    assert "\nPreregistered: loss with barrier:last" in printed.stderr
     other = invoke("stages", finished, "--threshold", "0.3", "--definition", "mean_ends").stderr
     assert (
         "Primary, declared" not in other
@@ -199,7 +201,7 @@ def test_one_pattern_is_a_list_of_one() -> None:
 def test_a_misspelt_setting_is_named(finished: Path, tmp_path: Path) -> None:
     for old, new, said in (
         ("draws = 50", "drawz = 50", "stages.drawz: unknown setting; did you mean draws?"),
-        ('test = "trajectory"', 'test = "correlation"', "stages.primary.test: Input should be 'onset'"),
+        ('test = "onset"', 'test = "correlation"', "stages.primary.test: Input should be 'onset'"),
     ):
         (tmp_path / "study.toml").write_text(STUDY.replace(old, new))
         result = invoke("run", tmp_path / "study.toml")
@@ -227,7 +229,7 @@ def test_series_of_others_are_taken_too(files: Path, monkeypatch: pytest.MonkeyP
     result = invoke(*arguments)
     assert result.exit_code == 0, (result.output, result.exception)
     assert "good with barrier: onsets are rank-correlated over the seeds" in result.stderr
-    assert "barrier pairs at step 1,024: one cluster of seeds" in result.stderr
+    assert "none in barrier pairs at step 1,024 (a division" in result.stderr
     clusters = pd.read_csv(files / "mine_stages" / "cluster.csv")
     assert clusters["step"].nunique() == 12 and clusters["step"].max() == 1024 and len(clusters) == 12 * 6
     assert clusters["step"].min() == OCTAVES[6]
@@ -262,7 +264,7 @@ def test_tables_of_a_file_overwrite_nothing(files: Path, tmp_path: Path) -> None
     series.to_csv(tmp_path / "mine", index=False)
     result = invoke("stages", tmp_path / "mine", "--behaviour", "a:key:")
     assert result.exit_code == 0, (result.output, result.exception)
-    assert "a:key: is half-way up" in result.stderr
+    assert "(t50): barrier at step" in result.stderr and "a:key: at step" in result.stderr
     assert sorted(file.name for file in tmp_path.iterdir()) == ["mine", "mine_stages"]
 
 
@@ -287,7 +289,7 @@ def test_no_torch_is_loaded(files: Path) -> None:
 @pytest.fixture(scope="module")
 def findings() -> Frames:
     found = analyse(worlds.observed(coupled(), OCTAVES), Stages.model_validate({"threshold": 0.5, "draws": 50}))
-    names = ("series", "curve", "event", "stage", "association", "boundaries")
+    names = ("series", "curve", "event", "stage", "association", "outlier", "boundaries", "doubtful", "notes")
     return Frames(**{name: getattr(found, name) for name in names}, said=tuple(sentences(found)))
 
 
@@ -359,8 +361,8 @@ def test_the_page_shows_findings_and_tests_escaped(findings: Frames) -> None:
     frames_ = Frames(**{**vars(findings), "said": ("  <b>bold</b>",)})
     html = page(frames_, record, {})
     assert "&lt;b&gt;bold&lt;/b&gt;" in html and "<b>bold" not in html and "<i>x" not in html
-    assert html.count("Seed hypothesis: a seed whose connectivity is early") == 1
-    assert html.count('<table class="tests">') >= 2 and "coupled (exploratory)" in html
+    assert html.count("tests of the seed hypothesis: a seed whose connectivity is early") == 1
+    assert html.count('<table class="tests">') == 2 and "coupled (exploratory)" in html
 
 
 def test_the_report_of_a_study_has_the_stages(finished: Path) -> None:

@@ -31,17 +31,17 @@ def test_planted_coupling_is_found_and_the_contrary_is_not() -> None:
     lead = rows.loc[("good", "lead", "population")]
     assert lead["effect"] == pytest.approx(1, abs=0.15) and lead["low"] < 1 < lead["high"]
     trajectories = rows.loc[("good", "trajectory", "seed")]
-    assert trajectories["p"] < 0.05 and trajectories["p_family"] >= trajectories["p"]
+    assert trajectories["effect"] >= 0.75 and np.isnan(trajectories["p"]) and trajectories["verdict"] == "described"
+    assert good["p_family"] >= good["p"]
     settled = found.event[found.event["event"] == "settles"].set_index("seed")
     assert np.log1p(settled["step"].drop("all")).to_numpy() == pytest.approx(3 + np.linspace(-0.8, 0.8, 6), abs=0.35)
     middle = np.log1p(settled.loc["all", ["low", "step", "high"]].astype(float))
     assert middle["step"] == pytest.approx(3, abs=0.35) and middle["low"] < 2.7 and middle["high"] > 3.3
     said = sentences(found)
-    assert said[0].startswith(
-        "Primary, declared before the study ran: good with barrier:last: onsets are rank-correlated"
-    )
-    assert any(line.startswith("2 stages in the mean over seeds, bounded by plateaus of loss") for line in said)
-    assert any("good is half-way up at step" in line for line in said)
+    assert said[0].startswith("2 stages in the mean over seeds, bounded by plateaus of loss, in which loss changes: ")
+    assert said[1].startswith("Preregistered: good with barrier:last: onsets are rank-correlated") and len(said) <= 8
+    assert said[2].startswith("Half of the change of the mean over seeds (t50): ") and "good at step" in said[2]
+    assert said[3].startswith("Stable connectivity, a barrier that stays below 0.5: barrier:last in the median of the")
 
 
 def test_what_was_not_declared_before_is_exploration() -> None:
@@ -58,10 +58,7 @@ def test_few_seeds_short_series_and_flat_ones_are_said() -> None:
     found = analyse(Observed(short), Stages.model_validate({"draws": 50, "boundaries": "nothing"}))
     (line,) = [line for line in sentences(replace(found, association=found.association.assign(q=0.01)))
                if line.startswith("Seed hypothesis")]  # fmt: skip
-    few = int((found.association["hypothesis"] == "seed").sum())
-    hopeless = int((found.association.query("hypothesis == 'seed'")["p_floor"] > 0.05).sum())
-    assert f": {few - hopeless} of {few} exploratory tests are shown at q <= 0.05; {hopeless} of them could" in line
-    assert 0 < hopeless < few
+    assert ": 0 of 1 exploratory tests are significant at q <= 0.05 (1 of them could not have been" in line
     assert any(note.startswith("3 seeds: with 4 or fewer nearly nothing can be shown") for note in found.notes)
     assert "contrary is known at 4 steps in some seed, and a curve needs 5: no events" in found.notes
     assert "flat does not change for certain over training: it has no onset" in found.notes
@@ -70,7 +67,7 @@ def test_few_seeds_short_series_and_flat_ones_are_said() -> None:
     assert set(seed["behaviour"]) == {"good"}
     by_test = seed.set_index("test")
     assert by_test.loc["onset", "verdict"] == "cannot be shown with 3 seeds" and by_test.loc["onset", "p"] >= 1 / 6
-    assert by_test.loc["match", "p_floor"] == 1 / 27
+    assert by_test.loc["trajectory", "verdict"] == "described"
     assert "onset given loss" not in by_test.index
 
 
@@ -120,13 +117,13 @@ def test_level_and_power_hold_from_the_series_on(coupling: float, runs: int) -> 
             "good": sigmoid(x, b[:, None], 0.5) + drift(random, 5, len(x), size=0.03),
         }
         found = analyse(worlds.observed(values, SIXTY), Stages.model_validate({"threshold": 0.5, "draws": 50}))
-        for row in found.association.query("hypothesis == 'seed'").to_dict("records"):
+        for row in found.association.query("hypothesis == 'seed' and p == p").to_dict("records"):
             rejected.setdefault(row["test"], []).append(row["p"] <= 0.05)
     rates = {name: float(np.mean(hits)) for name, hits in rejected.items()}
     if coupling == 0:
         assert all(rate <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / runs) for rate in rates.values()), rates
     else:
-        assert min(rates["onset"], rates["trajectory"]) >= 0.6, rates
+        assert rates["onset"] >= 0.6, rates
 
 
 def test_connectivity_is_laid_beside_no_other_barriers() -> None:
@@ -147,7 +144,7 @@ def of_onsets(onsets: dict[str, tuple[list[str], np.ndarray]], events: dict[tupl
            primary: Primary | None = None, **settings: object) -> pd.DataFrame:  # fmt: skip
     """The tests on onsets that are known."""
     series = pd.DataFrame({"series": [*onsets], "seed": "a", "headline": True}).merge(
-        pd.DataFrame({"step": [0, 1e4]}), "cross"
+        pd.DataFrame({"step": np.expm1(np.linspace(0, np.log1p(1e4), 60))}), "cross"
     )
     dated = Dated({}, {}, events or {}, onsets, 0.5, [])
     given = Stages.model_validate({"draws": 50, **settings})
@@ -215,7 +212,7 @@ def test_the_window_of_a_precursor_is_a_factor_between_steps() -> None:
         events["good", seed] = [Event("extremum", "maximum", np.full(50, at + np.log(f))) for f in (1.9, 2.2)]
     for window, share in ((2.0, 0.5), (3.0, 1.0), (1.5, 0.0)):
         rows = of_onsets(onsets, events, window=window, seed=1)
-        assert (rows.loc[rows["test"] == "precursor", "effect"] == share).all(), window
+        assert rows.loc[rows["test"] == "precursor", "effect"].tolist() == [share], window
 
 
 def test_matrices_are_those_of_the_last_step_that_has_all_seeds() -> None:
@@ -255,11 +252,10 @@ def test_clusters_are_frozen_from_the_step_on_from_which_they_stay(monkeypatch: 
         rows[rows["step"] == 8]["cluster"].tolist() == list(after) and (by_step["agreement"].first() == 1).tolist()[2:]
     )
     found = replace(analyse(short(loss=[[2.0, 1.0]]), Stages()), cluster=rows)
-    (said,) = [line for line in sentences(found) if "clusters of seeds" in line]
-    assert said.startswith(
-        "barrier:seeds at step 8: 2 clusters of seeds (p 0.05): 0, 2, 4, 6 | 1, 3, 5, 7; membership is"
+    (said,) = [line for line in sentences(found) if line.startswith("Clusters of seeds")]
+    assert said == (
+        "Clusters of seeds: 0, 2, 4, 6 | 1, 3, 5, 7 in barrier:seeds at step 8 (p 0.05), as at the end from step 4 on."
     )
-    assert said.endswith("as at the end from step 4 on.")
 
 
 def test_what_is_too_small_to_count_is_not_dated() -> None:

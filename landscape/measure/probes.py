@@ -44,6 +44,8 @@ def run(task: Task, session: Session) -> Result:
             "chance": score.chance,
             "headline": score.headline,
             "about": found.about,
+            "sound": not found.alarms,
+            "alarms": found.alarms,
             "items_hash": fingerprint,
             "outcomes": task.key,
             "objective": session.data.objective,

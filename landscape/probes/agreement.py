@@ -23,7 +23,8 @@ from landscape.probes.subject import Given, Subject
 
 TAKES = ("causal", "masked")
 FRAMES = 36
-LEAST_NOUNS, FEW = 3, 4
+LEAST_NOUNS, FEW = 3, 6
+"""Nouns that sentences need, and verbs below which the scores are those of single words."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +126,10 @@ def measure(subject: Subject, items: Items) -> Found:
         f"{len(lexicon.nouns)} of {lexicon.of[0]} nouns and {len(lexicon.verbs)} of {lexicon.of[1]} verbs are in the "
         "vocabulary"
     )
-    if len(lexicon.verbs) < FEW:
-        said += f"; all rests on {len(lexicon.verbs)}: {', '.join('/'.join(pair) for pair in lexicon.verbs)}"
-    return Found((*pairs.scores(frame, "template", "frame"), *_attraction(frame), *_verbs(frame)), frame, said, "frame")
+    few = len(lexicon.verbs) < FEW
+    alarm = f"all rests on {len(lexicon.verbs)} of {lexicon.of[1]} verbs: {', '.join(map('/'.join, lexicon.verbs))}"
+    scores = (*pairs.scores(frame, "template", "frame"), *_attraction(frame), *_verbs(frame))
+    return Found(scores, frame, said, "frame", alarm if few else "")
 
 
 def _attraction(frame: pd.DataFrame) -> list[Score]:

@@ -6,6 +6,7 @@ Probability of a whole sentence, a sum over its tokens and no mean; ties count h
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from landscape.probes.finding import Found
 from landscape.probes.subject import Given, Subject
 
 TAKES = ("causal", "masked")
+MOST_ALIKE = 0.1
+"""Share of pairs that are the same tokens from which on the scores are doubtful."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,18 @@ def items(subject: Subject, given: Given, random: np.random.RandomState) -> Item
     framed = subject.kind == "masked"
     tokens = subject.tokenizer(sentences, add_special_tokens=framed, verbose=False)["input_ids"]
     scoring.require_length(subject, [ids if framed else [*subject.start, *ids] for ids in tokens], sentences)
+    if _alike(subject, good, bad) == len(good):
+        raise InputError(
+            f"the tokenizer makes the same tokens of both sentences of every pair of {given.items}; its vocabulary "
+            "lacks their words: use other pairs, or a model with a larger vocabulary"
+        )
     return Items(good, bad, paradigm, given.pll)
+
+
+def _alike(subject: Subject, good: Sequence[str], bad: Sequence[str]) -> int:
+    """How many pairs are the same tokens, for lack of words in the vocabulary."""
+    one, other = (subject.tokenizer(list(side), verbose=False)["input_ids"] for side in (good, bad))
+    return sum(a == b for a, b in zip(one, other, strict=True))
 
 
 def files(place: Path) -> list[Path]:
@@ -108,6 +122,10 @@ def measure(subject: Subject, items: Items) -> Found:
     else:
         about = "begun with the start token" if subject.start else "no start token: first token not scored"
     kinds = len(pd.unique(frame["paradigm"]))
+    alike = _alike(subject, items.good, items.bad)
+    said = f"{alike} of {n} pairs are the same tokens and tie"
     return Found(
-        tuple(pairs.scores(frame, "paradigm", "pair")), frame, f"pairs: {n}, paradigms: {kinds}; {about}", "pair"
-    )
+        tuple(pairs.scores(frame, "paradigm", "pair")), frame,
+        f"pairs: {n}, paradigms: {kinds}; {about}" + (f"; {said}" if alike else ""), "pair",
+        said if alike > MOST_ALIKE * n else "",
+    )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from landscape.settings import Primary, Stages
-from landscape.stages import dating, hypotheses, membership, notes, staging
+from landscape.stages import dating, hypotheses, membership, notes, outliers, staging
 from landscape.stages.axis import Axis
 from landscape.stages.dating import Dated
 from landscape.stages.series import LLC, LOSS, Observed
@@ -28,11 +28,13 @@ class Findings:
         event: ``series, seed, event, way, step, low, high, censored, happened``; seed ``all`` is the mean over seeds.
         stage: ``seed, stage, begins, start, start_low, start_high, end, series, change, low, high``.
         association: A row a test; see :func:`landscape.stages.hypotheses.associations`.
+        outlier: ``series, seed, step, value, median, z, p``: runs that end far from the others.
         cluster: ``connectivity, step, seed, cluster, silhouette, p, agreement``: clusters of the barrier matrices.
         boundaries: Name of the series that bounds the stages.
         threshold: Barrier below which two checkpoints are connected.
         unit: Of barriers.
         axis: Of training, on which leads and windows are measured.
+        doubtful: Series of which more than a quarter of the values are doubtful.
         notes: What should be known before the findings are trusted.
     """
 
@@ -41,15 +43,17 @@ class Findings:
     event: pd.DataFrame
     stage: pd.DataFrame
     association: pd.DataFrame
+    outlier: pd.DataFrame
     cluster: pd.DataFrame
     boundaries: str
     threshold: float
     unit: str
     axis: Axis
+    doubtful: tuple[str, ...]
     notes: tuple[str, ...]
 
 
-TABLES = ("event", "stage", "association", "cluster")
+TABLES = ("event", "stage", "association", "outlier", "cluster")
 """The frames of findings that are worth a file."""
 
 
@@ -65,22 +69,29 @@ def analyse(
         changed: Settings that differ from those declared with it; if there are any, it counts as exploration.
     """
     dated = dating.date(observed, settings)
-    association = hypotheses.associations(observed, dated, settings, None if changed else declared)
+    primary = None if changed else declared
+    association = hypotheses.associations(observed, dated, settings, primary)
+    outlier = outliers.outliers(observed, hypotheses.stream(settings, "outliers"))
+    if len(outlier):
+        others = outliers.without(observed, dated, list(outlier["seed"].unique()))
+        association = hypotheses.beside_without(
+            association, hypotheses.associations(*others, settings, primary)
+        )  # fmt: skip
     cluster = membership.over_training(observed, settings)
-    boundaries = _boundaries(dated, settings)
+    boundaries = _boundaries(observed, dated, settings)
     if settings.engine != "curve" and boundaries:
         dated = dating.bounded(dated, boundaries, settings)
     said = notes.notes(observed, dated, association, settings, declared, changed)
     return Findings(
         observed.series, _curves(dated, observed.axis), dating.table(dated, observed),
-        _stages(dated, boundaries, observed.axis), association, cluster, boundaries, dated.threshold, observed.unit,
-        observed.axis, tuple(said),
+        _stages(dated, boundaries, observed.axis), association, outlier, cluster, boundaries, dated.threshold,
+        observed.unit, observed.axis, tuple(observed.doubtful), tuple(said),
     )  # fmt: skip
 
 
-def _boundaries(dated: Dated, settings: Stages) -> str:
-    """The series that bounds the stages: the one that was named, else the coefficient, else the loss."""
-    known = {series for series, _ in dated.curves}
+def _boundaries(observed: Observed, dated: Dated, settings: Stages) -> str:
+    """The series that bounds the stages: the one that was named, else the coefficient or the loss if not doubtful."""
+    known = {series for series, _ in dated.curves} - (set(observed.doubtful) - {settings.boundaries})
     wanted = [settings.boundaries] if settings.boundaries else [LLC, LOSS]
     return next((name for name in wanted if name in known), "")
 

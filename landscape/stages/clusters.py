@@ -11,8 +11,8 @@ from scipy.spatial.distance import pdist, squareform
 from sklearn.metrics import adjusted_rand_score
 
 from landscape.shapes import Float, Int
-from landscape.stages import permutations
-from landscape.stages.association import Association, Square, Squares, distinct, enough, over_orders
+from landscape.stages import intervals, permutations
+from landscape.stages.association import Association, Square, Squares, over_orders
 
 LEAST = 5
 """Seeds that clusters are looked for in."""
@@ -148,16 +148,16 @@ def by_cluster(
     labels: Int[np.ndarray, " seeds"],
     values: Float[np.ndarray, " seeds"],
     orders: Int[np.ndarray, "orders seeds"],
-    random: np.random.Generator,
     given: Float[np.ndarray, " seeds"] | None = None,
 ) -> Association:
     """Does a score differ between clusters? Share of its variance that lies between them, against permuted seeds.
+
+    The interval inverts the noncentral F distribution.
 
     Args:
         labels: Two clusters or more.
         values: Score of each seed.
         orders: As for the other tests.
-        random: For the interval, which resamples seeds.
         given: What is held fixed, such as the loss on the data of training: the score's residuals are permuted and
             rid of it again.
     """
@@ -171,11 +171,9 @@ def by_cluster(
     total = (moved**2).sum(axis=1)
     left = total - ((moved @ within_both) ** 2).sum(axis=1)
     statistics = np.divide(total - left, total, out=np.zeros(len(total)), where=total > 0)
-    seeds = len(values)
-    again = random.integers(seeds, size=(1000, seeds))
-    resampled = enough(_between(groups[again], residual[again]), distinct(again.T), seeds)
-    name = "cluster" if given is None else "cluster given loss"
-    return over_orders(name, float(statistics[0]), resampled, statistics, seeds)
+    seeds, share = len(values), float(statistics[0])
+    interval = intervals.of_share(share, groups.shape[1], seeds - within_both.shape[1])
+    return over_orders("cluster" if given is None else "cluster given loss", share, interval, statistics, seeds)
 
 
 def _additive(barriers: Square) -> tuple[Float[np.ndarray, " pairs"], Float[np.ndarray, " pairs"]]:
@@ -195,13 +193,3 @@ def _scaled(barriers: Square) -> Float[np.ndarray, " directions"]:
     centring = np.eye(seeds) - 1 / seeds
     sizes = np.linalg.eigvalsh(-centring @ barriers**2 @ centring / 2)
     return np.asarray(np.sqrt(np.maximum(sizes[sizes > 1e-9 * sizes.max()], 0) / (seeds - 1)))
-
-
-def _between(groups: Float[np.ndarray, "n seeds groups"], values: Float[np.ndarray, "n seeds"]) -> np.ndarray:
-    """Share of the variance between clusters; nan where all are of one, or alike."""
-    centred = values - values.mean(axis=1, keepdims=True)
-    total, sizes = (centred**2).sum(axis=1), groups.sum(axis=1)
-    sums = np.einsum("nsg,ns->ng", groups, centred)
-    between = np.divide(sums**2, sizes, out=np.zeros_like(sums), where=sizes > 0).sum(axis=1)
-    known = (total > 0) & ((sizes > 0).sum(axis=1) > 1)
-    return np.asarray(np.divide(between, total, out=np.full(len(total), np.nan), where=known))

@@ -32,7 +32,7 @@ WITHOUT_LOSS = 0.05
 """Share of the largest barrier, where no loss is known."""
 MANY = 10_000
 """Values of all curves together from which several processes fit them."""
-EVENTS = ("series", "seed", "event", "way", "step", "low", "high", "censored", "happened")
+EVENTS = ("series", "seed", "event", "way", "step", "low", "high", "censored", "happened", "doubtful")
 Key = tuple[str, Hashable]
 
 
@@ -140,7 +140,7 @@ def beside(series: pd.DataFrame, settings: Stages) -> list[str]:
 
 def table(dated: Dated, observed: Observed) -> pd.DataFrame:
     """All events: ``series, seed`` and the columns of :func:`landscape.stages.events.row`."""
-    axis = observed.axis
+    axis, doubtful = observed.axis, observed.doubtful
     steps = {key: axis.x(np.sort(part["step"].to_numpy(dtype=float)))
              for key, part in observed.series.groupby(["series", "seed"], sort=False)}  # fmt: skip
     every = {name: axis.x(np.sort(part["step"].unique().astype(float)))
@@ -152,7 +152,8 @@ def table(dated: Dated, observed: Observed) -> pd.DataFrame:
                 seen = steps[series, seed]
             else:
                 seen = every[series] if event.kind == "settles" else dated.means[series].x
-            rows.append({"series": series, "seed": str(seed), **events.row(event, seen, axis)})
+            row = events.row(event, seen, axis)
+            rows.append({"series": series, "seed": str(seed), **row, "doubtful": series in doubtful})
     return pd.DataFrame(rows, columns=list(EVENTS))
 
 
@@ -188,6 +189,11 @@ def _unchanged(series: str, rows: pd.DataFrame, mean: Measured, curve: Curves, f
     if series.startswith(BARRIER) and change < floor:
         return f"changes by {change:.2g}, less than the {floor:.2g} {unit} that count".replace("  ", " ")
     shared = rows["shared_error"].to_numpy(dtype=float)
+    chance = rows["chance"].to_numpy(dtype=float) if "chance" in rows else np.array([np.nan])
+    if np.isfinite(shared).any() and np.isfinite(chance).any():
+        above = float(np.abs(curve.mean - np.nanmean(chance)).max())
+        if above < (least := Z * float(np.nanmean(shared))):
+            return f"is never farther from chance than its items explain ({above:.2g}, {least:.2g})"
     if np.isfinite(shared).any() and change < (least := Z * np.sqrt(2) * float(np.nanmean(shared))):
         return f"changes by {change:.2g}, which the errors of its examples or items explain ({least:.2g})"
     return ""

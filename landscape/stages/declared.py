@@ -8,12 +8,12 @@ from typing import Any
 from landscape.settings import Primary, Stages
 from landscape.stages import aligned
 from landscape.stages.dating import Dated, beside, chosen
-from landscape.stages.hypotheses import LEAST_GIVEN, LEAST_SEEDS, MOST_MATCHED
+from landscape.stages.hypotheses import LEAST_GIVEN, LEAST_SEEDS
 from landscape.stages.series import Observed
 
 DEFINITION = "chord"
 """Of the barrier, in what is declared."""
-DECIDING = ("threshold", "floor", "window", "permutations", "draws", "seed")
+DECIDING = ("threshold", "floor", "permutations", "draws", "seed")
 """Settings that decide the numbers of a test."""
 
 
@@ -73,13 +73,7 @@ def _no_timing(primary: Primary, dated: Dated) -> str:
     seeds = len(set(dated.onsets[pair[0]][0]) & set(dated.onsets[pair[1]][0]))
     if seeds < LEAST_SEEDS:
         return f"{seeds} seeds have both, and {LEAST_SEEDS} are the least"
-    if primary.test == "match" and seeds > MOST_MATCHED:
-        return f"match needs at most {MOST_MATCHED} seeds, and there are {seeds}"
-    if primary.test == "onset given loss":
-        return f"it needs the timing of another loss in the same seeds, {LEAST_GIVEN} or more"
-    if primary.test == "precursor":
-        return "one of the two series has no events"
-    return "the curves of the seeds have no stretch of training in common"
+    return f"it needs the timing of another loss in the same seeds, {LEAST_GIVEN} or more"
 
 
 def _said(value: object) -> str:

@@ -9,12 +9,14 @@ import pandas as pd
 
 from landscape.errors import InputError
 from landscape.stages.axis import of
-from landscape.stages.series import BARRIER, PAIRS, SERIES, Observed, empty, to_others, typed
+from landscape.stages.series import BARRIER, DEFAULTS, MORE, PAIRS, SERIES, Observed, empty, to_others, typed
 from landscape.stages.staging import EVERYONE
 
 LARGEST = 1e150
 """Absolute value above which squares overflow."""
 SEEDS = ("seed", "seed_a", "seed_b")
+UNKNOWN = {"shared_error": np.nan, **DEFAULTS}
+"""What a file does not say of its values."""
 
 
 def read(series: Path | None, pairs: Path | None = None) -> Observed:
@@ -28,20 +30,12 @@ def read(series: Path | None, pairs: Path | None = None) -> Observed:
     Raises:
         InputError: If a file cannot be read, lacks a column, or has a value that is not what is wanted.
     """
-    found = (
-        empty((*SERIES, "shared_error", "headline"))
-        if series is None
-        else _table(series, SERIES).assign(shared_error=np.nan, headline=True)
-    )
+    found = empty((*SERIES, *MORE)) if series is None else _table(series, SERIES).assign(**UNKNOWN)
     both = empty(PAIRS) if pairs is None else _pairs(pairs)
     own = to_others(both[both["series"].str.startswith(BARRIER)]) if len(both) else both
     missing = [name for name in own.get("series", pd.Series(dtype=str)).unique() if name not in set(found["series"])]
     if missing:
-        found = pd.concat([
-            part
-            for part in (found, own[own["series"].isin(missing)].assign(shared_error=np.nan, headline=True))
-            if len(part)
-        ])
+        found = pd.concat([part for part in (found, own[own["series"].isin(missing)].assign(**UNKNOWN)) if len(part)])
     steps = np.concatenate([frame["step"].to_numpy(dtype=float) for frame in (found, both) if len(frame)])
     return Observed(typed(found.reset_index(drop=True)), typed(both), axis=of(steps))
 

@@ -24,15 +24,11 @@ FEW_SEEDS = 4
 """At so many seeds or fewer nearly nothing can be shown."""
 LEAST_GIVEN = 5
 """Seeds that a partial test needs."""
-MOST_MATCHED = 5
-"""Seeds up to which a perfect match says more than the swaps can."""
 LEVEL = 0.05
 GRID = 60
-CURVES = ("trajectory", "trajectory distance", "match")
-"""Tests of whole curves, on the seeds that cover the same stretch of training."""
 COLUMNS = (
     "connectivity", "behaviour", "step", "hypothesis", "test", "effect", "low", "high", "p", "p_floor", "q", "p_family",
-    "power", "seeds", "primary", "verdict", "censored", "bound",
+    "power", "seeds", "primary", "verdict", "censored", "bound", "doubtful", "effect_without", "p_without",
 )  # fmt: skip
 Found = list[tuple[dict[str, Any], Association]]
 
@@ -70,7 +66,24 @@ def associations(observed: Observed, dated: Dated, settings: Stages, declared: P
     for _, group in rows[same].groupby(["test", "who", sizes[same]]):
         rows.loc[group.index, "p_family"] = permutations.largest(np.stack(group["statistics"].tolist()))
     rows["verdict"] = [_verdict(row) for row in rows.to_dict("records")]
+    doubtful = set(observed.doubtful)
+    rows["doubtful"] = rows["connectivity"].isin(doubtful) | rows["behaviour"].isin(doubtful)
+    rows["effect_without"] = rows["p_without"] = np.nan
     return rows[list(COLUMNS)].sort_values("primary", ascending=False, kind="stable", ignore_index=True)
+
+
+def beside_without(rows: pd.DataFrame, without: pd.DataFrame) -> pd.DataFrame:
+    """The tests with the effect and the p value of each without some seeds.
+
+    Args:
+        rows: From :func:`associations`.
+        without: The same of the others alone.
+    """
+    if rows.empty or without.empty:
+        return rows
+    keys = ["connectivity", "behaviour", "hypothesis", "test"]
+    others = without[[*keys, "effect", "p"]].rename(columns={"effect": "effect_without", "p": "p_without"})
+    return rows.drop(columns=["effect_without", "p_without"]).merge(others, on=keys, how="left")[list(COLUMNS)]
 
 
 def _timing(connectivity: str, behaviour: str, observed: Observed, dated: Dated, settings: Stages) -> Found:
@@ -84,20 +97,19 @@ def _timing(connectivity: str, behaviour: str, observed: Observed, dated: Dated,
     orders = _orders(len(seeds), settings)
     who = str(sorted(map(str, seeds)))
     found: list[tuple[Association, float]] = [
-        (association.onset(c, b, orders, random), power.onset(c, b, settings.coupling, orders, random))
+        (association.onset(c, b, orders), power.onset(c, b, settings.coupling, orders, random))
     ]
     ends = _ends(observed)
     if (given := _given(dated, seeds)) is not None and len(seeds) >= LEAST_GIVEN and behaviour != LOSS:
         c_, b_, given = (_finite(at, ends) for at in (c, b, given))
-        found.append((association.onset_given(c_, b_, given, orders, random), np.nan))
+        found.append((association.onset_given(c_, b_, given, orders), np.nan))
     labels = {"connectivity": connectivity, "behaviour": behaviour, "step": np.nan, "seeds": len(seeds), "who": who}
     own: dict[str, dict[str, Any]] = {"lead": _censoring(c, b)}
     if (curves := _together(dated, connectivity, behaviour, seeds)) is not None:
-        kept = curves[0]
-        own |= dict.fromkeys(CURVES, {"seeds": len(kept), "who": str(sorted(map(str, kept)))})
-        at = [seeds.index(seed) for seed in kept]
-        found += _of_curves(*curves[1:], (c[at], b[at]), settings, random)
-    found += _coincidence(connectivity, behaviour, seeds, observed, dated, settings, orders, random)
+        kept, x, y = curves
+        own["trajectory"] = {"seeds": len(kept), "who": str(sorted(map(str, kept)))}
+        found.append((association.trajectory(association.likeness(x, y)), np.nan))
+    found += [(one, np.nan) for one in _coincidence(connectivity, behaviour, seeds, observed, dated, settings)]
     first = population.lead(
         _finite(c, ends), _finite(b, ends), shared=connectivity in SHARED, count=settings.permutations, random=random
     )
@@ -106,40 +118,17 @@ def _timing(connectivity: str, behaviour: str, observed: Observed, dated: Dated,
     return [({**labels, **own.get(one.test, {}), "power": strength}, one) for one, strength in found]
 
 
-def _of_curves(
-    x: np.ndarray, y: np.ndarray, spacing: float, onsets: tuple[np.ndarray, np.ndarray], settings: Stages,
-    random: np.random.Generator,
-) -> list[tuple[Association, float]]:  # fmt: skip
-    """The tests of whole curves ``[seeds, grid]``, each with its power."""
-    orders = _orders(len(x), settings)
-    strength = power.trajectory((x, y), onsets, spacing, settings.coupling, orders, random)
-    affinity = association.likeness(x, y)
-    found = [
-        association.trajectory(affinity, orders, random),
-        matrices.mantel(matrices.between(x), matrices.between(y), orders, random, "trajectory distance"),
-    ]
-    if len(x) <= MOST_MATCHED:
-        found.append(association.match(affinity, orders))
-    return [(one, strength[one.test]) for one in found]
-
-
 def _coincidence(
-    connectivity: str, behaviour: str, seeds: list[Hashable], observed: Observed, dated: Dated, settings: Stages,
-    orders: Int[np.ndarray, "orders seeds"], random: np.random.Generator,
-) -> list[tuple[Association, float]]:  # fmt: skip
-    """Both tests of events that follow events; none where there are no events."""
+    connectivity: str, behaviour: str, seeds: list[Hashable], observed: Observed, dated: Dated, settings: Stages
+) -> list[Association]:
+    """How often events follow events; nothing where there are no events."""
     before, after = ([_dates(dated, name, seed) for seed in seeds] for name in (connectivity, behaviour))
     count = np.array([len(one) for one in after])
     if not count.any() or not any(len(one) for one in before):
         return []
     seen = observed.axis.x(np.unique(observed.series["step"].to_numpy(dtype=float)))
-    window, spacing = float(np.log(settings.window)), float(np.median(np.diff(seen)))
-    anywhere = population.precursor(
-        [_middles(one) for one in before], [_middles(one) for one in after],
-        window=window, spacing=spacing, ends=(float(seen[0]), float(seen[-1])), random=random,
-    )  # fmt: skip
-    counts = association.coincidences(before, after, window, spacing)
-    return [(association.precursor(counts, count, orders, random), np.nan), (anywhere, np.nan)]
+    counts = association.coincidences(before, after, float(np.log(settings.window)), float(np.median(np.diff(seen))))
+    return [association.precursor(counts, count)]
 
 
 def _matrices(observed: Observed, settings: Stages) -> Found:
@@ -159,17 +148,21 @@ def _matrices(observed: Observed, settings: Stages) -> Found:
             orders = _orders(len(seeds), settings)
             strength = power.matrix(a, b, settings.coupling, orders, random)
             who = f"{step} {sorted(map(str, seeds))}"
-            tests = [(matrices.mantel(a, b, orders, random), strength)]
+            tests = [(matrices.mantel(a, b, orders), strength)]
             if loss is not None and len(seeds) >= LEAST_GIVEN:
-                tests.append((matrices.regression(a, b, [matrices.differences(loss)], orders, random), np.nan))
+                given = (
+                    matrices.distances_given_loss(a, b, loss, settings.permutations, random) if scores is None
+                    else matrices.given_loss(a, scores, loss, orders)
+                )  # fmt: skip
+                tests.append((given, np.nan))
             if scores is not None and len(seeds) >= clusters.LEAST:
                 if who not in divided:
                     divided[who] = clusters.clusters(a, stream(settings, "clusters", step)).labels
                 labels = divided[who]
                 if labels.any():
-                    tests.append((clusters.by_cluster(labels, scores, orders, random), np.nan))
+                    tests.append((clusters.by_cluster(labels, scores, orders), np.nan))
                     if loss is not None:
-                        tests.append((clusters.by_cluster(labels, scores, orders, random, loss), np.nan))
+                        tests.append((clusters.by_cluster(labels, scores, orders, loss), np.nan))
             label = {"connectivity": str(connectivity), "behaviour": behaviour, "step": step, "seeds": len(seeds),
                      "who": who}  # fmt: skip
             out += [({**label, "power": strength}, one) for one, strength in tests]
@@ -192,7 +185,7 @@ def _given(dated: Dated, seeds: list[Hashable]) -> np.ndarray | None:
 
 def _together(
     dated: Dated, connectivity: str, behaviour: str, seeds: list[Hashable]
-) -> tuple[list[Hashable], np.ndarray, np.ndarray, float] | None:
+) -> tuple[list[Hashable], np.ndarray, np.ndarray] | None:
     """Seeds that cover the stretch that half of them cover, and curves of both series on one even grid of it.
 
     None if there are too few, or none has both curves.
@@ -209,7 +202,7 @@ def _together(
     if grid[0] >= grid[-1]:
         return None
     values = np.stack([np.interp(grid, c.x, c.mean) for c in own])
-    return kept, values[: len(kept)], values[len(kept) :], float(grid[1] - grid[0])
+    return kept, values[: len(kept)], values[len(kept) :]
 
 
 def _dates(dated: Dated, series: str, seed: Hashable) -> np.ndarray:
@@ -217,10 +210,6 @@ def _dates(dated: Dated, series: str, seed: Hashable) -> np.ndarray:
     found = dated.events.get((series, seed), [])
     kinds = [e for e in found if e.kind != "crossing" and np.isfinite(np.median(e.at))]
     return np.stack([np.where(np.isfinite(e.at), e.at, np.median(e.at)) for e in kinds]) if kinds else np.empty((0, 1))
-
-
-def _middles(dates: np.ndarray) -> np.ndarray:
-    return np.median(dates, axis=1) if len(dates) else np.empty(0)
 
 
 def _ends(observed: Observed) -> tuple[float, float]:
@@ -262,9 +251,11 @@ def matches(row: Mapping[Hashable, Any], declared: Primary | None) -> bool:
 
 def _verdict(row: dict[str, Any]) -> str:
     """What may be said."""
+    if pd.isna(row["p"]):
+        return "described"
     if row["p_floor"] > LEVEL:
         return f"cannot be shown with {row['seeds']} seeds"
     shown = row["q"] <= LEVEL
     if row["hypothesis"] != SEED:
-        return ("one comes first" if row["test"] == "lead" else "fall together") if shown else "not shown"
+        return "one comes first" if shown else "not shown"
     return ("coupled" if row["primary"] else "coupled (exploratory)") if shown else "not shown"

@@ -35,10 +35,19 @@ def notes(
     seeds = observed.series["seed"].nunique()
     return [
         *dated.notes,
+        *_doubtful(observed, settings),
         *_few(seeds),
         *_primary(observed, dated, association, settings, declared, changed),
         *_names(observed, dated, settings),
         *(_matrices(observed, settings) if seeds >= aligned.LEAST else []),
+    ]
+
+
+def _doubtful(observed: Observed, settings: Stages) -> list[str]:
+    return [
+        f"{wrong} of {count} values of {name} are doubtful, for reasons that their table says (alarms)"
+        + ("" if settings.boundaries == name else f"; they bound no stages unless boundaries is {name}")
+        for name, (wrong, count) in observed.doubtful.items()
     ]
 
 

@@ -13,8 +13,9 @@ LEVEL = 0.05
 LEAD = float(np.log(2))
 """The lead to be found: behaviour at twice the step."""
 MOST_ORDERS = 499
+DRAWS = 20
+"""Draws around each simulated onset."""
 Orders = Int[np.ndarray, "orders seeds"]
-Grid = Float[np.ndarray, "seeds grid"]
 
 
 def spread(at: Times) -> float:
@@ -30,6 +31,8 @@ def spread(at: Times) -> float:
 def onset(connectivity: Times, behaviour: Times, coupling: float, orders: Orders, random: np.random.Generator) -> float:
     """Power of the rank correlation of onsets: as many seeds, as wide apart and as uncertain as those seen.
 
+    Every simulated onset errs by as much as its draws do, and has draws around it like those seen.
+
     Args:
         connectivity: Onsets, with draws.
         behaviour: The same.
@@ -37,58 +40,13 @@ def onset(connectivity: Times, behaviour: Times, coupling: float, orders: Orders
         orders: As for the test.
         random: Source of randomness.
     """
-    true = _coupled((len(connectivity), WORLDS), coupling, random)
+    true = _coupled((WORLDS, len(connectivity)), coupling, random)
     c, b = (
-        association.ranks(spread(at) * values + _blur(at) * random.standard_normal(values.shape))
-        for at, values in zip((connectivity, behaviour), true, strict=True)
-    )
-    return _share(np.einsum("sw,osw->wo", c, b[orders[:MOST_ORDERS]]))
-
-
-def trajectory(
-    curves: tuple[Grid, Grid],
-    onsets: tuple[Times, Times],
-    step: float,
-    coupling: float,
-    orders: Orders,
-    random: np.random.Generator,
-) -> dict[str, float]:
-    """Power of the tests of whole trajectories: mean curves, early or late by seed, and what is left of the curves.
-
-    Args:
-        curves: Of connectivity and behaviour on an even grid of the axis of training.
-        onsets: Of both, with draws.
-        step: Spacing of the grid.
-        coupling: As for :func:`onset`.
-        orders: The same.
-        random: The same.
-
-    Returns:
-        Power by test.
-    """
-    few, seeds = orders[:MOST_ORDERS], len(curves[0])
-    grid = np.arange(curves[0].shape[1]) * step
-
-    def late(mean: Float[np.ndarray, " grid"], by: Float[np.ndarray, "*seeds"]) -> Float[np.ndarray, "*seeds grid"]:
-        return np.asarray(np.interp(grid - by[..., None], grid, mean))
-
-    parts = []
-    for values, at in zip(curves, onsets, strict=True):
-        middle = np.median(at, axis=1)
-        shift = np.where(
-            np.isfinite(middle), middle - np.mean(middle[np.isfinite(middle)] if np.isfinite(middle).any() else 0), 0
-        )
-        mean = values.mean(axis=0)
-        parts.append((mean, values - late(mean, shift), spread(at)))
-
-    true = _coupled((WORLDS, seeds), coupling, random)
-    x, y = (
-        late(mean, width * early) + residual[random.integers(seeds, size=early.shape)]
-        for (mean, residual, width), early in zip(parts, true, strict=True)
-    )
-    own = _share(association.swapped(association.likeness(x, y), few))
-    apart = _share(matrices.statistics(matrices.between(x), matrices.between(y), few))
-    return {"trajectory": own, "match": own, "trajectory distance": apart}
+        association.ranks(_drawn(spread(at) * values, _blur(at), random)) for at, values
+        in zip((connectivity, behaviour), true, strict=True)
+    )  # fmt: skip
+    affinity = np.einsum("swd,twd->wst", c, b) / DRAWS
+    return _share(association.swapped(affinity, orders[:MOST_ORDERS]))
 
 
 def lead(differences: Float[np.ndarray, " seeds"], random: np.random.Generator) -> float:
@@ -136,3 +94,11 @@ def _blur(at: Times) -> float:
     finite = np.where(np.isfinite(at), at, np.nan)
     finite = finite[~np.isnan(finite).all(axis=1)]
     return float(np.sqrt(np.nanvar(finite, axis=1).mean())) if len(finite) else 0.0
+
+
+def _drawn(
+    true: Float[np.ndarray, "worlds seeds"], error: float, random: np.random.Generator
+) -> Float[np.ndarray, "seeds worlds draws"]:
+    """Draws around estimates that err by as much."""
+    estimate = true.T + error * random.standard_normal(true.T.shape)
+    return np.asarray(estimate[..., None] + error * random.standard_normal((*estimate.shape, DRAWS)))

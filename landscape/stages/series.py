@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,12 +12,17 @@ import pandas as pd
 from landscape.stages.axis import Axis, of
 
 SERIES = ("series", "seed", "step", "value", "error")
+MORE = ("shared_error", "headline", "chance", "sound")
+DEFAULTS: dict[str, Any] = {"headline": True, "chance": np.nan, "sound": True}
+"""Of what only some tables say."""
 PAIRS = ("series", "seed_a", "seed_b", "step", "value", "error")
 PARTINGS = ("seed", "parted", "child_a", "child_b", "value", "error")
 BARRIER, DISTANCE, LOSS, LLC = "barrier", "distance", "loss", "llc"
 SHARED = ("barrier:seeds",)
 """Series of a seed that are made of its pairs with the others."""
 Z = 1.959964
+MOST_DOUBTFUL = 0.25
+"""Share of doubtful values from which on a series is doubtful."""
 LLC_KIND = ["sampler", "moved", "mode", "n_beta", "localisation"]
 
 
@@ -30,19 +36,29 @@ class Observed:
     """What was measured over training.
 
     Attributes:
-        series: ``series, seed, step, value, error, shared_error, headline``; names of connectivity begin with
-            ``barrier``.
+        series: ``series, seed, step, value, error, shared_error, headline, chance, sound``; names of connectivity
+            begin with ``barrier``; ``chance`` is the score of knowing nothing, and values that are not ``sound`` are
+            doubtful.
         pairs: ``series, seed_a, seed_b, step, value, error``: barriers, and distances of behaviour.
         partings: ``seed, parted, child_a, child_b, value, error``: barriers between children.
         unit: Of barriers.
         axis: Of training.
     """
 
-    series: pd.DataFrame = field(default_factory=lambda: empty((*SERIES, "shared_error", "headline")))
+    series: pd.DataFrame = field(default_factory=lambda: empty((*SERIES, *MORE)))
     pairs: pd.DataFrame = field(default_factory=lambda: empty(PAIRS))
     partings: pd.DataFrame = field(default_factory=lambda: empty(PARTINGS))
     unit: str = ""
     axis: Axis = field(default_factory=Axis)
+
+    @property
+    def doubtful(self) -> dict[str, tuple[int, int]]:
+        """How many values are doubtful, and of how many, of each series of which more than a quarter are."""
+        if "sound" not in self.series:
+            return {}
+        wrong = (~self.series["sound"].astype(bool)).groupby(self.series["series"], sort=False).agg(["sum", "size"])
+        return {str(name): (int(row["sum"]), int(row["size"])) for name, row in wrong.iterrows()
+                if row["sum"] > MOST_DOUBTFUL * row["size"]}  # fmt: skip
 
 
 def from_tables(tables: Mapping[str, pd.DataFrame]) -> Observed:
@@ -72,8 +88,11 @@ def from_tables(tables: Mapping[str, pd.DataFrame]) -> Observed:
     parts += [to_others(pairs[pairs["series"] == "barrier:seeds"]), _by_parting(partings)]
     parts = [part if part.empty or _is_llc(part) else part.assign(shared_error=part["error"], error=np.nan)
              for part in parts]  # fmt: skip
-    known = [part.assign(headline=part.get("headline", True)) for part in parts if len(part)]
-    series = pd.concat(known, ignore_index=True) if known else empty((*SERIES, "shared_error", "headline"))
+    known = [
+        part.assign(**{name: part.get(name, default) for name, default in DEFAULTS.items()})
+        for part in parts if len(part)
+    ]  # fmt: skip
+    series = pd.concat(known, ignore_index=True) if known else empty((*SERIES, *MORE))
     unit = "" if get["barrier"].empty else str(get["barrier"]["unit"].iloc[0])
     return Observed(typed(series), typed(pairs), typed(partings), unit, axis)
 
@@ -99,6 +118,7 @@ def _own(rows: pd.DataFrame, name: str, column: str) -> pd.DataFrame:
     rows = rows[rows["parted"].isna() & rows["step"].notna() & rows["seed"].notna()]
     return pd.DataFrame({
         "series": name, "seed": rows["seed"], "step": rows["step"], "value": rows[column], "error": rows["error"],
+        "chance": rows.get("chance", np.nan), "sound": rows.get("sound", True),
     })  # fmt: skip
 
 
@@ -183,5 +203,6 @@ def to_others(pairs: pd.DataFrame) -> pd.DataFrame:
 
 def typed(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame numbered anew, with numbers as floats."""
-    numbers = {name: float for name in ("step", "value", "error", "shared_error", "parted") if name in frame}
+    names = ("step", "value", "error", "shared_error", "parted", "chance")
+    numbers = {name: float for name in names if name in frame}
     return frame.reset_index(drop=True).astype(numbers)
