@@ -189,6 +189,22 @@ def test_a_bootstrap_of_a_mean_has_its_exact_error(monkeypatch: pytest.MonkeyPat
     assert abs(found - exact) < 4 * exact / (2 * 6000) ** 0.5 < 0.04 * exact
 
 
+def test_pairs_that_are_the_same_tokens_are_said(tmp_path: Path) -> None:
+    """Two of five pairs differ in words that the vocabulary lacks; with all of them nothing can be asked."""
+    lines = [("king laughs", "king laugh"), ("queen laughs", "queen laugh"), ("girl laughs", "girl laugh"),
+             ("king snores", "king snore"), ("queen snores", "queen snore")]  # fmt: skip
+    text = [json.dumps({"sentence_good": good, "sentence_bad": bad}) for good, bad in lines]
+    file, lost = tmp_path / "pairs.jsonl", tmp_path / "lost.jsonl"
+    file.write_text("\n".join(text))
+    lost.write_text("\n".join(text[3:]))
+    found = ask("minimal-pairs", unigram(torch.zeros(V)), items=file)
+    assert found.alarms == "2 of 5 pairs are the same tokens and tie" and found.alarms in found.about
+    file.write_text("\n".join(text[:3]))
+    assert ask("minimal-pairs", unigram(torch.zeros(V)), items=file).alarms == ""
+    with pytest.raises(InputError, match=r"both sentences of every pair of .*lost.jsonl; its vocabulary"):
+        ask("minimal-pairs", unigram(torch.zeros(V)), items=lost)
+
+
 def test_a_vocabulary_too_small_for_sentences_is_said() -> None:
     with pytest.raises(InputError, match="has 0 of 24 nouns, 0 of 18 verbs as one token in both forms and 0 of 8"):
         ask("agreement", Puppet(60, None), cases.tokenizer())
