@@ -190,8 +190,8 @@ def _show(rows: pd.DataFrame) -> None:
     console.print(table)
     if not several:
         for row in rows.itertuples():
-            if row.alarms:
-                console.print(f"{row.checkpoint}: {row.alarms}", markup=False)
+            for said in filter(None, (row.alarms, row.advice)):
+                console.print(f"{row.checkpoint}: {said}", markup=False)
 
 
 def _propose(rows: pd.DataFrame, wanted: Llc) -> None:

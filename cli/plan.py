@@ -12,6 +12,7 @@ import numpy as np
 from landscape.checkpoints.grid import listed, warnings
 from landscape.checkpoints.size import weights
 from landscape.cli.progress import console
+from landscape.cli.run import foreseen
 from landscape.expand import tasks
 from landscape.study import read_study
 from landscape.task import Task
@@ -65,7 +66,7 @@ def command(study: Path, limit: int, tflops: float | None, as_json: bool) -> Non
         "models under ten million parameters take several times that",
         markup=False,
     )
-    for warning in warnings([*seeds, *children]):
+    for warning in [*warnings([*seeds, *children]), *foreseen(wanted)]:
         console.print(f"  warning: {warning}", markup=False)
     if as_json:
         for task in planned:

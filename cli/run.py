@@ -16,6 +16,7 @@ from landscape.cli.options import PACKAGED
 from landscape.cli.progress import console, listen, progress
 from landscape.engines import local
 from landscape.errors import InputError
+from landscape.measures import Llc
 from landscape.store import Store
 from landscape.study import Study, read_study
 from landscape.task import READ, Checkpoint, Task
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from landscape.measure.session import Session
 
 FAILED = 3
+SENTENCES = 3
+"""Measures of which it is said that their steps are too few; a calibration has eighteen."""
 
 
 @click.command()
@@ -61,11 +64,25 @@ def run_study(study: Study, out: Path, *, device: str, workers: int | None, as_j
     with console.status("finding checkpoints"):
         prepared = prepare(study, store, device)
         store.open(study.name, prepared.record)
-    for warning in prepared.record["warnings"]:
-        console.print(f"warning: {warning}", markup=False)
+    _warn(prepared)
     failed = run_tasks(prepared, workers=workers, as_json=as_json)
     console.print(f"Results are in {store.folder}; see them with: landscape report {out}", markup=False)
     return failed
+
+
+def foreseen(study: Study) -> list[str]:
+    """Sentences on the steps of chains that are known to be too few, each once."""
+    from landscape.llc.arithmetic import foreseen as of
+
+    said = [of(measure, study.data.sequences) for measure in study.measure if isinstance(measure, Llc)]
+    every = list(dict.fromkeys(one for one in said if one))
+    more = len(every) - SENTENCES
+    return every if more <= 0 else [*every[:SENTENCES], f"the same of {more} more measures of llc"]
+
+
+def _warn(prepared: Prepared) -> None:
+    for warning in [*prepared.record["warnings"], *foreseen(prepared.study)]:
+        console.print(f"warning: {warning}", markup=False)
 
 
 @contextmanager
@@ -84,8 +101,7 @@ def run_now(study: Study, found: list[Checkpoint], device: str, store: Store) ->
 
     prepared = prepare(study, store, device, (found, []))
     store.open(study.name, prepared.record)
-    for warning in prepared.record["warnings"]:
-        console.print(f"warning: {warning}", markup=False)
+    _warn(prepared)
     return prepared, run_tasks(prepared, quiet=True)
 
 

@@ -22,12 +22,14 @@ from torch import Tensor
 from landscape import gradients
 from landscape.checkpoints import models
 from landscape.cli import llc as command
+from landscape.cli import run
 from landscape.cli.main import cli
 from landscape.evaluate import evaluate
 from landscape.figures.llc import llc_over_training
 from landscape.figures.traces import traces
 from landscape.llc import calibration, curvature, sampling
 from landscape.llc import coefficient as function
+from landscape.llc.arithmetic import foreseen, too_few
 from landscape.llc.curvature import Steepest
 from landscape.measure import curvature as measure
 from landscape.measures import Llc
@@ -121,8 +123,12 @@ def test_a_restriction_really_freezes_the_rest_and_results_are_kept(
         "0.attention.output.dense.weight", "1.intermediate.dense.weight", "1.intermediate.dense.bias",
         *(f"{part}{which}.{kind}" for which in ("query", "key", "value") for kind in ("weight", "bias")),
     }  # fmt: skip
-    heat = 1e-4 * row["n_beta"] ** 2 * row["slope_variance"] / 6 * (1 - 6 / 30)
-    steep = 1e-4 * (row["n_beta"] * row["curvature"] + 100)
+    store = Store(out / "results")
+    ends = store.rows("chain", [task["key"] for task in store.record()["tasks"]])
+    variance, sharpest = (max(row[name], ends[name].max()) for name in ("slope_variance", "curvature"))
+    assert len(ends) == 2 and variance > row["slope_variance"] and ends["curvature"].notna().all()
+    heat = 1e-4 * row["n_beta"] ** 2 * variance / 6 * (1 - 6 / 30)
+    steep = 1e-4 * (row["n_beta"] * sharpest + 100)
     assert row["step_bias"] == pytest.approx((1 + heat / 0.1) / (1 - steep / 4)) and heat > 1e-4
     ((shown, *how),) = drawn
     assert how == [(out,), {"calibration": False}] and shown["llc"].tolist() == pytest.approx([row["llc"]])
@@ -159,6 +165,46 @@ def test_settings_that_cannot_be_are_said(few_runs: Path, text: list[object]) ->
         assert [invoke(seed, *text, option, wrong).exit_code for wrong in ("nan", "0", "-1")] == [2, 2, 2]
     both = invoke(seed, *text, "--calibrate", "--extrapolate")
     assert "--calibrate looks for a step without bias, and --extrapolate takes it away" in str(both.exception)
+
+
+def test_steps_that_are_too_few_by_arithmetic_are_said_before_anything_runs(
+    few_runs: Path, text: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``5 / (step localisation)`` steps: 100 here; with ``auto`` 12.5 at least, and more the larger the curvature."""
+    base = {"kind": "llc", "n_beta": 40.0, "localisation": 25.0, "draws": 120, "burn_in": 100, "step_size": 2e-3}
+
+    def of(**changes: Any) -> str:
+        return foreseen(Llc.model_validate({**base, **changes}), 128) or ""
+
+    assert of() == "" and of(sampler="rmsprop", burn_in=0) == of(sampler="rmsprop", step_size="auto") == ""
+    short = of(burn_in=99)
+    assert short.startswith("llc: burn_in = 99 is too few at localisation 25 and step size 0.002: flat directions")
+    assert "settle in 100 steps" in short and "draws = 99 is too few" in of(draws=99)
+    assert "burn_in = 60 and draws = 80 are too few" in of(burn_in=60, draws=80)
+    auto = of(step_size="auto", burn_in=12)
+    assert "burn_in = 12 is too few" in auto and "step size 0.016 or less: flat directions settle in 13 or more" in auto
+    for sampler in ("sgld", "sgnht"):
+        said = of(step_size="auto", sampler=sampler, burn_in=400, draws=500)
+        flattest = float(said.split("is below ")[1].split(";")[0])
+        wanted = [Llc.model_validate(base | {"sampler": sampler, "burn_in": 400, "draws": 500})] * 2
+        few, enough = (too_few(one, curvature.step_size(h, 40.0, 25.0))
+                       for one, h in zip(wanted, (1.02 * flattest, 0.98 * flattest), strict=True))  # fmt: skip
+        assert enough is None and few and "burn_in = 400 is too few" in few
+    assert few_runs and text
+    (tmp_path / "seed_0").symlink_to(few_runs / "seed_0")
+    (tmp_path / "seed_1").symlink_to(few_runs / "seed_1")
+    file = cases.study(tmp_path, sequences="20", length="8")
+    measures = "".join(f'[[measure]]\nkind = "llc"\ndraws = {9 + n}\nbatch = 4\nstep_size = 5e-4\n' for n in range(5))
+    file.write_text(file.read_text().split("[[measure]]")[0] + measures)
+    monkeypatch.setattr(run, "run_tasks", lambda *_, **__: {})
+    for command_ in ("plan", "run"):
+        result = CliRunner().invoke(cli, [command_, str(file)])
+        assert result.exit_code == 0, result.output
+        for n in range(3):
+            assert f"warning: llc: draws = {9 + n} is too few at localisation 100 and step size 0.0005" in result.stderr
+        assert "warning: the same of 2 more measures of llc" in result.stderr and "draws = 12" not in result.stderr
+    alone = invoke(few_runs / "seed_0" / "step_10", *text, *TINY, "--step-size", 5e-4)
+    assert "warning: llc: burn_in = 3 and draws = 6 are too few" in alone.stderr
 
 
 @pytest.mark.slow
@@ -255,6 +301,7 @@ def test_a_study_and_one_function_find_the_same(tmp_path: Path, monkeypatch: pyt
             assert abs(row.baseline - float(losses.mean())) > 1e-3, "with dropout it is another"
         if settings.extrapolate != row.seed:  # one of each, and of a tile the second
             continue
+        sharp.clear()
         wanted = function.coefficient(objective, point, settings)
         value = wanted.estimate
         for name, one in (
@@ -267,8 +314,8 @@ def test_a_study_and_one_function_find_the_same(tmp_path: Path, monkeypatch: pyt
         assert settings.extrapolate or row.step_bias == pytest.approx(wanted.step_bias, rel=1e-4)
         assert row.alarms == "; ".join(value.alarms) and not row.sound
         assert settings.extrapolate or "than rounding can tell" in row.alarms
-        assert row.curvature == pytest.approx(sharp[-1].curvature, rel=1e-4)
-        assert row.slope_variance == pytest.approx(sharp[-1].variance, rel=1e-3)
+        assert row.curvature == pytest.approx(sharp[0].curvature, rel=1e-4)
+        assert row.slope_variance == pytest.approx(sharp[0].variance, rel=1e-3)
 
 
 @pytest.mark.slow

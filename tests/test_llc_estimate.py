@@ -13,9 +13,11 @@ from scipy import stats
 from landscape.llc.coefficient import judged
 from landscape.llc.curvature import Steepest
 from landscape.llc.estimate import Estimate, Run, estimate, extrapolated
+from landscape.llc.samplers.sgnht import FRICTION
+from landscape.llc.sampling import Chain
 from landscape.measures import Llc
 
-USUAL = Run(n_beta=40.0, localisation=100.0, step_size=1e-3, burn_in=100, parameters=1000)
+USUAL = Run(n_beta=40.0, localisation=100.0, step_size=1e-3, burn_in=100, parameters=45)
 
 
 def noise(seed: int, steps: int = 300) -> np.ndarray:
@@ -45,28 +47,76 @@ def test_distances_are_held_against_rounding_and_against_the_localisation() -> N
     assert estimate(noise(3), 1.5, near, np.array([1e-4, 2e-4, 3e-4, 2.1e-3])).alarms == (), "in the root mean square"
     apart = np.array([1.0, 2.0, 2.5, 4.5])
     found = estimate(noise(3), 1.5, near, apart)
-    assert found.reach == pytest.approx(math.sqrt((1 + 4 + 6.25 + 20.25) / 4) / math.sqrt(1000 / 100))
+    assert found.reach == pytest.approx(math.sqrt((1 + 4 + 6.25 + 20.25) / 4) / math.sqrt(45 / 100))
     lost = noise(3)
     lost[3, 200] = np.nan
-    assert estimate(lost, 1.5, near, apart).reach == pytest.approx(math.sqrt((1 + 4 + 6.25) / 3 / 10))
+    assert estimate(lost, 1.5, near, apart).reach == pytest.approx(math.sqrt((1 + 4 + 6.25) / 3 / 0.45))
     assert math.isnan(estimate(noise(3), 1.5, near).reach)
     assert 0.9 < estimate(noise(3)[:1], 1.5, near).rhat < 1.1
+
+
+def gaussian(n_beta_h: np.ndarray, localisation: float, seed: int, noise: float = 0.0) -> np.ndarray:
+    """Losses times ``n_beta`` of four chains in the posterior of a quadratic, each draw correlated with the last."""
+    random, keep = np.random.default_rng(seed), 0.9
+    at, out = random.normal(size=(4, len(n_beta_h))), []
+    for _ in range(4000):
+        at = keep * at + math.sqrt(1 - keep**2) * random.normal(size=at.shape)
+        out.append((n_beta_h * at**2 / (n_beta_h + localisation)).sum(axis=1) / 2)
+    return np.array(out).T + noise * random.normal(size=(4, 4000))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.6])
+def test_what_the_localisation_decides_is_said_with_one_that_would_do(noise: float) -> None:
+    """Exact draws of quadratics: the share is the mean of ``s``, weighted by ``s``; idle directions do not count."""
+    free = np.array([*np.full(8, 0.0), 3e3, 5e3, 1e4, 7e3, 2e3, 4e3])
+    held = np.array([*np.full(8, 0.0), 4.0, 9.0, 30.0, 60.0, 20.0, 40.0])
+    for h, wanted in ((free, True), (held, False)):
+        s = h / (h + 100)
+        run = replace(USUAL, n_beta=1.0, parameters=14, burn_in=0, sampler="rmsprop", noisy=noise > 0)
+        found = estimate(gaussian(h, 100.0, 5, noise), 0.0, run)
+        assert found.llc == pytest.approx(s.sum() / 2, abs=4 * found.error) and found.error < 0.1
+        share = (s**2).sum() / s.sum()
+        assert found.decided == pytest.approx(share, abs=0.12) and min(share, 1) - 0.05 < found.decided
+        assert (found.advice == "") == wanted and found.alarms == ()
+    said = found.advice
+    assert said.startswith("localisation 100 holds what is measured: n_beta h is at most ")
+    typical, proposed = float(said.split("at most ")[1].split()[0]), float(said.split("localisation of ")[1].split()[0])
+    assert typical == pytest.approx(100 * share / (1 - share), rel=0.4) and proposed == pytest.approx(
+        typical / 10, rel=0.2
+    )
+    known = replace(run, curvature=15.0)
+    assert estimate(gaussian(held, 100.0, 5, noise), 0.0, known).decided == pytest.approx(15 / 115)
+    assert estimate(gaussian(held, 100.0, 5, noise), 2.0, known).decided == pytest.approx(15 / 115), "below zero too"
+    regular = replace(run, parameters=6)
+    assert estimate(gaussian(np.full(6, 550.0), 100.0, 5, noise), 0.0, regular).advice == "", "2 llc / parameters"
+
+
+def test_one_draw_below_the_checkpoint_says_that_it_is_no_minimum() -> None:
+    losses = noise(6)
+    losses[2, 170] = 1.5 - 0.15 / 40
+    full = replace(USUAL, noisy=False)
+    assert estimate(losses, 1.5, full).alarms == (), "by less than a tenth of 20"
+    losses[2, 170] = 1.5 - 2.5 / 40
+    (said,) = estimate(losses, 1.5, full).alarms
+    assert said.startswith("draws lie up to 2.5 below the checkpoint in n_beta L: it is no minimum")
+    assert estimate(losses, 1.5, USUAL).alarms == (), "which minibatches cannot say"
 
 
 def test_one_step_size_and_half_of_it_take_the_bias_away() -> None:
     """Values whose bias is proportional to the step, planted; the variance of a difference of independent values."""
     one = Estimate(
         llc=5 * (1 + 0.3), error=0.4, per_chain=np.array([6.0, 7.0]), rhat=1.04, ess=80.0, diverged=2, drift=-3.4,
-        reach=0.8, alarms=("chains disagree", "the loss still falls"),
+        reach=0.8, decided=0.7, alarms=("chains disagree", "the loss still falls"),
     )  # fmt: skip
     half = Estimate(
         llc=5 * (1 + 0.15), error=0.7, per_chain=np.array([5.5, 6.2]), rhat=1.02, ess=60.0, diverged=1, drift=2.2,
-        reach=0.9, alarms=("below zero", "chains disagree"),
+        reach=0.9, decided=0.6, advice="hold", alarms=("below zero", "chains disagree"),
     )  # fmt: skip
     both = extrapolated(one, half)
     assert both.llc == pytest.approx(5) and both.error**2 == pytest.approx(4 * 0.7**2 + 0.4**2)
     np.testing.assert_allclose(both.per_chain, [5.0, 5.4])
-    assert (both.rhat, both.ess, both.diverged, both.drift, both.reach) == (1.04, 60.0, 2, -3.4, 0.9)
+    assert (both.rhat, both.ess, both.diverged, both.drift, both.reach, both.decided) == (1.04, 60.0, 2, -3.4, 0.9, 0.6)
+    assert both.advice == extrapolated(half, one).advice == "hold"
     assert both.alarms == ("chains disagree", "the loss still falls", "below zero")
 
 
@@ -121,7 +171,7 @@ def test_a_diverged_chain_is_named_and_not_averaged() -> None:
 
 def test_alarms_say_what_is_wrong_and_are_silent_otherwise() -> None:
     good, slope = noise(1, 400), np.linspace(0, 0.2, 400)
-    plain = replace(USUAL, burn_in=0, sampler="sgnht")
+    plain = replace(USUAL, burn_in=0, sampler="rmsprop")
     assert estimate(good, 1.5, plain).alarms == ()
     apart = estimate(good + np.array([[0], [0], [0.3], [0.3]]), 1.5, plain).alarms
     assert any(alarm.startswith("chains disagree (R-hat") for alarm in apart)
@@ -151,7 +201,7 @@ def run_alarms(
     losses: np.ndarray, *, step_size: float, curvature: float = math.nan, burn_in: int = 50, reach: float = 1.0
 ) -> tuple[str, ...]:
     run = replace(USUAL, step_size=step_size, burn_in=burn_in, curvature=curvature)
-    return estimate(losses, 1.5, run, np.full(4, reach * (1000 / 100) ** 0.5)).alarms
+    return estimate(losses, 1.5, run, np.full(4, reach * (45 / 100) ** 0.5)).alarms
 
 
 def test_flat_directions_have_spread_after_the_steps_that_are_asked_for() -> None:
@@ -160,7 +210,22 @@ def test_flat_directions_have_spread_after_the_steps_that_are_asked_for() -> Non
     left = [(1 - 3e-4 * 70 / 2) ** (2 * steps) for steps in (run.settled, run.settled - 5)]
     assert left[0] < math.exp(-5) < left[1] and left[0] == pytest.approx(math.exp(-5), rel=0.1)
     assert replace(run, sampler="mala").settled == run.settled
-    assert replace(run, sampler="rmsprop").settled == replace(run, sampler="sgnht").settled == 0
+    assert replace(run, sampler="rmsprop").settled == 0
+    assert replace(run, sampler="sgnht").settled == 100 and replace(run, sampler="sgnht", step_size=3e-6).settled == 596
+
+
+@pytest.mark.parametrize("step_size", [3e-6, 3e-4])
+def test_the_thermostat_settles_in_the_steps_that_are_asked_for(step_size: float) -> None:
+    """The covariance of a free direction and its velocity, by their linear law, at the friction of the start."""
+    run = replace(USUAL, step_size=step_size, localisation=70.0, sampler="sgnht")
+    pull, a = step_size * 70, FRICTION
+    law, noise = np.array([[1 - pull, 1 - a], [-pull, 1 - a]]), 2 * a * step_size * np.ones((2, 2))
+    covariance, variances = np.zeros((2, 2)), []
+    for _ in range(20 * run.settled):
+        covariance = law @ covariance @ law.T + noise
+        variances.append(covariance[0, 0])
+    left = abs(1 - variances[run.settled] / variances[-1])
+    assert left < 0.03 and abs(1 - variances[run.settled // 3] / variances[-1]) > 0.05
 
 
 def test_a_minibatch_is_drawn_without_replacement_from_a_finite_population() -> None:
@@ -168,10 +233,11 @@ def test_a_minibatch_is_drawn_without_replacement_from_a_finite_population() -> 
     slopes = np.array([0.3, -1.1, 0.8, 2.4, -0.2, 0.5, 1.9])
     noise_of = {size: np.var([np.mean(batch) for batch in combinations(slopes, size)]) for size in (3, 6, 7)}
     sharp = Steepest(curvature=0.9, variance=float(slopes.var(ddof=1)), parameters=40)
+    chains = [Chain(0.01, sharp)] * 4
     parts = [(noise(4, 30), np.full(4, 0.5))]
     for size, batch in ((3, 3), (6, 6), (7, 7), (7, "all"), (7, 90)):
         settings = Llc(kind="llc", draws=20, burn_in=10, batch=batch, n_beta=30.0, localisation=5.0)
-        found = judged(parts, 1.5, settings, 0.01, sharp, 7)
+        found = judged(parts, 1.5, settings, chains, sharp, 7)
         wanted = (1 + 0.01 * 30**2 * noise_of[size] / 4) / (1 - 0.01 * (30 * 0.9 + 5) / 4)
         assert found.step_bias == pytest.approx(wanted) and found.step_size == 0.01
         margin = stats.norm.ppf(0.975) * found.estimate.error

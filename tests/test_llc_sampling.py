@@ -466,8 +466,58 @@ def test_the_second_run_of_an_extrapolation_burns_in_twice_as_long() -> None:
     whole[:, :100], half[:, :200] = 50, 70
     settings = Llc(kind="llc", draws=200, burn_in=100, n_beta=40.0, localisation=50.0, extrapolate=True)
     far = np.full(4, 1.0)
-    sharp = curvature.Steepest(curvature=1.0, variance=0.0, parameters=100)
-    found = judged([(whole, far), (half, far)], 1.5, settings, 1e-2, sharp, 500)
+    sharp = curvature.Steepest(curvature=6.0, variance=0.0, parameters=45)
+    chains = [sampling.Chain(1e-3, sharp)] * 8
+    found = judged([(whole, far), (half, far)], 1.5, settings, chains, sharp, 500)
     values = [40 * (part[:, burn:].mean() - 1.5) for part, burn in ((whole, 100), (half, 200))]
     assert found.estimate.llc == pytest.approx(2 * values[1] - values[0]) and found.estimate.alarms == ()
     assert found.low == pytest.approx(found.estimate.llc - 1.96 * found.estimate.error, rel=1e-3)
+    own = [*chains[:5], sampling.Chain(8e-4, sharp), *chains[6:]]
+    (said,) = judged([(whole, far), (half, far)], 1.5, settings, own, sharp, 500).estimate.alarms[-1:]
+    assert said == "chains took steps of their own: give a step size of 0.0008"
+
+
+class Quartic(nn.Module):
+    """``w1^2 w2^2`` in two numbers that start at 0, where nothing is curved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.w.prod() ** 2).expand(len(x))
+
+
+def quartic() -> Objective:
+    return module.build(Quartic(), {"inputs": torch.zeros(6, 1)}, lambda out, _: out)
+
+
+def test_the_automatic_step_survives_a_point_without_curvature_and_its_bias_is_that_of_the_chains() -> None:
+    """At the crossing the step would be 0.4; the curvature is twice the square of the distance along an axis."""
+    objective, point = quartic(), torch.zeros(2, dtype=torch.float64)
+    settings = small(chains=3, draws=60, burn_in=40, batch="all", n_beta=100.0, localisation=1.0, keep_draws=60)
+    traces, chains, _ = sampling.sample_checked(objective, [point], settings, [0.0])
+    assert np.isfinite(traces.losses).all() and len({chain.step_size for chain in chains}) > 1
+    for chain, end in zip(chains, traces.ends, strict=True):
+        x, y = end.tolist()
+        hessian = np.array([[2 * y * y, 4 * x * y], [4 * x * y, 2 * x * x]])
+        sharpest = np.abs(np.linalg.eigvalsh(hessian)).max()
+        assert chain.sharp.curvature == pytest.approx(sharpest, rel=0.05)
+        assert chain.step_size <= 2 * 0.4 / (100 * chain.sharp.curvature + 1) and chain.step_size < 0.05
+    alone, (only,), _ = sampling.sample_checked(objective, [point], settings, [0.0], chains=[1])
+    np.testing.assert_allclose(alone.losses[0], traces.losses[1], rtol=0, atol=1e-10)
+    assert only.step_size == pytest.approx(chains[1].step_size) and torch.equal(traces.ends, traces.points[:, 0])
+    found = coefficient(objective, point, settings)
+    worst = max(chain.step_size * (100 * chain.sharp.curvature + 1) for chain in chains)
+    assert found.step_size == pytest.approx(min(chain.step_size for chain in chains), rel=1e-3)
+    assert found.step_bias == pytest.approx(1 / (1 - worst / 4), rel=1e-3)
+    given = settings.model_copy(update={"step_size": 1.0})
+    lost, fixed, _ = sampling.sample_checked(objective, [point], given, [None])
+    assert [chain.step_size for chain in fixed] == [1.0] * 3 and not np.isfinite(lost.losses).all()
+
+
+def test_metropolis_that_accepts_nothing_gets_a_shorter_step() -> None:
+    objective, point = quartic(), torch.zeros(2, dtype=torch.float64)
+    settings = small(chains=1, draws=40, burn_in=20, batch="all", n_beta=1e6, localisation=1.0, sampler="mala")
+    traces, (chain,), _ = sampling.sample_checked(objective, [point], settings, [0.0])
+    assert np.ptp(traces.losses) > 0 and chain.step_size < 0.1 and math.isfinite(chain.sharp.curvature)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from landscape.llc import curvature, sampling
 from landscape.llc.curvature import Steepest
 from landscape.llc.estimate import Estimate, Run, estimate, extrapolated
 from landscape.llc.parameters import chosen
+from landscape.llc.sampling import Chain
 from landscape.measures import Llc
 from landscape.objectives import Objective
 from landscape.shapes import Float
@@ -30,7 +31,7 @@ class Coefficient:
         estimate: Value, Monte Carlo error, diagnostics and alarms.
         low: Lower end: less the Monte Carlo error, and divided by what the step may add.
         high: Upper end: the Monte Carlo error.
-        step_size: Of the chains.
+        step_size: Of the chains; the smallest, where ``auto`` gave some a shorter one.
         step_bias: Factor by which the step may overstate the value at most; nan if unknown or extrapolated away.
     """
 
@@ -61,26 +62,23 @@ def coefficient(objective: Objective, point: Float[Tensor, " P"], settings: Llc)
             "one vector, in the order of model.parameters()"
         )
     sharp = curvature.steepest(objective, point, settings.parameters, seed=settings.seed)
-    step = settings.step_size
-    if step == "auto":
-        n_beta = sampling.inverse_temperature(settings, objective.examples)
-        step = curvature.step_size(sharp.curvature, n_beta, settings.localisation)
-    parts = []
+    parts, chains = [], list[Chain]()
     for halved in (False, True)[: 1 + settings.extrapolate]:
-        traces, _ = sampling.sample(objective, [point], settings, [step], halved=halved)
+        traces, seen, _ = sampling.sample_checked(objective, [point], settings, [sharp.curvature], halved=halved)
+        chains += seen
         draws = traces.distances[:, -settings.draws * (1 + halved) :]
         parts.append((traces.losses, np.sqrt(np.mean(draws**2, axis=1))))
     moving = chosen(objective.model, objective.space, settings.parameters)
     length = float(torch.linalg.vector_norm(point if moving is None else point[moving.to(point.device)]))
     baseline = sampling.baseline(objective, point, settings)
-    return judged(parts, baseline, settings, step, sharp, objective.examples, length)
+    return judged(parts, baseline, settings, chains, sharp, objective.examples, length)
 
 
 def judged(
     parts: Sequence[tuple[Float[np.ndarray, "chains _"], Float[np.ndarray, " chains"]]],
     baseline: float,
     settings: Llc,
-    step_size: float,
+    chains: Sequence[Chain],
     sharp: Steepest,
     examples: int,
     length: float = 0.0,
@@ -92,22 +90,29 @@ def judged(
             it to extrapolate.
         baseline: ``L(w*)``.
         settings: How they were run.
-        step_size: Of the first part.
-        sharp: The steepest direction.
+        chains: Step and curvature of each, those of all parts.
+        sharp: The steepest direction at the checkpoint.
         examples: How many there are.
         length: Of the checkpoint as a vector, in the coordinates that move.
     """
     batch = examples if settings.batch == "all" else min(settings.batch, examples)
-    noise = sharp.variance / batch * (1 - batch / examples)  # of a mean without replacement
+    n_beta, pull = sampling.inverse_temperature(settings, examples), settings.localisation
+    variance = np.nanmax([sharp.variance, *(chain.sharp.variance for chain in chains)])
+    noise = float(variance) / batch * (1 - batch / examples)  # of a mean without replacement
+    step = min(chain.step_size for chain in chains)
+    shares = [c.step_size * (n_beta * np.fmax(sharp.curvature, c.sharp.curvature) + pull) for c in chains]
+    steepest = (max(shares) / step - pull) / n_beta  # with the smallest step, as far from stable as the worst chain
     found, runs = [], []
     for times, (losses, distances) in enumerate(parts, start=1):
         runs.append(Run(
-            n_beta=sampling.inverse_temperature(settings, examples), localisation=settings.localisation,
-            step_size=step_size / times, burn_in=settings.burn_in * times, parameters=sharp.parameters,
-            sampler=settings.sampler, curvature=sharp.curvature, noise=noise,
-            resolution=ROUNDING * length,
+            n_beta=n_beta, localisation=pull, step_size=step / times, burn_in=settings.burn_in * times,
+            parameters=sharp.parameters, sampler=settings.sampler, curvature=float(steepest), noise=noise,
+            resolution=ROUNDING * length, noisy=batch < examples or settings.mode == "training",
         ))  # fmt: skip
         found.append(estimate(losses, baseline, runs[-1], distances))
     value = extrapolated(*found) if len(found) == 2 else found[0]
+    if len(found) == 2 and len({chain.step_size for chain in chains}) > 1:
+        said = f"chains took steps of their own: give a step size of {step:.3g}"
+        value = replace(value, alarms=(*value.alarms, said))
     bias = float("nan") if len(found) == 2 else runs[0].bias
-    return Coefficient(value, *value.interval(bias), step_size, bias)
+    return Coefficient(value, *value.interval(bias), step, bias)

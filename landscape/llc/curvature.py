@@ -22,6 +22,8 @@ NEAR = 1e-4
 small GPT-2 had twelve times its curvature; from 1e-4 to 3e-5 all kept theirs within a tenth."""
 EXAMPLES = 64
 """Examples on which the curvature is taken; from 32 on it was within a tenth of that of all, and above it."""
+ITERATIONS = 30
+"""Products with the Hessian at most."""
 SETTLED = 0.005
 """Relative change of the eigenvalue at which it is known well enough."""
 
@@ -45,7 +47,12 @@ class Steepest:
 
 
 def largest(
-    point: Float[Tensor, " P"], gradient: Gradient, *, seed: int, iterations: int = 30, tolerance: float = SETTLED
+    point: Float[Tensor, " P"],
+    gradient: Gradient,
+    *,
+    seed: int,
+    iterations: int = ITERATIONS,
+    tolerance: float = SETTLED,
 ) -> tuple[float, Float[Tensor, " P"]]:
     """Size and direction of the eigenvalue of largest size of the Hessian, by power iteration.
 
@@ -79,18 +86,26 @@ def near(point: Float[Tensor, " P"]) -> float:
 
 
 def steepest(
-    objective: Objective, point: Float[Tensor, " P"], parameters: Sequence[str] | None, *, seed: int
+    objective: Objective,
+    point: Float[Tensor, " P"],
+    parameters: Sequence[str] | None,
+    *,
+    seed: int,
+    iterations: int = ITERATIONS,
+    count: int = EXAMPLES,
 ) -> Steepest:
     """The steepest direction in the coordinates that move.
 
     Args:
-        objective: The loss; at most 64 of its examples are used.
+        objective: The loss.
         point: The checkpoint.
         parameters: As for :func:`landscape.llc.parameters.chosen`.
         seed: Of the examples and the first direction.
+        iterations: Products with the Hessian at most.
+        count: Examples that are used at most.
     """
     moving = chosen(objective.model, objective.space, parameters)
-    examples = torch.randperm(objective.examples, generator=torch.Generator().manual_seed(seed))[:EXAMPLES]
+    examples = torch.randperm(objective.examples, generator=torch.Generator().manual_seed(seed))[:count]
     names = names_of(objective.space, moving)
     place = slice(None) if moving is None else moving.to(point.device)
 
@@ -99,7 +114,7 @@ def steepest(
         full[place] = at
         return gradients.slope(objective, full, examples, names=names)[1][place]
 
-    size, way = largest(point[place], gradient, seed=seed)
+    size, way = largest(point[place], gradient, seed=seed, iterations=iterations)
     reach, whole = near(point), torch.zeros_like(point)
     whole[place] = way
     rows = torch.tensor([[1.0, reach], [1.0, -reach]])

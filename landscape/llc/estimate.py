@@ -24,6 +24,14 @@ PRECONDITIONED = 1.15
 """What RMSprop may add: the derivative of its preconditioner, left out, made 5 to 10 %."""
 WANDERED = 1.25
 """Distance from the centre, in what the localisation alone would give, above which a chain is not local."""
+DECIDED = 0.8
+"""Share of the coefficient that the loss must decide; the rest is decided by the localisation."""
+FREE = 10.0
+"""``n_beta h`` over the localisation that is proposed: the loss then decides ten elevenths."""
+BELOW = 0.1
+"""How far draws may lie below the checkpoint, as a share of the coefficient, or of 1 if that is larger."""
+SPARSE = 1.6
+"""Most that the losses of two neighbouring draws may lack of their variance: steps no larger than the automatic one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +48,7 @@ class Run:
         curvature: The largest at the checkpoint; nan if it is not known.
         noise: Variance of a minibatch's slope in that direction.
         resolution: Distance from the checkpoint that rounding of its weights can no longer tell.
+        noisy: Whether the loss of a draw is that of a minibatch, or has dropout on.
     """
 
     n_beta: float
@@ -51,6 +60,7 @@ class Run:
     curvature: float = math.nan
     noise: float = 0.0
     resolution: float = 0.0
+    noisy: bool = True
 
     @property
     def bias(self) -> float:
@@ -70,13 +80,21 @@ class Run:
 
     @property
     def settled(self) -> int:
-        """Steps after which directions without curvature have spread, at ``step_size localisation / 2`` a step.
+        """Steps after which directions without curvature have spread."""
+        return settled(self.sampler, self.step_size, self.localisation)
 
-        Known of SGLD and its Metropolis-corrected form; 0 for those whose steps have another unit.
-        """
-        if self.sampler not in ("sgld", "mala"):
-            return 0
-        return math.ceil(EQUILIBRIUM / (self.step_size * self.localisation))
+
+def settled(sampler: str, step_size: float, localisation: float) -> int:
+    """Steps after which directions without curvature have spread to ``exp(-5)`` of their variance.
+
+    The variance of SGLD, and of its Metropolis-corrected form, relaxes at ``step_size localisation`` a step. The
+    velocity of SGNHT is damped by its friction ``a``: the variance relaxes at ``2 step_size localisation / a`` a step,
+    and at most at ``a``. 0 for RMSprop, whose steps have another unit.
+    """
+    pace = step_size * localisation
+    if sampler == "sgnht":
+        pace = min(2 * pace / FRICTION, FRICTION)
+    return 0 if sampler == "rmsprop" else math.ceil(EQUILIBRIUM / pace)
 
 
 @dataclass(frozen=True)
@@ -93,7 +111,9 @@ class Estimate:
         drift: Rise of the loss from the first half of the draws to the second, in standard errors.
         reach: Root mean square distance from the checkpoint over ``sqrt(parameters / localisation)``, which is that of
             the localisation alone; nan if the distances are not known.
+        decided: Share of the value that the loss decides and not the localisation, at most 1; see :func:`_decided`.
         alarms: What makes the value doubtful, in words; empty if nothing does.
+        advice: Said where the value is right, but is decided by the localisation more than by the loss.
     """
 
     llc: float
@@ -104,7 +124,9 @@ class Estimate:
     diverged: int
     drift: float
     reach: float
+    decided: float
     alarms: tuple[str, ...]
+    advice: str = ""
 
     def interval(self, bias: float = 1.0) -> tuple[float, float]:
         """95 % interval, its lower end divided by a bias of the step that may be in the value."""
@@ -142,12 +164,12 @@ def estimate(
     kept = draws[~lost]
     if not len(kept):
         return Estimate(
-            np.nan, np.nan, per_chain, np.nan, 0.0, int(lost.sum()), np.nan, np.nan, ("every chain diverged",)
+            np.nan, np.nan, per_chain, np.nan, 0.0, int(lost.sum()), np.nan, np.nan, np.nan, ("every chain diverged",)
         )
     if np.ptp(kept) == 0:
         stuck = ("the loss is the same at every step: nothing moves, or nothing that moves matters",)
         return Estimate(
-            float(np.nanmean(per_chain)), np.nan, per_chain, np.nan, 0.0, int(lost.sum()), np.nan, np.nan, stuck
+            float(np.nanmean(per_chain)), np.nan, per_chain, np.nan, 0.0, int(lost.sum()), np.nan, np.nan, np.nan, stuck
         )
     found = Estimate(
         llc=float(np.nanmean(per_chain)),
@@ -158,9 +180,17 @@ def estimate(
         diverged=int(lost.sum()),
         drift=_drift(kept),
         reach=np.nan if distances is None else _reach(distances[~lost], run),
+        decided=np.nan,
         alarms=(),
     )
+    decided = _decided(kept, found.llc, run)
+    found = replace(found, decided=decided, advice=_advice(decided, run))
     alarms = _alarms(found, run)
+    drop = run.n_beta * (baseline - float(kept.min()))
+    if not run.noisy and drop > BELOW * max(found.llc, 1):
+        alarms.append(
+            f"draws lie up to {drop:.2g} below the checkpoint in n_beta L: it is no minimum, and the value is too small"
+        )
     if distances is not None and run.resolution > float(np.sqrt(np.mean(distances[~lost] ** 2))):
         alarms.append(
             "chains stay closer to the checkpoint than rounding can tell: a weaker localisation, a larger step"
@@ -184,6 +214,8 @@ def extrapolated(one: Estimate, half: Estimate) -> Estimate:
         diverged=max(e.diverged for e in both),
         drift=max((e.drift for e in both), key=abs),
         reach=max(e.reach for e in both),
+        decided=min(e.decided for e in both),
+        advice=half.advice or one.advice,
         alarms=tuple(dict.fromkeys(alarm for e in both for alarm in e.alarms)),
     )
 
@@ -204,6 +236,40 @@ def _drift(draws: Float[np.ndarray, "chains draws"]) -> float:
 
 def _reach(distances: Float[np.ndarray, " chains"], run: Run) -> float:
     return float(np.sqrt(np.mean(distances**2) * run.localisation / run.parameters))
+
+
+def _decided(kept: Float[np.ndarray, "chains draws"], llc: float, run: Run) -> float:
+    """Largest share of the coefficient that the loss may decide: the end of a one-sided 95 % interval.
+
+    ``Var(n_beta L) / llc``. If the loss decides alone, ``n_beta L`` has a Gamma distribution whose shape is the
+    coefficient, and the share is 1. On a quadratic with ``s = n_beta h / (n_beta h + localisation)`` it is
+    ``sum s^2 / sum s``: the mean of ``s``, each direction weighted by what it adds to the coefficient. So it is at
+    least ``2 llc / parameters``, and at most the ``s`` of the largest curvature. The noise of minibatches is left out:
+    two neighbouring draws do not share it.
+    """
+    steep = run.n_beta * run.curvature / (run.n_beta * run.curvature + run.localisation)
+    if llc <= 0:
+        return float(np.fmin(1.0, steep))
+    away = run.n_beta * (kept - kept.mean())
+    squares = away**2
+    if run.noisy:
+        squares, next_ones = away[:, :-1] * away[:, 1:], (away[:, :-2] * away[:, 2:]).mean()
+        lacking = squares.mean() / next_ones if next_ones > 0 else SPARSE
+        squares = squares * np.clip(lacking, 1, SPARSE)
+    error = float(array_stats.mcse(squares, chain_axis=0, draw_axis=1, method="mean"))
+    share = float(squares.mean()) + float(stats.norm.ppf(0.95)) * error
+    return float(np.fmin(min(max(share / llc, 2 * llc / run.parameters), 1.0), steep))
+
+
+def _advice(decided: float, run: Run) -> str:
+    """What to say where the localisation decides more than the loss; empty where it does not, or is not known to."""
+    if not decided < DECIDED:
+        return ""
+    typical = run.localisation * decided / (1 - decided)
+    return (
+        f"localisation {run.localisation:g} holds what is measured: n_beta h is at most {typical:.2g} in the typical "
+        f"direction that is seen; a localisation of {typical / FREE:.1g} or less lets the loss decide"
+    )
 
 
 def _alarms(found: Estimate, run: Run) -> list[str]:

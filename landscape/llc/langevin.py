@@ -50,11 +50,18 @@ class Traces:
         losses: Mean loss at the draw of every step, on its own batch.
         distances: Its distance from the centre.
         points: Draws that were kept; none unless asked for.
+        ends: The last draw of each chain.
     """
 
     losses: Float[np.ndarray, "chains steps"]
     distances: Float[np.ndarray, "chains steps"]
     points: Float[Tensor, "chains kept P"]
+    ends: Float[Tensor, "chains P"]
+
+    def only(self, chain: int) -> Traces:
+        """Those of one chain."""
+        one = slice(chain, chain + 1)
+        return Traces(self.losses[one], self.distances[one], self.points[one], self.ends[one])
 
 
 def run(
@@ -82,7 +89,7 @@ def run(
     steps = _streams(centres, examples, plan.batch, seeds)
     kind = KINDS[plan.sampler]
     state = kind.start(centres.clone())
-    losses, distances, points = [], [], []
+    losses, distances, points, at = [], [], [], centres
     for number in range(plan.burn_in + plan.draws):
         batches, noise = next(steps)
         found = Slopes(*slope(state.points, batches))
@@ -94,7 +101,8 @@ def run(
             points.append(at.cpu())
         state = after
     seen = [torch.stack(values, dim=1).double().cpu().numpy() for values in (losses, distances)]
-    return Traces(seen[0], seen[1], torch.stack(points, dim=1) if points else centres.new_empty(chains, 0, size))
+    kept = torch.stack(points, dim=1) if points else centres.new_empty(chains, 0, size)
+    return Traces(seen[0], seen[1], kept, at)
 
 
 def _streams(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,7 +13,8 @@ from torch import Tensor
 
 from landscape import gradients
 from landscape.errors import InputError
-from landscape.llc import engines, langevin
+from landscape.llc import curvature, engines, langevin
+from landscape.llc.curvature import Steepest
 from landscape.llc.engines import Kind
 from landscape.llc.langevin import Plan, Slope, Traces
 from landscape.llc.parameters import chosen
@@ -27,6 +28,14 @@ AT_ONCE = 128
 """Examples in one pass where batches are all examples."""
 PASSES = 8
 """Passes over all examples that are averaged for the baseline where dropout is on."""
+GLANCE = {"iterations": 10, "count": 32}
+"""How the curvature is taken at the end of a chain: within a tenth or two is enough there."""
+STEEPER = 2.0
+"""How many times the automatic step may be that of the curvature where the chain is; at two its bias is 1.25."""
+SHORTER = 4.0
+"""By what the automatic step is divided where a chain diverged."""
+TRIES = 10
+"""Runs of a chain at most, each of a shorter step."""
 
 
 def plan(settings: Llc, examples: int) -> Plan:
@@ -116,12 +125,84 @@ def sample(
     return together(every, slope), f"{len(which)} chains at once{', recorded' if kind == 'recorded' else ''}"
 
 
+@dataclass(frozen=True)
+class Chain:
+    """Where a chain was, beside its traces.
+
+    Attributes:
+        step_size: With which it was run, before any halving.
+        sharp: The steepest direction at its last draw; nan if it diverged or never moved.
+    """
+
+    step_size: float
+    sharp: Steepest
+
+
+def sample_checked(
+    objective: Objective,
+    points: Sequence[Float[Tensor, " P"]],
+    settings: Llc,
+    sharp: Sequence[float | None],
+    *,
+    chains: Sequence[int] | None = None,
+    halved: bool = False,
+) -> tuple[Traces, list[Chain], str]:
+    """Chains around checkpoints, with the curvature where they ended.
+
+    Where the curvature grows away from the checkpoint, as at a degenerate minimum, the automatic step is too large. A
+    chain that diverged or ended where the step is too large is then run again with a shorter one, each chain by what
+    it saw itself: so it is the same chain, whichever others run beside it.
+
+    Args:
+        objective: The loss.
+        points: The checkpoints.
+        settings: How.
+        sharp: The largest curvature of each; None where the step size is given.
+        chains: As for :func:`sample`.
+        halved: As for :func:`sample`.
+
+    Returns:
+        Traces, and what is known of each chain, those of a checkpoint together; and how they were run.
+    """
+    n_beta = inverse_temperature(settings, objective.examples)
+    numbers = list(range(settings.chains) if chains is None else chains)
+    fixed = None if settings.step_size == "auto" else settings.step_size
+    sizes = [fixed or curvature.step_size(h or 0.0, n_beta, settings.localisation) for h in sharp]
+    traces, how = sample(objective, points, settings, sizes, chains=numbers, halved=halved)
+    found, parts = list[Chain](), list[Traces]()
+    for row, (place, number) in enumerate((place, number) for place in range(len(points)) for number in numbers):
+        own, size = traces.only(row), sizes[place]
+        seen = _seen(objective, points[place], own, settings)
+        for _ in range(TRIES - 1):
+            wanted = curvature.step_size(seen.curvature, n_beta, settings.localisation)
+            if fixed or size <= STEEPER * wanted:
+                break
+            size = size / SHORTER if math.isnan(wanted) else wanted
+            own, _ = sample(objective, [points[place]], settings, [size], chains=[number], halved=halved)
+            seen = _seen(objective, points[place], own, settings)
+        found.append(Chain(size, seen))
+        parts.append(own)
+    return joined(parts), found, how
+
+
+def _seen(objective: Objective, point: Float[Tensor, " P"], own: Traces, settings: Llc) -> Steepest:
+    """The steepest direction at the end of a chain; nan if it diverged, or if no step of it was accepted."""
+    end = own.ends[0]
+    stuck = settings.sampler == "mala" and np.ptp(own.losses) == 0
+    if stuck or not np.isfinite(own.losses).all() or not bool(torch.isfinite(end).all()):
+        return Steepest(curvature=math.nan, variance=math.nan, parameters=len(end))
+    moving = chosen(objective.model, objective.space, settings.parameters)
+    full = end if moving is None else point.index_copy(0, moving.to(point.device), end)
+    return curvature.steepest(objective, full, settings.parameters, seed=settings.seed, **GLANCE)
+
+
 def joined(parts: Sequence[Traces]) -> Traces:
     """Traces of some chains, and of some more."""
     return Traces(
         np.concatenate([part.losses for part in parts]),
         np.concatenate([part.distances for part in parts]),
         torch.cat([part.points for part in parts]),
+        torch.cat([part.ends for part in parts]),
     )
 
 

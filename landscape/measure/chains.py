@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from safetensors.torch import save
 
 from landscape.llc import curvature, sampling
+from landscape.llc.arithmetic import too_few
 from landscape.llc.parameters import chosen
 from landscape.measure.session import Result, Session
 from landscape.measures import Llc
@@ -25,15 +27,18 @@ def run(task: Task, session: Session) -> Result:
     settings = Llc.model_validate({"kind": "llc", "chains": max(chains) + 1, **given})
     objective, points = session.objective, session.anchors(task)
     n_beta = sampling.inverse_temperature(settings, objective.examples)
+    sharp: list[float | None] = [None] * len(points)
     if settings.step_size == "auto":
-        steepest = session.store.rows("curvature", task.needs)["curvature"]
-        sizes = [curvature.step_size(h, n_beta, settings.localisation) for h in steepest]
-    else:
-        sizes = [settings.step_size] * len(points)
+        sharp = session.store.rows("curvature", task.needs)["curvature"].tolist()
     moving = chosen(objective.model, objective.space, settings.parameters)
     lengths = [float(torch.linalg.vector_norm(p if moving is None else p[moving.to(p.device)])) for p in points]
+    for h, checkpoint in zip(sharp, task.checkpoints, strict=True):
+        if h is not None and 0 in chains and not halved:
+            said = too_few(settings, curvature.step_size(h, n_beta, settings.localisation))
+            if said:
+                logging.getLogger("landscape").warning("%s: %s", checkpoint.ref, said)
     begin = time.perf_counter()
-    traces, how = sampling.sample(objective, points, settings, sizes, chains=chains, halved=halved)
+    traces, seen, how = sampling.sample_checked(objective, points, settings, sharp, chains=chains, halved=halved)
     seconds = time.perf_counter() - begin
     if settings.keep_draws:
         about = {"checkpoints": [c.ref for c in task.checkpoints], "chains": chains, "parameters": settings.parameters}
@@ -52,7 +57,9 @@ def run(task: Task, session: Session) -> Result:
                 **checkpoint.labels,
                 "chain": chain,
                 "halved": halved,
-                "step_size": sizes[place],
+                "step_size": seen[len(rows)].step_size,
+                "curvature": seen[len(rows)].sharp.curvature,
+                "slope_variance": seen[len(rows)].sharp.variance,
                 "n_beta": n_beta,
                 "parameters": objective.space.size if moving is None else len(moving),
                 "baseline": baselines[place],

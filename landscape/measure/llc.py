@@ -10,6 +10,7 @@ import pandas as pd
 
 from landscape.llc.coefficient import judged
 from landscape.llc.curvature import Steepest
+from landscape.llc.sampling import Chain
 from landscape.measure.session import Result, Session
 from landscape.measures import Llc
 from landscape.store import Row
@@ -37,7 +38,7 @@ def run(task: Task, session: Session) -> Result:
         variance=float(sharp["slope_variance"]),
         parameters=int(sharp["parameters"]),
     )
-    found = judged(parts, baseline, settings, float(first["step_size"]), steepest, session.objective.examples,
+    found = judged(parts, baseline, settings, _looks(rows, steepest.parameters), steepest, session.objective.examples,
                    float(first["length"]))  # fmt: skip
     value, extrapolated = found.estimate, len(parts) == 2
     row: Row = {
@@ -54,8 +55,10 @@ def run(task: Task, session: Session) -> Result:
         "diverged": value.diverged,
         "drift": value.drift,
         "reach": value.reach,
+        "decided": None if math.isnan(value.decided) else value.decided,
         "sound": not value.alarms,
         "alarms": "; ".join(value.alarms),
+        "advice": value.advice,
         "sampler": settings.sampler,
         "chains": settings.chains,
         "draws": settings.draws,
@@ -79,6 +82,15 @@ def run(task: Task, session: Session) -> Result:
         "seconds": float(rows.groupby("task")["seconds"].first().sum()),
     }
     return Result([row], parts[0][0].astype("float32"))
+
+
+def _looks(rows: pd.DataFrame, parameters: int) -> list[Chain]:
+    """Step and curvature of each chain; those of an older version know no curvature of their own."""
+    columns = rows.reindex(columns=["step_size", "curvature", "slope_variance"]).to_numpy(float)
+    return [
+        Chain(step, Steepest(curvature=curvature, variance=variance, parameters=parameters))
+        for step, curvature, variance in columns.tolist()
+    ]
 
 
 def _chains(task: Task, session: Session) -> pd.DataFrame:
