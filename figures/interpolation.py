@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -20,12 +21,14 @@ NAMES = {"loss": "loss", "rise": "loss above the chord"}
 
 
 def interpolation(
-    means: pd.DataFrame, *, value: str = "loss", unit: str = "nats", ax: Axes | None = None, legend: bool = True
-) -> Axes:
-    """Loss along the path with its 95 % band, one curve a step.
+    means: pd.DataFrame, pairs: pd.DataFrame | None = None, *, value: str = "loss", unit: str = "nats",
+    ax: Axes | None = None, legend: bool = True,
+) -> Axes:  # fmt: skip
+    """Mean loss along the path, one curve a step, with its 95 % band; of too few seeds for one, with every pair.
 
     Args:
         means: ``step, t``, and ``value`` with ``_low`` and ``_high``.
+        pairs: Rows of the table ``profile`` behind them.
         value: ``loss``, or ``rise`` for the loss above the chord.
         unit: Unit of it.
         ax: Where to draw.
@@ -40,6 +43,11 @@ def interpolation(
             curve[column].to_numpy(dtype=float) for column in ("t", value, f"{value}_low", f"{value}_high")
         )
         ax.fill_between(t, low, high, color=color, alpha=0.25, linewidth=0)
+        if pairs is not None and np.isnan(low).all():
+            own = pairs[pairs["step_a"] == step] if pd.notna(step) else pairs[pairs["step_a"].isna()]
+            for _, pair in own.groupby(["a", "b"], sort=False):
+                ax.plot(pair["t"].to_numpy(dtype=float), pair[value].to_numpy(dtype=float), color=color, linewidth=0.7,
+                        alpha=0.6)  # fmt: skip
         ax.plot(t, middle, color=color, marker="." if len(t) <= CROWDED else None, label=name)
     ax.set(xlabel="t (position between the two checkpoints)", ylabel=f"{NAMES[value]} ({unit})", xlim=(0, 1))
     if legend:
@@ -65,10 +73,10 @@ def section(frames: Frames) -> Section | None:
     rows = between_seeds(frames.profiles)
     unit = str(rows["unit"].iloc[0])
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.8))
-    interpolation(frames.curves, value="loss", unit=unit, ax=left, legend=False)
-    interpolation(frames.curves, value="rise", unit=unit, ax=right)
+    interpolation(frames.curves, rows, value="loss", unit=unit, ax=left, legend=False)
+    interpolation(frames.curves, rows, value="rise", unit=unit, ax=right)
     text = caption(rows.assign(definition=frames.barriers["definition"].iloc[0])) + (
-        "; band: 95 % interval of the mean over pairs, by jackknife over seeds, and the error of the examples"
+        "; thick: mean over pairs; band: its 95 % interval over seeds; with fewer than five seeds: every pair, thin"
     )
     return Section.of(
         "Interpolation curves",

@@ -132,7 +132,8 @@ def _tests(rows: pd.DataFrame) -> dict[str, list[list[str]]]:
 
 
 def _interval(row: Any, prefix: str = "") -> str:
-    return f"{row['barrier']:.3f} [{row[f'{prefix}low']:.3f}, {row[f'{prefix}high']:.3f}]"
+    low, high = (row[f"{prefix}{end}"] for end in ("low", "high"))
+    return f"{row['barrier']:.3f}" + ("" if pd.isna(low) else f" [{low:.3f}, {high:.3f}]")
 
 
 def _table(means: pd.DataFrame) -> tuple[list[str], list[list[str]]] | None:

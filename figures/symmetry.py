@@ -39,7 +39,7 @@ def barriers_by_symmetry(means: pd.DataFrame, rows: pd.DataFrame, *, ax: Axes | 
         if len(own) > 1:
             ends = [[mean["barrier"] - mean["low"]], [mean["high"] - mean["barrier"]]]
             ax.errorbar(place, mean["barrier"], yerr=ends, fmt="D", color="0.15", elinewidth=1.5, capsize=4, zorder=3)
-        top = max(mean["high"], own["high"].max()) if len(own) > 1 else float(own["high"].iloc[0])
+        top = float(np.nanmax([mean["high"], *own["high"]]))
         ax.annotate(f"{mean['barrier']:.3f}", (place, top), fontsize=9, ha="center", textcoords="offset points",
                     xytext=(0, 5))  # fmt: skip
     ax.axhline(0, color="0.6", linewidth=0.8)

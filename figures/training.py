@@ -52,7 +52,10 @@ def section(frames: Frames) -> Section | None:
     rows = frames.barriers[frames.barriers["between"] == "seeds"]
     figure, ax = plt.subplots(figsize=(8, 4.6))
     barrier_over_training(frames.training, rows, ax=ax)
-    text = caption(rows) + "; interval: jackknife over seeds, since pairs share seeds, and the error of the examples"
+    text = (
+        caption(rows)
+        + "; interval: over seeds, as pairs share seeds, and the error of the examples; none below 5 seeds"
+    )
     return Section.of(
         "Mean barrier over training",
         "The mean over all pairs of seeds at each saved step. Where it rises, the seeds move into regions that a "

@@ -14,7 +14,6 @@ from enum import StrEnum
 from itertools import combinations
 
 import numpy as np
-from scipy import stats
 
 from landscape.chebyshev import Reading, as_it_is
 from landscape.paired import means_of, parts_of
@@ -235,55 +234,3 @@ def matrix(
     np.fill_diagonal(square, 0)
     square[a, b] = square[b, a] = values
     return square
-
-
-def mean_of_pairs(square: Float[np.ndarray, "n n"], errors: Float[np.ndarray, "n n"]) -> tuple[float, float, float]:
-    """Mean over the pairs of a whole matrix; see :func:`mean_over_units`.
-
-    Args:
-        square: Symmetric values, diagonal ignored.
-        errors: Standard error of each, same layout.
-
-    Returns:
-        Mean, low, high.
-    """
-    a, b = np.triu_indices(len(square), 1)
-    return mean_over_units(square[a, b], errors[a, b], a, b)
-
-
-def mean_over_units(
-    values: Float[np.ndarray, " pairs"],
-    errors: Float[np.ndarray, " pairs"],
-    a: Int[np.ndarray, " pairs"],
-    b: Int[np.ndarray, " pairs"],
-) -> tuple[float, float, float]:
-    """Mean over any pairs, with a 95 % interval that knows that pairs share their units, which are seeds or branches.
-
-    The error of units is the jackknife over them, ``se^2 = (n - 1)/n sum_i (mean_without_i - mean)^2``
-    (Arvesen 1969, for U-statistics), with a t quantile of n - 1 degrees of freedom; treating the pairs as independent
-    would be too narrow. Pairs may be missing, and both ends of a pair may be of one unit, such as branches of one
-    seed. If all pairs share a unit, nothing is left without it, and the error is the deviation of a single pair. The
-    mean error of the pairs is added in quadrature, as if they were fully correlated, because they share their
-    examples. With one unit, or one pair, there is no jackknife, and the interval is that of the examples.
-
-    Args:
-        values: Of each pair.
-        errors: Standard error of each.
-        a: Number of the unit of the first end of each pair.
-        b: The same of its second end.
-
-    Returns:
-        Mean, low, high.
-    """
-    mean, shared, units = float(values.mean()), float(errors.mean()), np.unique(np.concatenate([a, b]))
-    n = len(units)
-    if n < 2 or len(values) < 2:
-        half = float(stats.norm.ppf(1 - TAIL)) * shared
-        return mean, mean - half, mean + half
-    left = [values[(a != unit) & (b != unit)] for unit in units]
-    if all(len(rest) for rest in left):
-        variance = (n - 1) / n * float(np.sum((np.array([rest.mean() for rest in left]) - mean) ** 2))
-    else:
-        variance = float(values.var(ddof=1))
-    half = float(stats.t.ppf(1 - TAIL, n - 1) * np.sqrt(variance + shared**2))
-    return mean, mean - half, mean + half

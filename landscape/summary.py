@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
-from landscape.barrier import TAIL, mean_over_units
+from landscape.barrier import TAIL
+from landscape.units import mean_over_units
 
 RAW = "none"
 LINE, CONTROL, ARCS = "linear", "control", ("spherical", "geodesic")
@@ -22,7 +23,8 @@ def barrier_over_training(barriers: pd.DataFrame) -> pd.DataFrame:
         barriers: Rows of the table ``barrier`` of one definition.
 
     Returns:
-        ``step, barrier, low, high, pairs``; see :func:`landscape.barrier.mean_over_units` for the interval.
+        ``step, barrier, low, high, pairs``; see :func:`landscape.units.mean_over_units` for the interval, which is
+            nan with fewer than five seeds.
     """
     return _means(barriers[barriers["between"] == "seeds"], "step_a", "seed").rename(columns={"step_a": "step"})
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from landscape.barrier import Definition, available, contrasts, estimate, matrix, mean_of_pairs, resamples
+from landscape.barrier import Definition, available, contrasts, estimate, matrix, resamples
 from landscape.paired import band, functionals, standard_error
 
 T = np.array([0.0, 0.13, 0.4, 0.5, 0.71, 1.0])
@@ -230,42 +230,6 @@ def test_one_example_has_no_error() -> None:
 def test_matrix_is_symmetric_with_gaps() -> None:
     square = matrix(np.array([0, 2]), np.array([1, 1]), np.array([0.3, 0.7]), 3)
     np.testing.assert_array_equal(square, [[0, 0.3, np.nan], [0.3, 0, 0.7], [np.nan, 0.7, 0]])
-
-
-def test_mean_of_pairs_covers_the_mean_of_a_population_of_seeds() -> None:
-    """value(i, j) = 1 + u_i + u_j + noise: pairs share their seeds."""
-    random, covered, repeats, n = np.random.default_rng(4), 0, 150, 6
-    for _ in range(repeats):
-        u = 0.2 * random.normal(size=n)
-        square = 1 + u[:, None] + u + np.triu(0.05 * random.normal(size=(n, n)), 1)
-        square = np.triu(square, 1) + np.triu(square, 1).T
-        mean, low, high = mean_of_pairs(square, np.full((n, n), 0.05))
-        covered += low <= 1 <= high
-        assert mean == pytest.approx(square[np.triu_indices(n, 1)].mean())
-    assert covered / repeats > 0.95 - 4 * (0.95 * 0.05 / repeats) ** 0.5
-
-
-def test_mean_of_one_pair_has_the_error_of_that_pair() -> None:
-    mean, low, high = mean_of_pairs(matrix(np.array([0]), np.array([1]), np.array([0.4]), 2), np.full((2, 2), 0.1))
-    assert (mean, low, high) == pytest.approx((0.4, 0.4 - 0.196, 0.4 + 0.196), abs=1e-4)
-
-
-def test_mean_of_equal_pairs_has_the_error_that_they_share() -> None:
-    """The jackknife is 0, so the half-width is a quantile of t, with a degree of freedom for each seed but one."""
-    for seeds, quantile in ((3, 4.30265), (4, 3.18245)):
-        errors = np.triu(0.1 + 0.05 * np.abs(cases.examples(5, seeds, seeds)), 1)
-        own = errors[np.triu_indices(seeds, 1)].mean()
-        found = mean_of_pairs(np.full((seeds, seeds), 0.37), errors + errors.T)
-        assert found == pytest.approx((0.37, 0.37 - quantile * own, 0.37 + quantile * own), rel=1e-5)
-
-
-def test_mean_of_pairs_is_the_jackknife_and_the_shared_error_in_quadrature() -> None:
-    """Without one of three seeds there is one pair left."""
-    square = matrix(np.array([0, 0, 1]), np.array([1, 2, 2]), np.array([0.2, 0.5, 0.3]), 3)
-    mean, low, high = mean_of_pairs(square, np.full((3, 3), 0.04))
-    jackknife = 2 / 3 * sum((x - 1 / 3) ** 2 for x in (0.2, 0.5, 0.3))
-    assert mean == pytest.approx(1 / 3)
-    assert [mean - low, high - mean] == pytest.approx([4.30265 * (jackknife + 0.04**2) ** 0.5] * 2, rel=1e-5)
 
 
 def test_widening_widens_by_its_factor() -> None:

@@ -69,7 +69,7 @@ def test_sections_are_drawn_from_the_rows(finished: Path) -> None:
     means = chord.groupby("step_a")["barrier"].mean()
     shown = summary.barrier_over_training(chord).set_index("step")
     assert len(shown) == 2 and shown["barrier"].to_numpy() == pytest.approx(means.to_numpy())
-    assert ((shown["low"] <= shown["barrier"]) & (shown["barrier"] <= shown["high"])).all()
+    assert shown[["low", "high"]].isna().all(axis=None)  # three seeds
     assert len({section.title for section in sections(made)}) >= 6
 
 

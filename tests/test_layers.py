@@ -13,6 +13,7 @@ LAYERS = [
     "landscape.chebyshev landscape.sequential",
     "landscape.paired",
     "landscape.barrier landscape.task landscape.store",
+    "landscape.units",
     "landscape.settings landscape.summary landscape.space",
     "landscape.measures landscape.stages",
     "landscape.study",
@@ -30,7 +31,7 @@ LAYERS = [
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
 NO_TORCH = [
     "landscape.barrier", "landscape.paired", "landscape.chebyshev", "landscape.sequential", "landscape.task",
-    "landscape.settings", "landscape.measures", "landscape.expand",
+    "landscape.settings", "landscape.units", "landscape.measures", "landscape.expand",
     "landscape.study", "landscape.store", "landscape.summary", "landscape.stages", "landscape.errors",
     "landscape.checkpoints.local",
     "landscape.checkpoints.grid", "landscape.checkpoints.formats", "landscape.checkpoints.cache",

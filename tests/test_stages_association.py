@@ -155,6 +155,7 @@ def test_a_trajectory_is_the_chance_that_own_goes_better_than_another() -> None:
 
     few = association.trajectory(affinity[:4, :4])
     assert few.effect == pytest.approx(chance([0, 1, 2, 3])) and np.isnan([few.p, few.low, few.high]).all()
+    assert np.isnan(association.trajectory(affinity[:19, :19]).low)
     found = association.trajectory(affinity)
     without = np.array([chance([k for k in range(20) if k != i]) for i in range(20)])
     half = stats.t.ppf(0.975, 19) * np.sqrt(19 / 20 * ((without - without.mean()) ** 2).sum())

@@ -83,6 +83,7 @@ def test_a_primary_that_the_patterns_leave_out_is_refused() -> None:
     ("now", "said"),
     [
         ({"threshold": 0.3}, "threshold 0.3, declared: left out"),
+        ({"floor": 0.2}, "floor 0.2, declared: left out"),
         ({"permutations": 999}, "permutations 999, declared: 9999"),
         ({"draws": 80}, "draws 80, declared: 60"),
         ({"seed": 7}, "seed 7, declared: 0"),

@@ -63,6 +63,8 @@ def test_the_last_step_that_half_of_the_seeds_reach_decides() -> None:
     last = series["step"] == series["step"].max()
     lifted = series.assign(value=series["value"] + 0.5 * (last & (series["seed"] == 3)))
     assert far(lifted) == {3} and far(lifted[lifted["seed"].isin([2, 3, 4, 5])]) == set()
+    longer = lifted[last & (lifted["seed"] < 3)].assign(step=5000.0)
+    assert far(pd.concat([lifted, longer])) == {3}
     several = series.assign(value=series["value"] + 0.5 * (last & series["seed"].isin([3, 4, 5])))
     assert far(several) == set()
     assert far(lifted.assign(error=0.3)) == set()

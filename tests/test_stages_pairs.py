@@ -77,11 +77,13 @@ def test_mantel_is_its_definition() -> None:
     every = [stats.spearmanr(a[upper], b[np.ix_(order, order)][upper]).statistic for order in all_orders(5)]
     np.testing.assert_allclose(found.statistics, every, atol=1e-12)
     assert found.p == p_of(np.array(every))
-    rest = [[k for k in range(5) if k != i] for i in range(5)]
-    few = np.triu_indices(4, 1)
+    a = symmetric(random.random((9, 9)) ** 2)
+    b, few = a + symmetric(random.random((9, 9))), np.triu_indices(8, 1)
+    found = matrices.mantel(a, b, permutations.orders(9, 99, random))
+    rest = [[k for k in range(9) if k != i] for i in range(9)]
     left_out = [stats.spearmanr(a[np.ix_(k, k)][few], b[np.ix_(k, k)][few]).statistic for k in rest]
-    half = stats.t.ppf(0.975, 4) * np.sqrt(4 / 5 * ((left_out - np.mean(left_out)) ** 2).sum())
-    assert (found.low, found.high) == pytest.approx(np.clip([every[0] - half, every[0] + half], -1, 1).tolist())
+    half = stats.t.ppf(0.975, 8) * np.sqrt(8 / 9 * ((left_out - np.mean(left_out)) ** 2).sum())
+    assert (found.low, found.high) == pytest.approx((found.effect - half, found.effect + half)) and found.high < 1
 
 
 def test_a_score_given_the_loss_is_put_together_anew_in_every_order() -> None:
@@ -307,6 +309,17 @@ def test_power_of_onsets_is_that_of_spearmans_test(monkeypatch: pytest.MonkeyPat
             assert power.spread(wide) == pytest.approx(sharp[:, 0].std(ddof=1))
             doubted = power.onset(wide, wide, 1.0, orders, random)
             assert abs(doubted - rejected.mean()) < 4 * np.sqrt(2) * error
+
+
+def test_simulated_onsets_err_and_have_draws_that_err_as_much() -> None:
+    random = np.random.default_rng(26)
+    true = np.array([[3.0, 5.0], [4.0, 1.0]])
+    drawn = np.stack([power._drawn(true, 0.3, random) for _ in range(2000)])
+    estimates = drawn.mean(axis=-1)
+    assert drawn.shape == (2000, 2, 2, power.DRAWS)
+    np.testing.assert_allclose(estimates.mean(axis=0), true.T, atol=0.03)
+    np.testing.assert_allclose(drawn.var(axis=-1, ddof=1).mean(axis=0), 0.09, rtol=0.05)
+    np.testing.assert_allclose(estimates.var(axis=0), 0.09 * (1 + 1 / power.DRAWS), rtol=0.15)
 
 
 def test_the_spread_of_seeds_is_without_that_of_their_dates() -> None:

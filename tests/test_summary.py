@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from landscape.barrier import mean_of_pairs
 from landscape.summary import barrier_over_parting, barrier_over_training, by_path, curves, mean_profiles, straight
+from landscape.units import mean_over_units
 
 
 def table(values: dict[tuple[int, int], float], **labels: object) -> pd.DataFrame:
@@ -14,56 +14,40 @@ def table(values: dict[tuple[int, int], float], **labels: object) -> pd.DataFram
     ])  # fmt: skip
 
 
-VALUES = {(3, 7): 0.2, (3, 9): 0.5, (7, 9): 0.3}
+VALUES = {(a, b): 0.1 * ((3 * a + b * b) % 11) for a in (3, 7, 9, 12, 15) for b in (7, 9, 12, 15, 20) if a < b}
+
+
+def expected(values: dict[tuple[int, int], float], error: float) -> tuple[float, float, float]:
+    a, b = np.array([*values]).T
+    return mean_over_units(np.array([*values.values()]), np.full(len(values), error), a, b)
 
 
 def test_mean_over_pairs_of_each_step() -> None:
     rows = pd.concat([table(VALUES, between="seeds", step_a=step) for step in (4, 0)])
     found = barrier_over_training(rows)
-    square = np.array([[0, 0.2, 0.5], [0.2, 0, 0.3], [0.5, 0.3, 0]])
-    mean, low, high = mean_of_pairs(square, np.full((3, 3), 0.02 / 1.959964))
+    mean, low, high = expected(VALUES, 0.02 / 1.959964)
     assert found["step"].tolist() == [0, 4]
     assert found.iloc[1][["barrier", "low", "high"]].tolist() == pytest.approx([mean, max(low, 0), high], abs=1e-6)
 
 
 def test_children_are_averaged_by_parting() -> None:
     rows = pd.concat([table(VALUES, between="children", parted=p, step_a=9, seed_a=4, seed_b=4) for p in (2, 5)])
-    assert barrier_over_parting(rows)[["parted", "pairs"]].to_numpy().tolist() == [[2, 3], [5, 3]]
+    assert barrier_over_parting(rows)[["parted", "pairs"]].to_numpy().tolist() == [[2, 15], [5, 15]]
     assert barrier_over_training(rows).empty
 
 
 def test_children_of_several_seeds_are_pooled_and_the_seeds_are_the_units() -> None:
     """Child 0 of one seed is not child 0 of another; of one pair a seed the error is that of a mean over seeds."""
-    seeds = {"early": 0.574, "2": 0.0, "10": 0.21}
+    seeds = {"early": 0.574, "2": 0.0, "10": 0.21, "x": 0.4, "y": 0.36, "z": 0.1}
     rows = pd.concat([
         table({(0, 1): value}, between="children", parted=3, step_a=9, seed_a=seed, seed_b=seed)
         for seed, value in seeds.items()
     ])
     found = barrier_over_parting(rows).iloc[0]
     values = np.array([*seeds.values()])
-    half = 4.30265 * np.sqrt(values.var(ddof=1) / 3 + (0.02 / 1.959964) ** 2)
-    assert (found["barrier"], found["pairs"]) == (pytest.approx(values.mean()), 3)
-    assert (found["low"], found["high"]) == pytest.approx(
-        (max(values.mean() - half, 0), values.mean() + half), rel=1e-5
-    )
-
-
-def test_a_missing_pair_takes_no_error_of_the_seeds_away() -> None:
-    """Of four seeds with one pair missing: the mean without each seed, over the pairs that are left."""
-    values = {(1, 2): 0.2, (1, 3): 0.7, (1, 4): 0.9, (2, 3): 0.4, (2, 4): 0.1}
-    found = barrier_over_training(table(values, between="seeds", step_a=4)).iloc[0]
-    mean = np.mean([*values.values()])
-    without = [np.mean([v for pair, v in values.items() if seed not in pair]) for seed in (1, 2, 3, 4)]
-    error = np.sqrt(3 / 4 * np.sum((np.array(without) - mean) ** 2) + (0.02 / 1.959964) ** 2)
-    assert found["barrier"] == pytest.approx(mean)
-    assert found["high"] - mean == pytest.approx(3.18245 * error, rel=1e-5)
-
-
-def test_pairs_that_all_share_a_seed_err_as_one_pair_does() -> None:
-    rows = table({(3, 7): 0.2, (3, 9): 0.5}, between="seeds", step_a=4)
-    found = barrier_over_training(rows).iloc[0]
-    half = 4.30265 * np.sqrt(np.var([0.2, 0.5], ddof=1) + (0.02 / 1.959964) ** 2)
-    assert (found["barrier"], found["low"], found["high"]) == pytest.approx((0.35, 0.0, 0.35 + half), rel=1e-5)
+    mean, low, high = mean_over_units(values, np.full(6, 0.02 / 1.959964), np.arange(6), np.arange(6))
+    assert (found["barrier"], found["pairs"]) == (pytest.approx(values.mean()), 6)
+    assert (found["low"], found["high"]) == pytest.approx((max(low, 0), high), rel=1e-5)
 
 
 def along(path: str, values: dict[tuple[int, int], float], climb: float) -> pd.DataFrame:
@@ -82,22 +66,21 @@ def along(path: str, values: dict[tuple[int, int], float], climb: float) -> pd.D
 
 
 def test_curves_stand_beside_the_lines_of_their_pairs() -> None:
-    bent = {(3, 7): 0.02, (3, 9): 0.05, (7, 9): 0.03}
+    bent = {pair: value / 10 for pair, value in VALUES.items()}
     lines = along("linear", VALUES | {(3, 11): 9.0}, 0.8)
     other = lines.assign(a=lines["a"] + "early", b=lines["b"] + "early", step_a=0)
     arcs = along("spherical", VALUES, 0.5)
     rows = pd.concat([lines, other, arcs, along("bezier", bent, 0.1), along("control", VALUES, 2.0)])
     chosen = curves(rows)
-    assert chosen.groupby("path").size().to_dict() == {"bezier": 3, "control": 3, "linear": 3}
+    assert chosen.groupby("path").size().to_dict() == {"bezier": 15, "control": 15, "linear": 15}
     means = by_path(chosen).set_index("path")
-    square = np.array([[0, 0.02, 0.05], [0.02, 0, 0.03], [0.05, 0.03, 0]])
-    mean, low, high = mean_of_pairs(square, np.full((3, 3), 0.02 / 1.959964))
+    mean, low, high = expected(bent, 0.02 / 1.959964)
     assert means.loc["bezier", ["barrier", "barrier_low", "barrier_high"]].tolist() == pytest.approx(
         [mean, max(low, 0), high], abs=1e-6
     )
     assert means["climb"].to_dict() == pytest.approx({"bezier": 0.1, "control": 2.0, "linear": 0.8})
-    assert means["pairs"].tolist() == [3, 3, 3]
-    assert set(straight(rows)["path"]) == {"linear"} and len(straight(rows)) == 8
+    assert means["pairs"].tolist() == [15, 15, 15]
+    assert set(straight(rows)["path"]) == {"linear"} and len(straight(rows)) == 32
     assert curves(lines).empty and by_path(curves(lines)).empty
 
 
@@ -110,8 +93,7 @@ def test_mean_profiles_are_those_of_seeds_with_the_error_of_their_column() -> No
     children = rows.assign(between="children", loss=9.0, rise=9.0)
     found = mean_profiles(pd.concat([rows, children])).set_index("t")
     assert found.index.tolist() == [0.3, 0.8] and found["step"].tolist() == [4, 4]
-    square = np.array([[0, 0.2, 0.5], [0.2, 0, 0.3], [0.5, 0.3, 0]])
     for t in (0.3, 0.8):
         for name, level, error in (("loss", 2, 0.07), ("rise", 0, 0.01)):
-            expected = mean_of_pairs(level + t * square, np.full((3, 3), error))
-            assert tuple(found.loc[t, [name, f"{name}_low", f"{name}_high"]]) == pytest.approx(expected)
+            want = expected({pair: level + t * value for pair, value in VALUES.items()}, error)
+            assert tuple(found.loc[t, [name, f"{name}_low", f"{name}_high"]]) == pytest.approx(want)

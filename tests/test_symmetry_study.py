@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -163,7 +164,12 @@ def test_the_figure_shows_every_pair_and_the_mean() -> None:
     shown = summary.beside_raw(chord)
     means = summary.by_symmetry(shown).set_index("how")
     assert means["barrier"].to_dict() == pytest.approx({"none": 0.7, "weights": 0.2})
+    assert means[["low", "high"]].isna().all(axis=None)  # three seeds
+    unknown = [text.xy[1] for text in barriers_by_symmetry(means.reset_index(), shown).texts]
+    plt.close("all")
+    means = means.assign(low=means["barrier"] - 0.05, high=means["barrier"] + 0.1)
     ax = barriers_by_symmetry(means.reset_index(), shown)
+    assert unknown == pytest.approx([0.95, 0.5])
     drawn = sorted(np.concatenate([line.get_ydata() for line in ax.lines if line.get_marker() == "."]).tolist())
     assert drawn == pytest.approx(sorted(chord["barrier"]))
     ends = pd.concat([chord, means])[["low", "high"]].to_numpy()

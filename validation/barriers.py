@@ -19,6 +19,7 @@ from table import COVERS_95, RARE, Case, Hits
 from landscape import barrier, chebyshev, paired
 from landscape.measure.profiles import Found, Grid, Path, profiles
 from landscape.shapes import Int
+from landscape.units import mean_over_units
 
 T = np.linspace(0, 1, 11)
 DENSE = np.linspace(0, 1, 4001)
@@ -147,6 +148,9 @@ def pairs(worlds: int, random: np.random.Generator, *, kind: str, seeds: int) ->
                 true, values = 1.0, 1 + own[:, None] + own + 0.05 * random.standard_normal((seeds, seeds))
             case "distances":
                 true, values = 4 / np.sqrt(np.pi), simulated.apart(random.standard_normal((seeds, 3)))
+            case "skewed":
+                own = 0.2 * random.exponential(size=seeds)
+                true, values = 1.4, 1 + own[:, None] + own + 0.05 * random.standard_normal((seeds, seeds))
             case "independent":
                 true, values = 1.0, 1 + 0.2 * random.standard_normal((seeds, seeds))
             case _:
@@ -156,7 +160,7 @@ def pairs(worlds: int, random: np.random.Generator, *, kind: str, seeds: int) ->
                 true = 0.2 + 0.6 * 2 * chance * (1 - chance)
                 values = 0.2 + 0.6 * apart + 0.05 * random.standard_normal((seeds, seeds))
         square = simulated.symmetric(values + noise)
-        mean, low, high = barrier.mean_of_pairs(square, np.full((seeds, seeds), 0.02))
+        mean, low, high = mean_over_units(square[upper], np.full(len(upper[0]), 0.02), *upper)
         error = np.hypot(stats.sem(square[upper]), 0.02)
         mine.append(low <= true <= high)
         plain.append(abs(mean - true) < stats.t.ppf(0.975, len(upper[0]) - 1) * error)
@@ -203,7 +207,8 @@ CASES = table.marked([
             {"kind": kind, "seeds": seeds}, {"interval": COVERS_95}, 2.0,
         )
         for number, (kind, seeds) in enumerate(
-            product(("additive", "distances", "independent", "two clusters", "a small cluster"), SEEDS), start=400
+            product(("additive", "distances", "independent", "skewed", "two clusters", "a small cluster"), SEEDS),
+            start=400,
         )
     ),
 ], FAULTS)  # fmt: skip
