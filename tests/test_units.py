@@ -114,3 +114,20 @@ def test_the_interval_covers(kind: str, true: float) -> None:
         hits += low <= true <= high
     error = np.sqrt(0.95 * 0.05 / 400)
     assert 0.92 - 2.5 * error < hits / 400 and error < 0.012
+
+
+def test_a_pair_within_a_unit_holds_it_twice() -> None:
+    """Values that are sums of what units bring leave no rest, also where both ends are of one unit."""
+    own = np.array([0.1, 0.9, -0.4, 0.3, 0.7])
+    a, b = np.array([[0, 0, 1, 2, 3, 4, 0, 1, 2], [0, 1, 1, 3, 4, 2, 3, 4, 2]])
+    values = own[a] + own[b]
+    held = np.zeros((9, 5))
+    for pair, ends in enumerate(zip(a, b, strict=True)):
+        for end in ends:
+            held[pair, end] += 1
+    share = held.mean(axis=0)
+    units = ((values - values.mean()) ** 2).sum() / ((held - share) ** 2).sum()
+    half = stats.t.ppf(0.975, 4) * np.sqrt(units * share @ share)
+    mean, low, high = mean_over_units(values, np.zeros(9), a, b)
+    assert mean == pytest.approx(values.mean())
+    assert min(mean - low, high - mean) == pytest.approx(half, rel=1e-6)
