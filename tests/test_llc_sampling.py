@@ -510,7 +510,7 @@ def test_the_automatic_step_survives_a_point_without_curvature_and_its_bias_is_t
     found = coefficient(objective, point, settings)
     worst = max(chain.step_size * (100 * chain.sharp.curvature + 1) for chain in chains)
     assert found.step_size == pytest.approx(min(chain.step_size for chain in chains), rel=1e-3)
-    assert found.step_bias == pytest.approx(1 / (1 - worst / 4), rel=1e-3)
+    assert found.step_bias == pytest.approx(1 / (1 - worst / 4) ** 2, rel=1e-3)
     given = settings.model_copy(update={"step_size": 1.0})
     lost, fixed, _ = sampling.sample_checked(objective, [point], given, [None])
     assert [chain.step_size for chain in fixed] == [1.0] * 3 and not np.isfinite(lost.losses).all()

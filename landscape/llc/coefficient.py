@@ -102,12 +102,14 @@ def judged(
     step = min(chain.step_size for chain in chains)
     shares = [c.step_size * (n_beta * np.fmax(sharp.curvature, c.sharp.curvature) + pull) for c in chains]
     steepest = (max(shares) / step - pull) / n_beta  # with the smallest step, as far from stable as the worst chain
+    grows = any(chain.sharp.curvature > sampling.STEEPER * sharp.curvature for chain in chains)
     found, runs = [], []
     for times, (losses, distances) in enumerate(parts, start=1):
         runs.append(Run(
             n_beta=n_beta, localisation=pull, step_size=step / times, burn_in=settings.burn_in * times,
             parameters=sharp.parameters, sampler=settings.sampler, curvature=float(steepest), noise=noise,
             resolution=ROUNDING * length, noisy=batch < examples or settings.mode == "training",
+            quartic=grows,
         ))  # fmt: skip
         found.append(estimate(losses, baseline, runs[-1], distances))
     value = extrapolated(*found) if len(found) == 2 else found[0]

@@ -24,6 +24,8 @@ PRECONDITIONED = 1.15
 """What RMSprop may add: the derivative of its preconditioner, left out, made 5 to 10 %."""
 WANDERED = 1.25
 """Distance from the centre, in what the localisation alone would give, above which a chain is not local."""
+FEW = 4
+"""Chains below which their means say too little of the error."""
 DECIDED = 0.8
 """Share of the coefficient that the loss must decide; the rest is decided by the localisation."""
 FREE = 10.0
@@ -49,6 +51,7 @@ class Run:
         noise: Variance of a minibatch's slope in that direction.
         resolution: Distance from the checkpoint that rounding of its weights can no longer tell.
         noisy: Whether the loss of a draw is that of a minibatch, or has dropout on.
+        quartic: Whether the loss grows faster than a square: the curvature is larger where chains are.
     """
 
     n_beta: float
@@ -61,6 +64,7 @@ class Run:
     noise: float = 0.0
     resolution: float = 0.0
     noisy: bool = True
+    quartic: bool = False
 
     @property
     def bias(self) -> float:
@@ -69,14 +73,15 @@ class Run:
         For SGLD ``(1 + step_size n_beta^2 noise / 4) / (1 - step_size kappa / 4)`` with ``kappa = n_beta curvature +
         localisation``: exact where the loss is quadratic, infinite where the step is unstable. The thermostat of SGNHT
         is one for all directions, so noise in one heats it by up to ``step_size n_beta^2 noise / (2 friction)``.
-        1 for Metropolis-corrected steps; for RMSprop an allowance that held where it was measured.
+        1 for Metropolis-corrected steps; for RMSprop an allowance that held where it was measured. Where the loss is of
+        fourth order, as a product of two factors, both are widened, and the factor is squared.
         """
         if self.sampler in ("mala", "rmsprop"):
             return 1.0 if self.sampler == "mala" else PRECONDITIONED
         share = self.step_size * (self.n_beta * self.curvature + self.localisation) / 4
         heat = self.step_size * self.n_beta**2 * self.noise
         widened = 1 + heat / (4 if self.sampler == "sgld" else 2 * FRICTION)
-        return math.inf if share >= 1 else widened / (1 - share)
+        return math.inf if share >= 1 else (widened / (1 - share)) ** (2 if self.quartic else 1)
 
     @property
     def settled(self) -> int:
@@ -173,7 +178,7 @@ def estimate(
         )
     found = Estimate(
         llc=float(np.nanmean(per_chain)),
-        error=run.n_beta * float(array_stats.mcse(kept, chain_axis=0, draw_axis=1, method="mean")),
+        error=run.n_beta * _error(kept),
         per_chain=per_chain,
         rhat=float(array_stats.rhat(_several(kept), chain_axis=0, draw_axis=1)),
         ess=float(array_stats.ess(kept, chain_axis=0, draw_axis=1, method="mean")),
@@ -223,6 +228,17 @@ def extrapolated(one: Estimate, half: Estimate) -> Estimate:
 def _several(kept: Float[np.ndarray, "chains draws"]) -> Float[np.ndarray, "some some_draws"]:
     """The chains, or the halves of a single one."""
     return kept if len(kept) > 1 else kept[:, : kept.shape[1] // 2 * 2].reshape(2, -1)
+
+
+def _error(kept: Float[np.ndarray, "chains draws"]) -> float:
+    """Standard error of the mean: that of correlated draws, or that of the chains' own means if it is larger.
+
+    The first is too small where draws are skewed and mix slowly; the second needs chains, and is not taken of few.
+    """
+    error = float(array_stats.mcse(kept, chain_axis=0, draw_axis=1, method="mean"))
+    if len(kept) < FEW:
+        return error
+    return max(error, float(kept.mean(axis=1).std(ddof=1)) / math.sqrt(len(kept)))
 
 
 def _drift(draws: Float[np.ndarray, "chains draws"]) -> float:
@@ -286,7 +302,7 @@ def _alarms(found: Estimate, run: Run) -> list[str]:
         out.append(f"the step may overstate the steepest direction {run.bias:.3g} times: take a smaller one")
     if run.burn_in < run.settled:
         out.append(f"a burn-in of {run.burn_in} is short of the {run.settled} in which flat directions settle")
-    if found.llc - margin > run.parameters / 2:
+    if found.interval(run.bias)[0] > run.parameters / 2:
         out.append(f"above half of the {run.parameters} parameters that moved, which no minimum exceeds: not local")
     if found.reach > WANDERED:
         out.append(f"chains are {found.reach:.1f} times as far from the checkpoint as the localisation alone would "
