@@ -190,8 +190,9 @@ def _show(rows: pd.DataFrame) -> None:
     console.print(table)
     if not several:
         for row in rows.itertuples():
-            for said in filter(None, (row.alarms, row.advice)):
-                console.print(f"{row.checkpoint}: {said}", markup=False)
+            for said in (row.alarms, getattr(row, "advice", "")):  # rows of older results have no advice
+                if said and isinstance(said, str):
+                    console.print(f"{row.checkpoint}: {said}", markup=False)
 
 
 def _propose(rows: pd.DataFrame, wanted: Llc) -> None:

@@ -87,6 +87,8 @@ def test_the_command_says_what_it_did(few_runs: Path, text: list[object]) -> Non
         assert f"{row['llc']:.2f} ± {row['error']:.2f}" in result.output
         assert f"{row['low']:.2f} to {row['high']:.2f}" in result.output
         assert f"{row['step_bias'] - 1:+.0%}" in result.output
+        assert f"{row['checkpoint']}: {row['advice']}" in result.output
+        assert row["advice"].startswith("localisation 100 holds what is measured") and 0 < row["decided"] < 0.8
     assert one["curvature"] != two["curvature"] and one["baseline"] != two["baseline"]
 
 
