@@ -79,7 +79,11 @@ def _train(out: Path, world: str, steps: int, seeds: int) -> dict[str, str]:
     children = f" and {len(recipe.partings)} groups of children" if recipe.children else ""
     console.print(f"Training {seeds} seeds{children} in {folder}", markup=False)
     with progress("training", len(jobs)) as advance:
-        return local.run(
-            jobs, partial(hire, recipe, folder), lambda event: advance(event.job.key),
-            workers=len(os.sched_getaffinity(0)),
-        )  # fmt: skip
+
+        def report(event: local.Event) -> None:
+            if event.kind == "silent":
+                console.print(f"{event.job.key}: {event.message}", markup=False)
+            else:
+                advance(event.job.key)
+
+        return local.run(jobs, partial(hire, recipe, folder), report, workers=len(os.sched_getaffinity(0)))

@@ -130,7 +130,10 @@ def run_tasks(
                 if as_json:
                     fact = {"event": event.kind, "key": task.key, "label": task.label, "message": event.message}
                     click.echo(json.dumps(fact))
-                advance(task.label)
+                if event.kind == "silent":
+                    console.print(f"{task.label}: {event.message}", markup=False)
+                else:
+                    advance(task.label)
 
             failed = local.run(left, hire, report, workers=crew)
     else:

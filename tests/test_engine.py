@@ -25,7 +25,7 @@ def hire(folder: Path) -> Callable[[Errand], None]:
     return partial(work, folder, f"{os.getpid()}")
 
 
-def work(folder: Path, who: str, errand: Errand) -> None:
+def work(folder: Path, who: str, errand: Errand) -> None:  # noqa: C901
     assert all(need == "before" or (folder / need).exists() for need in errand.needs)
     match errand.does:
         case "write":
@@ -38,6 +38,14 @@ def work(folder: Path, who: str, errand: Errand) -> None:
             raise StorageError("disk full")
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "die once":
+            once(folder / f"{errand.key}.died", signal.SIGKILL)
+            (folder / errand.key).write_text(who)
+        case "stop":
+            once(folder / f"{errand.key}.stopped", signal.SIGSTOP)
+            (folder / errand.key).write_text(who)
+        case "exit":
+            os._exit(3)
         case "save":
             try:
                 (folder / f"{errand.key}.begun").write_text(who)
@@ -47,9 +55,20 @@ def work(folder: Path, who: str, errand: Errand) -> None:
                 raise
         case "until d":
             wait_for(folder / "d")
+        case "until a":
+            wait_for(folder / "a")
+            time.sleep(0.5)
+            (folder / errand.key).write_text(who)
         case "wait":
             (folder / errand.key).write_text(who)
             time.sleep(60)
+
+
+def once(mark: Path, number: signal.Signals) -> None:
+    """Signal this process, the first time."""
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), number)
 
 
 def wait_for(file: Path) -> None:
@@ -103,9 +122,47 @@ def test_a_worker_that_dies_costs_its_job_and_is_replaced(tmp_path: Path) -> Non
     """The other one is kept busy, so that what is left is done by the one in its place."""
     errands = [Errand("a", does="die"), Errand("b", does="until d"), Errand("c", does="break"), Errand("d", ("x",))]
     failed, events = run(tmp_path, [*errands, Errand("e", ("c",)), Errand("x")], 2)
-    assert failed["a"] == "its worker process ended with exit code -9"
+    assert failed["a"] == (
+        "2 worker processes died on it, the last of SIGKILL, as the system sends where memory runs out"
+    )
     assert failed["c"] == "ZeroDivisionError: a bug" and failed["e"] == f"needs a task that failed: {failed['c']}"
     assert set(failed) == set("ace") and {key for key, kind in events if kind == "done"} == set("bdx")
+
+
+def test_a_job_whose_worker_died_is_handed_out_once_more(tmp_path: Path) -> None:
+    """Before all others, and whatever killed it; one that ends its worker each time fails by the name of the end."""
+    errands = [Errand("a", does="die once"), Errand("b", ("a",)), Errand("c", does="exit"), Errand("d", ("b",))]
+    failed, events = run(tmp_path, errands, 2)
+    assert failed == {"c": "2 worker processes died on it, the last of exit code 3"}
+    assert sorted(events) == [("a", "done"), ("b", "done"), ("c", "failed"), ("d", "done")]
+
+
+def test_idle_workers_that_are_killed_cost_nothing(tmp_path: Path) -> None:
+    """One waits for the other's job; what comes after it is done."""
+
+    def report(event: local.Event) -> None:
+        done.append(event.job.key)
+        if event.job.key == "a":
+            os.kill(int((tmp_path / "a").read_text()), signal.SIGKILL)
+
+    done: list[str] = []
+    errands = [Errand("a"), Errand("b", does="until a"), Errand("c", ("b",)), Errand("d", ("b",))]
+    assert local.run(errands, partial(hire, tmp_path), report, workers=2) == {} and sorted(done) == [*"abcd"]
+
+
+def test_a_worker_that_gives_no_sign_of_life_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped from outside; ended as the message says, its job is done by another."""
+    monkeypatch.setattr(local, "SILENT", 1.0)
+    said: list[str] = []
+
+    def report(event: local.Event) -> None:
+        if event.kind == "silent" and event.job.key == "a" and not said and (tmp_path / "a.stopped").exists():
+            said.append(event.message)
+            os.kill(int(event.message.split("process ")[1].split()[0]), signal.SIGKILL)
+
+    assert local.run([Errand("a", does="stop"), Errand("b")], partial(hire, tmp_path), report, workers=2) == {}
+    assert "has given no sign of life for 1 s; if it was stopped, wake it with kill -CONT " in said[0]
+    assert (tmp_path / "a").exists() and (tmp_path / "b").exists()
 
 
 def test_workers_end_with_their_parent(tmp_path: Path) -> None:

@@ -1,21 +1,23 @@
 """Tasks on this machine: in this process, or in a few worker processes.
 
 The queue stays here and a worker holds one task at a time, so the order of the plan is kept and a worker that dies
-costs one task. A worker ends by itself when this process does.
+costs the time of one task, which is handed out once more. A worker ends by itself when this process does.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from threading import Thread
+from threading import Lock, Thread
 from types import FrameType
 from typing import Any, Literal, Protocol
 
@@ -38,6 +40,10 @@ class Job(Protocol):
 
 PARTING = 5.0
 """Seconds that an idle worker has to end by itself."""
+BEAT, SILENT = 10.0, 60.0
+"""Seconds between the signs of life of a worker, and after which one that gives none is named."""
+DEATHS = 2
+"""Workers that may die on a job before it counts as failed."""
 
 Work = Callable[[Any], object]
 """Does one job; a raised exception is the job's failure, a ``StorageError`` ends the run."""
@@ -47,7 +53,7 @@ Work = Callable[[Any], object]
 class Event:
     """What happened to a job."""
 
-    kind: Literal["done", "failed"]
+    kind: Literal["done", "failed", "silent"]
     job: Any
     message: str = ""
     trace: str = ""
@@ -61,7 +67,7 @@ def run(
     Args:
         jobs: Jobs; see :class:`Job`.
         hire: Makes what does the work; called once in each worker, so it must be picklable for more than one.
-        report: Called here for each finished or failed job.
+        report: Called here for each finished or failed job, and for one whose worker gives no sign of life.
         workers: Processes; 1 is this process itself.
 
     Returns:
@@ -88,6 +94,7 @@ class _Queue:
         self.waiting = list(jobs)
         self.open = {job.key for job in jobs}
         self.failed: dict[str, str] = {}
+        self.deaths: Counter[str] = Counter()
         self.report = report
 
     def next(self) -> Any | None:
@@ -100,6 +107,14 @@ class _Queue:
                 self.waiting.remove(job)
                 return job
         return None
+
+    def lost(self, job: Any, how: str) -> None:
+        """Hand the job of a worker that died out again, before all others; a second death is its failure."""
+        self.deaths[job.key] += 1
+        if self.deaths[job.key] < DEATHS:
+            self.waiting.insert(0, job)
+        else:
+            self.finish(job, f"{DEATHS} worker processes died on it, the last of {how}")
 
     def finish(self, job: Any, message: str = "", trace: str = "") -> None:
         """Take note of a result; a message is that of a failure."""
@@ -131,29 +146,23 @@ class _Worker:
     process: SpawnProcess
     line: Connection
     job: Any = None
+    heard: float = field(default_factory=time.monotonic)
 
 
 def _crew(queue: _Queue, hire: Callable[[], Work], count: int) -> None:
     crew = [_hire(hire) for _ in range(count)]
     try:
         while True:
-            for worker in crew:
-                if worker.job is None and (job := queue.next()):
-                    worker.job = job
-                    with suppress(OSError):  # a worker that is gone is seen below
-                        worker.line.send(job)
-            busy = [worker for worker in crew if worker.job is not None]
-            if not busy:
+            _hand_out(queue, crew)
+            if all(worker.job is None for worker in crew):
                 break
-            ready = connection.wait([worker.line for worker in busy])
-            for worker in [worker for worker in busy if worker.line in ready]:
-                job, worker.job = worker.job, None
-                try:
-                    queue.finish(job, *_answer(worker.line))
-                except (EOFError, ConnectionError):  # it is gone; the second if it left something unread
-                    worker.process.join()
-                    queue.finish(job, f"its worker process ended with exit code {worker.process.exitcode}")
-                    crew[crew.index(worker)] = _hire(hire)
+            ready = connection.wait([worker.line for worker in crew], SILENT)
+            for n, worker in enumerate(crew):
+                if worker.line in ready:
+                    crew[n] = _heard(queue, worker, hire)
+                elif worker.job is not None and time.monotonic() - worker.heard > SILENT:
+                    worker.heard = time.monotonic()
+                    queue.report(Event("silent", worker.job, _silence(worker.process)))
         for worker in crew:
             with suppress(OSError):
                 worker.line.send(None)
@@ -167,11 +176,51 @@ def _crew(queue: _Queue, hire: Callable[[], Work], count: int) -> None:
             worker.process.join()
 
 
-def _answer(line: Connection) -> tuple[str, str]:
-    stop, message, trace = line.recv()
-    if stop:
-        raise StorageError(message)
-    return message, trace
+def _hand_out(queue: _Queue, crew: Sequence[_Worker]) -> None:
+    for worker in crew:
+        if worker.job is None and (job := queue.next()):
+            worker.job = job
+            with suppress(OSError):  # a worker that is gone is seen when it is listened to
+                worker.line.send(job)
+
+
+def _heard(queue: _Queue, worker: _Worker, hire: Callable[[], Work]) -> _Worker:
+    """Take what a worker says: a sign of life, or how its job went. One that is gone is replaced.
+
+    Raises:
+        StorageError: If the worker could not store a result, or could not be set up.
+    """
+    try:
+        answer = worker.line.recv()
+    except (EOFError, OSError):  # it is gone; the second if it left something unread
+        worker.process.join()
+        if worker.job is not None:
+            queue.lost(worker.job, _death(worker.process))
+        return _hire(hire)
+    worker.heard = time.monotonic()
+    if answer is not None:
+        job, worker.job = worker.job, None
+        stop, message, trace = answer
+        if stop:
+            raise StorageError(message)
+        queue.finish(job, message, trace)
+    return worker
+
+
+def _death(process: SpawnProcess) -> str:
+    """How a process ended, in words."""
+    code = process.exitcode or 0
+    if code >= 0:
+        return f"exit code {code}"
+    name = signal.Signals(-code).name
+    return name + (", as the system sends where memory runs out" if name == "SIGKILL" else "")
+
+
+def _silence(process: SpawnProcess) -> str:
+    return (
+        f"its worker process {process.pid} has given no sign of life for {SILENT:.0f} s; if it was stopped, wake it "
+        f"with kill -CONT {process.pid}, or end it with kill -KILL {process.pid} and its task is handed out again"
+    )
 
 
 def _hire(hire: Callable[[], Work]) -> _Worker:
@@ -187,16 +236,29 @@ def _serve(line: Connection, hire: Callable[[], Work]) -> None:
     """A worker's life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
+    speaking = Lock()
     Thread(target=_end_with_parent, daemon=True).start()
+    Thread(target=_live, args=(line, speaking), daemon=True).start()
     work: Work | None = None
     while True:
         if (job := line.recv()) is None:
             return
         try:
             work = work or hire()
-            line.send((False, *_attempt(work, job)))
+            answer = False, *_attempt(work, job)
         except Exception as error:
-            line.send((True, str(error), traceback.format_exc()))
+            answer = True, str(error), traceback.format_exc()
+        with speaking:
+            line.send(answer)
+
+
+def _live(line: Connection, speaking: Lock) -> None:
+    """Give a sign of life now and then, until there is nobody to take it."""
+    with suppress(OSError):
+        while True:
+            time.sleep(BEAT)
+            with speaking:
+                line.send(None)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
