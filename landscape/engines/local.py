@@ -114,7 +114,7 @@ class _Queue:
         if self.deaths[job.key] < DEATHS:
             self.waiting.insert(0, job)
         else:
-            self.finish(job, f"{DEATHS} worker processes died on it, the last of {how}")
+            self.finish(job, f"{self.deaths[job.key]} worker processes died on it, the last of {how}")
 
     def finish(self, job: Any, message: str = "", trace: str = "") -> None:
         """Take note of a result; a message is that of a failure."""
