@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from landscape.checkpoints import formats, names
 from landscape.checkpoints.identity import CONFIG
 from landscape.errors import InputError, StorageError
+from landscape.files import beside
 from landscape.shapes import Float
 from landscape.space import Space
 
@@ -168,9 +169,9 @@ def write(out: Path, point: Float[Tensor, " P"], model: nn.Module, folder: Path)
     config.tie_word_embeddings = kind.config.tie_word_embeddings
     for name, value in Space.of(model).params(point).items():
         model.get_parameter(name).data.copy_(value)
-    part = out.with_name(f".{out.name}.part")
+    part = beside(out)
     try:
-        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
         kind.save_pretrained(part)
         config.save_pretrained(part)
         with suppress(InputError):
@@ -179,6 +180,8 @@ def write(out: Path, point: Float[Tensor, " P"], model: nn.Module, folder: Path)
         part.rename(out)
     except (OSError, SafetensorError) as error:
         raise StorageError(f"cannot write {out}: {error}; make room or choose another --out") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def require_fit(path: Path, model: nn.Module, space: Space) -> None:
