@@ -39,6 +39,19 @@ def read(path: Path, most: int) -> bytes:
     return content
 
 
+def require(path: Path, most: int) -> None:
+    """Refuse what is no regular file of at most ``most`` bytes, before others read it.
+
+    Raises:
+        InputError: If it is not.
+    """
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):
+        raise InputError(f"{path} is no regular file; give one")
+    if about.st_size > most:
+        raise InputError(f"{path} is larger than the {most / 1e6:,.0f} MB that such a file may have; give less")
+
+
 def parsed(text: bytes | str, *, strict: bool = True) -> Any:
     """JSON as Python values.
 
