@@ -9,6 +9,7 @@ import pandas as pd
 
 from landscape.cli.progress import console
 from landscape.errors import InputError, StorageError
+from landscape.files import replacing
 from landscape.store import Store
 
 TABLES = ("barrier", "profile", "loss", "match", "llc", "probe", "behaviour", "mixture", "plane", "place")
@@ -27,15 +28,11 @@ def command(folder: Path, kind: str) -> None:
         if rows.empty:
             continue
         file = folder / "export" / f"{table}.{'nc' if kind == 'netcdf' else kind}"
-        part = file.with_name(f".{file.name}.part")
         try:
-            file.parent.mkdir(exist_ok=True)
-            _write(rows, part, kind)
-            part.rename(file)
+            with replacing(file) as part:
+                _write(rows, Path(part.name), kind)
         except OSError as error:
             raise StorageError(f"cannot write {file}: {error.strerror or error}; make room and export again") from error
-        finally:
-            part.unlink(missing_ok=True)
         written.append(f"{file} ({len(rows)} rows)")
     if not written:
         raise InputError(f"nothing is finished in {store.folder}; run the study first")

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from landscape.cli.options import DEFINITIONS, Number
 from landscape.cli.progress import console
 from landscape.errors import InputError, StorageError
+from landscape.files import replacing
 from landscape.settings import MOST_PERMUTATIONS, Stages
 from landscape.store import Store
 from landscape.study import first_mistake, read_study
@@ -146,15 +147,11 @@ def write(frame: pd.DataFrame, file: Path) -> None:
     Raises:
         StorageError: If it cannot be written.
     """
-    part = file.with_name(f".{file.name}.part")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if file.suffix == ".csv":
-            frame.to_csv(part, index=False)
-        else:
-            frame.to_parquet(part, index=False)
-        part.rename(file)
+        with replacing(file) as part:
+            if file.suffix == ".csv":
+                frame.to_csv(part, index=False)
+            else:
+                frame.to_parquet(part, index=False)
     except OSError as error:
         raise StorageError(f"cannot write {file}: {error.strerror or error}; make room and run again") from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from landscape.errors import InputError, StorageError
+from landscape.files import replacing
 from landscape.shapes import Float
 
 Row = dict[str, Any]
@@ -142,25 +143,11 @@ class Store:
         return joined.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
 
     def _replace(self, file: Path, content: bytes | pa.Table, **options: Any) -> None:
-        with _storing(file):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            part = file.with_name(f".{file.stem}.{os.getpid()}.tmp")
-            try:
-                with part.open("wb") as stream:
-                    if isinstance(content, bytes):
-                        stream.write(content)
-                    else:
-                        pq.write_table(content, stream, compression="zstd", **options)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                part.rename(file)
-            finally:
-                part.unlink(missing_ok=True)
-            folder = os.open(file.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        with _storing(file), replacing(file) as stream:
+            if isinstance(content, bytes):
+                stream.write(content)
+            else:
+                pq.write_table(content, stream, compression="zstd", **options)
 
 
 def _whole(file: Path) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import re
 import time
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from landscape.checkpoints.hub_errors import NotThere, sentences
 from landscape.checkpoints.identity import CONFIG
 from landscape.checkpoints.places import nearest, same_step
 from landscape.errors import InputError, StorageError
+from landscape.files import replacing
 
 LOG = logging.getLogger("landscape")
 FORMS = ((safetensors.SINGLE, safetensors.INDEX), (pickled.SINGLE, pickled.INDEX))
@@ -249,10 +249,8 @@ def _keep(file: Path, text: str) -> None:
         StorageError: If it cannot be written.
     """
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_name(f".{os.getpid()}.{file.name[-40:]}")
-        part.write_text(text)
-        part.replace(file)
+        with replacing(file) as part:
+            part.write(text.encode())
     except OSError as error:
         raise StorageError(
             f"cannot write {file}: {error.strerror}; make room, or point HF_HOME to another disk"

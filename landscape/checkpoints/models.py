@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import logging
+import re
 import shutil
-from contextlib import suppress
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,42 +15,143 @@ import torch
 import transformers
 from safetensors import SafetensorError
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
+from landscape import files
 from landscape.checkpoints import formats, names
 from landscape.checkpoints.identity import CONFIG
 from landscape.errors import InputError, StorageError
+from landscape.files import beside
 from landscape.shapes import Float
 from landscape.space import Space
 
+LOG = logging.getLogger("landscape")
 INCIDENTAL = {
     "_name_or_path", "_commit_hash", "architectures", "transformers_version", "dtype", "torch_dtype", "use_cache",
     "initializer_range", "problem_type",
 }  # fmt: skip
 """What a config holds that is no part of the function."""
 
-TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model")
+TOKENIZER_CONFIG = "tokenizer_config.json"
+TOKENIZER_FILES = (
+    "tokenizer*.json", "vocab.*", "merges.txt", "*_map.json", "added_tokens.json", "*.model", "*.spm", "*.codes",
+    "*.tiktoken", "tekken.json",
+)  # fmt: skip
+FEW_WORDS = 8
+"""A tokenizer made of nothing has fewer."""
+OBJECTIVES = {
+    "causal-lm": "AutoModelForCausalLM", "masked-lm": "AutoModelForMaskedLM",
+    "classification": "AutoModelForSequenceClassification",
+}  # fmt: skip
+"""The class of transformers that makes the model of each objective."""
+
+OF_TEXT = ("vocab_size", "max_position_embeddings", "pad_token_id")
+"""What is asked of a config, and which models of text and images keep in a config of their own for the text."""
+
+MOST_CONFIG = 10_000_000
+COUNT = re.compile(r"layer|label|head|expert|block|depth")
+MOST_COUNT = 1_000_000
+"""Of layers, classes and the like: Python goes through them one by one."""
+SIZE = re.compile(r"(n|d|num)_.*|.*(_size|_dim|_heads|_layers|_positions|_embeddings)")
+SPARE, MOST_PARAMETERS = 1_000, 100_000
+"""Parameter tensors that a model may have beyond four times those of its files; and where these are not known."""
 
 
-def skeleton(folder: Path, auto: str, *, untied: bool = False) -> nn.Module:
+def skeleton(folder: Path, auto: str, *, untied: bool = False, weights: Path | None = None) -> nn.Module:
     """A freshly initialised float32 model of the checkpoint's architecture.
+
+    It is first made without memory, and its shapes are held against the header of the weights: a config that is
+    damaged or belongs to other weights costs nothing.
 
     Args:
         folder: The checkpoint; only its config is read.
         auto: Name of the transformers class, such as ``AutoModelForCausalLM``.
         untied: Whether a head that is tied to the embedding becomes a parameter of its own.
+        weights: Weights of the architecture, if they are on this disk.
 
     Raises:
-        InputError: If the config cannot be read, or its architecture has no such class.
+        InputError: If the config cannot be read, its architecture has no such class, or has other parameters.
     """
     config = fused(read_config(folder))
+    kind: Any = getattr(transformers, auto)
+    if type(config) not in kind._model_mapping:
+        raise InputError(f"{folder} is a {config.model_type}, which {auto} cannot make; {_instead(config)}")
+    stored = {} if weights is None else formats.index(weights)
+    with torch.device("meta"), _at_most(SPARE + 4 * len(stored) if stored else MOST_PARAMETERS, folder):
+        shapes = _made(kind, config, folder)
+    if weights is not None:
+        with suppress(names.NeedsConversion):
+            names.locate(stored, shapes, Space.of(shapes), weights)
+        _require_room(shapes, sum(one.bytes for one in stored.values()), folder)
     if untied:
         config.tie_word_embeddings = False
+    return _made(kind, config, folder).eval()
+
+
+def _made(kind: Any, config: Any, folder: Path) -> nn.Module:
+    """The model of a config; whatever transformers raises is the config's fault.
+
+    Raises:
+        InputError: If there is none.
+    """
     try:
-        model: nn.Module = getattr(transformers, auto).from_config(config, dtype=torch.float32)
-    except ValueError as error:
-        kind = config.model_type
-        raise InputError(f"{folder} is a {kind}, which {auto} cannot make; choose another objective") from error
-    return model.eval()
+        model: nn.Module = kind.from_config(
+            config, dtype=torch.float32, trust_remote_code=False, attn_implementation=None, experts_implementation=None
+        )
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(_no_model(folder, error)) from error
+    return model
+
+
+def _no_model(folder: Path, error: Exception) -> str:
+    why = formats.reason(error)
+    return f"{folder / CONFIG} describes no model ({why}); give the {CONFIG} that was saved with the weights"
+
+
+@contextmanager
+def _at_most(parameters: int, folder: Path) -> Generator[None]:
+    """Within this, no more parameters are made: a config can ask for a billion layers."""
+    made = 0
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal made
+        made += 1
+        if made > parameters:
+            raise InputError(
+                f"{folder / CONFIG} asks for more than {parameters} parameter tensors, which the weights do not hold; "
+                f"give the {CONFIG} that was saved with them"
+            )
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _require_room(model: nn.Module, stored: int, folder: Path) -> None:
+    """Refuse a model with more values than its files have bytes, whose names could not be compared.
+
+    Raises:
+        InputError: With both numbers.
+    """
+    if (size := Space.of(model).size) > stored:
+        raise InputError(
+            f"{folder / CONFIG} asks for {size:,} parameters and the weights have {stored:,} bytes; give the {CONFIG} "
+            "that was saved with them"
+        )
+
+
+def _instead(config: Any) -> str:
+    """What to do where an objective has no class for this architecture."""
+    others = [name for name, auto in OBJECTIVES.items() if type(config) in getattr(transformers, auto)._model_mapping]
+    if config.is_encoder_decoder or not others:
+        what = "encoder-decoders are" if config.is_encoder_decoder else f"a {config.model_type} is"
+        return f"{what} not supported: give a model for {', '.join(OBJECTIVES)}"
+    return f"choose another objective: {' or '.join(others)}"
 
 
 def fused(config: Any) -> Any:
@@ -63,18 +167,80 @@ def fused(config: Any) -> Any:
 
 
 def read_config(folder: Path) -> Any:
-    """The checkpoint's configuration.
+    """The checkpoint's configuration, without what it says of code, kernels and forms of output.
 
     Raises:
-        InputError: If it cannot be read, or asks for code of its own.
+        InputError: If it cannot be read, is of an unknown or quantised model, or cannot be meant.
     """
     file = folder / CONFIG
     try:
-        if "auto_map" in json.loads(file.read_text()):
-            raise InputError(f"{folder} needs code of its own (auto_map), which is never run; convert it first")
-        return transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        given = files.read_json(file, strict=False, most=MOST_CONFIG)
     except (OSError, ValueError) as error:
         raise InputError(f"{file} cannot be read ({error}); give a folder written by save_pretrained") from error
+    kind = given.get("model_type") if isinstance(given, dict) else None
+    if not isinstance(kind, str):
+        raise InputError(f'{file} has no "model_type": "..."; give the {CONFIG} that save_pretrained wrote')
+    if kind not in transformers.CONFIG_MAPPING:
+        why = (
+            f"needs code of its own (auto_map) for its type {kind!r}, which is never run; convert it to a type that "
+            "transformers knows"
+            if "auto_map" in given
+            else f"is a {kind!r}, which transformers {transformers.__version__} does not know; update transformers"
+        )
+        raise InputError(f"{folder} {why}")
+    if given.get("quantization_config"):
+        raise InputError(
+            f"{folder} is quantised, as the quantization_config of its {CONFIG} says; load it with transformers, call "
+            "dequantize() and save it again, or take that entry out if its weights are floats"
+        )
+    if "auto_map" in given:
+        _say(f"{folder} names code of its own (auto_map), which is not run: {kind} is known without it")
+    _require_sizes(given, file)
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        layers = getattr(_plain(config), "num_hidden_layers", 1)
+    except Exception as error:
+        raise InputError(_no_model(folder, error)) from error
+    if layers == 0:
+        raise InputError(f"{file} has no layers; give the {CONFIG} that was saved with the weights")
+    return config
+
+
+@cache
+def _say(sentence: str) -> None:
+    """Once a process."""
+    LOG.info(sentence)
+
+
+def _require_sizes(given: Mapping[str, Any], file: Path) -> None:
+    """Refuse sizes that are negative, and counts that nothing has, at any depth.
+
+    Raises:
+        InputError: Naming the first.
+    """
+    for name, value in given.items():
+        if isinstance(value, dict):
+            _require_sizes(value, file)
+        elif isinstance(value, int | float):
+            if value < 0 and SIZE.fullmatch(name):
+                raise InputError(f"{file} has {name} {value}; give the {CONFIG} that was saved with the weights")
+            if value > MOST_COUNT and COUNT.search(name):
+                raise InputError(
+                    f"{file} has {name} {value}, and {MOST_COUNT:,} are the most that are read; give the {CONFIG} that "
+                    "was saved with the weights"
+                )
+
+
+def _plain(config: Any) -> Any:
+    """The config, without code, and with models that give named outputs and nothing beside them."""
+    if hasattr(config, "auto_map"):
+        del config.auto_map
+    config.output_attentions = config.output_hidden_states = False
+    config.return_dict = True
+    for name in OF_TEXT:
+        if not hasattr(config, name):
+            setattr(config, name, getattr(config.get_text_config(), name, None))
+    return config
 
 
 def settings(folder: Path) -> dict[str, object]:
@@ -91,18 +257,59 @@ def tokenizer(folder: Path) -> Any:
     """The tokenizer that lies in a folder.
 
     Raises:
-        InputError: If there is none.
+        InputError: If there is none, or it cannot be loaded.
     """
     lost = InputError(
         f'{folder} holds no tokenizer; save it beside the weights, or name its folder: tokenizer = "..." in [data]'
     )
-    # Without files of its own, AutoTokenizer makes an empty tokenizer of the model's kind.
-    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+    if not folder.is_dir():
         raise lost
+    described = tokenizer_files(folder)
+    code = _auto_map(folder / TOKENIZER_CONFIG)
     try:
-        return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise lost from error
+        found = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        found("a word")
+        words = found.get_vocab().keys() - found.get_added_vocab().keys() - set(found.all_special_tokens)
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # as Rust's libraries raise
+            raise
+        if not described:
+            raise lost from error
+        if code:
+            raise InputError(
+                f"{folder} needs code of its own for its tokenizer (auto_map), which is never run; save it as a "
+                "tokenizer.json, or name the folder of another"
+            ) from error
+        raise InputError(
+            f"the tokenizer of {folder} cannot be loaded ({formats.reason(error)}); save it again with save_pretrained"
+        ) from error
+    # Without files of its own, AutoTokenizer makes a tokenizer of the model's kind with special tokens alone.
+    wanted = found.vocab_files_names.values()
+    if not words or (len(words) < FEW_WORDS and wanted and not any((folder / str(name)).is_file() for name in wanted)):
+        raise lost
+    if code:
+        _say(f"{folder} names code of its own for its tokenizer (auto_map), which is not run: it is not needed")
+    return found
+
+
+def tokenizer_files(folder: Path) -> list[Path]:
+    """The files of a folder that make its tokenizer.
+
+    Raises:
+        InputError: If one is too large, or is no file.
+    """
+    found = sorted(file for pattern in TOKENIZER_FILES for file in folder.glob(pattern))
+    for file in found:
+        files.require(file, files.MOST_JSON)
+    return found
+
+
+def _auto_map(file: Path) -> bool:
+    try:
+        given = files.read_json(file)
+    except (OSError, ValueError):
+        return False
+    return isinstance(given, dict) and "auto_map" in given
 
 
 def default_objective(folder: Path) -> str:
@@ -111,14 +318,23 @@ def default_objective(folder: Path) -> str:
     Raises:
         InputError: If the class does not say.
     """
-    names = read_config(folder).architectures or ["no class"]
+    config = read_config(folder)
+    name = next(iter(config.architectures or ()), "no class")
     for ending, objective in {
         "CausalLM": "causal-lm", "LMHeadModel": "causal-lm", "MaskedLM": "masked-lm", "PreTraining": "masked-lm",
         "SequenceClassification": "classification",
     }.items():  # fmt: skip
-        if names[0].endswith(ending):
+        if name.endswith(ending):
             return objective
-    raise InputError(f"{folder} was saved from {names[0]}, which suggests no objective; give --objective")
+    for objective, made in (
+        ("causal-lm", MODEL_FOR_CAUSAL_LM_MAPPING_NAMES), ("masked-lm", MODEL_FOR_MASKED_LM_MAPPING_NAMES),
+    ):  # fmt: skip
+        if made.get(config.model_type) == name:
+            return objective
+    hint = _instead(config)
+    raise InputError(
+        f"{folder} was saved from {name}, which suggests no objective; {hint.replace('choose another', 'give an')}"
+    )
 
 
 def load(
@@ -168,9 +384,9 @@ def write(out: Path, point: Float[Tensor, " P"], model: nn.Module, folder: Path)
     config.tie_word_embeddings = kind.config.tie_word_embeddings
     for name, value in Space.of(model).params(point).items():
         model.get_parameter(name).data.copy_(value)
-    part = out.with_name(f".{out.name}.part")
+    part = beside(out)
     try:
-        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
         kind.save_pretrained(part)
         config.save_pretrained(part)
         with suppress(InputError):
@@ -179,6 +395,8 @@ def write(out: Path, point: Float[Tensor, " P"], model: nn.Module, folder: Path)
         part.rename(out)
     except (OSError, SafetensorError) as error:
         raise StorageError(f"cannot write {out}: {error}; make room or choose another --out") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def require_fit(path: Path, model: nn.Module, space: Space) -> None:
@@ -199,10 +417,13 @@ def _converted(path: Path, model: Any, space: Space) -> Float[Tensor, " P"]:
     """
     try:
         loaded, report = type(model).from_pretrained(
-            path, config=model.config, dtype=torch.float32, local_files_only=True, output_loading_info=True
-        )
-    except OSError as error:
-        raise InputError(f"{path} must be converted, which needs a folder written by save_pretrained") from error
+            path, config=model.config, dtype=torch.float32, local_files_only=True, output_loading_info=True,
+            trust_remote_code=False,
+        )  # fmt: skip
+    except Exception as error:
+        raise InputError(
+            f"{path} must be converted, which needs a folder written by save_pretrained ({formats.reason(error)})"
+        ) from error
     if lost := sorted(set(report["missing_keys"]) & set(space.names)):
         raise InputError(f"{path} lacks the parameter {lost[0]!r} of its own model class")
     return space.vector(dict(loaded.named_parameters())).detach()

@@ -17,6 +17,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from landscape.demo import TRAINING_TEXT
+from landscape.files import beside
 
 
 @dataclass(frozen=True)
@@ -178,8 +179,8 @@ class Trainer:
 
     def _save(self, model: Any, place: Path) -> None:
         """Save under another name and rename, so that a folder is whole or absent."""
-        part = place.with_name(f".{place.name}.part")
-        shutil.rmtree(part, ignore_errors=True)
+        part = beside(place)
+        part.mkdir(parents=True)
         model.save_pretrained(part)
         self.tokenizer.save_pretrained(part)
         shutil.rmtree(place, ignore_errors=True)

@@ -32,7 +32,7 @@ def subject(data: Data, checkpoint: Checkpoint, device: torch.device) -> Subject
         InputError: If there is no such model or tokenizer.
     """
     folder = fetch.described(checkpoint)
-    model = models.skeleton(folder, KINDS[data.objective].AUTO).requires_grad_(False).to(device)
+    model = fixed.skeleton(checkpoint, KINDS[data.objective].AUTO).requires_grad_(False).to(device)
     tokenizer = models.tokenizer(fetch.tokenizer_folder(data.tokenizer) if data.tokenizer else folder)
     return Subject(model, tokenizer, ASKED_AS[data.objective])
 

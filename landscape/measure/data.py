@@ -6,6 +6,8 @@ import hashlib
 import json
 from pathlib import Path
 
+from torch import nn
+
 from landscape.checkpoints import fetch, models
 from landscape.checkpoints.identity import sha256
 from landscape.demo import HELD_OUT_TEXT
@@ -25,7 +27,7 @@ def build(data: Data, checkpoint: Checkpoint, *, untied: bool = False) -> Object
         InputError: If text, tokenizer and model do not go together.
     """
     kind = KINDS[data.objective]
-    model = models.skeleton(fetch.described(checkpoint), kind.AUTO, untied=untied)
+    model = skeleton(checkpoint, kind.AUTO, untied=untied)
     tokenizer = models.tokenizer(_tokenizer_folder(data, checkpoint))
     batch = kind.encode(
         read_text(data), tokenizer, sequences=data.sequences, length=data.length,
@@ -36,6 +38,16 @@ def build(data: Data, checkpoint: Checkpoint, *, untied: bool = False) -> Object
         raise InputError(f"length is {data.length} and the model takes at most {longest} tokens; lower length")
     objective: Objective = kind.build(model, batch)
     return objective
+
+
+def skeleton(checkpoint: Checkpoint, auto: str, *, untied: bool = False) -> nn.Module:
+    """A model of the checkpoint's architecture, held against its weights where they are on this disk.
+
+    Raises:
+        InputError: If config and weights do not go together, or make no such model.
+    """
+    here = fetch.weights(checkpoint) if fetch.is_here(checkpoint) else None
+    return models.skeleton(fetch.described(checkpoint), auto, untied=untied, weights=here)
 
 
 def read_text(data: Data) -> str:
@@ -52,8 +64,8 @@ def fingerprint(data: Data, checkpoint: Checkpoint) -> str:
     digest = hashlib.sha256(read_text(data).encode())
     digest.update(json.dumps(data.model_dump(exclude={"text", "tokenizer"}), sort_keys=True).encode())
     folder = _tokenizer_folder(data, checkpoint)
-    for file in (folder / name for name in models.TOKENIZER_FILES):
-        if file.is_file():
+    for file in models.tokenizer_files(folder):
+        if file.name != models.TOKENIZER_CONFIG:
             digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()
 

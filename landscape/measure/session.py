@@ -270,7 +270,10 @@ class Session:
         }
         losses = values.pop("loss").double().numpy()
         if bad := int((~np.isfinite(losses)).any(axis=1).sum()):
-            raise InputError(f"the loss is not finite at {bad} of {len(losses)} points in {numerics}; try float32")
+            hint = (
+                "the weights overflow: leave such a checkpoint out" if numerics == "float32" else "try float32"
+            )  # fmt: skip
+            raise InputError(f"the loss is not finite at {bad} of {len(losses)} points in {numerics}; {hint}")
         return Values(losses, {name: v.double().numpy() for name, v in values.items()}, error, how)
 
     def _evaluations(self, tasks: Sequence[Task]) -> int:

@@ -71,7 +71,8 @@ def build(model: nn.Module, batch: Batch) -> Objective:
         batch: The inputs of the model, and ``labels``, ``[examples, classes that are right]``, some perhaps twice.
 
     Raises:
-        InputError: If a token id is outside the vocabulary, or a label outside the classes.
+        InputError: If a token id is outside the vocabulary, a label outside the classes, or the model looks for the end
+            of a text and is not told which token pads it.
     """
     config: Any = model.config
     require_vocabulary(batch["input_ids"], config.vocab_size)
@@ -81,6 +82,15 @@ def build(model: nn.Module, batch: Batch) -> Objective:
             f"the labels run from {int(labels.min())} to {int(labels.max())} and the model has "
             f"{config.num_labels} classes; give labels 0 to {config.num_labels - 1}"
         )
+    if config.pad_token_id is None:
+        try:
+            with torch.no_grad():
+                measure(model.eval(), {name: tensor[:2] for name, tensor in batch.items()})
+        except ValueError as error:
+            raise InputError(
+                f"the model cannot tell text from padding ({error}) set pad_token_id in the config.json of every "
+                "checkpoint to the tokenizer's padding token"
+            ) from error
     return Objective(model, batch, measure, "nats per example")
 
 

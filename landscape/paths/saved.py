@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from landscape.errors import InputError, StorageError
+from landscape.files import replacing
 from landscape.paths import KINDS
 from landscape.paths.fit import Recipe, State
 from landscape.shapes import Float
@@ -55,13 +55,9 @@ def save(path: Path, saved: Saved) -> None:
         "landscape_path": VERSION, "ends": json.dumps(saved.ends), "recipe": json.dumps(asdict(saved.recipe)),
         "step": str(saved.state.step),
     }  # fmt: skip
-    part = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, part, metadata=about)
-        with part.open("rb") as stream:
-            os.fsync(stream.fileno())
-        part.replace(path)
+        with replacing(path) as part:
+            save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, part.name, metadata=about)
     except (OSError, SafetensorError) as error:
         raise StorageError(f"cannot write {path}: {error}; make room or choose another --out") from error
 

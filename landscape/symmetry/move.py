@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from landscape.errors import InputError, StorageError
+from landscape.files import replacing
 from landscape.shapes import Float
 from landscape.space import Space
 from landscape.symmetry.canonical import folded
@@ -74,14 +74,11 @@ def save(path: Path, moves: Mapping[str, Move]) -> None:
             tensors |= {f"{n}|order|{name}": change.order, f"{n}|queries|{name}": change.queries}
             tensors |= {f"{n}|maps|{name}|{part}": maps for part, maps in change.maps.items()}
         tensors |= {f"{n}|gain|{name}": gain for name, gain in move.gains.items()}
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         told = {"landscape_moves": VERSION, "names": json.dumps(list(moves))}
-        save_file({name: tensor.cpu().contiguous().clone() for name, tensor in tensors.items()}, part, metadata=told)
-        with part.open("rb") as stream:
-            os.fsync(stream.fileno())
-        part.replace(path)
+        whole = {name: tensor.cpu().contiguous().clone() for name, tensor in tensors.items()}
+        with replacing(path) as part:
+            save_file(whole, part.name, metadata=told)
     except (OSError, SafetensorError) as error:
         raise StorageError(f"cannot write {path}: {error}; make room or choose another --out") from error
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from landscape.checkpoints.formats import dcp, pickled, safetensors, shards
-from landscape.checkpoints.formats.tensors import Stored, read, stored_as
+from landscape.checkpoints.formats.tensors import Stored, read, reason, stored_as
 from landscape.errors import InputError
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "has_weights",
     "index",
     "read",
+    "reason",
     "require_own",
     "require_weights",
     "stored_as",

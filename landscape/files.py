@@ -1,0 +1,123 @@
+"""Files that others can change: read within bounds, and written so that a reader sees the old one or the new one."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import stat
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+from landscape.errors import InputError
+
+MOST_TEXT = 1 << 28
+"""Bytes of a text: its tokens take many times as much memory."""
+MOST_JSON = 100_000_000
+"""Bytes of a JSON file: that of a tokenizer has up to 40 million."""
+
+
+def read(path: Path, most: int) -> bytes:
+    """The content of a regular file of at most ``most`` bytes.
+
+    A device or a pipe is refused: it may never end, and opening a pipe may never return.
+
+    Raises:
+        OSError: If it cannot be opened.
+        InputError: If it is something else, or larger.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise InputError(f"{path} is a device or a pipe; give a regular file")
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise InputError(
+            f"{path} is larger than the {most / 1e6:,.0f} MB that such a file may have; give a smaller one"
+        )
+    return content
+
+
+def require(path: Path, most: int) -> None:
+    """Refuse what is no regular file of at most ``most`` bytes, before others read it.
+
+    Raises:
+        InputError: If it is not.
+    """
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):
+        raise InputError(f"{path} is no regular file; give one")
+    if about.st_size > most:
+        raise InputError(f"{path} is larger than the {most / 1e6:,.0f} MB that such a file may have; give less")
+
+
+def parsed(text: bytes | str, *, strict: bool = True) -> Any:
+    """JSON as Python values.
+
+    Args:
+        text: The text.
+        strict: Whether numbers have to be finite.
+
+    Raises:
+        ValueError: If it is not JSON, is nested too deep, or has such a number.
+    """
+    try:
+        return json.loads(text, parse_constant=_not_finite, parse_float=_finite) if strict else json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def _not_finite(number: str) -> NoReturn:
+    raise ValueError(f"{number} is no number of JSON")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if abs(value) == float("inf"):
+        _not_finite(number)
+    return value
+
+
+def read_json(path: Path, *, strict: bool = True, most: int = MOST_JSON) -> Any:
+    """A JSON file as Python values.
+
+    Raises:
+        OSError: If it cannot be opened.
+        ValueError: As :func:`parsed`.
+        InputError: As :func:`read`.
+    """
+    return parsed(read(path, most), strict=strict)
+
+
+def beside(path: Path) -> Path:
+    """A name beside a file or folder that nobody can know before, on this machine or on another."""
+    return path.with_name(f".{path.name[-40:]}.{secrets.token_hex(8)}.tmp")
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[IO[bytes]]:
+    """A new file beside ``path``, which takes its place when all is written, and is removed if anything fails.
+
+    No link is followed and no file is opened that was there before. ``name`` of the stream is the path of the new
+    file, for libraries that open it themselves.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = beside(path)
+    try:
+        with part.open("xb") as stream:  # O_EXCL: fails where anything is, even a link to nowhere
+            yield stream
+        flushed(part)
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
+    flushed(path.parent)
+
+
+def flushed(path: Path) -> None:
+    """Have the system write a file or a folder to its disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,90 @@
+"""Files read within bounds, and written where nobody can wait for them."""
+
+import ast
+import os
+import re
+import secrets
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from landscape import files
+from landscape.errors import InputError
+from landscape.store import Store
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_a_link_planted_under_a_temporary_name_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "00")
+    victim = tmp_path / "victim"
+    files.beside(tmp_path / "x").symlink_to(victim)
+    with pytest.raises(FileExistsError), files.replacing(tmp_path / "x") as stream:
+        stream.write(b"content")
+    assert not victim.exists() and not (tmp_path / "x").exists()
+
+
+def test_writers_with_equal_process_numbers_do_not_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in two containers on one shared folder."""
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    with files.replacing(tmp_path / "x") as one, files.replacing(tmp_path / "x") as two:
+        assert one.name != two.name and len(list(tmp_path.iterdir())) == 2
+        one.write(b"1")
+        two.write(b"2")
+    assert [file.name for file in tmp_path.iterdir()] == ["x"] and (tmp_path / "x").read_bytes() == b"1"
+
+
+def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("old")
+    with pytest.raises(KeyError, match="why"), files.replacing(tmp_path / "x") as stream:
+        stream.write(b"new")
+        raise KeyError("why")
+    assert [file.name for file in tmp_path.iterdir()] == ["x"] and (tmp_path / "x").read_text() == "old"
+
+
+def test_leftovers_of_the_store_are_found_by_their_name(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.open("mine", {})
+    left = files.beside(tmp_path / "rows" / "k.parquet")
+    left.touch()
+    os.utime(left, (1, 1))
+    store.write("k", [{"table": "a"}], np.ones((1, 2), np.float32))
+    store.open("mine", {})
+    assert not left.exists() and store.done("k")
+
+
+def test_no_file_is_written_under_a_name_that_can_be_guessed() -> None:
+    """Temporary names come from one function: a name made by hand would have a suffix of its own."""
+    for file in [*(ROOT / "landscape").rglob("*.py"), *(ROOT / "cli").glob("*.py")]:
+        text = file.read_text()
+        for node in ast.walk(ast.parse(text)) if re.search(r"getpid|\.part|\.tmp", text) else ():
+            if isinstance(node, ast.Attribute) and node.attr == "getpid":
+                raise AssertionError(f"{file} makes a name of a process number")
+            if isinstance(node, ast.Constant) and str(node.value).endswith((".part", ".tmp")):
+                assert file.name in {"files.py", "store.py"}, f"{file}: {node.value}"
+
+
+def test_only_regular_files_within_bounds_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"12345")
+    os.mkfifo(tmp_path / "pipe")
+    assert files.read(tmp_path / "a", 5) == b"12345"
+    with pytest.raises(InputError, match=r"a is larger than the 0 MB that such a file may have"):
+        files.read(tmp_path / "a", 4)
+    with pytest.raises(InputError, match="/dev/zero is a device or a pipe; give a regular file"):
+        files.read(Path("/dev/zero"), 5)
+    with pytest.raises(InputError, match="pipe is a device or a pipe"):
+        files.read(tmp_path / "pipe", 5)
+    with pytest.raises(IsADirectoryError, match="Is a directory"):
+        files.read(tmp_path, 5)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "NaN", "-Infinity", "1e400", "[1, {]", "9" * 5000])
+def test_what_is_no_json_is_one_error(text: str) -> None:
+    with pytest.raises(ValueError, match="deep|no number of JSON|Expecting|integer string"):
+        files.parsed(text)
+
+
+def test_numbers_that_are_not_finite_are_let_through_where_wanted() -> None:
+    assert files.parsed('{"limit": [0.0, Infinity]}', strict=False)["limit"][1] == float("inf")
+    assert files.parsed('{"a": [1e300, 2, "NaN"]}') == {"a": [1e300, 2, "NaN"]}
