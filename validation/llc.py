@@ -352,7 +352,7 @@ LONG: dict[str, dict[str, Any]] = {
 QUADRATIC = "Quadratics with the exact law: coverage of the 95 % interval, and false alarms"
 BAD = "Planted defects: how often no warning is raised"
 SILENT = {MISS: RARE, LOST: RARE}
-FAULTS = {101: (WARNING,), 202: (INTERVAL,), 311: (MISS, LOST), 312: (MISS,)}
+FAULTS = {101: (WARNING,), 202: (INTERVAL,), 309: (MISS,), 311: (MISS, LOST), 312: (MISS,)}
 """Known not to hold, by the number of the case; they stand in the table like any other."""
 CASES = table.marked([
     Case(100, QUADRATIC, "SGLD, the automatic step", quadratic, {"setting": Setting()}, GOOD, 0.5),
