@@ -21,12 +21,12 @@ TABLES = ("barrier", "profile", "loss", "match", "llc", "probe", "behaviour", "m
 def command(folder: Path, kind: str) -> None:
     """All rows of FOLDER, a file for each table, in FOLDER/export."""
     store = Store(folder / "results")
-    keys = [task["key"] for task in store.record()["tasks"]]
+    found = store.tables(task["key"] for task in store.record()["tasks"])
     written = []
     for table in TABLES:
-        rows = store.rows(table, keys)
-        if rows.empty:
+        if table not in found:
             continue
+        rows = found[table]
         file = folder / "export" / f"{table}.{'nc' if kind == 'netcdf' else kind}"
         try:
             with replacing(file) as part:

@@ -54,9 +54,9 @@ def frames(store: Store, definition: str = "chord") -> Frames:
     Raises:
         InputError: If no pair is finished.
     """
-    keys = [task["key"] for task in store.record()["tasks"]]
-    barriers, profiles, losses = (store.rows(table, keys) for table in ("barrier", "profile", "loss"))
-    pictures: dict[str, Any] = {name: store.rows(name, keys) for name in OTHERS}
+    tables = store.tables(task["key"] for task in store.record()["tasks"])
+    barriers, profiles, losses = (tables.get(table, pd.DataFrame()) for table in ("barrier", "profile", "loss"))
+    pictures: dict[str, Any] = {name: tables.get(name, pd.DataFrame()) for name in OTHERS}
     pictures |= _stages(store, definition)
     pictures["traces"] = chains(store, _ends(pictures["llc"]))
     if barriers.empty and all(pictures[name].empty for name in OTHERS if name != "place"):
@@ -79,7 +79,7 @@ def frames(store: Store, definition: str = "chord") -> Frames:
         bent=bent,
         matched=matched,
         by_symmetry=summary.by_symmetry(matched),
-        match=store.rows("match", keys),
+        match=tables.get("match", pd.DataFrame()),
         by_path=summary.by_path(bent),
         bent_profiles=summary.mean_profiles(bent_profiles, by="path"),
         **pictures,

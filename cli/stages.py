@@ -97,10 +97,8 @@ def of_results(store: Store, definition: str = "chord", given: dict[str, Any] | 
     from landscape.stages.series import from_tables
 
     record = store.record()
-    tables = {
-        name: store.rows(name, [task["key"] for task in record["tasks"] if task["kind"] == kind])
-        for name, kind in TABLES.items()
-    }
+    keys = {kind: [task["key"] for task in record["tasks"] if task["kind"] == kind] for kind in TABLES.values()}
+    tables = {name: store.rows(name, keys[kind]) for name, kind in TABLES.items()}
     if not tables["barrier"].empty:
         tables["barrier"] = tables["barrier"][tables["barrier"]["definition"] == definition]
     observed = from_tables(tables)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Container, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from landscape.errors import InputError, StorageError
-from landscape.files import replacing
+from landscape.files import read_json, replacing
 from landscape.shapes import Float
 
 Row = dict[str, Any]
@@ -30,6 +32,10 @@ LOCK = "study.json"
 SCHEMA = 1
 STALE = 24 * 3600
 MAGIC = b"PAR1"
+FOOTER = 8
+"""Bytes at the end of a Parquet file: the length of what it says about itself, and its mark."""
+KEY = "landscape.key"
+ORDER = "landscape.order"
 
 
 @dataclass(frozen=True)
@@ -70,22 +76,43 @@ class Store:
         """
         file = self.folder / LOCK
         try:
-            return dict(json.loads(file.read_text()))
+            record = read_json(file)
+            return {"name": record["name"], "tasks": list(record["tasks"]), **record}
         except FileNotFoundError as error:
             raise InputError(f"{self.folder} holds no results; make some with: landscape run STUDY.toml") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{file} is damaged ({error}); delete it and run the study again: rows are kept"
             ) from error
 
     def done(self, key: str) -> bool:
-        """Whether the task is finished: its file is there, and whole."""
-        return _whole(self.folder / "rows" / f"{key}.parquet")
+        """Whether the task is finished: its file is there, whole, and its own."""
+        return _whole(self.folder / "rows" / f"{key}.parquet", key)
+
+    def damaged(self, keys: Iterable[str]) -> list[str]:
+        """Which of the finished tasks have rows or losses that cannot be read back; every file is read.
+
+        Args:
+            keys: Of tasks.
+        """
+        every = [key for key in keys if self.done(key)]
+        with _threads() as pool:
+            sound = pool.map(self._sound, every)
+        return [key for key, good in zip(every, sound, strict=True) if not good]
+
+    def discard(self, key: str) -> None:
+        """Take the files of a damaged task out of the way, so that it is done again; ``damaged`` keeps them."""
+        with _storing(self.folder):
+            for kind in ("rows", "losses"):
+                if (file := self.folder / kind / f"{key}.parquet").exists():
+                    aside = self.folder / "damaged" / kind
+                    aside.mkdir(parents=True, exist_ok=True)
+                    file.replace(aside / file.name)
 
     def failed(self) -> dict[str, str]:
         """Message of each failed task by key; of one that was done since, only its leftover may be there."""
         files = (file for file in (self.folder / "failed").glob("*.json") if not self.done(file.stem))
-        return {file.stem: json.loads(file.read_text())["message"] for file in files}
+        return {file.stem: _message(file) for file in files}
 
     def write(self, key: str, rows: Sequence[Row], losses: Float[np.ndarray, "rows examples"] | None = None) -> None:
         """Commit a task: its per-example losses first, then its rows, which make it done."""
@@ -93,13 +120,14 @@ class Store:
             flat = pa.FixedSizeListArray.from_arrays(pa.array(losses.reshape(-1)), losses.shape[1])
             self._replace(
                 self.folder / "losses" / f"{key}.parquet",
-                pa.table({"losses": flat}),
+                pa.table({"losses": flat}).replace_schema_metadata({KEY: key}),
                 use_dictionary=False,
                 use_byte_stream_split=True,
             )
         names = list(dict.fromkeys(name for row in rows for name in row))
         columns = {row["table"]: [name for name in row if name != "table"] for row in rows}
         table = pa.table({name: [row.get(name) for row in rows] for name in names}).replace_schema_metadata({
+            KEY: key,
             "landscape.schema": str(SCHEMA),
             "landscape.columns": json.dumps(columns),
         })
@@ -123,48 +151,122 @@ class Store:
 
     def has_losses(self, key: str) -> bool:
         """Whether the per-example losses of a task are there."""
-        return _whole(self.folder / "losses" / f"{key}.parquet")
+        return _whole(self.folder / "losses" / f"{key}.parquet", key)
 
     def losses(self, key: str) -> Float[np.ndarray, "rows examples"]:
         """Per-example losses of a task."""
-        column = _read(self.folder / "losses" / f"{key}.parquet").column("losses").combine_chunks()
+        file = self.folder / "losses" / f"{key}.parquet"
+        with _reading(file):
+            column = _read(file).column("losses").combine_chunks()
         return np.asarray(column.flatten()).reshape(len(column), -1)
 
     def rows(self, table: str, keys: Iterable[str]) -> pd.DataFrame:
         """The rows of one table from the finished ones of these tasks, in their order."""
+        return self.tables(keys, [table]).get(table, pd.DataFrame())
+
+    def tables(self, keys: Iterable[str], names: Iterable[str] | None = None) -> dict[str, pd.DataFrame]:
+        """The rows of every table from the finished ones of these tasks, in their order; each file is read once.
+
+        Args:
+            keys: Of tasks.
+            names: Tables that are wanted; None is all of them.
+
+        Raises:
+            InputError: If a file is damaged.
+        """
         files = [self.folder / "rows" / f"{key}.parquet" for key in keys if self.done(key)]
-        wanted = []
-        for part in map(_read, files):
-            if columns := json.loads(part.schema.metadata[b"landscape.columns"]).get(table):
-                wanted.append(part.filter(pc.equal(part["table"], table)).select(columns))
-        if not wanted:
-            return pd.DataFrame()
-        joined = pa.concat_tables(wanted, promote_options="permissive")
-        return joined.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+        wanted = None if names is None else set(names)
+        with _threads() as pool:
+            found = [one for part in pool.map(partial(_split, names=wanted), files) for one in part]
+        parts: dict[str, list[pa.Table]] = {}
+        for name, part in found:
+            parts.setdefault(name, []).append(part)
+        return {name: _joined(own) for name, own in parts.items()}
+
+    def _sound(self, key: str) -> bool:
+        try:
+            _split(self.folder / "rows" / f"{key}.parquet", None)
+            if (self.folder / "losses" / f"{key}.parquet").exists():
+                self.losses(key)
+        except InputError:
+            return False
+        return True
 
     def _replace(self, file: Path, content: bytes | pa.Table, **options: Any) -> None:
         with _storing(file), replacing(file) as stream:
             if isinstance(content, bytes):
                 stream.write(content)
             else:
-                pq.write_table(content, stream, compression="zstd", **options)
+                pq.write_table(content, stream, compression="zstd", write_page_checksum=True, **options)
 
 
-def _whole(file: Path) -> bool:
-    """Whether a Parquet file ends as one does; a copy that was cut short does not."""
+def _whole(file: Path, key: str) -> bool:
+    """Whether a Parquet file ends as one does, and says that it is the key's; only its footer is read."""
     try:
         with file.open("rb") as stream:
-            stream.seek(-len(MAGIC), os.SEEK_END)
-            return stream.read() == MAGIC
-    except OSError:
+            stream.seek(-FOOTER, os.SEEK_END)
+            end = stream.read()
+            length = int.from_bytes(end[:4], "little")
+            stream.seek(-FOOTER - length, os.SEEK_END)
+            about = stream.read(length)
+    except (OSError, ValueError):
         return False
+    return end[4:] == MAGIC and _said(KEY, key) in about
+
+
+def _said(name: str, value: str) -> bytes:
+    """An entry of a footer's metadata as Thrift's compact protocol writes it, with a value of up to 127 letters."""
+    return name.encode() + b"\x18" + bytes([len(value)]) + value.encode()
+
+
+@contextmanager
+def _reading(file: Path) -> Generator[None]:
+    try:
+        yield
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, pa.ArrowException) as error:
+        why = (str(error).splitlines() or [""])[0]
+        raise InputError(
+            f"{file} is damaged ({why}); run the study again: it finds what is damaged and does it anew"
+        ) from error
 
 
 def _read(file: Path) -> pa.Table:
+    """A file of results, each of its pages held against its checksum."""
+    with _reading(file), pq.ParquetFile(file, page_checksum_verification=True) as content:
+        return content.read(use_threads=False)
+
+
+def _split(file: Path, names: Container[str] | None) -> list[tuple[str, pa.Table]]:
+    """The tables of a file by name."""
+    content = _read(file)
+    with _reading(file):
+        columns = json.loads(content.schema.metadata[b"landscape.columns"])
+        return [(name, content.filter(pc.equal(content["table"], name)).select(own))
+                for name, own in columns.items() if names is None or name in names]  # fmt: skip
+
+
+def _joined(parts: Sequence[pa.Table]) -> pd.DataFrame:
+    """One frame of many small tables: those of one schema first, since only others have to be reconciled."""
+    alike: dict[str, list[pa.Table]] = {}
+    for n, part in enumerate(parts):
+        numbered = part.append_column(ORDER, pa.array(np.full(len(part), n)))
+        alike.setdefault(str(part.schema), []).append(numbered.replace_schema_metadata(None))
+    joined = pa.concat_tables([pa.concat_tables(own) for own in alike.values()], promote_options="permissive")
+    ordered = joined.take(pa.array(np.argsort(joined[ORDER].to_numpy(), kind="stable"))).drop_columns(ORDER)
+    return ordered.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+
+
+def _message(file: Path) -> str:
+    """What a failed task said."""
     try:
-        return pq.read_table(file, partitioning=None)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{file} cannot be read ({error}); delete it and run the study again") from error
+        return str(read_json(file)["message"])
+    except (OSError, ValueError, KeyError, TypeError, InputError):
+        return f"it failed, and {file} does not say why: it is damaged"
+
+
+def _threads() -> ThreadPoolExecutor:
+    """Threads that read: reading lets go of the interpreter."""
+    return ThreadPoolExecutor(2 * (os.cpu_count() or 1))
 
 
 @contextmanager

@@ -221,7 +221,7 @@ def missing_step(runs: Path) -> list[object]:
 
 
 def other_study(runs: Path) -> list[object]:
-    Store(runs / "results").open("somebody else's", {})
+    Store(runs / "results").open("somebody else's", {"tasks": []})
     return ["run", cases.study(runs)]
 
 
@@ -310,13 +310,29 @@ def test_damaged_results_get_a_sentence(finished_runs: Path, capfd: pytest.Captu
     whole = file.read_bytes()
     os.truncate(file, 100)
     assert "7 done, 0 failed, 1 left" in call(capfd, "status", runs)[2]
-    file.write_bytes(bytes(len(whole) - 4) + b"PAR1")
+    file.write_bytes(b"PAR1")
+    assert "7 done, 0 failed, 1 left" in call(capfd, "status", runs)[2]
+    for place in range(len(whole) // 3, len(whole)):  # what is seen of a page is its content
+        flipped = bytearray(whole)
+        flipped[place] ^= 16
+        file.write_bytes(flipped)
+        if Store(runs / "results").damaged([file.stem]):
+            break
+    said = call(capfd, "status", runs, "--check")[2]
+    assert "8 done" in said and "1 damaged; landscape run does them again" in said and " damaged: losses seed " in said
     code, _, err = call(capfd, "export", runs)
-    assert code == 2 and f"{file} cannot be read" in err and "delete it and run the study again" in err
+    assert code == 2 and f"{file} is damaged" in err and "run the study again" in err
+    code, _, err = call(capfd, "run", study)
+    assert code == 0 and f"damaged and kept under {runs / 'results' / 'damaged'}" in err and "1 of 8 tasks to do" in err
+    assert file.exists() and (runs / "results" / "damaged" / "rows" / file.name).read_bytes() == flipped
+    other = next(place for place in (runs / "results" / "rows").iterdir() if place != file)
+    file.write_bytes(other.read_bytes())
+    assert "7 done, 0 failed, 1 left" in call(capfd, "status", runs)[2]
     os.truncate(file, 100)
-    (runs / "results" / "study.json").write_text("{")
-    code, _, err = call(capfd, "status", runs)
-    assert code == 2 and "study.json is damaged" in err
+    for content in ("{", "[]", '{"name": "x"}', "null"):
+        (runs / "results" / "study.json").write_text(content)
+        code, _, err = call(capfd, "status", runs)
+        assert code == 2 and "study.json is damaged" in err, content
     (runs / "results" / "study.json").unlink()
     code, _, err = call(capfd, "run", study)
     assert code == 0 and " of 8 tasks to do" in err and "8 of 8" not in err

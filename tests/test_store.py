@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from landscape import store as module
@@ -179,3 +180,64 @@ def test_kill_at_any_time_tears_nothing(store: Store) -> None:
             assert (store.losses(f"k{n}") == float(n)).all()
         assert kills < 200
     assert kills >= 2
+
+
+def test_no_flipped_bit_is_read_as_a_result(tmp_path: Path) -> None:
+    """One bit of each tenth byte: a file is damaged, not done, or reads as it was."""
+    store = Store(tmp_path)
+    losses = np.random.default_rng(0).standard_normal((3, 40))
+    rows = [{"table": "loss", "checkpoint": f"c{n}", "loss": float(losses[n].mean()), "step": n} for n in range(3)]
+    store.write("k", rows, losses)
+    before = store.rows("loss", ["k"])
+    silent = 0
+    for kind in ("rows", "losses"):
+        file = tmp_path / kind / "k.parquet"
+        content = file.read_bytes()
+        for place in range(0, len(content), 10):
+            flipped = bytearray(content)
+            flipped[place] ^= 1 << place % 8
+            file.write_bytes(flipped)
+            if not store.done("k") or store.damaged(["k"]) == ["k"]:
+                continue
+            silent += not (store.rows("loss", ["k"]).equals(before) and np.array_equal(store.losses("k"), losses))
+        file.write_bytes(content)
+    assert silent <= 2 and store.damaged(["k"]) == [] and store.done("k")
+
+
+def test_a_file_under_another_key_is_not_done(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for key in "ab":
+        store.write(key, [{"table": "loss", "loss": 1.0}], np.ones((1, 5)))
+    for kind in ("rows", "losses"):
+        (tmp_path / kind / "b.parquet").write_bytes((tmp_path / kind / "a.parquet").read_bytes())
+    assert store.done("a") and not store.done("b") and store.has_losses("a") and not store.has_losses("b")
+    pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "rows" / "c.parquet")
+    (tmp_path / "rows" / "d.parquet").write_bytes(b"PAR1")
+    assert not store.done("c") and not store.done("d") and store.damaged("abcd") == []
+
+
+def test_tables_are_read_once_and_keep_the_order_of_the_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where tasks have different columns, or several tables."""
+    store = Store(tmp_path)
+    store.write("b", [{"table": "loss", "loss": 2.0, "more": "x"}, {"table": "probe", "value": 7}])
+    store.write("a", [{"table": "loss", "loss": 1.0}])
+    store.write("c", [{"table": "loss", "loss": 3.0, "more": None}, {"table": "loss", "loss": 4.0, "more": "y"}])
+    opened: list[str] = []
+    read = pq.ParquetFile.__init__
+    monkeypatch.setattr(
+        pq.ParquetFile, "__init__", lambda self, file, **more: (opened.append(str(file)), read(self, file, **more))[1]
+    )
+    found = store.tables(["c", "a", "b", "none"])
+    assert set(found) == {"loss", "probe"} and len(opened) == 3
+    assert found["loss"]["loss"].tolist() == [3, 4, 1, 2] and found["probe"]["value"].tolist() == [7]
+    assert found["loss"]["more"].fillna("").tolist() == ["", "y", "", "x"]
+    assert store.rows("probe", ["a"]).empty and store.tables([]) == {}
+
+
+def test_why_a_task_failed_is_said_even_where_the_record_is_damaged(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.fail("a", "no room")
+    store.fail("b", "no time")
+    for content in ("{", "[]", '{"x": 1}'):
+        (tmp_path / "failed" / "b.json").write_text(content)
+        assert store.failed()["a"] == "no room" and "b.json does not say why: it is damaged" in store.failed()["b"]
