@@ -111,7 +111,7 @@ def run_tasks(
     """Run the tasks of a prepared study that are not done; ``quiet`` leaves out the counts."""
     session = prepared.session
     store = session.store
-    for key in store.damaged(task.key for task in prepared.tasks):
+    for key in store.damaged((task.key for task in prepared.tasks), anew=False):
         store.discard(key)
         console.print(f"a file of results is damaged and kept under {store.folder / 'damaged'}: {key}", markup=False)
     left = unfinished(prepared.tasks, store)

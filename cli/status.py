@@ -13,12 +13,18 @@ from landscape.store import Store
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--check", is_flag=True, help="Read every file of results and name those that are damaged.")
+@click.option("--check", is_flag=True, help="Read every file of results, and take damaged ones out of the way.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout for each task.")
 def command(folder: Path, check: bool, as_json: bool) -> None:
     """What is done, failed and left in FOLDER."""
     store = Store(folder / "results")
     record = store.record()
+    damaged = set(store.damaged(task["key"] for task in record["tasks"])) if check else set()
+    for key in damaged:
+        store.discard(key)
+    if check:
+        kept = f", kept under {store.folder / 'damaged'}; landscape run does them again" if damaged else ""
+        console.print(f"{len(damaged)} damaged{kept}", markup=False)
     failures = store.failed()
     states = {}
     for task in record["tasks"]:
@@ -33,11 +39,8 @@ def command(folder: Path, check: bool, as_json: bool) -> None:
                     "message": message,
                 })
             )
-    damaged = set(store.damaged(states)) if check else set()
     counts = {state: list(states.values()).count(state) for state in ("done", "failed", "left")}
     console.print(f"{record['name']}: " + ", ".join(f"{n} {state}" for state, n in counts.items()), markup=False)
-    if check:
-        console.print(f"{len(damaged)} damaged; landscape run does them again", markup=False)
     for task in record["tasks"]:
         if task["key"] in damaged:
             console.print(f"  damaged: {task['label']}", markup=False)

@@ -28,7 +28,7 @@ from landscape.files import read_json, replacing
 from landscape.shapes import Float
 
 Row = dict[str, Any]
-LOCK = "study.json"
+LOCK, VERIFIED = "study.json", "verified.json"
 SCHEMA = 1
 STALE = 24 * 3600
 MAGIC = b"PAR1"
@@ -89,16 +89,23 @@ class Store:
         """Whether the task is finished: its file is there, whole, and its own."""
         return _whole(self.folder / "rows" / f"{key}.parquet", key)
 
-    def damaged(self, keys: Iterable[str]) -> list[str]:
-        """Which of the finished tasks have rows or losses that cannot be read back; every file is read.
+    def damaged(self, keys: Iterable[str], *, anew: bool = True) -> list[str]:
+        """Which of the finished tasks have rows or losses that cannot be read back.
 
         Args:
             keys: Of tasks.
+            anew: Read every file; else only those that have changed since they were read back last.
         """
-        every = [key for key in keys if self.done(key)]
+        stamps = {key: self._stamps(key) for key in keys if self.done(key)}
+        known = {} if anew else self._verified()
+        doubtful = [key for key, stamp in stamps.items() if known.get(key) != stamp]
         with _threads() as pool:
-            sound = pool.map(self._sound, every)
-        return [key for key, good in zip(every, sound, strict=True) if not good]
+            sound = dict(zip(doubtful, pool.map(self._sound, doubtful), strict=True))
+        damaged = [key for key, good in sound.items() if not good]
+        if doubtful:
+            kept = {key: stamp for key, stamp in stamps.items() if key not in damaged}
+            self._replace(self.folder / VERIFIED, json.dumps(kept).encode())
+        return damaged
 
     def discard(self, key: str) -> None:
         """Take the files of a damaged task out of the way, so that it is done again; ``damaged`` keeps them."""
@@ -183,6 +190,18 @@ class Store:
             parts.setdefault(name, []).append(part)
         return {name: _joined(own) for name, own in parts.items()}
 
+    def _stamps(self, key: str) -> list[list[int]]:
+        """What changes where a file of a task does."""
+        files = (self.folder / kind / f"{key}.parquet" for kind in ("rows", "losses"))
+        stats = [file.stat() for file in files if file.exists()]
+        return [[s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for s in stats]
+
+    def _verified(self) -> dict[str, Any]:
+        try:
+            return dict(read_json(self.folder / VERIFIED))
+        except (OSError, ValueError, TypeError, InputError):
+            return {}
+
     def _sound(self, key: str) -> bool:
         try:
             _split(self.folder / "rows" / f"{key}.parquet", None)
@@ -226,7 +245,8 @@ def _reading(file: Path) -> Generator[None]:
     except (OSError, KeyError, TypeError, ValueError, AttributeError, pa.ArrowException) as error:
         why = (str(error).splitlines() or [""])[0]
         raise InputError(
-            f"{file} is damaged ({why}); run the study again: it finds what is damaged and does it anew"
+            f"{file} is damaged ({why}); take it out of the way with landscape status FOLDER --check, and run the "
+            "study again: it does anew what was damaged"
         ) from error
 
 

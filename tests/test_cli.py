@@ -318,10 +318,12 @@ def test_damaged_results_get_a_sentence(finished_runs: Path, capfd: pytest.Captu
         file.write_bytes(flipped)
         if Store(runs / "results").damaged([file.stem]):
             break
-    said = call(capfd, "status", runs, "--check")[2]
-    assert "8 done" in said and "1 damaged; landscape run does them again" in said and " damaged: losses seed " in said
     code, _, err = call(capfd, "export", runs)
-    assert code == 2 and f"{file} is damaged" in err and "run the study again" in err
+    assert code == 2 and f"{file} is damaged" in err and "landscape status FOLDER --check" in err
+    shutil.copytree(runs, runs.with_name("copy"))
+    said = call(capfd, "status", runs.with_name("copy"), "--check")[2]
+    assert "1 damaged, kept under" in said and "7 done, 0 failed, 1 left" in said and " damaged: " in said
+    assert "0 damaged " in call(capfd, "status", runs.with_name("copy"), "--check")[2]
     code, _, err = call(capfd, "run", study)
     assert code == 0 and f"damaged and kept under {runs / 'results' / 'damaged'}" in err and "1 of 8 tasks to do" in err
     assert file.exists() and (runs / "results" / "damaged" / "rows" / file.name).read_bytes() == flipped
