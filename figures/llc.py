@@ -94,10 +94,12 @@ def section(frames: Frames) -> Section | None:
     doubtful = rows[~rows["sound"].astype(bool)]
     why = Counter(alarm.split(" (")[0].split(":")[0] for text in doubtful["alarms"] for alarm in text.split("; "))
     said = f" Doubtful: {len(doubtful)} of {len(rows)} ({', '.join(f'{w}: {n}' for w, n in why.most_common(3))})."
+    held = rows[rows.get("advice", pd.Series("", rows.index)).fillna("") != ""]
+    advice = f" Decided by the localisation more than by the loss: {len(held)} of {len(rows)} (column advice)."
     return Section.of(
         "Local learning coefficient over training",
         "How many directions around a checkpoint cost loss, counted smoothly: half of the parameters at a regular "
         "minimum, less where the loss is degenerate. A jump goes with a change of what the model computes."
-        f"{said if len(doubtful) else ''}",
+        f"{said if len(doubtful) else ''}{advice if len(held) else ''}",
         figure, text,
     )  # fmt: skip

@@ -305,6 +305,8 @@ def test_llc_is_drawn_with_its_error_and_its_doubts(frames: Frames) -> None:
     shown = figures(replace(frames, llc=rows))
     said = " ".join(page(replace(frames, llc=rows), RECORD, {}).split())
     assert "Doubtful: 1 of 6 (chains disagree: 1)." in said and "<dt>Local learning coefficient</dt>" in said
+    held = " ".join(page(replace(frames, llc=rows.assign(advice=["weaker", *[""] * 5])), RECORD, {}).split())
+    assert "more than by the loss: 1 of 6 (column advice)." in held and "column advice" not in said
     assert "local_learning_coefficient_over_training" in shown
     assert "step size 0.0001 to 0.0033, by curvature" in llc.about(rows)
     part = rows.assign(moved="*.h.0.*", mode="training")
