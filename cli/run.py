@@ -175,5 +175,5 @@ def hire_worker(store: Store, study: Study, tasks: list[Task], device: str, work
     listen()
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)  # softmax of a broken point is full of them, and each costs a hundred cycles
-    session = Session(store, study, tasks, torch.device(device), workers)
+    session = Session(store, study, tasks, torch.device(device), workers, store.record()["signatures"])
     return partial(perform, session=session)

@@ -185,6 +185,27 @@ def test_content_is_the_same_anywhere_and_differs_by_a_bit(folder: Path, tmp_pat
     assert identity.signature(copy, copy) != before
 
 
+def test_other_weights_of_the_old_size_and_time_are_seen(folder: Path, tmp_path: Path) -> None:
+    """As ``cp -p`` and ``rsync -t`` leave them; a copy that is the same to the bit stays what it was."""
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    file = copy / safetensors.SINGLE
+    known, content = identity.signature(copy, copy), identity.content_id(copy, copy)
+    whole, written = file.read_bytes(), file.stat().st_mtime_ns
+    identity.require_unchanged(copy, copy, known, content)
+    file.write_bytes(whole)
+    os.utime(file, ns=(written, written))
+    assert identity.signature(copy, copy) != known
+    identity.require_unchanged(copy, copy, known, content)
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    os.utime(file, ns=(written, written))
+    assert file.stat().st_size == len(whole) and identity.signature(copy, copy) != known
+    with pytest.raises(
+        InputError, match="the files of .*copy have changed since they were identified; let what"
+    ):
+        identity.require_unchanged(copy, copy, known, content)
+
+
 def test_wrong_class_and_missing_tokenizer_are_said(folder: Path) -> None:
     with pytest.raises(InputError, match="is a gpt2, which AutoModelForMaskedLM cannot make"):
         models.skeleton(folder, "AutoModelForMaskedLM")

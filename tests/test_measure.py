@@ -244,6 +244,23 @@ def test_contents_are_hashed_again_only_when_files_change(few_runs: Path, tmp_pa
     }
 
 
+def test_a_checkpoint_that_is_rewritten_during_a_run_fails_its_tasks(few_runs: Path, tmp_path: Path) -> None:
+    """Identified with one content, read with another; what does not need it is measured, and a new run does the rest."""
+    runs = Path(shutil.copytree(few_runs, tmp_path / "runs"))
+    study = read_study(cases.study(runs, sequences="4"))
+    prepared = prepare(study, Store(tmp_path / "results"))
+    store = prepared.session.store
+    store.open(study.name, prepared.record)
+    file = runs / "seed_1" / "step_10" / "model.safetensors"
+    save_file({name: 1.01 * values for name, values in load_file(file).items()}, file, {"format": "pt"})
+    failed = local.run(prepared.tasks, lambda: lambda task: perform(task, prepared.session), lambda event: None)
+    touched = {task.key for task in prepared.tasks if any(str(file.parent) == c.ref for c in task.checkpoints)}
+    assert failed.keys() == touched and 0 < len(touched) < len(prepared.tasks)
+    assert all("have changed since they were identified" in message for message in failed.values())
+    again = run(study, tmp_path)
+    assert not again[2] and touched.isdisjoint(again[1])
+
+
 def test_length_beyond_the_model_and_unknown_devices_are_refused(few_runs: Path, tmp_path: Path) -> None:
     linked(few_runs, tmp_path)
     with pytest.raises(InputError, match="length is 25 and the model takes at most 24"):

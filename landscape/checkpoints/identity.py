@@ -57,6 +57,28 @@ def sha256(file: Path) -> str:
 
 
 def signature(path: Path, config: Path) -> str:
-    """Names, sizes and times of the files behind :func:`content_id`; changes when they may have."""
+    """Names, sizes, times and inodes of the files behind :func:`content_id`; changes when they may have.
+
+    The time of the last change is among them, which no copy that keeps the time of writing can keep.
+    """
     stats = [(file.name, file.stat()) for file in [config / CONFIG, *weight_files(path)] if file.is_file()]
-    return json.dumps([(name, s.st_size, s.st_mtime_ns) for name, s in stats])
+    return json.dumps([(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for name, s in stats])
+
+
+def require_unchanged(path: Path, config: Path, known: str, content: str) -> None:
+    """Refuse a checkpoint that is no longer what was identified, after its weights were read.
+
+    Args:
+        path: Of the checkpoint.
+        config: Folder of its config.
+        known: Its signature when it was identified.
+        content: Its content then.
+
+    Raises:
+        InputError: If its files have changed, and their content has.
+    """
+    if signature(path, config) != known and content_id(path, config) != content:
+        raise InputError(
+            f"the files of {path} have changed since they were identified; let what writes them finish, and run again: "
+            "nothing was measured on them"
+        )

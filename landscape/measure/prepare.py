@@ -71,13 +71,16 @@ def prepare(
         here = identity.signature(path, fetch.described(checkpoint))
         where = str(path.resolve())
         old, content = known.get(where, ("", ""))
-        signatures[where] = (here, content if old == here else fetch.content(checkpoint))
+        if old != here:
+            content = fetch.content(checkpoint)
+            identity.require_unchanged(path, fetch.described(checkpoint), here, content)
+        signatures[where] = (here, content)
         return replace(checkpoint, content=signatures[where][1])
 
     seeds, children = [identify(c) for c in seeds], [identify(c) for c in children]
     fixed.require_other_texts(study)
     planned = tasks(study, seeds, children, lambda data: fixed.fingerprint(data, seeds[0]), fixed.digest)
-    session = Session(store, study, planned, on(device))
+    session = Session(store, study, planned, on(device), signatures=signatures)
     fixed.require_one_architecture([*seeds, *children], session.objective)
     for measure in study.measure:
         if isinstance(measure, Llc):

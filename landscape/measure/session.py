@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from landscape.checkpoints import Cache, fetch, formats, models
+from landscape.checkpoints import Cache, fetch, formats, identity, models
 from landscape.errors import InputError
 from landscape.evaluate import evaluate, losses, numerics_error
 from landscape.measure import asking
@@ -92,6 +92,7 @@ class Session:
         tasks: All tasks, in plan order.
         device: Where to compute.
         workers: How many sessions share the machine's memory.
+        signatures: Of the checkpoints on this disk, by path, with their content: what they were when identified.
     """
 
     store: Store
@@ -99,6 +100,7 @@ class Session:
     tasks: Sequence[Task]
     device: torch.device
     workers: int = 1
+    signatures: Mapping[str, Sequence[str]] = field(default_factory=dict)
     _fitting: dict[str, Objective] = field(default_factory=dict)
     _tuners: dict[str, Tuner] = field(default_factory=dict)
     _stored: dict[str, str] = field(default_factory=dict)
@@ -198,7 +200,11 @@ class Session:
     def _load(self, checkpoint: Checkpoint, old: Tensor | None) -> Tensor:
         out = old if self.device.type == "cpu" else self._staging
         new = checkpoint.content not in self._finite
-        self._staging = models.load(fetch.weights(checkpoint), self.objective.model, out, look=new)
+        path = fetch.weights(checkpoint)
+        self._staging = models.load(path, self.objective.model, out, look=new)
+        known, *_ = self.signatures.get(str(path.resolve()), ("",))
+        if known:  # what was downloaded is named by its content
+            identity.require_unchanged(path, fetch.described(checkpoint), known, checkpoint.content)
         self._finite.add(checkpoint.content)
         return self._staging.to(self.device)
 
