@@ -245,7 +245,7 @@ def test_contents_are_hashed_again_only_when_files_change(few_runs: Path, tmp_pa
 
 
 def test_a_checkpoint_that_is_rewritten_during_a_run_fails_its_tasks(few_runs: Path, tmp_path: Path) -> None:
-    """Identified with one content, read with another; what does not need it is measured, and a new run does the rest."""
+    """Identified with one content, read with another; the other tasks are done, and a new run does the rest."""
     runs = Path(shutil.copytree(few_runs, tmp_path / "runs"))
     study = read_study(cases.study(runs, sequences="4"))
     prepared = prepare(study, Store(tmp_path / "results"))
