@@ -85,7 +85,7 @@ def command(**given: Any) -> None:
     if contents[0] == contents[1]:
         raise InputError(f"{given['a']} and {given['b']} hold the same weights; a curve joins two checkpoints")
     kind = given["objective"] or models.default_objective(fetch.described(one))
-    held = data(given["text"], kind, given["sequences"], given["length"])
+    held = data(given, kind)
     train = held.model_copy(
         update={"text": str(given["train_text"] or TRAINING_TEXT), "sequences": given["train_sequences"]}
     )

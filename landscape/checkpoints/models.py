@@ -21,7 +21,7 @@ from landscape.space import Space
 
 INCIDENTAL = {
     "_name_or_path", "_commit_hash", "architectures", "transformers_version", "dtype", "torch_dtype", "use_cache",
-    "initializer_range", "problem_type",
+    "initializer_range",
 }  # fmt: skip
 """What a config holds that is no part of the function."""
 
@@ -83,7 +83,10 @@ def settings(folder: Path) -> dict[str, object]:
     Raises:
         InputError: If the config cannot be read.
     """
-    config: dict[str, object] = read_config(folder).to_dict()
+    read = read_config(folder)
+    config: dict[str, object] = read.to_dict()
+    if read.problem_type is None:
+        config["problem_type"] = "regression" if read.num_labels == 1 else "single_label_classification"
     return {name: value for name, value in config.items() if name not in INCIDENTAL and "drop" not in name}
 
 

@@ -49,6 +49,7 @@ def run(task: Task, session: Session) -> Result:
             "items_hash": fingerprint,
             "outcomes": task.key,
             "objective": session.data.objective,
+            "bos": session.begun,
             "device": str(session.device),
             "threads": torch.get_num_threads(),
             "seconds": seconds,

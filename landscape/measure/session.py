@@ -209,6 +209,11 @@ class Session:
             parameter.data.copy_(params[name])
         return self._asked_model
 
+    @property
+    def begun(self) -> bool:
+        """Whether texts that probes ask about begin with a token for that."""
+        return self._asked_model.kind == "causal" and bool(self._asked_model.start)
+
     @cached_property
     def _asked_model(self) -> Subject:
         """A model of its own, since the weights of the objective's never move."""
@@ -287,6 +292,7 @@ class Session:
             "length": self.data.length,
             "numerics": dict(task.settings)["numerics"],
             "numerics_error": numerics_error,
+            **self.objective.columns,
         }
 
     def crew(self, left: Sequence[Task]) -> tuple[int, int]:
