@@ -21,9 +21,6 @@ from landscape.settings import Data
 from landscape.study import Study
 from landscape.task import Checkpoint
 
-FEW_UNKNOWN = 0.001
-"""Share of unknown tokens that any text may have."""
-
 
 def build(data: Data, checkpoint: Checkpoint, *, untied: bool = False) -> Objective:
     """The objective of a study, on a model of the checkpoint's architecture; ``untied`` as for its skeleton.
@@ -55,15 +52,6 @@ def unknown_share(batch: Batch, unknown: int | None, skip: int) -> float:
     ids = batch.get("targets", batch["input_ids"])[:, skip:]
     real = batch["attention_mask"][:, skip:].bool() if "attention_mask" in batch else ids >= 0
     return float((ids[real] == unknown).float().mean()) if unknown is not None else 0.0
-
-
-def warnings(objective: Objective) -> list[str]:
-    """What is to be said of batches before a model is judged on them."""
-    share = objective.columns["unknown"]
-    if share < FEW_UNKNOWN:
-        return []
-    return [f"the tokenizer does not know {share:.2g} of the tokens of the text; give a text, or the tokenizer, of the "
-            "model's kind"]  # fmt: skip
 
 
 def tokenizer_of(data: Data, checkpoint: Checkpoint) -> Any:
@@ -109,6 +97,8 @@ def _begun(data: Data, checkpoint: Checkpoint, bos: bool | Literal["auto"]) -> b
 def _fingerprint(data: Data, checkpoint: Checkpoint, more: dict[str, bool]) -> str:
     digest = hashlib.sha256(read_text(data).encode())
     own = {**data.model_dump(exclude={"text", "tokenizer", "bos"}), **more}
+    if models.has_learned_buffers(fetch.described(checkpoint), KINDS[data.objective].AUTO):
+        own["buffers"] = "from the file"
     digest.update(json.dumps(own, sort_keys=True).encode())
     folder = _tokenizer_folder(data, checkpoint)
     for file in (folder / name for name in models.TOKENIZER_FILES):
@@ -161,6 +151,7 @@ def require_other_texts(study: Study) -> None:
 
 
 def _tokenizer_folder(data: Data, checkpoint: Checkpoint) -> Path:
+    """The folder of the tokenizer of a study."""
     return fetch.tokenizer_folder(data.tokenizer) if data.tokenizer else fetch.described(checkpoint)
 
 

@@ -17,8 +17,8 @@ from landscape.checkpoints.reference import place
 from landscape.errors import InputError
 from landscape.expand import tasks
 from landscape.llc.parameters import chosen
+from landscape.measure import agree, match
 from landscape.measure import data as fixed
-from landscape.measure import match
 from landscape.measure.session import Session
 from landscape.measures import Llc
 from landscape.store import LOCK, Store
@@ -93,7 +93,10 @@ def prepare(
         "declared": record.get("declared") if record else study.stages.model_dump(mode="json"),
         "tasks": [task.as_json() for task in planned],
         "checkpoints": [asdict(c) for c in [*seeds, *children]],
-        "warnings": [*warnings([*seeds, *children]), *fixed.warnings(session.objective)],
+        "warnings": [
+            *warnings([*seeds, *children]),
+            *agree.warnings(study.data, [*seeds, *children], session.objective),
+        ],
         "parameters": session.objective.space.size,
         "signatures": signatures,
         "versions": {name: version(name) for name in ("torch", "transformers", "landscape-toolkit")},
