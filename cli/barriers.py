@@ -99,7 +99,7 @@ def study_of(given: dict[str, Any], found: list[Checkpoint]) -> Study:
         )
     settings = {name: given[name] for name in ("path", "points", "precision", "numerics")}
     objective = given["objective"] or default_objective(fetch.described(found[0]))
-    fixed = data(given["text"], objective, given["sequences"], given["length"])
+    fixed = data(given, objective)
     settings |= {
         "symmetry": tuple(dict.fromkeys(given["symmetry"])),
         "match": matching(given, given["symmetry"], fixed),

@@ -73,6 +73,7 @@ def command(**given: Any) -> None:
     from landscape.checkpoints import fetch, models
     from landscape.measure import curves
     from landscape.measure import data as fixed
+    from landscape.measure.buffers import Buffers
     from landscape.measure.prepare import on
     from landscape.measure.profiles import Grid
     from landscape.paths import fit
@@ -85,7 +86,7 @@ def command(**given: Any) -> None:
     if contents[0] == contents[1]:
         raise InputError(f"{given['a']} and {given['b']} hold the same weights; a curve joins two checkpoints")
     kind = given["objective"] or models.default_objective(fetch.described(one))
-    held = data(given["text"], kind, given["sequences"], given["length"])
+    held = data(given, kind)
     train = held.model_copy(
         update={"text": str(given["train_text"] or TRAINING_TEXT), "sequences": given["train_sequences"]}
     )
@@ -97,6 +98,7 @@ def command(**given: Any) -> None:
     judged, ends, more = _ends(given, one, two, held, device)
     contents = (*contents, *more)
     fitted = fixed.build(train, one, untied=not judged.space.tied).to(device)
+    Buffers.of(fitted.model).give_common([one, two], "a learned curve", fitted.model, judged.model)
     recipe = fit.Recipe(given["kind"], given["bends"], given["steps"], given["batch"], given["parts"], given["rate"],
                         given["decay"])  # fmt: skip
     names = (*contents, fixed.fingerprint(train, one), str(given["seed"]))
@@ -131,11 +133,13 @@ def _ends(
 
     from landscape import evaluate, strategy
     from landscape.checkpoints import fetch, models
+    from landscape.measure import agree, match
     from landscape.measure import data as fixed
-    from landscape.measure import match
 
     judged = fixed.build(held, one).to(device)
     fixed.require_one_architecture([one, two], judged)
+    for warning in agree.warnings(held, [one, two], judged):
+        console.print(f"warning: {warning}", markup=False)
     ends = torch.stack([models.load(fetch.weights(c), judged.model) for c in (one, two)]).to(device)
     how, symmetry = matching(given, [given["symmetry"]], held), given["symmetry"]
     if symmetry == "none":

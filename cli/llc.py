@@ -95,8 +95,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 
     found = [checkpoint for ref in given["refs"] for checkpoint in find(ref, given["config"])]
     wanted = _wanted(given, len(found))
-    texts = data(given["text"], given["objective"] or default_objective(fetch.described(found[0])),
-                 given["sequences"], given["length"])  # fmt: skip
+    texts = data(given, given["objective"] or default_objective(fetch.described(found[0])))
     with results_of(given["out"]) as folder:
         if given["calibrate"]:
             rows, failed = _calibrate(found, texts, wanted, given["device"], folder)

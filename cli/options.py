@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,14 +105,18 @@ def grid_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--text --objective --sequences --length --device``."""
+    """``--text --tokenizer --bos --objective --sequences --length --device``."""
     for option in (
         click.option("--device", default="cpu", show_default=True, help="Device of torch: cpu, cuda, cuda:1."),
         click.option("--length", default=64, show_default=True, type=click.IntRange(2), help="Tokens of an example."),
         click.option("--sequences", default=128, show_default=True, type=click.IntRange(2), help="Examples."),
         click.option("--objective", type=click.Choice(OBJECTIVES), help="The loss. [default: by the model's class]"),
+        click.option("--bos", default="auto", show_default=True, type=click.Choice(["auto", "true", "false"]),
+                     help="For causal-lm: whether texts begin with the token for that; auto is as the tokenizer does."),
+        click.option("--tokenizer", help="Folder of the tokenizer. [default: that of the first checkpoint]"),
         click.option("--text", type=click.Path(path_type=Path, dir_okay=False),
-                     help="Text to evaluate on; JSON lines for classification. [default: the packaged novel]"),
+                     help="Text to evaluate on, or the field text of JSON lines, CSV or Parquet; with labels for "
+                     "classification. [default: the packaged novel]"),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -186,17 +190,35 @@ def checked(rows: list[dict[str, Any]]) -> list[str]:
     return out
 
 
-def data(text: Path | None, objective: str, sequences: int, length: int) -> Data:
+def data(given: Mapping[str, Any], objective: str) -> Data:
     """The fixed batches of a one-shot command.
 
+    Args:
+        given: Its options, those of :func:`data_options` among them.
+        objective: The loss.
+
     Raises:
-        InputError: If the objective needs data that is not given.
+        InputError: If the objective needs data that is not given, or options do not go together.
     """
-    if text is None:
+    if given["text"] is None:
         if objective == "classification":
             raise InputError("classification needs labelled examples: give --text FILE of JSON lines")
         console.print(PACKAGED)
-    if sequences < FEW:
-        console.print(f"{sequences} examples are few: intervals are too narrow below about {FEW}.")
-    fields = {"text": str(text) if text else None, "objective": objective, "sequences": sequences, "length": length}
-    return Data.model_validate(fields)
+    if given["sequences"] < FEW:
+        console.print(f"{given['sequences']} examples are few: intervals are too narrow below about {FEW}.")
+    return batches(given, objective)
+
+
+def batches(given: Mapping[str, Any], objective: str) -> Data:
+    """The same without a word.
+
+    Raises:
+        InputError: If options do not go together.
+    """
+    if given["bos"] != "auto" and objective != "causal-lm":
+        raise InputError(f"--bos is for causal-lm, and the objective is {objective}; leave it out")
+    return Data.model_validate({
+        "text": str(given["text"]) if given["text"] else None, "objective": objective,
+        "sequences": given["sequences"], "length": given["length"],
+        "tokenizer": given["tokenizer"], "bos": {"auto": "auto", "true": True, "false": False}[given["bos"]],
+    })  # fmt: skip

@@ -94,8 +94,7 @@ def _study(given: dict[str, Any], found: list[Checkpoint]) -> Study:
         version=1,
         name="plane",
         checkpoints=Checkpoints(folder=given["refs"][0]),
-        data=data(given["text"], given["objective"] or default_objective(fetch.described(found[0])),
-                  given["sequences"], given["length"]),
+        data=data(given, given["objective"] or default_objective(fetch.described(found[0]))),
         measure=(Planes.model_validate({"kind": "planes", "plane": kind, "among": "all", **settings}),),
     )  # fmt: skip
 

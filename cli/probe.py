@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from rich.table import Table
 
 from landscape.cli.drawing import save_figure
-from landscape.cli.options import SEED, config_option, data, data_options
+from landscape.cli.options import SEED, batches, config_option, data, data_options
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, results_of, run_now
 from landscape.errors import InputError
@@ -121,20 +121,14 @@ def _measures(given: dict[str, Any], objective: str, checkpoints: int) -> tuple[
 def _data(given: dict[str, Any], objective: str, measures: tuple[AnyMeasure, ...]) -> Generator[Data]:
     """The examples; where no probe looks at them, whatever a model of the kind can read."""
     asked = {name for measure in measures if isinstance(measure, Probes | Behaviour) for name in measure.names}
-    given_text = given["text"]
-    if given_text is not None or asked & READERS:
-        yield data(given_text, objective, given["sequences"], given["length"])
+    if given["text"] is not None or asked & READERS:
+        yield data(given, objective)
         return
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "unread.jsonl"
         file.write_text('{"text": "one", "text_pair": "two", "label": 0}\n' * given["sequences"])
         text = str(file) if objective == "classification" else None
-        yield Data.model_validate({
-            "text": text,
-            "objective": objective,
-            "sequences": given["sequences"],
-            "length": UNREAD,
-        })
+        yield batches({**given, "text": text, "length": UNREAD}, objective)
 
 
 def _show(rows: pd.DataFrame, found: list[Checkpoint], *, every: bool) -> None:

@@ -111,9 +111,7 @@ def run_tasks(
     """Run the tasks of a prepared study that are not done; ``quiet`` leaves out the counts."""
     session = prepared.session
     store = session.store
-    for key in store.damaged((task.key for task in prepared.tasks), anew=False):
-        store.discard(key)
-        console.print(f"a file of results is damaged and kept under {store.folder / 'damaged'}: {key}", markup=False)
+    _set_aside(prepared.tasks, store)
     left = unfinished(prepared.tasks, store)
     if left:
         crew, threads = _crew(session, left, workers)
@@ -141,12 +139,37 @@ def run_tasks(
             failed = local.run(left, hire, report, workers=crew)
     else:
         failed = {}
+    for warning in worse_than_guessing(store, [task.key for task in left if task.kind == "losses"]):
+        console.print(f"warning: {warning}", markup=False)
     if not quiet:
         console.print(f"{len(prepared.tasks) - len(failed)} tasks done, {len(failed)} failed", markup=False)
     labels = {task.key: task.label for task in prepared.tasks}
     for key, message in list(failed.items())[:10]:
         console.print(f"  failed: {labels[key]}: {message}", markup=False)
     return failed
+
+
+def worse_than_guessing(store: Store, keys: list[str]) -> list[str]:
+    """Checkpoints whose loss is above that of a uniform guess, counted in a sentence."""
+    rows = store.rows("loss", keys)
+    if rows.empty or "uniform_loss" not in rows:
+        return []
+    worse = rows[rows["loss"] > rows["uniform_loss"]]
+    if worse.empty:
+        return []
+    first = worse.iloc[0]
+    return [
+        f"the loss of {len(worse)} of {len(rows)} checkpoints is above that of a uniform guess, "
+        f"{first['uniform_loss']:.3f}, such as {first['loss']:.3f} of {first['checkpoint']}: they are untrained, or "
+        "the text or the tokenizer is not of the model's kind"
+    ]
+
+
+def _set_aside(tasks: list[Task], store: Store) -> None:
+    """Take damaged results out of the way, and say so."""
+    for key in store.damaged((task.key for task in tasks), anew=False):
+        store.discard(key)
+        console.print(f"a file of results is damaged and kept under {store.folder / 'damaged'}: {key}", markup=False)
 
 
 def unfinished(tasks: list[Task], store: Store) -> list[Task]:

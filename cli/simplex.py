@@ -45,8 +45,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         version=1,
         name="simplex",
         checkpoints=Checkpoints(folder=given["refs"][0]),
-        data=data(given["text"], given["objective"] or default_objective(fetch.described(found[0])),
-                  given["sequences"], given["length"]),
+        data=data(given, given["objective"] or default_objective(fetch.described(found[0]))),
         measure=(Simplices.model_validate({"kind": "simplices", "between": "all", **settings}),),
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:

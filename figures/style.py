@@ -16,6 +16,8 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 MOST_STEPS = 20
 """Labels that an axis of steps has room for."""
+MOST_UNKNOWN = 0.1
+"""Share of unknown tokens beyond which a caption says it."""
 MEANING = {
     "chord": "barrier: largest rise of the loss above the chord",
     "mean_ends": "barrier: largest loss above the mean of the ends",
@@ -44,6 +46,8 @@ def caption(rows: pd.DataFrame) -> str:
     if "points" in rows:
         parts.append(f"{_grid(rows)} on a {_only(rows, 'path')} path")
     parts.append(f"objective: {_only(rows, 'objective')}, {_only(rows, 'unit')}")
+    if "unknown" in rows and (share := float(pd.to_numeric(rows["unknown"]).max())) > MOST_UNKNOWN:
+        parts.append(f"{share:.0%} of the tokens of the text are unknown to the tokenizer")
     parts.append(f"{_range(rows, 'examples')} examples of {_only(rows, 'length')} tokens")
     numerics = _only(rows, "numerics")
     errors = pd.to_numeric(rows["numerics_error"]).dropna()

@@ -32,6 +32,7 @@ def tasks(
     children: Sequence[Checkpoint] = (),
     fingerprint: Callable[[Data], str] = lambda data: "",
     digest: Callable[[str | None], str] = lambda file: file or "",
+    of_probes: Callable[[Data], str] | None = None,
 ) -> list[Task]:
     """The tasks of a study, in the order in which they should be run.
 
@@ -44,6 +45,7 @@ def tasks(
         children: The checkpoints of ``checkpoints.children``.
         fingerprint: Of fixed batches.
         digest: Of a file or folder.
+        of_probes: Of fixed batches, for probes; None is ``fingerprint``.
 
     Returns:
         Tasks; each comes after those it needs.
@@ -53,11 +55,12 @@ def tasks(
     """
     planned: dict[str, Task] = {}
     data = fingerprint(study.data)
+    asked = (of_probes or fingerprint)(study.data)
     for measure in _with_lines(study):
         found = False
         for group in _groups(measure, seeds, children):
             made = (
-                _asked(measure, group, data, digest)
+                _asked(measure, group, data, asked, digest)
                 if isinstance(measure, Probes | Behaviour)
                 else _of_group(measure, group, data, fingerprint, study.data)
             )
@@ -70,7 +73,11 @@ def tasks(
 
 
 def _asked(
-    measure: Probes | Behaviour, group: Sequence[Checkpoint], data: str, digest: Callable[[str | None], str]
+    measure: Probes | Behaviour,
+    group: Sequence[Checkpoint],
+    data: str,
+    asked: str,
+    digest: Callable[[str | None], str],
 ) -> Iterator[Task]:
     """A task for each checkpoint and probe; for distances then the tiles of pairs, which read their answers."""
     files = {"items": digest(measure.items), "train_text": digest(measure.train_text)}
@@ -80,16 +87,17 @@ def _asked(
             for name in measure.names:
                 if name != PREDICTIONS:
                     settings = {"probe": name, **measure.asked, **files}
-                    task = Task("probes", (checkpoint,), (), tuple(settings.items()), data)
+                    task = Task("probes", (checkpoint,), (), tuple(settings.items()), asked)
                     answers[checkpoint, name] = task
                     yield task
     if isinstance(measure, Behaviour):
         for anchors, pairs in _tiles(group, measure.tile, measure.between):
             for name in measure.names:
-                asked = {} if name == PREDICTIONS else {**measure.asked, **files}
-                settings = {"probe": name, "between": measure.between, "numerics": measure.numerics, **asked}
+                own = {} if name == PREDICTIONS else {**measure.asked, **files}
+                settings = {"probe": name, "between": measure.between, "numerics": measure.numerics, **own}
                 needs = tuple(answers[c, name].key for c in anchors) if name != PREDICTIONS else ()
-                yield Task(measure.kind, anchors, pairs, tuple(settings.items()), data, needs)
+                by = data if name == PREDICTIONS else asked
+                yield Task(measure.kind, anchors, pairs, tuple(settings.items()), by, needs)
 
 
 def _of_group(

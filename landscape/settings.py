@@ -74,12 +74,14 @@ class Data(Settings):
 
     Attributes:
         objective: The loss.
-        text: A text file, or for classification a file of JSON lines; None is the packaged held-out text.
+        text: A text file, or the field ``text`` of JSON lines, CSV or Parquet; for classification one of these with
+            labels; None is the packaged held-out text.
         sequences: Number of examples, spread evenly over the text.
         length: Tokens of an example.
         mask: Share of tokens to predict (masked-lm only).
         seed: Chooses the masks.
         tokenizer: A folder; None is the folder of the first checkpoint.
+        bos: Whether a text begins with the token for that (causal-lm only); auto is as the tokenizer does by default.
     """
 
     objective: Literal["causal-lm", "masked-lm", "classification"]
@@ -89,11 +91,18 @@ class Data(Settings):
     mask: float = Field(0.15, gt=0, lt=1)
     seed: int = Field(0, ge=0, le=MOST_SEED)
     tokenizer: BesideStudy | None = None
+    bos: bool | Literal["auto"] = "auto"
 
     @model_validator(mode="after")
     def _labels_are_given(self) -> Data:
         if self.objective == "classification" and self.text is None:
             raise ValueError('classification needs labelled examples: text = "FILE" of JSON lines')
+        return self
+
+    @model_validator(mode="after")
+    def _bos_is_for_causal_models(self) -> Data:
+        if self.bos != "auto" and self.objective != "causal-lm":
+            raise ValueError(f"bos is for causal-lm, and the objective is {self.objective}; leave it out")
         return self
 
 

@@ -81,6 +81,22 @@ class Space:
         return torch.cat(flat, dim=-1)
 
 
+def learned_buffers(model: nn.Module) -> dict[str, Tensor]:
+    """What a checkpoint holds of a model beside parameters: persistent buffers of real numbers, by name.
+
+    The router bias of a mixture of experts is one. Running statistics of norms are left out: they are estimated anew at
+    every point.
+    """
+    statistics = {
+        f"{name}.{own}" if name else own
+        for name, module in model.named_modules()
+        if isinstance(module, nn.modules.batchnorm._NormBase)
+        for own, _ in module.named_buffers(recurse=False)
+    }
+    persistent = model.state_dict(keep_vars=True).keys() - statistics
+    return {name: buffer for name, buffer in model.named_buffers() if name in persistent and buffer.is_floating_point()}
+
+
 def untie(point: Float[Tensor, " P"], tied: Space, untied: Space) -> Float[Tensor, " Q"]:
     """The same point in a space in which tied weights are parameters of their own."""
     params = tied.params(point)

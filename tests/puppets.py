@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
@@ -31,6 +31,10 @@ def speaker(words: list[str] = WORDS, **changes: Any) -> PreTrainedTokenizerFast
     vocabulary = {word: n for n, word in enumerate([*SPECIAL, *words])}
     made = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    if start := changes.get("bos_token"):  # as Llama's does: a text begins with it
+        made.post_processor = processors.TemplateProcessing(
+            single=f"{start} $A", special_tokens=[(start, vocabulary[start])]
+        )
     return PreTrainedTokenizerFast(**{
         "tokenizer_object": made, "unk_token": "[UNK]", "pad_token": "[PAD]", "mask_token": "[MASK]", **changes,
     })  # fmt: skip

@@ -285,7 +285,7 @@ def test_a_loss_that_is_not_finite_is_no_loss() -> None:
     held = Session(Store(Path()), None, [], torch.device("cpu"))  # type: ignore[arg-type]
     held.objective = bowl
     with pytest.raises(InputError, match="the loss is not finite at 1 of 2 points in float32; the weights"):
-        held.evaluate(ends, torch.eye(2), "float32")
+        held._evaluate(ends, torch.eye(2), "float32", None, None)
 
 
 def test_recipes_have_names_of_their_own() -> None:

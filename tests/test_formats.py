@@ -200,9 +200,7 @@ def test_other_weights_of_the_old_size_and_time_are_seen(folder: Path, tmp_path:
     file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     os.utime(file, ns=(written, written))
     assert file.stat().st_size == len(whole) and identity.signature(copy, copy) != known
-    with pytest.raises(
-        InputError, match="the files of .*copy have changed since they were identified; let what"
-    ):
+    with pytest.raises(InputError, match="the files of .*copy have changed since they were identified; let what"):
         identity.require_unchanged(copy, copy, known, content)
 
 

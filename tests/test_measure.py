@@ -130,7 +130,7 @@ def test_a_task_carries_the_largest_numerical_error_and_the_time_of_all_its_eval
         error, seconds = next(calls)
         return Values(np.zeros((1, 2)), {}, error, {"seconds": seconds, "device": "cpu"})
 
-    sighting = Sighting(SimpleNamespace(evaluate=evaluate), "bfloat16")  # type: ignore[arg-type]
+    sighting = Sighting(SimpleNamespace(evaluate=evaluate), "bfloat16", [])  # type: ignore[arg-type]
     for _ in range(3):
         sighting.see([], torch.ones(1, 1), np.arange(2))
     assert (sighting.numerics_error, sighting.how) == (0.7, {"seconds": 3.75, "device": "cpu"})

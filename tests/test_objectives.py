@@ -6,20 +6,27 @@ from typing import Any
 import cases
 import pytest
 import torch
+from puppets import TEXT, speaker
 from torch import Tensor, nn
 from torch.testing import assert_close
 from transformers import (
     AlbertConfig,
     AlbertForMaskedLM,
+    BertConfig,
     BertForMaskedLM,
+    BertForSequenceClassification,
+    BertLMHeadModel,
     CohereConfig,
     DistilBertConfig,
     DistilBertForMaskedLM,
     Gemma2Config,
     GPTNeoXConfig,
     LlamaConfig,
+    PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaForMaskedLM,
+    XLNetConfig,
+    XLNetLMHeadModel,
 )
 
 from landscape.errors import InputError
@@ -235,6 +242,8 @@ def test_what_does_not_go_together_is_refused() -> None:
         ('{"text": "w1"}', "line 2 of the data is not JSON like"),
         ('{"text": "w1", "text_pair": "w2", "label": 0}', "some lines of the data have a text_pair"),
         ('{"text": "w1", "label": []}', "is not JSON like .*list index out of range"),
+        ('{"text": "w1", "label": 1.9}', "line 2 of the data .*the label 1.9 is no class: classes are whole numbers"),
+        ('{"text": "w1", "label": [0, 0, 1]}', r"the label \[0, 0, 1\] names a class twice"),
         ('{"text": "w1", "label": 7}', "labels run from 1 to 7 and the model has 3 classes"),
         ('{"text": "w1", "label": 3}', "labels run from 1 to 3 and the model has 3 classes"),
         ('{"text": "w1", "label": -1}', "labels run from -1 to 1 and the model has 3 classes"),
@@ -244,6 +253,74 @@ def test_bad_classification_data_is_refused(line: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         batch = classification.encode('{"text": "w1", "label": 1}\n' + line, cases.tokenizer(), sequences=2, length=5)
         classification.build(cases.classifier(), batch)
+
+
+def test_a_label_may_be_a_whole_number_of_any_type() -> None:
+    lines = '{"text": "w1", "label": 1.0}\n{"text": "w1", "label": "2"}'
+    batch = classification.encode(lines, cases.tokenizer(), sequences=2, length=5)
+    assert batch["labels"].tolist() == [[1], [2]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"problem_type": "regression"}, "predicts numbers .*problem_type is regression with 3 outputs"),
+        ({"num_labels": 1}, "problem_type is regression with 1 outputs"),
+        ({"problem_type": "multi_label_classification"}, "says yes or no .*problem_type is multi_label_classification"),
+    ],
+)
+def test_a_head_that_chooses_no_class_is_refused(changes: dict[str, Any], said: str) -> None:
+    batch = {"input_ids": ids(2, 5), "labels": torch.zeros(2, 1, dtype=torch.long)}
+    with pytest.raises(InputError, match=said):
+        classification.build(cases.bert(0, BertForSequenceClassification, **{"num_labels": 3, **changes}), batch)
+
+
+def test_a_model_that_sees_the_future_is_refused_even_if_it_sees_little() -> None:
+    seeing = cases.bert_like(BertLMHeadModel, BertConfig)
+    with pytest.raises(InputError, match="a BertLMHeadModel of this config sees the tokens that it is to predict"):
+        causal_lm.build(seeing, {"input_ids": ids(2, 9)})
+    torch.manual_seed(0)
+    fresh = BertLMHeadModel(BertConfig(**SMALL, intermediate_size=20, initializer_range=0.002)).eval()
+    with pytest.raises(InputError, match="earlier logits move with the last token"):
+        causal_lm.build(fresh, {"input_ids": ids(2, 9)})
+    causal_lm.build(cases.bert_like(BertLMHeadModel, BertConfig, is_decoder=True), {"input_ids": ids(2, 9)})
+
+
+def test_xlnet_is_given_an_order() -> None:
+    """The chain rule: each token from those before it, one forward pass for each."""
+    torch.manual_seed(4)
+    config = XLNetConfig(vocab_size=cases.WORDS, d_model=12, n_layer=2, n_head=3, d_inner=20)
+    model = cases.rough(XLNetLMHeadModel(config))  # its positions are float32 whatever the weights
+    batch = {"input_ids": ids(2, 7)}
+    wanted = []
+    for k in range(1, 7):
+        shown = batch["input_ids"][:, : k + 1].clone()
+        shown[:, k] = 9  # whatever stands there, nobody may look at it
+        hide, ask = torch.ones(2, k + 1, k + 1).triu(), torch.zeros(2, 1, k + 1)
+        ask[:, 0, k] = 1
+        with torch.no_grad():
+            log_p = model(input_ids=shown, perm_mask=hide, target_mapping=ask).logits[:, 0].log_softmax(dim=-1)
+        wanted.append(-log_p.gather(1, batch["input_ids"][:, k : k + 1])[:, 0])
+    objective = causal_lm.build(model, batch)
+    with torch.no_grad():
+        assert_close(objective.measure(model, batch)["loss"], torch.stack(wanted).mean(dim=0), atol=1e-5, rtol=0)
+
+
+def test_stretches_begin_as_the_tokenizer_does_or_as_they_are_told() -> None:
+    def encoded(tokenizer: Any, **how: Any) -> Tensor:
+        return causal_lm.encode(TEXT, tokenizer, sequences=3, length=7, **how)["input_ids"]
+
+    always, without = speaker(bos_token="[CLS]"), speaker()
+    never = PreTrainedTokenizerFast(tokenizer_object=without._tokenizer, unk_token="[UNK]", bos_token="[CLS]")
+    begun, plain = encoded(always), encoded(without)
+    assert begun.shape == plain.shape == (3, 7)
+    assert (begun[:, 0] == 1).all() and (begun[:, 1:] != 1).all() and (plain != 1).all()
+    assert begun[0, 1:].tolist() == plain[0, :6].tolist()  # stretches of six tokens, from the first on
+    assert_close(encoded(never), plain)
+    assert_close(encoded(never, bos=True), begun)
+    assert_close(encoded(always, bos=False), plain)
+    with pytest.raises(InputError, match="bos is true and the tokenizer has no token to begin a text"):
+        encoded(without, bos=True)
 
 
 def test_every_kind_has_the_same_three_parts() -> None:

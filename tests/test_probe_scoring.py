@@ -175,6 +175,15 @@ def test_a_text_begins_with_a_token_that_the_model_has() -> None:
     assert [Subject(Puppet(size, None), tokenizer, "causal").start for size in (4, 5)] == [[], [4]]
 
 
+def test_a_text_begins_as_the_tokenizer_does_or_as_it_is_told() -> None:
+    """GPT-2 has a token to begin with and does not use it; an objective would not either."""
+    unused = PreTrainedTokenizerFast(tokenizer_object=speaker()._tokenizer, unk_token="[UNK]", bos_token="[CLS]")
+    model = Puppet(len(unused), None)
+    told = [Subject(model, unused, "causal", bos).start for bos in ("auto", False, True)]
+    assert told == [[], [], [1]]
+    assert Subject(model, speaker(bos_token="[CLS]"), "causal", bos=False).start == []
+
+
 def test_what_cannot_be_scored_is_said() -> None:
     exact = Subject(Puppet(9, None, max_position_embeddings=24), speaker(), "causal")
     scoring.require_length(exact, [[7] * 24, [7]])

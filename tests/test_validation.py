@@ -32,7 +32,7 @@ def script(name: str) -> ModuleType:
 SCRIPTS = {name: script(name) for name in ("barriers", "llc", "stages", "associations")}
 TABLE = SCRIPTS["barriers"].table
 CHEAP = {
-    "barriers": "additive, 3 seeds", "llc": "SGLD, unstable step, curvature not known",
+    "barriers": "additive, 5 seeds", "llc": "SGLD, unstable step, curvature not known",
     "stages": "four children of one run", "associations": "leads, 5 seeds",
 }  # fmt: skip
 SLOW = {"barriers": 24, "llc": 32, "stages": 32, "associations": 32}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,12 @@ from landscape.checkpoints.identity import CONFIG
 from landscape.errors import InputError, StorageError
 from landscape.files import beside
 from landscape.shapes import Float
-from landscape.space import Space
+from landscape.space import Space, learned_buffers
 
 LOG = logging.getLogger("landscape")
 INCIDENTAL = {
     "_name_or_path", "_commit_hash", "architectures", "transformers_version", "dtype", "torch_dtype", "use_cache",
-    "initializer_range", "problem_type",
+    "initializer_range",
 }  # fmt: skip
 """What a config holds that is no part of the function."""
 
@@ -249,7 +250,10 @@ def settings(folder: Path) -> dict[str, object]:
     Raises:
         InputError: If the config cannot be read.
     """
-    config: dict[str, object] = read_config(folder).to_dict()
+    read = read_config(folder)
+    config: dict[str, object] = read.to_dict()
+    if read.problem_type is None:
+        config["problem_type"] = "regression" if read.num_labels == 1 else "single_label_classification"
     return {name: value for name, value in config.items() if name not in INCIDENTAL and "drop" not in name}
 
 
@@ -364,6 +368,48 @@ def load(
             if bad := int((~values.isfinite()).sum()):
                 raise InputError(f"{path}: {bad} of {values.numel()} values of parameter {name!r} are NaN or infinite")
     return point
+
+
+def buffers(path: Path, model: nn.Module) -> dict[str, Tensor]:
+    """The learned buffers that a checkpoint holds of a model, by name; see :func:`landscape.space.learned_buffers`.
+
+    Args:
+        path: A folder or file with weights.
+        model: A model of its class.
+
+    Raises:
+        InputError: If one is of another shape, or not finite.
+    """
+    own = learned_buffers(model)
+    stored = names.beside(formats.index(path), model, Space.of(model), path).buffers if own else {}
+    found = {}
+    for name, place in stored.items():
+        if place.shape != (shape := tuple(own[name].shape)):
+            raise InputError(f"{path}: buffer {name!r} is {place.shape} on disk and {shape} in its model")
+        values = torch.empty(own[name].shape)
+        if not formats.read(values.view(-1).numpy(), {name: place}):
+            raise InputError(f"{path}: the buffer {name!r} has values that are NaN or infinite")
+        found[name] = values
+    return found
+
+
+def has_learned_buffers(folder: Path, auto: str) -> bool:
+    """Whether a checkpoint's model has buffers that are part of its function; only its config is read."""
+    config = read_config(folder)
+    return _learns_buffers(json.dumps(config.to_dict(), sort_keys=True, default=str), folder, auto)
+
+
+@lru_cache(maxsize=64)
+def _learns_buffers(config: str, folder: Path, auto: str) -> bool:
+    with torch.device("meta"):
+        return bool(learned_buffers(skeleton(folder, auto)))
+
+
+def unused(path: Path, model: nn.Module) -> tuple[str, ...]:
+    """Names of the tensors of a checkpoint that the model has no place for, an adapter's beside it among them."""
+    beside = names.beside(formats.index(path), model, Space.of(model), path).unused
+    adapters = sorted(path.glob("adapter_model.*")) if path.is_dir() else []
+    return (*beside, *(name for file in adapters if formats.has_weights(file) for name in formats.index(file)))
 
 
 def write(out: Path, point: Float[Tensor, " P"], model: nn.Module, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ from transformers.core_model_loading import WeightConverter, WeightRenaming, ren
 
 from landscape.checkpoints.formats import Stored, read
 from landscape.errors import InputError
-from landscape.space import Space
+from landscape.space import Space, learned_buffers
 
 WRAPPERS = re.compile(r"\b(?:_orig_mod|_forward_module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 """Segments that torch.compile, Fabric and FSDP put into names; no module of a model is called so."""
+CONSTANTS = (r"position_ids$", r"inv_freq$", r"\b(?:attn|attention)\.(?:masked_)?bias$", r"num_batches_tracked$")
+"""What old files hold of a model that is no weight: positions, frequencies, causal masks."""
 
 
 _RENAMINGS: WeakKeyDictionary[nn.Module, Callable[[str], str]] = WeakKeyDictionary()
@@ -47,24 +50,7 @@ def locate(stored: Mapping[str, Stored], model: nn.Module, space: Space, path: P
         InputError: If a parameter is missing, has another shape, or a tied one is stored twice and differs.
         NeedsConversion: If transformers would do more than rename.
     """
-    rename = _renaming(model)
-    clean = {WRAPPERS.sub("", name): place for name, place in stored.items()}
-
-    def under(prefix: str) -> dict[str, Stored]:
-        here = {rename(name.removeprefix(prefix)): at for name, at in clean.items() if name.startswith(prefix)}
-        aliases = [(alias, name) for alias, name in space.tied if alias in here]
-        _require_equal(here, aliases, path)
-        return {**{name: here[alias] for alias, name in aliases}, **here}
-
-    options = [under("")]
-    if missing(options[0], space):
-        prefixes = sorted({n.removesuffix(space.names[0]) for n in clean if n.endswith(f".{space.names[0]}")})
-        options += [under(prefix) for prefix in prefixes]
-        if sum(not missing(option, space) for option in options) > 1:
-            raise InputError(
-                f"{path} holds the model more than once, under {prefixes}; save alone the one that is meant"
-            )
-    found = min(options, key=lambda option: len(missing(option, space)))
+    found = _named(stored, model, space, path, _renaming(model))
     shapes = dict(zip(space.names, space.shapes, strict=True))
     own = shapes.keys() | dict(space.tied).keys()
     layers = {_any_layer(name) for name in space.names}
@@ -82,6 +68,76 @@ def locate(stored: Mapping[str, Stored], model: nn.Module, space: Space, path: P
         if found[name].shape != tuple(shape):
             raise InputError(f"{path}: parameter {name!r} is {found[name].shape} on disk and {shape} in its config")
     return {name: found[name] for name in space.names}
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a file holds beside the parameters of a model.
+
+    Attributes:
+        buffers: Its learned buffers, by name.
+        unused: Names of what the model has no place for.
+    """
+
+    buffers: dict[str, Stored]
+    unused: tuple[str, ...]
+
+
+def beside(stored: Mapping[str, Stored], model: nn.Module, space: Space, path: Path) -> Beside:
+    """What a file holds beside the parameters of a model; masks, position ids and the like are left out.
+
+    Args:
+        stored: The tensors of the checkpoint.
+        model: The model.
+        space: Its space.
+        path: Named in errors.
+    """
+    rename, converted = _renaming(model), set[str]()
+
+    def patient(name: str) -> str:
+        try:
+            return rename(name)
+        except NeedsConversion:
+            converted.add(name)
+            return name
+
+    found = _named(stored, model, space, path, patient)
+    learned = learned_buffers(model)
+    known = {*space.names, *dict(space.tied), *dict(model.named_buffers()), *converted}
+    ignored = [*(getattr(model, "_keys_to_ignore_on_load_unexpected", None) or ()), *CONSTANTS]
+    taken = {id(at) for name, at in found.items() if name in known}
+    unused = [
+        name for name, at in stored.items()
+        if id(at) not in taken and not any(re.search(pattern, name) for pattern in ignored)
+    ]  # fmt: skip
+    return Beside({name: found[name] for name in learned if name in found}, tuple(unused))
+
+
+def _named(
+    stored: Mapping[str, Stored], model: nn.Module, space: Space, path: Path, rename: Callable[[str], str]
+) -> dict[str, Stored]:
+    """The tensors under the names of the model's parameters, under the prefix that fits best.
+
+    Raises:
+        InputError: If the model is there more than once, or tied copies differ.
+    """
+    clean = {WRAPPERS.sub("", name): place for name, place in stored.items()}
+
+    def under(prefix: str) -> dict[str, Stored]:
+        here = {rename(name.removeprefix(prefix)): at for name, at in clean.items() if name.startswith(prefix)}
+        aliases = [(alias, name) for alias, name in space.tied if alias in here]
+        _require_equal(here, aliases, path)
+        return {**{name: here[alias] for alias, name in aliases}, **here}
+
+    options = [under("")]
+    if missing(options[0], space):
+        prefixes = sorted({n.removesuffix(space.names[0]) for n in clean if n.endswith(f".{space.names[0]}")})
+        options += [under(prefix) for prefix in prefixes]
+        if sum(not missing(option, space) for option in options) > 1:
+            raise InputError(
+                f"{path} holds the model more than once, under {prefixes}; save alone the one that is meant"
+            )
+    return min(options, key=lambda option: len(missing(option, space)))
 
 
 def _any_layer(name: str) -> str:

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from landscape.checkpoints import fetch, models
 from landscape.measure import data as fixed
 from landscape.measures import Behaviour, Probes
 from landscape.objectives import KINDS
-from landscape.objectives.text import read_file
+from landscape.objectives.corpus import read_corpus
 from landscape.probes import Given, Subject, items_of, ngrams
 from landscape.probes.finding import digest
-from landscape.probes.subject import Kind
+from landscape.probes.subject import Kind, require_in_order
 from landscape.settings import Data
 from landscape.store import Store
 from landscape.study import Study
@@ -31,10 +30,11 @@ def subject(data: Data, checkpoint: Checkpoint, device: torch.device) -> Subject
     Raises:
         InputError: If there is no such model or tokenizer.
     """
-    folder = fetch.described(checkpoint)
     model = fixed.skeleton(checkpoint, KINDS[data.objective].AUTO).requires_grad_(False).to(device)
-    tokenizer = models.tokenizer(fetch.tokenizer_folder(data.tokenizer) if data.tokenizer else folder)
-    return Subject(model, tokenizer, ASKED_AS[data.objective])
+    asked = Subject(model, fixed.tokenizer_of(data, checkpoint), ASKED_AS[data.objective], data.bos)
+    if asked.kind == "causal":
+        require_in_order(asked)
+    return asked
 
 
 def given(study: Study, settings: dict[str, Any]) -> Given:
@@ -50,7 +50,7 @@ def given(study: Study, settings: dict[str, Any]) -> Given:
         count=settings["count"],
         items=Path(asked.items) if asked.items else None,
         text=fixed.read_text(study.data),
-        train_text=read_file(Path(asked.train_text)) if asked.train_text else "",
+        train_text=read_corpus(Path(asked.train_text)) if asked.train_text else "",
         sequences=study.data.sequences,
         length=study.data.length,
         labels=settings["labels"] and tuple(settings["labels"]),

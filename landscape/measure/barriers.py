@@ -30,7 +30,7 @@ def run(task: Task, session: Session) -> Result:
     settings: dict[str, Any] = dict(task.settings)
     how_well = grid(settings)
     anchors, matching = session.matched(task), settings.get("matching")
-    sighting = Sighting(session, settings["numerics"], matching)
+    sighting = Sighting(session, settings["numerics"], task.checkpoints, matching)
     sizes = session.objective_for(matching).space.sizes
     paths = [ends_of(pair, task, session) for pair in task.pairs]
 

@@ -71,10 +71,10 @@ def _predictions(task: Task, session: Session) -> tuple[list[Answers], str]:
     anchors = session.anchors(task)
     data = session.data
     given = Given(text=read_text(data), sequences=data.sequences, length=data.length)
-    asked = ask(session.subject(anchors[0]), given)
+    asked = ask(session.subject(anchors[0], task.checkpoints[0]), given)
     out = []
-    for point in anchors:
-        log_p = predict(session.subject(point), asked)
+    for point, checkpoint in zip(anchors, task.checkpoints, strict=True):
+        log_p = predict(session.subject(point, checkpoint), asked)
         out.append(Answers(log_p.argmax(dim=1).numpy(), log_p, asked.example))
     return out, digest(asked)
 

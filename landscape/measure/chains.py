@@ -26,6 +26,7 @@ def run(task: Task, session: Session) -> Result:
     chains, halved = given.pop("chains"), given.pop("halved")
     settings = Llc.model_validate({"kind": "llc", "chains": max(chains) + 1, **given})
     objective, points = session.objective, session.anchors(task)
+    session.buffers.give_common(task.checkpoints, "a batch of chains", objective.model)
     n_beta = sampling.inverse_temperature(settings, objective.examples)
     sharp: list[float | None] = [None] * len(points)
     if settings.step_size == "auto":

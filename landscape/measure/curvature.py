@@ -13,6 +13,7 @@ def run(task: Task, session: Session) -> Result:
     """One row of the table ``curvature``."""
     settings: dict[str, Any] = dict(task.settings)
     (checkpoint,), (point,) = task.checkpoints, session.anchors(task)
+    session.buffers.give(checkpoint, session.objective.model)
     found = steepest(session.objective, point, settings["parameters"], seed=settings["seed"])
     row = {
         "table": "curvature",

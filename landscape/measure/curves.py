@@ -68,13 +68,14 @@ def run(task: Task, session: Session) -> Result:
                         settings["fit_parts"], settings["rate"], settings["decay"])  # fmt: skip
     anchors, matching = session.matched(task), settings.get("matching")
     fitted = session.fitting(settings["fitted_on"], untied=session.unties(matching))
+    session.buffers.give_common(task.checkpoints, "a learned curve", fitted.model)
     jobs = list(_jobs(task, session, anchors, recipe))
     if not jobs:
         return Result([])
     ends = torch.stack([pair for _, _, pair in jobs])
     wanted = [want for _, want, _ in jobs]
     curves = learn(fitted, ends, wanted, _teller(task.label, len(jobs), recipe.steps))
-    sighting = Sighting(session, settings["numerics"], matching)
+    sighting = Sighting(session, settings["numerics"], task.checkpoints[:1], matching)
     out: list[Row] = []
     losses = []
     for ((i, j), want, _), curve in zip(jobs, curves, strict=True):

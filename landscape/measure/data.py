@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
 from torch import nn
 
@@ -13,8 +16,9 @@ from landscape.checkpoints.identity import sha256
 from landscape.demo import HELD_OUT_TEXT
 from landscape.errors import InputError
 from landscape.measures import ON_TEXT, Barriers, Curves
-from landscape.objectives import KINDS, Objective
-from landscape.objectives.text import read_file
+from landscape.objectives import KINDS, Batch, Objective, classification
+from landscape.objectives.corpus import read_corpus, read_examples
+from landscape.objectives.text import begin, require_words
 from landscape.settings import Data
 from landscape.study import Study
 from landscape.task import Checkpoint
@@ -27,17 +31,40 @@ def build(data: Data, checkpoint: Checkpoint, *, untied: bool = False) -> Object
         InputError: If text, tokenizer and model do not go together.
     """
     kind = KINDS[data.objective]
-    model = skeleton(checkpoint, kind.AUTO, untied=untied)
-    tokenizer = models.tokenizer(_tokenizer_folder(data, checkpoint))
+    model: Any = skeleton(checkpoint, kind.AUTO, untied=untied)
+    if kind is classification:
+        classification.require_classes(model.config)
+    tokenizer = tokenizer_of(data, checkpoint)
     batch = kind.encode(
-        read_text(data), tokenizer, sequences=data.sequences, length=data.length,
-        **({"mask": data.mask, "seed": data.seed} if data.objective == "masked-lm" else {}),
+        read_text(data), tokenizer, sequences=data.sequences, length=data.length, mask=data.mask, seed=data.seed,
+        bos=data.bos,
     )  # fmt: skip
-    longest = getattr(getattr(model, "config", None), "max_position_embeddings", None)
-    if longest is not None and data.length > longest:
+    longest = getattr(model.config, "max_position_embeddings", None) or 0
+    if 0 < longest < data.length:
         raise InputError(f"length is {data.length} and the model takes at most {longest} tokens; lower length")
     objective: Objective = kind.build(model, batch)
-    return objective
+    begun = data.objective == "causal-lm" and bool(begin(tokenizer, data.bos))
+    choices = model.config.num_labels if kind is classification else model.config.vocab_size
+    unknown = unknown_share(batch, tokenizer.unk_token_id, skip=int(begun))
+    return replace(objective, columns={"bos": begun, "unknown": unknown, "uniform_loss": math.log(choices)})
+
+
+def unknown_share(batch: Batch, unknown: int | None, skip: int) -> float:
+    """Share of the tokens that the tokenizer does not know, padding and the first ``skip`` left out."""
+    ids = batch.get("targets", batch["input_ids"])[:, skip:]
+    real = batch["attention_mask"][:, skip:].bool() if "attention_mask" in batch else ids >= 0
+    return float((ids[real] == unknown).float().mean()) if unknown is not None else 0.0
+
+
+def tokenizer_of(data: Data, checkpoint: Checkpoint) -> Any:
+    """The tokenizer by which all checkpoints of a study are judged.
+
+    Raises:
+        InputError: If there is none, or it has no vocabulary.
+    """
+    tokenizer = models.tokenizer(_tokenizer_folder(data, checkpoint))
+    require_words(tokenizer)
+    return tokenizer
 
 
 def skeleton(checkpoint: Checkpoint, auto: str, *, untied: bool = False) -> nn.Module:
@@ -56,13 +83,35 @@ def read_text(data: Data) -> str:
     Raises:
         InputError: If it cannot be read.
     """
-    return read_file(Path(data.text) if data.text else HELD_OUT_TEXT)
+    read = read_examples if data.objective == "classification" else read_corpus
+    return read(Path(data.text) if data.text else HELD_OUT_TEXT)
 
 
 def fingerprint(data: Data, checkpoint: Checkpoint) -> str:
-    """Hash of all that decides the batches: text, tokenizer and settings."""
+    """Hash of all that decides the batches: text, tokenizer and settings; the first token only where there is one."""
+    return _fingerprint(data, checkpoint, {"bos": True} if _begun(data, checkpoint, data.bos) else {})
+
+
+def fingerprint_of_probes(data: Data, checkpoint: Checkpoint) -> str:
+    """The same for probes, which begin with a first token that the tokenizer has unless told otherwise."""
+    usual = _begun(data, checkpoint, True) == _begun(data, checkpoint, data.bos)
+    return _fingerprint(data, checkpoint, {} if usual else {"bos": False})
+
+
+def _begun(data: Data, checkpoint: Checkpoint, bos: bool | Literal["auto"]) -> bool:
+    """Whether a text begins with a token for that."""
+    if data.objective != "causal-lm":
+        return False
+    tokenizer = models.tokenizer(_tokenizer_folder(data, checkpoint))
+    return tokenizer.bos_token_id is not None and bool(begin(tokenizer, bos))
+
+
+def _fingerprint(data: Data, checkpoint: Checkpoint, more: dict[str, bool]) -> str:
     digest = hashlib.sha256(read_text(data).encode())
-    digest.update(json.dumps(data.model_dump(exclude={"text", "tokenizer"}), sort_keys=True).encode())
+    own = {**data.model_dump(exclude={"text", "tokenizer", "bos"}), **more}
+    if models.has_learned_buffers(fetch.described(checkpoint), KINDS[data.objective].AUTO):
+        own["buffers"] = "from the file"
+    digest.update(json.dumps(own, sort_keys=True).encode())
     folder = _tokenizer_folder(data, checkpoint)
     for file in models.tokenizer_files(folder):
         if file.name != models.TOKENIZER_CONFIG:
@@ -114,6 +163,7 @@ def require_other_texts(study: Study) -> None:
 
 
 def _tokenizer_folder(data: Data, checkpoint: Checkpoint) -> Path:
+    """The folder of the tokenizer of a study."""
     return fetch.tokenizer_folder(data.tokenizer) if data.tokenizer else fetch.described(checkpoint)
 
 

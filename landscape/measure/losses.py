@@ -13,7 +13,7 @@ from landscape.task import Task
 def run(task: Task, session: Session) -> Result:
     """One row of the table ``loss``; the losses of the examples are always kept, for the pairs to come."""
     (checkpoint,) = task.checkpoints
-    values = session.evaluate(session.anchors(task), torch.ones(1, 1), dict(task.settings)["numerics"])
+    values = session.evaluate(session.anchors(task), torch.ones(1, 1), dict(task.settings)["numerics"], [checkpoint])
     row = {
         "table": "loss",
         "checkpoint": checkpoint.ref,

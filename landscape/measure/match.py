@@ -34,6 +34,8 @@ def run(task: Task, session: Session) -> Result:
     untied = session.unties(settings)
     fitting = session.fitting(settings["matched_on"], untied=untied) if "matched_on" in settings else None
     table, objective = session.table(settings), session.objective_for(settings)
+    judged = [objective.model, *([fitting.model] if fitting else [])]
+    session.buffers.give_common(task.checkpoints, "matching", *judged)
 
     def load(checkpoint: Checkpoint) -> Tensor:
         # Of its own, since the cache may write others there.

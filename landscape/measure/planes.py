@@ -25,12 +25,13 @@ def run(task: Task, session: Session) -> Result:
     Every number is paired with the first checkpoint's: ``above`` is the loss less the loss there.
     """
     settings: dict[str, Any] = dict(task.settings)
+    session.buffers.give_common(task.checkpoints, "a plane", session.objective.model)
     checkpoints = session.anchors(task)
     chosen, anchors = span(checkpoints, settings, session)
     places, off = chosen.places(checkpoints, anchors)
     xy = raster(places, chosen, anchors, settings)[settings["part"] :: settings["parts"]]
     everything = np.arange(session.objective.examples)
-    sighting = Sighting(session, settings["numerics"])
+    sighting = Sighting(session, settings["numerics"], task.checkpoints[:1])
     first = torch.zeros(1, len(checkpoints), dtype=torch.float64)
     first[0, 0] = 1
     reference, _ = sighting.see(checkpoints, first, everything)

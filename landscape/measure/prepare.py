@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from landscape.checkpoints.reference import place
 from landscape.errors import InputError
 from landscape.expand import tasks
 from landscape.llc.parameters import chosen
+from landscape.measure import agree, match
 from landscape.measure import data as fixed
-from landscape.measure import match
 from landscape.measure.session import Session
 from landscape.measures import Llc
 from landscape.store import LOCK, Store
@@ -79,7 +80,8 @@ def prepare(
 
     seeds, children = [identify(c) for c in seeds], [identify(c) for c in children]
     fixed.require_other_texts(study)
-    planned = tasks(study, seeds, children, lambda data: fixed.fingerprint(data, seeds[0]), fixed.digest)
+    of_probes = partial(fixed.fingerprint_of_probes, checkpoint=seeds[0])
+    planned = tasks(study, seeds, children, partial(fixed.fingerprint, checkpoint=seeds[0]), fixed.digest, of_probes)
     session = Session(store, study, planned, on(device), signatures=signatures)
     fixed.require_one_architecture([*seeds, *children], session.objective)
     for measure in study.measure:
@@ -94,7 +96,10 @@ def prepare(
         "declared": record.get("declared") if record else study.stages.model_dump(mode="json"),
         "tasks": [task.as_json() for task in planned],
         "checkpoints": [asdict(c) for c in [*seeds, *children]],
-        "warnings": warnings([*seeds, *children]),
+        "warnings": [
+            *warnings([*seeds, *children]),
+            *agree.warnings(study.data, [*seeds, *children], session.objective),
+        ],
         "parameters": session.objective.space.size,
         "signatures": signatures,
         "versions": {name: version(name) for name in ("torch", "transformers", "landscape-toolkit")},

@@ -24,7 +24,7 @@ def run(task: Task, session: Session) -> Result:
     (checkpoint,), (point,) = task.checkpoints, session.anchors(task)
     items, fingerprint = session.asked(task)
     begin = time.perf_counter()
-    found = measure(settings["probe"], session.subject(point), items)
+    found = measure(settings["probe"], session.subject(point, checkpoint), items)
     seconds = time.perf_counter() - begin
     stream = io.BytesIO()
     found.items.assign(cluster=found.items[found.clusters]).to_parquet(stream, index=False)
@@ -49,6 +49,7 @@ def run(task: Task, session: Session) -> Result:
             "items_hash": fingerprint,
             "outcomes": task.key,
             "objective": session.data.objective,
+            "bos": session.begun,
             "device": str(session.device),
             "threads": torch.get_num_threads(),
             "seconds": seconds,

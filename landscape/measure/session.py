@@ -21,6 +21,7 @@ from landscape.errors import InputError
 from landscape.evaluate import evaluate, losses, numerics_error
 from landscape.measure import asking
 from landscape.measure import data as fixed
+from landscape.measure.buffers import Buffers
 from landscape.measures import ON_TEXT, Barriers, Curves
 from landscape.objectives import Objective
 from landscape.probes import Subject
@@ -69,6 +70,17 @@ class Values:
     metrics: dict[str, Float[np.ndarray, "points examples"]]
     numerics_error: float | None
     how: Row
+
+
+def joined(parts: Sequence[Values], order: Int[np.ndarray, " points"]) -> Values:
+    """Values at some points and at others as those of all, in this order of them."""
+    errors = [part.numerics_error for part in parts if part.numerics_error is not None]
+    return Values(
+        np.concatenate([part.losses for part in parts])[order],
+        {name: np.concatenate([part.metrics[name] for part in parts])[order] for name in parts[0].metrics},
+        max(errors, default=None),
+        {**parts[-1].how, "seconds": sum(part.how["seconds"] for part in parts)},
+    )
 
 
 def unties(model: nn.Module, matching: Mapping[str, Any]) -> bool:
@@ -208,12 +220,18 @@ class Session:
         self._finite.add(checkpoint.content)
         return self._staging.to(self.device)
 
-    def subject(self, point: Float[Tensor, " P"]) -> Subject:
-        """A model with these weights and its tokenizer: whom probes ask."""
+    def subject(self, point: Float[Tensor, " P"], checkpoint: Checkpoint) -> Subject:
+        """A model with these weights, the checkpoint's buffers and its tokenizer: whom probes ask."""
         params = self.objective.space.params(point)
+        self.buffers.give(checkpoint, self._asked_model.model)
         for name, parameter in self._asked_model.model.named_parameters():
             parameter.data.copy_(params[name])
         return self._asked_model
+
+    @property
+    def begun(self) -> bool:
+        """Whether texts that probes ask about begin with a token for that."""
+        return self._asked_model.kind == "causal" and bool(self._asked_model.start)
 
     @cached_property
     def _asked_model(self) -> Subject:
@@ -230,6 +248,11 @@ class Session:
             self._asked[key] = asking.items(settings["probe"], self._asked_model, given, settings["seed"], store)
         return self._asked[key]
 
+    @cached_property
+    def buffers(self) -> Buffers:
+        """The learned buffers of the checkpoints."""
+        return Buffers.of(self.objective.model)
+
     def stored(self, checkpoint: Checkpoint) -> str:
         """The dtype of a checkpoint's weights on disk."""
         if checkpoint.content not in self._stored:
@@ -241,6 +264,7 @@ class Session:
         anchors: list[Tensor],
         rows: Float[Tensor, "points *tensors anchors"],
         numerics: Any,
+        checkpoints: Sequence[Checkpoint],
         examples: Int[np.ndarray, " n"] | None = None,
         matching: Mapping[str, Any] | None = None,
     ) -> Values:
@@ -250,12 +274,30 @@ class Session:
             anchors: Points.
             rows: Coefficients over them.
             numerics: Precision of the forward pass.
+            checkpoints: Whose learned buffers the points take: of one for each anchor, those of the largest
+                coefficient, the first of equal ones; or checkpoints that agree in them.
             examples: Which examples; None is all.
             matching: By which settings the points are matched.
 
         Raises:
             InputError: If a loss is not finite.
         """
+        model = self.objective_for(matching).model
+        order, parts = [], []
+        for checkpoint, here in self.buffers.nearest(checkpoints, rows):
+            self.buffers.give(checkpoint, model)
+            order.append(here)
+            parts.append(self._evaluate(anchors, rows[here], numerics, examples, matching))
+        return joined(parts, torch.cat(order).argsort().numpy())
+
+    def _evaluate(
+        self,
+        anchors: list[Tensor],
+        rows: Float[Tensor, "points *tensors anchors"],
+        numerics: Any,
+        examples: Int[np.ndarray, " n"] | None,
+        matching: Mapping[str, Any] | None,
+    ) -> Values:
         whole = self.objective_for(matching)
         if numerics not in self._tuners:
             wanted = self._evaluations(self.tasks)
@@ -296,6 +338,8 @@ class Session:
             "length": self.data.length,
             "numerics": dict(task.settings)["numerics"],
             "numerics_error": numerics_error,
+            "buffers": self.buffers.whose(task),
+            **self.objective.columns,
         }
 
     def crew(self, left: Sequence[Task]) -> tuple[int, int]:
@@ -328,6 +372,7 @@ class Sighting:
     Attributes:
         session: Where they are made.
         numerics: Precision of the forward pass.
+        checkpoints: Whose learned buffers the points take, as for :meth:`Session.evaluate`.
         matching: By which settings the points are matched.
         numerics_error: As in :class:`Values`, the largest.
         how: Columns that say how they were run; empty if nothing was.
@@ -335,6 +380,7 @@ class Sighting:
 
     session: Session
     numerics: str
+    checkpoints: Sequence[Checkpoint]
     matching: Mapping[str, Any] | None = None
     numerics_error: float | None = None
     how: Row = field(default_factory=dict)
@@ -343,7 +389,7 @@ class Sighting:
         self, anchors: list[Tensor], rows: Float[Tensor, "points *tensors anchors"], examples: Int[np.ndarray, " n"]
     ) -> tuple[Float[np.ndarray, "points n"], dict[str, Float[np.ndarray, "points n"]]]:
         """Losses and metrics of these examples at the points ``rows @ anchors``."""
-        values = self.session.evaluate(anchors, rows, self.numerics, examples, self.matching)
+        values = self.session.evaluate(anchors, rows, self.numerics, self.checkpoints, examples, self.matching)
         if values.numerics_error is not None:
             self.numerics_error = max(values.numerics_error, self.numerics_error or 0.0)
         self.how = {**values.how, "seconds": values.how["seconds"] + self.how.get("seconds", 0.0)}

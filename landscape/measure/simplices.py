@@ -25,7 +25,7 @@ def run(task: Task, session: Session) -> Result:
     kinds, rows = simplex.mixtures(len(task.checkpoints), settings["mixtures"], generator)
     corners = len(task.checkpoints)
     ends = np.concatenate([session.store.losses(key) for key in task.needs])
-    sighting = Sighting(session, settings["numerics"])
+    sighting = Sighting(session, settings["numerics"], task.checkpoints)
     inside, _ = sighting.see(session.anchors(task), rows[corners:], np.arange(ends.shape[1]))
     losses = np.concatenate([ends, inside])
     rise = losses - rows.numpy() @ ends

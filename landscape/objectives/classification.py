@@ -52,12 +52,41 @@ def _row(number: int, line: str) -> tuple[str, Any, list[int]]:
     """
     try:
         row = json.loads(line)
-        labels = row["label"] if isinstance(row["label"], list) else [row["label"]]
-        return str(row["text"]), row.get("text_pair"), [int(labels[0]), *map(int, labels[1:])]
+        return str(row["text"]), row.get("text_pair"), _classes(row["label"])
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise InputError(
             f'line {number} of the data is not JSON like {{"text": "...", "label": 0}} ({error})'
         ) from error
+
+
+def _classes(label: Any) -> list[int]:
+    """The classes that a label names, any of which is right.
+
+    Raises:
+        ValueError: If one has a fraction, or one is named twice, as in a row of zeros and ones.
+    """
+    named = label if isinstance(label, list) else [label]
+    classes = [int(named[0]), *map(int, named[1:])]
+    if fractions := [one for one, number in zip(named, classes, strict=True) if float(one) != number]:
+        raise ValueError(f"the label {fractions[0]} is no class: classes are whole numbers")
+    if len(set(classes)) < len(classes):
+        raise ValueError(f"the label {label} names a class twice; a list names the classes of which any is right")
+    return classes
+
+
+def require_classes(config: Any) -> None:
+    """Refuse a head that is not trained to choose one of several classes.
+
+    Raises:
+        InputError: If its outputs are numbers, or each a yes or no of its own.
+    """
+    problem = getattr(config, "problem_type", None) or ("regression" if config.num_labels == 1 else None)
+    said = {"regression": "predicts numbers (regression)", "multi_label_classification": "says yes or no to each label"}
+    if problem in said:
+        raise InputError(
+            f"the model {said[problem]}: problem_type is {problem} with {config.num_labels} outputs, and the objective "
+            "classification is the softmax over several classes; for another loss use objectives.module from Python"
+        )
 
 
 def build(model: nn.Module, batch: Batch) -> Objective:
@@ -71,10 +100,11 @@ def build(model: nn.Module, batch: Batch) -> Objective:
         batch: The inputs of the model, and ``labels``, ``[examples, classes that are right]``, some perhaps twice.
 
     Raises:
-        InputError: If a token id is outside the vocabulary, a label outside the classes, or the model looks for the end
-            of a text and is not told which token pads it.
+        InputError: If a token id is outside the vocabulary, a label outside the classes, the head no softmax, or the
+            model looks for the end of a text and is not told which token pads it.
     """
     config: Any = model.config
+    require_classes(config)
     require_vocabulary(batch["input_ids"], config.vocab_size)
     labels = batch["labels"]
     if not 0 <= int(labels.min()) <= int(labels.max()) < config.num_labels:

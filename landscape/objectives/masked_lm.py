@@ -19,7 +19,7 @@ AUTO = "AutoModelForMaskedLM"
 REPLACED, RANDOM = 0.8, 0.1
 
 
-def encode(text: str, tokenizer: Any, *, sequences: int, length: int, mask: float, seed: int) -> Batch:
+def encode(text: str, tokenizer: Any, *, sequences: int, length: int, mask: float, seed: int, **_: object) -> Batch:
     """Stretches of the text between ``[CLS]`` and ``[SEP]``, with the same number of masks in each.
 
     As in BERT's training (Devlin et al. 2019), 80 % of the chosen tokens become ``[MASK]``, 10 % a random

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,7 @@ class Objective:
         measure: Numbers of each example of a part of the batch.
         unit: Unit of the loss.
         statistics: For a model that keeps running statistics: batches on which these are estimated anew at every point.
+        columns: What rows say about the batches.
     """
 
     model: nn.Module
@@ -36,6 +38,7 @@ class Objective:
     measure: Callable[[nn.Module, Batch], Values]
     unit: str
     statistics: tuple[Batch, ...] = ()
+    columns: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Fix what must not vary: evaluation mode, no gradient.

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from landscape.errors import InputError
 from landscape.shapes import Int
+
+GZIP = b"\x1f\x8b"
+MOST_BYTES = 2**29
+"""Of a text, unpacked."""
 
 
 def read_file(path: Path, what: str = "text") -> str:
@@ -21,10 +28,47 @@ def read_file(path: Path, what: str = "text") -> str:
     Raises:
         InputError: If it cannot be read.
     """
+    return decoded(path, read_bytes(path, what), what)
+
+
+def read_bytes(path: Path, what: str = "text") -> bytes:
+    """A file, unpacked if it is packed by gzip.
+
+    Args:
+        path: The file.
+        what: What to call it.
+
+    Raises:
+        InputError: If it cannot be read, or is too large.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"the {what} {path} is no file but a device or a pipe; give a file")
     try:
-        return path.read_text("utf-8")
-    except OSError as error:
-        raise InputError(f"cannot read the {what} {path}: {error.strerror}; check the path") from error
+        with path.open("rb") as stream:
+            packed = stream.read(2) == GZIP
+            stream.seek(0)
+            content = (gzip.GzipFile(fileobj=stream) if packed else stream).read(MOST_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        said = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot read the {what} {path}: {said}; check the path and the file") from error
+    if len(content) > MOST_BYTES:
+        raise InputError(f"the {what} {path} is larger than {MOST_BYTES >> 20} MiB; give a part of it")
+    return content
+
+
+def decoded(path: Path, content: bytes, what: str = "text") -> str:
+    """The text that bytes of UTF-8 mean, without a byte order mark.
+
+    Args:
+        path: Where they come from.
+        content: The bytes.
+        what: What to call the file.
+
+    Raises:
+        InputError: If they are not UTF-8.
+    """
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise InputError(f"the {what} {path} is not UTF-8 ({error}); give a file of UTF-8 text") from error
 
@@ -57,6 +101,39 @@ def blocks(ids: Int[Tensor, " tokens"], sequences: int, length: int) -> Int[Tens
             "give a longer text or lower sequences or length"
         )
     return ids[: there * length].view(there, length)[spread(there, sequences)]
+
+
+def begin(tokenizer: Any, bos: bool | Literal["auto"]) -> list[int]:
+    """What a text of a causal model begins with: the token for that, or nothing.
+
+    Args:
+        tokenizer: The tokenizer.
+        bos: Whether to begin with it; ``auto`` is as the tokenizer does by default.
+
+    Raises:
+        InputError: If the token is wanted and there is none.
+    """
+    start = tokenizer.bos_token_id
+    if start is None:
+        if bos is True:
+            raise InputError("bos is true and the tokenizer has no token to begin a text with; give bos = false")
+        return []
+    if bos == "auto":
+        bos = tokenizer("a", verbose=False)["input_ids"][:1] == [start]
+    return [start] if bos else []
+
+
+def require_words(tokenizer: Any) -> None:
+    """Refuse a tokenizer that knows special tokens only, as is made where its files are lost.
+
+    Raises:
+        InputError: If it has no other.
+    """
+    if not set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens):
+        raise InputError(
+            "the tokenizer has no vocabulary: every text would be unknown tokens; copy its files, or name another "
+            'tokenizer: tokenizer = "..." in [data], or --tokenizer'
+        )
 
 
 def spread(there: int, wanted: int) -> list[int]:

@@ -45,9 +45,9 @@ def ask(subject: Subject, given: Given) -> Asked:
     """Predictions on the held-out text, as the objective of the model's kind cuts it."""
     require_text(given.text)
     objective = KINDS[OBJECTIVES[subject.kind]]
-    masks = {"mask": MASK, "seed": 0} if subject.kind == "masked" else {}
+    sequences = given.count or given.sequences
     batch: Batch = objective.encode(
-        given.text, subject.tokenizer, sequences=given.count or given.sequences, length=given.length, **masks
+        given.text, subject.tokenizer, sequences=sequences, length=given.length, mask=MASK, seed=0, bos=subject.bos
     )
     ids = batch["input_ids"]
     require_vocabulary(ids, subject.model.config.vocab_size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -12,6 +13,8 @@ import torch
 from torch import Tensor
 
 from landscape.errors import InputError
+from landscape.objectives.causal_lm import MOVED
+from landscape.objectives.text import begin
 from landscape.shapes import Float
 
 Kind = Literal["causal", "masked", "classifier"]
@@ -31,11 +34,13 @@ class Subject:
         model: A model of transformers, or any module with its interface; in evaluation mode.
         tokenizer: Its tokenizer.
         kind: What it was trained for.
+        bos: Whether a text begins with the token for that; ``auto`` is as the tokenizer does by default.
     """
 
     model: Any
     tokenizer: Any
     kind: Kind
+    bos: bool | Literal["auto"] = "auto"
 
     @classmethod
     def of(cls, model: Any, tokenizer: Any, kind: Kind | None = None) -> Subject:
@@ -63,13 +68,12 @@ class Subject:
     def longest(self) -> int:
         """Tokens that the model takes; at most 1,024."""
         limit = getattr(self.model.config, "max_position_embeddings", None)
-        return min(LONGEST, int(limit)) if limit else LONGEST
+        return min(LONGEST, int(limit)) if limit and int(limit) > 0 else LONGEST
 
-    @property
+    @cached_property
     def start(self) -> list[int]:
-        """What a text begins with: the token for that, if there is one."""
-        bos = self.tokenizer.bos_token_id
-        return [] if bos is None or bos >= self.model.config.vocab_size else [bos]
+        """What a text begins with: the token for that, if it is wanted and the model knows it."""
+        return [first for first in begin(self.tokenizer, self.bos) if first < self.model.config.vocab_size]
 
     def ids(self, text: str) -> list[int]:
         """Tokens of a text, without special ones.
@@ -89,6 +93,23 @@ class Subject:
         """Whether the tokenizer has what a word, inside of a text, is made of."""
         ids = self.ids(f" {word}")
         return bool(ids) and self.tokenizer.unk_token_id not in ids
+
+
+@torch.no_grad()
+def require_in_order(subject: Subject) -> None:
+    """Refuse a model that is asked as a causal one and sees the tokens that it predicts.
+
+    Raises:
+        InputError: If earlier logits move with the last token.
+    """
+    ids = torch.arange(1, 9, device=subject.device)[None] % subject.model.config.vocab_size
+    other = torch.cat([ids[:, :-1], ids[:, :1]], dim=1)
+    one, two = (subject.model(input_ids=x).logits[:, :-1].float() for x in (ids, other))
+    if (one - two).abs().max() > MOVED * one.abs().max():
+        raise InputError(
+            f"a {type(subject.model).__name__} sees the tokens that it is to predict, so probes of causal models are "
+            "not for it; leave them out"
+        )
 
 
 @contextmanager

@@ -1,0 +1,117 @@
+"""Texts and labelled examples from the files in which corpora come: plain, JSON lines, CSV, Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from landscape.errors import InputError
+from landscape.objectives.text import decoded, read_bytes
+
+FIELD = "text"
+PARQUET = b"PAR1"
+TABLES = {".csv": ",", ".tsv": "\t"}
+JSON = (".json", ".jsonl", ".ndjson")
+LOOKED_AT = 8
+"""Lines by which a file without a telling name is taken for JSON lines."""
+BETWEEN = "\n\n"
+"""What stands between two documents."""
+
+Record = dict[str, Any]
+
+
+def read_corpus(path: Path) -> str:
+    """The text of a file; of a file of records, their field ``text``, document after document.
+
+    Raises:
+        InputError: If it cannot be read, or a record has no text.
+    """
+    content = read_bytes(path)
+    if (records := _records(path, content)) is None:
+        return decoded(path, content)
+    texts = []
+    for number, record in enumerate(records, start=1):
+        if not isinstance(record.get(FIELD), str):
+            raise InputError(
+                f"record {number} of the text {path} has no field {FIELD!r} that is a text; its fields are "
+                f"{', '.join(map(repr, list(record)[:8])) or 'none'}: name the one with the text {FIELD!r}"
+            )
+        texts.append(record[FIELD])
+    return BETWEEN.join(texts)
+
+
+def read_examples(path: Path) -> str:
+    """Labelled examples as JSON lines, whatever the file that holds them.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    content = read_bytes(path)
+    if content[:4] == PARQUET or _suffix(path) in TABLES:
+        return "\n".join(json.dumps(record, ensure_ascii=False) for record in _records(path, content) or ())
+    return decoded(path, content)
+
+
+def _records(path: Path, content: bytes) -> Iterator[Record] | None:
+    """The records of a file; None if it is plain text.
+
+    Raises:
+        InputError: If it is damaged.
+    """
+    if content[:4] == PARQUET:
+        return iter(_parquet(path, content))
+    text, suffix = decoded(path, content), _suffix(path)
+    if suffix in TABLES:
+        csv.field_size_limit(2**31 - 1)
+        return csv.DictReader(io.StringIO(text, newline=""), delimiter=TABLES[suffix])
+    lines = (line for line in text.split("\n") if line.strip())
+    if suffix == ".json" and text.lstrip().startswith("["):
+        return (_object(path, n, record) for n, record in enumerate(_parsed(path, 1, text), start=1))
+    if suffix in JSON or _is_json(list(islice(lines, LOOKED_AT))):
+        lines = (line for line in text.split("\n") if line.strip())
+        return (_object(path, n, _parsed(path, n, line)) for n, line in enumerate(lines, start=1))
+    return None
+
+
+def _parquet(path: Path, content: bytes) -> list[Record]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        rows: list[Record] = pq.read_table(io.BytesIO(content)).to_pylist()
+        return rows
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError(f"the text {path} is a damaged Parquet file ({error}); copy it again") from error
+
+
+def _is_json(lines: list[str]) -> bool:
+    """Whether all of some lines are JSON objects."""
+    try:
+        return bool(lines) and all(line.lstrip()[:1] == "{" and isinstance(json.loads(line), dict) for line in lines)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _parsed(path: Path, number: int, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"record {number} of the text {path} is not JSON ({error}); give one object a line") from error
+
+
+def _object(path: Path, number: int, record: Any) -> Record:
+    if not isinstance(record, dict):
+        raise InputError(
+            f"record {number} of the text {path} is a {type(record).__name__}; give objects with a field {FIELD!r}"
+        )
+    return record
+
+
+def _suffix(path: Path) -> str:
+    """What the name ends in, below ``.gz``."""
+    return (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()

@@ -1,0 +1,99 @@
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from landscape.errors import InputError
+from landscape.objectives import text
+from landscape.objectives.corpus import read_corpus, read_examples
+from landscape.objectives.text import read_file
+
+DOCUMENTS = ["one {brace}\nand a line", 'two "quoted", tëxt', "three"]
+JOINED = "\n\n".join(DOCUMENTS)
+RECORDS = [{"id": n, "text": document, "meta": {"src": "x"}} for n, document in enumerate(DOCUMENTS)]
+LINES = "\n".join(json.dumps(record) for record in RECORDS)
+
+
+def as_table(file: Path, **how: str) -> None:
+    pd.DataFrame(RECORDS).drop(columns="meta").to_csv(file, index=False, **how)
+
+
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "a.jsonl": lambda file: file.write_text(LINES),
+    "b.txt": lambda file: file.write_text(LINES + "\n\n"),
+    "c.ndjson": lambda file: file.write_bytes(b"\xef\xbb\xbf" + LINES.replace("\n", "\r\n").encode()),
+    "d.json": lambda file: file.write_text(json.dumps(RECORDS, indent=1)),
+    "e.jsonl.gz": lambda file: file.write_bytes(gzip.compress(LINES.encode())),
+    "f.csv": as_table,
+    "g.tsv": lambda file: as_table(file, sep="\t"),
+    "h.csv.gz": lambda file: as_table(file, compression="gzip"),
+    "i.parquet": lambda file: pd.DataFrame(RECORDS).to_parquet(file),
+    "j.bin": lambda file: pd.DataFrame(RECORDS).to_parquet(file),
+    "k.txt": lambda file: file.write_text(JOINED),
+    "l.txt.gz": lambda file: file.write_bytes(gzip.compress(JOINED.encode())),
+    "m.txt": lambda file: file.write_bytes(b"\xef\xbb\xbf" + JOINED.encode()),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_corpus_is_its_texts_whatever_holds_them(tmp_path: Path, name: str) -> None:
+    WRITERS[name](tmp_path / name)
+    assert read_corpus(tmp_path / name) == JOINED
+
+
+@pytest.mark.parametrize("plain", ["{brace} stands here", '{"text": "a"}\nand prose', "[1] a note", "", '{"a": 1'])
+def test_prose_with_braces_is_prose(tmp_path: Path, plain: str) -> None:
+    (tmp_path / "t.txt").write_text(plain)
+    assert read_corpus(tmp_path / "t.txt") == plain
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.parquet", "x.jsonl"])
+def test_examples_become_json_lines(tmp_path: Path, name: str) -> None:
+    rows = [{"text": "a, b", "label": 1}, {"text": "c", "label": 2}]
+    frame, file = pd.DataFrame(rows), tmp_path / name
+    if name.endswith("csv"):
+        frame.to_csv(file, index=False)
+        rows = [{**row, "label": str(row["label"])} for row in rows]
+    elif name.endswith("parquet"):
+        frame.to_parquet(file)
+    else:
+        file.write_text("\n".join(map(json.dumps, rows)))
+    assert [json.loads(line) for line in read_examples(file).split("\n")] == rows
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.jsonl", b'{"text": "x"}\n{"content": "x", "n": 1}', "record 2 .*no field 'text' .*are 'content', 'n'"),
+        ("b.csv", b"body,n\nx,1\n", "record 1 .*no field 'text' .*are 'body', 'n'"),
+        ("c.jsonl", b'{"text": 3}', "record 1 .*no field 'text' that is a text"),
+        ("d.jsonl", b'{"text": "x"}\n{"text": ', "record 2 of the text .* is not JSON"),
+        ("e.jsonl", b"[1]", "record 1 .* is a list; give objects with a field 'text'"),
+        ("f.json", b'[{"text": "x"}, 4]', "record 2 .* is a int; give objects"),
+        ("g.parquet", b"PAR1 and no more", "is a damaged Parquet file"),
+        ("h.txt.gz", b"\x1f\x8b and no more", "cannot read the text .*check the path and the file"),
+        ("i.gz", gzip.compress(b"x" * 3000)[:-9], "cannot read the text .*check the path and the file"),
+        ("j.txt", b"\xff\xfe\x00", "is not UTF-8"),
+        ("k.jsonl", b"[" * 200_000, "record 1 .* is not JSON"),
+    ],
+)
+def test_what_is_no_text_is_said(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=said):
+        read_corpus(tmp_path / name)
+
+
+def test_a_text_is_a_file_of_bounded_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "MOST_BYTES", 2**20)
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(bytes(2**20 + 1)))
+    for file in (tmp_path / "bomb.gz", Path("/dev/zero")):
+        with pytest.raises(InputError, match="is larger than 1 MiB; give a part|is no file but a device"):
+            read_corpus(file)
+
+
+def test_items_have_no_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "items").write_bytes(b"\xef\xbb\xbfone\r\ntwo")
+    assert read_file(tmp_path / "items", "items") == "one\ntwo"
