@@ -31,7 +31,7 @@ TABLES = {"loss": "losses", "llc": "llc", "probe": "probes", "barrier": "barrier
 @click.option("--pairs", type=click.Path(path_type=Path, dir_okay=False),
               help="Beside a file of series, one of pairs: series, seed_a, seed_b, step, value.")  # fmt: skip
 @click.option("--definition", default="chord", show_default=True, type=click.Choice(DEFINITIONS))
-@click.option("--connectivity", multiple=True, help="Series of connectivity, with *.  [default: barrier:*]")
+@click.option("--connectivity", multiple=True, help="Series of connectivity, with *.  [default: barrier*]")
 @click.option("--behaviour", multiple=True, help="Series beside, with *.  [default: headlines of probes, llc]")
 @click.option("--boundaries", help="Series whose extrema and plateaus bound the stages.  [default: llc, or loss]")
 @click.option(
@@ -129,7 +129,7 @@ def of_files(series: Path, pairs: Path | None, given: dict[str, Any]) -> Finding
     from landscape.stages import analyse
     from landscape.stages.files import read
 
-    return analyse(read(series, pairs), _settings({"connectivity": ("barrier*",), **given}))
+    return analyse(read(series, pairs), _settings(given))
 
 
 def _settings(given: dict[str, Any]) -> Stages:

@@ -136,7 +136,7 @@ class Stages(Settings):
 
     boundaries: str | None = None
     engine: Literal["curve", "breaks", "states"] = "curve"
-    connectivity: Annotated[tuple[str, ...], BeforeValidator(one_or_several)] = ("barrier:*",)
+    connectivity: Annotated[tuple[str, ...], BeforeValidator(one_or_several)] = ("barrier*",)
     behaviour: Annotated[tuple[str, ...] | None, BeforeValidator(one_or_several)] = None
     threshold: float | None = Field(None, gt=0)
     floor: float | None = Field(None, ge=0)

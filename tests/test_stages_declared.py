@@ -166,12 +166,12 @@ def test_what_matrices_lack_and_patterns_that_match_nothing_are_noted(world: Obs
     lacking = analyse(Observed(series, world.pairs), settings).notes
     assert "no series matches nix*; known: barrier:seeds, good" in lacking
     assert "no series matches x; known: barrier:seeds, good" in lacking and not [n for n in lacking if "goo*" in n]
-    assert "the matrix of barrier:seeds is not laid beside good: at step 1024 no value of the pairs 0 with 1" in lacking
+    assert "the matrix of barrier:seeds is without the seed 1, for want of a pair" in lacking
     whole = pd.concat([world.pairs, world.pairs[:1].assign(seed_a=1, seed_b=0)])
     assert not [note for note in analyse(Observed(series, whole), settings).notes if "matrix" in note]
     for other, why in (
         (whole.assign(step=777.0), "no step in common (777; 0, 2, 3, 4 and 16 more)"),
-        (whole.assign(seed_a=whole["seed_a"] + 10), "at step 1024 no value of the pairs "),
+        (whole.assign(seed_a=whole["seed_a"] + 10), "seeds with all their pairs at step 1024: "),
         (whole.assign(seed_a="s" + whole["seed_a"].astype(str), seed_b="s" + whole["seed_b"].astype(str)),
          "at step 1024 no value of the seeds s0, s1, s2, s3 and 2 more"),
     ):  # fmt: skip

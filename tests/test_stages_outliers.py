@@ -92,8 +92,10 @@ def test_tests_say_what_they_are_without_outliers() -> None:
     assert onset["effect_without"] == pytest.approx(others.loc[("onset", SEED), "effect"], abs=0.15)
     assert onset["p_without"] < onset["p"]
     said = sentences(found)
-    assert said[-1].startswith("Runs that end far from the others: seed 7 (good ") and len(said) <= 8
-    assert any("; p <= 0.05 in 0, and in 1 without the outlier runs." in line for line in said)
+    assert (
+        said[-1].startswith("Runs that end far from the others, and are in the means: seed 7 (good ") and len(said) <= 8
+    )
+    assert any("; at p <= 0.05 there are 0, and 1 without the outlier runs." in line for line in said)
     clean = analyse(worlds.observed(coupled(), OCTAVES), SETTINGS)
     assert clean.outlier.empty and clean.association["p_without"].isna().all()
 

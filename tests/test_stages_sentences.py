@@ -32,11 +32,11 @@ def test_a_significant_test_whose_interval_spans_zero_is_explained(found: Findin
     assert [any(why in line for line in lines) for lines in said] == [True, False]
 
 
-def test_more_than_three_of_a_kind_are_counted(found: Findings) -> None:
+def test_more_than_two_of_a_kind_are_counted(found: Findings) -> None:
     rows = pd.concat([onset_of(found, behaviour=f"b{n}") for n in range(5)])
     (line,) = [line for line in sentences(replace(found, association=rows)) if line.startswith("Seed hypothesis")]
-    assert "5 of 5 exploratory tests are significant" in line and line.endswith("; and 2 more.")
-    assert line.count("b0 with") == 1 and "b3 with" not in line
+    assert "5 of 5 exploratory tests are significant" in line and line.endswith("; and 3 more.")
+    assert line.count("b0 with") == 1 and "b2 with" not in line
 
 
 def test_there_are_eight_sentences_at_most(found: Findings) -> None:
@@ -50,8 +50,8 @@ def test_there_are_eight_sentences_at_most(found: Findings) -> None:
     said = sentences(replace(found, outlier=outlier, cluster=cluster, association=rows))
     assert len(said) == 8 and all(line.endswith(".") and "\n" not in line for line in said)
     assert said[-1] == (
-        "Runs that end far from the others: seed 1 (good 0.5 where the median is 0.9, robust z -9.0, p 0.001, and in 1 "
-        "more series)."
+        "Runs that end far from the others, and are in the means: seed 1 (good 0.5 where the median is 0.9, robust z "
+        "-9.0, p 0.001, and in 1 more series)."
     )
     assert said[-2].startswith("Clusters of seeds: a, b | c in barrier:seeds at step 8 (p 0.02)")
     assert "is 3.00 times that of connectivity" in said[-3]

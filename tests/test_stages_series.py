@@ -1,6 +1,7 @@
 """Series from results and from files, and the whole analysis of planted ones."""
 
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,14 @@ from worlds import SETTINGS, X, barrier, coupled, short
 
 from landscape.cli.stages import write as write_table
 from landscape.settings import Stages
-from landscape.stages import TABLES, analyse, dating, staging
+from landscape.stages import TABLES, aligned, analyse, dating, staging
 from landscape.stages.axis import Axis
 from landscape.stages.events import Event
 from landscape.stages.hypotheses import _censoring
 from landscape.stages.onsets import middle
-from landscape.stages.runs import Measured, mean_run, measured
+from landscape.stages.runs import Measured, covering, mean_run, measured, whole
 from landscape.stages.sentences import sentences
-from landscape.stages.series import Observed, from_tables
+from landscape.stages.series import Observed, from_tables, to_others
 from landscape.stages.smooth import Curves
 
 curves_once = worlds.curves_once
@@ -165,7 +166,7 @@ def test_a_lead_of_seeds_that_never_change_is_a_bound() -> None:
     factor, low, high = np.exp(lead[["effect", "low", "high"]].astype(float))
     (line,) = [line for line in said if "(step + 1)" in line]
     assert f"(step + 1) of behaviour is at least {factor:.2f} [{low:.2f}, {high:.2f}] times that of conn" in line
-    assert "(2 of 6 seeds outside of training: a bound)" in line
+    assert "(2 of 6 seeds change outside of training, so this is a bound)" in line
 
 
 @pytest.mark.parametrize(
@@ -295,8 +296,10 @@ def test_a_run_that_ended_early_moves_no_date_of_the_others() -> None:
     np.testing.assert_allclose(after.loc[others, "step"], before.loc[others, "step"], rtol=0.1)
     assert np.log(after.loc["all", "step"] / before.loc["all", "step"]) == pytest.approx(0, abs=0.25)
     assert after.loc["2", "censored"] == "right" and before.loc["2", "censored"] == "no"
-    (note,) = [note for note in cut.notes if note.startswith("seed 2 has good from step 0 to 8 only")]
-    assert "takes no part in its mean over seeds, which is that of steps 0 to 1,024" in note
+    assert (
+        "good: seed 2 (from step 0 to 8 only) takes no part in its mean over seeds, which is that of steps 0 to 1,024"
+        in cut.notes
+    )
     seeds = cut.association.set_index(["test", "hypothesis"])["seeds"]
     assert (seeds["onset", "seed"], seeds["trajectory", "seed"]) == (8, 7)
 
@@ -328,3 +331,40 @@ def test_what_changes_in_a_stage_by_hand() -> None:
         changes = (row["low"], row["change"], row["high"])
         assert changes == pytest.approx([-0.8 * stretch, stretch, 2.8 * stretch])
     assert np.log1p([rows[0]["end"], rows[2]["start"], rows[2]["end"]]) == pytest.approx([2.5, 2.5, 4])
+
+
+def test_runs_that_end_within_a_gap_of_the_others_are_whole() -> None:
+    """Saved every ten steps with another beginning in each seed; one that lacks more is left out, in one note."""
+    x = {seed: np.arange(seed, 400.0 + seed, 10) for seed in range(5)}
+    assert covering(x) == [*range(5)]
+    cut = {**x, 7: x[0][:20], 8: x[0][20:]}
+    assert covering(cut) == [*range(5)]
+    made = {seed: Measured(at, at, at, 9) for seed, at in cut.items()}
+    kept, (note,) = whole(made, "s", Axis())
+    assert kept == [*range(5)] and note.startswith("s: seeds 7 (from step ") and ", 8 (from step" in note
+
+
+def test_a_missing_pair_moves_the_means_of_no_seed() -> None:
+    """Barriers that are sums of what the seeds bring, and two clusters: filled in, the mean is that of all pairs."""
+    own = {"a": 0.1, "b": 0.7, "c": 0.3, "d": 1.2, "e": 0.5}
+    pairs = pd.DataFrame([
+        {"series": "barrier:seeds", "seed_a": one, "seed_b": two, "step": 4.0, "value": own[one] + own[two],
+         "error": 0.1}
+        for one, two in combinations(own, 2)
+    ])  # fmt: skip
+    every = to_others(pairs).set_index("seed")["value"]
+    for gone in (0, 4, 9):
+        less = to_others(pairs.drop(index=gone)).set_index("seed")["value"]
+        pd.testing.assert_series_equal(less, every)
+    few = to_others(pairs.iloc[[0, 1]]).set_index("seed")["value"]
+    assert few["a"] == pytest.approx(pairs["value"].iloc[:2].mean())
+
+
+def test_matrices_are_of_the_seeds_that_have_all_pairs() -> None:
+    pairs = pd.DataFrame([
+        {"series": "barrier:seeds", "seed_a": one, "seed_b": two, "step": 4.0, "value": 1.0}
+        for one, two in combinations("abcdef", 2) if (one, two) not in {("a", "b"), ("b", "f")}
+    ])  # fmt: skip
+    assert aligned.complete(pairs) == [*"acdef"] and aligned.left_out(pairs) == ["b"]
+    one = pairs[pairs["seed_b"] != "f"]
+    assert aligned.complete(one) == [*"acde"] and aligned.complete(one.drop(index=one.index[:3])) == [*"bcde"]

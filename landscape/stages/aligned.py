@@ -31,7 +31,7 @@ def aligned(barriers: pd.DataFrame, behaviour: str, observed: Observed) -> Align
     losses = observed.series[observed.series["series"] == LOSS]
     for step in sorted(_steps(barriers, own, scores), reverse=True):
         at = barriers[barriers["step"] == step]
-        seeds = _seeds(at)
+        seeds = complete(at, own[own["step"] == step] if len(own) else at)
         a = square(at, seeds)
         values = _of_seeds(scores, step, seeds)
         b = (
@@ -56,13 +56,31 @@ def missing(barriers: pd.DataFrame, behaviour: str, observed: Observed) -> str:
         return f"no step in common ({_listed(barriers['step'].unique())}; {_listed(theirs['step'].unique())})"
     step = max(steps)
     at = barriers[barriers["step"] == step]
-    seeds = _seeds(at)
+    seeds = complete(at, own[own["step"] == step] if len(own) else at)
     if len(seeds) < LEAST:
-        return f"{len(seeds)} seeds at step {step:g}, and {LEAST} are the least"
-    if gaps := _gaps(at, seeds) or (_gaps(own[own["step"] == step], seeds) if len(own) else []):
-        return f"at step {step:g} no value of the pairs {_listed(gaps)}"
+        gaps = _gaps(at, _seeds(at)) or (_gaps(own[own["step"] == step], _seeds(at)) if len(own) else [])
+        lacking = f"; these pairs have no value: {_listed(gaps)}" if gaps else ""
+        return f"seeds with all their pairs at step {step:g}: {len(seeds)}, and {LEAST} are the least{lacking}"
     absent = [seed for seed in seeds if seed not in set(scores.loc[scores["step"] == step, "seed"])]
     return f"at step {step:g} no value of the seeds {_listed(absent)}"
+
+
+def left_out(rows: pd.DataFrame) -> list[Hashable]:
+    """Seeds that :func:`complete` leaves out at the last step."""
+    at = rows[rows["step"] == rows["step"].max()]
+    kept = set(complete(at))
+    return [seed for seed in _seeds(at) if seed not in kept]
+
+
+def complete(*tables: pd.DataFrame) -> list[Hashable]:
+    """The seeds of the first table without those that lack pairs in any, the one that lacks most first."""
+    seeds = _seeds(tables[0])
+    while len(seeds) > 1:
+        gaps = sum(np.isnan(square(rows, seeds)).sum(axis=0) for rows in tables)
+        if not gaps.any():
+            break
+        seeds.pop(len(seeds) - 1 - int(np.argmax(gaps[::-1])))
+    return seeds
 
 
 def square(rows: pd.DataFrame, seeds: Sequence[Hashable]) -> Square:

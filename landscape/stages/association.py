@@ -25,6 +25,10 @@ from landscape.stages.intervals import Interval
 SEED, POPULATION = "seed", "population"
 LEAST_RELIABLE = 0.05
 """Least share of the variance of dates over the seeds that is taken for their own, and not for errors of dating."""
+MOST_LEAK = 0.3
+"""Partial correlation that errors of the loss may leave where an interval is shown."""
+CURVED = 12
+"""Seeds from which on what the loss explains may have a third bend."""
 ROUNDED = 12
 """Decimals of an affinity; what differs by less is a tie."""
 Times = Float[np.ndarray, "seeds draws"]
@@ -93,13 +97,13 @@ def onset_given(
 ) -> Association:
     """Partial correlation of two onsets with a third held fixed.
 
-    Connectivity's onset is regressed on the third, its residuals are permuted (Freedman and Lane 1983), and each time
-    regressed again, which keeps the level with few seeds. On the dates and not their ranks, which leave some of a
-    shared cause.
+    Connectivity's onset is regressed on a parabola in the third (a cubic from twelve seeds on), its residuals are
+    permuted (Freedman and Lane 1983), and each time regressed again, which keeps the level with few seeds. On the dates
+    and not their ranks, which leave some of a shared cause; and a straight line leaves what is curved of it.
 
     The third is dated with an error. A cause that is measured with reliability R, the share of its variance that is
     its own, leaves ``r_cg r_bg (1 - R) / R / sqrt((1 - r_cg^2) (1 - r_bg^2))`` of partial correlation between two
-    series that it alone connects. So much is added to the statistic of every other order, and taken from the effect
+    series that it alone connects. So much is added to the statistic of every other order; the effect is less by it,
     on Fisher's scale. Without it the test rejected a true null hypothesis in 18 to 49 % of simulated worlds.
 
     Args:
@@ -108,16 +112,24 @@ def onset_given(
         given: The same of what is held fixed; its draws say how well it is dated.
         orders: As for :func:`onset`.
     """
-    c, b, fixed = (_unit(at.mean(axis=1) - at.mean()) for at in (connectivity, behaviour, given))
-    left = _unit(b - fixed * (fixed @ b))
-    moved = _unit(c - fixed * (fixed @ c))[orders]
-    moved = _unit(moved - (moved @ fixed)[:, None] * fixed, axis=1)
-    statistics = moved @ left
-    leak = _leak(float(fixed @ c), float(fixed @ b), given)
+    c, b = (_unit(at.mean(axis=1) - at.mean()) for at in (connectivity, behaviour))
+    basis = explained_by(given.mean(axis=1))
+    with_c, with_b = basis @ (basis.T @ c), basis @ (basis.T @ b)
+    moved = _unit(c - with_c)[orders]
+    moved = _unit(moved - (moved @ basis) @ basis.T, axis=1)
+    statistics = moved @ _unit(b - with_b)
+    leak = _leak(with_c, with_b, given)
     effect = float(np.tanh(_z(statistics[0]) - _z(leak)))
     statistics[1:] = np.minimum(statistics[1:] + leak, 1)
-    interval = intervals.of_partial_correlation(effect, len(c))
+    held = basis.shape[1] - 1
+    interval = intervals.of_partial_correlation(effect, len(c), held) if leak < MOST_LEAK else intervals.UNKNOWN
     return over_orders("onset given loss", effect, interval, statistics, len(c))
+
+
+def explained_by(cause: Float[np.ndarray, " seeds"]) -> Float[np.ndarray, "seeds terms"]:
+    """An orthonormal basis of what a cause may explain: a parabola in it, or a cubic from twelve seeds on."""
+    spread = max(float(cause.std()), 1e-300)
+    return np.asarray(np.linalg.qr(np.vander((cause - cause.mean()) / spread, 3 if len(cause) < CURVED else 4))[0])
 
 
 def trajectory(affinity: Square) -> Association:
@@ -211,12 +223,12 @@ def over_orders(
     return Association(test, SEED, effect, *interval, p, p_floor, statistics)
 
 
-def _leak(with_c: float, with_b: float, given: Times) -> float:
-    """Partial correlation that errors of what is held fixed leave between two series that it alone connects."""
-    own = 1 - float(given.var(axis=1, ddof=1).mean() / max(given.mean(axis=1).var(ddof=1), 1e-300))
-    reliable = max(own, LEAST_RELIABLE) if given.shape[1] > 1 else 1.0
-    apart = np.sqrt(max((1 - with_c**2) * (1 - with_b**2), 1e-12))
-    return float(np.clip(with_c * with_b * (1 - reliable) / reliable / apart, 0, 1))
+def _leak(with_c: Float[np.ndarray, " seeds"], with_b: Float[np.ndarray, " seeds"], given: Times) -> float:
+    """Partial correlation that errors of a cause leave between two series, given what it explains of each."""
+    error = float(given.var(axis=1, ddof=1).mean()) if given.shape[1] > 1 else 0.0
+    reliable = max(1 - error / max(float(given.mean(axis=1).var(ddof=1)), 1e-300), LEAST_RELIABLE)
+    apart = np.sqrt(max((1 - with_c @ with_c) * (1 - with_b @ with_b), 1e-12))
+    return float(np.clip((with_c @ with_b) * (1 - reliable) / reliable / apart, 0, 1))
 
 
 def _z(correlation: float) -> float:

@@ -15,6 +15,8 @@ from landscape.stages.staging import EVERYONE
 LARGEST = 1e150
 """Absolute value above which squares overflow."""
 SEEDS = ("seed", "seed_a", "seed_b")
+MISSING = ["", "nan", "NaN", "NA", "N/A", "null"]
+"""Numbers that are not there; seeds and series may be called so."""
 UNKNOWN = {"shared_error": np.nan, **DEFAULTS}
 """What a file does not say of its values."""
 
@@ -53,7 +55,7 @@ def _table(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     frame = _columns(file, _read(file), columns)
     names = [name for name in SEEDS if name in frame]
     for name in ("series", *names):
-        _refuse(file, frame[name].isna(), f"has no {name}; fill it in")
+        _refuse(file, frame[name].isna() | (frame[name].astype(str) == ""), f"has no {name}; fill it in")
     for name in ("step", "value", "error"):
         frame[name] = _numbers(file, frame[name])
     if (frame["step"] < 0).any() or (frame["error"] < 0).any():
@@ -91,7 +93,11 @@ def _read(file: Path) -> pd.DataFrame:
     if not file.exists():
         raise InputError(f"there is no file or folder {file}")
     try:
-        return pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
+        return (
+            pd.read_parquet(file)
+            if file.suffix == ".parquet"
+            else pd.read_csv(file, keep_default_na=False, na_values=dict.fromkeys(("step", "value", "error"), MISSING))
+        )
     except (OSError, ValueError) as error:
         raise InputError(
             f"cannot read {file} ({str(error).splitlines()[0]}); give CSV, or Parquet called .parquet"

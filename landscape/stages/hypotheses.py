@@ -110,10 +110,12 @@ def _timing(connectivity: str, behaviour: str, observed: Observed, dated: Dated,
         own["trajectory"] = {"seeds": len(kept), "who": str(sorted(map(str, kept)))}
         found.append((association.trajectory(association.likeness(x, y)), np.nan))
     found += [(one, np.nan) for one in _coincidence(connectivity, behaviour, seeds, observed, dated, settings)]
+    c_, b_ = _finite(c, ends), _finite(b, ends)
     first = population.lead(
-        _finite(c, ends), _finite(b, ends), shared=connectivity in SHARED, count=settings.permutations, random=random
-    )
-    middle = np.median(_finite(b, ends) - _finite(c, ends), axis=1)
+        c_, b_, shared=connectivity in SHARED, gap=_gap(observed, [connectivity, behaviour], float(np.median(b_))),
+        count=settings.permutations, random=random,
+    )  # fmt: skip
+    middle = np.median(b_ - c_, axis=1)
     found.append((first, power.lead(middle, random)))
     return [({**labels, **own.get(one.test, {}), "power": strength}, one) for one, strength in found]
 
@@ -218,6 +220,17 @@ def _ends(observed: Observed) -> tuple[float, float]:
     return float(steps.min()), float(steps.max())
 
 
+def _gap(observed: Observed, names: list[str], place: float) -> float:
+    """Width of the gap between checkpoints around a place: the wider one of two series."""
+    widths = []
+    for name in names:
+        steps = observed.series.loc[observed.series["series"] == name, "step"].to_numpy(dtype=float)
+        x = np.unique(observed.axis.x(steps))
+        right = int(np.clip(np.searchsorted(x, place), 1, len(x) - 1))
+        widths.append(float(x[right] - x[right - 1]))
+    return max(widths)
+
+
 def _finite(at: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
     """What never happens is taken for the end of training, what had happened before for its beginning."""
     return np.asarray(np.clip(at, *ends))
@@ -252,7 +265,7 @@ def matches(row: Mapping[Hashable, Any], declared: Primary | None) -> bool:
 def _verdict(row: dict[str, Any]) -> str:
     """What may be said."""
     if pd.isna(row["p"]):
-        return "described"
+        return "within one gap between checkpoints" if row["test"] == "lead" else "described"
     if row["p_floor"] > LEVEL:
         return f"cannot be shown with {row['seeds']} seeds"
     shown = row["q"] <= LEVEL

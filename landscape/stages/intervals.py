@@ -18,6 +18,8 @@ LEAST_RANKED = 6
 LEAST_DESCRIBED = 20
 """Seeds that one needs of a share of pairs of seeds, or of a correlation of pairs with the loss held fixed: that of
 ten covers 0.88."""
+LEAST_LEFT = 3
+"""Degrees of freedom that an interval of a partial correlation needs."""
 NEAREST_ONE = 1 - 1e-7
 Interval = tuple[float, float]
 UNKNOWN: Interval = (np.nan, np.nan)
@@ -64,9 +66,10 @@ def of_rank_correlation(rho: float, seeds: int) -> Interval:
     return min(low, rho), max(high, rho)
 
 
-def of_partial_correlation(r: float, seeds: int) -> Interval:
-    """Of a partial correlation with one other variable held fixed: Fisher's z with variance ``1 / (n - 4)``."""
-    return _fisher(r, 1 / (seeds - 4)) if seeds >= LEAST else UNKNOWN
+def of_partial_correlation(r: float, seeds: int, held: int) -> Interval:
+    """Of a partial correlation with so many variables held fixed: Fisher's z with variance ``1 / (n - 3 - held)``."""
+    left = seeds - 3 - held
+    return _fisher(r, 1 / left) if left >= LEAST_LEFT else UNKNOWN
 
 
 def of_share(share: float, groups: int, left: int) -> Interval:

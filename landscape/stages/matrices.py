@@ -13,10 +13,8 @@ from scipy import stats
 
 from landscape.shapes import Float, Int
 from landscape.stages import intervals
-from landscape.stages.association import Association, Square, Squares, over_orders
+from landscape.stages.association import Association, Square, Squares, explained_by, over_orders
 
-CURVED = 12
-"""Seeds from which on what the loss explains of a score may have a third bend."""
 Scores = Float[np.ndarray, " seeds"]
 Pairs = Float[np.ndarray, "*worlds pairs"]
 
@@ -65,8 +63,7 @@ def given_loss(a: Square, score: Scores, loss: Scores, orders: Int[np.ndarray, "
         loss: The same.
         orders: As for :func:`mantel`.
     """
-    bends = 2 if len(loss) < CURVED else 3
-    basis = np.linalg.qr(np.vander((loss - loss.mean()) / max(float(loss.std()), 1e-300), bends + 1))[0]
+    basis = explained_by(loss)
     explained = basis @ (basis.T @ score)
     again = explained + (score - explained)[orders]
 

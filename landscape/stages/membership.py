@@ -7,7 +7,7 @@ import pandas as pd
 
 from landscape.settings import Stages
 from landscape.stages import clusters
-from landscape.stages.aligned import square
+from landscape.stages.aligned import complete, square
 from landscape.stages.dating import chosen
 from landscape.stages.hypotheses import stream
 from landscape.stages.series import BARRIER, Observed
@@ -33,7 +33,7 @@ def over_training(observed: Observed, settings: Stages) -> pd.DataFrame:
         connectivity = str(name)
         if not connectivity.startswith(BARRIER) or not chosen(part, settings.connectivity):
             continue
-        seeds = sorted({*part["seed_a"], *part["seed_b"]}, key=str)
+        seeds = complete(part[part["step"] == part["step"].max()])
         if len(seeds) < clusters.LEAST:
             continue
         matrices = {float(step): square(at, seeds) for step, at in part.groupby("step")}

@@ -11,7 +11,7 @@ from landscape.settings import Primary, Stages
 from landscape.stages import aligned, hypotheses
 from landscape.stages.dating import Dated, beside, chosen
 from landscape.stages.declared import named, untested
-from landscape.stages.series import BARRIER, Observed
+from landscape.stages.series import BARRIER, LLC, LOSS, Observed
 
 
 def notes(
@@ -55,8 +55,8 @@ def _few(seeds: int) -> list[str]:
     if seeds > hypotheses.FEW_SEEDS:
         return []
     return [
-        f"{seeds} seed{'s' if seeds != 1 else ''}: with {hypotheses.FEW_SEEDS} or fewer nearly nothing can be shown "
-        "about the seed hypothesis, whatever is true; five are the least, ten are comfortable"
+        f"{seeds} seed{'s' if seeds != 1 else ''}: with three no test of the seed hypothesis can be significant, with "
+        "four only a perfect order can (p 0.04), whatever is true; ten are comfortable"
     ]
 
 
@@ -90,6 +90,8 @@ def _names(observed: Observed, dated: Dated, settings: Stages) -> list[str]:
     names = sorted({*map(str, observed.series["series"]), *map(str, observed.pairs["series"])})
     known = ", ".join(names)
     out = []
+    if not settings.boundaries and not {LOSS, LLC} & {series for series, _ in dated.curves}:
+        out.append("no series is called llc or loss, so there are no stages; name the one that bounds them: boundaries")
     if settings.boundaries and settings.boundaries not in {series for series, _ in dated.curves}:
         smooth = ", ".join(sorted({series for series, _ in dated.curves}))
         out.append(f"no series is called {settings.boundaries}, so there are no stages; known: {smooth}")
@@ -106,6 +108,11 @@ def _matrices(observed: Observed, settings: Stages) -> list[str]:
     for connectivity, rows in barriers.groupby("series", sort=False):
         if not chosen(rows, settings.connectivity):
             continue
+        if lost := aligned.left_out(rows):
+            out.append(
+                f"the matrix of {connectivity} is without the seed{'s' if len(lost) > 1 else ''} "
+                f"{', '.join(map(str, lost))}, for want of a pair"
+            )
         why: dict[str, list[str]] = {}
         for behaviour in [*aligned.distance_names(observed.pairs), *beside(observed.series, settings)]:
             if aligned.aligned(rows, behaviour, observed) is None:

@@ -78,19 +78,31 @@ def whole(runs: Mapping[Hashable, Measured], series: str, axis: Axis) -> tuple[l
     """
     kept = covering({seed: run.x for seed, run in runs.items()})
     first, last = max(runs[seed].x[0] for seed in kept), min(runs[seed].x[-1] for seed in kept)
-    said = [
-        f"seed {seed} has {series} from step {axis.step(run.x[0]):,.6g} to {axis.step(run.x[-1]):,.6g} only, and takes "
-        f"no part in its mean over seeds, which is that of steps {axis.step(first):,.6g} to {axis.step(last):,.6g}"
-        for seed, run in runs.items() if seed not in kept
-    ]  # fmt: skip
-    return kept, said
+    out = [(seed, run) for seed, run in runs.items() if seed not in kept]
+    if not out:
+        return kept, []
+    seeds = ", ".join(
+        f"{seed} (from step {axis.step(run.x[0]):,.6g} to {axis.step(run.x[-1]):,.6g} only)" for seed, run in out
+    )
+    return kept, [
+        f"{series}: seed{'s' if len(out) > 1 else ''} {seeds} take{'' if len(out) > 1 else 's'} no part in its mean "
+        f"over seeds, which is that of steps {axis.step(first):,.6g} to {axis.step(last):,.6g}"
+    ]
 
 
 def covering(x: Mapping[Hashable, Float[np.ndarray, " _"]]) -> list[Hashable]:
-    """The seeds whose checkpoints, given by their places, reach from where half have begun to where half have ended."""
+    """The seeds whose checkpoints, given by their places, reach from where half have begun to where half have ended.
+
+    One that lacks less than a gap between its own checkpoints is taken to reach as far.
+    """
     first = float(np.quantile([own[0] for own in x.values()], 0.5, method="higher"))
     last = float(np.quantile([own[-1] for own in x.values()], 0.5, method="lower"))
-    return [seed for seed, own in x.items() if own[0] <= first and own[-1] >= last]
+
+    def reaches(own: Float[np.ndarray, " places"]) -> bool:
+        begin, end = (own[1] - own[0], own[-1] - own[-2]) if len(own) > 1 else (0.0, 0.0)
+        return bool(own[0] <= first + begin and own[-1] >= last - end)
+
+    return [seed for seed, own in x.items() if reaches(own)]
 
 
 def mean_run(

@@ -11,7 +11,7 @@ from landscape.stages import Findings
 from landscape.stages.association import POPULATION, SEED
 from landscape.stages.staging import EVERYONE
 
-MOST, MOST_STAGES = 3, 6
+MOST, MOST_STAGES = 2, 6
 """Things of one kind that a sentence names; the others are counted."""
 LEVEL = 0.05
 NAMES = {
@@ -69,13 +69,15 @@ def _primary(findings: Findings) -> str:
 
 def _onsets(findings: Findings) -> str:
     rows = findings.event
-    dates = rows[(rows["seed"] == EVERYONE) & (rows["event"] == "crossing")].sort_values("step")
+    every = rows["seed"] == EVERYONE
+    who = "the mean over seeds" if every.any() else f"seed {rows['seed'].iloc[0]}" if len(rows) else ""
+    own = rows[every] if every.any() else rows[rows["seed"] == rows["seed"].iloc[0]] if len(rows) else rows
     parts = [
-        f"{_name(findings, row['series'])} "
+        f"{_name(findings, row['series'])}, a {row['way']}, "
         + (f"at step {row['step']:,.0f} {_range(row)}" if row["censored"] == "no" else _censored(row))
-        for row in dates.to_dict("records")
+        for row in own[own["event"] == "crossing"].sort_values("step").to_dict("records")
     ]
-    return f"Half of the change of the mean over seeds (t50): {_listed(parts, 2 * MOST)}." if parts else ""
+    return f"Half of the change of {who} (t50): {_listed(parts, MOST_STAGES)}." if parts else ""
 
 
 def _stable(findings: Findings) -> str:
@@ -101,7 +103,7 @@ def _associations(findings: Findings) -> str:
     said = f" ({hopeless} of them could not have been, with so few seeds)" if hopeless else ""
     listed = f": {_listed([_said(findings, row) for row in shown.to_dict('records')], MOST)}" if len(shown) else ""
     with_all, without = (int((part[name] <= LEVEL).sum()) for name in ("p", "p_without"))
-    other = f"; p <= {LEVEL} in {with_all}, and in {without} without the outlier runs"
+    other = f"; at p <= {LEVEL} there are {with_all}, and {without} without the outlier runs"
     return (
         "Seed hypothesis (a seed whose connectivity is early changes its behaviour early): "
         f"{len(shown)} of {len(part)} exploratory tests are significant at q <= {LEVEL}{said}{listed}"
@@ -127,7 +129,7 @@ def _clusters(findings: Findings) -> str:
         last = rows[rows["step"] == rows["step"].max()]
         step, p = int(last["step"].iloc[0]), float(last["p"].iloc[0])
         if last["cluster"].nunique() == 1:
-            parts.append(f"none in {connectivity} at step {step:,} (a division is no better than chance, p {p:.2g})")
+            parts.append(f"none is shown in {connectivity} at step {step:,} (p {p:.2g} of the best division)")
             continue
         held = rows.loc[rows["frozen"].astype(bool), "step"]
         groups = [", ".join(part["seed"]) for _, part in last.groupby("cluster")]
@@ -148,7 +150,7 @@ def _outliers(findings: Findings) -> str:
             f"seed {seed} ({row['series']} {row['value']:.3g} where the median is {row['median']:.3g}, robust z "
             f"{row['z']:+.1f}, p {row['p']:.2g}{more})"
         )
-    return f"Runs that end far from the others: {_listed(parts, MOST)}." if parts else ""
+    return f"Runs that end far from the others, and are in the means: {_listed(parts, MOST + 1)}." if parts else ""
 
 
 def _shown(rows: pd.DataFrame) -> pd.DataFrame:
@@ -158,6 +160,7 @@ def _shown(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _said(findings: Findings, row: dict[str, Any]) -> str:
     """A test in words: its effect, its p value, what outliers make of it, and the verdict."""
+    power = f", power {row['power']:.2f}" if row["p"] > LEVEL and pd.notna(row["power"]) else ""
     sides = row["p"] <= LEVEL and row["low"] <= 0 <= row["high"]
     one = "; the test is one-sided, the interval two-sided" if sides else ""
     without = (
@@ -166,8 +169,17 @@ def _said(findings: Findings, row: dict[str, Any]) -> str:
     )  # fmt: skip
     return (
         f"{_pair(findings, row)}: {NAMES[row['test']]} {row['effect']:+.3g} {_between(row)} "
-        f"({_p(row)}, {row['seeds']} seeds{one}{without}): {row['verdict']}"
+        f"({_p(row)}{power}, {row['seeds']} seeds{one}{without}{_given_loss(findings, row)}): {row['verdict']}"
     )
+
+
+def _given_loss(findings: Findings, row: dict[str, Any]) -> str:
+    """What is left of a test where the loss is held fixed."""
+    rows = findings.association
+    same = rows[(rows["connectivity"] == row["connectivity"]) & (rows["behaviour"] == row["behaviour"])]
+    for other in same[same["test"] == f"{row['test']} given loss"].to_dict("records"):
+        return f"; with the loss held fixed {other['effect']:+.3g}, p {other['p']:.2g}"
+    return ""
 
 
 def _pair(findings: Findings, row: dict[str, Any]) -> str:
@@ -181,8 +193,7 @@ def _name(findings: Findings, series: str) -> str:
 
 
 def _p(row: dict[str, Any]) -> str:
-    power = f", power {row['power']:.2f}" if pd.notna(row["power"]) else ""
-    return f"p {row['p']:.2g}, q {row['q']:.2g}, floor {row['p_floor']:.2g}{power}"
+    return f"p {row['p']:.2g}" if row["primary"] else f"p {row['p']:.2g}, q {row['q']:.2g}"
 
 
 def _lead(row: dict[str, Any], unit: float) -> str:
@@ -193,8 +204,8 @@ def _lead(row: dict[str, Any], unit: float) -> str:
     said = f"(step + {unit:,.6g}) of behaviour is {bound}{factor:.2f}{ends} times that of connectivity"
     if not row["censored"]:
         return said
-    what = "a bound" if bound else "neither a lower nor an upper bound"
-    return f"{said} ({row['censored']} of {row['seeds']} seeds outside of training: {what})"
+    what = "a bound" if bound else "no bound"
+    return f"{said} ({row['censored']} of {row['seeds']} seeds change outside of training, so this is {what})"
 
 
 def _between(row: dict[str, Any]) -> str:

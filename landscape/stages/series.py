@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -193,12 +194,41 @@ def _by_parting(partings: pd.DataFrame) -> pd.DataFrame:
 
 
 def to_others(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Mean over the pairs of each seed; the error is the mean of theirs, since they share their examples."""
+    """Mean over the pairs of each seed; the error is the mean of theirs, since they share their examples.
+
+    A missing pair is filled in by least squares of what either seed brings: without it the mean of its seeds would be
+    over other partners than those of the others.
+    """
     if pairs.empty:
         return pairs
-    swapped = pairs.rename(columns={"seed_a": "seed_b", "seed_b": "seed_a"})
-    both = pd.concat([pairs, swapped]).rename(columns={"seed_a": "seed"})
+    whole = pd.concat([_filled(rows) for _, rows in pairs.groupby(["series", "step"], sort=False)])
+    swapped = whole.rename(columns={"seed_a": "seed_b", "seed_b": "seed_a"})
+    both = pd.concat([whole, swapped]).rename(columns={"seed_a": "seed"})
     return both.groupby(["series", "seed", "step"], as_index=False)[["value", "error"]].mean()
+
+
+def _filled(rows: pd.DataFrame) -> pd.DataFrame:
+    """The pairs of one step, with those that are missing."""
+    seeds = sorted({*rows["seed_a"], *rows["seed_b"]}, key=str)
+    place = {seed: n for n, seed in enumerate(seeds)}
+    known = {frozenset(pair) for pair in rows[["seed_a", "seed_b"]].itertuples(index=False, name=None)}
+    lacking = [(a, b) for a, b in combinations(seeds, 2) if frozenset((a, b)) not in known]
+    if not lacking or len(rows) < len(seeds):
+        return rows
+
+    def brought(pairs: Iterable[tuple[Hashable, Hashable]]) -> np.ndarray:
+        design = np.zeros((len(list(pairs)), len(seeds)))
+        for n, pair in enumerate(pairs):
+            design[n, [place[seed] for seed in pair]] = 1
+        return design
+
+    design = brought(list(rows[["seed_a", "seed_b"]].itertuples(index=False, name=None)))
+    own = np.linalg.lstsq(design, rows["value"].to_numpy(dtype=float), rcond=None)[0]
+    more = pd.DataFrame(lacking, columns=["seed_a", "seed_b"]).assign(
+        series=rows["series"].iloc[0], step=rows["step"].iloc[0], value=brought(lacking) @ own,
+        error=float(rows["error"].astype(float).mean()),
+    )  # fmt: skip
+    return pd.concat([rows, more])
 
 
 def typed(frame: pd.DataFrame) -> pd.DataFrame:
