@@ -111,7 +111,7 @@ def test_short_reads_are_continued(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 def header(file: Path, entries: object) -> None:
     text = json.dumps(entries).encode()
-    file.write_bytes(len(text).to_bytes(8, "little") + text + bytes(64))
+    file.write_bytes(len(text).to_bytes(8, "little") + text + bytes(16))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from landscape.task import Checkpoint
 
 FIELDS = ("seed", "step", "parted", "child")
 STEP_FOLDER = "checkpoint-{step}"
-RUN_FILES = (".ckpt", ".pt", ".pth")
+RUN_FILES = (".ckpt", ".pt", ".pth", ".pt.tar", ".pth.tar")
 BESIDE = ("optimizer", "scheduler", "rng_state", "training_args", "scaler")
 """What trainers leave beside weights."""
 
@@ -41,10 +41,15 @@ def find(ref: str) -> list[Checkpoint]:
         if any(path.glob(STEP_FOLDER.format(step="*"))):
             return [replace(labels(path), ref=c.ref, step=c.step) for c in expand(f"{_escaped(ref)}/{STEP_FOLDER}", {})]
         require_own(path)
-        if files := [labels(file) for file in path.iterdir() if file.suffix in RUN_FILES and file.stem not in BESIDE]:
+        if files := [labels(file) for file in path.iterdir() if _is_of_a_run(file)]:
             return sorted(files, key=lambda c: (c.step is None, c.step or 0, c.ref))
     require_weights(path)
     return []
+
+
+def _is_of_a_run(file: Path) -> bool:
+    ending = next((ending for ending in RUN_FILES if file.name.endswith(ending)), None)
+    return ending is not None and file.name.removesuffix(ending) not in BESIDE
 
 
 def expand(pattern: str, wanted: dict[str, tuple[int, ...] | None]) -> list[Checkpoint]:

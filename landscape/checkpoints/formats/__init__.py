@@ -89,8 +89,10 @@ def require_weights(path: Path) -> None:
         raise InputError(
             f"no folder or file {path}: a checkpoint is a folder written by save_pretrained; check the path"
         )
-    if path.is_file():
-        raise InputError(f"{path} is no weights file; give one that ends in .safetensors, .bin, .pt, .pth or .ckpt")
+    if not path.is_dir():
+        raise InputError(
+            f"{path} is no weights file; give one that ends in .safetensors, .bin, .pt, .pth, .ckpt or .pth.tar"
+        )
     found = sorted(entry.name for entry in path.iterdir())
     if parts := [name for name in found if shards.NAME.fullmatch(name)]:
         raise InputError(

@@ -1,37 +1,46 @@
 """PyTorch's distributed checkpoints (DCP, FSDP): a folder of ``.distcp`` files and a pickled ``.metadata``.
 
-torch reads ``.metadata`` with a plain unpickler, which runs what the file says; here only the dozen classes that
-DCP itself writes are allowed.
+torch reads ``.metadata`` with a plain unpickler, which runs what the file says. Here every name in it becomes an inert
+record of this module, made anew for each file, and only names that DCP itself writes are known.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import pickle
-from enum import Enum
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from landscape.checkpoints.formats import pickled
 from landscape.checkpoints.formats.tensors import AGAIN, DTYPES, FLOATS, ITEM, Stored, reason
 from landscape.errors import InputError
+from landscape.files import read
 
 METADATA = ".metadata"
 SUBFOLDERS = ("pytorch_model_fsdp_0",)
-ALLOWED = {
+FORMATS = "_MEM_FORMAT_ENCODING"
+CLASSES = {
     "torch.distributed.checkpoint.metadata": {
         "Metadata", "TensorStorageMetadata", "BytesStorageMetadata", "ChunkStorageMetadata", "TensorProperties",
-        "MetadataIndex", "StorageMeta", "_MEM_FORMAT_ENCODING",
+        "MetadataIndex", "StorageMeta", FORMATS,
     },
     "torch.distributed.checkpoint.filesystem": {"_StorageInfo"},
     "torch.distributed.checkpoint._extension": {"ExtensionRegistry"},
     "torch.serialization": {"_get_layout"},
-    "torch": {"Size", *DTYPES},
     "pathlib": {"Path", "PosixPath", "PurePosixPath"},
     "collections": {"OrderedDict"},
 }  # fmt: skip
+DTYPE = re.compile(r"(complex|float|bfloat|q?u?int|bits|bool)\w*")
+MOST = 500_000_000
+"""Bytes of ``.metadata``."""
+MOST_AXES, MOST_SIZE = 64, 1 << 48
 
 
 def claims(path: Path) -> list[Path]:
@@ -44,6 +53,17 @@ def _folder(path: Path) -> Path | None:
     return next((f for f in (path, *(path / name for name in SUBFOLDERS)) if (f / METADATA).is_file()), None)
 
 
+@dataclass(frozen=True)
+class _Piece:
+    """A rectangle of a tensor and where its values lie."""
+
+    offsets: tuple[int, ...]
+    sizes: tuple[int, ...]
+    file: str
+    begin: int
+    length: int
+
+
 def index(path: Path) -> dict[str, Stored]:
     """Every tensor by name, whole, from however many ranks.
 
@@ -52,89 +72,158 @@ def index(path: Path) -> dict[str, Stored]:
     """
     folder = _folder(path)
     assert folder is not None
-    found = {}
-    metadata = _metadata(folder / METADATA)
     try:
-        for name, entry in metadata.state_dict_metadata.items():
-            if hasattr(entry, "chunks"):
-                dtype = DTYPES.get(str(entry.properties.dtype).removeprefix("torch."), "?")
-                pieces = [
-                    (tuple(chunk.offsets), tuple(chunk.sizes), info.relative_path, info.offset, info.length)
-                    for chunk in entry.chunks
-                    for at, info in metadata.storage_data.items()
-                    if at.fqn == name and tuple(at.offset) == tuple(chunk.offsets)
-                ]
-                if outside := [file for _, _, file, _, _ in pieces if Path(file).name != file]:
-                    raise InputError(f"{folder / METADATA} names {outside[0]!r} outside its folder; do not trust it")
-                shape = tuple(entry.size)
-                found[name] = Stored(
-                    folder / METADATA, dtype, shape, get=partial(_assemble, folder, dtype, shape, pieces)
-                )
-    except (AttributeError, TypeError, ValueError) as error:
-        raise InputError(f"{folder / METADATA} is damaged ({error}); {AGAIN}") from error
-    return found
+        return dict(_tensors(folder, _metadata(folder / METADATA)))
+    except (AttributeError, TypeError, ValueError, KeyError, IndexError) as error:
+        raise InputError(f"{folder / METADATA} is damaged ({reason(error)}); {AGAIN}") from error
+
+
+def _tensors(folder: Path, metadata: Any) -> Iterator[tuple[str, Stored]]:
+    """Names and places.
+
+    Raises:
+        InputError: If a piece lies outside its folder.
+        ValueError: If it lies outside its tensor.
+    """
+    where = {}
+    for at, info in metadata.storage_data.items():
+        if getattr(at, "offset", None) is not None:
+            where[str(at.fqn), _numbers(at.offset)] = info
+    for name, entry in metadata.state_dict_metadata.items():
+        if not hasattr(entry, "chunks"):
+            continue
+        kind, shape, pieces = str(entry.properties.values[0]), _numbers(entry.size), []
+        for chunk in entry.chunks:
+            offsets, sizes = _numbers(chunk.offsets), _numbers(chunk.sizes)
+            if len(offsets) != len(shape) or any(
+                o + n > whole for o, n, whole in zip(offsets, sizes, shape, strict=True)
+            ):
+                raise ValueError(f"a piece of {name!r} at {offsets}, {sizes} large, is outside of {shape}")
+            if (info := where.get((str(name), offsets))) is not None:
+                begin, length = _numbers((info.offset, info.length))
+                pieces.append(_Piece(offsets, sizes, str(info.relative_path), begin, length))
+        if outside := [piece.file for piece in pieces if Path(piece.file).name != piece.file or piece.file == ".."]:
+            raise InputError(f"{folder / METADATA} names {outside[0]!r} outside its folder; do not trust it")
+        dtype = DTYPES.get(kind, kind)
+        yield str(name), Stored(folder / METADATA, dtype, shape, get=partial(_assemble, folder, dtype, shape, pieces))
+
+
+def _numbers(values: Any) -> tuple[int, ...]:
+    """Sizes or offsets.
+
+    Raises:
+        ValueError: If they are none.
+    """
+    if not isinstance(values, tuple | list) or len(values) > MOST_AXES:
+        raise ValueError(f"{type(values).__name__} in place of sizes")
+    if not all(type(n) is int and 0 <= n < MOST_SIZE for n in values):
+        raise ValueError("sizes that are no numbers, negative or too large")
+    return tuple(values)
 
 
 class _Unsafe(pickle.UnpicklingError):
     """The file asks for something that no distributed checkpoint holds."""
 
 
-class _Restricted(pickle.Unpickler):
+class _Record:
+    """What a file says of one object: its state, and no behaviour."""
+
+    def __new__(cls, *_: object) -> _Record:
+        return object.__new__(cls)
+
+    def __setstate__(self, state: object) -> None:
+        self.__dict__.update(state if isinstance(state, dict) else {"values": state})
+
+
+class _Restricted(pickle._Unpickler):
+    """The unpickler in Python: that in C makes room for whatever length a file claims.
+
+    Names are records of this unpickler alone, so that what a file does to them ends with it.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content))
+        self.known: dict[tuple[str, str], Any] = {
+            (module, name): type(name, (_Record,), {}) for module, names in CLASSES.items() for name in names
+        }
+        self.known |= {("torch", name): name for name in DTYPES}
+        self.known |= {("torch", "Size"): tuple, ("collections", "OrderedDict"): dict}
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("builtins", "getattr"):
-            return _member
-        if name not in ALLOWED.get(module, ()):
+            return partial(_member, self.known["torch.distributed.checkpoint.metadata", FORMATS])
+        if (module, name) not in self.known and module == "torch" and DTYPE.fullmatch(name):
+            return name  # a dtype that is no float; it is refused where it is read
+        if (module, name) not in self.known:
             raise _Unsafe(f"{module}.{name}")
-        return super().find_class(module, name)
+        return self.known[module, name]
 
 
-def _member(kind: Any, name: Any) -> Enum:
+def _member(formats: Any, kind: Any, name: Any) -> Any:
     """The one use of ``getattr`` there is: Python 3.11.0 to 3.11.3 pickle a member of an enumeration so.
 
     Raises:
         _Unsafe: For anything else.
     """
-    if not (isinstance(kind, type) and issubclass(kind, Enum) and name in kind.__members__):
+    if kind is not formats or not isinstance(name, str) or name.startswith("_"):
         raise _Unsafe("builtins.getattr")
-    return kind[name]
+    return formats()
 
 
 def _metadata(file: Path) -> Any:
     try:
-        with file.open("rb") as stream:
-            return _Restricted(stream).load()
+        return _Restricted(read(file, MOST)).load()
     except _Unsafe as error:
         raise InputError(
             f"{file} was refused and nothing of it was run: it asks for {error}, which no distributed checkpoint holds"
         ) from error
-    except (
-        OSError, EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError, pickle.UnpicklingError,
-    ) as error:  # fmt: skip
-        raise InputError(f"{file} is damaged ({error}); {AGAIN}") from error
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{file} is damaged ({reason(error)}); {AGAIN}") from error
 
 
-def _assemble(folder: Path, dtype: str, shape: tuple[int, ...], pieces: list[Any]) -> np.ndarray:
+def _assemble(folder: Path, dtype: str, shape: tuple[int, ...], pieces: list[_Piece]) -> np.ndarray:
     """One tensor from its pieces; each is a small file of ``torch.save`` within a ``.distcp``.
 
     Raises:
-        InputError: If a piece is missing or damaged.
+        InputError: If a piece is missing, damaged, or of another kind, or the pieces leave a hole.
+    """
+    whole: np.ndarray = np.empty(shape, FLOATS[dtype])
+    filled = np.zeros(shape, bool)
+    try:
+        for piece in pieces:
+            here = tuple(slice(o, o + n) for o, n in zip(piece.offsets, piece.sizes, strict=True))
+            whole[here] = _values(folder / piece.file, piece, dtype)
+            filled[here] = True
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder} cannot be read ({reason(error)}); {AGAIN}") from error
+    if (count := int(filled.sum())) != whole.size:
+        raise InputError(
+            f"{folder} holds {count} of {whole.size} values of a tensor ({ITEM[dtype]} bytes each); {AGAIN}"
+        )
+    return whole
+
+
+def _values(file: Path, piece: _Piece, dtype: str) -> np.ndarray:
+    """The values of a piece.
+
+    Raises:
+        ValueError: If the file is too short, or holds something else there.
     """
     import torch
 
-    whole: np.ndarray = np.empty(shape, FLOATS[dtype])
-    filled = 0
+    with file.open("rb") as stream:
+        if piece.begin + piece.length > os.fstat(stream.fileno()).st_size:
+            raise ValueError(f"{file.name} is truncated")
+        stream.seek(piece.begin)
+        content = stream.read(piece.length)
     try:
-        for offsets, sizes, name, begin, length in pieces:
-            with (folder / name).open("rb") as stream:
-                stream.seek(begin)
-                piece = torch.load(io.BytesIO(stream.read(length)), map_location="cpu", weights_only=True)
-            piece = piece.view(torch.uint16) if dtype == "BF16" else piece
-            whole[tuple(slice(o, o + n) for o, n in zip(offsets, sizes, strict=True))] = piece.numpy()
-            filled += piece.numel()
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        raise InputError(f"{folder} cannot be read ({reason(error)}); {AGAIN}") from error
-    if filled != whole.size:
-        raise InputError(
-            f"{folder} holds {filled} of {whole.size} values of a tensor ({ITEM[dtype]} bytes each); {AGAIN}"
-        )
-    return whole
+        tensor = pickled.load(io.BytesIO(content), "cpu")
+    except InputError as error:
+        raise ValueError(f"{file.name} at {piece.begin}: {error}") from error
+    if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided or tensor.device.type != "cpu":
+        raise ValueError(f"{file.name} holds a {type(tensor).__name__} at {piece.begin} that is no plain tensor")
+    if DTYPES.get(str(tensor.dtype).removeprefix("torch.")) != dtype or tuple(tensor.shape) != piece.sizes:
+        raise ValueError(f"{file.name} holds {tensor.dtype} {tuple(tensor.shape)} in place of {dtype} {piece.sizes}")
+    return pickled.array(tensor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Mapping
 from functools import lru_cache
@@ -13,10 +12,13 @@ from typing import Any
 from landscape.checkpoints.formats import shards
 from landscape.checkpoints.formats.tensors import AGAIN, ITEM, Stored, require_whole
 from landscape.errors import InputError
+from landscape.files import parsed
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-HEADER_LIMIT = 100_000_000
+MOST_AXES = 64
+HEADER_LIMIT = 25_000_000
+"""Of 200,000 tensors; as Python objects it takes many times as much memory."""
 
 
 def claims(path: Path) -> list[Path]:
@@ -56,19 +58,50 @@ def _parsed(file: Path, size: int, changed: int) -> dict[str, Stored]:
             if start == b"version ":
                 raise InputError(f"{file} is a pointer of Git LFS and not the file itself; fetch it with: git lfs pull")
             length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
-            if 8 + length > size or length > HEADER_LIMIT:
+            if 8 + length > size:
                 raise InputError(f"{file} is truncated, or no safetensors file: {size} bytes; {AGAIN}")
-            entries = json.loads(stream.read(length))
-        entries.pop("__metadata__", None)
-        tensors = {name: _stored(file, 8 + length, entry) for name, entry in entries.items()}
+            if length > HEADER_LIMIT:
+                raise InputError(f"{file} has a header of {length} bytes, and {HEADER_LIMIT} are read; {AGAIN}")
+            entries = parsed(stream.read(length))
+        notes = entries.pop("__metadata__", {})
+        _require_text(notes)
+        tensors = require_whole(file, {n: _stored(file, 8 + length, entry) for n, entry in entries.items()})
+        _require_full(sorted(entry["data_offsets"] for entry in entries.values()), size - 8 - length)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file} has a damaged header ({error}); {AGAIN}") from error
-    return require_whole(file, tensors)
+    return tensors
+
+
+def _require_text(notes: Mapping[str, Any]) -> None:
+    """The metadata are texts by name.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    if wrong := [name for name, note in notes.items() if not isinstance(note, str)]:
+        raise ValueError(f"its metadata {wrong[0]!r:.40} is no text")
+
+
+def _require_full(spans: list[list[int]], size: int) -> None:
+    """Every byte after the header belongs to one tensor, as the format wants it.
+
+    Raises:
+        ValueError: If bytes belong to two, or to none.
+    """
+    ends = [0, *(end for _, end in spans)]
+    begins = [*(begin for begin, _ in spans), size]
+    if wrong := next((pair for pair in zip(ends, begins, strict=True) if pair[0] != pair[1]), None):
+        raise ValueError(f"bytes {min(wrong)} to {max(wrong)} belong to two tensors, or to none")
 
 
 def _stored(file: Path, data: int, entry: Mapping[str, Any]) -> Stored:
-    dtype, shape = str(entry["dtype"]), tuple(int(n) for n in entry["shape"])
-    begin, end = (int(place) for place in entry["data_offsets"])
-    if not 0 <= begin <= end or (dtype in ITEM and end - begin != prod(shape) * ITEM[dtype]):
-        raise ValueError(f"bytes {begin} to {end} for {dtype} of shape {shape}")
-    return Stored(file, dtype, shape, data + begin)
+    dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if (
+        len(shape) > MOST_AXES
+        or not isinstance(dtype, str)
+        or not all(type(n) is int and n >= 0 for n in (*shape, begin, end))
+    ):
+        raise ValueError(f"dtype {dtype!r:.40}, shape {shape!r:.40}, bytes {begin!r:.40} to {end!r:.40}")
+    if begin > end or (dtype in ITEM and end - begin != prod(shape) * ITEM[dtype]):
+        raise ValueError(f"bytes {begin} to {end} for {dtype} of shape {tuple(shape)}")
+    return Stored(file, dtype, tuple(shape), data + begin)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import glob
 import re
 from pathlib import Path
 
 from landscape.checkpoints.formats.tensors import AGAIN
 from landscape.errors import InputError
+from landscape.files import read_json
 
 NAME = re.compile(r"(?:model|pytorch_model)-(\d+)-of-(\d+)\.(?:safetensors|bin)")
 """A shard: its number and how many there are."""
@@ -25,14 +26,24 @@ def index_of(shard: str) -> str:
 def files(folder: Path, single: str, index: str) -> list[Path]:
     """The weight files of a folder: ``single``, or those that ``index`` names, or none.
 
+    Where there is neither, a variant of theirs is taken, such as ``model.fp16.safetensors``.
+
     Raises:
-        InputError: If the index cannot be read, or names a file outside its folder.
+        InputError: If the index cannot be read, names a file outside its folder, or there are several variants.
     """
     if (folder / single).is_file():
         return [folder / single]
-    if not (folder / index).is_file():
-        return []
-    return sorted(folder / name for name in named(folder / index))
+    if (folder / index).is_file():
+        return sorted(folder / name for name in named(folder / index))
+    stem, suffix = single.rsplit(".", 1)
+    indices = list(folder.glob(f"{glob.escape(index.removesuffix('.json'))}.*.json"))
+    whole = [f for f in folder.glob(f"{stem}.*.{suffix}") if not re.search(r"-\d+-of-\d+\.", f.name) and f.is_file()]
+    if len(whole) + len(indices) > 1:
+        raise InputError(
+            f"{folder} holds several variants, {', '.join(sorted(f.name for f in (*whole, *indices))[:4])}; give one "
+            "file, or a folder with one of them"
+        )
+    return whole or [folder / name for file in indices for name in sorted(named(file))]
 
 
 def named(index: Path) -> set[str]:
@@ -42,9 +53,17 @@ def named(index: Path) -> set[str]:
         InputError: If it cannot be read, or a name leaves its folder.
     """
     try:
-        names = {str(name) for name in json.loads(index.read_text())["weight_map"].values()}
+        names = set(read_json(index)["weight_map"].values())
+        wrong = [name for name in names if not _is_plain(name)]
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise InputError(f"{index} is damaged ({error}); {AGAIN}") from error
-    if outside := [name for name in names if Path(name).name != name]:
-        raise InputError(f"{index} names the file {outside[0]!r} outside its folder; do not trust it")
+    if wrong:
+        raise InputError(
+            f"{index} names {wrong[0]!r:.60}, which is no name of a file or lies outside its folder; do not trust it"
+        )
     return names
+
+
+def _is_plain(name: object) -> bool:
+    """Whether it is the name of a file, and of none elsewhere."""
+    return isinstance(name, str) and re.fullmatch(r"(?!\.\.?$)[^/\0]{1,200}", name) is not None and name.isprintable()

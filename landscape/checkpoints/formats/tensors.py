@@ -49,6 +49,7 @@ class Stored:
         shape: Its shape.
         begin: First byte of its values, which lie in C order with nothing between; None if they do not.
         get: Gives the values in their stored dtype (bfloat16 as ``<u2``) when ``begin`` is None.
+        check: Refuses a damaged file; called before its values are read.
     """
 
     file: Path
@@ -56,6 +57,7 @@ class Stored:
     shape: Shape
     begin: int | None = None
     get: Callable[[], np.ndarray] | None = None
+    check: Callable[[], None] | None = None
 
     @property
     def bytes(self) -> int:
@@ -94,8 +96,11 @@ def read(out: Float[np.ndarray, " P"], tensors: Mapping[str, Stored], *, look: b
             place += part.size
             if stored.dtype not in FLOATS:
                 raise InputError(
-                    f"{stored.file}: parameter {name!r} is stored as {stored.dtype}, not as {list(FLOATS)}"
+                    f"{stored.file}: parameter {name!r} is stored as {stored.dtype}, not as {list(FLOATS)}; "
+                    "save it as floats (a quantised model: after dequantize())"
                 )
+            if stored.check is not None:
+                stored.check()
             if stored.begin is None:
                 work.append((part.size, partial(_take, stored, part, look)))
                 continue
