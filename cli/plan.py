@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from landscape.checkpoints.grid import listed, warnings
+from landscape.checkpoints.grid import incomplete, listed, warnings
 from landscape.checkpoints.size import weights
 from landscape.cli.progress import console
 from landscape.cli.run import foreseen
@@ -66,7 +66,7 @@ def command(study: Path, limit: int, tflops: float | None, as_json: bool) -> Non
         "models under ten million parameters take several times that",
         markup=False,
     )
-    for warning in [*warnings([*seeds, *children]), *foreseen(wanted)]:
+    for warning in [*incomplete(seeds), *warnings([*seeds, *children]), *foreseen(wanted)]:
         console.print(f"  warning: {warning}", markup=False)
     if as_json:
         for task in planned:

@@ -20,12 +20,14 @@ from landscape.checkpoints import models
 from landscape.cli.main import cli
 from landscape.errors import InputError
 from landscape.measure import curves
+from landscape.measure.buffers import Buffers
 from landscape.measure.profiles import Grid
 from landscape.measure.session import Session
 from landscape.objectives import causal_lm, module
 from landscape.paths import KINDS, fit, saved
 from landscape.space import Space
 from landscape.store import Store
+from landscape.task import Checkpoint
 
 IDS = torch.randint(5, cases.WORDS, (20, 9), generator=cases.generator(8))
 
@@ -283,9 +285,9 @@ def test_a_loss_that_is_not_finite_is_no_loss() -> None:
     with pytest.raises(InputError, match="the loss is not finite at 1 of 2 points of the path"):
         curves.looking(bowl)(ends, torch.eye(2), np.arange(3))
     held = Session(Store(Path()), None, [], torch.device("cpu"))  # type: ignore[arg-type]
-    held.objective = bowl
+    held.objective, held.buffers = bowl, Buffers(bowl.model, {})
     with pytest.raises(InputError, match="the loss is not finite at 1 of 2 points in float32; the weights"):
-        held._evaluate(ends, torch.eye(2), "float32", None, None)
+        held.evaluate(ends, torch.eye(2), "float32", [Checkpoint("a")])
 
 
 def test_recipes_have_names_of_their_own() -> None:

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from landscape.checkpoints import expand, find
-from landscape.checkpoints.grid import listed, warnings
+from landscape.checkpoints import expand, find, reference
+from landscape.checkpoints.grid import incomplete, listed, warnings
+from landscape.checkpoints.local import labels
 from landscape.errors import InputError
 from landscape.settings import Checkpoints
 from landscape.task import Checkpoint
@@ -48,6 +49,110 @@ def test_trainer_folder_is_its_checkpoints_in_order(tmp_path: Path) -> None:
     plain = tmp_path / "seed_7"
     (tmp_path / "a{b" / "seed_7").rename(plain)
     assert [(c.seed, c.step) for c in find(str(plain))] == [(7, 9), (7, 500), (7, 1000)]
+
+
+def test_a_trainers_folder_is_its_checkpoints_and_the_final_model(tmp_path: Path) -> None:
+    run = touch(tmp_path / "seed_7")
+    assert [c.ref for c in find(str(run))] == [str(run)]
+    (run / "checkpoint-5").mkdir()  # of the optimizer alone
+    assert [c.ref for c in find(str(run))] == [str(run)]
+    for step in (20, 10):
+        touch(run / f"checkpoint-{step}")
+    assert [(c.seed, c.step) for c in find(str(run))] == [(7, 10), (7, 20), (7, None)]
+    assert find(str(run))[-1].ref == str(run)
+
+
+@pytest.mark.parametrize("name", ["betas=[0.9,0.95]", "lr{0.1}", "a*b?", "x{seed", "[!z]{{y}}"])
+def test_names_of_folders_are_no_patterns(tmp_path: Path, name: str) -> None:
+    for seed in (0, 1):
+        touch(tmp_path / name / f"seed_{seed}" / "checkpoint-10")
+    touch(tmp_path / "betas=0" / "seed_0" / "checkpoint-10")
+    touch(tmp_path / "aXXbX" / "seed_0" / "checkpoint-10")
+    wanted = [str(tmp_path / name / f"seed_{seed}" / "checkpoint-10") for seed in (0, 1)]
+    assert [c.ref for c in find(f"{tmp_path / name}/seed_{{seed}}/checkpoint-{{step}}")] == wanted
+    assert [c.ref for c in find(wanted[1])] == wanted[1:]
+    assert [c.ref for c in reference.find(str(tmp_path / name / "seed_0"))] == wanted[:1]
+
+
+@pytest.mark.parametrize(
+    ("name", "seed", "step"),
+    [
+        ("multiberts-seed_0-step_20k", 0, 20_000),
+        ("run/step=1e3", None, 1000),
+        ("run/step_1_000", None, 1000),
+        ("run/step_1_000_seed_3", 3, 1000),
+        ("step_1_000_5", None, None),
+        ("step_1.5M", None, 1_500_000),
+        ("step_2B", None, 2_000_000_000),
+        ("global_step1000", None, 1000),
+        ("epoch=3-step=1000.ckpt", None, 1000),
+        ("checkpoint-20-final", None, 20),
+        ("step_7/checkpoint-9", None, 9),
+        ("tokens_2B", None, 2_000_000_000),
+        ("step1000-tokens2B", None, 1000),
+        ("footstep2/final", None, None),
+        ("linseed3/reseed_4", None, None),
+        ("step_2.5", None, None),
+        ("step_1.2345k", None, None),
+        ("step20final", None, None),
+        ("seed_3b/step_1e-3", None, None),
+        ("step_9e99", None, None),
+        ("detokens5", None, None),
+    ],
+)
+def test_a_name_says_a_step_or_none(name: str, seed: int | None, step: int | None) -> None:
+    found = labels(Path(name))
+    assert (found.seed, found.step) == (seed, step)
+
+
+def test_fields_are_numbers_however_they_are_written(tmp_path: Path) -> None:
+    for step in ("20k", "1e3", "1_000_000", "7"):
+        touch(tmp_path / "seed_0" / f"step_{step}_x")
+    pattern = f"{tmp_path}/seed_{{seed}}/step_{{step}}_x"
+    assert [c.step for c in find(pattern)] == [7, 1000, 20_000, 1_000_000]
+    assert [Path(c.ref).name for c in expand(pattern, {"step": (20_000,)})] == ["step_20k_x"]
+
+
+def test_two_folders_of_one_step_are_refused_unless_they_are_not_wanted(tmp_path: Path) -> None:
+    for folder in ("seed_0/step_10", "seed_0/step_010", "seed_1/step_10", "seed_1/step_1k", "seed_1/step_1000"):
+        touch(tmp_path / folder)
+    pattern = f"{tmp_path}/seed_{{seed}}/step_{{step}}"
+    with pytest.raises(InputError, match="seed_0/step_010 and .*seed_0/step_10 are both seed 0, step 10; rename"):
+        expand(pattern, {"step": (10,)})
+    with pytest.raises(InputError, match="seed_1/step_1000 and .*seed_1/step_1k are both seed 1, step 1000; rename"):
+        expand(pattern, {"seed": (1,)})
+    assert len(expand(pattern, {"seed": (1,), "step": (10,)})) == 1
+
+
+def test_seeds_that_are_words_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for seed in ("adam", "sgd"):
+        touch(tmp_path / f"seed_{seed}" / "step_1")
+    pattern = f"{tmp_path}/seed_{{seed}}/step_{{step}}"
+    with pytest.raises(InputError, match=r"\{seed\} is 'adam' in .*seed_adam/step_1, and a seed is a whole number"):
+        find(pattern)
+    touch(tmp_path / "seed_3" / "step_1")
+    touch(tmp_path / "seed_3" / "step_best")
+    with caplog.at_level("WARNING", "landscape"):
+        assert [c.seed for c in find(pattern)] == [3]
+    (said,) = caplog.messages
+    assert said.startswith("3 of 4 folders are left out: {step} is 'best' in ")
+
+
+def test_an_adapter_alone_is_told_to_be_merged(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").touch()
+    (tmp_path / "adapter_model.safetensors").touch()
+    with pytest.raises(InputError, match="is an adapter and no whole model: merge it first"):
+        find(str(tmp_path))
+
+
+def test_missing_combinations_are_counted() -> None:
+    def grid(*labels: tuple[int | None, int | None]) -> list[Checkpoint]:
+        return [Checkpoint(f"{seed} {step}", seed, step) for seed, step in labels]
+
+    whole = grid((0, 5), (0, 9), (2, 5), (2, 9), (None, 7), (1, None))
+    assert incomplete(whole) == [] == incomplete([])
+    said = "2 of 6 combinations of seed and step are missing: seed 0 step 30, seed 2 step 5"
+    assert incomplete([*whole[:2], *whole[3:], *grid((2, 30))]) == [said]
 
 
 def test_children_have_their_own_pattern(tmp_path: Path) -> None:

@@ -20,6 +20,16 @@ def listed(wanted: Checkpoints) -> tuple[list[Checkpoint], list[Checkpoint]]:
     return seeds, expand(kids.folder, fields, wanted.config or "")
 
 
+def incomplete(checkpoints: list[Checkpoint]) -> list[str]:
+    """How many combinations of the seeds and steps of a study are missing, in a sentence."""
+    there = {(c.seed, c.step) for c in checkpoints if c.seed is not None and c.step is not None}
+    seeds, steps = (sorted({pair[k] for pair in there}) for k in (0, 1))
+    lost = [f"seed {seed} step {step}" for seed in seeds for step in steps if (seed, step) not in there]
+    if not lost:
+        return []
+    return [f"{len(lost)} of {len(seeds) * len(steps)} combinations of seed and step are missing: {_some(lost)}"]
+
+
 def warnings(checkpoints: list[Checkpoint]) -> list[str]:
     """What a user should know before trusting the numbers: known defects, and labels that hold the same weights."""
     said: dict[str, list[str]] = {}

@@ -12,6 +12,7 @@ from typing import Any
 
 from landscape.checkpoints import families, hub, local, places
 from landscape.checkpoints.families import Family, Label, Place
+from landscape.checkpoints.numbers import number
 from landscape.errors import InputError
 from landscape.task import Checkpoint
 
@@ -29,7 +30,7 @@ def find(ref: str, config: str = "") -> list[Checkpoint]:
     Raises:
         InputError: If there is no such checkpoint.
     """
-    if "{" not in ref:
+    if "{" not in ref or Path(ref).exists():
         if ref.startswith(places.SCHEME):
             return [hub_checkpoint(ref)]
         if not Path(ref).exists() and (named := family_parts(ref)) is not None:
@@ -102,8 +103,6 @@ def hub_checkpoint(ref: str) -> Checkpoint:
         found, (seed, step) = known
         return Checkpoint(ref, seed, step, defect=found.known_defects.get((seed, step), ""))
     here = local.labels(Path(f"{place.repo}/{place.folder}"))
-    if thousands := re.search(r"step_(\d+)k$", place.repo):
-        here = replace(here, step=1000 * int(thousands[1]))
     parts = places.named(place.revision) or {}
     named = parts.get("seed", parts.get("ingredient", ""))
     return replace(
@@ -208,7 +207,12 @@ def _looked_up(pattern: str, fields: list[str]) -> list[dict[str, int]]:
         shape, names = re.compile(local.regex(where.folder)), sorted({str(Path(file).parent) for file in files})
     else:
         shape, names = re.compile(local.regex(where.revision)), list(hub.branches(where.repo))
-    found = [{field: int(match[field]) for field in fields} for name in names if (match := shape.fullmatch(name))]
+    matches = [match for name in names if (match := shape.fullmatch(name))]
+    found = [
+        {field: value for field in fields if (value := number(match[field])) is not None}
+        for match in matches
+        if all(number(match[field]) is not None for field in fields)
+    ]
     if not found:
         raise InputError(f"nothing on the hub matches {pattern}; {where.repo} has {', '.join(names[:4]) or 'nothing'}")
     return sorted(found, key=lambda values: tuple(values.values()))

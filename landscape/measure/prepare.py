@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from landscape.checkpoints import fetch, formats, identity
-from landscape.checkpoints.grid import listed, warnings
+from landscape.checkpoints.grid import incomplete, listed, warnings
 from landscape.checkpoints.reference import place
 from landscape.errors import InputError
 from landscape.expand import tasks
@@ -97,6 +97,7 @@ def prepare(
         "tasks": [task.as_json() for task in planned],
         "checkpoints": [asdict(c) for c in [*seeds, *children]],
         "warnings": [
+            *([] if found else incomplete(seeds)),
             *warnings([*seeds, *children]),
             *agree.warnings(study.data, [*seeds, *children], session.objective),
         ],
