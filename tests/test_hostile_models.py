@@ -69,7 +69,7 @@ def test_a_tokenizer_that_is_code_alone_is_refused(folder: Path, monkeypatch: py
     (folder / "tokenizer.json").unlink()
     edit(folder / "tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.Evil", None]}, tokenizer_class="Evil")
     monkeypatch.setattr(sys, "stdin", StringIO("y\n" * 9))
-    with pytest.raises(InputError, match=r"needs code of its own for its tokenizer \(auto_map\), which is never run"):
+    with pytest.raises(InputError, match=r"cannot be loaded \(.*; its own code \(auto_map\) is never run; save"):
         models.tokenizer(folder)
     assert not (folder / "run").exists() and sys.stdin.tell() == 0
 
@@ -183,7 +183,7 @@ def test_a_classifier_without_a_padding_token_is_refused_before_it_runs() -> Non
     config = transformers.GPT2Config(vocab_size=60, n_positions=24, n_embd=12, n_layer=1, n_head=3, num_labels=3)
     ids, labels = torch.full((4, 5), 7), torch.tensor([[0], [1], [2], [1]])
     batch = {"input_ids": ids, "labels": labels}
-    with pytest.raises(InputError, match=r"cannot tell text from padding \(.*set pad_token_id in the config.json"):
+    with pytest.raises(InputError, match=r"cannot tell text from padding \(.*; set pad_token_id in the config.json"):
         classification.build(transformers.GPT2ForSequenceClassification(config), batch)
     config.pad_token_id = 3
     assert classification.build(transformers.GPT2ForSequenceClassification(config), batch).examples == 4

@@ -29,14 +29,16 @@ def build(data: Data, checkpoint: Checkpoint, *, untied: bool = False) -> Object
     kind = KINDS[data.objective]
     model = skeleton(checkpoint, kind.AUTO, untied=untied)
     tokenizer = models.tokenizer(_tokenizer_folder(data, checkpoint))
-    batch = kind.encode(
-        read_text(data), tokenizer, sequences=data.sequences, length=data.length,
-        **({"mask": data.mask, "seed": data.seed} if data.objective == "masked-lm" else {}),
-    )  # fmt: skip
+    with models.blamed(f"the tokenizer of {checkpoint.ref} fails on the text", "give the model's own tokenizer"):
+        batch = kind.encode(
+            read_text(data), tokenizer, sequences=data.sequences, length=data.length,
+            **({"mask": data.mask, "seed": data.seed} if data.objective == "masked-lm" else {}),
+        )  # fmt: skip
     longest = getattr(getattr(model, "config", None), "max_position_embeddings", None)
     if longest is not None and data.length > longest:
         raise InputError(f"length is {data.length} and the model takes at most {longest} tokens; lower length")
-    objective: Objective = kind.build(model, batch)
+    with models.blamed(f"the model that {checkpoint.ref} describes cannot be run", models.OWN):
+        objective: Objective = kind.build(model, batch)
     return objective
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from landscape.errors import InputError
+from landscape.files import MOST_TEXT, read
 from landscape.shapes import Int
 
 
@@ -22,7 +23,7 @@ def read_file(path: Path, what: str = "text") -> str:
         InputError: If it cannot be read.
     """
     try:
-        return path.read_text("utf-8")
+        return read(path, MOST_TEXT).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     except OSError as error:
         raise InputError(f"cannot read the {what} {path}: {error.strerror}; check the path") from error
     except UnicodeDecodeError as error:
