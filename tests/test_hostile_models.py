@@ -17,7 +17,10 @@ from transformers import AutoConfig, AutoTokenizer, ByT5Tokenizer, Gemma3Config,
 
 from landscape.checkpoints import models
 from landscape.errors import InputError
+from landscape.measure import data as fixed
 from landscape.objectives import KINDS, causal_lm, classification
+from landscape.settings import Data
+from landscape.task import Checkpoint
 
 ROOT = Path(__file__).parent.parent
 AUTO = causal_lm.AUTO
@@ -271,3 +274,12 @@ def test_the_library_would_have_asked(folder: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(ValueError, match="trust_remote_code"):
         AutoConfig.from_pretrained(folder)
     assert sys.stdin.tell() == 2 and AutoTokenizer is transformers.AutoTokenizer
+
+
+def test_a_catastrophic_expression_of_a_tokenizer_is_one_sentence(folder: Path) -> None:
+    split = {"type": "Split", "pattern": {"Regex": "(?:(a|aa)+)+c"}, "behavior": "Isolated", "invert": False}
+    edit(folder / "tokenizer.json", pre_tokenizer=split)
+    (folder / "text.txt").write_text(("a" * 200 + "b ") * 200)
+    data = Data(text=str(folder / "text.txt"), objective="causal-lm", sequences=4, length=8)
+    with pytest.raises(InputError, match=r"the tokenizer of .* fails on the text \(.*retry-limit.*; give the model's"):
+        fixed.build(data, Checkpoint(str(folder)))
