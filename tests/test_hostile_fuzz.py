@@ -33,7 +33,7 @@ ODD: st.SearchStrategy[Any] = st.one_of(
         "[/red]",
     ]),
     st.integers(),
-    st.floats(),
+    st.floats(allow_subnormal=False),  # another test may have had them flushed to zero
     st.text(max_size=8),
 )  # fmt: skip
 Edit = tuple[int, Any]
