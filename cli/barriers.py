@@ -11,6 +11,7 @@ import click
 import pandas as pd
 from rich.table import Table
 
+from landscape.cli import options
 from landscape.cli.options import (
     DEFINITIONS,
     MATCHED,
@@ -56,9 +57,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     such as 'runs/seed_{seed}/step_100', a place on the hub such as hf://organisation/name@revision, or a checkpoint of
     a known family such as multiberts:seed=3,step=20000.
     """
-    from landscape.checkpoints import find
-
-    found = [checkpoint for ref in given["refs"] for checkpoint in find(ref, given["config"])]
+    found = options.found(given["refs"], given["config"])
     study, definition = study_of(given, found), given["definition"]
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))

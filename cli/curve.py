@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
+from landscape.cli import options
 from landscape.cli.options import (
     SEED,
     Number,
@@ -67,6 +68,7 @@ def command(**given: Any) -> None:
     Its file is OUT/curve.safetensors, its bends are the folders OUT/bend_1, ... and, with symmetries taken out, its
     ends OUT/end_a and OUT/end_b. A fit that was stopped goes on when the command is run again.
     """
+    one, two = _two(given["a"], given["b"], given["config"])
     import torch
 
     from landscape import gradients, strategy
@@ -81,7 +83,6 @@ def command(**given: Any) -> None:
     require_grid(given["points"], given["precision"])
     if given["text"] and not given["train_text"]:
         raise InputError("--text is what the curve is judged on; give --train-text too, another text to fit it on")
-    one, two = _two(given["a"], given["b"], given["config"])
     contents: tuple[str, ...] = fetch.content(one), fetch.content(two)
     if contents[0] == contents[1]:
         raise InputError(f"{given['a']} and {given['b']} hold the same weights; a curve joins two checkpoints")
@@ -155,9 +156,9 @@ def _ends(
 
 
 def _two(a: str, b: str, config: str) -> list[Any]:
-    from landscape.checkpoints import fetch, find
+    from landscape.checkpoints import fetch
 
-    found = [find(ref, config) for ref in (a, b)]
+    found = [options.found([ref], config) for ref in (a, b)]
     for ref, checkpoints in zip((a, b), found, strict=True):
         if len(checkpoints) != 1:
             raise InputError(f"{ref} is {len(checkpoints)} checkpoints; a curve joins one to one")

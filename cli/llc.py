@@ -13,6 +13,7 @@ import pandas as pd
 from pydantic import ValidationError
 from rich.table import Table
 
+from landscape.cli import options
 from landscape.cli.drawing import save_figure
 from landscape.cli.options import SEED, Number, config_option, data, data_options
 from landscape.cli.progress import console
@@ -90,10 +91,10 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     Values of checkpoints are comparable at equal n-beta, localisation and step size only. With --step-size auto the
     step of each follows its own curvature; --calibrate proposes one setting for a whole trajectory.
     """
-    from landscape.checkpoints import fetch, find
+    found = options.found(given["refs"], given["config"])
+    from landscape.checkpoints import fetch
     from landscape.checkpoints.models import default_objective
 
-    found = [checkpoint for ref in given["refs"] for checkpoint in find(ref, given["config"])]
     wanted = _wanted(given, len(found))
     texts = data(given, given["objective"] or default_objective(fetch.described(found[0])))
     with results_of(given["out"]) as folder:

@@ -11,6 +11,7 @@ import click
 import pandas as pd
 from rich.table import Table
 
+from landscape.cli import options
 from landscape.cli.barriers import study_of
 from landscape.cli.options import MATCHED, checked, config_option, data_options, grid_options, symmetry_options
 from landscape.cli.progress import console
@@ -44,9 +45,9 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     are the barriers between A and B as it was, as it is now, and in random coordinates. Where the head has to become a
     parameter of its own, OUT/first is A with the same parameters.
     """
-    from landscape.checkpoints import fetch, find
+    from landscape.checkpoints import fetch
 
-    found = [checkpoint for ref in (given["a"], given["b"]) for checkpoint in find(ref, given["config"])]
+    found = options.found((given["a"], given["b"]), given["config"])
     if len(found) != 2:
         raise InputError(f"{given['a']} and {given['b']} are {len(found)} checkpoints; two are wanted, one each")
     out = given["out"].resolve()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from landscape.demo import TRAINING_TEXT
 from landscape.errors import InputError
 from landscape.measures import ON_TEXT, Matching
 from landscape.settings import MOST_SEED, Data
+from landscape.task import Checkpoint
 
 DEFINITIONS = ("chord", "mean_ends", "max_ends", "midpoint", "area", "convexity_gap")
 PACKAGED = "No text is given: evaluating on the packaged novel, Jane Austen's Persuasion."
@@ -59,9 +61,46 @@ class Number(click.FloatRange):
 
 
 SEED = click.IntRange(0, MOST_SEED)
-config_option = click.option(
-    "--config", default="", help="Folder of config.json, for weights that have none beside them."
-)
+
+
+def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--config --allow-class``."""
+    for option in (
+        allow_option,
+        click.option("--config", default="", help="Folder of config.json, for weights that have none beside them."),
+    ):
+        command = option(command)
+    return command
+
+
+def _allow(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -> None:
+    """Workers are other processes, so it is said in the environment."""
+    from landscape.checkpoints.formats.pickled import ALLOW
+
+    if names:
+        os.environ[ALLOW] = ",".join(names)
+
+
+allow_option = click.option(
+    "--allow-class", multiple=True, metavar="NAME", expose_value=False, callback=_allow,
+    help="A class beside the tensors of .pt and .ckpt files that is passed over, such as argparse.Namespace; nothing "
+    "of it is run.",
+)  # fmt: skip
+
+
+def found(refs: Sequence[str], config: str) -> list[Checkpoint]:
+    """The checkpoints of some references; of those on this disk it is known that they have a config.
+
+    Raises:
+        InputError: If one is not there, or has none.
+    """
+    from landscape.checkpoints import fetch, find, reference
+
+    every = [checkpoint for ref in refs for checkpoint in find(ref, config)]
+    for checkpoint in every:
+        if reference.place(checkpoint.ref) is None:
+            fetch.described(checkpoint)
+    return every
 
 
 def require_grid(points: int | str, precision: float | None) -> None:

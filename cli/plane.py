@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import pandas as pd
 
+from landscape.cli import options
 from landscape.cli.drawing import save_figure
 from landscape.cli.options import SEED, Number, config_option, data, data_options
 from landscape.cli.progress import console
@@ -52,10 +53,9 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     One REF gives a random plane around it, three the plane through them, more the plane of their two principal
     components. Run again, it goes on where it was stopped.
     """
-    from landscape.checkpoints import find
+    found = options.found(given["refs"], given["config"])
     from landscape.paths import saved
 
-    found = [checkpoint for ref in given["refs"] for checkpoint in find(ref, given["config"])]
     study = _study(given, found)
     drawn = saved.load(given["curve"]) if given["curve"] else None
     store = Store(given["out"] / "results")

@@ -14,6 +14,7 @@ import pandas as pd
 from pydantic import ValidationError
 from rich.table import Table
 
+from landscape.cli import options
 from landscape.cli.drawing import save_figure
 from landscape.cli.options import SEED, batches, config_option, data, data_options
 from landscape.cli.progress import console
@@ -67,10 +68,10 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 
     Items are the same for all checkpoints. Nothing is downloaded but checkpoints themselves.
     """
-    from landscape.checkpoints import fetch, find
+    found = options.found(given["refs"], given["config"])
+    from landscape.checkpoints import fetch
     from landscape.checkpoints.models import default_objective
 
-    found = [checkpoint for ref in given["refs"] for checkpoint in find(ref, given["config"])]
     objective = given["objective"] or default_objective(fetch.described(found[0]))
     measures = _measures(given, objective, len(found))
     with results_of(given["out"]) as store, _data(given, objective, measures) as texts:

@@ -11,6 +11,7 @@ import click
 import pandas as pd
 from rich.table import Table
 
+from landscape.cli import options
 from landscape.cli.options import SEED, config_option, data, data_options
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, run_now
@@ -34,10 +35,10 @@ NAMES = {"vertex": "checkpoints", "edge": "middles of edges", "centre": "centre:
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
     """The loss of mixtures of checkpoints: of two, of all (the soup), and of random shares."""
-    from landscape.checkpoints import fetch, find
+    found = options.found(given["refs"], given["config"])
+    from landscape.checkpoints import fetch
     from landscape.checkpoints.models import default_objective
 
-    found = [checkpoint for ref in given["refs"] for checkpoint in find(ref, given["config"])]
     if len(found) < 2:
         raise InputError(f"{given['refs'][0]} is one checkpoint; a mixture is of two or more")
     settings = {name: given[name] for name in ("mixtures", "seed", "numerics")}

@@ -12,6 +12,7 @@ from typing import Literal, get_args
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from landscape.errors import InputError
+from landscape.files import read
 from landscape.measures import (
     AnyMeasure,
     Barriers,
@@ -89,6 +90,9 @@ def _behaviours(measures: Sequence[AnyMeasure], distances: bool) -> Iterator[str
             yield from (f"distance:{name}" for name in measure.names)
 
 
+MOST_BYTES = 1_000_000
+
+
 def read_study(path: Path) -> Study:
     """Read and check a study file; paths in it are relative to the file.
 
@@ -96,13 +100,18 @@ def read_study(path: Path) -> Study:
         InputError: With the place of the first mistake.
     """
     try:
-        return Study.model_validate(tomllib.loads(path.read_text("utf-8")), context={"base": path.parent})
+        return Study.model_validate(
+            tomllib.loads(read(path, MOST_BYTES).decode("utf-8").replace("\r\n", "\n")), context={"base": path.parent}
+        )
     except OSError as error:
         raise InputError(f"cannot read the study {path}: {error.strerror}; check the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}") from error
     except ValidationError as error:
         raise InputError(f"{path}: {first_mistake(error)}") from error
+    except (RecursionError, ValueError) as error:
+        why = "it is nested too deep" if isinstance(error, RecursionError) else error
+        raise InputError(f"cannot read the study {path}: {why}; check the file") from error
 
 
 def first_mistake(error: ValidationError) -> str:

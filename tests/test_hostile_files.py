@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from landscape import files
+from landscape.checkpoints import formats, identity, size
 from landscape.errors import InputError
 from landscape.store import Store
+from landscape.task import Checkpoint
 
 ROOT = Path(__file__).parent.parent
 
@@ -88,3 +90,29 @@ def test_what_is_no_json_is_one_error(text: str) -> None:
 def test_numbers_that_are_not_finite_are_let_through_where_wanted() -> None:
     assert files.parsed('{"limit": [0.0, Infinity]}', strict=False)["limit"][1] == float("inf")
     assert files.parsed('{"a": [1e300, 2, "NaN"]}') == {"a": [1e300, 2, "NaN"]}
+
+
+def test_weights_that_may_not_be_read_are_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(bytes(40))
+
+    def denied(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(InputError, match=r"cannot be read \(Permission denied\); check the path and its permissions"):
+        formats.index(tmp_path)
+    with pytest.raises(InputError, match=r"cannot be read \(Permission denied\); check the path and its permissions"):
+        identity.sha256(file)
+
+
+@pytest.mark.parametrize("text", ["null", "[1]", "{", "[" * 100_000])
+def test_the_size_of_a_checkpoint_with_a_damaged_config_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    (tmp_path / "config.json").write_text(text)
+    monkeypatch.setattr(size.fetch, "pinned", lambda checkpoint: checkpoint)
+    monkeypatch.setattr(size.fetch, "size", lambda _: 8)
+    monkeypatch.setattr(size.fetch, "described", lambda _: tmp_path)
+    with pytest.raises(InputError, match="config.json cannot be read"):
+        size.weights(Checkpoint("hf://a/b"))

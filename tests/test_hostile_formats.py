@@ -117,6 +117,54 @@ def test_a_tensor_within_its_record_is_what_torch_loads(
     np.testing.assert_array_equal(values(file)["w"], expected)
 
 
+@dataclass(frozen=True)
+class Meta:
+    """A tensor as an unpickler that looks at no bounds would make it."""
+
+    first: int
+    shape: tuple[int, ...]
+    steps: tuple[int, ...]
+    device = torch.device("meta")
+    _checkpoint_offset = 64
+
+    def untyped_storage(self) -> "Meta":
+        return self
+
+    def nbytes(self) -> int:
+        return 48
+
+    def element_size(self) -> int:
+        return 4
+
+    def storage_offset(self) -> int:
+        return self.first
+
+    def stride(self) -> tuple[int, ...]:
+        return self.steps
+
+    def numel(self) -> int:
+        return int(np.prod(self.shape))
+
+
+@pytest.mark.parametrize(
+    ("first", "shape", "steps", "fits"),
+    [
+        (0, (3, 4), (4, 1), True), (2, (2, 3), (1, 3), True), (11, (), (), True), (30, (0, 4), (4, 1), True),
+        (1, (3, 4), (4, 1), False), (12, (), (), False), (-1, (3, 4), (4, 1), False), (8, (3, 4), (-4, 1), False),
+        (0, (3, 4), (5, 1), False),
+    ],
+)  # fmt: skip
+def test_bounds_are_ours_whatever_torch_looks_at(
+    first: int, shape: tuple[int, ...], steps: tuple[int, ...], fits: bool
+) -> None:
+    archive = pickled._Archive(True, {64: 48})
+    if fits:
+        assert pickled._record(Meta(first, shape, steps), archive) == (64, 12)
+        return
+    with pytest.raises(ValueError, match="lies at .* of the 12 values of its record"):
+        pickled._record(Meta(first, shape, steps), archive)
+
+
 @pytest.mark.parametrize("kind", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED], ids=["stored", "deflated"])
 def test_a_bit_that_has_changed_is_seen_once_values_are_read(tmp_path: Path, kind: int) -> None:
     file = archive(tmp_path / "x.pt", {"w": View(12, 0, (3, 4), (4, 1))}, kind=kind)
@@ -147,7 +195,7 @@ def test_a_file_without_sums_is_read(tmp_path: Path) -> None:
 def test_what_would_take_memory_is_refused_by_its_size(tmp_path: Path) -> None:
     file = archive(tmp_path / "byteorder.pt", {"w": View(12, 0, (12,), (1,))})
     with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as out:
-        out.writestr("a/byteorder", bytes(200_000))
+        out.writestr("a/byteorder", bytes(200))
     with pytest.raises(InputError, match="byteorder.pt would inflate to more than weights do"):
         formats.index(file)
     zeros = archive(

@@ -17,7 +17,10 @@ from transformers import AutoConfig, AutoTokenizer, ByT5Tokenizer, Gemma3Config,
 
 from landscape.checkpoints import models
 from landscape.errors import InputError
+from landscape.measure import data as fixed
 from landscape.objectives import KINDS, causal_lm, classification
+from landscape.settings import Data
+from landscape.task import Checkpoint
 
 ROOT = Path(__file__).parent.parent
 AUTO = causal_lm.AUTO
@@ -69,7 +72,7 @@ def test_a_tokenizer_that_is_code_alone_is_refused(folder: Path, monkeypatch: py
     (folder / "tokenizer.json").unlink()
     edit(folder / "tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.Evil", None]}, tokenizer_class="Evil")
     monkeypatch.setattr(sys, "stdin", StringIO("y\n" * 9))
-    with pytest.raises(InputError, match=r"needs code of its own for its tokenizer \(auto_map\), which is never run"):
+    with pytest.raises(InputError, match=r"cannot be loaded \(.*; its own code \(auto_map\) is never run; save"):
         models.tokenizer(folder)
     assert not (folder / "run").exists() and sys.stdin.tell() == 0
 
@@ -183,7 +186,7 @@ def test_a_classifier_without_a_padding_token_is_refused_before_it_runs() -> Non
     config = transformers.GPT2Config(vocab_size=60, n_positions=24, n_embd=12, n_layer=1, n_head=3, num_labels=3)
     ids, labels = torch.full((4, 5), 7), torch.tensor([[0], [1], [2], [1]])
     batch = {"input_ids": ids, "labels": labels}
-    with pytest.raises(InputError, match=r"cannot tell text from padding \(.*set pad_token_id in the config.json"):
+    with pytest.raises(InputError, match=r"cannot tell text from padding \(.*; set pad_token_id in the config.json"):
         classification.build(transformers.GPT2ForSequenceClassification(config), batch)
     config.pad_token_id = 3
     assert classification.build(transformers.GPT2ForSequenceClassification(config), batch).examples == 4
@@ -271,3 +274,12 @@ def test_the_library_would_have_asked(folder: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(ValueError, match="trust_remote_code"):
         AutoConfig.from_pretrained(folder)
     assert sys.stdin.tell() == 2 and AutoTokenizer is transformers.AutoTokenizer
+
+
+def test_a_catastrophic_expression_of_a_tokenizer_is_one_sentence(folder: Path) -> None:
+    split = {"type": "Split", "pattern": {"Regex": "(?:(a|aa)+)+c"}, "behavior": "Isolated", "invert": False}
+    edit(folder / "tokenizer.json", pre_tokenizer=split)
+    (folder / "text.txt").write_text(("a" * 200 + "b ") * 200)
+    data = Data(text=str(folder / "text.txt"), objective="causal-lm", sequences=4, length=8)
+    with pytest.raises(InputError, match=r"the tokenizer of .* fails on the text \(.*retry-limit.*; give the model's"):
+        fixed.build(data, Checkpoint(str(folder)))

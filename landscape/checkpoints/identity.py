@@ -54,6 +54,8 @@ def sha256(file: Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except FileNotFoundError as error:
         raise InputError(f"{file} is missing; copy or download the checkpoint again") from error
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror}); check the path and its permissions") from error
 
 
 def signature(path: Path, config: Path) -> str:

@@ -47,6 +47,7 @@ OBJECTIVES = {
 }  # fmt: skip
 """The class of transformers that makes the model of each objective."""
 
+OWN = f"give the {CONFIG} that was saved with the weights"
 OF_TEXT = ("vocab_size", "max_position_embeddings", "pad_token_id")
 """What is asked of a config, and which models of text and images keep in a config of their own for the text."""
 
@@ -96,20 +97,28 @@ def _made(kind: Any, config: Any, folder: Path) -> nn.Module:
     Raises:
         InputError: If there is none.
     """
-    try:
+    with blamed(f"{folder / CONFIG} describes no model", OWN):
         model: nn.Module = kind.from_config(
             config, dtype=torch.float32, trust_remote_code=False, attn_implementation=None, experts_implementation=None
         )
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(_no_model(folder, error)) from error
     return model
 
 
-def _no_model(folder: Path, error: Exception) -> str:
-    why = formats.reason(error)
-    return f"{folder / CONFIG} describes no model ({why}); give the {CONFIG} that was saved with the weights"
+@contextmanager
+def blamed(what: str, then: str) -> Generator[None]:
+    """Whatever a library raises within this is the fault of what it was given: one sentence says so.
+
+    Raises:
+        InputError: With the first line of what was raised.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # as libraries in Rust raise
+            raise
+        raise InputError(f"{what} ({formats.reason(error)}); {then}") from error
 
 
 @contextmanager
@@ -197,13 +206,11 @@ def read_config(folder: Path) -> Any:
     if "auto_map" in given:
         _say(f"{folder} names code of its own (auto_map), which is not run: {kind} is known without it")
     _require_sizes(given, file)
-    try:
+    with blamed(f"{file} describes no model", OWN):
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         layers = getattr(_plain(config), "num_hidden_layers", 1)
-    except Exception as error:
-        raise InputError(_no_model(folder, error)) from error
     if layers == 0:
-        raise InputError(f"{file} has no layers; give the {CONFIG} that was saved with the weights")
+        raise InputError(f"{file} has no layers; {OWN}")
     return config
 
 
@@ -224,7 +231,7 @@ def _require_sizes(given: Mapping[str, Any], file: Path) -> None:
             _require_sizes(value, file)
         elif isinstance(value, int | float):
             if value < 0 and SIZE.fullmatch(name):
-                raise InputError(f"{file} has {name} {value}; give the {CONFIG} that was saved with the weights")
+                raise InputError(f"{file} has {name} {value}; {OWN}")
             if value > MOST_COUNT and COUNT.search(name):
                 raise InputError(
                     f"{file} has {name} {value}, and {MOST_COUNT:,} are the most that are read; give the {CONFIG} that "
@@ -270,23 +277,18 @@ def tokenizer(folder: Path) -> Any:
         raise lost
     described = tokenizer_files(folder)
     code = _auto_map(folder / TOKENIZER_CONFIG)
+    then = (
+        "its own code (auto_map) is never run; save it as a tokenizer.json, or name the folder of another"
+        if code
+        else "save it again with save_pretrained"
+    )
     try:
-        found = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        found("a word")
-        words = found.get_vocab().keys() - found.get_added_vocab().keys() - set(found.all_special_tokens)
-    except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # as Rust's libraries raise
-            raise
-        if not described:
-            raise lost from error
-        if code:
-            raise InputError(
-                f"{folder} needs code of its own for its tokenizer (auto_map), which is never run; save it as a "
-                "tokenizer.json, or name the folder of another"
-            ) from error
-        raise InputError(
-            f"the tokenizer of {folder} cannot be loaded ({formats.reason(error)}); save it again with save_pretrained"
-        ) from error
+        with blamed(f"the tokenizer of {folder} cannot be loaded", then):
+            found = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            found("a word")
+            words = found.get_vocab().keys() - found.get_added_vocab().keys() - set(found.all_special_tokens)
+    except InputError as error:
+        raise error if described else lost from error
     # Without files of its own, AutoTokenizer makes a tokenizer of the model's kind with special tokens alone.
     wanted = found.vocab_files_names.values()
     if not words or (len(words) < FEW_WORDS and wanted and not any((folder / str(name)).is_file() for name in wanted)):
@@ -461,15 +463,11 @@ def _converted(path: Path, model: Any, space: Space) -> Float[Tensor, " P"]:
     Raises:
         InputError: If a parameter is missing.
     """
-    try:
+    with blamed(f"{path} must be converted", "give a folder written by save_pretrained"):
         loaded, report = type(model).from_pretrained(
             path, config=model.config, dtype=torch.float32, local_files_only=True, output_loading_info=True,
             trust_remote_code=False,
         )  # fmt: skip
-    except Exception as error:
-        raise InputError(
-            f"{path} must be converted, which needs a folder written by save_pretrained ({formats.reason(error)})"
-        ) from error
     if lost := sorted(set(report["missing_keys"]) & set(space.names)):
         raise InputError(f"{path} lacks the parameter {lost[0]!r} of its own model class")
     return space.vector(dict(loaded.named_parameters())).detach()

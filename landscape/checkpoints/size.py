@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
 from landscape.checkpoints import families, fetch, formats, reference
 from landscape.checkpoints.identity import CONFIG
+from landscape.errors import InputError
+from landscape.files import read_json
 from landscape.task import Checkpoint
 
 HALF, SINGLE = 2, 4
@@ -44,6 +45,10 @@ def weights(checkpoint: Checkpoint) -> Size:
         return Size(family.bytes(*label), family.parameters, remote=True)
     checkpoint = fetch.pinned(checkpoint)
     size = fetch.size(checkpoint)
-    config = json.loads((fetch.described(checkpoint) / CONFIG).read_text())
-    half = config.get("dtype", config.get("torch_dtype")) in ("float16", "bfloat16")
+    file = fetch.described(checkpoint) / CONFIG
+    try:
+        config = dict(read_json(file, strict=False))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{file} cannot be read ({error}); fetch the checkpoint again") from error
+    half = str(config.get("dtype", config.get("torch_dtype"))) in {"float16", "bfloat16"}
     return Size(size, size // (HALF if half else SINGLE), remote=True)

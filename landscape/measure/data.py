@@ -35,14 +35,16 @@ def build(data: Data, checkpoint: Checkpoint, *, untied: bool = False) -> Object
     if kind is classification:
         classification.require_classes(model.config)
     tokenizer = tokenizer_of(data, checkpoint)
-    batch = kind.encode(
-        read_text(data), tokenizer, sequences=data.sequences, length=data.length, mask=data.mask, seed=data.seed,
-        bos=data.bos,
-    )  # fmt: skip
+    with models.blamed(f"the tokenizer of {checkpoint.ref} fails on the text", "give the model's own tokenizer"):
+        batch = kind.encode(
+            read_text(data), tokenizer, sequences=data.sequences, length=data.length, mask=data.mask, seed=data.seed,
+            bos=data.bos,
+        )  # fmt: skip
     longest = getattr(model.config, "max_position_embeddings", None) or 0
     if 0 < longest < data.length:
         raise InputError(f"length is {data.length} and the model takes at most {longest} tokens; lower length")
-    objective: Objective = kind.build(model, batch)
+    with models.blamed(f"the model that {checkpoint.ref} describes cannot be run", models.OWN):
+        objective: Objective = kind.build(model, batch)
     begun = data.objective == "causal-lm" and bool(begin(tokenizer, data.bos))
     choices = model.config.num_labels if kind is classification else model.config.vocab_size
     unknown = unknown_share(batch, tokenizer.unk_token_id, skip=int(begun))

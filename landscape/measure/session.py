@@ -318,9 +318,8 @@ class Session:
         }
         losses = values.pop("loss").double().numpy()
         if bad := int((~np.isfinite(losses)).any(axis=1).sum()):
-            hint = (
-                "the weights overflow: leave such a checkpoint out" if numerics == "float32" else "try float32"
-            )  # fmt: skip
+            wide = numerics == "float32"
+            hint = "the weights there overflow: leave out a checkpoint that is broken" if wide else "try float32"
             raise InputError(f"the loss is not finite at {bad} of {len(losses)} points in {numerics}; {hint}")
         return Values(losses, {name: v.double().numpy() for name, v in values.items()}, error, how)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import torch
 from torch import nn
 
 from landscape.errors import InputError
+from landscape.files import parsed
 from landscape.objectives.head import wide
 from landscape.objectives.objective import Batch, Objective, Values
 from landscape.objectives.text import require_vocabulary, spread
@@ -51,7 +51,7 @@ def _row(number: int, line: str) -> tuple[str, Any, list[int]]:
         InputError: If it has another form.
     """
     try:
-        row = json.loads(line)
+        row = parsed(line)
         return str(row["text"]), row.get("text_pair"), _classes(row["label"])
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise InputError(
@@ -118,7 +118,7 @@ def build(model: nn.Module, batch: Batch) -> Objective:
                 measure(model.eval(), {name: tensor[:2] for name, tensor in batch.items()})
         except ValueError as error:
             raise InputError(
-                f"the model cannot tell text from padding ({error}) set pad_token_id in the config.json of every "
+                f"the model cannot tell text from padding ({error}); set pad_token_id in the config.json of every "
                 "checkpoint to the tokenizer's padding token"
             ) from error
     return Objective(model, batch, measure, "nats per example")

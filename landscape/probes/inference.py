@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ import torch
 import torch.nn.functional as F
 
 from landscape.errors import InputError
+from landscape.files import parsed
 from landscape.objectives.head import wide
 from landscape.objectives.text import fault, read_file, spread
 from landscape.probes.finding import Found, average, mean
@@ -216,11 +216,11 @@ def read(file: Path) -> list[Pair]:
     try:
         rows: list[dict[str, Any]]
         if first == "{":
-            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
+            rows = [parsed(line) for line in text.split("\n") if line.strip()]
         else:
             rows = list(csv.DictReader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE))
         pairs = [_pair(row) for row in rows]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
         raise InputError(
             f"{file} is neither HANS' file nor JSON lines with premise, hypothesis, label and heuristic "
             f"({fault(error)})"

@@ -5,7 +5,6 @@ Probability of a whole sentence, a sum over its tokens and no mean; ties count h
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from landscape.errors import InputError
+from landscape.files import parsed
 from landscape.objectives.text import fault, read_file, spread
 from landscape.probes import pairs, scoring
 from landscape.probes.finding import Found
@@ -95,7 +95,7 @@ def _pair(file: Path, number: int, line: str) -> tuple[str, str, str]:
         InputError: If the line has another form.
     """
     try:
-        row = json.loads(line)
+        row = parsed(line)
         good, bad = row["sentence_good"], row["sentence_bad"]
         empty = not (good.strip() and bad.strip())
         paradigm = str(row.get("UID", file.stem))

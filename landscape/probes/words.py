@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from landscape.errors import InputError
+from landscape.files import parsed
 from landscape.objectives.text import fault, read_file
 from landscape.probes.subject import Subject
 
@@ -80,7 +80,7 @@ def read(file: Path, *wanted: str) -> list[Tagged]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parsed(line)
             parts = {name: tuple(row[name]) for name in ("words", *wanted)}
             texts, tags, relations = (tuple(map(str, parts.get(name, ()))) for name in ("words", "tags", "relations"))
             heads = tuple(k if int(head) < 0 else int(head) for k, head in enumerate(parts.get("heads", ())))

@@ -67,6 +67,8 @@ def _parsed(file: Path, size: int, changed: int) -> dict[str, Stored]:
         _require_text(notes)
         tensors = require_whole(file, {n: _stored(file, 8 + length, entry) for n, entry in entries.items()})
         _require_full(sorted(entry["data_offsets"] for entry in entries.values()), size - 8 - length)
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror}); check the path and its permissions") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file} has a damaged header ({error}); {AGAIN}") from error
     return tensors
