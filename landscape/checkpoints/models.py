@@ -98,7 +98,8 @@ def tokenizer(folder: Path) -> Any:
         InputError: If there is none.
     """
     lost = InputError(
-        f'{folder} holds no tokenizer; save it beside the weights, or name its folder: tokenizer = "..." in [data]'
+        f'{folder} holds no tokenizer; save it beside the weights, or name its folder: tokenizer = "..." in [data], or '
+        "--tokenizer"
     )
     # Without files of its own, AutoTokenizer makes an empty tokenizer of the model's kind.
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
