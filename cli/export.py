@@ -14,12 +14,18 @@ from landscape.store import Store
 
 TABLES = ("barrier", "profile", "loss", "match", "llc", "probe", "behaviour", "mixture", "plane", "place")
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a formula begins with in a spreadsheet."""
+
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--format", "kind", default="csv", show_default=True, type=click.Choice(["csv", "parquet", "netcdf"]))
 def command(folder: Path, kind: str) -> None:
-    """All rows of FOLDER, a file for each table, in FOLDER/export."""
+    """All rows of FOLDER, a file for each table, in FOLDER/export.
+
+    In CSV, a text that a spreadsheet would take for a formula stands after a single quote.
+    """
     store = Store(folder / "results")
     found = store.tables(task["key"] for task in store.record()["tasks"])
     written = []
@@ -42,11 +48,17 @@ def command(folder: Path, kind: str) -> None:
 def _write(rows: pd.DataFrame, file: Path, kind: str) -> None:
     match kind:
         case "csv":
-            rows.to_csv(file, index=False)
+            texts = rows.select_dtypes(exclude="number")
+            rows.assign(**texts.map(_no_formula)).to_csv(file, index=False)
         case "parquet":
             rows.to_parquet(file, index=False)
         case _:
             _write_netcdf(rows, file)
+
+
+def _no_formula(value: object) -> object:
+    """A text that a spreadsheet would compute, after the quote that makes it a text."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def _write_netcdf(rows: pd.DataFrame, file: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import signal
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from types import FrameType
 import click
 
 from landscape import __version__
-from landscape.cli.progress import listen
+from landscape.cli.progress import listen, shown
 from landscape.errors import InputError
 
 COMMANDS = {
@@ -77,10 +78,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = cli.main(arguments, standalone_mode=False)
     except InputError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(shown(f"Error: {error}"), err=True)
         code = 2
     except click.ClickException as error:
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        click.echo(shown(said.getvalue()), err=True, nl=False)
         code = error.exit_code
     except Stopped:
         click.echo(f"Stopped; {_again(arguments)}", err=True)

@@ -8,16 +8,43 @@ import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
+from unicodedata import category
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 QUIET = 30.0
 """Seconds between two plain lines."""
 
 WIDE = 320
-console = Console(
+HIDDEN = ("Cc", "Cf", "Cs")
+"""Categories of characters that a terminal obeys, does not show, or cannot be given."""
+
+
+def shown(text: str) -> str:
+    """The text with control characters written out, so that a name cannot move the cursor or break an encoding."""
+    return "".join(c if c in "\n\t" or category(c) not in HIDDEN else repr(c)[1:-1] for c in text)
+
+
+class PlainConsole(Console):
+    """A console that shows texts as what they are: names of folders may look like markup."""
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """The text without markup or control characters."""
+        return super().render_str(shown(text), **{**how, "markup": False})
+
+
+class PlainFormatter(logging.Formatter):
+    """Log lines as what they are."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line without control characters."""
+        return shown(super().format(record))
+
+
+console = PlainConsole(
     stderr=True, highlight=False, emoji=False, soft_wrap=True, width=None if sys.stderr.isatty() else WIDE
 )
 
@@ -28,7 +55,9 @@ def listen() -> None:
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     log = logging.getLogger("landscape")
     if not log.handlers:
-        log.addHandler(logging.StreamHandler(sys.stderr))
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(PlainFormatter())
+        log.addHandler(handler)
         log.setLevel(logging.INFO)
 
 
@@ -45,10 +74,10 @@ def progress(title: str, total: int) -> Generator[Advance]:
     """Show progress over ``total`` pieces on stderr."""
     if console.is_terminal:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                   TimeRemainingColumn(), TextColumn("{task.fields[label]}"))  # fmt: skip
+                   TimeRemainingColumn(), TextColumn("{task.fields[label]}", markup=False))  # fmt: skip
         with Progress(*columns, console=console) as bar:
             task = bar.add_task(title, total=total, label="")
-            yield lambda label: bar.update(task, advance=1, label=label)
+            yield lambda label: bar.update(task, advance=1, label=shown(label))
         return
     done, begin, last = 0, time.monotonic(), time.monotonic()
 

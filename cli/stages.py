@@ -17,7 +17,7 @@ from landscape.errors import InputError, StorageError
 from landscape.files import replacing
 from landscape.settings import MOST_PERMUTATIONS, Stages
 from landscape.store import Store
-from landscape.study import first_mistake, read_study
+from landscape.study import mistakes, read_study
 
 if TYPE_CHECKING:
     from landscape.stages import Findings
@@ -136,7 +136,7 @@ def _settings(given: dict[str, Any]) -> Stages:
     try:
         return Stages.model_validate(given)
     except ValidationError as error:
-        raise InputError(f"stages cannot be found by these settings: {first_mistake(error)}") from error
+        raise InputError(f"stages cannot be found by these settings: {mistakes(error)}") from error
 
 
 def write(frame: pd.DataFrame, file: Path) -> None:

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from landscape.figures.frames import Frames, between_seeds
 from landscape.figures.interpolation import some
 from landscape.figures.section import Section
-from landscape.figures.style import caption, panels
+from landscape.figures.style import caption, literal, panels
 
 CROWDED = 10
 
@@ -79,7 +79,8 @@ def _square(table: pd.DataFrame, column: str, names: dict[str, str]) -> pd.DataF
     both = pd.concat([table[["a", "b", column]], table[["a", "b", column]].rename(columns={"a": "b", "b": "a"})])
     both = both[both["a"] != both["b"]].drop_duplicates(["a", "b"])
     square = both.pivot(index="a", columns="b", values=column).reindex(index=list(names), columns=list(names))
-    return square.astype(float).set_axis(list(names.values()), axis=0).set_axis(list(names.values()), axis=1)
+    shown = [literal(name) for name in names.values()]
+    return square.astype(float).set_axis(shown, axis=0).set_axis(shown, axis=1)
 
 
 def section(frames: Frames) -> Section | None:

@@ -14,7 +14,7 @@ from matplotlib.patheffects import withStroke
 from landscape.figures.frames import Frames
 from landscape.figures.interpolation import some
 from landscape.figures.section import Section
-from landscape.figures.style import caption, panels
+from landscape.figures.style import caption, literal, panels
 
 LEVELS = 24
 NAMED = 8
@@ -63,7 +63,7 @@ def loss_plane(
                linewidth=1.3, zorder=3, clip_on=False)  # fmt: skip
     for name, x, y in zip(_names(ordered), ordered["x"], ordered["y"], strict=True):
         ax.annotate(
-            name,
+            literal(name),
             (x, y),
             textcoords="offset points",
             xytext=(6, 6),

@@ -10,7 +10,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from landscape.figures.style import step_axis
+from landscape.figures.style import literal, step_axis
 
 Z = 1.96
 WORDS = {
@@ -43,7 +43,8 @@ def probes_over_training(rows: pd.DataFrame, axes: Sequence[Axes] = ()) -> list[
     groups = list(main.groupby(["probe", "metric"], sort=False))
     for ax, ((probe, metric), part) in zip(axes, groups, strict=False):
         probe_over_training(part, ax=ax)
-        ax.set_ylabel(WORDS.get((probe, metric), f"{probe}, {metric}") + ARROWS.get(part["better"].iloc[0], ""))
+        named = WORDS.get((probe, metric), f"{probe}, {metric}") + ARROWS.get(part["better"].iloc[0], "")
+        ax.set_ylabel(literal(named))
     return [(str(probe), str(metric)) for (probe, metric), _ in groups]
 
 
@@ -61,7 +62,8 @@ def probe_over_training(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         for color, subset in zip(colors, subsets, strict=True):
             part = rows[rows["subset"] == subset]
             means = part.groupby("step")["value"].mean()
-            ax.plot(means.index.to_numpy(float), means.to_numpy(float), color=color, marker=".", label=str(subset))
+            named = literal(str(subset))
+            ax.plot(means.index.to_numpy(float), means.to_numpy(float), color=color, marker=".", label=named)
             ax.scatter(
                 part["step"].to_numpy(float), part["value"].to_numpy(float), color=color, s=8, alpha=0.4, linewidth=0
             )

@@ -94,7 +94,7 @@ def panels(
 def note(ax: Axes, text: str) -> None:
     """Write a caption under the figure, wrapped to its width."""
     figure = ax.figure
-    figure.supxlabel(_wrap(text, int(figure.get_figwidth() * 13)), fontsize=9, color="0.35", x=0.01, ha="left")  # type: ignore[union-attr]
+    figure.supxlabel(_wrap(literal(text), int(figure.get_figwidth() * 13)), fontsize=9, color="0.35", x=0.01, ha="left")  # type: ignore[union-attr]
 
 
 def literal(text: str) -> str:

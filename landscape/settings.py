@@ -15,8 +15,21 @@ REMOTE = re.compile(r"hf://.*|[\w.-]+:[^/]*=[^/]*")
 
 
 def _beside_the_study(value: str, info: Any) -> str:
-    base = (info.context or {}).get("base")
-    return str(Path(base) / value) if base and not REMOTE.fullmatch(value) else value
+    """The path, from the first folder of the study's in which it begins; a study file may be a link to another."""
+    bases = (info.context or {}).get("bases", ())
+    if not bases or REMOTE.fullmatch(value):
+        return value
+    paths = [str(Path(base) / value) for base in bases]
+    return paths[0] if len(paths) == 1 else next(filter(_is_there, paths), paths[0])
+
+
+def _is_there(path: str) -> bool:
+    """Whether a path exists; of a pattern, a folder that begins as it does before its first field."""
+    fixed, field, _ = path.partition("{")
+    if not field:
+        return Path(path).exists()
+    folder, _, begin = fixed.rpartition("/")
+    return any(other.is_dir() and other.name.startswith(begin) for other in Path(folder or ".").glob("*"))
 
 
 def one_or_several(value: Any) -> Any:

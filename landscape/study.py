@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -94,57 +94,78 @@ MOST_BYTES = 1_000_000
 
 
 def read_study(path: Path) -> Study:
-    """Read and check a study file; paths in it are relative to the file.
+    """Read and check a study file; paths in it are relative to the file, or to the file that it is a link to.
 
     Raises:
-        InputError: With the place of the first mistake.
+        InputError: With the place of every mistake.
     """
     try:
-        return Study.model_validate(
-            tomllib.loads(read(path, MOST_BYTES).decode("utf-8").replace("\r\n", "\n")), context={"base": path.parent}
-        )
+        bases = dict.fromkeys([path.parent, path.resolve().parent])
+        text = read(path, MOST_BYTES).decode("utf-8-sig").replace("\r\n", "\n")
+        return Study.model_validate(tomllib.loads(text), context={"bases": tuple(bases)})
     except OSError as error:
         raise InputError(f"cannot read the study {path}: {error.strerror}; check the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}") from error
     except ValidationError as error:
-        raise InputError(f"{path}: {first_mistake(error)}") from error
+        raise InputError(f"{path}: {mistakes(error)}") from error
     except (RecursionError, ValueError) as error:
         why = "it is nested too deep" if isinstance(error, RecursionError) else error
         raise InputError(f"cannot read the study {path}: {why}; check the file") from error
 
 
-def first_mistake(error: ValidationError) -> str:
-    """The first mistake in settings: its place, what was given and what is wanted."""
-    first = min(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")  # or a typo is called missing
-    kinds: dict[str, type[BaseModel]] = {
-        "barriers": Barriers,
-        "curves": Curves,
-        "simplices": Simplices,
-        "planes": Planes,
-        "llc": Llc,
-        "probes": Probes,
-        "behaviour": Behaviour,
-    }
-    place = ".".join(str(part) for part in first["loc"] if part not in kinds) or "study"
-    if first["type"] == "extra_forbidden":
-        within = [kinds[str(part)] for part in first["loc"] if part in kinds]
-        within = (
-            [Matching] if "match" in first["loc"] else within or [Study, Checkpoints, Children, Data, Stages, Primary]
-        )
-        settings = {name for kind in within for name in kind.model_fields}
-        return f"{place}: unknown setting{_near(str(first['loc'][-1]), settings)}"
-    if first["type"] == "union_tag_invalid":
-        given = str(first["ctx"]["tag"])
-        return (
-            f"{place}: no kind of measure is called {given!r}{_near(given, set(kinds))}; there are {', '.join(kinds)}"
-        )
-    said = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"]
-    given = f" (got {first['input']!r:.80})"
-    plain = first["type"] == "missing" or first["input"] is None or isinstance(first["input"], dict)
-    return f"{place}: {said}{'' if plain else given}"
+KINDS: dict[str, type[BaseModel]] = {
+    "barriers": Barriers,
+    "curves": Curves,
+    "simplices": Simplices,
+    "planes": Planes,
+    "llc": Llc,
+    "probes": Probes,
+    "behaviour": Behaviour,
+}
+TABLES: tuple[type[BaseModel], ...] = (Study, Checkpoints, Children, Data, Stages, Primary)
+EVERY: tuple[type[BaseModel], ...] = (*TABLES, Matching, *KINDS.values())
+FIELDS = {name for table in EVERY for name in table.model_fields}
+
+
+def mistakes(error: ValidationError) -> str:
+    """All mistakes in settings, a line each: its place, what was given and what is wanted."""
+    said: dict[str, list[str]] = {}
+    meant: set[str] = set()
+    for one in sorted(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden"):  # typos come first
+        typo = one["type"] == "extra_forbidden"
+        last = len(one["loc"]) - 1 if typo else None
+        parts = (p for n, p in enumerate(one["loc"]) if n == last or isinstance(p, int) or p in FIELDS)
+        place = ".".join(map(str, parts))
+        if (one["type"] == "missing" and place in meant) or (one["type"] == "too_short" and said):
+            continue  # what follows from the mistakes before
+        text = _typo(one, meant, place) if typo else _wrong(one)
+        if text not in said.setdefault(place or "study", []):
+            said[place or "study"].append(text)
+    return "\n  ".join(f"{place}: {' or '.join(texts)}" for place, texts in said.items())
+
+
+def _typo(mistake: Mapping[str, Any], meant: set[str], place: str) -> str:
+    """An unknown setting; what it was probably meant for is put into ``meant``."""
+    within = [KINDS[str(part)] for part in mistake["loc"] if part in KINDS]
+    tables: Sequence[type[BaseModel]] = [Matching] if "match" in mistake["loc"] else within or TABLES
+    near = _near(str(mistake["loc"][-1]), {name for table in tables for name in table.model_fields})
+    if near:
+        meant.add(".".join([*place.split(".")[:-1], near]))
+    return f"unknown setting{f'; did you mean {near}?' if near else ''}"
+
+
+def _wrong(mistake: Mapping[str, Any]) -> str:
+    """A value that is not as wanted."""
+    if mistake["type"] == "union_tag_invalid":
+        given = str(mistake["ctx"]["tag"])
+        near = _near(given, set(KINDS))
+        hint = f"; did you mean {near}?" if near else ""
+        return f"no kind of measure is called {given!r}{hint}; there are {', '.join(KINDS)}"
+    said = str(mistake["ctx"]["error"]) if mistake["type"] == "value_error" else mistake["msg"]
+    plain = mistake["type"] == "missing" or mistake["input"] is None or isinstance(mistake["input"], dict)
+    return said if plain else f"{said} (got {mistake['input']!r:.80})"
 
 
 def _near(given: str, known: set[str]) -> str:
-    near = get_close_matches(given, known - {given}, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return next(iter(get_close_matches(given, known - {given}, n=1)), "")

@@ -113,6 +113,7 @@ def test_the_buffers_of_the_largest_coefficient(mixtures: Path) -> None:
     torch.testing.assert_close(other.get_buffer(BIAS), mixture(0).get_buffer(BIAS), rtol=0, atol=0)
 
 
+@pytest.mark.untyped
 def test_values_come_back_in_the_order_of_their_points(monkeypatch: pytest.MonkeyPatch) -> None:
     """A row that says its own number, in groups that are no involution of the order."""
     refs = [Checkpoint(str(n), content=str(n)) for n in range(3)]
@@ -249,6 +250,7 @@ def test_unknown_tokens_are_a_share_of_what_is_predicted() -> None:
     assert unknown_share({"input_ids": ids, "targets": torch.tensor([[0], [4]])}, 0, skip=0) == pytest.approx(1 / 2)
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize(("share", "said"), [(0.0009, 0), (0.004, 1)])
 def test_more_unknown_tokens_than_any_text_has_are_said(share: float, said: int) -> None:
     found = agree.of_text(SimpleNamespace(columns={"unknown": share}))  # type: ignore[arg-type]

@@ -242,7 +242,7 @@ def test_study_file_is_read_with_paths_beside_it(tmp_path: Path) -> None:
         ('name = "tiny"', "", "name: Field required"),
         ("points = 5", 'between = "children"', r"needs the table \[checkpoints.children\]"),
         ("points = 5", "points = = 5", "is not valid TOML"),
-        ('"barriers"\npoints = 5', '"planes"\nplane = "random"\npoints = 5', "measure.0.points: unknown setting$"),
+        ('"barriers"\npoints = 5', '"planes"\nplane = "random"\npoints = 5', "points: unknown setting\n  .*resample"),
         ("points = 5", "points = 5\ntolerance = nan", "measure.0.tolerance: Input should be"),
         ("points = 5", "points = 5\ntolerance = inf", "measure.0.tolerance: Input should be a finite number"),
         ('folder = "seed', 'family = "multiberts"\nfolder = "seed', "checkpoints: give either family or folder"),
@@ -263,6 +263,42 @@ def test_mistakes_are_named_with_their_place(tmp_path: Path, old: str, new: str,
     file.write_text(file.read_text().replace(old, new))
     with pytest.raises(InputError, match=said):
         read_study(file)
+
+
+def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
+    file = cases.study(tmp_path, bos='"often"', lengt="5")
+    file.write_text(file.read_text().replace("points = 5", 'pionts = 5\ntolerance = "x"').replace("name =", "nam ="))
+    with pytest.raises(InputError) as found:
+        read_study(file)
+    said = str(found.value).removeprefix(f"{file}: ").split("\n  ")
+    assert sorted(line.split(": ")[0] for line in said) == [
+        "data.bos", "data.lengt", "measure.0.pionts", "measure.0.tolerance", "nam",
+    ]  # fmt: skip
+    (bos,) = [line for line in said if line.startswith("data.bos")]
+    assert " or " in bos and bos.count("(got 'often')") == 2
+
+
+def test_a_byte_order_mark_is_no_setting(tmp_path: Path) -> None:
+    file = cases.study(tmp_path)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert read_study(file).name == "tiny"
+
+
+def test_a_study_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "links").mkdir()
+    cases.study(tmp_path / "real")
+    (tmp_path / "real" / "seed_1" / "step_5").mkdir(parents=True)
+    link = tmp_path / "links" / "study.toml"
+    link.symlink_to(tmp_path / "real" / "study.toml")
+    found = read_study(link)
+    assert found.checkpoints.folder == str(tmp_path / "real/seed_{seed}/step_{step}")
+    assert found.data.text == str(tmp_path / "real" / "text.txt")
+    (tmp_path / "links" / "seed_2").mkdir()  # what lies beside the link goes first
+    (tmp_path / "links" / "text.txt").touch()
+    found = read_study(link)
+    assert found.checkpoints.folder == str(tmp_path / "links/seed_{seed}/step_{step}")
+    assert found.data.text == str(tmp_path / "links" / "text.txt")
 
 
 def test_missing_study_is_said(tmp_path: Path) -> None:

@@ -271,7 +271,8 @@ def tokenizer(folder: Path) -> Any:
         InputError: If there is none, or it cannot be loaded.
     """
     lost = InputError(
-        f'{folder} holds no tokenizer; save it beside the weights, or name its folder: tokenizer = "..." in [data]'
+        f'{folder} holds no tokenizer; save it beside the weights, or name its folder: tokenizer = "..." in [data], or '
+        "--tokenizer"
     )
     if not folder.is_dir():
         raise lost
