@@ -344,12 +344,14 @@ def test_runs_that_end_within_a_gap_of_the_others_are_whole() -> None:
     assert kept == [*range(5)] and note.startswith("s: seeds 7 (from step ") and ", 8 (from step" in note
 
 
-def test_a_missing_pair_moves_the_means_of_no_seed() -> None:
-    """Barriers that are sums of what the seeds bring, and two clusters: filled in, the mean is that of all pairs."""
-    own = {"a": 0.1, "b": 0.7, "c": 0.3, "d": 1.2, "e": 0.5}
+@pytest.mark.parametrize("kind", ["sums", "clusters"])
+def test_a_missing_pair_moves_the_means_of_no_seed(kind: str) -> None:
+    """Barriers that are sums of what the seeds bring, or of two clusters: filled in, the mean is that of all pairs."""
+    own = {"a": 0.1, "b": 0.7, "c": 0.3, "d": 1.2, "e": 0.5, "f": 0.9}
+    side = dict(zip(own, "001101", strict=True))
     pairs = pd.DataFrame([
-        {"series": "barrier:seeds", "seed_a": one, "seed_b": two, "step": 4.0, "value": own[one] + own[two],
-         "error": 0.1}
+        {"series": "barrier:seeds", "seed_a": one, "seed_b": two, "step": 4.0, "error": 0.1,
+         "value": own[one] + own[two] if kind == "sums" else 0.1 + (side[one] != side[two])}
         for one, two in combinations(own, 2)
     ])  # fmt: skip
     every = to_others(pairs).set_index("seed")["value"]

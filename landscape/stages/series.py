@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from landscape.barrier import matrix
 from landscape.stages.axis import Axis, of
 
 SERIES = ("series", "seed", "step", "value", "error")
@@ -24,6 +25,8 @@ SHARED = ("barrier:seeds",)
 Z = 1.959964
 MOST_DOUBTFUL = 0.25
 """Share of doubtful values from which on a series is doubtful."""
+LEAST_ALIKE = 2
+"""Pairs with others that two seeds need to be compared by."""
 LLC_KIND = ["sampler", "moved", "mode", "n_beta", "localisation"]
 
 
@@ -196,8 +199,8 @@ def _by_parting(partings: pd.DataFrame) -> pd.DataFrame:
 def to_others(pairs: pd.DataFrame) -> pd.DataFrame:
     """Mean over the pairs of each seed; the error is the mean of theirs, since they share their examples.
 
-    A missing pair is filled in by least squares of what either seed brings: without it the mean of its seeds would be
-    over other partners than those of the others.
+    A missing pair is filled in from the seed whose barriers run most like those of either end: without it the mean of
+    its seeds would be over other partners than those of the others.
     """
     if pairs.empty:
         return pairs
@@ -208,27 +211,33 @@ def to_others(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _filled(rows: pd.DataFrame) -> pd.DataFrame:
-    """The pairs of one step, with those that are missing."""
+    """The pairs of one step, with those that are missing where others tell what they would be."""
     seeds = sorted({*rows["seed_a"], *rows["seed_b"]}, key=str)
     place = {seed: n for n, seed in enumerate(seeds)}
-    known = {frozenset(pair) for pair in rows[["seed_a", "seed_b"]].itertuples(index=False, name=None)}
-    lacking = [(a, b) for a, b in combinations(seeds, 2) if frozenset((a, b)) not in known]
-    if not lacking or len(rows) < len(seeds):
+    a, b = (rows[name].map(place).to_numpy(dtype=int) for name in ("seed_a", "seed_b"))
+    known = matrix(a, b, rows["value"].to_numpy(dtype=float), len(seeds))
+    np.fill_diagonal(known, np.nan)
+    more = []
+    for i, j in combinations(range(len(seeds)), 2):
+        guesses = [guess for guess in (_like(known, i, j), _like(known, j, i)) if np.isfinite(guess)]
+        if np.isnan(known[i, j]) and guesses:
+            more.append({"seed_a": seeds[i], "seed_b": seeds[j], "value": float(np.mean(guesses))})
+    if not more:
         return rows
+    own = {"series": rows["series"].iloc[0], "step": rows["step"].iloc[0], "error": rows["error"].astype(float).mean()}
+    return pd.concat([rows, pd.DataFrame(more).assign(**own)])
 
-    def brought(pairs: Iterable[tuple[Hashable, Hashable]]) -> np.ndarray:
-        design = np.zeros((len(list(pairs)), len(seeds)))
-        for n, pair in enumerate(pairs):
-            design[n, [place[seed] for seed in pair]] = 1
-        return design
 
-    design = brought(list(rows[["seed_a", "seed_b"]].itertuples(index=False, name=None)))
-    own = np.linalg.lstsq(design, rows["value"].to_numpy(dtype=float), rcond=None)[0]
-    more = pd.DataFrame(lacking, columns=["seed_a", "seed_b"]).assign(
-        series=rows["series"].iloc[0], step=rows["step"].iloc[0], value=brought(lacking) @ own,
-        error=float(rows["error"].astype(float).mean()),
-    )  # fmt: skip
-    return pd.concat([rows, more])
+def _like(known: np.ndarray, i: int, j: int) -> float:
+    """What seed i would have with j, from the seed whose values with the others differ most evenly from those of i."""
+    apart = known[i] - known
+    apart[:, [i, j]] = np.nan
+    counts = np.isfinite(apart).sum(axis=1)
+    usable = np.flatnonzero((counts >= LEAST_ALIKE) & np.isfinite(known[:, j]))
+    if not len(usable):
+        return float("nan")
+    k = usable[np.argmin(np.nanstd(apart[usable], axis=1))]
+    return float(known[k, j] + np.nanmean(apart[k]))
 
 
 def typed(frame: pd.DataFrame) -> pd.DataFrame:
