@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from landscape.errors import InputError
+from landscape.files import MOST_TEXT, read
 from landscape.shapes import Int
 
 GZIP = b"\x1f\x8b"
@@ -41,13 +43,10 @@ def read_bytes(path: Path, what: str = "text") -> bytes:
     Raises:
         InputError: If it cannot be read, or is too large.
     """
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise InputError(f"the {what} {path} is no file but a device or a pipe; give a file")
     try:
-        with path.open("rb") as stream:
-            packed = stream.read(2) == GZIP
-            stream.seek(0)
-            content = (gzip.GzipFile(fileobj=stream) if packed else stream).read(MOST_BYTES + 1)
+        content = read(path, MOST_TEXT)
+        if content.startswith(GZIP):
+            content = gzip.GzipFile(fileobj=BytesIO(content)).read(MOST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         said = getattr(error, "strerror", None) or error
         raise InputError(f"cannot read the {what} {path}: {said}; check the path and the file") from error
