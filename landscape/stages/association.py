@@ -69,7 +69,7 @@ def swapped(affinity: Squares, orders: Int[np.ndarray, "orders seeds"]) -> Float
     return total
 
 
-def ranks(at: Times) -> Times:
+def ranks(at: Float[np.ndarray, "seeds ..."]) -> Float[np.ndarray, "seeds ..."]:
     """Ranks over the seeds in each draw, with mean 0 and norm 1; ties share theirs, and what never happens is last."""
     ranked = stats.rankdata(at, axis=0)
     return _unit(ranked - ranked.mean(axis=0))
@@ -93,7 +93,10 @@ def onset(connectivity: Times, behaviour: Times, orders: Int[np.ndarray, "orders
 
 
 def onset_given(
-    connectivity: Times, behaviour: Times, given: Times, orders: Int[np.ndarray, "orders seeds"]
+    connectivity: Times,
+    behaviour: Times,
+    given: Float[np.ndarray, "seeds others"],
+    orders: Int[np.ndarray, "orders seeds"],
 ) -> Association:
     """Partial correlation of two onsets with a third held fixed.
 

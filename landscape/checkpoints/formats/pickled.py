@@ -218,7 +218,7 @@ def _known(file: Path, size: int, changed: int) -> _Archive | None:
     return _archive(file)
 
 
-def _archive(source: Path | IO[bytes]) -> _Archive | None:
+def _archive(source: Path | IO[bytes] | io.BytesIO) -> _Archive | None:
     """What a zip file holds, once nothing of it is found that torch would fall for; None if it is none.
 
     Raises:
@@ -253,7 +253,7 @@ def _archive(source: Path | IO[bytes]) -> _Archive | None:
         raise InputError(f"{name} is damaged ({reason(error)}); {AGAIN}") from error
 
 
-def _begin(stream: IO[bytes], entry: zipfile.ZipInfo) -> int:
+def _begin(stream: IO[bytes] | io.BytesIO, entry: zipfile.ZipInfo) -> int:
     """First byte of a record: its own header has a length of its own."""
     stream.seek(entry.header_offset + 26)
     lengths = stream.read(4)
@@ -278,7 +278,7 @@ def require_sums(file: Path, size: int, changed: int) -> None:
         raise InputError(f"{file} is damaged ({reason(error)}); {AGAIN}") from error
 
 
-def load(source: Path | IO[bytes], device: str) -> Any:
+def load(source: Path | IO[bytes] | io.BytesIO, device: str) -> Any:
     """What ``torch.load`` makes of a file, with nothing in the place of all that is no tensor, number or container.
 
     Raises:
@@ -308,7 +308,7 @@ def load(source: Path | IO[bytes], device: str) -> Any:
         raise InputError(f"{name} is damaged, or no file of torch.save ({reason(error)}); {AGAIN}") from error
 
 
-def _require_no_bytearray(source: Path | IO[bytes]) -> None:
+def _require_no_bytearray(source: Path | IO[bytes] | io.BytesIO) -> None:
     with source.open("rb") if isinstance(source, Path) else io.BytesIO(source.read()) as stream:
         before = b""
         while piece := stream.read(1 << 20):
