@@ -73,9 +73,12 @@ def run_study(study: Study, out: Path, *, device: str, workers: int | None, as_j
 
 def foreseen(study: Study) -> list[str]:
     """Sentences on the steps of chains that are known to be too few, each once."""
+    chains = [measure for measure in study.measure if isinstance(measure, Llc)]
+    if not chains:  # what follows imports torch
+        return []
     from landscape.llc.arithmetic import foreseen as of
 
-    said = [of(measure, study.data.sequences) for measure in study.measure if isinstance(measure, Llc)]
+    said = [of(measure, study.data.sequences) for measure in chains]
     every = list(dict.fromkeys(one for one in said if one))
     more = len(every) - SENTENCES
     return every if more <= 0 else [*every[:SENTENCES], f"the same of {more} more measures of llc"]

@@ -286,7 +286,7 @@ def tokenizer(folder: Path) -> Any:
     try:
         with blamed(f"the tokenizer of {folder} cannot be loaded", then):
             found = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            found("a word")
+            found("")
             words = found.get_vocab().keys() - found.get_added_vocab().keys() - set(found.all_special_tokens)
     except InputError as error:
         raise error if described else lost from error
