@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from landscape.checkpoints import formats, identity, models
+from landscape.checkpoints import formats, identity, models, tokenizers
 from landscape.checkpoints.formats import safetensors, tensors
 from landscape.errors import InputError
 from landscape.space import Space
@@ -211,4 +211,4 @@ def test_wrong_class_and_missing_tokenizer_are_said(folder: Path) -> None:
     for file in folder.glob("token*"):
         file.unlink()
     with pytest.raises(InputError, match="holds no tokenizer"):
-        models.tokenizer(folder)
+        tokenizers.load(folder)

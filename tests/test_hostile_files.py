@@ -22,7 +22,7 @@ def test_a_link_planted_under_a_temporary_name_is_not_followed(tmp_path: Path, m
     monkeypatch.setattr(secrets, "token_hex", lambda _: "00")
     victim = tmp_path / "victim"
     files.beside(tmp_path / "x").symlink_to(victim)
-    with pytest.raises(FileExistsError), files.replacing(tmp_path / "x") as stream:
+    with pytest.raises(FileExistsError, match="00.tmp"), files.replacing(tmp_path / "x") as stream:
         stream.write(b"content")
     assert not victim.exists() and not (tmp_path / "x").exists()
 

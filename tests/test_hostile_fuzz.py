@@ -16,7 +16,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from landscape.checkpoints import formats, models
+from landscape.checkpoints import configs, formats, models, tokenizers
+from landscape.checkpoints.blame import blamed
 from landscape.checkpoints.formats import safetensors
 from landscape.errors import InputError
 from landscape.objectives import causal_lm
@@ -97,7 +98,7 @@ class Target:
 
     def tokenizer(self, edits: list[Edit], cut: int | None) -> None:
         name = ("tokenizer.json", "tokenizer_config.json")[len(edits) % 2]
-        self._put(self.folder / name, edits, cut, lambda: models.tokenizer(self.folder)("w3 w5"))
+        self._put(self.folder / name, edits, cut, lambda: tokenizers.load(self.folder)("w3 w5"))
 
     def index(self, edits: list[Edit], cut: int | None) -> None:
         self._put(self.sharded / safetensors.INDEX, edits, cut, lambda: self._read(self.sharded))
@@ -135,7 +136,7 @@ class Target:
 
     def _build(self) -> None:
         model = models.skeleton(self.folder, causal_lm.AUTO, weights=self.folder)
-        with models.blamed("the model cannot be run", models.OWN):
+        with blamed("the model cannot be run", configs.OWN):
             causal_lm.build(model, {"input_ids": self.ids})
 
     def _read(self, path: Path) -> None:

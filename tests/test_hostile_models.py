@@ -15,7 +15,7 @@ import transformers
 from torch.testing import assert_close
 from transformers import AutoConfig, AutoTokenizer, ByT5Tokenizer, Gemma3Config, Gemma3ForConditionalGeneration
 
-from landscape.checkpoints import models
+from landscape.checkpoints import configs, models, tokenizers
 from landscape.errors import InputError
 from landscape.measure import data as fixed
 from landscape.objectives import KINDS, causal_lm, classification
@@ -62,7 +62,7 @@ def test_code_that_a_tokenizer_names_is_never_run(folder: Path, monkeypatch: pyt
     edit(folder / "config.json", model_type=kind)
     edit(folder / "tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.Evil", "evil.Evil"]})
     monkeypatch.setattr(sys, "stdin", StringIO("y\n" * 9))
-    assert models.tokenizer(folder)("w3 w5")["input_ids"] == cases.tokenizer()("w3 w5")["input_ids"]
+    assert tokenizers.load(folder)("w3 w5")["input_ids"] == cases.tokenizer()("w3 w5")["input_ids"]
     assert not (folder / "run").exists() and sys.stdin.tell() == 0
 
 
@@ -73,7 +73,7 @@ def test_a_tokenizer_that_is_code_alone_is_refused(folder: Path, monkeypatch: py
     edit(folder / "tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.Evil", None]}, tokenizer_class="Evil")
     monkeypatch.setattr(sys, "stdin", StringIO("y\n" * 9))
     with pytest.raises(InputError, match=r"cannot be loaded \(.*; its own code \(auto_map\) is never run; save"):
-        models.tokenizer(folder)
+        tokenizers.load(folder)
     assert not (folder / "run").exists() and sys.stdin.tell() == 0
 
 
@@ -86,7 +86,7 @@ def test_code_for_a_type_that_is_known_is_left_out_and_that_is_said(
         model = models.skeleton(folder, AUTO, weights=folder)
         models.skeleton(folder, AUTO)
     assert type(model).__name__ == "GPT2LMHeadModel" and not (folder / "run").exists()
-    assert "auto_map" not in models.settings(folder)
+    assert "auto_map" not in configs.settings(folder)
     said = [record.message for record in caplog.records if "auto_map" in record.message]
     assert len(said) == 1 and "which is not run: gpt2 is known without it" in said[0]
 
@@ -142,7 +142,7 @@ def test_a_config_that_cannot_be_meant_is_one_sentence(folder: Path, changes: di
 def test_what_is_no_config_is_one_sentence(folder: Path, text: str) -> None:
     (folder / "config.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match=r"config.json (cannot be read|has no \"model_type\")"):
-        models.read_config(folder)
+        configs.read_config(folder)
 
 
 def test_a_model_is_made_only_if_the_weights_have_its_shapes(folder: Path) -> None:
@@ -157,13 +157,13 @@ def test_infinity_where_it_is_meant_stays(tmp_path: Path) -> None:
     config.save_pretrained(tmp_path)
     text = (tmp_path / "config.json").read_text()
     (tmp_path / "config.json").write_text(text.replace('{\n      "__float__": "Infinity"\n    }', "Infinity"))
-    assert models.read_config(tmp_path).time_step_limit[1] == float("inf")
+    assert configs.read_config(tmp_path).time_step_limit[1] == float("inf")
 
 
 def test_quantised_weights_are_named_as_such(folder: Path) -> None:
     edit(folder / "config.json", quantization_config={"quant_method": "bitsandbytes", "load_in_8bit": True})
     with pytest.raises(InputError, match=r"is quantised, .*call dequantize\(\) and save it"):
-        models.settings(folder)
+        configs.settings(folder)
 
 
 @pytest.mark.parametrize(("kind", "name"), [("T5", "T5ForConditionalGeneration"), ("ViT", "ViTModel")])
@@ -223,18 +223,18 @@ def test_a_tokenizer_without_a_file_of_words_is_let_be_what_the_library_makes(fo
     for file in folder.glob("token*"):
         file.unlink()
     with pytest.raises(InputError, match="holds no tokenizer"):
-        models.tokenizer(folder)
+        tokenizers.load(folder)
     ByT5Tokenizer().save_pretrained(folder)
-    assert models.tokenizer(folder)("ab")["input_ids"] == [100, 101, 1]
+    assert tokenizers.load(folder)("ab")["input_ids"] == [100, 101, 1]
     with pytest.raises(InputError, match="holds no tokenizer"):
-        models.tokenizer(folder / "nowhere")
+        tokenizers.load(folder / "nowhere")
 
 
 @pytest.mark.parametrize("kind", ["BertConfig", "T5Config", "LlamaConfig", "XLMRobertaConfig", "DebertaV2Config"])
 def test_special_tokens_alone_are_no_tokenizer(tmp_path: Path, kind: str) -> None:
     getattr(transformers, kind)().save_pretrained(tmp_path)
     with pytest.raises(InputError, match="holds no tokenizer"):
-        models.tokenizer(tmp_path)
+        tokenizers.load(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_special_tokens_alone_are_no_tokenizer(tmp_path: Path, kind: str) -> Non
 def test_damaged_tokenizers_are_one_sentence(folder: Path, name: str, text: str) -> None:
     (folder / name).write_text(text)
     try:
-        found = models.tokenizer(folder)
+        found = tokenizers.load(folder)
     except InputError as error:
         assert "cannot be loaded (" in str(error) or "holds no tokenizer" in str(error)
     else:
@@ -259,11 +259,11 @@ def test_damaged_tokenizers_are_one_sentence(folder: Path, name: str, text: str)
 def test_files_of_a_tokenizer_have_bounds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "merges.txt").symlink_to("/dev/zero")
     with pytest.raises(InputError, match="merges.txt is no regular file"):
-        models.tokenizer(folder)
+        tokenizers.load(folder)
     (folder / "merges.txt").unlink()
-    monkeypatch.setattr(models.files, "MOST_JSON", 200)
+    monkeypatch.setattr(tokenizers.files, "MOST_JSON", 200)
     with pytest.raises(InputError, match="tokenizer.json is larger than the 0 MB"):
-        models.tokenizer(folder)
+        tokenizers.load(folder)
 
 
 def test_the_library_would_have_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

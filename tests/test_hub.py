@@ -19,7 +19,7 @@ from hub_mirror import Fault, HubMirror
 from huggingface_hub import constants
 from torch.func import functional_call
 
-from landscape.checkpoints import fetch, find, formats, models, places, size
+from landscape.checkpoints import fetch, find, formats, models, places, size, tokenizers
 from landscape.checkpoints import hub as client
 from landscape.checkpoints.families import FAMILIES
 from landscape.errors import InputError
@@ -94,7 +94,7 @@ def test_logits_are_those_of_from_pretrained(hub: HubMirror, served: Path, ref: 
     assert expected.std() > 0.1
     torch.testing.assert_close(logits(model, at), expected, rtol=0, atol=1e-6)
     assert formats.stored_as(formats.index(fetch.weights(checkpoint)).values()) == stored
-    assert models.tokenizer(fetch.described(checkpoint))("w3 w5")["input_ids"]
+    assert tokenizers.load(fetch.described(checkpoint))("w3 w5")["input_ids"]
 
 
 def test_only_what_is_needed_is_fetched(hub: HubMirror, served: Path) -> None:

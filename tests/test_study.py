@@ -268,7 +268,7 @@ def test_mistakes_are_named_with_their_place(tmp_path: Path, old: str, new: str,
 def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
     file = cases.study(tmp_path, bos='"often"', lengt="5")
     file.write_text(file.read_text().replace("points = 5", 'pionts = 5\ntolerance = "x"').replace("name =", "nam ="))
-    with pytest.raises(InputError) as found:
+    with pytest.raises(InputError, match="data.lengt: unknown setting; did you mean length") as found:
         read_study(file)
     said = str(found.value).removeprefix(f"{file}: ").split("\n  ")
     assert sorted(line.split(": ")[0] for line in said) == [

@@ -1,14 +1,12 @@
-"""A checkpoint as a model of transformers, a tokenizer, a point."""
+"""A checkpoint as a model of transformers, and as a point."""
 
 from __future__ import annotations
 
 import json
-import logging
-import re
 import shutil
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,43 +17,22 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
-from landscape import files
-from landscape.checkpoints import formats, names
+from landscape.checkpoints import formats, names, tokenizers
+from landscape.checkpoints.blame import blamed
+from landscape.checkpoints.configs import OWN, fused, read_config
 from landscape.checkpoints.identity import CONFIG
 from landscape.errors import InputError, StorageError
 from landscape.files import beside
 from landscape.shapes import Float
 from landscape.space import Space, learned_buffers
 
-LOG = logging.getLogger("landscape")
-INCIDENTAL = {
-    "_name_or_path", "_commit_hash", "architectures", "transformers_version", "dtype", "torch_dtype", "use_cache",
-    "initializer_range",
-}  # fmt: skip
-"""What a config holds that is no part of the function."""
-
-TOKENIZER_CONFIG = "tokenizer_config.json"
-TOKENIZER_FILES = (
-    "tokenizer*.json", "vocab.*", "merges.txt", "*_map.json", "added_tokens.json", "*.model", "*.spm", "*.codes",
-    "*.tiktoken", "tekken.json",
-)  # fmt: skip
-FEW_WORDS = 8
-"""A tokenizer made of nothing has fewer."""
 OBJECTIVES = {
     "causal-lm": "AutoModelForCausalLM", "masked-lm": "AutoModelForMaskedLM",
     "classification": "AutoModelForSequenceClassification",
 }  # fmt: skip
 """The class of transformers that makes the model of each objective."""
 
-OWN = f"give the {CONFIG} that was saved with the weights"
-OF_TEXT = ("vocab_size", "max_position_embeddings", "pad_token_id")
-"""What is asked of a config, and which models of text and images keep in a config of their own for the text."""
 
-MOST_CONFIG = 10_000_000
-COUNT = re.compile(r"layer|label|head|expert|block|depth")
-MOST_COUNT = 1_000_000
-"""Of layers, classes and the like: Python goes through them one by one."""
-SIZE = re.compile(r"(n|d|num)_.*|.*(_size|_dim|_heads|_layers|_positions|_embeddings)")
 SPARE, MOST_PARAMETERS = 1_000, 100_000
 """Parameter tensors that a model may have beyond four times those of its files; and where these are not known."""
 
@@ -105,23 +82,6 @@ def _made(kind: Any, config: Any, folder: Path) -> nn.Module:
 
 
 @contextmanager
-def blamed(what: str, then: str) -> Generator[None]:
-    """Whatever a library raises within this is the fault of what it was given: one sentence says so.
-
-    Raises:
-        InputError: With the first line of what was raised.
-    """
-    try:
-        yield
-    except InputError:
-        raise
-    except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # as libraries in Rust raise
-            raise
-        raise InputError(f"{what} ({formats.reason(error)}); {then}") from error
-
-
-@contextmanager
 def _at_most(parameters: int, folder: Path) -> Generator[None]:
     """Within this, no more parameters are made: a config can ask for a billion layers."""
     made = 0
@@ -162,161 +122,6 @@ def _instead(config: Any) -> str:
         what = "encoder-decoders are" if config.is_encoder_decoder else f"a {config.model_type} is"
         return f"{what} not supported: give a model for {', '.join(OBJECTIVES)}"
     return f"choose another objective: {' or '.join(others)}"
-
-
-def fused(config: Any) -> Any:
-    """The config with transformers' one-kernel activation in place of its eight-kernel one of the same formula.
-
-    ``gelu_new`` and ``gelu_fast`` write out the tanh approximation of GELU; ``gelu_pytorch_tanh`` is the same function
-    to rounding, and made whole forward passes of small GPT-2s 1.1 to 1.4 times as fast.
-    """
-    for name in ("activation_function", "hidden_act"):
-        if getattr(config, name, None) in ("gelu_new", "gelu_fast"):
-            setattr(config, name, "gelu_pytorch_tanh")
-    return config
-
-
-def read_config(folder: Path) -> Any:
-    """The checkpoint's configuration, without what it says of code, kernels and forms of output.
-
-    Raises:
-        InputError: If it cannot be read, is of an unknown or quantised model, or cannot be meant.
-    """
-    file = folder / CONFIG
-    try:
-        given = files.read_json(file, strict=False, most=MOST_CONFIG)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file} cannot be read ({error}); give a folder written by save_pretrained") from error
-    kind = given.get("model_type") if isinstance(given, dict) else None
-    if not isinstance(kind, str):
-        raise InputError(f'{file} has no "model_type": "..."; give the {CONFIG} that save_pretrained wrote')
-    if kind not in transformers.CONFIG_MAPPING:
-        why = (
-            f"needs code of its own (auto_map) for its type {kind!r}, which is never run; convert it to a type that "
-            "transformers knows"
-            if "auto_map" in given
-            else f"is a {kind!r}, which transformers {transformers.__version__} does not know; update transformers"
-        )
-        raise InputError(f"{folder} {why}")
-    if given.get("quantization_config"):
-        raise InputError(
-            f"{folder} is quantised, as the quantization_config of its {CONFIG} says; load it with transformers, call "
-            "dequantize() and save it again, or take that entry out if its weights are floats"
-        )
-    if "auto_map" in given:
-        _say(f"{folder} names code of its own (auto_map), which is not run: {kind} is known without it")
-    _require_sizes(given, file)
-    with blamed(f"{file} describes no model", OWN):
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        layers = getattr(_plain(config), "num_hidden_layers", 1)
-    if layers == 0:
-        raise InputError(f"{file} has no layers; {OWN}")
-    return config
-
-
-@cache
-def _say(sentence: str) -> None:
-    """Once a process."""
-    LOG.info(sentence)
-
-
-def _require_sizes(given: Mapping[str, Any], file: Path) -> None:
-    """Refuse sizes that are negative, and counts that nothing has, at any depth.
-
-    Raises:
-        InputError: Naming the first.
-    """
-    for name, value in given.items():
-        if isinstance(value, dict):
-            _require_sizes(value, file)
-        elif isinstance(value, int | float):
-            if value < 0 and SIZE.fullmatch(name):
-                raise InputError(f"{file} has {name} {value}; {OWN}")
-            if value > MOST_COUNT and COUNT.search(name):
-                raise InputError(
-                    f"{file} has {name} {value}, and {MOST_COUNT:,} are the most that are read; give the {CONFIG} that "
-                    "was saved with the weights"
-                )
-
-
-def _plain(config: Any) -> Any:
-    """The config, without code, and with models that give named outputs and nothing beside them."""
-    if hasattr(config, "auto_map"):
-        del config.auto_map
-    config.output_attentions = config.output_hidden_states = False
-    config.return_dict = True
-    for name in OF_TEXT:
-        if not hasattr(config, name):
-            setattr(config, name, getattr(config.get_text_config(), name, None))
-    return config
-
-
-def settings(folder: Path) -> dict[str, object]:
-    """The settings that change the function in evaluation mode, however old the file that holds them.
-
-    Raises:
-        InputError: If the config cannot be read.
-    """
-    read = read_config(folder)
-    config: dict[str, object] = read.to_dict()
-    if read.problem_type is None:
-        config["problem_type"] = "regression" if read.num_labels == 1 else "single_label_classification"
-    return {name: value for name, value in config.items() if name not in INCIDENTAL and "drop" not in name}
-
-
-def tokenizer(folder: Path) -> Any:
-    """The tokenizer that lies in a folder.
-
-    Raises:
-        InputError: If there is none, or it cannot be loaded.
-    """
-    lost = InputError(
-        f'{folder} holds no tokenizer; save it beside the weights, or name its folder: tokenizer = "..." in [data], or '
-        "--tokenizer"
-    )
-    if not folder.is_dir():
-        raise lost
-    described = tokenizer_files(folder)
-    code = _auto_map(folder / TOKENIZER_CONFIG)
-    then = (
-        "its own code (auto_map) is never run; save it as a tokenizer.json, or name the folder of another"
-        if code
-        else "save it again with save_pretrained"
-    )
-    try:
-        with blamed(f"the tokenizer of {folder} cannot be loaded", then):
-            found = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            found("")
-            words = found.get_vocab().keys() - found.get_added_vocab().keys() - set(found.all_special_tokens)
-    except InputError as error:
-        raise error if described else lost from error
-    # Without files of its own, AutoTokenizer makes a tokenizer of the model's kind with special tokens alone.
-    wanted = found.vocab_files_names.values()
-    if not words or (len(words) < FEW_WORDS and wanted and not any((folder / str(name)).is_file() for name in wanted)):
-        raise lost
-    if code:
-        _say(f"{folder} names code of its own for its tokenizer (auto_map), which is not run: it is not needed")
-    return found
-
-
-def tokenizer_files(folder: Path) -> list[Path]:
-    """The files of a folder that make its tokenizer.
-
-    Raises:
-        InputError: If one is too large, or is no file.
-    """
-    found = sorted(file for pattern in TOKENIZER_FILES for file in folder.glob(pattern))
-    for file in found:
-        files.require(file, files.MOST_JSON)
-    return found
-
-
-def _auto_map(file: Path) -> bool:
-    try:
-        given = files.read_json(file)
-    except (OSError, ValueError):
-        return False
-    return isinstance(given, dict) and "auto_map" in given
 
 
 def default_objective(folder: Path) -> str:
@@ -439,7 +244,7 @@ def write(out: Path, point: Float[Tensor, " P"], model: nn.Module, folder: Path)
         kind.save_pretrained(part)
         config.save_pretrained(part)
         with suppress(InputError):
-            tokenizer(folder).save_pretrained(part)
+            tokenizers.load(folder).save_pretrained(part)
         shutil.rmtree(out, ignore_errors=True)
         part.rename(out)
     except (OSError, SafetensorError) as error:

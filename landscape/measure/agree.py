@@ -6,15 +6,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import nn
 
-from landscape.checkpoints import fetch, models
+from landscape.checkpoints import fetch, models, tokenizers
 from landscape.checkpoints.identity import sha256
 from landscape.errors import InputError
+from landscape.measure.buffers import Buffers
 from landscape.objectives import Objective
 from landscape.settings import Data
-from landscape.space import learned_buffers
 from landscape.task import Checkpoint
 
 ADAPTER = re.compile(r"lora_|adapter|ia3_|prompt_encoder")
@@ -51,9 +50,9 @@ def of_tokenizers(checkpoints: Sequence[Checkpoint]) -> list[str]:
     if len(seen) < 2:
         return []
     first, *others = seen.values()
-    table = models.tokenizer(fetch.described(first)).get_vocab()
+    table = tokenizers.load(fetch.described(first)).get_vocab()
     for other in others:
-        theirs = models.tokenizer(fetch.described(other)).get_vocab()
+        theirs = tokenizers.load(fetch.described(other)).get_vocab()
         if differ := sorted(token for token in table.keys() | theirs.keys() if table.get(token) != theirs.get(token)):
             ids = [held.get(differ[0], "no token") for held in (table, theirs)]
             raise InputError(
@@ -69,7 +68,7 @@ def of_tokenizers(checkpoints: Sequence[Checkpoint]) -> list[str]:
 
 def _tokenizer_files(folder: Path) -> tuple[tuple[str, str], ...]:
     """The files of a tokenizer, each with the hash of its content."""
-    files = (file for file in models.tokenizer_files(folder) if file.name != models.TOKENIZER_CONFIG)
+    files = (file for file in tokenizers.files_of(folder) if file.name != tokenizers.CONFIG)
     return tuple((file.name, sha256(file)) for file in files if file.is_file())
 
 
@@ -100,9 +99,7 @@ def of_tensors(checkpoints: Sequence[Checkpoint], model: nn.Module) -> list[str]
 
 def of_buffers(checkpoints: Sequence[Checkpoint], model: nn.Module) -> list[str]:
     """Whether checkpoints differ in what is part of the function and no parameter."""
-    fresh = learned_buffers(model)
-    held = [{**fresh, **models.buffers(fetch.weights(c), model)} for c in checkpoints] if fresh else []
-    differ = [name for name in fresh if any(not torch.equal(one[name], held[0][name]) for one in held)]
+    differ = Buffers.of(model).differ(checkpoints)
     if not differ:
         return []
     return [

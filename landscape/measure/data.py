@@ -11,14 +11,15 @@ from typing import Any, Literal
 
 from torch import nn
 
-from landscape.checkpoints import fetch, models
+from landscape.checkpoints import configs, fetch, models, tokenizers
+from landscape.checkpoints.blame import blamed
 from landscape.checkpoints.identity import sha256
 from landscape.demo import HELD_OUT_TEXT
 from landscape.errors import InputError
 from landscape.measures import ON_TEXT, Barriers, Curves
 from landscape.objectives import KINDS, Batch, Objective, classification
 from landscape.objectives.corpus import read_corpus, read_examples
-from landscape.objectives.text import begin, require_words
+from landscape.objectives.text import begin
 from landscape.settings import Data
 from landscape.study import Study
 from landscape.task import Checkpoint
@@ -35,7 +36,7 @@ def build(data: Data, checkpoint: Checkpoint, *, untied: bool = False) -> Object
     if kind is classification:
         classification.require_classes(model.config)
     tokenizer = tokenizer_of(data, checkpoint)
-    with models.blamed(f"the tokenizer of {checkpoint.ref} fails on the text", "give the model's own tokenizer"):
+    with blamed(f"the tokenizer of {checkpoint.ref} fails on the text", "give the model's own tokenizer"):
         batch = kind.encode(
             read_text(data), tokenizer, sequences=data.sequences, length=data.length, mask=data.mask, seed=data.seed,
             bos=data.bos,
@@ -43,7 +44,7 @@ def build(data: Data, checkpoint: Checkpoint, *, untied: bool = False) -> Object
     longest = getattr(model.config, "max_position_embeddings", None) or 0
     if 0 < longest < data.length:
         raise InputError(f"length is {data.length} and the model takes at most {longest} tokens; lower length")
-    with models.blamed(f"the model that {checkpoint.ref} describes cannot be run", models.OWN):
+    with blamed(f"the model that {checkpoint.ref} describes cannot be run", configs.OWN):
         objective: Objective = kind.build(model, batch)
     begun = data.objective == "causal-lm" and bool(begin(tokenizer, data.bos))
     choices = model.config.num_labels if kind is classification else model.config.vocab_size
@@ -64,9 +65,7 @@ def tokenizer_of(data: Data, checkpoint: Checkpoint) -> Any:
     Raises:
         InputError: If there is none, or it has no vocabulary.
     """
-    tokenizer = models.tokenizer(_tokenizer_folder(data, checkpoint))
-    require_words(tokenizer)
-    return tokenizer
+    return tokenizers.load(_tokenizer_folder(data, checkpoint))
 
 
 def skeleton(checkpoint: Checkpoint, auto: str, *, untied: bool = False) -> nn.Module:
@@ -104,7 +103,7 @@ def _begun(data: Data, checkpoint: Checkpoint, bos: bool | Literal["auto"]) -> b
     """Whether a text begins with a token for that."""
     if data.objective != "causal-lm":
         return False
-    tokenizer = models.tokenizer(_tokenizer_folder(data, checkpoint))
+    tokenizer = tokenizers.load(_tokenizer_folder(data, checkpoint))
     return tokenizer.bos_token_id is not None and bool(begin(tokenizer, bos))
 
 
@@ -115,8 +114,8 @@ def _fingerprint(data: Data, checkpoint: Checkpoint, more: dict[str, bool]) -> s
         own["buffers"] = "from the file"
     digest.update(json.dumps(own, sort_keys=True).encode())
     folder = _tokenizer_folder(data, checkpoint)
-    for file in models.tokenizer_files(folder):
-        if file.name != models.TOKENIZER_CONFIG:
+    for file in tokenizers.files_of(folder):
+        if file.name != tokenizers.CONFIG:
             digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()
 
@@ -178,9 +177,9 @@ def require_one_architecture(checkpoints: list[Checkpoint], objective: Objective
         InputError: Naming the first parameter or setting that differs.
     """
     first = checkpoints[0].ref
-    settings = models.settings(fetch.described(checkpoints[0]))
+    settings = configs.settings(fetch.described(checkpoints[0]))
     for checkpoint in checkpoints:
-        other = models.settings(fetch.described(checkpoint))
+        other = configs.settings(fetch.described(checkpoint))
         for name in sorted(settings.keys() | other.keys(), key=lambda name: (name != "model_type", name)):
             if (mine := settings.get(name)) != (theirs := other.get(name)):
                 beside = " (landscape match leaves the other one beside, in the folder first)"

@@ -122,19 +122,6 @@ def begin(tokenizer: Any, bos: bool | Literal["auto"]) -> list[int]:
     return [start] if bos else []
 
 
-def require_words(tokenizer: Any) -> None:
-    """Refuse a tokenizer that knows special tokens only, as is made where its files are lost.
-
-    Raises:
-        InputError: If it has no other.
-    """
-    if not set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens):
-        raise InputError(
-            "the tokenizer has no vocabulary: every text would be unknown tokens; copy its files, or name another "
-            'tokenizer: tokenizer = "..." in [data], or --tokenizer'
-        )
-
-
 def spread(there: int, wanted: int) -> list[int]:
     """So many of the first ``there`` numbers, evenly spaced from the first to the last.
 

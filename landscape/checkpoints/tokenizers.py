@@ -1,0 +1,76 @@
+"""The tokenizer of a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import transformers
+
+from landscape import files
+from landscape.checkpoints.blame import blamed
+from landscape.checkpoints.configs import say
+from landscape.errors import InputError
+
+CONFIG = "tokenizer_config.json"
+FILES = (
+    "tokenizer*.json", "vocab.*", "merges.txt", "*_map.json", "added_tokens.json", "*.model", "*.spm", "*.codes",
+    "*.tiktoken", "tekken.json",
+)  # fmt: skip
+FEW_WORDS = 8
+"""A tokenizer made of nothing has fewer."""
+
+
+def load(folder: Path) -> Any:
+    """The tokenizer that lies in a folder.
+
+    Raises:
+        InputError: If there is none, or it cannot be loaded.
+    """
+    lost = InputError(
+        f'{folder} holds no tokenizer; save it beside the weights, or name its folder: tokenizer = "..." in [data], or '
+        "--tokenizer"
+    )
+    if not folder.is_dir():
+        raise lost
+    described = files_of(folder)
+    code = _auto_map(folder / CONFIG)
+    then = (
+        "its own code (auto_map) is never run; save it as a tokenizer.json, or name the folder of another"
+        if code
+        else "save it again with save_pretrained"
+    )
+    try:
+        with blamed(f"the tokenizer of {folder} cannot be loaded", then):
+            found = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            found("")
+            words = found.get_vocab().keys() - found.get_added_vocab().keys() - set(found.all_special_tokens)
+    except InputError as error:
+        raise error if described else lost from error
+    # Without files of its own, AutoTokenizer makes a tokenizer of the model's kind with special tokens alone.
+    wanted = found.vocab_files_names.values()
+    if not words or (len(words) < FEW_WORDS and wanted and not any((folder / str(name)).is_file() for name in wanted)):
+        raise lost
+    if code:
+        say(f"{folder} names code of its own for its tokenizer (auto_map), which is not run: it is not needed")
+    return found
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files of a folder that make its tokenizer.
+
+    Raises:
+        InputError: If one is too large, or is no file.
+    """
+    found = sorted(file for pattern in FILES for file in folder.glob(pattern))
+    for file in found:
+        files.require(file, files.MOST_JSON)
+    return found
+
+
+def _auto_map(file: Path) -> bool:
+    try:
+        given = files.read_json(file)
+    except (OSError, ValueError):
+        return False
+    return isinstance(given, dict) and "auto_map" in given
