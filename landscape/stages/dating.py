@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -57,70 +57,89 @@ class Dated:
     notes: list[str]
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What one way of dating found in a series."""
+
+    events: dict[Hashable, list[Event]]
+    onset: tuple[list[Hashable], Times] | None = None
+    mean: Curves | None = None
+    notes: tuple[str, ...] = ()
+
+
 def date(observed: Observed, settings: Stages) -> Dated:
     """Smooth the series of connectivity, those beside them, loss and coefficient, and date their events."""
     names = [*chosen(observed.series, settings.connectivity), *beside(observed.series, settings)]
     names += [LOSS, LLC, settings.boundaries or LOSS]
     wanted = observed.series[observed.series["series"].isin(names)]
     parts = {str(name): rows for name, rows in wanted.groupby("series", sort=False)}
-    dated = Dated({}, {}, {}, {}, _threshold(observed, settings), [])
+    threshold = _threshold(observed, settings)
+    found: list[tuple[str, _Found]] = []
     with threadpool_limits(1):  # the matrices are small
         runs = {series: measured(series, rows, observed.axis) for series, rows in parts.items()}
-        dated.notes.extend(note for _, said in runs.values() for note in said)
-        dated.curves.update(_curves({series: own for series, (own, _) in runs.items()}, settings))
+        curves = _curves({series: own for series, (own, _) in runs.items()}, settings)
         for series, rows in parts.items():
             if own := runs[series][0]:
-                _date_changes(dated, observed, series, rows, own, settings)
+                smoothed = {seed: curves[series, seed] for seed in own}
+                found.append((series, _changes(observed, series, rows, own, smoothed, settings)))
             if series in SETTLING:
-                _date_settling(dated, observed, series, rows, settings)
-    return dated
+                found.append((series, _settling(observed, series, rows, threshold, settings)))
+    dated: dict[Key, list[Event]] = {}
+    for series, part in found:
+        for seed, events_of in part.events.items():
+            dated.setdefault((series, seed), []).extend(events_of)
+    return Dated(
+        curves,
+        {series: part.mean for series, part in found if part.mean is not None},
+        {key: events_of for key, events_of in dated.items() if events_of},
+        {series: part.onset for series, part in found if part.onset is not None},
+        threshold,
+        [note for _, said in runs.values() for note in said] + [note for _, part in found for note in part.notes],
+    )
 
 
-def _date_changes(
-    dated: Dated, observed: Observed, series: str, rows: pd.DataFrame, runs: dict[Hashable, Measured],
-    settings: Stages,
-) -> None:  # fmt: skip
-    """Add extrema and plateaus, and if the series changes for certain its fastest change and its onset."""
+def _changes(
+    observed: Observed, series: str, rows: pd.DataFrame, runs: Mapping[Hashable, Measured],
+    curves: Mapping[Hashable, Curves], settings: Stages,
+) -> _Found:  # fmt: skip
+    """Extrema and plateaus, and if the series changes for certain its fastest change and its onset."""
     kept, said = whole(runs, series, observed.axis)
-    dated.notes.extend(said)
-    curves = {seed: dated.curves[series, seed] for seed in runs}
-    shown = dict(runs)
+    shown, smoothed, several = dict(runs), dict(curves), None
+    mean, curve = runs[kept[0]], curves[kept[0]]
     if len(kept) > 1:
         random = _random(settings, series, staging.EVERYONE)
         mean, curve = mean_run({seed: runs[seed] for seed in kept}, curves, random)
-        shown[staging.EVERYONE], curves[staging.EVERYONE], dated.means[series] = mean, curve, curve
-    else:
-        mean, curve = runs[kept[0]], curves[kept[0]]
+        shown[staging.EVERYONE], smoothed[staging.EVERYONE], several = mean, curve, curve
     least = settings.least_change if series == (settings.boundaries or series) else 0.0
-    found = {seed: _shape(run, curves[seed], least) for seed, run in shown.items()}
+    found = {seed: _shape(run, smoothed[seed], least) for seed, run in shown.items()}
     if why := _unchanged(series, rows, mean, curve, negligible(observed, settings), observed.unit):
-        if series not in SETTLING:
-            dated.notes.append(f"{series} {why}: it has no onset")
-    else:
-        level, rising = events.halfway(curve)
-        for seed, one in curves.items():
-            onset = [] if series in SETTLING else [events.crossing(one, level, rising)]
-            found[seed] += [events.fastest(one), *onset]
-        if series not in SETTLING:
-            dated.onsets[series] = list(runs), np.stack([found[seed][-1].at for seed in runs])
-    dated.events.update({(series, seed): own for seed, own in found.items() if own})
+        notes = [] if series in SETTLING else [f"{series} {why}: it has no onset"]
+        return _Found(found, None, several, (*said, *notes))
+    level, rising = events.halfway(curve)
+    for seed, one in smoothed.items():
+        found[seed] = [*found[seed], events.fastest(one)]
+    if series in SETTLING:
+        return _Found(found, None, several, tuple(said))
+    crossings = {seed: events.crossing(one, level, rising) for seed, one in smoothed.items()}
+    found = {seed: [*own, crossings[seed]] for seed, own in found.items()}
+    onset = list(runs), np.stack([crossings[seed].at for seed in runs])
+    return _Found(found, onset, several, tuple(said))
 
 
-def _date_settling(dated: Dated, observed: Observed, series: str, rows: pd.DataFrame, settings: Stages) -> None:
-    """Add when the barrier of each seed that is known at two steps or more falls below the threshold for good."""
+def _settling(observed: Observed, series: str, rows: pd.DataFrame, threshold: float, settings: Stages) -> _Found:
+    """When the barrier of each seed that is known at two steps or more falls below the threshold for good."""
     settled = {
-        seed: onsets.settles(*_falling(observed, series, seed, settings), dated.threshold)
+        seed: onsets.settles(*_falling(observed, series, seed, settings), threshold)
         for seed in pd.unique(rows["seed"]) if (rows["seed"] == seed).sum() > 1
     }  # fmt: skip
     if not settled:
-        return
-    dated.onsets[series] = list(settled), np.stack([event.at for event in settled.values()])
+        return _Found({})
     every: dict[Hashable, Event] = dict(settled)
     if len(settled) > 1:
         random = _random(settings, f"{series} settles", staging.EVERYONE)
         every[staging.EVERYONE] = onsets.middle(list(settled.values()), random)
-    for seed, event in every.items():
-        dated.events[series, seed] = [*dated.events.get((series, seed), []), event]
+    onset = list(settled), np.stack([event.at for event in settled.values()])
+    return _Found({seed: [event] for seed, event in every.items()}, onset)
 
 
 def chosen(series: pd.DataFrame, patterns: Sequence[str]) -> list[str]:
