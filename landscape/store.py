@@ -87,7 +87,7 @@ class Store:
 
     def done(self, key: str) -> bool:
         """Whether the task is finished: its file is there, whole, and its own."""
-        return _whole(self.folder / "rows" / f"{key}.parquet", key)
+        return _whole(self.folder / "rows" / f"{key}.parquet", key, "landscape.columns")
 
     def damaged(self, keys: Iterable[str], *, anew: bool = True) -> list[str]:
         """Which of the finished tasks have rows or losses that cannot be read back.
@@ -158,7 +158,7 @@ class Store:
 
     def has_losses(self, key: str) -> bool:
         """Whether the per-example losses of a task are there."""
-        return _whole(self.folder / "losses" / f"{key}.parquet", key)
+        return _whole(self.folder / "losses" / f"{key}.parquet", key, "losses")
 
     def losses(self, key: str) -> Float[np.ndarray, "rows examples"]:
         """Per-example losses of a task."""
@@ -219,8 +219,11 @@ class Store:
                 pq.write_table(content, stream, compression="zstd", write_page_checksum=True, **options)
 
 
-def _whole(file: Path, key: str) -> bool:
-    """Whether a Parquet file ends as one does, and says that it is the key's; only its footer is read."""
+def _whole(file: Path, key: str, holds: str) -> bool:
+    """Whether a Parquet file ends as one does, and says that it is the key's; only its footer is read.
+
+    One that says nothing of a key is of an earlier version, if it has what such files have.
+    """
     try:
         with file.open("rb") as stream:
             stream.seek(-FOOTER, os.SEEK_END)
@@ -230,7 +233,8 @@ def _whole(file: Path, key: str) -> bool:
             about = stream.read(length)
     except (OSError, ValueError):
         return False
-    return end[4:] == MAGIC and _said(KEY, key) in about
+    own = _said(KEY, key) in about or (KEY.encode() not in about and holds.encode() in about)
+    return end[4:] == MAGIC and own
 
 
 def _said(name: str, value: str) -> bytes:

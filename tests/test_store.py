@@ -212,6 +212,8 @@ def test_a_file_under_another_key_is_not_done(tmp_path: Path) -> None:
         (tmp_path / kind / "b.parquet").write_bytes((tmp_path / kind / "a.parquet").read_bytes())
     assert store.done("a") and not store.done("b") and store.has_losses("a") and not store.has_losses("b")
     pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "rows" / "c.parquet")
+    pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "losses" / "c.parquet")
+    assert not store.has_losses("c")
     (tmp_path / "rows" / "d.parquet").write_bytes(b"PAR1")
     assert not store.done("c") and not store.done("d") and store.damaged("abcd") == []
 
@@ -256,3 +258,17 @@ def test_files_are_read_back_again_only_where_they_changed(tmp_path: Path, monke
     assert store.damaged(["a1", "b2", "c3"], anew=False) == ["b2"] and store.damaged(["a1"]) == [] and len(asked) == 4
     (tmp_path / "verified.json").write_text("[")
     assert store.damaged(["a1"], anew=False) == [] and len(asked) == 5
+
+
+def test_results_of_an_earlier_version_are_done(tmp_path: Path) -> None:
+    """Their files say nothing of a key."""
+    store = Store(tmp_path)
+    store.write("abc", [{"table": "loss", "loss": 1.5}], np.ones((1, 5)))
+    for kind in ("rows", "losses"):
+        file = tmp_path / kind / "abc.parquet"
+        table = pq.read_table(file)
+        about = {name: value for name, value in (table.schema.metadata or {}).items() if name != b"landscape.key"}
+        pq.write_table(table.replace_schema_metadata(about), file)
+        assert b"landscape.key" not in file.read_bytes()
+    assert store.done("abc") and store.has_losses("abc") and store.damaged(["abc"]) == []
+    assert store.rows("loss", ["abc"])["loss"].tolist() == [1.5] and store.losses("abc").tolist() == [[1.0] * 5]
