@@ -15,7 +15,8 @@ from landscape.figures.interpolation import some
 from landscape.figures.section import Section
 from landscape.figures.style import caption, literal, panels
 
-CROWDED = 10
+ROOMY, CROWDED = 6, 12
+"""Checkpoints up to which a cell has room for value and error, and for the value."""
 
 LEAST_SCALE = 0.01
 """Nats at the dark end of the scale if all barriers are smaller: noise is not blown up."""
@@ -34,7 +35,7 @@ def barrier_matrix(rows: pd.DataFrame, *, ax: Axes | None = None, vmax: float | 
         label: What is shown, if it is another distance that stands in the column ``barrier``.
 
     Returns:
-        The axes; small matrices are annotated with value and half of the 95 % interval.
+        The axes; small matrices are annotated with value and half of the 95 % interval, larger ones with the value.
     """
     ax = ax or plt.gca()
     half_width = (rows["high"] - rows["low"]) / 2
@@ -42,9 +43,12 @@ def barrier_matrix(rows: pd.DataFrame, *, ax: Axes | None = None, vmax: float | 
     names = _names(rows)
     value, half = (_square(table, column, names) for column in ("barrier", "half"))
     value = value.mask(np.eye(len(value), dtype=bool), 0.0)
-    text = None
-    if len(value) <= CROWDED:
-        text = np.vectorize(lambda v, h: "" if np.isnan(h) else f"{v:.3f}\n±{h:.3f}")(value, half)
+    roomy = len(value) <= ROOMY
+
+    def said(v: float, h: float) -> str:
+        return "" if np.isnan(h) else f"{v:.3f}\n±{h:.3f}" if roomy else f"{v:.2f}"
+
+    text = np.vectorize(said)(value, half) if len(value) <= CROWDED else None
     sns.heatmap(
         value, ax=ax, vmin=0, vmax=vmax or max(float(np.nanmax(value)), LEAST_SCALE), square=True, cmap="mako_r",
         annot=text, fmt="", annot_kws={"fontsize": 8}, linewidths=0.5,
@@ -95,7 +99,7 @@ def section(frames: Frames) -> Section | None:
     figure, axes = panels(len(chosen), 2, (4.9, 4.6), least=0.0)
     for ax, part in zip(axes, chosen, strict=True):
         barrier_matrix(part, ax=ax, vmax=max(float(rows["barrier"].max()), LEAST_SCALE))
-    text = caption(rows) + "; ±: half of the 95 % interval over examples"
+    text = caption(rows) + "; ±, where there is room: half of the 95 % interval over examples"
     return Section.of(
         "Barrier matrices",
         "Each cell is the barrier between two checkpoints. The colour scale is shared by all matrices. Zero would mean "

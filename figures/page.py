@@ -133,7 +133,11 @@ def _tests(rows: pd.DataFrame) -> dict[str, list[list[str]]]:
 
 def _interval(row: Any, prefix: str = "") -> str:
     low, high = (row[f"{prefix}{end}"] for end in ("low", "high"))
-    return f"{row['barrier']:.3f}" + ("" if pd.isna(low) else f" [{low:.3f}, {high:.3f}]")
+    if pd.isna(low):  # of too few seeds for an interval
+        return f"{row['barrier']:.3f}" + (
+            f" (pairs {row['best']:.3f} to {row['worst']:.3f})" if row["pairs"] > 1 else ""
+        )
+    return f"{row['barrier']:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _table(means: pd.DataFrame) -> tuple[list[str], list[list[str]]] | None:

@@ -23,14 +23,14 @@ def barrier_over_training(barriers: pd.DataFrame) -> pd.DataFrame:
         barriers: Rows of the table ``barrier`` of one definition.
 
     Returns:
-        ``step, barrier, low, high, pairs``; see :func:`landscape.units.mean_over_units` for the interval, which is
-            nan with fewer than five seeds.
+        ``step, barrier, low, high, pairs, best, worst``; see :func:`landscape.units.mean_over_units` for the
+            interval, which is nan with fewer than five seeds.
     """
     return _means(barriers[barriers["between"] == "seeds"], "step_a", "seed").rename(columns={"step_a": "step"})
 
 
 def barrier_over_parting(barriers: pd.DataFrame) -> pd.DataFrame:
-    """Mean barrier between children at each step of parting: ``parted, barrier, low, high, pairs``.
+    """Mean barrier between children at each step of parting: ``parted, barrier, low, high, pairs, best, worst``.
 
     Children of one seed are the units of their mean; those of several seeds are pooled, and the seeds are the units.
     """
@@ -92,14 +92,15 @@ def by_symmetry(rows: pd.DataFrame) -> pd.DataFrame:
         rows: From :func:`beside_raw`.
 
     Returns:
-        ``between, step, how, barrier, low, high, pairs``; the interval is that of :func:`barrier_over_training`.
+        ``between, step, how, barrier, low, high, pairs, best, worst``; the interval is that of
+            :func:`barrier_over_training`.
     """
     out = []
     for (between, step, how), group in rows.groupby(["between", "step_a", "how"], dropna=False, sort=False):
         half = (group["high"] - group["low"]) / (2 * Z)
         mean, low, high = _mean(group, "barrier", half, ("a", "b"))
         out.append({"between": between, "step": step, "how": how, "barrier": mean, "low": max(low, 0.0), "high": high,
-                    "pairs": len(group)})  # fmt: skip
+                    **_range(group)})  # fmt: skip
     return pd.DataFrame(out)
 
 
@@ -115,14 +116,16 @@ def curves(barriers: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_path(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean barrier and climbs over the pairs of each path: ``path``, and each with ``_low`` and ``_high``; ``pairs``.
+    """Mean barrier and climbs over the pairs of each path.
+
+    The columns are ``path``, each mean with ``_low`` and ``_high``, and ``pairs, best, worst``.
 
     Args:
         rows: From :func:`curves`.
     """
     out = []
     for path, group in rows.groupby("path"):
-        row: dict[str, Any] = {"path": path, "pairs": len(group)}
+        row: dict[str, Any] = {"path": path, **_range(group)}
         half = (group["high"] - group["low"]) / (2 * Z)
         for value, error in (("barrier", half), *((v, group[f"{v}_error"]) for v in ("climb", "mean_climb"))):
             row[value], row[f"{value}_low"], row[f"{value}_high"] = _mean(group, value, error, ("a", "b"))
@@ -136,8 +139,13 @@ def _means(barriers: pd.DataFrame, by: str, unit: str) -> pd.DataFrame:
         names = "seed" if group["seed_a"].nunique() > 1 else unit
         half = (group["high"] - group["low"]) / (2 * Z)
         mean, low, high = _mean(group, "barrier", half, (f"{names}_a", f"{names}_b"))
-        rows.append({by: where, "barrier": mean, "low": max(low, 0.0), "high": high, "pairs": len(group)})
+        rows.append({by: where, "barrier": mean, "low": max(low, 0.0), "high": high, **_range(group)})
     return pd.DataFrame(rows)
+
+
+def _range(group: pd.DataFrame) -> dict[str, Any]:
+    """How many pairs there are, and the barriers of the best and the worst of them."""
+    return {"pairs": len(group), "best": float(group["barrier"].min()), "worst": float(group["barrier"].max())}
 
 
 def _mean(group: pd.DataFrame, value: Hashable, error: pd.Series, units: tuple[str, str]) -> tuple[float, float, float]:

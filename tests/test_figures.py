@@ -202,7 +202,7 @@ def test_page_is_self_contained_and_escaped(frames: Frames, monkeypatch: pytest.
     assert len(links.found) == 2 and all(link.startswith("data:image/svg+xml;base64,") for link in links.found)
     assert not {"script", "link"} & set(links.tags)
     assert "&lt;script&gt;" in html and "task &lt;img&gt;: failed &amp; gone" in html
-    assert "At the end (step 32) the mean barrier between seeds is 0.333" in html
+    assert "At the end (step 32) the mean barrier between seeds is 0.333 (pairs 0.200 to 0.500)" in html
     assert "Children that parted latest, after step 8, end with a barrier of 0.100" in html
 
 
@@ -270,9 +270,8 @@ def test_page_shows_curves_planes_and_mixtures(frames: Frames) -> None:
     for low, high in (segment[:, 1] for c in grey for segment in c.lines[2][0].get_segments()):
         assert (high - low) / 2 == pytest.approx(1.96 * 0.01)
     text = " ".join(page(replace(made, plane=pd.DataFrame(), mixture=pd.DataFrame()), RECORD, {}).split())
-    assert (
-        "on the straight line and 0.033 on learned curves" in text and "(+1.250 on the way to a random point)" in text
-    )
+    assert "0.333 (pairs 0.200 to 0.500) on the straight line" in text
+    assert "0.033 (pairs 0.020 to 0.050) on learned curves" in text and "(+1.250 on the way to a random point)" in text
     alone = page(Frames(plane=made.plane, place=made.place), RECORD, {})
     assert "<h2>Planes</h2>" in alone and "The numbers" not in alone
 
