@@ -2,7 +2,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from landscape.summary import barrier_over_parting, barrier_over_training, by_path, curves, mean_profiles, straight
+from landscape.summary import (
+    barrier_over_parting,
+    barrier_over_training,
+    by_path,
+    by_symmetry,
+    curves,
+    mean_profiles,
+    straight,
+)
 from landscape.units import mean_over_units
 
 
@@ -28,6 +36,22 @@ def test_mean_over_pairs_of_each_step() -> None:
     mean, low, high = expected(VALUES, 0.02 / 1.959964)
     assert found["step"].tolist() == [0, 4]
     assert found.iloc[1][["barrier", "low", "high"]].tolist() == pytest.approx([mean, max(low, 0), high], abs=1e-6)
+    assert found.iloc[1][["pairs", "best", "worst"]].tolist() == [15, min(VALUES.values()), max(VALUES.values())]
+
+
+def test_no_mean_barrier_is_below_zero() -> None:
+    """One seed apart from five that are connected: a symmetric interval would begin below zero."""
+    values = {(a, b): 0.8 + 0.1 * a if b == 5 else 0.01 * a for a in range(6) for b in range(a + 1, 6)}
+    _, low, high = expected(values, 0.02 / 1.959964)
+    assert low < -0.1
+    along = table(values, path="bezier", climb=0.1, climb_error=0.01, mean_climb=0.1, mean_climb_error=0.01)
+    ends = table(values, between="seeds", step_a=4, how="weights").rename(columns={"seed_a": "a", "seed_b": "b"})
+    assert barrier_over_training(table(values, between="seeds", step_a=4)).iloc[0][["low", "high"]].tolist() == (
+        pytest.approx([0, high], rel=1e-6)
+    )
+    by_paths = by_path(along.rename(columns={"seed_a": "a", "seed_b": "b"})).iloc[0]
+    assert (by_paths["barrier_low"], by_paths["barrier_high"]) == pytest.approx((0, high), rel=1e-6)
+    assert by_symmetry(ends).iloc[0][["low", "high"]].tolist() == pytest.approx([0, high], rel=1e-6)
 
 
 def test_children_are_averaged_by_parting() -> None:
