@@ -232,6 +232,8 @@ def main() -> int:
             print(f"{verdict.what}: {fault.list}: {fault.name} ({fault.file}, {verdict.seconds:.1f} s)")
             if options.verbose:
                 print("\n".join(line for line in verdict.output.splitlines() if line.startswith(SAYS)))
+            elif verdict.what != "survived":
+                print(verdict.output[-3000:])
             sys.stdout.flush()
     killed = sum(verdict.what == "killed" for verdict in verdicts)
     lost = [v for v in verdicts if v.what not in ("killed", "survived")]
