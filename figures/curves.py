@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import caption
+from landscape.figures.style import caption, of_mean
 
 NAMES = {"linear": "straight line", "bezier": "Bezier curve", "polychain": "polygonal chain", "control": "control"}
 VALUES = {"barrier": "barrier", "climb": "climb", "mean_climb": "mean climb"}
@@ -86,7 +86,7 @@ def section(frames: Frames) -> Section | None:
     text = (
         f"mean climb: mean loss along the path, above the better end; {caption(rows[rows['path'] != 'control'])}; "
         "curves were fitted on other text; dots: 95 % interval over examples; "
-        "diamonds: mean, 95 % interval by jackknife over checkpoints"
+        f"diamonds, {of_mean(frames.by_path['barrier_low'], frames.by_path['pairs'], 'checkpoints')}"
     )
     return Section.of(
         "Learned curves",

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import caption
+from landscape.figures.style import caption, of_mean
 from landscape.figures.training import barrier_over_training
 
 
@@ -18,16 +18,13 @@ def section(frames: Frames) -> Section | None:
     end = int(rows["step_a"].max())
     figure, ax = plt.subplots(figsize=(8, 4.6))
     barrier_over_training(frames.parting, rows, ax=ax, by="parted", label="step at which the children parted")
-    few = int(frames.parting["pairs"].min())
-    spread = (
-        "the error of the examples only, one pair a step" if few < 3 else "jackknife over children, and the examples"
-    )
-    text = f"{caption(rows)}; children compared at step {end:,}; interval: {spread}"
+    units = "seeds" if rows["seed_a"].nunique() > 1 else "children"
+    spread = of_mean(frames.parting["low"], frames.parting["pairs"], units)
+    text = f"{caption(rows)}; children compared at step {end:,}; {spread}"
     return Section.of(
         "Onset of linear connectivity",
         f"Children share every step of training up to the one on the axis and then see other data orders until step "
         f"{end:,}. Once the barrier stays at zero, the rest of training no longer leaves the region that a straight "
-        "line joins: the run has become stable to the noise of the data order. An interval of a mean over few children "
-        "is wider than their spread, because it is about the data orders that were not run.",
+        "line joins: the run has become stable to the noise of the data order.",
         figure, text,
     )  # fmt: skip

@@ -14,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from landscape.units import LEAST
+
 MOST_STEPS = 20
 """Labels that an axis of steps has room for."""
 MOST_UNKNOWN = 0.1
@@ -53,6 +55,24 @@ def caption(rows: pd.DataFrame) -> str:
     errors = pd.to_numeric(rows["numerics_error"]).dropna()
     parts.append(numerics + (f", within {errors.max():.1g} of float32 where compared" if len(errors) else ""))
     return "; ".join(parts)
+
+
+def of_mean(low: pd.Series, pairs: pd.Series, units: str) -> str:
+    """What the interval of a mean over pairs is about, or why there is none.
+
+    Args:
+        low: Lower ends of the means; nan where there are too few units for an interval.
+        pairs: Pairs behind each mean.
+        units: What pairs share: seeds, children, checkpoints.
+    """
+    if (pairs == 1).all():
+        return "mean: one pair, 95 % interval over examples"
+    none = f"no interval over fewer than {LEAST} {units}"
+    if low[pairs > 1].isna().all():
+        return f"mean: {none}"
+    return f"mean: 95 % interval over {units}, which pairs share, and over examples" + (
+        f", {none}" if low.isna().any() else ""
+    )
 
 
 def _grid(rows: pd.DataFrame) -> str:

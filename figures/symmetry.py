@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import caption
+from landscape.figures.style import caption, of_mean
 
 NAMES = {
     "none": "as they are", "random": "random\n(control)", "weights": "matched by\nweights",
@@ -70,7 +70,8 @@ def section(frames: Frames) -> Section | None:
     worst = checks.loc[(checks["output_difference"] / checks["tolerance"]).idxmax()]
     untied = "; heads untied from embeddings where streams turn" if checks["untied"].any() else ""
     text = (
-        f"dots: pairs, 95 % interval over examples; diamonds: mean, 95 % interval by jackknife over checkpoints; "
+        f"dots: pairs, 95 % interval over examples; "
+        f"diamonds, {of_mean(means['low'], means['pairs'], 'checkpoints')}; "
         f"{caption(rows)}{f'; step {int(last):,}' if pd.notna(last) else ''}{untied}"
     )
     return Section.of(

@@ -1,19 +1,20 @@
 """Mean barrier against step."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import caption, step_axis
+from landscape.figures.style import caption, of_mean, step_axis
 
 
 def barrier_over_training(
     means: pd.DataFrame, rows: pd.DataFrame, *, ax: Axes | None = None, by: str = "step", label: str = "training step"
 ) -> Axes:
-    """Mean barrier with its 95 % interval, and every pair as a dot.
+    """Mean barrier with its 95 % interval, where it has one, and every pair as a dot.
 
     Args:
         means: ``barrier, low, high`` by the column ``by``.
@@ -37,7 +38,8 @@ def barrier_over_training(
         zorder=2,
     )
     errors = [(mean - low).clip(min=0), (high - mean).clip(min=0)]
-    ax.errorbar(x, mean, yerr=errors, color=color, marker="o", capsize=3, label="mean, 95 % interval", zorder=3)
+    named = "mean" if np.isnan(low).all() else "mean, 95 % interval"
+    ax.errorbar(x, mean, yerr=errors, color=color, marker="o", capsize=3, label=named, zorder=3)
     step_axis(ax, means[by], label)
     ax.set_ylabel(f"barrier ({rows['unit'].iloc[0]})")
     ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
@@ -52,10 +54,7 @@ def section(frames: Frames) -> Section | None:
     rows = frames.barriers[frames.barriers["between"] == "seeds"]
     figure, ax = plt.subplots(figsize=(8, 4.6))
     barrier_over_training(frames.training, rows, ax=ax)
-    text = (
-        caption(rows)
-        + "; interval: over seeds, as pairs share seeds, and the error of the examples; none below 5 seeds"
-    )
+    text = f"{caption(rows)}; {of_mean(frames.training['low'], frames.training['pairs'], 'seeds')}"
     return Section.of(
         "Mean barrier over training",
         "The mean over all pairs of seeds at each saved step. Where it rises, the seeds move into regions that a "

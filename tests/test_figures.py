@@ -19,7 +19,7 @@ from landscape.figures.matrix import barrier_matrix
 from landscape.figures.page import figures, page
 from landscape.figures.plane import about, loss_plane
 from landscape.figures.probes import probe_over_training
-from landscape.figures.style import MOST_STEPS, caption, step_axis
+from landscape.figures.style import MOST_STEPS, caption, of_mean, step_axis
 from landscape.figures.traces import traces
 from landscape.figures.training import barrier_over_training
 from landscape.summary import barrier_over_parting, by_path, mean_profiles
@@ -122,13 +122,24 @@ def test_matrix_of_any_checkpoints_names_them_apart() -> None:
     assert [t.get_text() for t in ax.get_xticklabels()] == ["one", "two", "y/one"]
 
 
+def test_captions_say_what_the_interval_of_a_mean_is_about() -> None:
+    one, three, fifteen = (pd.Series([pairs, pairs]) for pairs in (1, 3, 15))
+    low, none, part = pd.Series([0.1, 0.2]), pd.Series([np.nan] * 2), pd.Series([0.1, np.nan])
+    assert of_mean(low, one, "seeds") == "mean: one pair, 95 % interval over examples"
+    assert of_mean(none, three, "children") == "mean: no interval over fewer than 5 children"
+    assert of_mean(part, pd.Series([1, 3]), "seeds") == "mean: no interval over fewer than 5 seeds"
+    every = "mean: 95 % interval over seeds, which pairs share, and over examples"
+    assert of_mean(low, fifteen, "seeds") == every
+    assert of_mean(part, fifteen, "seeds") == f"{every}, no interval over fewer than 5 seeds"
+
+
 def test_training_shows_mean_interval_and_every_pair(frames: Frames) -> None:
     pairs = frames.barriers[frames.barriers["between"] == "seeds"]
     ax = barrier_over_training(frames.training, pairs)
     line = ax.containers[0].lines[0]
     np.testing.assert_allclose(line.get_xdata(), [0, 4, 32])
     np.testing.assert_allclose(line.get_ydata(), np.array([0.1, 0.5, 1]) * np.mean([0.2, 0.5, 0.3]))
-    assert frames.training["low"].isna().all()
+    assert frames.training["low"].isna().all() and ax.get_legend_handles_labels()[1] == ["one pair", "mean"]
     known = frames.training.assign(low=[0.01, 0.1, 0.2], high=[0.1, 0.3, 0.5])
     drawn = barrier_over_training(known, pairs, ax=plt.figure().gca())
     bars = drawn.containers[0].lines[2][0].get_segments()
