@@ -14,8 +14,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from landscape.units import LEAST
-
 MOST_STEPS = 20
 """Labels that an axis of steps has room for."""
 MOST_UNKNOWN = 0.1
@@ -67,12 +65,10 @@ def of_mean(low: pd.Series, pairs: pd.Series, units: str) -> str:
     """
     if (pairs == 1).all():
         return "mean: one pair, 95 % interval over examples"
-    none = f"no interval over fewer than {LEAST} {units}"
     if low[pairs > 1].isna().all():
-        return f"mean: {none}"
-    return f"mean: 95 % interval over {units}, which pairs share, and over examples" + (
-        f", {none}" if low.isna().any() else ""
-    )
+        return f"mean: no interval over so few {units}"
+    enough = ", where there are enough" if low.isna().any() else ""
+    return f"mean: 95 % interval over {units}, which pairs share, and over examples{enough}"
 
 
 def _grid(rows: pd.DataFrame) -> str:

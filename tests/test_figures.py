@@ -126,11 +126,11 @@ def test_captions_say_what_the_interval_of_a_mean_is_about() -> None:
     one, three, fifteen = (pd.Series([pairs, pairs]) for pairs in (1, 3, 15))
     low, none, part = pd.Series([0.1, 0.2]), pd.Series([np.nan] * 2), pd.Series([0.1, np.nan])
     assert of_mean(low, one, "seeds") == "mean: one pair, 95 % interval over examples"
-    assert of_mean(none, three, "children") == "mean: no interval over fewer than 5 children"
-    assert of_mean(part, pd.Series([1, 3]), "seeds") == "mean: no interval over fewer than 5 seeds"
+    assert of_mean(none, three, "children") == "mean: no interval over so few children"
+    assert of_mean(part, pd.Series([1, 3]), "seeds") == "mean: no interval over so few seeds"
     every = "mean: 95 % interval over seeds, which pairs share, and over examples"
     assert of_mean(low, fifteen, "seeds") == every
-    assert of_mean(part, fifteen, "seeds") == f"{every}, no interval over fewer than 5 seeds"
+    assert of_mean(part, fifteen, "seeds") == f"{every}, where there are enough"
 
 
 def test_training_shows_mean_interval_and_every_pair(frames: Frames) -> None:

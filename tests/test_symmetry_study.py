@@ -142,7 +142,9 @@ def test_the_section_is_of_the_last_step_of_the_first_kind_of_pairs_and_tells_th
         "objective": "causal-lm", "numerics": "float32", "path": "linear", "symmetry": "weights",
         "length": 12, "numerics_error": 0.0,
     })  # fmt: skip
-    means = rows.rename(columns={"step_a": "step"})[["between", "step", "how", "barrier", "low", "high"]]
+    means = rows.rename(columns={"step_a": "step"})[["between", "step", "how", "barrier", "low", "high"]].assign(
+        pairs=1
+    )
     checks = pd.DataFrame({"output_difference": [3e-13, 2e-13, 4e-13], "tolerance": [6e-11, 4e-12, 5e-10],
                            "untied": [False, True, False]})  # fmt: skip
     found = section(Frames(matched=rows, by_symmetry=means, match=checks))
