@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from landscape.cli.options import allow_option
+from landscape.cli.options import trust_options
 from landscape.cli.progress import console, progress
 from landscape.errors import InputError
 
@@ -30,7 +30,7 @@ SHOWN = 6
 @click.option(
     "--tensors/--hashes", default=None, help="Also load the weights. [default: for what lies on disk, not for the hub]"
 )
-@allow_option
+@trust_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout: findings and distances.")
 def command(target: str, seeds: tuple[int, ...], steps: tuple[int, ...], tensors: bool | None, as_json: bool) -> None:
     """Labels that serve the same or foreign weights, or none.

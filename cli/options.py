@@ -64,9 +64,9 @@ SEED = click.IntRange(0, MOST_SEED)
 
 
 def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--config --allow-class``."""
+    """``--config --allow-class --allow-unverified``."""
     for option in (
-        allow_option,
+        trust_options,
         click.option("--config", default="", help="Folder of config.json, for weights that have none beside them."),
     ):
         command = option(command)
@@ -81,11 +81,28 @@ def _allow(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -
         os.environ[ALLOW] = ",".join(names)
 
 
-allow_option = click.option(
-    "--allow-class", multiple=True, metavar="NAME", expose_value=False, callback=_allow,
-    help="A class beside the tensors of .pt and .ckpt files that is passed over, such as argparse.Namespace; nothing "
-    "of it is run.",
-)  # fmt: skip
+def _unverified(ctx: click.Context, param: click.Parameter, given: bool) -> None:
+    from landscape.checkpoints.hub_files import ALLOW
+
+    if given:
+        os.environ[ALLOW] = "1"
+
+
+def trust_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--allow-class --allow-unverified``."""
+    for option in (
+        click.option(
+            "--allow-unverified", is_flag=True, expose_value=False, callback=_unverified,
+            help="Take files from a hub that promises no hash of them.",
+        ),
+        click.option(
+            "--allow-class", multiple=True, metavar="NAME", expose_value=False, callback=_allow,
+            help="A class beside the tensors of .pt and .ckpt files that is passed over, such as argparse.Namespace; "
+            "nothing of it is run.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
 
 
 def found(refs: Sequence[str], config: str) -> list[Checkpoint]:

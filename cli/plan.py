@@ -11,7 +11,7 @@ import numpy as np
 
 from landscape.checkpoints.grid import incomplete, listed, warnings
 from landscape.checkpoints.size import weights
-from landscape.cli.options import allow_option
+from landscape.cli.options import trust_options
 from landscape.cli.progress import console
 from landscape.cli.run import foreseen
 from landscape.expand import tasks
@@ -29,7 +29,7 @@ FORWARD_AND_BACKWARD = 3
 @click.option("--limit", default=10, show_default=True, help="Tasks to list.")
 @click.option("--tflops", type=click.FloatRange(0, min_open=True),
               help="Estimate for a machine of so many TFLOP/s. [default: a matrix product, timed here]")  # fmt: skip
-@allow_option
+@trust_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout for each task, and the totals.")
 def command(study: Path, limit: int, tflops: float | None, as_json: bool) -> None:
     """What STUDY would take: tasks, loads, bytes, FLOPs and time. Nothing is run."""

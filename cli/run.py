@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from landscape.cli.options import PACKAGED, allow_option
+from landscape.cli.options import PACKAGED, trust_options
 from landscape.cli.progress import console, listen, progress
 from landscape.engines import local
 from landscape.errors import InputError
@@ -39,7 +39,7 @@ SENTENCES = 3
 )
 @click.option("--device", default="cpu", show_default=True, help="Device of torch: cpu, cuda, cuda:1.")
 @click.option("--workers", type=click.IntRange(1), help="Worker processes. [default: chosen by timing]")
-@allow_option
+@trust_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout for each task.")
 @click.pass_context
 def command(ctx: click.Context, study: Path, out: Path | None, device: str, workers: int | None, as_json: bool) -> None:

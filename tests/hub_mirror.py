@@ -104,13 +104,22 @@ class Fault:
 
 
 class HubMirror:
-    """The server. ``log`` has every request as (method, path, status); ``sent`` the bytes of each weights file."""
+    """The server.
+
+    Attributes:
+        log: Every request as (method, path, status).
+        sent: Bytes of each weights file.
+        tokens: The token of each request.
+        wrong: What answers in place of the route, where this is in the path.
+    """
 
     def __init__(self) -> None:
         self.repos: dict[str, Repo] = {}
         self.faults: list[Fault] = []
         self.log: list[tuple[str, str, int]] = []
         self.sent: dict[str, int] = {}
+        self.tokens: list[str | None] = []
+        self.wrong: dict[str, Callable[[Reply], None]] = {}
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -138,7 +147,7 @@ class HubMirror:
         return self
 
     def clear(self) -> None:
-        for part in (self.repos, self.faults, self.log, self.sent):
+        for part in (self.repos, self.faults, self.log, self.sent, self.tokens, self.wrong):
             part.clear()
 
     def repo(self, name: str, **settings: Any) -> Repo:
@@ -147,6 +156,9 @@ class HubMirror:
     def answer(self, request: Any, method: str) -> None:
         url = urlsplit(request.path)
         reply = Reply(self, request, method)
+        self.tokens.append(request.headers.get("Authorization"))
+        if wrong := next((answer for part, answer in self.wrong.items() if part in request.path), None):
+            return wrong(reply)
         fault = next((f for f in self.faults if f.method == method and f.part in url.path), None)
         if fault is not None:
             self.faults.remove(fault)

@@ -1,86 +1,93 @@
 """Checkpoints on the Hugging Face hub: resolve to a commit, list files and hashes, fetch the few that are needed.
 
-Everything is kept in the hub client's own cache, so what was fetched once works with no network. What was listed is
-kept beside it: a commit never changes.
+Everything is kept in the hub client's own cache, so what was fetched once works with no network, whoever fetched it.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
-import json
 import logging
 import re
 import time
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
 
 import httpx2
 import huggingface_hub
-from huggingface_hub import constants, errors
+from huggingface_hub import errors
 
+from landscape.checkpoints import hub_files
 from landscape.checkpoints.families.family import Place
 from landscape.checkpoints.formats import pickled, safetensors, shards
 from landscape.checkpoints.formats.shards import NAME as SHARD
-from landscape.checkpoints.hub_errors import NotThere, sentences
-from landscape.checkpoints.identity import CONFIG
+from landscape.checkpoints.hub_errors import NotThere
+from landscape.checkpoints.hub_files import File, Listing, snapshot
+from landscape.checkpoints.hub_requests import COMMIT, SECONDS, SLOW, Silent, asking
+from landscape.checkpoints.identity import CONFIG, TOKENIZER
 from landscape.checkpoints.places import nearest, same_step
-from landscape.errors import InputError, StorageError
-from landscape.files import replacing
+from landscape.errors import InputError
+from landscape.files import MOST_JSON
+
+__all__ = ["File", "Listing", "branches", "describe", "fetch", "is_fetched", "listing", "resolve", "weights"]
 
 LOG = logging.getLogger("landscape")
 FORMS = ((safetensors.SINGLE, safetensors.INDEX), (pickled.SINGLE, pickled.INDEX))
-SMALL: Final = (
-    CONFIG, "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model",
-)  # fmt: skip
+SMALL = re.compile("|".join(fnmatch.translate(name) for name in (CONFIG, "generation_config.json", *TOKENIZER)))
 """Fetched before anything else; never weights of another framework, optimizer states or code."""
+PLAIN = re.compile(r"[\w.-]+")
+"""A file's name in the folder itself."""
 
 WAITS = (1.0, 4.0)
 """Seconds before a download is tried again."""
-
-COMMIT = re.compile(r"[0-9a-f]{40}")
-
-
-@dataclass(frozen=True)
-class File:
-    """A file of a commit.
-
-    Attributes:
-        size: Bytes.
-        sha256: Hash of its content; empty for a small file, which git knows by another hash.
-        blob: Git's hash.
-    """
-
-    size: int
-    sha256: str
-    blob: str
-
-
-Listing = dict[str, File]
+AT_ONCE = 8
+"""Files that are fetched at the same time."""
 
 
 def resolve(place: Place) -> str:
     """The commit that a place means now; from the cache if the hub cannot be reached.
 
     Raises:
-        InputError: If there is no way to the hub.
+        InputError: If there is no way to the hub, or its answer is no commit.
         NotThere: If it has no such repository or revision.
     """
     if COMMIT.fullmatch(place.revision) and not place.title:
         return place.revision
-    with sentences(place):
-        if place.title:
-            return _titled(place)
+    return _commit(_titled(place) if place.title else _branch(place), place)
+
+
+def _commit(found: object, place: Place) -> str:
+    """A commit, which has to look like one: it is used in paths.
+
+    Raises:
+        InputError: If it does not.
+    """
+    if not isinstance(found, str) or not COMMIT.fullmatch(found):
+        raise InputError(f"the hub gives {str(found)[:60]!r} as the commit of {place}, which is none; do not trust it")
+    return found
+
+
+def _branch(place: Place) -> str:
+    """The commit of a branch, a tag or a pull request; from the cache if the hub is silent.
+
+    Raises:
+        NotThere: If there is none of this name, nor of another that is of the same step.
+        Silent: If the cache does not know it either.
+    """
+    try:
+        with asking(place):
+            try:
+                return huggingface_hub.HfApi().resolve_revision(place.repo, revision=place.revision).resolved
+            except errors.RevisionNotFoundError:
+                names = branches(place.repo)
+    except Silent as silent:
         try:
-            return str(huggingface_hub.HfApi().resolve_revision(place.repo, revision=place.revision).resolved)
-        except errors.RevisionNotFoundError:
-            names = branches(place.repo)
-            if (other := same_step(place.revision, list(names))) is not None:
-                return names[other]
-            raise NotThere(
-                f"{place.repo} has no revision {place.revision!r}; {nearest(place.revision, list(names))}"
-            ) from None
+            return hub_files.ref(place).read_text().strip()
+        except OSError:
+            raise silent from None
+    if (other := same_step(place.revision, list(names))) is not None:
+        return names[other]
+    raise NotThere(f"{place.repo} has no revision {place.revision!r}; {nearest(place.revision, list(names))}")
 
 
 def branches(repo: str) -> dict[str, str]:
@@ -89,31 +96,38 @@ def branches(repo: str) -> dict[str, str]:
     Raises:
         InputError: If it cannot be asked.
     """
-    with sentences(Place(repo)):
+    with asking(Place(repo)):
         refs = huggingface_hub.HfApi().list_repo_refs(repo)
-        return {ref.name: str(ref.target_commit) for ref in [*refs.tags, *refs.branches]}
+        return {ref.name: _commit(ref.target_commit, Place(repo, ref.name)) for ref in [*refs.tags, *refs.branches]}
 
 
 def listing(place: Place, commit: str) -> Listing:
     """The files of a place at a commit, by their path within its folder; no file is fetched.
 
     Raises:
-        InputError: If the hub cannot be asked and never was.
+        InputError: If the hub cannot be asked and never was, and the cache does not hold the commit either.
+        NotThere: If it says that there is no such commit.
     """
-    kept = _own("listings", place.repo.replace("/", "--"), f"{commit}.json")
-    if kept.is_file():
-        entries = json.loads(kept.read_text())
-    else:
-        with sentences(place):
-            tree = huggingface_hub.HfApi().list_repo_tree(place.repo, revision=commit, recursive=True)
-            entries = {
-                entry.path: [entry.size, entry.lfs.sha256 if entry.lfs else "", entry.blob_id]
-                for entry in tree
-                if isinstance(entry, huggingface_hub.RepoFile)
-            }
-        _keep(kept, json.dumps(entries))
+    try:
+        files = _asked(place, commit)
+    except NotThere:
+        raise
+    except InputError:
+        if not (files := hub_files.cached(place.repo, commit)):
+            raise
     start = f"{place.folder}/" if place.folder else ""
-    return {path.removeprefix(start): File(*entry) for path, entry in entries.items() if path.startswith(start)}
+    return {path.removeprefix(start): file for path, file in files.items() if path.startswith(start)}
+
+
+def _asked(place: Place, commit: str) -> Listing:
+    """All files of a repository, from its own listing."""
+    if (files := hub_files.kept(place.repo, commit)) is not None:
+        return files
+    with asking(place):
+        tree = huggingface_hub.HfApi().list_repo_tree(place.repo, revision=commit, recursive=True)
+        files = hub_files.listed(entry for entry in tree if isinstance(entry, huggingface_hub.RepoFile))
+    hub_files.keep(place.repo, commit, files)
+    return files
 
 
 def weights(files: Listing) -> dict[str, File]:
@@ -135,10 +149,17 @@ def describe(place: Place, commit: str) -> Path:
         InputError: If they cannot be fetched.
     """
     files = listing(place, commit)
-    small = [name for name in SMALL if name in files]
-    if not small:
+    if not (small := _small(files)):
         raise InputError(_nothing(place, files, "config or tokenizer"))
     return _fetch(place, commit, small)
+
+
+def _small(files: Listing) -> Listing:
+    return {
+        name: file
+        for name, file in files.items()
+        if PLAIN.fullmatch(name) and SMALL.fullmatch(name) and file.size <= MOST_JSON
+    }
 
 
 def _nothing(place: Place, files: Listing, what: str) -> str:
@@ -153,22 +174,19 @@ def fetch(place: Place, commit: str) -> Path:
         InputError: If there are no weights, they cannot be fetched, or are not what the hub promised.
     """
     files = listing(place, commit)
-    chosen = weights(files)
-    if not chosen:
+    if not (chosen := weights(files)):
+        _asked(place, commit)  # the cache may hold a part, and then says so
         raise InputError(_nothing(place, files, "weights in safetensors or .bin"))
-    folder = _fetch(place, commit, [name for name in SMALL if name in files])
+    folder = _fetch(place, commit, _small(files))
     if any(SHARD.fullmatch(name) for name in chosen):
         index = next(
             index for single, index in FORMS if next(iter(chosen)).startswith(single.split(".")[0]) and index in files
         )
-        _fetch(place, commit, [index])
+        _fetch(place, commit, {index: files[index]})
         chosen = {name: files[name] for name in shards.named(folder / index) if name in files}
     if not is_fetched(place, commit):
         LOG.info("fetching %s, %.2f GB", place, sum(file.size for file in chosen.values()) / 1e9)
-    _fetch(place, commit, list(chosen))
-    for name, file in chosen.items():
-        _verify(folder / name, file, place)
-    return folder
+    return _fetch(place, commit, chosen)
 
 
 def is_fetched(place: Place, commit: str) -> bool:
@@ -177,84 +195,38 @@ def is_fetched(place: Place, commit: str) -> bool:
         chosen = weights(listing(place, commit))
     except InputError:
         return False
-    return bool(chosen) and all((_snapshot(place, commit) / name).is_file() for name in chosen)
+    return bool(chosen) and all((snapshot(place, commit) / name).is_file() for name in chosen)
 
 
-def _snapshot(place: Place, commit: str) -> Path:
-    """Where the client keeps the files of a place."""
-    repo = Path(constants.HF_HUB_CACHE) / f"models--{place.repo.replace('/', '--')}"
-    return repo / "snapshots" / commit / place.folder
+def _fetch(place: Place, commit: str, files: Listing) -> Path:
+    """The folder with some files, each held against its hash.
 
-
-def _fetch(place: Place, commit: str, names: list[str]) -> Path:
-    """The folder with some files; names come from a table or a checked index, never from the hub as they are."""
-    folder = _snapshot(place, commit)
-    if not all((folder / name).is_file() for name in names):
-        start = f"{place.folder}/" if place.folder else ""
-        with sentences(place):
-            _download(place.repo, commit, [_escaped(start + name) for name in names])
+    Names come from patterns or a checked index, never from the hub as they are.
+    """
+    folder = snapshot(place, commit)
+    missing = [name for name in files if not (folder / name).is_file()]
+    hub_files.require_promised(missing, files, place)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for _ in pool.map(lambda name: _download(place, commit, name, files[name].size), missing):
+            pass
+    for name, file in files.items():
+        hub_files.verify(folder / name, file, place)
     return folder
 
 
-def _download(repo: str, commit: str, patterns: list[str]) -> None:
-    """Fetch files; the client repeats some requests itself, and goes on from where it was cut."""
-    for wait in WAITS:
-        try:
-            huggingface_hub.snapshot_download(repo, revision=commit, allow_patterns=patterns)
-            return
-        except (errors.HfHubHTTPError, httpx2.TransportError) as error:
-            if (answer := getattr(error, "response", None)) is not None and answer.status_code < 500:
-                break
-        time.sleep(wait)
-    huggingface_hub.snapshot_download(repo, revision=commit, allow_patterns=patterns)
-
-
-def _escaped(name: str) -> str:
-    return re.sub(r"([*?\[])", r"[\1]", name)
-
-
-def _verify(path: Path, promised: File, place: Place) -> None:
-    """Hold a fetched file against the hub's hash, once: the client checks sizes only.
-
-    Raises:
-        InputError: If it is another file; it is removed from the cache.
-    """
-    if not promised.sha256:
-        return
-    blob = path.resolve()
-    stat = blob.stat()
-    mark = _own("verified", f"{promised.sha256}-{stat.st_size}-{stat.st_mtime_ns}")
-    if mark.exists():
-        return
-    with blob.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != promised.sha256:
-        path.unlink()
-        blob.unlink(missing_ok=True)
-        raise InputError(
-            f"{path.name} of {place} came with SHA-256 {found[:12]}... in place of {promised.sha256[:12]}...; "
-            "it was removed: fetch it again"
-        )
-    _keep(mark, "")
-
-
-def _own(*parts: str) -> Path:
-    return Path(constants.HF_HUB_CACHE).parent.joinpath("landscape", *parts)
-
-
-def _keep(file: Path, text: str) -> None:
-    """Write a small file whole or not at all.
-
-    Raises:
-        StorageError: If it cannot be written.
-    """
-    try:
-        with replacing(file) as part:
-            part.write(text.encode())
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {file}: {error.strerror}; make room, or point HF_HOME to another disk"
-        ) from error
+def _download(place: Place, commit: str, name: str, size: int) -> None:
+    """Fetch a file; the client repeats some requests itself, and goes on from where it was cut."""
+    path = f"{place.folder}/{name}" if place.folder else name
+    with asking(place, most=size, seconds=SECONDS + size / SLOW, said=False):
+        for wait in WAITS:
+            try:
+                huggingface_hub.hf_hub_download(place.repo, path, revision=commit)
+                return
+            except (errors.HfHubHTTPError, httpx2.TransportError) as error:
+                if (answer := getattr(error, "response", None)) is not None and answer.status_code < 500:
+                    break
+            time.sleep(wait)
+        huggingface_hub.hf_hub_download(place.repo, path, revision=commit)
 
 
 def _titled(place: Place) -> str:
@@ -262,19 +234,20 @@ def _titled(place: Place) -> str:
 
     Raises:
         NotThere: If there is none.
+        InputError: If the hub cannot be asked and never was.
     """
-    kept = _own(
-        "commits", place.repo.replace("/", "--"), hashlib.sha256(f"{place.revision} {place.title}".encode()).hexdigest()
-    )
+    name = hashlib.sha256(f"{place.revision} {place.title}".encode()).hexdigest()
+    known = hub_files.own("commits", place.repo.replace("/", "--"), name)
     try:
-        commits = huggingface_hub.HfApi().list_repo_commits(place.repo, revision=place.revision)
-    except Exception:
-        if kept.is_file():
-            return kept.read_text()
+        with asking(place):
+            commits = huggingface_hub.HfApi().list_repo_commits(place.repo, revision=place.revision)
+    except InputError:
+        if known.is_file():
+            return known.read_text()
         raise
-    found = next((c.commit_id for c in commits if c.title.strip().startswith(place.title)), None)
-    if found is None:
+    found = [c.commit_id for c in commits if str(c.title).strip().startswith(place.title)]
+    if not found:
         titles = ", ".join(repr(c.title) for c in commits[:8])
         raise NotThere(f"{place.repo} has no commit called {place.title!r} on {place.revision}; it has {titles}")
-    _keep(kept, found)
-    return str(found)
+    hub_files.remember(known, _commit(found[0], place))
+    return found[0]

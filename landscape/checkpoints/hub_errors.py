@@ -41,7 +41,19 @@ SENTENCES: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
         "{place} is not in the cache and the hub cannot be reached ({why}); run again with a network",
     ),
     ((errors.HfHubHTTPError, ConnectionError), LATER),
-    ((ValueError, RuntimeError), "the hub's answer for {place} cannot be used ({why}); check the name"),
+    (
+        (
+            ValueError,
+            RuntimeError,
+            AssertionError,
+            TypeError,
+            LookupError,
+            AttributeError,
+            httpx2.RequestError,
+            httpx2.InvalidURL,
+        ),
+        "the hub's answer for {place} cannot be used ({why}); check the name",
+    ),
 )
 """What each of the client's errors means, the first that fits."""
 

@@ -11,6 +11,11 @@ from landscape.checkpoints.formats import weight_files
 from landscape.errors import InputError
 
 CONFIG = "config.json"
+TOKENIZER = (
+    "tokenizer*.json", "vocab.*", "merges.txt", "*_map.json", "added_tokens.json", "*.model", "*.spm", "*.codes",
+    "*.tiktoken", "tekken.json",
+)  # fmt: skip
+"""What files of tokenizers are called."""
 
 
 def config_folder(path: Path, given: str = "") -> Path:

@@ -30,7 +30,8 @@ def parse(ref: str) -> Place:
         InputError: If it has another form, or its folder leaves the repository.
     """
     match = re.fullmatch(r"hf://([\w.{}-]+/[\w.{}-]+)(?:@(refs/(?:pr|convert)/[\w.-]+|[^/@]+))?((?:/[^/]+)*)/?", ref)
-    if not match or ".." in match[1] or any(part in (".", "..") for part in match[3].split("/")):
+    parts = [*unquote(match[2] or "").split("/"), *match[3].split("/")] if match else []
+    if not match or ".." in match[1] or any(part in (".", "..") for part in parts):
         raise InputError(f"{ref} is no place on the hub; write hf://organisation/name@revision/folder")
     return Place(match[1], unquote(match[2] or "main"), match[3].strip("/"))
 

@@ -10,13 +10,10 @@ import transformers
 from landscape import files
 from landscape.checkpoints.blame import blamed
 from landscape.checkpoints.configs import say
+from landscape.checkpoints.identity import TOKENIZER
 from landscape.errors import InputError
 
 CONFIG = "tokenizer_config.json"
-FILES = (
-    "tokenizer*.json", "vocab.*", "merges.txt", "*_map.json", "added_tokens.json", "*.model", "*.spm", "*.codes",
-    "*.tiktoken", "tekken.json",
-)  # fmt: skip
 FEW_WORDS = 8
 """A tokenizer made of nothing has fewer."""
 
@@ -62,7 +59,7 @@ def files_of(folder: Path) -> list[Path]:
     Raises:
         InputError: If one is too large, or is no file.
     """
-    found = sorted(file for pattern in FILES for file in folder.glob(pattern))
+    found = sorted(file for pattern in TOKENIZER for file in folder.glob(pattern))
     for file in found:
         files.require(file, files.MOST_JSON)
     return found
