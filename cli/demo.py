@@ -16,6 +16,7 @@ from landscape.cli.run import FAILED, run_study
 from landscape.demo import HELD_OUT_TEXT, PLANTED_STUDY, STUDY, TRAINING_TEXT, planted
 from landscape.engines import local
 from landscape.errors import InputError, StorageError
+from landscape.files import read_json, replacing
 from landscape.study import read_study
 
 WORLDS = {"austen": {"steps": 512, "seeds": 5}, "planted": {"steps": 1536, "seeds": 10}}
@@ -52,7 +53,7 @@ def command(ctx: click.Context, out: Path, world: str, steps: int | None, seeds:
 def _prepare(out: Path, world: str, steps: int, seeds: int) -> None:
     wanted = {"steps": steps, "seeds": seeds} | ({} if world == "austen" else {"world": world})
     mark = out / "demo.json"
-    if mark.exists() and (there := json.loads(mark.read_text())) != wanted:
+    if mark.exists() and (there := _read(mark)) != wanted:
         raise InputError(f"{out} holds a demo with {there}, and this one has {wanted}; choose another --out")
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -63,9 +64,22 @@ def _prepare(out: Path, world: str, steps: int, seeds: int) -> None:
             shutil.copyfile(HELD_OUT_TEXT, out / "heldout.txt")
             shutil.copyfile(TRAINING_TEXT, out / "training.txt")
             shutil.copyfile(STUDY, out / "study.toml")
-        mark.write_text(json.dumps(wanted))
+        with replacing(mark) as part:
+            part.write(json.dumps(wanted).encode())
     except OSError as error:
         raise StorageError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
+
+
+def _read(mark: Path) -> object:
+    """What a demo's folder was made with.
+
+    Raises:
+        InputError: If that cannot be read.
+    """
+    try:
+        return read_json(mark)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{mark} is damaged ({error}); delete it if the folder is a demo's, and run again") from error
 
 
 def _train(out: Path, world: str, steps: int, seeds: int) -> dict[str, str]:

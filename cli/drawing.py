@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from landscape.errors import StorageError
+from landscape.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +22,8 @@ def save_figure(figure: Figure, out: Path, name: str) -> str:
 
     try:
         for kind in ("svg", "png"):
-            figure.savefig(out / f"{name}.{kind}", dpi=150, metadata={"Date": None} if kind == "svg" else None)
+            with replacing(out / f"{name}.{kind}") as part:
+                figure.savefig(part, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
     except OSError as error:
         raise StorageError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
     finally:

@@ -17,8 +17,9 @@ from landscape.cli.options import MATCHED, checked, config_option, data_options,
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, run_now
 from landscape.errors import InputError
+from landscape.files import replacing_folder
 from landscape.store import Store
-from landscape.task import Checkpoint
+from landscape.task import Checkpoint, Task
 
 if TYPE_CHECKING:
     from landscape.measure.prepare import Prepared
@@ -65,9 +66,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
             ctx.exit(FAILED)
         keys = [task.key for task in prepared.tasks]
         barriers, matches = store.rows("barrier", keys), store.rows("match", keys)
-        _write(prepared, given["symmetry"], out, found[0])
-    rows = json.loads(matches.drop(columns="moves").to_json(orient="records", double_precision=15))
-    (out / MARK).write_text(json.dumps(rows, indent=1) + "\n")
+        rows = json.loads(matches.drop(columns="moves").to_json(orient="records", double_precision=15))
+        _write(prepared, given["symmetry"], out, found[0], json.dumps(rows, indent=1) + "\n")
     console.print(_table(barriers[barriers["definition"] == "chord"]))
     for line in checked(matches.to_dict("records")):
         console.print(line, markup=False)
@@ -90,19 +90,28 @@ def _require_free(out: Path, inputs: list[Path]) -> None:
         raise InputError(f"{out} is there and not of this command; give a new folder to --out")
 
 
-def _write(prepared: Prepared, symmetry: str, out: Path, first: Checkpoint) -> None:
-    """The second checkpoint where the study has moved it; and the first, if its parameters are others now."""
+def _write(prepared: Prepared, symmetry: str, out: Path, first: Checkpoint, mark: str) -> None:
+    """The second checkpoint where the study has moved it; and the first, if its parameters are others now.
+
+    Raises:
+        StorageError: If they cannot be written.
+    """
     from landscape.checkpoints import fetch, models
 
     session, described = prepared.session, fetch.described(first)
-    for task in prepared.tasks:
-        matching = dict(task.settings).get("matching", {})
-        if task.kind == "barriers" and matching.get("symmetry") == symmetry:
-            one, two = session.matched(task)
-            model = session.objective_for(matching).model.cpu()
-            models.write(out, two.cpu(), model, described)
-            if session.unties(matching):
-                models.write(out / "first", one.cpu(), model, described)
+    (task,) = (task for task in prepared.tasks if task.kind == "barriers" and _symmetry(task) == symmetry)
+    matching = dict(task.settings)["matching"]
+    one, two = session.matched(task)
+    model = session.objective_for(matching).model.cpu()
+    with models.storing(out), replacing_folder(out) as part:
+        (part / MARK).write_text(mark)
+        models.save(part, two.cpu(), model, described)
+        if session.unties(matching):
+            models.save(part / "first", one.cpu(), model, described)
+
+
+def _symmetry(task: Task) -> str:
+    return str(dict(task.settings).get("matching", {}).get("symmetry"))
 
 
 def _table(rows: pd.DataFrame) -> Table:

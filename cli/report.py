@@ -14,6 +14,7 @@ from landscape.cli.progress import console
 from landscape.errors import InputError, StorageError
 from landscape.figures.frames import Frames
 from landscape.figures.page import page
+from landscape.files import replacing
 from landscape.store import Store
 
 OTHERS = ("plane", "place", "mixture", "llc", "probe", "behaviour")
@@ -42,7 +43,8 @@ def write_report(folder: Path, definition: str = "chord") -> None:
     missing = {label: failures.get(key, "not run yet").splitlines()[0]
                for key, label in labels.items() if not store.done(key)}  # fmt: skip
     try:
-        (folder / "report.html").write_text(page(frames(store, definition), record, missing), "utf-8")
+        with replacing(folder / "report.html") as part:
+            part.write(page(frames(store, definition), record, missing).encode())
     except OSError as error:
         raise StorageError(f"cannot write {folder / 'report.html'}: {error.strerror}") from error
     console.print(f"The report is {folder / 'report.html'}", markup=False)

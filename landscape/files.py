@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -112,6 +113,32 @@ def replacing(path: Path) -> Generator[IO[bytes]]:
     finally:
         part.unlink(missing_ok=True)
     flushed(path.parent)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Generator[Path]:
+    """A new folder beside ``path``, which takes its place when all is written, and is removed if anything fails.
+
+    What was there is removed last: a kill leaves the one or the other, or both under other names.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part, old = beside(path), beside(path)
+    part.mkdir()
+    try:
+        yield part
+        for written in [*part.rglob("*"), part]:
+            flushed(written)
+        if path.exists():
+            path.rename(old)
+        part.rename(path)
+    except BaseException:
+        if old.exists():
+            old.rename(path)
+        raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    flushed(path.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def flushed(path: Path) -> None:

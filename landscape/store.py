@@ -273,8 +273,8 @@ def _joined(parts: Sequence[pa.Table]) -> pd.DataFrame:
     """One frame of many small tables: those of one schema first, since only others have to be reconciled."""
     alike: dict[str, list[pa.Table]] = {}
     for n, part in enumerate(parts):
-        numbered = part.append_column(ORDER, pa.array(np.full(len(part), n)))
-        alike.setdefault(str(part.schema), []).append(numbered.replace_schema_metadata(None))
+        numbered = part.append_column(ORDER, pa.array(np.full(len(part), n))).replace_schema_metadata(None)
+        alike.setdefault(str(numbered.schema), []).append(numbered)
     joined = pa.concat_tables([pa.concat_tables(own) for own in alike.values()], promote_options="permissive")
     ordered = joined.take(pa.array(np.argsort(joined[ORDER].to_numpy(), kind="stable"))).drop_columns(ORDER)
     return ordered.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from functools import partial
 from pathlib import Path
@@ -13,8 +14,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from crashes import MODES, Mode
+from matplotlib.figure import Figure
 
+from landscape.cli.drawing import save_figure
+from landscape.cli.report import write_report
 from landscape.cli.run import run_study
+from landscape.errors import StorageError
+from landscape.files import replacing_folder
 from landscape.store import Store
 from landscape.study import read_study
 
@@ -144,3 +150,80 @@ def test_a_study_survives_a_crash_at_every_operation(few_runs: Path, tmp_path: P
         again()
         pd.testing.assert_frame_equal(rows(folder).replace(str(folder), "", regex=True), wanted)
         shutil.rmtree(folder)
+
+
+OLD, NEW = {"match.json": b"old", "weights": b"1" * 50}, {"match.json": b"new", "weights": b"2" * 70, "first/a": b"3"}
+
+
+def put(folder: Path, content: dict[str, bytes]) -> None:
+    with replacing_folder(folder) as part:
+        for name, written in content.items():
+            (part / name).parent.mkdir(exist_ok=True)
+            (part / name).write_bytes(written)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("mode", ["kept", "torn"])
+def test_a_folder_that_is_replaced_survives_a_crash_at_every_operation(tmp_path: Path, mode: Mode) -> None:
+    """It is the old one, the new one, or away with the old one whole beside it; and it can be written again."""
+    put(tmp_path / "calm" / "out", OLD)
+    cut, begun = crashes.run(partial(put, tmp_path / "calm" / "out", NEW), tmp_path / "calm")
+    assert not cut and begun.count("rename") == 2 and content(tmp_path / "calm" / "out") == NEW
+    assert [path.name for path in (tmp_path / "calm").iterdir()] == ["out"]
+    seen = set()
+    for n in range(1, len(begun) + 1):
+        out = tmp_path / f"{n}" / "out"
+        put(out, OLD)
+        assert crashes.run(partial(put, out, NEW), out.parent, end_at=n, mode=mode)[0]
+        beside = [content(path) for path in out.parent.iterdir()]
+        assert content(out) in (OLD, NEW) if out.exists() else OLD in beside
+        seen.add(out.exists() and content(out)["match.json"])
+        put(out, NEW)
+        assert content(out) == NEW
+    assert seen == {False, b"old", b"new"}
+
+
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "out", OLD)
+    with pytest.raises(ZeroDivisionError), replacing_folder(tmp_path / "out") as part:
+        (part / "match.json").write_bytes(b"new")
+        raise ZeroDivisionError
+    rename = Path.rename
+
+    def refused(self: Path, to: Path) -> Path:
+        if to == tmp_path / "out" and (self / "first").exists():
+            raise OSError(28, "No space left on device")
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(OSError, match="No space left"):
+        put(tmp_path / "out", NEW)
+    assert content(tmp_path / "out") == OLD and [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_reports_and_figures_are_replaced_whole(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished / "results", tmp_path / "results")
+    (tmp_path / "report.html").write_text("the old one")
+    (tmp_path / "plane.svg").write_text("the old one")
+
+    def full(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("landscape.cli.report.page", lambda *_: "the new one")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(StorageError, match=r"cannot write .*report.html: No space left"):
+            write_report(tmp_path)
+        with pytest.raises(StorageError, match=r"cannot write to .*: No space left"):
+            save_figure(Figure(), tmp_path, "plane")
+    assert {path.name for path in tmp_path.iterdir()} == {"results", "report.html", "plane.svg"}
+    assert (tmp_path / "report.html").read_text() == (tmp_path / "plane.svg").read_text() == "the old one"
+    write_report(tmp_path)
+    save_figure(Figure(), tmp_path, "plane")
+    assert (tmp_path / "report.html").read_text() == "the new one" and (tmp_path / "plane.png").stat().st_size > 100
+    assert (tmp_path / "plane.svg").read_text().startswith("<?xml")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -22,7 +21,7 @@ from landscape.checkpoints.blame import blamed
 from landscape.checkpoints.configs import OWN, fused, read_config
 from landscape.checkpoints.identity import CONFIG
 from landscape.errors import InputError, StorageError
-from landscape.files import beside
+from landscape.files import replacing_folder
 from landscape.shapes import Float
 from landscape.space import Space, learned_buffers
 
@@ -232,25 +231,35 @@ def write(out: Path, point: Float[Tensor, " P"], model: nn.Module, folder: Path)
     Raises:
         StorageError: If it cannot be written.
     """
+    with storing(out), replacing_folder(out) as part:
+        save(part, point, model, folder)
+
+
+@contextmanager
+def storing(out: Path) -> Generator[None]:
+    """What fails while checkpoints are written, as a sentence.
+
+    Raises:
+        StorageError: If something does.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise StorageError(f"cannot write {out}: {error}; make room or choose another --out") from error
+
+
+def save(out: Path, point: Float[Tensor, " P"], model: nn.Module, folder: Path) -> None:
+    """Put a point into a new folder, as :func:`write` does."""
     kind: Any = model
     config = read_config(folder)
     config.architectures, config.dtype = [type(model).__name__], "float32"
     config.tie_word_embeddings = kind.config.tie_word_embeddings
     for name, value in Space.of(model).params(point).items():
         model.get_parameter(name).data.copy_(value)
-    part = beside(out)
-    try:
-        part.mkdir(parents=True)
-        kind.save_pretrained(part)
-        config.save_pretrained(part)
-        with suppress(InputError):
-            tokenizers.load(folder).save_pretrained(part)
-        shutil.rmtree(out, ignore_errors=True)
-        part.rename(out)
-    except (OSError, SafetensorError) as error:
-        raise StorageError(f"cannot write {out}: {error}; make room or choose another --out") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    kind.save_pretrained(out)
+    config.save_pretrained(out)
+    with suppress(InputError):
+        tokenizers.load(folder).save_pretrained(out)
 
 
 def require_fit(path: Path, model: nn.Module, space: Space) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +16,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from landscape.demo import TRAINING_TEXT
-from landscape.files import beside
+from landscape.files import replacing_folder
 
 
 @dataclass(frozen=True)
@@ -178,13 +177,10 @@ class Trainer:
             optimizer.step()
 
     def _save(self, model: Any, place: Path) -> None:
-        """Save under another name and rename, so that a folder is whole or absent."""
-        part = beside(place)
-        part.mkdir(parents=True)
-        model.save_pretrained(part)
-        self.tokenizer.save_pretrained(part)
-        shutil.rmtree(place, ignore_errors=True)
-        part.rename(place)
+        """Save a checkpoint as a folder that is whole or absent."""
+        with replacing_folder(place) as part:
+            model.save_pretrained(part)
+            self.tokenizer.save_pretrained(part)
 
 
 def hire(recipe: Recipe, out: Path) -> Callable[[Run], None]:
