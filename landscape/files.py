@@ -130,14 +130,14 @@ def replacing_folder(path: Path) -> Generator[Path]:
             flushed(written)
         if path.exists():
             path.rename(old)
-        part.rename(path)
+        Path(part).rename(path)
+        flushed(path.parent)
     except BaseException:
-        if old.exists():
+        if old.exists() and not path.exists():
             old.rename(path)
         raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    flushed(path.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 

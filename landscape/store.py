@@ -9,20 +9,19 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Container, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from landscape import tables
 from landscape.errors import InputError, StorageError
 from landscape.files import read_json, replacing
 from landscape.shapes import Float
@@ -35,7 +34,6 @@ MAGIC = b"PAR1"
 FOOTER = 8
 """Bytes at the end of a Parquet file: the length of what it says about itself, and its mark."""
 KEY = "landscape.key"
-ORDER = "landscape.order"
 
 
 @dataclass(frozen=True)
@@ -163,8 +161,8 @@ class Store:
     def losses(self, key: str) -> Float[np.ndarray, "rows examples"]:
         """Per-example losses of a task."""
         file = self.folder / "losses" / f"{key}.parquet"
-        with _reading(file):
-            column = _read(file).column("losses").combine_chunks()
+        with tables.reading(file):
+            column = tables.read(file).column("losses").combine_chunks()
         return np.asarray(column.flatten()).reshape(len(column), -1)
 
     def rows(self, table: str, keys: Iterable[str]) -> pd.DataFrame:
@@ -172,7 +170,9 @@ class Store:
         return self.tables(keys, [table]).get(table, pd.DataFrame())
 
     def tables(self, keys: Iterable[str], names: Iterable[str] | None = None) -> dict[str, pd.DataFrame]:
-        """The rows of every table from the finished ones of these tasks, in their order; each file is read once.
+        """The rows of every table from the finished ones of these tasks, in their order.
+
+        Each file is read once; of many a copy in one file is kept, and read in their place.
 
         Args:
             keys: Of tasks.
@@ -181,14 +181,22 @@ class Store:
         Raises:
             InputError: If a file is damaged.
         """
-        files = [self.folder / "rows" / f"{key}.parquet" for key in keys if self.done(key)]
-        wanted = None if names is None else set(names)
+        stamps = {key: self._stamps(key)[0] for key in keys if self.done(key)}
+        copied, copies = tables.read_copy(self.folder, stamps)
+        fresh = [key for key in stamps if key not in copied]
         with _threads() as pool:
-            found = [one for part in pool.map(partial(_split, names=wanted), files) for one in part]
-        parts: dict[str, list[pa.Table]] = {}
-        for name, part in found:
-            parts.setdefault(name, []).append(part)
-        return {name: _joined(own) for name, own in parts.items()}
+            found = pool.map(tables.split, (self.folder / "rows" / f"{key}.parquet" for key in fresh))
+        parts = {name: [table] for name, table in copies.items()}
+        for key, split in zip(fresh, found, strict=True):
+            for name, part in split:
+                label = pa.array([key] * len(part), pa.string())
+                parts.setdefault(name, []).append(part.append_column(tables.TASK, label))
+        wanted = set(parts) if names is None else set(names)
+        much = len(fresh) >= tables.WORTH
+        whole = {name: tables.joined(own, list(stamps)) for name, own in parts.items() if much or name in wanted}
+        if much:
+            tables.write_copy(self.folder, stamps, whole)
+        return {name: tables.frame(table) for name, table in whole.items() if name in wanted}
 
     def _stamps(self, key: str) -> list[list[int]]:
         """What changes where a file of a task does."""
@@ -204,7 +212,7 @@ class Store:
 
     def _sound(self, key: str) -> bool:
         try:
-            _split(self.folder / "rows" / f"{key}.parquet", None)
+            tables.split(self.folder / "rows" / f"{key}.parquet")
             if (self.folder / "losses" / f"{key}.parquet").exists():
                 self.losses(key)
         except InputError:
@@ -240,44 +248,6 @@ def _whole(file: Path, key: str, holds: str) -> bool:
 def _said(name: str, value: str) -> bytes:
     """An entry of a footer's metadata as Thrift's compact protocol writes it, with a value of up to 127 letters."""
     return name.encode() + b"\x18" + bytes([len(value)]) + value.encode()
-
-
-@contextmanager
-def _reading(file: Path) -> Generator[None]:
-    try:
-        yield
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, pa.ArrowException) as error:
-        why = (str(error).splitlines() or [""])[0]
-        raise InputError(
-            f"{file} is damaged ({why}); take it out of the way with landscape status FOLDER --check, and run the "
-            "study again: it does anew what was damaged"
-        ) from error
-
-
-def _read(file: Path) -> pa.Table:
-    """A file of results, each of its pages held against its checksum."""
-    with _reading(file), pq.ParquetFile(file, page_checksum_verification=True) as content:
-        return content.read(use_threads=False)
-
-
-def _split(file: Path, names: Container[str] | None) -> list[tuple[str, pa.Table]]:
-    """The tables of a file by name."""
-    content = _read(file)
-    with _reading(file):
-        columns = json.loads(content.schema.metadata[b"landscape.columns"])
-        return [(name, content.filter(pc.equal(content["table"], name)).select(own))
-                for name, own in columns.items() if names is None or name in names]  # fmt: skip
-
-
-def _joined(parts: Sequence[pa.Table]) -> pd.DataFrame:
-    """One frame of many small tables: those of one schema first, since only others have to be reconciled."""
-    alike: dict[str, list[pa.Table]] = {}
-    for n, part in enumerate(parts):
-        numbered = part.append_column(ORDER, pa.array(np.full(len(part), n))).replace_schema_metadata(None)
-        alike.setdefault(str(numbered.schema), []).append(numbered)
-    joined = pa.concat_tables([pa.concat_tables(own) for own in alike.values()], promote_options="permissive")
-    ordered = joined.take(pa.array(np.argsort(joined[ORDER].to_numpy(), kind="stable"))).drop_columns(ORDER)
-    return ordered.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
 
 
 def _message(file: Path) -> str:

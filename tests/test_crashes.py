@@ -191,14 +191,14 @@ def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(ZeroDivisionError), replacing_folder(tmp_path / "out") as part:
         (part / "match.json").write_bytes(b"new")
         raise ZeroDivisionError
-    rename = Path.rename
+    rename = os.rename
 
-    def refused(self: Path, to: Path) -> Path:
-        if to == tmp_path / "out" and (self / "first").exists():
+    def refused(part: Path, to: Path) -> None:
+        if Path(to) == tmp_path / "out" and (Path(part) / "first").exists():
             raise OSError(28, "No space left on device")
-        return rename(self, to)
+        rename(part, to)
 
-    monkeypatch.setattr(Path, "rename", refused)
+    monkeypatch.setattr(os, "rename", refused)
     with pytest.raises(OSError, match="No space left"):
         put(tmp_path / "out", NEW)
     assert content(tmp_path / "out") == OLD and [path.name for path in tmp_path.iterdir()] == ["out"]

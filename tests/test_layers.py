@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     "landscape landscape.errors landscape.shapes landscape.demo",
     "landscape.chebyshev landscape.sequential landscape.files",
-    "landscape.paired",
+    "landscape.paired landscape.tables",
     "landscape.barrier landscape.task landscape.store",
     "landscape.units",
     "landscape.settings landscape.summary landscape.space",
@@ -32,7 +32,8 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split(
 NO_TORCH = [
     "landscape.barrier", "landscape.paired", "landscape.chebyshev", "landscape.sequential", "landscape.task",
     "landscape.settings", "landscape.units", "landscape.measures", "landscape.expand",
-    "landscape.study", "landscape.store", "landscape.files", "landscape.summary", "landscape.stages",
+    "landscape.study", "landscape.store", "landscape.files", "landscape.summary",
+    "landscape.tables", "landscape.stages",
     "landscape.errors", "landscape.checkpoints.local",
     "landscape.checkpoints.grid", "landscape.checkpoints.formats", "landscape.checkpoints.cache",
     "landscape.engines", "landscape.figures", "landscape.cli",

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from landscape import store as module
+from landscape import tables
 from landscape.errors import InputError, StorageError
 from landscape.store import Store
 
@@ -148,6 +149,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
+from landscape import tables
 from landscape.store import Store
 store = Store(Path(sys.argv[1]))
 for n in range(60):
@@ -234,6 +236,65 @@ def test_tables_are_read_once_and_keep_the_order_of_the_tasks(tmp_path: Path, mo
     assert found["loss"]["loss"].tolist() == [3, 4, 1, 2] and found["probe"]["value"].tolist() == [7]
     assert found["loss"]["more"].fillna("").tolist() == ["", "y", "", "x"]
     assert store.rows("probe", ["a"]).empty and store.tables([]) == {}
+
+
+def test_a_copy_of_many_tasks_says_what_their_files_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of several schemas, with more tasks, with one done anew, with fewer, and where the copy is damaged."""
+    monkeypatch.setattr(tables, "WORTH", 4)
+    store, keys = Store(tmp_path), [f"k{n}" for n in range(9)]
+
+    def put(n: int, loss: float) -> None:
+        more = {"more": "x", "seed": None} if n % 3 else {"seed": n}
+        store.write(keys[n], [{"table": "loss", "loss": loss, **more}, {"table": "probe", "value": n}])
+
+    def read(*wanted: str) -> dict[str, pd.DataFrame]:
+        return store.tables(wanted)
+
+    def plain(*wanted: str) -> dict[str, pd.DataFrame]:
+        with monkeypatch.context() as patched:
+            patched.setattr(tables, "read_copy", lambda *_: (set(), {}))
+            patched.setattr(tables, "write_copy", lambda *_: None)
+            return store.tables(wanted)
+
+    def same(*wanted: str) -> None:
+        for name, frame in plain(*wanted).items():
+            pd.testing.assert_frame_equal(read(*wanted)[name][frame.columns], frame)
+
+    opened: list[str] = []
+    split = tables.split
+    monkeypatch.setattr(tables, "split", lambda file: (opened.append(file.stem), split(file))[1])
+    for n in range(6):
+        put(n, n / 3)
+    store.rows("probe", keys[:6])
+    assert (tmp_path / "compacted" / "loss.parquet").is_file()
+    opened.clear()
+    assert store.rows("loss", keys[:6])["loss"].tolist() == [n / 3 for n in range(6)] and opened == []
+    assert store.rows("loss", keys[5::-1])["loss"].tolist() == [n / 3 for n in range(5, -1, -1)] and opened == []
+    same(*keys[:6])
+    for n in range(6, 9):
+        put(n, n / 3)
+    opened.clear()
+    read(*keys)
+    assert opened == keys[6:]
+    same(*keys)
+    assert store.rows("loss", keys[1:3])["loss"].tolist() == [1 / 3, 2 / 3], "the copy has others too"
+    put(2, 7.5)
+    same(*keys)
+    assert read(*keys)["loss"]["loss"][2] == 7.5
+    for damage in (b"", b"PAR1", b"{}", (tmp_path / "compacted" / "probe.parquet").read_bytes()):
+        for file in ("loss.parquet", "stamps.json"):
+            read(*keys)
+            (tmp_path / "compacted" / file).write_bytes(damage)
+            same(*keys)
+    assert store.tables([]) == {}
+
+
+def test_a_copy_that_cannot_be_kept_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "WORTH", 1)
+    store = Store(tmp_path)
+    store.write("a", [{"table": "loss", "loss": 1.0}])
+    (tmp_path / "compacted").write_text("of somebody else")
+    assert store.rows("loss", "a")["loss"].tolist() == [1.0]
 
 
 def test_why_a_task_failed_is_said_even_where_the_record_is_damaged(tmp_path: Path) -> None:
