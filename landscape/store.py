@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,11 @@ import pyarrow.parquet as pq
 
 from landscape import tables
 from landscape.errors import InputError, StorageError
-from landscape.files import read_json, replacing
+from landscape.files import parsed, read_json, replacing
 from landscape.shapes import Float
 
 Row = dict[str, Any]
-LOCK, VERIFIED = "study.json", "verified.json"
+LOCK, VERIFIED, WRITTEN = "study.json", "verified.json", "written.jsonl"
 SCHEMA = 1
 STALE = 24 * 3600
 MAGIC = b"PAR1"
@@ -92,7 +92,7 @@ class Store:
 
         Args:
             keys: Of tasks.
-            anew: Read every file; else only those that have changed since they were read back last.
+            anew: Read every file; else only those that have changed since they were written or read back.
         """
         stamps = {key: self._stamps(key) for key in keys if self.done(key)}
         known = {} if anew else self._verified()
@@ -103,6 +103,7 @@ class Store:
         if doubtful:
             kept = {key: stamp for key, stamp in stamps.items() if key not in damaged}
             self._replace(self.folder / VERIFIED, json.dumps(kept).encode())
+            (self.folder / WRITTEN).unlink(missing_ok=True)
         return damaged
 
     def discard(self, key: str) -> None:
@@ -138,6 +139,8 @@ class Store:
         })
         self._replace(self.folder / "rows" / f"{key}.parquet", table)
         (self.folder / "failed" / f"{key}.json").unlink(missing_ok=True)
+        with suppress(OSError), (self.folder / WRITTEN).open("ab") as told:  # lost, the file is read back once more
+            told.write(f"{json.dumps({key: self._stamps(key)})}\n".encode())
 
     def keep(self, kind: str, name: str, content: bytes) -> None:
         """Put a file of another kind beside the rows, whole or not at all."""
@@ -205,10 +208,14 @@ class Store:
         return [[s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for s in stats]
 
     def _verified(self) -> dict[str, Any]:
-        try:
-            return dict(read_json(self.folder / VERIFIED))
-        except (OSError, ValueError, TypeError, InputError):
-            return {}
+        """What the files were when they were written, or read back."""
+        known: dict[str, Any] = {}
+        for file in (self.folder / VERIFIED, self.folder / WRITTEN):
+            with suppress(OSError):
+                for line in file.read_bytes().splitlines():
+                    with suppress(ValueError, TypeError):
+                        known.update(parsed(line))
+        return known
 
     def _sound(self, key: str) -> bool:
         try:

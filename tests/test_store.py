@@ -306,14 +306,18 @@ def test_why_a_task_failed_is_said_even_where_the_record_is_damaged(tmp_path: Pa
         assert store.failed()["a"] == "no room" and "b.json does not say why: it is damaged" in store.failed()["b"]
 
 
-def test_files_are_read_back_again_only_where_they_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_read_back_only_where_they_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Since they were written, or read back last; where that is not known, they are."""
     store = Store(tmp_path)
     for key in ("a1", "b2", "c3"):
         store.write(key, [{"table": "loss", "loss": 1.0}], np.ones((1, 5)))
-    assert store.damaged(["a1", "b2"], anew=False) == []
     asked: list[str] = []
     monkeypatch.setattr(Store, "_sound", lambda self, key: asked.append(key) or key != "b2")
-    assert store.damaged(["a1", "b2", "c3"], anew=False) == [] and asked == ["c3"]
+    assert store.damaged(["a1", "b2", "c3"], anew=False) == [] and asked == []
+    with (tmp_path / "written.jsonl").open("r+") as told:
+        told.write("?")
+    assert store.damaged(["a1", "b2", "c3"], anew=False) == [] and asked == ["a1"]
+    asked[:] = ["c3"]
     (tmp_path / "losses" / "b2.parquet").write_bytes((tmp_path / "losses" / "b2.parquet").read_bytes())
     assert store.damaged(["a1", "b2", "c3"], anew=False) == ["b2"] and asked == ["c3", "b2"]
     assert store.damaged(["a1", "b2", "c3"], anew=False) == ["b2"] and store.damaged(["a1"]) == [] and len(asked) == 4
