@@ -25,8 +25,10 @@ from landscape.files import read_json, replacing_folder
 FOLDER, STAMPS = "compacted", "stamps.json"
 WORTH = 1000
 """Files from which on reading them again is worth a copy."""
-TASK, COPY = "landscape.task", b"landscape.copy"
-"""Names of the column of a row's task, and of what the files of one copy share."""
+TASK = "landscape.task"
+"""The column of a row's task in a copy."""
+COPY, SCHEMAS = b"landscape.copy", b"landscape.schemas"
+"""What the files of one copy share, and which schema the rows of each task had before they were joined."""
 MOST = 1 << 30
 """Bytes of the list of files; a million tasks have a fifth of it."""
 
@@ -84,42 +86,68 @@ def frame(table: pa.Table) -> pd.DataFrame:
     return table.drop_columns(TASK).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
 
 
-def read_copy(results: Path, stamps: Mapping[str, Stamp]) -> tuple[set[str], dict[str, pa.Table]]:
-    """The tasks that the copy has, and their tables with the column ``landscape.task``; none if it is of no use.
+def read_copy(results: Path, stamps: Mapping[str, Stamp]) -> tuple[set[str], dict[str, list[pa.Table]]]:
+    """Which of some tasks the copy has as they are now, and their rows by table.
 
     Args:
         results: Folder of results.
         stamps: Size, times and inode of the file of each task that is asked for.
+
+    Returns:
+        The tasks, and parts of each table with the column ``landscape.task``; none if there is no copy, or it is
+        damaged.
     """
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException, InputError):
         told = read_json(results / FOLDER / STAMPS, most=MOST)
-        known = told["stamps"]
-        if known and all(stamps.get(key) == stamp for key, stamp in known.items()):
-            files = {name: results / FOLDER / f"{name}.parquet" for name in told["tables"]}
-            return set(known), {name: _read_copy(file, told["copy"]) for name, file in files.items()}
+        known = {key for key, stamp in told["stamps"].items() if stamps.get(key) == stamp}
+        files = {name: results / FOLDER / f"{name}.parquet" for name in told["tables"]}
+        return known, {name: _read_copy(file, told["copy"], known) for name, file in files.items()} if known else {}
     return set(), {}
 
 
-def _read_copy(file: Path, copy: str) -> pa.Table:
+def _read_copy(file: Path, copy: str, keys: set[str]) -> list[pa.Table]:
+    """The rows of some tasks, a part for those that have the same columns.
+
+    Raises:
+        ValueError: If the file is of another copy than the list of tasks.
+    """
     with pq.ParquetFile(file, page_checksum_verification=True) as content:
-        table = content.read()
-    if table.schema.metadata[COPY].decode() != copy:
-        raise ValueError("of another copy")
-    return table.replace_schema_metadata(None)
+        about = content.schema_arrow.metadata
+        if about[COPY].decode() != copy:
+            raise ValueError("of another copy")
+        table = content.read().replace_schema_metadata(None)
+    parts = []
+    for schema, own in json.loads(about[SCHEMAS]):
+        if wanted := keys.intersection(own):
+            part = table.filter(pc.is_in(table[TASK], pa.array(sorted(wanted), pa.string())))
+            parts.append(_as(part, pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(schema)))))
+    return parts
 
 
-def write_copy(results: Path, stamps: Mapping[str, Stamp], tables: Mapping[str, pa.Table]) -> None:
+def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """A table as it was before others were joined to it."""
+    columns = (pa.nulls(len(table)) if pa.types.is_null(f.type) else table[f.name] for f in schema)
+    return pa.table(list(columns), schema=schema)
+
+
+def write_copy(results: Path, stamps: Mapping[str, Stamp], parts: Mapping[str, Sequence[pa.Table]]) -> None:
     """Replace the copy; where nothing can be written, there is none.
 
     Args:
         results: Folder of results.
         stamps: Of all tasks whose rows these are.
-        tables: Their rows, with the column ``landscape.task``.
+        parts: Their rows by table, with the column ``landscape.task``.
     """
     copy = secrets.token_hex(8)
-    with suppress(OSError), replacing_folder(results / FOLDER) as part:
-        for name, table in tables.items():
-            labelled = table.replace_schema_metadata({COPY: copy})
-            pq.write_table(labelled, part / f"{name}.parquet", compression="zstd", write_page_checksum=True)
-        told = {"copy": copy, "tables": list(tables), "stamps": dict(stamps)}
-        (part / STAMPS).write_text(json.dumps(told))
+    with suppress(OSError), replacing_folder(results / FOLDER) as folder:
+        for name, own in parts.items():
+            schemas: dict[str, list[str]] = {}
+            for part in own:
+                schemas.setdefault(part.schema.serialize().to_pybytes().hex(), []).extend(
+                    part[TASK].unique().to_pylist()
+                )
+            about = {COPY: copy, SCHEMAS: json.dumps(list(schemas.items()))}
+            table = joined(own, list(stamps)).replace_schema_metadata(about)
+            pq.write_table(table, folder / f"{name}.parquet", compression="zstd", write_page_checksum=True)
+        told = {"copy": copy, "tables": list(parts), "stamps": dict(stamps)}
+        (folder / STAMPS).write_text(json.dumps(told))

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +149,8 @@ def test_full_disk_loses_nothing(store: Store, monkeypatch: pytest.MonkeyPatch, 
 
 WRITER = """
 import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 import numpy as np
 from landscape import tables
@@ -238,55 +242,77 @@ def test_tables_are_read_once_and_keep_the_order_of_the_tasks(tmp_path: Path, mo
     assert store.rows("probe", ["a"]).empty and store.tables([]) == {}
 
 
-def test_a_copy_of_many_tasks_says_what_their_files_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also of several schemas, with more tasks, with one done anew, with fewer, and where the copy is damaged."""
-    monkeypatch.setattr(tables, "WORTH", 4)
-    store, keys = Store(tmp_path), [f"k{n}" for n in range(9)]
+@dataclass
+class Copied:
+    """A store that keeps copies of few tasks, and what it reads of the tasks' own files."""
 
-    def put(n: int, loss: float) -> None:
-        more = {"more": "x", "seed": None} if n % 3 else {"seed": n}
-        store.write(keys[n], [{"table": "loss", "loss": loss, **more}, {"table": "probe", "value": n}])
+    folder: Path
+    patch: pytest.MonkeyPatch
+    opened: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=lambda: [f"k{n}" for n in range(9)])
 
-    def read(*wanted: str) -> dict[str, pd.DataFrame]:
-        return store.tables(wanted)
+    def __post_init__(self) -> None:
+        split = tables.split
+        self.patch.setattr(tables, "WORTH", 4)
+        self.patch.setattr(tables, "split", lambda file: (self.opened.append(file.stem), split(file))[1])
+        self.store = Store(self.folder)
 
-    def plain(*wanted: str) -> dict[str, pd.DataFrame]:
-        with monkeypatch.context() as patched:
+    def put(self, numbers: Iterable[int], loss: float | None = None) -> None:
+        for n in numbers:
+            more = ({"seed": n}, {"more": "x", "seed": None}, {"seed": n + 0.5})[n % 3]
+            row = {"table": "loss", "loss": n / 3 if loss is None else loss, **more}
+            self.store.write(self.keys[n], [row, {"table": "probe", "value": n}])
+
+    def read(self, wanted: Sequence[str]) -> dict[str, pd.DataFrame]:
+        """The tables, which are those of the tasks' own files; ``opened`` has the files that were read."""
+        self.opened.clear()
+        found = self.store.tables(wanted)
+        opened = list(self.opened)
+        with self.patch.context() as patched:
             patched.setattr(tables, "read_copy", lambda *_: (set(), {}))
             patched.setattr(tables, "write_copy", lambda *_: None)
-            return store.tables(wanted)
+            plain = self.store.tables(wanted)
+        assert found.keys() == plain.keys()
+        for name, frame in plain.items():
+            pd.testing.assert_frame_equal(found[name], frame)
+        self.opened[:] = opened
+        return found
 
-    def same(*wanted: str) -> None:
-        for name, frame in plain(*wanted).items():
-            pd.testing.assert_frame_equal(read(*wanted)[name][frame.columns], frame)
 
-    opened: list[str] = []
-    split = tables.split
-    monkeypatch.setattr(tables, "split", lambda file: (opened.append(file.stem), split(file))[1])
-    for n in range(6):
-        put(n, n / 3)
-    store.rows("probe", keys[:6])
+def test_a_copy_of_many_tasks_says_what_their_files_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of several schemas, with more tasks, in another order, with fewer, and with one done anew."""
+    made = Copied(tmp_path, monkeypatch)
+    made.put(range(6))
+    assert made.store.rows("probe", made.keys[:6])["value"].tolist() == list(range(6))
     assert (tmp_path / "compacted" / "loss.parquet").is_file()
-    opened.clear()
-    assert store.rows("loss", keys[:6])["loss"].tolist() == [n / 3 for n in range(6)] and opened == []
-    assert store.rows("loss", keys[5::-1])["loss"].tolist() == [n / 3 for n in range(5, -1, -1)] and opened == []
-    same(*keys[:6])
-    for n in range(6, 9):
-        put(n, n / 3)
-    opened.clear()
-    read(*keys)
-    assert opened == keys[6:]
-    same(*keys)
-    assert store.rows("loss", keys[1:3])["loss"].tolist() == [1 / 3, 2 / 3], "the copy has others too"
-    put(2, 7.5)
-    same(*keys)
-    assert read(*keys)["loss"]["loss"][2] == 7.5
-    for damage in (b"", b"PAR1", b"{}", (tmp_path / "compacted" / "probe.parquet").read_bytes()):
+    for wanted in (made.keys[:6], made.keys[5::-1], made.keys[1:3], made.keys[:1], made.keys[0:6:3], made.keys[1:6:3]):
+        made.read(wanted)
+        assert made.opened == []
+    made.put(range(6, 9))
+    made.read(made.keys)
+    assert made.opened == made.keys[6:]
+    made.put(range(5))
+    made.read(made.keys)
+    assert sorted(made.opened) == sorted({*made.keys[:5], *made.keys[6:]})
+    made.put([2], 7.5)
+    assert made.read(made.keys)["loss"]["loss"].tolist()[1:3] == [1 / 3, 7.5] and made.opened == ["k2"]
+    assert made.store.tables([]) == {}
+
+
+def test_a_damaged_copy_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Copied(tmp_path, monkeypatch)
+    made.put(range(9))
+    made.read(made.keys)
+    older = (tmp_path / "compacted" / "loss.parquet").read_bytes()
+    made.put(range(9), 7.5)
+    for damage in (b"", b"PAR1", b"{}", b"[]", older):
         for file in ("loss.parquet", "stamps.json"):
-            read(*keys)
+            made.read(made.keys)
             (tmp_path / "compacted" / file).write_bytes(damage)
-            same(*keys)
-    assert store.tables([]) == {}
+            made.read(made.keys)
+            assert len(made.opened) == 9
+            made.read(made.keys)
+            assert made.opened == []
 
 
 def test_a_copy_that_cannot_be_kept_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
