@@ -30,9 +30,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from landscape.checkpoints.models import fused
-from landscape.evaluate import losses
+from landscape.evaluate import losses, tuner
 from landscape.objectives import Objective, causal_lm, masked_lm
-from landscape.strategy import Strategy, Tuner
+from landscape.strategy import Strategy
 
 
 @dataclass(frozen=True)
@@ -148,11 +148,11 @@ def best_time(work: Callable[[], object], device: str, rounds: int) -> float:
 
 def fastest(objective: Objective, points: Tensor, numerics: Any) -> Strategy:
     """What the search ends with, given as much work as it wants."""
-    tuner = Tuner(objective.examples, sys.maxsize)
+    search = tuner(objective, sys.maxsize)
     rows = torch.full((64, len(points)), 1 / len(points), dtype=torch.float64)
-    while tuner.trial:
-        losses(objective, points, rows, strategy=tuner, numerics=numerics)
-    return tuner.best
+    while search.trial:
+        losses(objective, points, rows, strategy=search, numerics=numerics)
+    return search.best
 
 
 _worker: dict[str, Any] = {}

@@ -21,7 +21,7 @@ from torch.func import functional_call, vmap
 from landscape.objectives import Batch, Objective, Values
 from landscape.objectives.objective import norms
 from landscape.shapes import Float
-from landscape.strategy import Strategy, Tuner
+from landscape.strategy import ON_GPU, STACKED, Strategy, Tuner
 
 Numerics = Literal["float32", "bfloat16"]
 Anchors = Float[Tensor, "anchors P"] | list[Tensor]
@@ -79,6 +79,19 @@ def losses(
 
 
 @torch.no_grad()
+def tuner(objective: Objective, evaluations: int, first: Strategy | None = None) -> Tuner:
+    """A search for the strategy that is fastest for an objective, where its model lies.
+
+    Args:
+        objective: The objective.
+        evaluations: Examples times points of the whole work.
+        first: Where the search begins.
+    """
+    device = next(objective.model.parameters()).device
+    stacked = () if objective.statistics else STACKED if device.type == "cpu" else ON_GPU
+    return Tuner(objective.examples, evaluations, first or Strategy(), stacked)
+
+
 def evaluate(
     objective: Objective,
     anchors: Anchors,
@@ -106,7 +119,7 @@ def evaluate(
     """
     if not isinstance(strategy, Tuner):
         wanted = 0 if strategy else len(coefficients) * objective.examples
-        strategy = Tuner(objective.examples, wanted, strategy or Strategy(), stacked=not objective.statistics)
+        strategy = tuner(objective, wanted, strategy or Strategy())
     buffer: _Buffer | None = None
     kept: list[Values] = []
     done = 0

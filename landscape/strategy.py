@@ -23,8 +23,8 @@ TOLERANCE = 0.95
 """A strategy replaces another if it takes less than this share of its time."""
 LARGER, SMALLER = (128, 512), (16, 8)
 """Examples in a pass that are tried after the default."""
-STACKED = (2, 4, 8, 16, 32, 64)
-"""Points at once that are tried."""
+STACKED, ON_GPU = (2, 4, 8, 16, 32, 64), (16, 64, 128)
+"""Points at once that are tried; a GPU waits for the processor until there is much to do at once."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Tuner:
         examples: Examples of a point; no batch is larger.
         evaluations: Examples times points of the whole work; 0 tries nothing.
         best: The fastest strategy so far.
-        stacked: Whether ``vmap`` may be tried.
+        stacked: Points at once that are tried under ``vmap``, until more are not faster.
         seconds: What ``best`` takes for one example at one point; infinite before it was timed.
         spent: Evaluations of trials so far.
     """
@@ -70,7 +70,7 @@ class Tuner:
     examples: int
     evaluations: int
     best: Strategy = field(default_factory=Strategy)
-    stacked: bool = True
+    stacked: tuple[int, ...] = STACKED
     seconds: float = math.inf
     spent: int = 0
     trial: Strategy | None = field(init=False, default=None)
@@ -128,8 +128,7 @@ class Tuner:
         yield from self._while_faster(self._batch(n) for n in LARGER if default < n < 4 * self.examples)
         if self.best.examples == default:
             yield from self._while_faster(self._batch(n) for n in SMALLER if n < default)
-        if self.stacked:
-            yield from self._while_faster(Strategy("vmap", n, self.best.examples) for n in STACKED)
+        yield from self._while_faster(Strategy("vmap", n, self.best.examples) for n in self.stacked)
 
     def _while_faster(self, candidates: Iterator[Strategy]) -> Iterator[Strategy]:
         for candidate in candidates:

@@ -49,6 +49,7 @@ def other() -> Iterator[HubMirror]:
     mirror = HubMirror().start()
     yield mirror
     mirror.server.shutdown()
+    mirror.server.server_close()
 
 
 @pytest.fixture

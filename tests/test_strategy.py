@@ -7,6 +7,8 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import cases
 import pytest
@@ -19,7 +21,7 @@ from landscape import evaluate, strategy
 from landscape.cli.main import cli
 from landscape.evaluate import losses
 from landscape.objectives import Batch, Objective, module
-from landscape.strategy import Strategy, Tuner, affordable, choose_threads, least_seconds
+from landscape.strategy import ON_GPU, STACKED, Strategy, Tuner, affordable, choose_threads, least_seconds
 
 Clock = Callable[[Strategy], float]
 
@@ -57,12 +59,12 @@ def test_the_search_ends_with_the_fastest() -> None:
     rate = {loop(32): 5e-4, loop(128): 6e-4, loop(16): 4e-4, loop(8): 3e-4, Strategy("vmap", 2, 8): 4e-4}
     tuner = Tuner(700, 10**9)
     assert search(tuner, lambda how: rate[how]) == list(rate) and tuner.best == loop(8)
-    tuner = Tuner(700, 10**9, stacked=False)
+    tuner = Tuner(700, 10**9, stacked=())
     assert search(tuner, lambda how: rate[how]) == list(rate)[:4]
 
 
 def test_a_strategy_that_is_faster_by_a_hair_is_not_taken() -> None:
-    tuner = Tuner(700, 10**9, stacked=False)
+    tuner = Tuner(700, 10**9, stacked=())
     rate = {loop(32): 5e-4, loop(128): 4.9e-4, loop(16): 4.8e-4}
     assert search(tuner, lambda how: rate[how]) == list(rate) and tuner.best == loop(32)
 
@@ -78,7 +80,7 @@ def test_what_fails_on_trial_is_tried_no_more_and_the_default_may_not_fail() -> 
 
 def test_the_first_slice_warms_up_and_counts_only_when_it_is_long() -> None:
     seconds = iter([9e-2, 1e-2, 9e-2, 2e-2, 9e-2, 3e-2])
-    tuner = Tuner(700, 10**9, stacked=False)
+    tuner = Tuner(700, 10**9, stacked=())
     for expected in (loop(32), loop(32), loop(128), loop(128), loop(16), loop(16)):
         how, examples = tuner.next(1, 700)
         assert how == expected and examples == how.examples
@@ -164,7 +166,7 @@ def test_memory_that_runs_out_in_a_trial_ends_the_trial() -> None:
             return super().forward(x)
 
     objective, passes = bowl(300, Small)
-    tuner = Tuner(300, 10**9, stacked=False)
+    tuner = Tuner(300, 10**9, stacked=())
     losses(objective, torch.ones(1, 2), torch.ones(4, 1), strategy=tuner)
     assert tuner.trial is None and tuner.best.examples <= 32 and sum(passes) == 4 * 300
 
@@ -223,3 +225,22 @@ def test_work_is_timed_warm(monkeypatch: pytest.MonkeyPatch) -> None:
     assert least_seconds(work) == pytest.approx(0.1) and took == []
     took = [2.0, 0.1]
     assert least_seconds(work) == pytest.approx(2.0) and took == [0.1]
+
+
+def test_a_gpu_is_given_much_at_once() -> None:
+    """Two points at once are no faster there than one, and the search would end before sixteen, which are."""
+    seconds = {1: 1.0, 2: 0.99, 16: 0.1, 64: 0.04, 128: 0.05}
+    for stacked, best in (((2, 16, 64), 1), (ON_GPU, 64)):
+        search = Tuner(64, 10**9, Strategy(examples=64), stacked)
+        while trial := search.trial:
+            for _ in range(2):
+                search.took(trial, 64 * trial.points, 64 * trial.points * seconds[trial.points] * (64 / trial.examples))
+        assert search.best == Strategy("vmap" if best > 1 else "loop", best, 64)
+    assert search_of("cpu").stacked == STACKED and search_of("meta").stacked == ON_GPU
+    assert search_of("cpu", statistics=True).stacked == ()
+
+
+def search_of(device: str, *, statistics: bool = False) -> Tuner:
+    model = torch.nn.Linear(2, 2, device=device)
+    objective = SimpleNamespace(model=model, examples=8, statistics=("x",) if statistics else ())
+    return evaluate.tuner(cast(Any, objective), 100)

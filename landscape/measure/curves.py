@@ -26,7 +26,6 @@ from landscape.paths import KINDS, fit, saved
 from landscape.shapes import Float, Int
 from landscape.space import distance
 from landscape.store import Row
-from landscape.strategy import Tuner
 from landscape.task import AUTO, Task
 
 SAVE_EVERY = 15.0
@@ -222,11 +221,11 @@ def looking(objective: Objective) -> See:
 
     What it gives raises an ``InputError`` where a loss is not finite.
     """
-    tuner = Tuner(objective.examples, AUTO * objective.examples, stacked=not objective.statistics)
+    search = evaluate.tuner(objective, AUTO * objective.examples)
 
     def see(anchors: list[Tensor], rows: Tensor, examples: Int[np.ndarray, " n"]) -> Found:
         part = objective.take(torch.from_numpy(examples))
-        values = evaluate.evaluate(part, anchors, rows, strategy=tuner)
+        values = evaluate.evaluate(part, anchors, rows, strategy=search)
         arrays = {name: value.double().numpy() for name, value in values.items()}
         if bad := int((~np.isfinite(arrays["loss"])).any(axis=1).sum()):
             raise InputError(f"the loss is not finite at {bad} of {len(rows)} points of the path")

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from landscape.checkpoints import Cache, fetch, formats, identity, models
 from landscape.errors import InputError
-from landscape.evaluate import evaluate, losses, numerics_error
+from landscape.evaluate import evaluate, losses, numerics_error, tuner
 from landscape.measure import asking
 from landscape.measure import data as fixed
 from landscape.measure.buffers import Buffers
@@ -301,13 +301,13 @@ class Session:
         whole = self.objective_for(matching)
         if numerics not in self._tuners:
             wanted = self._evaluations(self.tasks)
-            self._tuners[numerics] = Tuner(whole.examples, wanted, stacked=not whole.statistics)
-        tuner = self._tuners[numerics]
+            self._tuners[numerics] = tuner(whole, wanted)
+        search = self._tuners[numerics]
         objective = whole if examples is None else whole.take(torch.from_numpy(examples))
         begin = time.perf_counter()
-        values = evaluate(objective, anchors, rows, strategy=tuner, numerics=numerics)
+        values = evaluate(objective, anchors, rows, strategy=search, numerics=numerics)
         seconds = time.perf_counter() - begin
-        error, strategy = None, tuner.best
+        error, strategy = None, search.best
         if numerics != "float32":
             error = numerics_error(objective, anchors, rows, values["loss"], strategy)
         how = {
