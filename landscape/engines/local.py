@@ -45,6 +45,8 @@ BEAT, SILENT = 10.0, 60.0
 DEATHS = 2
 """Workers that may die on a job before it counts as failed."""
 
+NEEDED = "needs a task that failed: "
+
 Work = Callable[[Any], object]
 """Does one job; a raised exception is the job's failure, a ``StorageError`` ends the run."""
 
@@ -102,7 +104,7 @@ class _Queue:
         for job in list(self.waiting):
             if lost := next((key for key in job.needs if key in self.failed), None):
                 self.waiting.remove(job)
-                self.finish(job, f"needs a task that failed: {self.failed[lost]}")
+                self.finish(job, NEEDED + self.failed[lost].removeprefix(NEEDED))
             elif not self.open.intersection(job.needs):
                 self.waiting.remove(job)
                 return job
