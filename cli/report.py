@@ -13,7 +13,7 @@ from landscape.cli.options import DEFINITIONS
 from landscape.cli.progress import console
 from landscape.errors import InputError, StorageError
 from landscape.figures.frames import Frames
-from landscape.figures.page import page
+from landscape.figures.page import Missing, page
 from landscape.files import replacing
 from landscape.store import Store
 
@@ -38,10 +38,9 @@ def write_report(folder: Path, definition: str = "chord") -> None:
     """
     store = Store(folder / "results")
     record = store.record()
-    labels = {task["key"]: task["label"] for task in record["tasks"]}
     failures = store.failed()
-    missing = {label: failures.get(key, "not run yet").splitlines()[0]
-               for key, label in labels.items() if not store.done(key)}  # fmt: skip
+    missing = [Missing(task["kind"], task["label"], failures.get(task["key"], "").partition("\n")[0])
+               for task in record["tasks"] if not store.done(task["key"])]  # fmt: skip
     try:
         with replacing(folder / "report.html") as part:
             part.write(page(frames(store, definition), record, missing).encode())

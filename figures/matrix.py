@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePath
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,6 +18,10 @@ from landscape.figures.style import caption, literal, panels
 
 ROOMY, CROWDED = 6, 12
 """Checkpoints up to which a cell has room for value and error, and for the value."""
+
+LABELS = 25
+"""Most checkpoints that are named at a side of a matrix; of more every second, third, ... is."""
+COLOURS = "mako_r"
 
 LEAST_SCALE = 0.01
 """Nats at the dark end of the scale if all barriers are smaller: noise is not blown up."""
@@ -35,7 +40,8 @@ def barrier_matrix(rows: pd.DataFrame, *, ax: Axes | None = None, vmax: float | 
         label: What is shown, if it is another distance that stands in the column ``barrier``.
 
     Returns:
-        The axes; small matrices are annotated with value and half of the 95 % interval, larger ones with the value.
+        The axes; small matrices are annotated with value and half of the 95 % interval, larger ones with the value,
+        and the largest are an image, a pixel for each cell.
     """
     ax = ax or plt.gca()
     half_width = (rows["high"] - rows["low"]) / 2
@@ -48,17 +54,32 @@ def barrier_matrix(rows: pd.DataFrame, *, ax: Axes | None = None, vmax: float | 
     def said(v: float, h: float) -> str:
         return "" if np.isnan(h) else f"{v:.3f}\n±{h:.3f}" if roomy else f"{v:.2f}"
 
-    text = np.vectorize(said)(value, half) if len(value) <= CROWDED else None
-    sns.heatmap(
-        value, ax=ax, vmin=0, vmax=vmax or max(float(np.nanmax(value)), LEAST_SCALE), square=True, cmap="mako_r",
-        annot=text, fmt="", annot_kws={"fontsize": 8}, linewidths=0.5,
-        cbar_kws={"label": label or f"barrier ({rows['unit'].iloc[0]})", "shrink": 0.7},
-    )  # fmt: skip
+    dark = vmax or max(float(np.nanmax(value)), LEAST_SCALE)
+    bar = {"label": label or f"barrier ({rows['unit'].iloc[0]})", "shrink": 0.7}
+    if len(value) > CROWDED:
+        _draw_pixels(value, ax, dark, bar)
+    else:
+        text = np.vectorize(said)(value, half)
+        sns.heatmap(
+            value, ax=ax, vmin=0, vmax=dark, square=True, cmap=COLOURS, annot=text, fmt="", annot_kws={"fontsize": 8},
+            linewidths=0.5, cbar_kws=bar,
+        )  # fmt: skip
     steps = _steps(rows)
     label = "seed" if len(steps) == 1 and rows["seed_a"].notna().all() else "checkpoint"
     ax.set(xlabel=label, ylabel=label)
     ax.set_title(f"step {steps[0]:,}" if len(steps) == 1 else "")
     return ax
+
+
+def _draw_pixels(value: pd.DataFrame, ax: Axes, dark: float, bar: dict[str, Any]) -> None:
+    """A pixel for each cell: a thousand checkpoints are an image within the figure, and not a million shapes."""
+    image = ax.imshow(value, cmap=COLOURS, vmin=0, vmax=dark, interpolation="none")
+    ax.figure.colorbar(image, ax=ax, **bar)
+    every = -(-len(value) // LABELS)
+    places = range(0, len(value), every)
+    ax.set_xticks(places, value.columns[::every], rotation=90)
+    ax.set_yticks(places, value.index[::every])
+    ax.grid(visible=False)
 
 
 def _steps(rows: pd.DataFrame) -> list[int]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -21,14 +23,26 @@ from landscape.figures.frames import Frames
 from landscape.figures.sections import sections
 from landscape.figures.style import caption, style
 
+FOLDED = 200
+"""Missing tasks of a kind that are listed by name."""
 
-def page(frames: Frames, record: Mapping[str, Any], failed: Mapping[str, str]) -> str:
+
+@dataclass(frozen=True)
+class Missing:
+    """A task without a result; ``failure`` says why, and is empty if it was not run yet."""
+
+    kind: str
+    label: str
+    failure: str = ""
+
+
+def page(frames: Frames, record: Mapping[str, Any], missing: Sequence[Missing]) -> str:
     """The HTML of a report; it needs no other file and no network.
 
     Args:
         frames: Rows and findings.
         record: What the store knows of the study.
-        failed: Message of each failed task by its label.
+        missing: Tasks that have no result.
     """
     with style():
         shown_sections = sections(frames)
@@ -39,13 +53,32 @@ def page(frames: Frames, record: Mapping[str, Any], failed: Mapping[str, str]) -
         files("landscape.figures").joinpath("page.html").read_text("utf-8")
     )
     return template.render(
-        name=record["name"], sections=shown, failed=failed, findings=_findings(frames), record=record,
+        name=record["name"], sections=shown, missing=_missing(missing, record), without=len(missing),
+        findings=_findings(frames), record=record,
         warnings=_warnings(frames, record),
         settings="" if frames.barriers.empty else caption(frames.barriers),
         said=frames.said, notes=frames.notes, tests=_tests(frames.association),
         coupling=record["study"].get("stages", {}).get("coupling", ""),
         tables=[t for t in (_table(frames.training), _table(frames.parting)) if t],
     )  # fmt: skip
+
+
+def _missing(missing: Sequence[Missing], record: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """A line for each kind of task of which some are missing, and what is folded under it."""
+    out = []
+    for kind in dict.fromkeys(task.kind for task in missing):
+        own = [task for task in missing if task.kind == kind]
+        own.sort(key=lambda task: not task.failure)
+        causes = Counter(task.failure for task in own if task.failure)
+        failed = causes.total()
+        of = sum(task["kind"] == kind for task in record["tasks"])
+        counts = " and ".join(
+            f"{count} {what}" for count, what in ((failed, "failed"), (len(own) - failed, "not run yet")) if count
+        )
+        line = f"{kind}: {counts}, of {of}" + (f"; most often: {causes.most_common(1)[0][0]}" if causes else "")
+        listed = [f"{task.label}: {task.failure or 'not run yet'}" for task in own[:FOLDED]]
+        out.append((line, listed + [f"and {len(own) - FOLDED} more"] * (len(own) > FOLDED)))
+    return out
 
 
 def figures(frames: Frames) -> dict[str, Figure]:

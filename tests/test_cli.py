@@ -19,6 +19,7 @@ from landscape.cli import export, options, report
 from landscape.cli.main import COMMANDS, Stopped, cli, main
 from landscape.cli.run import run_study
 from landscape.figures.frames import Frames
+from landscape.figures.page import Missing
 from landscape.measure import session
 from landscape.store import Store
 from landscape.strategy import Strategy, Tuner
@@ -64,9 +65,9 @@ class Pages:
 
     def __init__(self) -> None:
         self.frames: list[Frames] = []
-        self.missing: list[dict[str, str]] = []
+        self.missing: list[list[Missing]] = []
 
-    def __call__(self, frames: Frames, record: object, missing: dict[str, str]) -> str:
+    def __call__(self, frames: Frames, record: object, missing: list[Missing]) -> str:
         self.frames.append(frames)
         self.missing.append(missing)
         return "<html>"
@@ -118,7 +119,7 @@ def test_a_report_is_of_one_definition(finished_runs: Path, capfd: pytest.Captur
     assert call(capfd, "report", finished_runs, "--definition", "mean_ends")[0] == 0
     (frames,) = pages.frames
     assert set(frames.barriers["definition"]) == {"mean_ends"} and len(frames.barriers) == 6
-    assert pages.missing == [{}] and (finished_runs / "report.html").read_text() == "<html>"
+    assert pages.missing == [[]] and (finished_runs / "report.html").read_text() == "<html>"
 
 
 def netcdf(file: Path) -> pd.DataFrame:
@@ -284,8 +285,10 @@ def test_nan_is_recorded_and_mended_by_a_second_run(
     assert call(capfd, "report", runs)[0] == 0
     (missing,), (frames,) = pages.missing, pages.frames
     assert set(frames.barriers["definition"]) == {"chord"} and len(frames.barriers) == 3
-    assert missing.keys() == {"losses seed 2 step 10", "barriers seed 0,1,2 step 10"}
-    assert all("values of parameter 'transformer.ln_f.bias' are NaN" in said for said in missing.values())
+    assert {(task.kind, task.label) for task in missing} == {
+        ("losses", "losses seed 2 step 10"), ("barriers", "barriers seed 0,1,2 step 10")
+    }  # fmt: skip
+    assert all("values of parameter 'transformer.ln_f.bias' are NaN" in task.failure for task in missing)
     shutil.copy(good, runs / "seed_2" / "step_10" / "model.safetensors")
     code, _, err = call(capfd, "run", study)
     assert code == 0 and "2 of 8 tasks to do" in err

@@ -1,3 +1,5 @@
+import io
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -16,7 +18,7 @@ from landscape.figures.interpolation import interpolation, some
 from landscape.figures.llc import llc_over_training
 from landscape.figures.loss import loss_over_training
 from landscape.figures.matrix import barrier_matrix
-from landscape.figures.page import figures, page
+from landscape.figures.page import FOLDED, Missing, figures, page
 from landscape.figures.plane import about, loss_plane
 from landscape.figures.probes import probe_over_training
 from landscape.figures.style import MOST_STEPS, caption, of_mean, step_axis
@@ -91,6 +93,26 @@ def test_matrix_shows_each_pair_twice() -> None:
     assert [t.get_text() for t in ax.texts][:3] == ["", "0.200\n±0.050", "0.500\n±0.050"]
     assert ax.figure.axes[1].get_ylabel() == "barrier (nats per token)"
     assert ax.get_title() == "step 32"
+
+
+def test_a_large_matrix_is_an_image_that_stays_legible() -> None:
+    """A thousand checkpoints: each cell a pixel, with its value, and few enough names to be read."""
+    count = 1000
+    a, b = np.triu_indices(count, 1)
+    values = np.abs(np.sin(a * 7.0 + b))
+    many = pd.DataFrame({"a": a, "b": b, "seed_a": a, "seed_b": b, "barrier": values, "low": values, "high": values})
+    many = many.assign(step_a=5, step_b=5, unit="nats", a=many["a"].map("r{}".format), b=many["b"].map("r{}".format))
+    figure = plt.figure(figsize=(4.9, 4.6))
+    ax = barrier_matrix(many.drop(index=3), ax=figure.gca())
+    (image,) = ax.images
+    drawn = np.ma.filled(image.get_array().astype(float), np.nan)
+    assert drawn.shape == (count, count) and not ax.collections and len(ax.texts) == 0
+    np.testing.assert_array_equal(drawn[a[4:], b[4:]], values[4:])
+    np.testing.assert_array_equal(drawn[b[4:], a[4:]], values[4:])
+    assert np.isnan(drawn[a[3], b[3]]) and (np.diag(drawn) == 0).all()
+    assert [t.get_text() for t in ax.get_xticklabels()] == [f"{n}" for n in range(0, count, 40)]
+    figure.savefig(stream := io.BytesIO(), format="svg")
+    assert stream.tell() < 8e6 and stream.getvalue().count(b"<path") < 300
 
 
 def test_matrix_leaves_a_missing_pair_blank() -> None:
@@ -200,14 +222,14 @@ class Links(HTMLParser):
 
 
 RECORD = {
-    "name": "<script>alert(1)</script>", "checkpoints": [1, 2], "parameters": 1234, "tasks": [1, 2, 3],
+    "name": "<script>alert(1)</script>", "checkpoints": [1, 2], "parameters": 1234, "tasks": [{"kind": "losses"}] * 3,
     "versions": {"torch": "2", "transformers": "5", "landscape-toolkit": "0"}, "study": {"name": "<b>"},
 }  # fmt: skip
 
 
 def test_page_is_self_contained_and_escaped(frames: Frames, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page_module, "sections", lambda given: [loss.section(given), parting.section(given)])
-    html = page(frames, RECORD, {"task <img>": "failed & gone"})
+    html = page(frames, RECORD, [Missing("losses", "task <img>", "failed & gone")])
     links = Links()
     links.feed(html)
     assert len(links.found) == 2 and all(link.startswith("data:image/svg+xml;base64,") for link in links.found)
@@ -218,13 +240,32 @@ def test_page_is_self_contained_and_escaped(frames: Frames, monkeypatch: pytest.
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_a_page_has_a_line_for_each_kind_of_missing_task(frames: Frames) -> None:
+    """And folds which they are: what failed first, and not without an end."""
+    kinds = {"barriers": 500, "probes": 4, "losses": 3}
+    record = RECORD | {"tasks": [{"kind": kind} for kind, count in kinds.items() for _ in range(count)]}
+    missing = [Missing("barriers", f"pair {n}", "too <large>" if n % 50 == 7 else "") for n in range(300)]
+    missing += [Missing("probes", name, why) for name, why in (("a", "no text"), ("b", "?"), ("c", "no text"))]
+    html = page(frames, record, missing)
+    assert "<b>303 of 507 tasks have no result</b>" in html
+    lines = re.findall("<details><summary>(.*?)</summary>\n<ul>\n(.*?)</ul>", html, re.DOTALL)[:2]
+    assert [line for line, _ in lines] == [
+        "barriers: 6 failed and 294 not run yet, of 500; most often: too &lt;large&gt;",
+        "probes: 3 failed, of 4; most often: no text",
+    ]
+    listed = re.findall("<li>(.*?)</li>", lines[0][1])
+    assert listed[:2] == ["pair 7: too &lt;large&gt;", "pair 57: too &lt;large&gt;"] and len(listed) == FOLDED + 1
+    assert listed[6] == "pair 0: not run yet" and listed[-1] == "and 100 more"
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_page_of_unlabelled_pairs_has_what_it_can(frames: Frames) -> None:
     barriers = frames.barriers[frames.barriers["between"] == "seeds"].assign(between="all")
     empty = pd.DataFrame()
-    html = page(Frames(barriers, frames.profiles, frames.losses, empty, empty, empty), RECORD, {})
+    html = page(Frames(barriers, frames.profiles, frames.losses, empty, empty, empty), RECORD, [])
     assert "<h2>Barrier matrices</h2>" in html and "<h2>Onset" not in html
     no_step = frames.training.iloc[:1].assign(step=np.nan)
-    html = page(Frames(barriers.iloc[:3], empty, empty, no_step, empty, empty), RECORD, {})
+    html = page(Frames(barriers.iloc[:3], empty, empty, no_step, empty, empty), RECORD, [])
     assert "<th>pairs</th>" in html and "<th>step</th>" not in html and "nan" not in html.split("The numbers")[1]
 
 
@@ -280,10 +321,10 @@ def test_page_shows_curves_planes_and_mixtures(frames: Frames) -> None:
     assert [len(c.lines[2][0].get_segments()) for c in grey] == [3, 3, 3]
     for low, high in (segment[:, 1] for c in grey for segment in c.lines[2][0].get_segments()):
         assert (high - low) / 2 == pytest.approx(1.96 * 0.01)
-    text = " ".join(page(replace(made, plane=pd.DataFrame(), mixture=pd.DataFrame()), RECORD, {}).split())
+    text = " ".join(page(replace(made, plane=pd.DataFrame(), mixture=pd.DataFrame()), RECORD, []).split())
     assert "0.333 (pairs 0.200 to 0.500) on the straight line" in text
     assert "0.033 (pairs 0.020 to 0.050) on learned curves" in text and "(+1.250 on the way to a random point)" in text
-    alone = page(Frames(plane=made.plane, place=made.place), RECORD, {})
+    alone = page(Frames(plane=made.plane, place=made.place), RECORD, [])
     assert "<h2>Planes</h2>" in alone and "The numbers" not in alone
 
 
@@ -313,9 +354,9 @@ def test_llc_is_drawn_with_its_error_and_its_doubts(frames: Frames) -> None:
     bars = ax.collections[0].get_segments()
     assert bars[0][:, 1].tolist() == pytest.approx([4.1, 6.0])
     shown = figures(replace(frames, llc=rows))
-    said = " ".join(page(replace(frames, llc=rows), RECORD, {}).split())
+    said = " ".join(page(replace(frames, llc=rows), RECORD, []).split())
     assert "Doubtful: 1 of 6 (chains disagree: 1)." in said and "<dt>Local learning coefficient</dt>" in said
-    held = " ".join(page(replace(frames, llc=rows.assign(advice=["weaker", *[""] * 5])), RECORD, {}).split())
+    held = " ".join(page(replace(frames, llc=rows.assign(advice=["weaker", *[""] * 5])), RECORD, []).split())
     assert "more than by the loss: 1 of 6 (column advice)." in held and "column advice" not in said
     assert "local_learning_coefficient_over_training" in shown
     assert "step size 0.0001 to 0.0033, by curvature" in llc.about(rows)

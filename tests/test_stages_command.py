@@ -359,7 +359,7 @@ def test_the_page_shows_findings_and_tests_escaped(findings: Frames) -> None:
     record = {"name": "<i>x</i>", "checkpoints": [], "parameters": 5, "tasks": [], "versions": versions}
     record["study"] = {"stages": {"coupling": 0.9}}
     frames_ = Frames(**{**vars(findings), "said": ("  <b>bold</b>",)})
-    html = page(frames_, record, {})
+    html = page(frames_, record, [])
     assert "&lt;b&gt;bold&lt;/b&gt;" in html and "<b>bold" not in html and "<i>x" not in html
     assert html.count("tests of the seed hypothesis: a seed whose connectivity is early") == 1
     assert html.count('<table class="tests">') == 2 and "coupled (exploratory)" in html
