@@ -161,7 +161,7 @@ def grid_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--text --tokenizer --bos --objective --sequences --length --device``."""
+    """``--text --tokenizer --bos --buffers --objective --sequences --length --device``."""
     for option in (
         click.option("--device", default="cpu", show_default=True, help="Device of torch: cpu, cuda, cuda:1."),
         click.option("--length", default=64, show_default=True, type=click.IntRange(2), help="Tokens of an example."),
@@ -169,6 +169,8 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--objective", type=click.Choice(OBJECTIVES), help="The loss. [default: by the model's class]"),
         click.option("--bos", default="auto", show_default=True, type=click.Choice(["auto", "true", "false"]),
                      help="For causal-lm: whether texts begin with the token for that; auto is as the tokenizer does."),
+        click.option("--buffers", default="nearest", show_default=True, type=click.Choice(["nearest", "interpolated"]),
+                     help="Learned buffers between checkpoints that differ in them: of the nearest, or their mean."),
         click.option("--tokenizer", help="Folder of the tokenizer. [default: that of the first checkpoint]"),
         click.option("--text", type=click.Path(path_type=Path, dir_okay=False),
                      help="Text to evaluate on, or the field text of JSON lines, CSV or Parquet; with labels for "
@@ -277,4 +279,5 @@ def batches(given: Mapping[str, Any], objective: str) -> Data:
         "text": str(given["text"]) if given["text"] else None, "objective": objective,
         "sequences": given["sequences"], "length": given["length"],
         "tokenizer": given["tokenizer"], "bos": {"auto": "auto", "true": True, "false": False}[given["bos"]],
+        "buffers": given["buffers"],
     })  # fmt: skip

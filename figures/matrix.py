@@ -19,7 +19,7 @@ from landscape.figures.style import caption, literal, panels
 ROOMY, CROWDED = 6, 12
 """Checkpoints up to which a cell has room for value and error, and for the value."""
 
-LABELS = 25
+LABELS = 20
 """Most checkpoints that are named at a side of a matrix; of more every second, third, ... is."""
 COLOURS = "mako_r"
 
@@ -77,8 +77,8 @@ def _draw_pixels(value: pd.DataFrame, ax: Axes, dark: float, bar: dict[str, Any]
     ax.figure.colorbar(image, ax=ax, **bar)
     every = -(-len(value) // LABELS)
     places = range(0, len(value), every)
-    ax.set_xticks(places, value.columns[::every], rotation=90)
-    ax.set_yticks(places, value.index[::every])
+    ax.set_xticks(places, value.columns[::every], rotation=90, fontsize=8)
+    ax.set_yticks(places, value.index[::every], fontsize=8)
     ax.grid(visible=False)
 
 

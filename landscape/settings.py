@@ -95,6 +95,7 @@ class Data(Settings):
         seed: Chooses the masks.
         tokenizer: A folder; None is the folder of the first checkpoint.
         bos: Whether a text begins with the token for that (causal-lm only); auto is as the tokenizer does by default.
+        buffers: Learned buffers between checkpoints that differ in them: those of the nearest, or their mean.
     """
 
     objective: Literal["causal-lm", "masked-lm", "classification"]
@@ -105,6 +106,7 @@ class Data(Settings):
     seed: int = Field(0, ge=0, le=MOST_SEED)
     tokenizer: BesideStudy | None = None
     bos: bool | Literal["auto"] = "auto"
+    buffers: Literal["nearest", "interpolated"] = "nearest"
 
     @model_validator(mode="after")
     def _labels_are_given(self) -> Data:

@@ -13,6 +13,7 @@ import cases
 import pandas as pd
 import pytest
 import torch
+from click.testing import CliRunner
 from puppets import speaker
 from safetensors.torch import load_file, save_file
 from test_cli import call
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, DeepseekV3Config, DeepseekV3ForCausalLM
 
 from landscape.checkpoints import find, models
+from landscape.cli.main import cli
 from landscape.cli.run import run_study, worse_than_guessing
 from landscape.errors import InputError
 from landscape.figures.style import caption
@@ -94,16 +96,38 @@ def test_points_take_the_buffers_of_the_nearer_end(mixtures: Path, tmp_path: Pat
     assert said.startswith(f"the checkpoints differ in 1 learned buffers ({BIAS}): a point between two ends")
 
 
+def test_points_take_means_of_buffers_if_that_is_asked_for(mixtures: Path, tmp_path: Path) -> None:
+    refs = [str(mixtures / f"seed_{s}/step_5") for s in (0, 1)]
+    (tmp_path / "t.txt").write_text(cases.TEXT)
+    text = str(tmp_path / "t.txt")
+    given = ["barriers", *refs, "--text", text, "--sequences", "6", "--length", "10", "--points", "5", "--json"]
+    data = Data.model_validate({"objective": "causal-lm", "text": text, "sequences": 6, "length": 10})
+    ids = build(data, find(refs[0])[0]).batch["input_ids"]
+    a, b = (AutoModelForCausalLM.from_pretrained(ref).eval() for ref in refs)
+    for how in ("nearest", "interpolated"):
+        result = CliRunner().invoke(cli, [*given, "--buffers", how])
+        rows = [json.loads(line) for line in result.stdout.splitlines()]
+        assert {row["buffers"] for row in rows if row["table"] == "barrier"} == {
+            {"nearest": "nearer end", "interpolated": "interpolated"}[how]
+        }
+        assert ("takes their mean" in " ".join(result.stderr.split())) is (how == "interpolated")
+        for row in (row for row in rows if row["table"] == "profile"):
+            mean = (1 - row["t"]) * a.get_buffer(BIAS) + row["t"] * b.get_buffer(BIAS)
+            nearest = (b if row["t"] > 0.5 else a).get_buffer(BIAS)
+            wanted = own_loss(blend(a, b, row["t"], mean if how == "interpolated" else nearest), ids)
+            assert row["loss"] == pytest.approx(wanted, abs=2e-5)
+
+
 def test_the_buffers_of_the_largest_coefficient(mixtures: Path) -> None:
     refs = [Checkpoint(str(mixtures / f"seed_{s}/step_5"), content=str(s)) for s in (0, 1)]
     buffers = Buffers.of(models.skeleton(Path(refs[0].ref), "AutoModelForCausalLM"))
     rows = torch.tensor([[0.2, 0.8], [0.5, 0.5], [0.9, 0.1], [0.45, 0.55]])
-    found = {checkpoint.content: here.tolist() for checkpoint, here in buffers.nearest(refs, rows)}
-    assert found == {"0": [1, 2], "1": [0, 3]}
+    found = [here.tolist() for own, here in buffers.shared(refs, rows) if own is buffers.read(refs[0])]
+    assert found == [[1, 2]] and [here.tolist() for _, here in buffers.shared(refs, rows)][1] == [0, 3]
     # A row for each tensor: the mean over tensors counts, here 0.55 and 0.45.
     tensors = torch.stack([torch.stack([torch.tensor([0.9, 0.1]), torch.tensor([0.2, 0.8])])])
-    assert [checkpoint.content for checkpoint, _ in buffers.nearest(refs, tensors)] == ["0"]
-    assert [here.tolist() for _, here in buffers.nearest(refs[:1], rows)] == [[0, 1, 2, 3]]
+    assert [own is buffers.read(refs[0]) for own, _ in buffers.shared(refs, tensors)] == [True]
+    assert [here.tolist() for _, here in buffers.shared(refs[:1], rows)] == [[0, 1, 2, 3]]
     other = models.skeleton(Path(refs[0].ref), "AutoModelForCausalLM")
     buffers.give(refs[1], other)
     torch.testing.assert_close(other.get_buffer(BIAS), mixture(1).get_buffer(BIAS), rtol=0, atol=0)
@@ -119,8 +143,9 @@ def test_values_come_back_in_the_order_of_their_points(monkeypatch: pytest.Monke
     refs = [Checkpoint(str(n), content=str(n)) for n in range(3)]
     session: Any = Session(None, None, (), torch.device("cpu"))  # type: ignore[arg-type]
     session.__dict__["objective"] = SimpleNamespace(model=nn.Linear(1, 1))
-    buffers = Buffers(nn.Linear(1, 1), {"x": torch.zeros(1)}, {str(n): {"x": torch.full((1,), n)} for n in range(3)})
-    monkeypatch.setattr(buffers, "give", lambda *_: None)
+    known = {str(n): {"x": torch.full((1,), n)} for n in range(3)}
+    buffers = Buffers(nn.Linear(1, 1), {"x": torch.zeros(1)}, known=known)
+    monkeypatch.setattr("landscape.measure.session.put", lambda *_: None)
     session.__dict__["buffers"] = buffers
 
     def evaluate(_: object, rows: Tensor, *__: object) -> Values:

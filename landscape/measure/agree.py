@@ -33,7 +33,7 @@ def warnings(data: Data, checkpoints: Sequence[Checkpoint], objective: Objective
         *([] if data.tokenizer else of_tokenizers(checkpoints)),
         *of_text(objective),
         *of_tensors(here, objective.model),
-        *of_buffers(here, objective.model),
+        *of_buffers(here, objective.model, data.buffers),
     ]
 
 
@@ -97,12 +97,13 @@ def of_tensors(checkpoints: Sequence[Checkpoint], model: nn.Module) -> list[str]
     ]
 
 
-def of_buffers(checkpoints: Sequence[Checkpoint], model: nn.Module) -> list[str]:
+def of_buffers(checkpoints: Sequence[Checkpoint], model: nn.Module, how: str) -> list[str]:
     """Whether checkpoints differ in what is part of the function and no parameter."""
     differ = Buffers.of(model).differ(checkpoints)
+    which = "their mean" if how == "interpolated" else "those of the nearer end"
     if not differ:
         return []
     return [
         f"the checkpoints differ in {len(differ)} learned buffers ({', '.join(differ[:2])}"
-        f"{', ...' if len(differ) > 2 else ''}): a point between two ends takes those of the nearer end"
+        f"{', ...' if len(differ) > 2 else ''}): a point between two ends takes {which}"
     ]

@@ -21,7 +21,7 @@ from landscape.errors import InputError
 from landscape.evaluate import evaluate, losses, numerics_error, tuner
 from landscape.measure import asking
 from landscape.measure import data as fixed
-from landscape.measure.buffers import Buffers
+from landscape.measure.buffers import Buffers, put
 from landscape.measures import ON_TEXT, Barriers, Curves
 from landscape.objectives import Objective
 from landscape.probes import Subject
@@ -251,7 +251,7 @@ class Session:
     @cached_property
     def buffers(self) -> Buffers:
         """The learned buffers of the checkpoints."""
-        return Buffers.of(self.objective.model)
+        return Buffers.of(self.objective.model, self.data.buffers)
 
     def stored(self, checkpoint: Checkpoint) -> str:
         """The dtype of a checkpoint's weights on disk."""
@@ -274,8 +274,8 @@ class Session:
             anchors: Points.
             rows: Coefficients over them.
             numerics: Precision of the forward pass.
-            checkpoints: Whose learned buffers the points take: of one for each anchor, those of the largest
-                coefficient, the first of equal ones; or checkpoints that agree in them.
+            checkpoints: Whose learned buffers the points take, as :meth:`Buffers.shared` says: one for each anchor, or
+                checkpoints that agree in them.
             examples: Which examples; None is all.
             matching: By which settings the points are matched.
 
@@ -284,8 +284,8 @@ class Session:
         """
         model = self.objective_for(matching).model
         order, parts = [], []
-        for checkpoint, here in self.buffers.nearest(checkpoints, rows):
-            self.buffers.give(checkpoint, model)
+        for buffers, here in self.buffers.shared(checkpoints, rows):
+            put(buffers, model)
             order.append(here)
             parts.append(self._evaluate(anchors, rows[here], numerics, examples, matching))
         return joined(parts, torch.cat(order).argsort().numpy())
