@@ -126,7 +126,7 @@ def _show(rows: pd.DataFrame, found: list[Checkpoint], definition: str) -> None:
 
 
 def _explain(rows: pd.DataFrame) -> None:
-    from landscape.figures.style import caption
+    from landscape.figures.captions import caption
 
     close = "; *: closer together than rounding on disk can tell" if rows["below_floor"].any() else ""
     console.print(f"{caption(rows)}; below each barrier its 95 % interval{close}", markup=False)

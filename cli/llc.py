@@ -233,7 +233,8 @@ def _draw(rows: pd.DataFrame, store: Store, out: Path, *, calibration: bool) -> 
 
     from landscape.cli.report import chains
     from landscape.figures.calibration import about, calibration_map
-    from landscape.figures.style import caption, note, panels, style
+    from landscape.figures.captions import caption
+    from landscape.figures.style import note, panels, style
     from landscape.figures.traces import SMOOTH, traces
     from landscape.llc.calibration import proposal
 

@@ -138,8 +138,9 @@ def _draw(rows: pd.DataFrame, places: pd.DataFrame, path: pd.DataFrame | None, o
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
+    from landscape.figures.captions import caption
     from landscape.figures.plane import about, loss_plane
-    from landscape.figures.style import caption, note, style
+    from landscape.figures.style import note, style
 
     with style():
         tall = (rows["y"].max() - rows["y"].min()) / (rows["x"].max() - rows["x"].min())

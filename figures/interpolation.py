@@ -10,9 +10,9 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from landscape.figures.captions import caption
 from landscape.figures.frames import Frames, between_seeds
 from landscape.figures.section import Section
-from landscape.figures.style import caption
 
 MOST = 6
 CROWDED = 21

@@ -5,9 +5,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from landscape.figures.captions import caption
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import caption, step_axis
+from landscape.figures.style import step_axis
 
 Z = 1.96
 

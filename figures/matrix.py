@@ -11,10 +11,11 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from landscape.figures.captions import caption
 from landscape.figures.frames import Frames, between_seeds
 from landscape.figures.interpolation import some
 from landscape.figures.section import Section
-from landscape.figures.style import caption, literal, panels
+from landscape.figures.style import literal, panels
 
 ROOMY, CROWDED = 6, 12
 """Checkpoints up to which a cell has room for value and error, and for the value."""

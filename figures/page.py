@@ -19,9 +19,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from landscape.figures.captions import caption
 from landscape.figures.frames import Frames
 from landscape.figures.sections import sections
-from landscape.figures.style import caption, style
+from landscape.figures.style import style
 
 FOLDED = 200
 """Missing tasks of a kind that are listed by name."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import matplotlib.pyplot as plt
 
+from landscape.figures.captions import caption, of_mean
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import caption, of_mean
 from landscape.figures.training import barrier_over_training
 
 

@@ -11,10 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.patheffects import withStroke
 
+from landscape.figures.captions import caption
 from landscape.figures.frames import Frames
 from landscape.figures.interpolation import some
 from landscape.figures.section import Section
-from landscape.figures.style import caption, literal, panels
+from landscape.figures.style import literal, panels
 
 LEVELS = 24
 NAMED = 8

@@ -8,9 +8,9 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from landscape.figures.captions import caption
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import caption
 
 NAMES = {"vertex": "checkpoints", "edge": "middles of edges", "random": "random mixtures", "centre": "centre (soup)"}
 SPREAD = 0.3

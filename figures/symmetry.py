@@ -8,9 +8,9 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from landscape.figures.captions import caption, of_mean
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import caption, of_mean
 
 NAMES = {
     "none": "as they are", "random": "random\n(control)", "weights": "matched by\nweights",

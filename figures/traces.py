@@ -7,9 +7,9 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from landscape.figures.captions import caption
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import caption
 
 SMOOTH = 10
 """Steps of the running mean that is drawn over the single steps."""

@@ -6,9 +6,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from landscape.figures.captions import caption, of_mean
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import caption, of_mean, step_axis
+from landscape.figures.style import step_axis
 
 
 def barrier_over_training(

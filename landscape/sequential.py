@@ -7,15 +7,16 @@ critical value is that of all looks together (group-sequential, Pocock 1977), no
 from __future__ import annotations
 
 from functools import cache
+from statistics import NormalDist
 
 import numpy as np
-from scipy import optimize, stats
 
 from landscape.shapes import Float, Int
 
 PILOT = 64
 GROWTH = 1.5
 TAIL = 0.025
+ONE_LOOK = NormalDist().inv_cdf(1 - TAIL)
 
 
 def looks(examples: int, first: int = PILOT) -> tuple[int, ...]:
@@ -37,18 +38,22 @@ def critical(looks: tuple[int, ...]) -> float:
     By integrating the density of the running sum from look to look (Armitage, McPherson and Rowe 1969), on a grid.
     """
     if len(looks) == 1:
-        return float(stats.norm.isf(TAIL))
+        return ONE_LOOK
+    from scipy import optimize, stats
+
     ends = stats.norm.isf(TAIL), stats.norm.isf(TAIL / len(looks))
     return float(optimize.brentq(lambda bound: _crossing(bound, looks) - TAIL, *ends, xtol=1e-4))
 
 
 def widening(looks: tuple[int, ...]) -> float:
     """What an interval for one look is to be widened by to hold at all: :func:`critical` over 1.96."""
-    return critical(looks) / float(stats.norm.isf(TAIL))
+    return critical(looks) / ONE_LOOK
 
 
 def _crossing(bound: float, looks: tuple[int, ...]) -> float:
     """Chance that the standardised mean exceeds the bound at any look."""
+    from scipy import stats
+
     z = np.linspace(-8, bound, 401)
     step = z[1] - z[0]
     density = stats.norm.pdf(z)

@@ -24,7 +24,7 @@ from landscape.checkpoints import find, models
 from landscape.cli.main import cli
 from landscape.cli.run import run_study, worse_than_guessing
 from landscape.errors import InputError
-from landscape.figures.style import caption
+from landscape.figures.captions import caption
 from landscape.measure import agree
 from landscape.measure.buffers import Buffers
 from landscape.measure.data import build, fingerprint, fingerprint_of_probes, unknown_share

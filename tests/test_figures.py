@@ -13,6 +13,7 @@ from matplotlib.patches import Polygon, Rectangle
 from landscape.figures import behaviour, calibration, llc, loss, matrix, parting, simplex
 from landscape.figures import page as page_module
 from landscape.figures.calibration import calibration_map
+from landscape.figures.captions import caption, of_mean
 from landscape.figures.frames import Frames
 from landscape.figures.interpolation import interpolation, some
 from landscape.figures.llc import llc_over_training
@@ -21,7 +22,7 @@ from landscape.figures.matrix import barrier_matrix
 from landscape.figures.page import FOLDED, Missing, figures, page
 from landscape.figures.plane import about, loss_plane
 from landscape.figures.probes import probe_over_training
-from landscape.figures.style import MOST_STEPS, caption, of_mean, step_axis
+from landscape.figures.style import MOST_STEPS, step_axis
 from landscape.figures.traces import traces
 from landscape.figures.training import barrier_over_training
 from landscape.summary import barrier_over_parting, by_path, mean_profiles

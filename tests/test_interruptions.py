@@ -83,3 +83,22 @@ def test_a_group_that_was_killed_goes_on(runs: Path, tmp_path: Path) -> None:
         frames.append(rows[["seed_a", "seed_b", "step_a", "definition", "barrier", "low", "high"]])
     assert frames[0].iloc[:, :4].equals(frames[1].iloc[:, :4])
     np.testing.assert_allclose(frames[0].iloc[:, 4:].astype(float), frames[1].iloc[:, 4:].astype(float), atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_barrier_imports_what_it_needs(runs: Path) -> None:
+    """No probe, matcher, chain, figure, scikit-learn, or corner of SciPy that transformers does not import itself."""
+    script = (
+        "import sys; from landscape.cli.main import main\n"
+        "try: main()\n"
+        "finally: print('imported', *sorted(sys.modules), file=sys.stderr)"
+    )
+    refs = [str(runs / f"seed_{seed}" / "step_10") for seed in (0, 1)]
+    given = ["barriers", *refs, "--sequences", "8", "--length", "8", "--text", str(runs / "text.txt")]
+    (runs / "text.txt").write_text(cases.TEXT)
+    done = subprocess.run([sys.executable, "-c", script, *given], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    modules = set(done.stderr.splitlines()[-1].split())
+    assert {"landscape.measure.barriers", "torch", "transformers"} <= modules
+    ours = {f"landscape.{name}" for name in ("probes", "symmetry.matching", "llc", "stages", "figures.style")}
+    assert not modules & {*ours, "sklearn", "matplotlib", "seaborn", "arviz", "xarray", "scipy.interpolate"}

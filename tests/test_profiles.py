@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
+from scipy.interpolate import BarycentricInterpolator
 from simulated import Curve, bump, drawn
 
 from landscape import barrier, chebyshev, paired, sequential
@@ -320,3 +321,10 @@ def test_the_error_of_a_loss_known_on_few_examples_is_that_of_two_means() -> Non
     variance = rise.var(ddof=1) / 64 + chord.var(ddof=1) / 1000 + 2 * together * 64 / (64 * 1000)
     assert found.loss[1] == pytest.approx(chord.mean() + rise.mean(), abs=1e-12)
     assert found.error[1] == pytest.approx(variance**0.5, rel=1e-9)
+
+
+@pytest.mark.parametrize("level", range(len(chebyshev.LEVELS)))
+def test_the_interpolant_is_that_of_scipy(level: int) -> None:
+    times = np.sort(np.append(np.random.default_rng(level).uniform(0, 1, 50), chebyshev.nodes(level)))
+    expected = BarycentricInterpolator(chebyshev.nodes(level), np.eye(chebyshev.LEVELS[level]), rng=0)(times)
+    np.testing.assert_allclose(chebyshev.interpolant(level, 1, times).matrix, expected, rtol=0, atol=1e-12)

@@ -14,6 +14,7 @@ import transformers
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from transformers.initialization import no_init_weights
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 from landscape.checkpoints import formats, names, tokenizers
@@ -56,8 +57,10 @@ def skeleton(folder: Path, auto: str, *, untied: bool = False, weights: Path | N
     if type(config) not in kind._model_mapping:
         raise InputError(f"{folder} is a {config.model_type}, which {auto} cannot make; {_instead(config)}")
     stored = {} if weights is None else formats.index(weights)
-    with torch.device("meta"), _at_most(SPARE + 4 * len(stored) if stored else MOST_PARAMETERS, folder):
-        shapes = _made(kind, config, folder)
+    most = SPARE + 4 * len(stored) if stored else MOST_PARAMETERS
+    with torch.device("meta"), no_init_weights(), _at_most(most, folder):
+        shapes: Any = _made(kind, config, folder)
+        shapes.tie_weights()  # as the initialization does, which is left out
     if weights is not None:
         with suppress(names.NeedsConversion):
             names.locate(stored, shapes, Space.of(shapes), weights)

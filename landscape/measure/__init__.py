@@ -1,36 +1,22 @@
 """The one place where the parts meet: one file per kind of task, tasks to rows."""
 
 from collections.abc import Callable
+from importlib import import_module
 
-from landscape.measure import (
-    barriers,
-    behaviour,
-    chains,
-    curvature,
-    curves,
-    llc,
-    losses,
-    match,
-    planes,
-    probes,
-    simplices,
-)
 from landscape.measure.session import Result, Session
 from landscape.task import READ, Task
 
-KINDS: dict[str, Callable[[Task, Session], Result]] = {
-    "losses": losses.run,
-    "match": match.run,
-    "barriers": barriers.run,
-    "curves": curves.run,
-    "planes": planes.run,
-    "simplices": simplices.run,
-    "curvature": curvature.run,
-    "chains": chains.run,
-    "llc": llc.run,
-    "probes": probes.run,
-    "behaviour": behaviour.run,
-}
+KINDS = (
+    "losses", "match", "barriers", "curves", "planes", "simplices", "curvature", "chains", "llc", "probes", "behaviour",
+)  # fmt: skip
+"""Kinds of task, each a module of this name; it is imported when a task of its kind is run."""
+
+
+def of_kind(kind: str) -> Callable[[Task, Session], Result]:
+    """What does a task of a kind."""
+    assert kind in KINDS
+    run: Callable[[Task, Session], Result] = import_module(f"{__name__}.{kind}").run
+    return run
 
 
 def perform(task: Task, session: Session) -> None:
@@ -38,5 +24,5 @@ def perform(task: Task, session: Session) -> None:
     store = session.store
     if store.done(task.key) and (task.kind not in READ or store.has_losses(task.key)):
         return
-    result = KINDS[task.kind](task, session)
+    result = of_kind(task.kind)(task, session)
     store.write(task.key, result.rows, result.losses)

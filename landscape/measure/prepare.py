@@ -16,8 +16,7 @@ from landscape.checkpoints.grid import incomplete, listed, warnings
 from landscape.checkpoints.reference import place
 from landscape.errors import InputError
 from landscape.expand import tasks
-from landscape.llc.parameters import chosen
-from landscape.measure import agree, match
+from landscape.measure import agree
 from landscape.measure import data as fixed
 from landscape.measure.session import Session
 from landscape.measures import Llc
@@ -84,11 +83,8 @@ def prepare(
     planned = tasks(study, seeds, children, partial(fixed.fingerprint, checkpoint=seeds[0]), fixed.digest, of_probes)
     session = Session(store, study, planned, on(device), signatures=signatures)
     fixed.require_one_architecture([*seeds, *children], session.objective)
-    for measure in study.measure:
-        if isinstance(measure, Llc):
-            chosen(session.objective.model, session.objective.space, measure.parameters)
-    for settings in _ways_to_match(planned):
-        match.require(session, settings)
+    _require_parameters(study, session)
+    _require_matches(planned, session)
     for task in _first_of_each_probe(planned):
         session.asked(task, keep=False)  # the store is not claimed yet
     record = {
@@ -106,6 +102,23 @@ def prepare(
         "versions": {name: version(name) for name in ("torch", "transformers", "landscape-toolkit")},
     }
     return Prepared(study, planned, session, record)
+
+
+def _require_parameters(study: Study, session: Session) -> None:
+    """Refuse names of parameters that chains cannot move."""
+    for measure in study.measure:
+        if isinstance(measure, Llc):
+            from landscape.llc.parameters import chosen
+
+            chosen(session.objective.model, session.objective.space, measure.parameters)
+
+
+def _require_matches(planned: list[Task], session: Session) -> None:
+    """Refuse ways to match that the architecture does not have."""
+    for settings in _ways_to_match(planned):
+        from landscape.measure import match
+
+        match.require(session, settings)
 
 
 def _ways_to_match(planned: list[Task]) -> list[dict[str, Any]]:

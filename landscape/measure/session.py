@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,12 +19,10 @@ from torch import Tensor, nn
 from landscape.checkpoints import Cache, fetch, formats, identity, models
 from landscape.errors import InputError
 from landscape.evaluate import evaluate, losses, numerics_error, tuner
-from landscape.measure import asking
 from landscape.measure import data as fixed
 from landscape.measure.buffers import Buffers, put
 from landscape.measures import ON_TEXT, Barriers, Curves
 from landscape.objectives import Objective
-from landscape.probes import Subject
 from landscape.settings import Data
 from landscape.shapes import Float, Int
 from landscape.space import untie
@@ -35,6 +33,9 @@ from landscape.symmetry import move
 from landscape.symmetry.table import STREAM, Table
 from landscape.symmetry.tables import table_of, wants_untied
 from landscape.task import Checkpoint, Task
+
+if TYPE_CHECKING:
+    from landscape.probes import Subject
 
 MEMORY_SHARE = 0.25
 MOVES = "symmetry"
@@ -236,6 +237,8 @@ class Session:
     @cached_property
     def _asked_model(self) -> Subject:
         """A model of its own, since the weights of the objective's never move."""
+        from landscape.measure import asking
+
         return asking.subject(self.data, self.tasks[0].checkpoints[0], self.device)
 
     def asked(self, task: Task, *, keep: bool = True) -> tuple[Any, str]:
@@ -243,6 +246,8 @@ class Session:
         settings = dict(task.settings)
         key = json.dumps({name: value for name, value in settings.items() if name != "between"})
         if key not in self._asked:
+            from landscape.measure import asking
+
             given = asking.given(self.study, settings)
             store = self.store if keep else None
             self._asked[key] = asking.items(settings["probe"], self._asked_model, given, settings["seed"], store)

@@ -1,0 +1,66 @@
+"""Lines that say how numbers were made; they need no library of figures."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+MOST_UNKNOWN = 0.1
+"""Share of unknown tokens beyond which a caption says it."""
+MEANING = {
+    "chord": "barrier: largest rise of the loss above the chord",
+    "mean_ends": "barrier: largest loss above the mean of the ends",
+    "max_ends": "barrier: largest loss above the higher end",
+    "midpoint": "barrier: loss at t = 1/2 above the mean of the ends",
+    "area": "barrier: area between loss and chord",
+    "convexity_gap": "barrier: largest rise above the chord of any sub-segment",
+}
+
+
+def caption(rows: pd.DataFrame) -> str:
+    """How the rows were made: barrier definition, t grid, objective, examples, numerics."""
+    parts = []
+    if "definition" in rows:
+        parts.append(MEANING[_only(rows, "definition")])
+    if "points" in rows:
+        parts.append(f"{_grid(rows)} on a {_only(rows, 'path')} path")
+    parts.append(f"objective: {_only(rows, 'objective')}, {_only(rows, 'unit')}")
+    if "unknown" in rows and (share := float(pd.to_numeric(rows["unknown"]).max())) > MOST_UNKNOWN:
+        parts.append(f"{share:.0%} of the tokens of the text are unknown to the tokenizer")
+    parts.append(f"{_range(rows, 'examples')} examples of {_only(rows, 'length')} tokens")
+    numerics = _only(rows, "numerics")
+    errors = pd.to_numeric(rows["numerics_error"]).dropna()
+    parts.append(numerics + (f", within {errors.max():.1g} of float32 where compared" if len(errors) else ""))
+    return "; ".join(parts)
+
+
+def of_mean(low: pd.Series, pairs: pd.Series, units: str) -> str:
+    """What the interval of a mean over pairs is about, or why there is none.
+
+    Args:
+        low: Lower ends of the means; nan where there are too few units for an interval.
+        pairs: Pairs behind each mean.
+        units: What pairs share: seeds, children, checkpoints.
+    """
+    if (pairs == 1).all():
+        return "mean: one pair, 95 % interval over examples"
+    if low[pairs > 1].isna().all():
+        return f"mean: no interval over so few {units}"
+    enough = ", where there are enough" if low.isna().any() else ""
+    return f"mean: 95 % interval over {units}, which pairs share, and over examples{enough}"
+
+
+def _grid(rows: pd.DataFrame) -> str:
+    """The t grid: even, or adaptive with the error that it leaves."""
+    errors = pd.to_numeric(rows["t_error"]).dropna() if "t_error" in rows else pd.Series(dtype=float)
+    if errors.empty:
+        return f"t grid: {_only(rows, 'points')} even points"
+    return f"t grid: {_range(rows, 'points')} Chebyshev points, error between them up to {errors.max():.1g}"
+
+
+def _range(rows: pd.DataFrame, column: str) -> str:
+    low, high = rows[column].min(), rows[column].max()
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _only(rows: pd.DataFrame, column: str) -> str:
+    return " or ".join(str(value) for value in sorted(rows[column].dropna().unique()))
