@@ -132,6 +132,13 @@ def contrasts(
             return (at[m] - (1 - share) * at[s] - share * at[u])[:, None], t[m]
 
 
+def of_parts(
+    contrasts: Float[np.ndarray, "maxima minima read"], reading: Reading
+) -> Float[np.ndarray, "maxima minima parts"]:
+    """Contrasts of a profile as ones of what it is made of: rises at the evaluated times, and the ends' difference."""
+    return np.concatenate([contrasts @ reading.matrix, (contrasts @ reading.times)[..., None]], axis=-1)
+
+
 def resamples(examples: int, count: int, seed: int) -> Float[np.ndarray, "count examples"]:
     """Bootstrap weights: how often each example is drawn, over the number of examples.
 
@@ -182,8 +189,7 @@ def estimate(
     parts, mixing = parts_of(t, losses)
     known = np.isfinite(parts)
     centred = np.where(known, parts - means_of(parts)[:, None], 0) / known.mean(axis=1, keepdims=True)
-    # A contrast of the profile is one of the rises at the evaluated times and of the difference of the ends.
-    rows = np.concatenate([rows @ reading.matrix, (rows @ reading.times)[..., None]], axis=-1) @ mixing
+    rows = of_parts(rows, reading) @ mixing
 
     def apply(profile: Float[np.ndarray, "*batch parts"]) -> Float[np.ndarray, "*batch maxima minima"]:
         return np.asarray(np.einsum("ijt,...t->...ij", rows, profile, optimize=True))

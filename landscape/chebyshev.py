@@ -14,7 +14,9 @@ from landscape.shapes import Float
 LEVELS = (3, 5, 9, 17, 33)
 """Points on each piece of a path."""
 FIRST = 2
-"""The level to start from: three levels are needed to see how fast they converge."""
+"""The level to start from: fewer points do not show how fast coefficients fall."""
+SLOWEST = float(np.log(0.98))
+"""Fall of coefficients, from one to the next on a logarithmic scale, that is taken for the slowest."""
 FINE = 8
 """Even steps, for each point of a piece, at which the interpolant is read."""
 
@@ -87,29 +89,40 @@ def _barycentric(
 
 
 def error(means: Float[np.ndarray, " t"], level: int, pieces: int = 1) -> float:
-    """How far the interpolant may be from the profile, judged by how it changed with the last doublings.
+    """How far the interpolant may be from the profile, judged by how its Chebyshev coefficients fall.
 
-    With ``d1`` and ``d0`` the largest change at the last doubling and at the one before, anywhere on the path, and
-    ``q = d1 / d0``, the error is ``d1 * 2 q / (1 - q)``, the rest of a geometric series with a margin of two, but at
-    least ``d1 / 2`` and at most ``3 d1``; to it comes what the maximum may rise between two times of reading. It is
-    about the whole profile and so about its maximum, whose own change can be small by chance. A peak that lies between
-    all points, narrower than they are apart, is not seen.
+    The coefficients of a smooth profile fall as ``C rho^k``. What is left out is about ``C rho^n / (1 - rho)``, with C
+    and rho from the envelope ``max(|c_k|, |c_(k+1)|, ...)`` of the last half, once by its ends and once by least
+    squares; the larger counts, with a margin of a half, or of two with nine points, which have few coefficients to
+    judge by. It is about the whole profile and so about its maximum; to it comes what the maximum may rise between two
+    times of reading.
+    A peak that lies between all points, narrower than they are apart, is not seen.
 
     Args:
         means: Mean loss at the nodes of the level.
         level: At least ``FIRST``.
         pieces: As in :func:`nodes`.
     """
+    n = LEVELS[level] - 1
+    tail = max(_tail(means[k * n : (k + 1) * n + 1]) for k in range(pieces))
     reading = interpolant(level, pieces)
-    now, before, first = (_read(means, level, back, pieces, reading) for back in (0, 1, 2))
-    d1, d0 = float(np.abs(now - before).max()), float(np.abs(before - first).max())
-    q = min(d1 / d0, 0.95) if d0 > 0 else 0.95
-    between_readings = float(np.abs(np.diff(now, 2)).max()) / 8
-    return d1 * float(np.clip(2 * q / (1 - q), 0.5, 3)) + between_readings
+    between_readings = float(np.abs(np.diff(reading.matrix @ means, 2)).max()) / 8
+    return (3 if level == FIRST else 1.5) * tail + between_readings
 
 
-def _read(
-    means: Float[np.ndarray, " t"], level: int, back: int, pieces: int, reading: Reading
-) -> Float[np.ndarray, " read"]:
-    matrix = interpolant(level - back, pieces, reading.times).matrix
-    return np.asarray(matrix @ means[:: 2**back])
+def _tail(values: Float[np.ndarray, " nodes"]) -> float:
+    """Sum of the Chebyshev coefficients beyond those of the polynomial through some values at Chebyshev points."""
+    n = len(values) - 1
+    halved = np.where(np.arange(n + 1) % n == 0, 0.5, 1.0)
+    turns = np.cos(np.pi * np.outer(np.arange(n + 1), np.arange(n + 1)) / n)
+    sizes = np.abs(2 / n * halved * (turns @ (halved * values)))
+    envelope = np.maximum.accumulate(sizes[::-1])[::-1][n // 2 : n]
+    if envelope[-1] <= 1e-14 * sizes.max(initial=0):
+        return 0.0
+    logs, k = np.log(envelope), np.arange(n // 2, n)
+    fitted = np.polynomial.Polynomial.fit(k, logs, 1).convert().coef
+    slope = fitted[1] if len(fitted) > 1 else 0.0
+    by_ends = logs[-1], (logs[-1] - logs[0]) / (len(k) - 1)
+    by_fit = fitted[0] + slope * (n - 1), slope
+    rests = (last + min(fall, SLOWEST) - np.log(-np.expm1(min(fall, SLOWEST))) for last, fall in (by_ends, by_fit))
+    return float(np.exp(max(rests)))

@@ -78,7 +78,6 @@ def losses(
     return evaluate(objective, anchors, coefficients, strategy=strategy, numerics=numerics)["loss"]
 
 
-@torch.no_grad()
 def tuner(objective: Objective, evaluations: int, first: Strategy | None = None) -> Tuner:
     """A search for the strategy that is fastest for an objective, where its model lies.
 
@@ -92,6 +91,7 @@ def tuner(objective: Objective, evaluations: int, first: Strategy | None = None)
     return Tuner(objective.examples, evaluations, first or Strategy(), stacked)
 
 
+@torch.no_grad()
 def evaluate(
     objective: Objective,
     anchors: Anchors,

@@ -12,6 +12,9 @@ import numpy as np
 from landscape.chebyshev import Reading, as_it_is
 from landscape.shapes import Float
 
+EACH = 8
+"""Examples for each part that another is regressed on."""
+
 
 def parts_of(
     t: Float[np.ndarray, " t"], losses: Float[np.ndarray, "t examples"]
@@ -19,23 +22,26 @@ def parts_of(
     """What a profile is made of, example by example: its rise above the chord at each time, and the ends' difference.
 
     Rises are paired example by example, so that times known on fewer examples than the ends lose nothing by it. A
-    rise that is known on fewer examples than another is taken as a multiple of the nearest one that is known best, plus
-    a rest: the first is known well, and the second is small (a regression estimator).
+    rise that is known on fewer examples than others is taken as a combination of those known best, the nearest first,
+    and of the ends' difference, plus a rest: the first is known well, and the second is small (a regression estimator).
 
     Returns:
         The parts, nan where unknown; and the weights of the parts in rises and difference.
     """
     relative = (losses - losses[:1]).astype(np.float64)
     parts = np.concatenate([relative - t[:, None] * relative[-1:], relative[-1:]])
-    mixing = np.eye(len(parts))
+    mixing, last = np.eye(len(parts)), len(parts) - 1
     counts = np.isfinite(parts[1:-2]).sum(axis=1)
     best = 1 + np.flatnonzero(counts == counts.max(initial=0))
     for k in 1 + np.flatnonzero(counts < counts.max(initial=0)):
-        nearest = best[np.abs(best - k).argmin()]
-        x, y = (parts[i, np.isfinite(parts[k])] for i in (nearest, k))
-        spread = ((x - x.mean()) ** 2).sum()
-        mixing[k, nearest] = (y * (x - x.mean())).sum() / spread if spread > 0 else 0.0
-        parts[k] -= mixing[k, nearest] * parts[nearest]
+        here = np.isfinite(parts[k])
+        nearest = best[np.argsort(np.abs(best - k), kind="stable")]
+        use = np.append(nearest[: max(1, int(here.sum()) // EACH - 1)], last)
+        x, y = parts[use][:, here], parts[k, here]
+        centred = x - x.mean(axis=1, keepdims=True)
+        slopes = np.linalg.lstsq(centred.T, y - y.mean(), rcond=1e-6)[0]
+        mixing[k, use] = slopes
+        parts[k] -= slopes @ parts[use]
     return parts, mixing
 
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     "landscape landscape.errors landscape.shapes landscape.demo",
     "landscape.chebyshev landscape.sequential landscape.files",
-    "landscape.paired landscape.tables",
+    "landscape.paired landscape.tables landscape.allocation",
     "landscape.barrier landscape.task landscape.store",
     "landscape.units",
     "landscape.settings landscape.summary landscape.space",

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from landscape import barrier, chebyshev, paired, sequential
+from landscape.allocation import Allocation, allocate
 from landscape.chebyshev import Reading
 from landscape.shapes import Float, Int
 from landscape.store import Row
@@ -16,6 +17,8 @@ from landscape.store import Row
 RESAMPLE_SEED = 0
 ORDER_SEED = 0
 MOST_LEVEL = len(chebyshev.LEVELS) - 1
+IN_PLAY, MOST_ROWS = 2.0, 64
+"""Standard errors within which a contrast may be the largest, and how many of a definition are looked at."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ class _State:
         out = {}
         for name, values in self.metrics.items():
             first, last = self.path.metrics[name]
-            out[name] = np.array([first, *np.nanmean(values[used[1:-1]], axis=1), last])
+            out[name] = np.array([first, *_by_differences(values[used[1:-1]]), last])
         return out
 
     def error(self) -> float:
@@ -152,6 +155,18 @@ class _State:
         losses = self.losses[self.used]
         rise = paired.band(self.t[self.used], losses[:, np.isfinite(losses).all(axis=0)]).rise
         return chebyshev.error(rise, self.level, self.path.pieces)
+
+
+def _by_differences(values: Float[np.ndarray, "t examples"]) -> Float[np.ndarray, " t"]:
+    """Means; of a time that is known on fewer examples, by its differences from the nearest that is known best."""
+    known = np.isfinite(values)
+    counts = known.sum(axis=1)
+    best = np.flatnonzero(counts == counts.max(initial=0))
+    out = np.nanmean(values, axis=1)
+    for k in np.flatnonzero(counts < counts.max(initial=0)):
+        near = best[np.abs(best - k).argmin()]
+        out[k] = out[near] + (values[k] - values[near])[known[k]].mean()
+    return np.asarray(out)
 
 
 def _extend(states: list[_State], wanted: list[tuple[int, int]], examples: Int[np.ndarray, " n"], look: Look) -> None:
@@ -170,7 +185,8 @@ def _adaptive(paths: Sequence[Path], look: Look, grid: Grid) -> list[Profile]:
     """First the shape, on a few examples, then the height, on as many as it takes.
 
     The times are doubled on the first examples until the interpolant is good enough. Then more examples are evaluated
-    where they matter: everywhere without a wanted precision, else only at the times on which the maximum depends.
+    where they matter: without a wanted precision so many that intervals are hardly wider than if all examples were
+    evaluated at all times, else at the times on which the maximum depends, until it is known well enough.
     """
     examples = paths[0].ends.shape[1]
     order = np.random.default_rng(ORDER_SEED).permutation(examples)
@@ -178,8 +194,7 @@ def _adaptive(paths: Sequence[Path], look: Look, grid: Grid) -> list[Profile]:
     states = [_State.of(path, chebyshev.nodes(MOST_LEVEL, path.pieces)) for path in paths]
     _find_shape(states, order[: counts[0]], look, grid)
     if grid.precision is None:
-        wanted = [(n, int(k)) for n, state in enumerate(states) if not state.path.one_point for k in state.used[1:-1]]
-        _extend(states, wanted, order[counts[0] :], look)
+        _find_means(states, order, counts, look)
         return [_read(state, 1.0) for state in states]
     _find_height(states, order, counts, look, grid)
     return [_read(state, sequential.widening(counts)) for state in states]
@@ -200,6 +215,42 @@ def _settled(state: _State, pilot: int, grid: Grid) -> bool:
     band = paired.band(state.t[state.used], state.losses[state.used])
     data = 2 * float(band.rise_error[band.rise.argmax()]) * np.sqrt(pilot / state.losses.shape[1])
     return bool(state.error() <= max(grid.tolerance, max(data, grid.precision or 0.0) / 2))
+
+
+def _find_means(states: list[_State], order: Int[np.ndarray, " examples"], counts: tuple[int, ...], look: Look) -> None:
+    """All examples at the times on which barriers depend, and as few as suffice at the others."""
+    ends: dict[int, list[tuple[int, int]]] = {}
+    for n, state in enumerate(states):
+        if not state.path.one_point:
+            found = _allocation(state, order[: counts[0]], counts)
+            for k, whole in zip(state.used[1:-1].tolist(), found.whole[:-1].tolist(), strict=True):
+                ends.setdefault(counts[-1] if whole else found.few, []).append((n, k))
+    for end, wanted in ends.items():
+        _extend(states, wanted, order[counts[0] : end], look)
+
+
+def _allocation(state: _State, pilot: Int[np.ndarray, " n"], counts: tuple[int, ...]) -> Allocation:
+    """What the interval of each definition depends on: contrasts that may be its maximum, as a pilot shows them."""
+    used, pieces = state.used, state.path.pieces
+    parts, _ = paired.parts_of(state.t[used], state.losses[np.ix_(used, pilot)])
+    means, covariance = parts.mean(axis=1), np.cov(parts) / len(pilot)
+    rows = []
+    for definition in barrier.Definition:
+        few = definition is barrier.Definition.CONVEXITY_GAP
+        times = np.linspace(0, 1, barrier.MOST_FOR_TRIPLES) if few else None
+        reading = chebyshev.interpolant(state.level, pieces, times)
+        if definition in barrier.available(reading.times):
+            contrasts, _ = barrier.contrasts(definition, reading.times)
+            own = barrier.of_parts(contrasts, reading)
+            least = (own @ means).argmin(axis=1)
+            own = np.take_along_axis(own, least[:, None, None], axis=1)[:, 0]
+            height = own @ means
+            error = np.sqrt(np.einsum("rp,pq,rq->r", own, covariance, own).clip(min=0))
+            inside = height >= (height - IN_PLAY * error).max() - IN_PLAY * error
+            rows.append(own[inside][np.argsort(-height[inside])[:MOST_ROWS]])
+    inner = [*range(1, len(used) - 1), len(used)]
+    free = np.arange(len(inner)) == len(inner) - 1
+    return allocate(parts[inner], np.concatenate(rows)[:, inner], free, counts)
 
 
 def _find_height(
