@@ -22,6 +22,8 @@ from landscape.shapes import Bool, Float, Int
 COVERAGE = 0.95
 TAIL = (1 - COVERAGE) / 2
 MOST_FOR_TRIPLES = 41
+FAR = 6.0
+"""Standard errors beyond which nothing is expected."""
 ROUNDING = 1e-12
 """Nats below which an error is that of rounding: all examples are alike."""
 
@@ -191,24 +193,24 @@ def estimate(
     centred = np.where(known, parts - means_of(parts)[:, None], 0) / known.mean(axis=1, keepdims=True)
     rows = of_parts(rows, reading) @ mixing
 
-    def apply(profile: Float[np.ndarray, "*batch parts"]) -> Float[np.ndarray, "*batch maxima minima"]:
-        return np.asarray(np.einsum("ijt,...t->...ij", rows, profile, optimize=True))
-
-    means = apply(means_of(parts))
-    noise = apply(weights @ centred.T)
-    errors = noise.std(axis=0)
-    scaled = np.divide(noise, errors, out=np.zeros_like(noise), where=errors > ROUNDING)
-    errors = np.where(errors > ROUNDING, errors, 0) * widening
-    in_play = _in_play(means, errors, scaled, losses.shape[1])
+    drawn = weights @ centred.T
+    means = rows @ means_of(parts)
+    errors = np.sqrt(np.einsum("ijp,ijp->ij", rows @ np.cov(drawn.T, ddof=0), rows).clip(min=0))
+    errors = np.where(errors > ROUNDING, errors, 0)
+    near = _near(means, errors * widening)
+    noise = np.einsum("ijp,np->nij", rows[near], drawn, optimize=True)
+    scaled = np.divide(noise, errors[near], out=np.zeros_like(noise), where=errors[near] > 0)
+    height, error = means[near], errors[near] * widening
+    in_play = _in_play(height, error, scaled, losses.shape[1])
     together = np.quantile(scaled[:, in_play].max(axis=(1, 2)), 1 - TAIL)
     # With a minimum inside, both of its contrasts must be held at once.
     alone = np.quantile((-scaled).max(axis=2), 1 - TAIL, axis=0)[:, None]
-    low = float((means - together * errors).min(axis=1).max())
+    low = float((height - together * error).min(axis=1).max())
     if definition not in SIGNED:
         low = max(low, 0.0)
-    high = float((means + np.maximum(alone, 0) * errors).min(axis=1).max())
+    high = float((height + np.maximum(alone, 0) * error).min(axis=1).max())
     best = means.min(axis=1)
-    halves = [apply(means_of(parts[:, half::2])).min(axis=1) for half in (0, 1)]
+    halves = [(rows @ means_of(parts[:, half::2])).min(axis=1) for half in (0, 1)]
     crossed = (halves[1][halves[0].argmax()] + halves[0][halves[1].argmax()]) / 2
     return Barrier(
         definition=definition,
@@ -218,6 +220,14 @@ def estimate(
         high=high,
         t_at_max=float(times[best.argmax()]),
     )
+
+
+def _near(
+    means: Float[np.ndarray, "maxima minima"], errors: Float[np.ndarray, "maxima minima"]
+) -> Bool[np.ndarray, " maxima"]:
+    """Which contrasts are not so far below the maximum that nothing of an interval can depend on them."""
+    certain = (means - FAR * errors).min(axis=1).max()
+    return np.asarray((means + FAR * errors).min(axis=1) >= certain)
 
 
 def _in_play(
