@@ -103,13 +103,14 @@ def usual(folders: list[str], sequences: int, length: int, points: int) -> None:
     sys.path.insert(0, str(ROOT))
     from landscape.demo import HELD_OUT_TEXT
 
-    ids = torch.tensor(AutoTokenizer.from_pretrained(folders[0])(Path(HELD_OUT_TEXT).read_text("utf-8"))["input_ids"])
+    tokenizer = AutoTokenizer.from_pretrained(folders[0], trust_remote_code=False)
+    ids = torch.tensor(tokenizer(Path(HELD_OUT_TEXT).read_text("utf-8"))["input_ids"])
     count = len(ids) // length
     chosen = torch.linspace(0, count - 1, sequences, dtype=torch.float64).round().long()
     loader = DataLoader(ids[: count * length].view(count, length)[chosen], batch_size=32)
-    models = [AutoModelForCausalLM.from_pretrained(folder).eval() for folder in folders]
+    models = [AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=False).eval() for folder in folders]
     states = [model.state_dict() for model in models]
-    model = AutoModelForCausalLM.from_pretrained(folders[0]).eval()
+    model = AutoModelForCausalLM.from_pretrained(folders[0], trust_remote_code=False).eval()
     times = (
         np.linspace(0, 1, points) if points == POINTS else (1 - np.cos(np.pi * np.arange(points) / (points - 1))) / 2
     )

@@ -54,7 +54,7 @@ def page(frames: Frames, record: Mapping[str, Any], missing: Sequence[Missing]) 
         files("landscape.figures").joinpath("page.html").read_text("utf-8")
     )
     return template.render(
-        name=record["name"], sections=shown, missing=_missing(missing, record), without=len(missing),
+        name=_printable(record["name"]), sections=shown, missing=_missing(missing, record), without=len(missing),
         findings=_findings(frames), record=record,
         warnings=_warnings(frames, record),
         settings="" if frames.barriers.empty else caption(frames.barriers),
@@ -62,6 +62,11 @@ def page(frames: Frames, record: Mapping[str, Any], missing: Sequence[Missing]) 
         coupling=record["study"].get("stages", {}).get("coupling", ""),
         tables=[t for t in (_table(frames.training), _table(frames.parting)) if t],
     )  # fmt: skip
+
+
+def _printable(text: str) -> str:
+    """The text without characters that steer a terminal."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def _missing(missing: Sequence[Missing], record: Mapping[str, Any]) -> list[tuple[str, list[str]]]:

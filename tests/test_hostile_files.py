@@ -1,17 +1,21 @@
 """Files read within bounds, and written where nobody can wait for them."""
 
 import ast
+import json
 import os
 import re
 import secrets
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from landscape import files
 from landscape.checkpoints import formats, identity, size
 from landscape.errors import InputError
+from landscape.objectives import corpus
 from landscape.store import Store
 from landscape.task import Checkpoint
 
@@ -116,3 +120,22 @@ def test_the_size_of_a_checkpoint_with_a_damaged_config_is_one_sentence(
     monkeypatch.setattr(size.fetch, "described", lambda _: tmp_path)
     with pytest.raises(InputError, match="config.json cannot be read"):
         size.weights(Checkpoint("hf://a/b"))
+
+
+def test_a_half_of_a_pair_is_no_reason_to_stop(tmp_path: Path) -> None:
+    """JSON can hold lone surrogates, and scraped texts do; no encoder takes them."""
+    lines = tmp_path / "t.jsonl"
+    lines.write_text('{"text": "a \\ud800 b \\ud83d\\ude00"}\n{"text": "c"}')
+    assert corpus.read_corpus(lines) == "a \ufffd b \U0001f600\n\nc"
+    corpus.read_corpus(lines).encode()
+    pq.write_table(pa.table({"text": ["plain \U0001f600"], "label": [1]}), tmp_path / "t.parquet")
+    assert json.loads(corpus.read_examples(tmp_path / "t.parquet"))["text"] == "plain \U0001f600"
+
+
+def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "wide.txt").write_bytes("the quick brown fox".encode("utf-16-le"))
+    with pytest.raises(InputError, match=r"wide.txt holds NUL characters, so it is no text of UTF-8"):
+        corpus.read_corpus(tmp_path / "wide.txt")
+    (tmp_path / "two.csv").write_text("text,text\na,b\n")
+    with pytest.raises(InputError, match=r"two.csv has several columns called 'text'"):
+        corpus.read_corpus(tmp_path / "two.csv")

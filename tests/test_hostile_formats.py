@@ -7,6 +7,7 @@ import os
 import pickle
 import random
 import struct
+import tarfile
 import warnings
 import zipfile
 from collections import OrderedDict
@@ -554,3 +555,32 @@ def test_bits_of_files_that_change_are_one_sentence_or_harmless(tmp_path: Path) 
                 assert "; " in str(error) or "was refused" in str(error)
         file.write_bytes(content)
     assert tensors.AGAIN
+
+
+@pytest.mark.parametrize("how", ["negated", "conjugated", "nested"])
+def test_views_that_torch_computes_when_they_are_read_are_refused(tmp_path: Path, how: str) -> None:
+    """Their bytes are not their values."""
+    ways: dict[str, Callable[[], torch.Tensor]] = {
+        "negated": lambda: torch._neg_view(torch.ones(3)),
+        "conjugated": lambda: torch.ones(3, dtype=torch.complex64).conj(),
+        "nested": lambda: torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)]),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # nested tensors are a prototype
+        made = ways[how]()
+    torch.save({"w": torch.ones(2), "x": made}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"'x' is (nested|a view that is negated)"):
+        formats.index(tmp_path / "pytorch_model.bin")
+
+
+def test_nobody_is_told_to_load_unsafely(tmp_path: Path) -> None:
+    """Torch's own words do; and a function of the system is not offered to be passed over."""
+    with tarfile.open(tmp_path / "old.pt", "w") as archive:
+        archive.add(__file__, "pickle")
+    with pytest.raises(InputError, match="old.pt") as old:
+        formats.index(tmp_path / "old.pt")
+    assert "weights_only" not in str(old.value)
+    torch.save({"w": torch.ones(2), "x": os.system}, tmp_path / "evil.bin")
+    with pytest.raises(InputError, match="system beside tensors") as evil:
+        formats.index(tmp_path / "evil.bin")
+    assert "--allow-class" not in str(evil.value)

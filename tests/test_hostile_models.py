@@ -12,6 +12,7 @@ import cases
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 from transformers import AutoConfig, AutoTokenizer, ByT5Tokenizer, Gemma3Config, Gemma3ForConditionalGeneration
 
@@ -283,3 +284,36 @@ def test_a_catastrophic_expression_of_a_tokenizer_is_one_sentence(folder: Path) 
     data = Data(text=str(folder / "text.txt"), objective="causal-lm", sequences=4, length=8)
     with pytest.raises(InputError, match=r"the tokenizer of .* fails on the text \(.*retry-limit.*; give the model's"):
         fixed.build(data, Checkpoint(str(folder)))
+
+
+def test_two_tensors_that_are_one_parameter_are_refused(tmp_path: Path) -> None:
+    """With and without the prefix of the base model; equal ones are one."""
+    model = cases.save(cases.gpt2(), tmp_path / "a")
+    file = model / "model.safetensors"
+    tensors = load_file(file)
+    bare = {name.removeprefix("transformer."): value for name, value in tensors.items()}
+    skeleton = models.skeleton(model, "AutoModelForCausalLM")
+    save_file({**tensors, **{name: 2 * value for name, value in bare.items()}}, file, metadata={"format": "pt"})
+    with pytest.raises(InputError, match="holds the model more than once: '.*' is there under another name too"):
+        models.load(model, skeleton)
+    save_file({**tensors, **{name: value.clone() for name, value in bare.items()}}, file, metadata={"format": "pt"})
+    assert models.load(model, skeleton).isfinite().all()
+
+
+@pytest.mark.parametrize("times", [2, 6])
+def test_a_normalizer_that_multiplies_a_text_is_refused(folder: Path, times: int) -> None:
+    made = json.loads((folder / "tokenizer.json").read_text())
+    rule = {"type": "Replace", "pattern": {"String": "e"}, "content": "e" * 50}
+    made["normalizer"] = {"type": "Sequence", "normalizers": [rule] * times}
+    (folder / "tokenizer.json").write_text(json.dumps(made))
+    with pytest.raises(InputError, match=rf"makes of a character up to {50**times} others"):
+        tokenizers.load(folder)
+
+
+def test_what_training_left_in_a_config_is_no_other_architecture(tmp_path: Path) -> None:
+    one, other = (cases.save(cases.gpt2(seed), tmp_path / str(seed)) for seed in (0, 1))
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"training_step": 2000, "gradient_checkpointing": True}))
+    assert configs.settings(one) == configs.settings(other)
+    (other / "config.json").write_text(json.dumps(config | {"n_head": 2}))
+    assert configs.settings(one) != configs.settings(other)

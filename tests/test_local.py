@@ -200,3 +200,9 @@ def test_the_same_weights_under_two_names_are_said_and_what_is_not_known_is_not(
     assert warnings([Checkpoint("a"), Checkpoint("b")]) == []
     same = [Checkpoint("a", content="x"), Checkpoint("b", content="x"), Checkpoint("c", content="y")]
     assert warnings(same) == ["the same weights under several names: a = b"]
+
+
+def test_fields_side_by_side_are_a_pattern(tmp_path: Path) -> None:
+    touch(tmp_path / "run_33" / "step_5")
+    found = expand(f"{tmp_path}/run_{{seed}}{{seed}}/step_{{step}}", {})
+    assert [(c.seed, c.step) for c in found] == [(3, 5)]

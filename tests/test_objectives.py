@@ -6,6 +6,7 @@ from typing import Any
 import cases
 import pytest
 import torch
+import transformers
 from puppets import TEXT, speaker
 from torch import Tensor, nn
 from torch.testing import assert_close
@@ -31,6 +32,7 @@ from transformers import (
 
 from landscape.errors import InputError
 from landscape.objectives import KINDS, causal_lm, classification, masked_lm, module
+from landscape.objectives.head import head_is_plain, head_is_positionwise
 from landscape.objectives.text import blocks
 
 SMALL = {"vocab_size": cases.WORDS, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3}
@@ -326,3 +328,31 @@ def test_stretches_begin_as_the_tokenizer_does_or_as_they_are_told() -> None:
 def test_every_kind_has_the_same_three_parts() -> None:
     for kind in KINDS.values():
         assert callable(kind.encode) and callable(kind.build) and kind.AUTO.startswith("AutoModelFor")
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_cap_on_logits_is_seen_before_the_weights_are(tied: bool) -> None:
+    """A new Gemma 2 has logits far below its cap of 30; the checkpoint whose weights come later has not."""
+    config = Gemma2Config(**GATED, final_logit_softcapping=30.0, tie_word_embeddings=tied)
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    ids = torch.arange(24).view(2, 12) % 50 + 3
+    objective = causal_lm.build(model, {"input_ids": ids})
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(1.5 * torch.randn_like(parameter))
+        wanted = torch.stack([model(input_ids=row[None], labels=row[None]).loss for row in ids])
+        raw = model.get_output_embeddings()(model.model(input_ids=ids)[0])
+        found = objective.measure(model, {"input_ids": ids})["loss"]
+    assert raw.abs().max() > 30, "beyond the cap"
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_usual_heads_are_plain() -> None:
+    """Logits that no shortcut may take are costly: it is not given up for nothing."""
+    for model in (cases.gpt2(), cases.auto(LlamaConfig(**GATED))):
+        assert head_is_plain(model, {"input_ids": torch.arange(10)[None] + 3})
+    chosen = torch.tensor([[1, 4, 6]])
+    assert head_is_positionwise(cases.bert(), {"input_ids": torch.arange(10)[None] + 5}, chosen)

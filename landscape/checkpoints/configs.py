@@ -80,7 +80,9 @@ def settings(folder: Path) -> dict[str, object]:
     config: dict[str, object] = read.to_dict()
     if read.problem_type is None:
         config["problem_type"] = "regression" if read.num_labels == 1 else "single_label_classification"
-    return {name: value for name, value in config.items() if name not in INCIDENTAL and "drop" not in name}
+    known = type(read)().to_dict()  # what a class does not know, training left there
+    return {name: value for name, value in config.items()
+            if name in known and name not in INCIDENTAL and "drop" not in name}  # fmt: skip
 
 
 def fused(config: Any) -> Any:

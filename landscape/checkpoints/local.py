@@ -115,6 +115,7 @@ def _matching(pattern: str, used: list[str], wanted: dict[str, tuple[int, ...]])
     """
     numbers, words = (re.compile(regex(str(Path(pattern)), any_word=word)) for word in (False, True))
     glob = "".join(escape(_unescaped(text)) + ("*" if field else "") for text, field in _parts(pattern))
+    glob = re.sub(r"\*\*+", "*", glob)  # fields side by side
     root = Path(glob).anchor or "."
     found: dict[tuple[int, ...], list[str]] = {}
     odd: list[tuple[str, str, Path]] = []

@@ -17,6 +17,7 @@ from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
 
 from landscape.checkpoints.formats import Stored, read
+from landscape.checkpoints.formats.tensors import FLOATS
 from landscape.errors import InputError
 from landscape.space import Space, learned_buffers
 
@@ -121,10 +122,11 @@ def _named(
     Raises:
         InputError: If the model is there more than once, or tied copies differ.
     """
-    clean = {WRAPPERS.sub("", name): place for name, place in stored.items()}
+    clean = _renamed(stored, lambda name: WRAPPERS.sub("", name), path)
 
     def under(prefix: str) -> dict[str, Stored]:
-        here = {rename(name.removeprefix(prefix)): at for name, at in clean.items() if name.startswith(prefix)}
+        own = {name: at for name, at in clean.items() if name.startswith(prefix)}
+        here = _renamed(own, lambda name: rename(name.removeprefix(prefix)), path)
         aliases = [(alias, name) for alias, name in space.tied if alias in here]
         _require_equal(here, aliases, path)
         return {**{name: here[alias] for alias, name in aliases}, **here}
@@ -138,6 +140,23 @@ def _named(
                 f"{path} holds the model more than once, under {prefixes}; save alone the one that is meant"
             )
     return min(options, key=lambda option: len(missing(option, space)))
+
+
+def _renamed(stored: Mapping[str, Stored], rename: Callable[[str], str], path: Path) -> dict[str, Stored]:
+    """Tensors under other names.
+
+    Raises:
+        InputError: If two that differ come to the same name.
+    """
+    here: dict[str, Stored] = {}
+    for name, at in stored.items():
+        known = here.setdefault(rename(name), at)
+        if known is not at and at.dtype in FLOATS and not _same(known, at):
+            raise InputError(
+                f"{path} holds the model more than once: {name!r} is there under another name too, with other values; "
+                "save alone the one that is meant"
+            )
+    return here
 
 
 def _any_layer(name: str) -> str:
@@ -179,13 +198,20 @@ def _new_renaming(model: nn.Module) -> Callable[[str], str]:
 
 def _require_equal(stored: Mapping[str, Stored], aliases: list[tuple[str, str]], path: Path) -> None:
     for alias, name in aliases:
-        if name not in stored or stored[alias].same_place(stored[name]):
-            continue
-        one, two = (np.empty(int(np.prod(stored[n].shape)), np.float32) for n in (alias, name))
-        read(one, {alias: stored[alias]})
-        read(two, {name: stored[name]})
-        if not np.array_equal(one, two, equal_nan=True):
+        if name in stored and not _same(stored[alias], stored[name]):
             raise InputError(
                 f"{path} stores {name!r} and {alias!r} with different values, and its config ties them to one; "
                 "set tie_word_embeddings to false in its config.json if they are meant to differ"
             )
+
+
+def _same(one: Stored, other: Stored) -> bool:
+    """Whether two tensors hold the same values."""
+    if one.shape != other.shape:
+        return False
+    if one.same_place(other):
+        return True
+    first, second = (np.empty(int(np.prod(stored.shape)), np.float32) for stored in (one, other))
+    read(first, {"": one})
+    read(second, {"": other})
+    return np.array_equal(first, second, equal_nan=True)

@@ -42,7 +42,7 @@ def read_corpus(path: Path) -> str:
                 f"{', '.join(map(repr, list(record)[:8])) or 'none'}: name the one with the text {FIELD!r}"
             )
         texts.append(record[FIELD])
-    return BETWEEN.join(texts)
+    return whole(BETWEEN.join(texts))
 
 
 def read_examples(path: Path) -> str:
@@ -53,8 +53,13 @@ def read_examples(path: Path) -> str:
     """
     content = read_bytes(path)
     if content[:4] == PARQUET or _suffix(path) in TABLES:
-        return "\n".join(json.dumps(record, ensure_ascii=False) for record in _records(path, content) or ())
+        return whole("\n".join(json.dumps(record, ensure_ascii=False) for record in _records(path, content) or ()))
     return decoded(path, content)
+
+
+def whole(text: str) -> str:
+    """The text with a replacement character for each half of a pair that JSON may hold and no text can."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _records(path: Path, content: bytes) -> Iterator[Record] | None:
@@ -68,7 +73,10 @@ def _records(path: Path, content: bytes) -> Iterator[Record] | None:
     text, suffix = decoded(path, content), _suffix(path)
     if suffix in TABLES:
         csv.field_size_limit(2**31 - 1)
-        return csv.DictReader(io.StringIO(text, newline=""), delimiter=TABLES[suffix])
+        rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=TABLES[suffix])
+        if (rows.fieldnames or []).count(FIELD) > 1:
+            raise InputError(f"the text {path} has several columns called {FIELD!r}; leave one")
+        return rows
     lines = (line for line in text.split("\n") if line.strip())
     if suffix == ".json" and text.lstrip().startswith("["):
         return (_object(path, n, record) for n, record in enumerate(_parsed(path, 1, text), start=1))

@@ -67,9 +67,12 @@ def decoded(path: Path, content: bytes, what: str = "text") -> str:
         InputError: If they are not UTF-8.
     """
     try:
-        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise InputError(f"the {what} {path} is not UTF-8 ({error}); give a file of UTF-8 text") from error
+    if "\0" in text:
+        raise InputError(f"the {what} {path} holds NUL characters, so it is no text of UTF-8; give one that is")
+    return text
 
 
 def fault(error: Exception) -> str:

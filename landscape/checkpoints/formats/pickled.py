@@ -40,6 +40,8 @@ NUMPY = (
     "numpy.ndarray", "numpy.dtype",
 )  # fmt: skip
 """What numbers and arrays of NumPy are pickled as."""
+HARMFUL = ("posix", "nt", "os", "subprocess", "sys", "builtins", "runpy", "shutil", "socket", "importlib", "pty")
+"""Modules of which no class is offered to be passed over."""
 
 LIMITS = {"data.pkl": 100_000_000, "byteorder": 64, "version": 64, ".format_version": 64, ".storage_alignment": 64}
 """Bytes of the records beside the values."""
@@ -101,6 +103,17 @@ def _tensors(file: Path) -> dict[str, Stored]:
         return _loaded(file)  # torch from 2.14 on has no sparse tensor without its values
 
 
+def _require_values(tensor: Any, name: str, file: Path) -> None:
+    """Refuse a tensor whose bytes are not its values.
+
+    Raises:
+        InputError: If it is one.
+    """
+    if tensor.is_nested or tensor.is_neg() or tensor.is_conj():
+        what = "nested" if tensor.is_nested else "a view that is negated or conjugated when it is read"
+        raise InputError(f"{file}: {name!r} is {what}; save a state_dict of plain tensors")
+
+
 @lru_cache(maxsize=256)
 def _plain(file: Path, size: int, changed: int) -> dict[str, Stored]:
     """Names and places of one state of a file: its pickle takes longer to parse than many a checkpoint to read.
@@ -112,6 +125,7 @@ def _plain(file: Path, size: int, changed: int) -> dict[str, Stored]:
     assert archive is not None
     check, found = partial(require_sums, file, size, changed), {}
     for name, tensor in _state(file, "meta").items():
+        _require_values(tensor, name, file)
         dtype, shape = _dtype(tensor), tuple(tensor.shape)
         if str(tensor.layout) != "torch.strided":
             found[name] = Stored(file, str(tensor.layout).removeprefix("torch."), shape)
@@ -176,6 +190,7 @@ def _loaded(file: Path) -> dict[str, Stored]:
         require_sums(file, stat.st_size, stat.st_mtime_ns)
     found = {}
     for name, tensor in _state(file, "cpu").items():
+        _require_values(tensor, name, file)
         dtype, shape = _dtype(tensor), tuple(tensor.shape)
         if tensor.device.type == "meta":
             raise InputError(f"{file} has no values for {name!r}, which was saved on the meta device; save the weights")
@@ -299,13 +314,16 @@ def load(source: Path | IO[bytes] | io.BytesIO, device: str) -> Any:
     except pickle.UnpicklingError as error:
         wants = re.search(r"(?:GLOBAL|class) ([\w.]+)", str(error))
         what = wants[1] if wants else "something"
+        harmless = wants and what.split(".")[0] not in HARMFUL
         raise InputError(
             f"{name} was refused and nothing of it was run: it holds {what} beside tensors, or is no file of "
             f"torch.save; save its state_dict alone, best as safetensors"
-            + (f", or pass over it: --allow-class {what}" if wants else "")
+            + (f", or pass over it: --allow-class {what}" if harmless else "")
         ) from error
     except Exception as error:
-        raise InputError(f"{name} is damaged, or no file of torch.save ({reason(error)}); {AGAIN}") from error
+        why = reason(error)
+        why = "a form that may hold code" if "weights_only" in why else why  # torch advises to run it
+        raise InputError(f"{name} is damaged, or no file of torch.save ({why}); {AGAIN}") from error
 
 
 def _require_no_bytearray(source: Path | IO[bytes] | io.BytesIO) -> None:
