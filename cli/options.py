@@ -152,7 +152,7 @@ def grid_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--precision", type=Number(0, min_open=True),
                      help="With auto: evaluate only as many examples as make every interval no wider than plus and "
-                     "minus so many nats. [default: all examples]"),
+                     "minus so many nats. [default: nearly as narrow as all examples make it]"),
         click.option("--points", default="auto", show_default=True, type=Points(), metavar="auto|N",
                      help="Points of the t grid: auto is as many as the profile asks for, N so many even ones."),
     ):  # fmt: skip

@@ -28,7 +28,8 @@ class Grid:
     Attributes:
         points: Size of an even t grid, or ``auto`` for Chebyshev points, doubled until the profile is known.
         tolerance: Error of the interpolant, in nats, at which ``auto`` stops; it also stops at half of the data's.
-        precision: Wanted half-width of the interval of the chord barrier; None evaluates all examples everywhere.
+        precision: Wanted half-width of the interval of the chord barrier; None makes all intervals nearly as narrow as
+            all examples everywhere would.
         resamples: Bootstrap resamples.
     """
 

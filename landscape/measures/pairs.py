@@ -32,7 +32,7 @@ class _Along(Settings):
         points: ``auto`` for as many points as the profile asks for, or the size of an even t grid, ends included.
         tolerance: With ``auto``: error of the profile between the points, in nats, that is good enough.
         precision: With ``auto``: half-width of the interval at which a barrier is known well enough, in nats; None
-            evaluates all examples at every point.
+            makes it at most a tenth wider than all examples at every point would.
         numerics: Precision of the forward pass; points are always combined in float32.
         resamples: Bootstrap resamples.
         keep_losses: Whether to keep the loss of every example, for other definitions later.
