@@ -21,6 +21,7 @@ from landscape.errors import InputError
 from landscape.measure import data as fixed
 from landscape.objectives import KINDS, causal_lm, classification
 from landscape.settings import Data
+from landscape.space import Space
 from landscape.task import Checkpoint
 
 ROOT = Path(__file__).parent.parent
@@ -317,3 +318,14 @@ def test_what_training_left_in_a_config_is_no_other_architecture(tmp_path: Path)
     assert configs.settings(one) == configs.settings(other)
     (other / "config.json").write_text(json.dumps(config | {"n_head": 2}))
     assert configs.settings(one) != configs.settings(other)
+
+
+def test_what_is_no_float_is_refused_before_anything_is_run(folder: Path) -> None:
+    """By the header: a sentence and no failed task."""
+    model = models.skeleton(folder, "AutoModelForCausalLM")
+    models.require_fit(folder, model, Space.of(model))
+    tensors = load_file(folder / "model.safetensors")
+    tensors["transformer.wpe.weight"] = tensors["transformer.wpe.weight"].to(torch.int32)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"parameter 'transformer.wpe.weight' is stored as I32, and floats"):
+        models.require_fit(folder, model, Space.of(model))

@@ -20,6 +20,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from landscape.checkpoints import formats, names, tokenizers
 from landscape.checkpoints.blame import blamed
 from landscape.checkpoints.configs import OWN, fused, read_config
+from landscape.checkpoints.formats.tensors import require_float
 from landscape.checkpoints.identity import CONFIG
 from landscape.errors import InputError, StorageError
 from landscape.files import replacing_folder
@@ -269,10 +270,11 @@ def require_fit(path: Path, model: nn.Module, space: Space) -> None:
     """Refuse a checkpoint whose headers show that it cannot be a point of the space.
 
     Raises:
-        InputError: If a parameter is missing or of another shape.
+        InputError: If a parameter is missing, of another shape, or no float.
     """
     with suppress(names.NeedsConversion):
-        names.locate(formats.index(path), model, space, path)
+        for name, stored in names.locate(formats.index(path), model, space, path).items():
+            require_float(name, stored)
 
 
 def _converted(path: Path, model: Any, space: Space) -> Float[Tensor, " P"]:

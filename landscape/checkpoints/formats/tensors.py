@@ -69,6 +69,19 @@ class Stored:
         return self.begin is not None and (self.file, self.begin, self.shape) == (other.file, other.begin, other.shape)
 
 
+def require_float(name: str, stored: Stored) -> None:
+    """Refuse a parameter that is no float on disk.
+
+    Raises:
+        InputError: If it is none.
+    """
+    if stored.dtype not in FLOATS:
+        raise InputError(
+            f"{stored.file}: parameter {name!r} is stored as {stored.dtype}, and floats of 16, 32 or 64 bits are "
+            "wanted; save it so (a quantised model: after dequantize())"
+        )
+
+
 def read(out: Float[np.ndarray, " P"], tensors: Mapping[str, Stored], *, look: bool = True) -> bool:
     """Read tensors into ``out``, one after the other, as float32.
 
@@ -94,11 +107,7 @@ def read(out: Float[np.ndarray, " P"], tensors: Mapping[str, Stored], *, look: b
         for name, stored in tensors.items():
             part = out[place : place + prod(stored.shape)]
             place += part.size
-            if stored.dtype not in FLOATS:
-                raise InputError(
-                    f"{stored.file}: parameter {name!r} is stored as {stored.dtype}, not as {list(FLOATS)}; "
-                    "save it as floats (a quantised model: after dequantize())"
-                )
+            require_float(name, stored)
             if stored.check is not None:
                 stored.check()
             if stored.begin is None:
