@@ -181,12 +181,12 @@ def _save(out: Path, folder: Path, objective: Objective, anchors: Tensor, *, end
 
     Matched ends, which are no folders yet, likewise.
     """
-    from landscape.checkpoints import models
+    from landscape.checkpoints import saving
 
     names = ["end_a", *(f"bend_{number}" for number in range(1, len(anchors) - 1)), "end_b"]
     for name, point in zip(names, anchors, strict=True):
         if ends or name.startswith("bend"):
-            models.write(out / name, point, objective.model, folder)
+            saving.write(out / name, point, objective.model, folder)
 
 
 def _show(rows: dict[str, list[dict[str, Any]]], unit: str) -> None:

@@ -96,18 +96,18 @@ def _write(prepared: Prepared, symmetry: str, out: Path, first: Checkpoint, mark
     Raises:
         StorageError: If they cannot be written.
     """
-    from landscape.checkpoints import fetch, models
+    from landscape.checkpoints import fetch, saving
 
     session, described = prepared.session, fetch.described(first)
     (task,) = (task for task in prepared.tasks if task.kind == "barriers" and _symmetry(task) == symmetry)
     matching = dict(task.settings)["matching"]
     one, two = session.matched(task)
     model = session.objective_for(matching).model.cpu()
-    with models.storing(out), replacing_folder(out) as part:
+    with saving.storing(out), replacing_folder(out) as part:
         (part / MARK).write_text(mark)
-        models.save(part, two.cpu(), model, described)
+        saving.save(part, two.cpu(), model, described)
         if session.unties(matching):
-            models.save(part / "first", one.cpu(), model, described)
+            saving.save(part / "first", one.cpu(), model, described)
 
 
 def _symmetry(task: Task) -> str:

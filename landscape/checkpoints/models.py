@@ -11,19 +11,17 @@ from typing import Any
 
 import torch
 import transformers
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from transformers.initialization import no_init_weights
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
-from landscape.checkpoints import formats, names, tokenizers
+from landscape.checkpoints import formats, names
 from landscape.checkpoints.blame import blamed
 from landscape.checkpoints.configs import OWN, fused, read_config
 from landscape.checkpoints.formats.tensors import require_float
 from landscape.checkpoints.identity import CONFIG
-from landscape.errors import InputError, StorageError
-from landscape.files import replacing_folder
+from landscape.errors import InputError
 from landscape.shapes import Float
 from landscape.space import Space, learned_buffers
 
@@ -53,15 +51,9 @@ def skeleton(folder: Path, auto: str, *, untied: bool = False, weights: Path | N
     Raises:
         InputError: If the config cannot be read, its architecture has no such class, or has other parameters.
     """
-    config = fused(read_config(folder))
-    kind: Any = getattr(transformers, auto)
-    if type(config) not in kind._model_mapping:
-        raise InputError(f"{folder} is a {config.model_type}, which {auto} cannot make; {_instead(config)}")
+    config, kind = _known(folder, auto)
     stored = {} if weights is None else formats.index(weights)
-    most = SPARE + 4 * len(stored) if stored else MOST_PARAMETERS
-    with torch.device("meta"), no_init_weights(), _at_most(most, folder):
-        shapes: Any = _made(kind, config, folder)
-        shapes.tie_weights()  # as the initialization does, which is left out
+    shapes = _shapes(kind, config, folder, len(stored))
     if weights is not None:
         with suppress(names.NeedsConversion):
             names.locate(stored, shapes, Space.of(shapes), weights)
@@ -69,6 +61,28 @@ def skeleton(folder: Path, auto: str, *, untied: bool = False, weights: Path | N
     if untied:
         config.tie_word_embeddings = False
     return _made(kind, config, folder).eval()
+
+
+def _known(folder: Path, auto: str) -> tuple[Any, Any]:
+    """A config, and the class of transformers that makes its model.
+
+    Raises:
+        InputError: If the class has none of this architecture.
+    """
+    config = fused(read_config(folder))
+    kind: Any = getattr(transformers, auto)
+    if type(config) not in kind._model_mapping:
+        raise InputError(f"{folder} is a {config.model_type}, which {auto} cannot make; {_instead(config)}")
+    return config, kind
+
+
+def _shapes(kind: Any, config: Any, folder: Path, stored: int) -> nn.Module:
+    """The model without memory; with few more parameter tensors than are stored, if that is known."""
+    most = SPARE + 4 * stored if stored else MOST_PARAMETERS
+    with torch.device("meta"), no_init_weights(), _at_most(most, folder):
+        shapes: Any = _made(kind, config, folder)
+        shapes.tie_weights()  # as the initialization does, which is left out
+    return shapes  # type: ignore[no-any-return]
 
 
 def _made(kind: Any, config: Any, folder: Path) -> nn.Module:
@@ -204,16 +218,23 @@ def buffers(path: Path, model: nn.Module) -> dict[str, Tensor]:
     return found
 
 
-def has_learned_buffers(folder: Path, auto: str) -> bool:
-    """Whether a checkpoint's model has buffers that are part of its function; only its config is read."""
+def has_learned_buffers(folder: Path, auto: str, weights: Path | None = None) -> bool:
+    """Whether a checkpoint's model has buffers that are part of its function; no weight is read.
+
+    Args:
+        folder: The folder of its config.
+        auto: Name of the transformers class.
+        weights: Its weights, if they are on this disk.
+    """
     config = read_config(folder)
-    return _learns_buffers(json.dumps(config.to_dict(), sort_keys=True, default=str), folder, auto)
+    stored = 0 if weights is None else len(formats.index(weights))
+    return _learns_buffers(json.dumps(config.to_dict(), sort_keys=True, default=str), folder, auto, stored)
 
 
 @lru_cache(maxsize=64)
-def _learns_buffers(config: str, folder: Path, auto: str) -> bool:
-    with torch.device("meta"):
-        return bool(learned_buffers(skeleton(folder, auto)))
+def _learns_buffers(config: str, folder: Path, auto: str, stored: int) -> bool:
+    made, kind = _known(folder, auto)
+    return bool(learned_buffers(_shapes(kind, made, folder, stored)))
 
 
 def unused(path: Path, model: nn.Module) -> tuple[str, ...]:
@@ -221,49 +242,6 @@ def unused(path: Path, model: nn.Module) -> tuple[str, ...]:
     beside = names.beside(formats.index(path), model, Space.of(model), path).unused
     adapters = sorted(path.glob("adapter_model.*")) if path.is_dir() else []
     return (*beside, *(name for file in adapters if formats.has_weights(file) for name in formats.index(file)))
-
-
-def write(out: Path, point: Float[Tensor, " P"], model: nn.Module, folder: Path) -> None:
-    """A point as a folder that ``from_pretrained`` loads, whole or not at all.
-
-    Args:
-        out: The folder; one that was written before is replaced.
-        point: The point.
-        model: A model of transformers whose parameters are the coordinates; its own values are lost.
-        folder: Whose config and tokenizer, if it has one, go with it.
-
-    Raises:
-        StorageError: If it cannot be written.
-    """
-    with storing(out), replacing_folder(out) as part:
-        save(part, point, model, folder)
-
-
-@contextmanager
-def storing(out: Path) -> Generator[None]:
-    """What fails while checkpoints are written, as a sentence.
-
-    Raises:
-        StorageError: If something does.
-    """
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        raise StorageError(f"cannot write {out}: {error}; make room or choose another --out") from error
-
-
-def save(out: Path, point: Float[Tensor, " P"], model: nn.Module, folder: Path) -> None:
-    """Put a point into a new folder, as :func:`write` does."""
-    kind: Any = model
-    config = read_config(folder)
-    config.architectures, config.dtype = [type(model).__name__], "float32"
-    config.tie_word_embeddings = kind.config.tie_word_embeddings
-    for name, value in Space.of(model).params(point).items():
-        model.get_parameter(name).data.copy_(value)
-    kind.save_pretrained(out)
-    config.save_pretrained(out)
-    with suppress(InputError):
-        tokenizers.load(folder).save_pretrained(out)
 
 
 def require_fit(path: Path, model: nn.Module, space: Space) -> None:

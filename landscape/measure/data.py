@@ -110,7 +110,8 @@ def _begun(data: Data, checkpoint: Checkpoint, bos: bool | Literal["auto"]) -> b
 def _fingerprint(data: Data, checkpoint: Checkpoint, more: dict[str, bool]) -> str:
     digest = hashlib.sha256(read_text(data).encode())
     own = {**data.model_dump(exclude={"text", "tokenizer", "bos", "buffers"}), **more}
-    if models.has_learned_buffers(fetch.described(checkpoint), KINDS[data.objective].AUTO):
+    weights = fetch.weights(checkpoint) if fetch.is_here(checkpoint) else None
+    if models.has_learned_buffers(fetch.described(checkpoint), KINDS[data.objective].AUTO, weights):
         own["buffers"] = "from the file" if data.buffers == "nearest" else "from the file, interpolated"
     digest.update(json.dumps(own, sort_keys=True).encode())
     folder = _tokenizer_folder(data, checkpoint)
