@@ -187,7 +187,8 @@ class Store:
         Raises:
             InputError: If a file is damaged.
         """
-        stamps = {key: self._stamps(key)[0] for key in keys if self.done(key)}
+        keys = list(keys)
+        stamps = {key: self._stamps(key)[0] for key in dict.fromkeys(keys) if self.done(key)}
         copied, parts = tables.read_copy(self.folder, stamps)
         fresh = [key for key in stamps if key not in copied]
         with _threads() as pool:
@@ -201,7 +202,9 @@ class Store:
         wanted = (
             [name for name in parts if parts[name]] if names is None else [name for name in names if parts.get(name)]
         )
-        return {name: tables.frame(tables.joined(parts[name], list(stamps))) for name in wanted}
+        return {
+            name: tables.frame(tables.joined(parts[name], [key for key in keys if key in stamps])) for name in wanted
+        }
 
     def _stamps(self, key: str) -> list[list[int]]:
         """What changes where a file of a task does."""

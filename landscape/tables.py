@@ -69,7 +69,7 @@ def split(file: Path) -> list[tuple[str, pa.Table]]:
 
 
 def joined(parts: Sequence[pa.Table], keys: Sequence[str]) -> pa.Table:
-    """One table of many small ones, in the order of the tasks.
+    """One table of many small ones, in the order of the tasks; the rows of one that comes twice come twice.
 
     Those of one schema come first, since only others have to be reconciled.
     """
@@ -77,8 +77,14 @@ def joined(parts: Sequence[pa.Table], keys: Sequence[str]) -> pa.Table:
     for part in parts:
         alike.setdefault(str(part.schema), []).append(part)
     joined = pa.concat_tables([pa.concat_tables(own) for own in alike.values()], promote_options="permissive")
-    order = pc.index_in(joined[TASK], pa.array(keys, pa.string()))
-    return joined.take(pa.array(np.argsort(order.to_numpy(), kind="stable")))
+    unique = list(dict.fromkeys(keys))
+    order = pc.index_in(joined[TASK], pa.array(unique, pa.string())).to_numpy()
+    places = np.argsort(order, kind="stable")
+    if len(unique) < len(keys):
+        first = np.searchsorted(order[places], np.arange(len(unique) + 1))
+        at = {key: places[first[n] : first[n + 1]] for n, key in enumerate(unique)}
+        places = np.concatenate([at[key] for key in keys])
+    return joined.take(pa.array(places))
 
 
 def frame(table: pa.Table) -> pd.DataFrame:

@@ -240,6 +240,7 @@ def test_tables_are_read_once_and_keep_the_order_of_the_tasks(tmp_path: Path, mo
     assert found["loss"]["loss"].tolist() == [3, 4, 1, 2] and found["probe"]["value"].tolist() == [7]
     assert found["loss"]["more"].fillna("").tolist() == ["", "y", "", "x"]
     assert store.rows("probe", ["a"]).empty and store.tables([]) == {}
+    assert store.rows("loss", ["a", "c", "a"])["loss"].tolist() == [1, 3, 4, 1], "a pair of one checkpoint and itself"
 
 
 @dataclass

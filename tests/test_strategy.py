@@ -227,6 +227,7 @@ def test_work_is_timed_warm(monkeypatch: pytest.MonkeyPatch) -> None:
     assert least_seconds(work) == pytest.approx(2.0) and took == [0.1]
 
 
+@pytest.mark.untyped
 def test_a_gpu_is_given_much_at_once() -> None:
     """Two points at once are no faster there than one, and the search would end before sixteen, which are."""
     seconds = {1: 1.0, 2: 0.99, 16: 0.1, 64: 0.04, 128: 0.05}
