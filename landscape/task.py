@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Any
 
 SCHEMA = 2
-AUTO = 17
-"""Points that ``auto`` takes for most profiles."""
+AUTO, WHOLE = 17, 5
+"""Points that ``auto`` takes for most profiles, and passes over all examples that this comes to."""
 READ = ("losses", "chains")
 """Kinds of task whose kept losses other tasks read."""
 LEARNING_BATCH = 16
@@ -80,13 +80,13 @@ class Task:
 
     @property
     def points(self) -> int:
-        """Points to evaluate, ends of paths left out; about, for ``auto`` and for planes that are not square."""
+        """Passes over all examples, ends of paths left out; about, for ``auto`` and for planes that are not square."""
         settings = dict(self.settings)
         if self.kind in ("probes", "behaviour"):
             return len(self.checkpoints)
         if self.pairs:
             points = settings["points"]
-            return self._paths * ((AUTO if points == "auto" else int(points)) - 2)
+            return self._paths * (WHOLE if points == "auto" else int(points) - 2)
         if self.kind == "match":
             return 2 * len(self.checkpoints)
         if self.kind in ("curvature", "chains", "llc"):
