@@ -23,7 +23,7 @@ TOLERANCE = 0.95
 """A strategy replaces another if it takes less than this share of its time."""
 LARGER, SMALLER = (128, 512), (16, 8)
 """Examples in a pass that are tried after the default."""
-STACKED, ON_GPU = (2, 4, 8, 16, 32, 64), (16, 64, 128)
+STACKED, ON_GPU = (2, 4, 8, 16, 32, 64), (16, 64)
 """Points at once that are tried; a GPU waits for the processor until there is much to do at once."""
 
 
