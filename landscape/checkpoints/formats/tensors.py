@@ -178,8 +178,19 @@ def _convert(raw: np.ndarray, dtype: str, out: Float[np.ndarray, " n"]) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """The first line of an error, or its name."""
-    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+    """What is wrong with a file, of an error that reading it made: its first line, or its name.
+
+    >>> reason(KeyError("shape")), reason(TypeError("'int' object is not subscriptable"))
+    ("'shape' is missing", 'it is not built as such files are')
+    """
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    if isinstance(error, KeyError):
+        return f"{error.args[0]!r} is missing" if error.args else "a part is missing"
+    if isinstance(error, TypeError | AttributeError | IndexError) or "values to unpack" in (lines or [""])[0]:
+        return "it is not built as such files are"
+    if len(lines) > 1 and lines[0].endswith(":"):
+        return f"{lines[0]} {lines[1]}"
+    return lines[0] if lines else type(error).__name__
 
 
 def stored_as(tensors: Iterable[Stored]) -> str:
