@@ -97,8 +97,8 @@ def error(means: Float[np.ndarray, " t"], level: int, pieces: int = 1) -> float:
     and rho from the envelope ``max(|c_k|, |c_(k+1)|, ...)`` of the last half, once by its ends and once by least
     squares; the larger counts, with a margin of :data:`MARGIN`. Nine points have few coefficients to judge by: there
     the error is also at least ``d1 * 2 q / (1 - q)``, but no less than half of ``d1`` and no more than three times it,
-    where ``d1`` and ``d0`` are the largest changes at the last doubling and at the one before, and ``q = d1 / d0``. It is
-    about the whole profile and so about its maximum; to it comes what the maximum may rise between two times of
+    where ``d1`` and ``d0`` are the largest changes at the last doubling and at the one before, and ``q = d1 / d0``. It
+    is about the whole profile and so about its maximum; to it comes what the maximum may rise between two times of
     reading. A peak that lies between all points, narrower than they are apart, is not seen.
 
     Args:

@@ -35,10 +35,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Little, so that what takes too long takes a second; nothing is known of any hub."""
-    monkeypatch.setattr(hub_requests, "CONNECT", 0.4)
-    monkeypatch.setattr(hub_requests, "READ", 0.4)
-    monkeypatch.setattr(hub_requests, "SECONDS", 1.5)
-    monkeypatch.setattr(client, "SECONDS", 1.5)
+    monkeypatch.setattr(hub_requests, "CONNECT", 1.2)
+    monkeypatch.setattr(hub_requests, "READ", 1.2)
+    monkeypatch.setattr(hub_requests, "SECONDS", 3.0)
+    monkeypatch.setattr(client, "SECONDS", 3.0)
     monkeypatch.setattr(client, "WAITS", (0.0, 0.0))
     monkeypatch.setattr(hub_requests, "_SILENT", {})
 
@@ -59,7 +59,7 @@ def login(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def silent(reply: Reply) -> None:
-    time.sleep(2)
+    time.sleep(4)
 
 
 def dripping(reply: Reply) -> None:
@@ -117,7 +117,7 @@ def test_a_hub_that_never_answers_gets_a_sentence_soon(
         InputError, match="hf://a/tiny is not in the cache and the hub|takes too long to answer about hf://a/tiny"
     ):
         fetch.described(find(REF)[0])
-    assert time.monotonic() - start < 6
+    assert time.monotonic() - start < 10
 
 
 def test_it_is_said_what_is_waited_for(
@@ -142,21 +142,22 @@ def test_what_was_fetched_works_in_a_black_hole(hub: HubMirror, folder: Path, mo
         start = time.monotonic()
         assert (fetch.weights(find(f"hf://a/{name}")[0]) / "config.json").is_file()
         times.append(time.monotonic() - start)
-    assert times[0] < 4 and times[1] < 0.2, "a hub that was silent is not asked again at once"
+    assert times[0] < 6 and times[1] < 0.5, "a hub that was silent is not asked again at once"
     with pytest.raises(InputError, match=r"hf://a/tiny3 is not in the cache and the hub does not answer \(http://127"):
         fetch.weights(find("hf://a/tiny3")[0])
     for one in sockets:
         one.close()
 
 
-def test_a_body_longer_than_listed_is_cut_off(hub: HubMirror, folder: Path) -> None:
+def test_a_body_longer_than_listed_is_cut_off(hub: HubMirror, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.repo("a/tiny").commit("main", folder)
     hub.wrong["resolve"] = endless
     with pytest.raises(InputError, match=r"sends more for hf://a/tiny than the [\d,]+ bytes that it may have"):
         fetch.described(find(REF)[0])
     hub.wrong.clear()
     hub.wrong["/tree/"] = endless
-    with pytest.raises(InputError, match="sends more for hf://a/tiny than the 67,108,864 bytes"):
+    monkeypatch.setattr(hub_requests, "MOST", 1 << 21)
+    with pytest.raises(InputError, match="sends more for hf://a/tiny than the 2,097,152 bytes"):
         client._asked(places.parse(REF), "c" * 40)
     hub.wrong.clear()
     assert fetch.weights(find(REF)[0]).joinpath("config.json").read_bytes() == (folder / "config.json").read_bytes()
