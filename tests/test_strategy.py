@@ -245,3 +245,17 @@ def search_of(device: str, *, statistics: bool = False) -> Tuner:
     model = torch.nn.Linear(2, 2, device=device)
     objective = SimpleNamespace(model=model, examples=8, statistics=("x",) if statistics else ())
     return evaluate.tuner(cast(Any, objective), 100)
+
+
+def test_evaluation_keeps_no_graph() -> None:
+    """Of no parameter's gradient is anything wanted: a graph would cost memory and time, and change no number."""
+    seen: list[bool] = []
+
+    def measured(model: torch.nn.Module, batch: Batch) -> dict[str, Tensor]:
+        seen.append(torch.is_grad_enabled())
+        weight = next(model.parameters())
+        return {"loss": (batch["x"] * weight).sum(dim=1)}
+
+    objective = Objective(torch.nn.Linear(3, 1, bias=False), {"x": torch.ones(4, 3)}, measured, "nats")
+    losses(objective, torch.ones(1, 3), torch.ones(2, 1))
+    assert seen and not any(seen)
