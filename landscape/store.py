@@ -199,12 +199,9 @@ class Store:
                 parts.setdefault(name, []).append(part.append_column(tables.TASK, label))
         if len(fresh) >= tables.WORTH:
             tables.write_copy(self.folder, stamps, parts)
-        wanted = (
-            [name for name in parts if parts[name]] if names is None else [name for name in names if parts.get(name)]
-        )
-        return {
-            name: tables.frame(tables.joined(parts[name], [key for key in keys if key in stamps])) for name in wanted
-        }
+        done = [key for key in keys if key in stamps]
+        wanted = (name for name in (parts if names is None else names) if parts.get(name))
+        return {name: tables.frame(tables.joined(parts[name], done)) for name in wanted}
 
     def _stamps(self, key: str) -> list[list[int]]:
         """What changes where a file of a task does."""

@@ -2,7 +2,7 @@
 
 A task has one file for the rows of all its tables. Of many such files a copy is made, one file for each table, so that
 large studies are read at once. The file of each task stays what counts: the copy says of which files it was made, with
-their sizes and times, and where one of them has changed, or is not asked for, it is not used.
+their sizes and times, and a task whose file has changed since is read from that.
 """
 
 from __future__ import annotations
@@ -80,11 +80,8 @@ def joined(parts: Sequence[pa.Table], keys: Sequence[str]) -> pa.Table:
     unique = list(dict.fromkeys(keys))
     order = pc.index_in(joined[TASK], pa.array(unique, pa.string())).to_numpy()
     places = np.argsort(order, kind="stable")
-    if len(unique) < len(keys):
-        first = np.searchsorted(order[places], np.arange(len(unique) + 1))
-        at = {key: places[first[n] : first[n + 1]] for n, key in enumerate(unique)}
-        places = np.concatenate([at[key] for key in keys])
-    return joined.take(pa.array(places))
+    own = dict(zip(unique, np.split(places, np.searchsorted(order[places], np.arange(1, len(unique)))), strict=True))
+    return joined.take(pa.array(np.concatenate([own[key] for key in keys])))
 
 
 def frame(table: pa.Table) -> pd.DataFrame:

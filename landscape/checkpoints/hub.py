@@ -23,7 +23,7 @@ from landscape.checkpoints.formats import pickled, safetensors, shards
 from landscape.checkpoints.formats.shards import NAME as SHARD
 from landscape.checkpoints.hub_errors import NotThere
 from landscape.checkpoints.hub_files import File, Listing, snapshot
-from landscape.checkpoints.hub_requests import COMMIT, SECONDS, SLOW, Silent, asking
+from landscape.checkpoints.hub_requests import COMMIT, Silent, asking
 from landscape.checkpoints.identity import CONFIG, TOKENIZER
 from landscape.checkpoints.places import nearest, same_step
 from landscape.errors import InputError
@@ -217,7 +217,7 @@ def _fetch(place: Place, commit: str, files: Listing) -> Path:
 def _download(place: Place, commit: str, name: str, size: int) -> None:
     """Fetch a file; the client repeats some requests itself, and goes on from where it was cut."""
     path = f"{place.folder}/{name}" if place.folder else name
-    with asking(place, most=size, seconds=SECONDS + size / SLOW, said=False):
+    with asking(place, file=size):
         for wait in WAITS:
             try:
                 huggingface_hub.hf_hub_download(place.repo, path, revision=commit)

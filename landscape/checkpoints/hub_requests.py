@@ -30,8 +30,8 @@ CONNECT, READ = 10.0, 30.0
 """Seconds to reach the hub, and between two pieces of its answer."""
 SAID = 5.0
 """Seconds until it is said what is waited for."""
-FORGET = 300.0
-"""Seconds until a hub that was silent is asked again."""
+FORGET = 30.0
+"""Seconds until a hub that was silent is asked again; files are fetched with more patience."""
 MOST, SECONDS = 64 << 20, 120.0
 """Bytes and seconds of an answer that is no file; a page of the largest listing has a megabyte."""
 SLOW = 10_000
@@ -56,6 +56,7 @@ class _Call:
     place: Place
     most: int
     until: float
+    patient: bool = False
     sent: tuple[str, float] | None = None
     """Where the request went that has no answer yet, and when."""
 
@@ -64,16 +65,15 @@ _CALL: ContextVar[_Call | None] = ContextVar("_CALL", default=None)
 
 
 @contextmanager
-def asking(
-    place: Place, most: int | None = None, seconds: float | None = None, *, said: bool = True
-) -> Generator[None]:
+def asking(place: Place, file: int | None = None) -> Generator[None]:
     """Ask the hub within bounds; what goes wrong is a sentence.
+
+    A question that stays without an answer is not asked again for a while, and others neither: the cache may know. A
+    file is waited for, since a task would fail without it.
 
     Args:
         place: What is asked about.
-        most: Bytes of an answer; None is enough for a page of any listing.
-        seconds: Until all of it is there; None is enough for any question.
-        said: Whether to say what is waited for, where that takes long.
+        file: Bytes of the file that is fetched; None for a question.
 
     Raises:
         Silent: If the hub does not answer.
@@ -83,15 +83,16 @@ def asking(
     _install()
     waiting = threading.Timer(SAID, LOG.warning, ("waiting for the hub to answer about %s", place))
     waiting.daemon = True
-    call = _Call(place, MOST if most is None else most, time.monotonic() + (SECONDS if seconds is None else seconds))
+    until = time.monotonic() + SECONDS
+    call = _Call(place, MOST, until) if file is None else _Call(place, file, until + file / SLOW, patient=True)
     token = _CALL.set(call)
-    if said:
+    if not call.patient:  # what is fetched is said elsewhere, with its size
         waiting.start()
     try:
         with sentences(place):
             yield
     finally:
-        _note(call)
+        _note(call, after=0.0)
         waiting.cancel()
         _CALL.reset(token)
 
@@ -118,11 +119,11 @@ def _before(request: Request) -> None:
     if (call := _CALL.get()) is None:
         return
     now = time.monotonic()
-    _note(call)
-    if now - _SILENT.get(here, -FORGET) < FORGET:
+    _note(call, after=0.9 * min(CONNECT, READ))
+    if not call.patient and now - _SILENT.get(here, -FORGET) < FORGET:
         raise Silent(
-            f"{call.place} is not in the cache and the hub does not answer ({here}); run again with a network, or set "
-            "HF_HUB_OFFLINE=1 to ask no more"
+            f"{call.place} is not in the cache and the hub cannot be reached ({here} does not answer); run again with "
+            "a network, or set HF_HUB_OFFLINE=1 to ask no more"
         )
     _require_time(call, now)
     request.headers["accept-encoding"] = "identity"
@@ -130,10 +131,10 @@ def _before(request: Request) -> None:
     call.sent = here, now
 
 
-def _note(call: _Call) -> None:
-    """Remember who did not answer in time."""
+def _note(call: _Call, after: float) -> None:
+    """Remember who has left a request without an answer for so many seconds."""
     now = time.monotonic()
-    if call.sent is not None and now - call.sent[1] > 0.9 * min(CONNECT, READ):
+    if call.sent is not None and now - call.sent[1] >= after:
         _SILENT[call.sent[0]] = now
 
 
