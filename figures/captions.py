@@ -6,6 +6,8 @@ import pandas as pd
 
 MOST_UNKNOWN = 0.1
 """Share of unknown tokens beyond which a caption says it."""
+ALL = 0.995
+"""Share of evaluations from which on all are said to be."""
 MEANING = {
     "chord": "barrier: largest rise of the loss above the chord",
     "mean_ends": "barrier: largest loss above the mean of the ends",
@@ -26,7 +28,7 @@ def caption(rows: pd.DataFrame) -> str:
     parts.append(f"objective: {_only(rows, 'objective')}, {_only(rows, 'unit')}")
     if "unknown" in rows and (share := float(pd.to_numeric(rows["unknown"]).max())) > MOST_UNKNOWN:
         parts.append(f"{share:.0%} of the tokens of the text are unknown to the tokenizer")
-    parts.append(f"{_range(rows, 'examples')} examples of {_only(rows, 'length')} tokens")
+    parts.append(f"{_range(rows, 'examples')} examples of {_only(rows, 'length')} tokens{_share(rows)}")
     numerics = _only(rows, "numerics")
     errors = pd.to_numeric(rows["numerics_error"]).dropna()
     parts.append(numerics + (f", within {errors.max():.1g} of float32 where compared" if len(errors) else ""))
@@ -55,6 +57,14 @@ def _grid(rows: pd.DataFrame) -> str:
     if errors.empty:
         return f"t grid: {_only(rows, 'points')} even points"
     return f"t grid: {_range(rows, 'points')} Chebyshev points, error between them up to {errors.max():.1g}"
+
+
+def _share(rows: pd.DataFrame) -> str:
+    """How much of what lies between the ends was evaluated, if not all."""
+    if "evaluations" not in rows:
+        return ""
+    share = float(rows["evaluations"].sum() / ((rows["points"] - 2) * rows["examples"]).sum())
+    return f", on average {share:.0%} of them evaluated at a point between the ends" if share < ALL else ""
 
 
 def _range(rows: pd.DataFrame, column: str) -> str:

@@ -50,6 +50,18 @@ def means_of(parts: Float[np.ndarray, "parts examples"]) -> Float[np.ndarray, " 
     return np.asarray(np.nanmean(parts, axis=1))
 
 
+def means_by_differences(values: Float[np.ndarray, "t examples"]) -> Float[np.ndarray, " t"]:
+    """Means; of a time that is known on fewer examples, by its differences from the nearest that is known best."""
+    known = np.isfinite(values)
+    counts = known.sum(axis=1)
+    best = np.flatnonzero(counts == counts.max(initial=0))
+    out = np.nanmean(values, axis=1)
+    for k in np.flatnonzero(counts < counts.max(initial=0)):
+        near = best[np.abs(best - k).argmin()]
+        out[k] = out[near] + (values[k] - values[near])[known[k]].mean()
+    return np.asarray(out)
+
+
 @dataclass(frozen=True)
 class Band:
     """Means along a path, with their standard errors.

@@ -494,3 +494,11 @@ def test_labels_of_steps_have_room(steps: np.ndarray) -> None:
     places = ax.xaxis.get_transform().transform(shown.astype(float))
     assert shown[0] == steps[0] and shown[-1] == steps[-1] and set(shown) <= set(steps)
     assert len(shown) == 1 or np.diff(places).min() >= 0.99 * np.ptp(places) / MOST_STEPS
+
+
+def test_captions_say_how_much_was_evaluated() -> None:
+    made = pd.DataFrame({**SETTINGS, "unit": "nats", "points": [17, 9], "examples": 512, "t_error": 0.001,
+                         "evaluations": [15 * 128, 7 * 512]})  # fmt: skip
+    share = (15 * 128 + 7 * 512) / (15 * 512 + 7 * 512)
+    assert f"512 examples of 64 tokens, on average {share:.0%} of them evaluated at a point between" in caption(made)
+    assert "of them evaluated" not in caption(made.assign(evaluations=[15 * 512, 7 * 512]))

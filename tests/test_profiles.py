@@ -15,7 +15,8 @@ from scipy.interpolate import BarycentricInterpolator
 from simulated import Curve, bump, drawn
 
 from landscape import barrier, chebyshev, paired, sequential
-from landscape.measure.profiles import Found, Grid, Path, _by_differences, profiles, tables
+from landscape.measure.profile_rows import tables
+from landscape.measure.profiles import Found, Grid, Path, profiles
 from landscape.shapes import Int
 
 DENSE = np.linspace(0, 1, 4001)
@@ -264,6 +265,8 @@ def test_without_precision_intervals_are_as_if_all_examples_were_evaluated() -> 
         half = (all_known["high"] - all_known["low"]) / 2
         assert row["high"] - row["low"] <= 1.15 * 2 * half and abs(row["barrier"] - all_known["barrier"]) < half
     assert len(shown) == 33 and sum(row["evaluated"] for row in shown) == len(found.t)
+    assert [row["evaluated_on"] for row in shown if row["evaluated"]] == counts.tolist()
+    assert {row["evaluated_on"] for row in shown if not row["evaluated"]} <= {0}
     for row in shown:
         here = world.at(row["t"])
         rise = here - (1 - row["t"]) * world.at(0.0) - row["t"] * world.at(1.0)
@@ -324,7 +327,7 @@ def test_what_is_no_maximum_needs_a_pilot_alone() -> None:
 
 def test_metrics_known_on_few_examples_are_means_of_differences() -> None:
     values = np.array([[1.0, 2, 3, 4], [np.nan, 5, np.nan, 8], [2, 2, 2, 6], [1, np.nan, np.nan, np.nan]])
-    assert _by_differences(values).tolist() == [2.5, 2.5 + ((5 - 2) + (8 - 4)) / 2, 3.0, 3.0 + (1 - 2)]
+    assert paired.means_by_differences(values).tolist() == [2.5, 2.5 + ((5 - 2) + (8 - 4)) / 2, 3.0, 3.0 + (1 - 2)]
 
 
 def test_a_rise_known_on_few_examples_borrows_from_its_neighbour() -> None:

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape.measure.profiles import Found, Grid, Path, profiles, tables
+from landscape.measure.profile_rows import tables
+from landscape.measure.profiles import Found, Grid, Path, profiles
 from landscape.measure.session import Result, Session, Sighting
 from landscape.paths import ARCS, KINDS
 from landscape.shapes import Float, Int

@@ -19,6 +19,7 @@ from landscape import evaluate, gradients, paired, paths
 from landscape.errors import InputError
 from landscape.measure import barriers
 from landscape.measure import profiles as along
+from landscape.measure.profile_rows import tables, trapezoid
 from landscape.measure.profiles import Found, Grid, Profile
 from landscape.measure.session import Result, Session, Sighting
 from landscape.objectives import Objective
@@ -265,7 +266,7 @@ def judge(
         ends = along.Path(known, {name: values.mean(axis=1) for name, values in metrics.items()})
     path = replace(ends, pieces=paths.pieces(kind, len(anchors)))
     (profile,) = along.profiles([path], lambda wanted, some: see(anchors, rows([t for _, t in wanted]), some), grid)
-    found, shown = along.tables(profile, grid)
+    found, shown = tables(profile, grid)
     shared = {
         "path": kind if len(anchors) > 2 else "linear",
         "bends": len(anchors) - 2,
@@ -279,7 +280,7 @@ def _shape(profile: Profile, anchors: list[Tensor], kind: str) -> Row:
     t = torch.linspace(0, 1, FINE, dtype=torch.float64)
     length = _steps(anchors, KINDS[kind](t, len(anchors))).sum()
     steps = _steps(anchors, KINDS[kind](torch.from_numpy(profile.reading.times), len(anchors)))
-    weights = along.trapezoid(steps)[None] / steps.sum()
+    weights = trapezoid(steps)[None] / steps.sum()
     found = paired.functionals(weights, profile.t, profile.losses, profile.reading)
     return {
         "path_length": float(length),

@@ -12,7 +12,6 @@ from landscape import barrier, chebyshev, paired, sequential
 from landscape.allocation import Allocation, allocate
 from landscape.chebyshev import Reading
 from landscape.shapes import Float, Int
-from landscape.store import Row
 
 RESAMPLE_SEED = 0
 ORDER_SEED = 0
@@ -148,7 +147,7 @@ class _State:
         out = {}
         for name, values in self.metrics.items():
             first, last = self.path.metrics[name]
-            out[name] = np.array([first, *_by_differences(values[used[1:-1]]), last])
+            out[name] = np.array([first, *paired.means_by_differences(values[used[1:-1]]), last])
         return out
 
     def error(self) -> float:
@@ -156,18 +155,6 @@ class _State:
         losses = self.losses[self.used]
         rise = paired.band(self.t[self.used], losses[:, np.isfinite(losses).all(axis=0)]).rise
         return chebyshev.error(rise, self.level, self.path.pieces)
-
-
-def _by_differences(values: Float[np.ndarray, "t examples"]) -> Float[np.ndarray, " t"]:
-    """Means; of a time that is known on fewer examples, by its differences from the nearest that is known best."""
-    known = np.isfinite(values)
-    counts = known.sum(axis=1)
-    best = np.flatnonzero(counts == counts.max(initial=0))
-    out = np.nanmean(values, axis=1)
-    for k in np.flatnonzero(counts < counts.max(initial=0)):
-        near = best[np.abs(best - k).argmin()]
-        out[k] = out[near] + (values[k] - values[near])[known[k]].mean()
-    return np.asarray(out)
 
 
 def _extend(states: list[_State], wanted: list[tuple[int, int]], examples: Int[np.ndarray, " n"], look: Look) -> None:
@@ -302,65 +289,3 @@ def _read(state: _State, widening: float) -> Profile:
         t_error=state.error(),
         widening=widening,
     )
-
-
-def tables(profile: Profile, grid: Grid) -> tuple[list[Row], list[Row]]:
-    """Rows of the tables ``barrier``, one for each definition, and ``profile``, one for each time shown.
-
-    Beside the barrier a row has, each with its standard error, the largest and the mean loss along the path, and the
-    climbs, ``max_t L(t) - min(L(0), L(1))`` and the mean of the same, which unlike a barrier tell a path to another
-    good point from one to a bad point.
-    """
-    t, losses = profile.t, profile.losses
-    weights = barrier.resamples(losses.shape[1], grid.resamples, RESAMPLE_SEED)
-    how: Row = {
-        "points": len(t),
-        "grid": "even" if profile.t_error is None else "adaptive",
-        "t_error": profile.t_error,
-        "examples": profile.examples or losses.shape[1],
-        "evaluations": profile.evaluations,
-    }
-    extent = _extent(profile)
-    barriers: list[Row] = []
-    for definition in barrier.available(profile.coarse.times):
-        reading = profile.coarse if definition is barrier.Definition.CONVEXITY_GAP else profile.reading
-        found = barrier.estimate(t, losses, definition, weights=weights, reading=reading, widening=profile.widening)
-        barriers.append({
-            "table": "barrier", "definition": definition.value, "barrier": found.value, "low": found.low,
-            "high": found.high, "plugin": found.plugin, "t_at_max": found.t_at_max,
-            "loss_a": float(losses[0].mean()), "loss_b": float(losses[-1].mean()), **how, **extent,
-        })  # fmt: skip
-    band = paired.band(t, losses, profile.shown)
-    place = {time: k for k, time in enumerate(t)}
-    shown: list[Row] = [
-        {
-            "table": "profile", "t": float(time), "loss": float(band.loss[k]), "error": float(band.error[k]),
-            "rise": float(band.rise[k]), "rise_error": float(band.rise_error[k]), **how, "evaluated": time in place,
-            **{name: float(values[place[time]]) if time in place else None for name, values in profile.metrics.items()},
-        }
-        for k, time in enumerate(profile.shown.times)
-    ]  # fmt: skip
-    return barriers, shown
-
-
-def _extent(profile: Profile) -> Row:
-    """Largest and mean loss along a path, as they are and above the better end, with their errors."""
-    t = profile.reading.times
-    at, loss = np.eye(len(t)), paired.band(profile.t, profile.losses, profile.reading).loss
-    highest, better = at[loss.argmax()], at[0 if loss[0] <= loss[-1] else -1]
-    wanted = {
-        "largest_loss": highest,
-        "climb": highest - better,
-        "mean_loss": trapezoid(np.diff(t)),
-        "mean_climb": trapezoid(np.diff(t)) - better,
-    }
-    found = paired.functionals(np.stack(list(wanted.values())), profile.t, profile.losses, profile.reading)
-    out: Row = {}
-    for name, value, error in zip(wanted, found.value, found.error, strict=True):
-        out |= {name: float(value), f"{name}_error": float(error)}
-    return out
-
-
-def trapezoid(steps: Float[np.ndarray, " steps"]) -> Float[np.ndarray, " places"]:
-    """Weight of each place in the trapezoid rule."""
-    return np.asarray((np.append(steps, 0) + np.append(0, steps)) / 2)
