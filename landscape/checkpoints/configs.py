@@ -19,9 +19,10 @@ from landscape.errors import InputError
 LOG = logging.getLogger("landscape")
 INCIDENTAL = {
     "_name_or_path", "_commit_hash", "architectures", "transformers_version", "dtype", "torch_dtype", "use_cache",
-    "initializer_range",
+    "initializer_range", "training_step", "gradient_checkpointing", "base_model_name_or_path", "unsloth_version",
+    "unsloth_fixed",
 }  # fmt: skip
-"""What a config holds that is no part of the function."""
+"""What a config holds that is no part of the function: what it was made from, and what training left there."""
 OWN = f"give the {CONFIG} that was saved with the weights"
 OF_TEXT = ("vocab_size", "max_position_embeddings", "pad_token_id")
 """What is asked of a config, and which models of text and images keep in a config of their own for the text."""
@@ -80,9 +81,7 @@ def settings(folder: Path) -> dict[str, object]:
     config: dict[str, object] = read.to_dict()
     if read.problem_type is None:
         config["problem_type"] = "regression" if read.num_labels == 1 else "single_label_classification"
-    known = type(read)().to_dict()  # what a class does not know, training left there
-    return {name: value for name, value in config.items()
-            if name in known and name not in INCIDENTAL and "drop" not in name}  # fmt: skip
+    return {name: value for name, value in config.items() if name not in INCIDENTAL and "drop" not in name}
 
 
 def fused(config: Any) -> Any:

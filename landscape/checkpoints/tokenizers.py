@@ -11,11 +11,10 @@ from landscape import files
 from landscape.checkpoints.blame import blamed
 from landscape.checkpoints.configs import say
 from landscape.checkpoints.identity import TOKENIZER
+from landscape.checkpoints.normalizers import require_no_growth
 from landscape.errors import InputError
 
 CONFIG = "tokenizer_config.json"
-MOST_GROWTH = 64
-"""Characters that a normalizer may make of one, all its rules together."""
 FEW_WORDS = 8
 """A tokenizer made of nothing has fewer."""
 
@@ -33,7 +32,7 @@ def load(folder: Path) -> Any:
     if not folder.is_dir():
         raise lost
     described = files_of(folder)
-    _require_no_growth(folder)
+    require_no_growth(folder)
     code = _auto_map(folder / CONFIG)
     then = (
         "its own code (auto_map) is never run; save it as a tokenizer.json, or name the folder of another"
@@ -66,32 +65,6 @@ def files_of(folder: Path) -> list[Path]:
     for file in found:
         files.require(file, files.MOST_JSON)
     return found
-
-
-def _require_no_growth(folder: Path) -> None:
-    """Refuse a normalizer that multiplies a text: the library has no bound on what comes of it.
-
-    Raises:
-        InputError: If it has one.
-    """
-    try:
-        made = files.read_json(folder / "tokenizer.json", strict=False)
-        rules = made["normalizer"] if isinstance(made, dict) else None
-    except (OSError, ValueError, KeyError):
-        return
-    grown, left = 1, [rules]
-    while left:
-        rule = left.pop()
-        if isinstance(rule, dict):
-            added = rule.get("content", rule.get("prepend", ""))
-            grown *= max(1, len(added) if isinstance(added, str) else 1)
-            more = rule.get("normalizers", [])
-            left += more if isinstance(more, list) else []
-    if grown > MOST_GROWTH:
-        raise InputError(
-            f"the normalizer of {folder / 'tokenizer.json'} makes of a character up to {grown} others, and the library "
-            "has no bound on that; give the tokenizer that belongs to the model"
-        )
 
 
 def _auto_map(file: Path) -> bool:

@@ -183,10 +183,14 @@ def require_one_architecture(checkpoints: list[Checkpoint], objective: Objective
         other = configs.settings(fetch.described(checkpoint))
         for name in sorted(settings.keys() | other.keys(), key=lambda name: (name != "model_type", name)):
             if (mine := settings.get(name)) != (theirs := other.get(name)):
-                beside = " (landscape match leaves the other one beside, in the folder first)"
+                hint = ""
+                if name == "tie_word_embeddings":
+                    hint = " (landscape match leaves the other one beside, in the folder first)"
+                elif name not in settings or name not in other:
+                    hint = f", or take {name} out of the config.json that has it, if it changes nothing"
                 raise InputError(
                     f"two architectures: {name} is {mine!r} in {first} and {theirs!r} in {checkpoint.ref}; "
-                    f"give checkpoints of one architecture{beside if name == 'tie_word_embeddings' else ''}"
+                    f"give checkpoints of one architecture{hint}"
                 )
     for checkpoint in checkpoints:
         if fetch.is_here(checkpoint):
