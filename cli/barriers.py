@@ -43,7 +43,10 @@ from landscape.task import Checkpoint
 @symmetry_options("none", several=True)
 @click.option("--path", default="linear", show_default=True, type=click.Choice(["linear", "spherical", "geodesic"]),
               help="A straight line, an arc for each tensor, or one arc for all weights.")  # fmt: skip
-@click.option("--numerics", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]))
+@click.option("--numerics", default="float32", show_default=True,
+              type=click.Choice(["float32", "tf32", "bfloat16", "auto"]),
+              help="Precision of the forward pass; auto is the fastest here whose error is small beside the interval; "
+              "tf32 needs a GPU.")  # fmt: skip
 @click.option("--definition", default="chord", show_default=True, type=click.Choice(DEFINITIONS),
               help="Definition to show; --json has them all.")  # fmt: skip
 @click.option(

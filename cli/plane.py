@@ -43,7 +43,7 @@ ROUNDING = 1e-5
 @click.option("--curve", type=click.Path(path_type=Path, dir_okay=False, exists=True),
               help="Draw this path too: a file that landscape curve wrote.")  # fmt: skip
 @config_option
-@click.option("--numerics", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]))
+@click.option("--numerics", default="float32", show_default=True, type=click.Choice(["float32", "tf32", "bfloat16"]))
 @click.option("--out", default="plane", show_default=True, type=click.Path(path_type=Path, file_okay=False))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout: plane and place rows.")
 @click.pass_context

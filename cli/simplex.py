@@ -30,7 +30,7 @@ NAMES = {"vertex": "checkpoints", "edge": "middles of edges", "centre": "centre:
 @click.option("--mixtures", default=16, show_default=True, type=click.IntRange(0), help="Random mixtures.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Of the random mixtures.")
 @config_option
-@click.option("--numerics", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]))
+@click.option("--numerics", default="float32", show_default=True, type=click.Choice(["float32", "tf32", "bfloat16"]))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout for each mixture.")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:

@@ -1,6 +1,6 @@
-"""Where to look along a path: nested Chebyshev points, doubled until the profile between them is known.
+"""Where to look along a path: Chebyshev points, and more between them where the profile is not known yet.
 
-Numbers in, numbers out. The points of a level are among those of the next, so nothing is evaluated twice.
+Numbers in, numbers out. A point is a position on a fine grid of Chebyshev points on each piece of the path.
 """
 
 from __future__ import annotations
@@ -9,33 +9,40 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from landscape.shapes import Float
+from landscape.shapes import Float, Int
 
-LEVELS = (3, 5, 9, 17, 33)
-"""Points on each piece of a path."""
-FIRST = 2
-"""The level to start from: fewer points do not show how fast coefficients fall."""
-MARGIN = 3.5
-"""Factor on what is left out, with which it is above the true error in 99 of 100 profiles of many kinds."""
-SLOWEST = float(np.log(0.98))
-"""Fall of coefficients, from one to the next on a logarithmic scale, that is taken for the slowest."""
+STEPS, FIRST, FINEST = 128, 16, 2
+"""Steps of the fine grid on each piece; how many of them lie between two points at first, and at the least."""
+SHOWN = 4
+"""Steps between two places at which a profile is shown."""
+NEAREST = 8
+"""Points through which a profile is read at a time: a polynomial of degree 7."""
+CHECKS = 2
+"""Checks beside the maximum, and on each piece where polynomials of two degrees differ most."""
+MARGIN = 2.4
+"""Factor on the largest error at the checks."""
 FINE = 8
-"""Even steps, for each point of a piece, at which the interpolant is read."""
+"""Even steps, for each point of a piece, at which a profile is read."""
+
+Positions = Int[np.ndarray, " points"]
 
 
-def nodes(level: int, pieces: int = 1) -> Float[np.ndarray, " t"]:
+def grid(pieces: int = 1) -> Float[np.ndarray, " grid"]:
     """Chebyshev points of the second kind, ``t_k = (1 - cos(pi k / n)) / 2``, on each of equal pieces of [0, 1].
 
     Args:
-        level: Position in ``LEVELS``.
         pieces: Where the path has corners, its profile has too, and a polynomial must not run through them.
 
-    >>> nodes(0, pieces=2).round(3).tolist()
+    >>> grid(2)[::64].round(3).tolist()
     [0.0, 0.25, 0.5, 0.75, 1.0]
     """
-    n = LEVELS[level] - 1
-    one = np.round((1 - np.cos(np.pi * np.arange(n + 1) / n)) / 2, 15)
+    one = np.round((1 - np.cos(np.pi * np.arange(STEPS + 1) / STEPS)) / 2, 15)
     return np.unique(np.concatenate([(piece + one) / pieces for piece in range(pieces)]))
+
+
+def first(pieces: int = 1) -> Positions:
+    """The positions to begin with: nine on each piece."""
+    return np.arange(0, STEPS * pieces + 1, FIRST)
 
 
 @dataclass(frozen=True)
@@ -56,80 +63,133 @@ def as_it_is(t: Float[np.ndarray, " t"]) -> Reading:
     return Reading(t, np.eye(len(t)))
 
 
-def interpolant(level: int, pieces: int = 1, times: Float[np.ndarray, " read"] | None = None) -> Reading:
-    """The polynomial through the points of a level, piece by piece.
+def interpolant(
+    at: Positions, pieces: int = 1, times: Float[np.ndarray, " read"] | None = None, nearest: int = NEAREST
+) -> Reading:
+    """The polynomial through the nearest points, half of them on either side where there are as many.
 
     Args:
-        level: Position in ``LEVELS``.
-        pieces: As in :func:`nodes`.
+        at: Positions of the points, rising; the ends of all pieces are among them.
+        pieces: As in :func:`grid`.
         times: Where to read; None is a fine even grid.
+        nearest: Through how many points; fewer where a piece has fewer.
     """
-    t, here = nodes(level, pieces), LEVELS[level]
-    times = np.linspace(0, 1, FINE * (here - 1) * pieces + 1) if times is None else times
+    t = grid(pieces)[at]
+    if times is None:
+        times = np.linspace(0, 1, FINE * pieces * -(-(len(at) - 1) // pieces) + 1)
     matrix = np.zeros((len(times), len(t)))
     piece = np.minimum((times * pieces).astype(int), pieces - 1)
     for k in range(pieces):
-        own = slice(k * (here - 1), k * (here - 1) + here)
-        matrix[piece == k, own] = _barycentric(t[own], times[piece == k])
+        own = np.flatnonzero((at >= k * STEPS) & (at <= (k + 1) * STEPS))
+        here = np.flatnonzero(piece == k)
+        count = min(nearest, len(own))
+        left = np.searchsorted(t[own], times[here], side="right") - count // 2
+        window = own[left.clip(0, len(own) - count)[:, None] + np.arange(count)]
+        matrix[here[:, None], window] = _lagrange(t[window], times[here])
     return Reading(times, matrix)
 
 
-def _barycentric(
-    nodes: Float[np.ndarray, " nodes"], times: Float[np.ndarray, " read"]
+def _lagrange(
+    nodes: Float[np.ndarray, "read nodes"], times: Float[np.ndarray, " read"]
 ) -> Float[np.ndarray, "read nodes"]:
-    """Values at some times of the polynomials that are one at a Chebyshev point and zero at all others.
-
-    By the second form of the barycentric formula, whose weights are ``(-1)^k``, halved at the ends (Salzer 1972).
-    """
-    weights = np.where(np.arange(len(nodes)) % 2, -1.0, 1.0)
-    weights[[0, -1]] /= 2
-    apart = times[:, None] - nodes
-    at_node = apart == 0
-    terms = weights / np.where(at_node, 1.0, apart)
-    terms = np.where(at_node.any(axis=1, keepdims=True), at_node, terms)
-    return np.asarray(terms / terms.sum(axis=1, keepdims=True))
+    """Values of the polynomials that are one at a node and zero at the others; each time has nodes of its own."""
+    apart = nodes[:, :, None] - nodes[:, None, :]
+    ratios = (times[:, None, None] - nodes[:, None, :]) / np.where(apart == 0, 1, apart)
+    return np.asarray(np.where(apart == 0, 1, ratios).prod(axis=2))
 
 
-def error(means: Float[np.ndarray, " t"], level: int, pieces: int = 1) -> float:
-    """How far the interpolant may be from the profile, judged by how its Chebyshev coefficients fall.
+def checks(at: Positions, means: Float[np.ndarray, " t"], pieces: int = 1) -> Positions:
+    """Where between its points an interpolant is most telling: on which positions to evaluate the profile next.
 
-    The coefficients of a smooth profile fall as ``C rho^k``. What is left out is about ``C rho^n / (1 - rho)``, with C
-    and rho from the envelope ``max(|c_k|, |c_(k+1)|, ...)`` of the last half, once by its ends and once by least
-    squares; the larger counts, with a margin of :data:`MARGIN`. Nine points have few coefficients to judge by: there
-    the error is also at least ``d1 * 2 q / (1 - q)``, but no less than half of ``d1`` and no more than three times it,
-    where ``d1`` and ``d0`` are the largest changes at the last doubling and at the one before, and ``q = d1 / d0``. It
-    is about the whole profile and so about its maximum; to it comes what the maximum may rise between two times of
-    reading. A peak that lies between all points, narrower than they are apart, is not seen.
+    Those beside its maximum, on which a barrier depends, and on each piece those at which it differs most from an
+    interpolant of lower degree.
 
     Args:
-        means: Mean loss at the nodes of the level.
-        level: At least ``FIRST``.
-        pieces: As in :func:`nodes`.
+        at: Positions of the points.
+        means: Mean rise there.
+        pieces: As in :func:`grid`.
     """
-    n, reading = LEVELS[level] - 1, interpolant(level, pieces)
-    now = reading.matrix @ means
-    left_out = MARGIN * max(_tail(means[k * n : (k + 1) * n + 1]) for k in range(pieces))
-    if level == FIRST:
-        before, first = (interpolant(level - k, pieces, reading.times).matrix @ means[:: 2**k] for k in (1, 2))
-        d1, d0 = float(np.abs(now - before).max()), float(np.abs(before - first).max())
-        q = min(d1 / d0, 0.95) if d0 > 0 else 0.95
-        left_out = max(left_out, d1 * float(np.clip(2 * q / (1 - q), 0.5, 3)))
-    return left_out + float(np.abs(np.diff(now, 2)).max()) / 8
+    between = _between(at)
+    fine = interpolant(at, pieces)
+    top = fine.times[(fine.matrix @ means).argmax()]
+    chosen = [between[np.argsort(np.abs(grid(pieces)[between] - top), kind="stable")[:CHECKS]]]
+    change = _change(at, means, between, pieces)
+    for k in range(pieces):
+        own = np.flatnonzero(between // STEPS == k)
+        chosen.append(between[own[np.argsort(-change[own], kind="stable")[:CHECKS]]])
+    return np.unique(np.concatenate(chosen))
 
 
-def _tail(values: Float[np.ndarray, " nodes"]) -> float:
-    """Sum of the Chebyshev coefficients beyond those of the polynomial through some values at Chebyshev points."""
-    n = len(values) - 1
-    halved = np.where(np.arange(n + 1) % n == 0, 0.5, 1.0)
-    turns = np.cos(np.pi * np.outer(np.arange(n + 1), np.arange(n + 1)) / n)
-    sizes = np.abs(2 / n * halved * (turns @ (halved * values)))
-    envelope = np.maximum.accumulate(sizes[::-1])[::-1][n // 2 : n]
-    if envelope[-1] <= 1e-14 * sizes.max(initial=0):
-        return 0.0
-    logs, k = np.log(envelope), np.arange(n // 2, n)
-    fitted = np.polynomial.Polynomial.fit(k, logs, 1).convert().coef
-    slope = fitted[1] if len(fitted) > 1 else 0.0
-    by_ends = logs[-1], (logs[-1] - logs[0]) / (len(k) - 1)
-    by_fit = fitted[0] + slope * (n - 1), slope
-    rests = (last + min(fall, SLOWEST) - np.log(-np.expm1(min(fall, SLOWEST))) for last, fall in (by_ends, by_fit))
-    return float(np.exp(max(rests)))
+def error(
+    at: Positions,
+    means: Float[np.ndarray, " t"],
+    checks: Positions,
+    seen: Float[np.ndarray, " checks"],
+    pieces: int = 1,
+) -> float:
+    """How far the interpolant may be from the profile: :data:`MARGIN` times how far it is at the checks.
+
+    It is about the whole profile and so about its maximum; to it comes what the interpolant may rise beside its largest
+    value, between two times of reading. A peak that lies between all points, narrower than they are apart, is not seen.
+
+    Args:
+        at: Positions of the points.
+        means: Mean rise there.
+        checks: Positions of the checks.
+        seen: Mean rise there.
+        pieces: As in :func:`grid`.
+    """
+    off = float(np.abs(_at(at, means, checks, pieces) - seen).max())
+    now = interpolant(at, pieces).matrix @ means
+    top = int(now.argmax())
+    at_corner = top % (len(now) // pieces) == 0
+    return MARGIN * off + (0.0 if at_corner else abs(float(now[top - 1] - 2 * now[top] + now[top + 1])) / 8)
+
+
+def refined(
+    at: Positions,
+    means: Float[np.ndarray, " t"],
+    checks: Positions,
+    seen: Float[np.ndarray, " checks"],
+    tolerance: float,
+    pieces: int = 1,
+) -> Positions:
+    """The points to go on with: the checks too, and all others between points where the error is above the tolerance.
+
+    The error is taken to be proportional to the difference of polynomials of two degrees, by as much as at the checks.
+
+    Args:
+        at: Positions of the points.
+        means: Mean rise there.
+        checks: Positions of the checks.
+        seen: Mean rise there.
+        tolerance: Of the error as :func:`error` states it.
+        pieces: As in :func:`grid`.
+
+    Returns:
+        The same positions where the finest grid is reached.
+    """
+    between = _between(at)
+    off = np.abs(_at(at, means, checks, pieces) - seen)
+    change = _change(at, means, between, pieces)
+    most = change[np.isin(between, checks)].max()
+    wanted = between[change * off.max() * MARGIN > tolerance * most]
+    more = np.concatenate([wanted, checks])
+    return np.union1d(at, more[more % FINEST == 0])
+
+
+def _between(at: Positions) -> Positions:
+    """Positions half-way between points."""
+    return np.asarray((at[:-1] + at[1:]) // 2)
+
+
+def _at(at: Positions, means: Float[np.ndarray, " t"], where: Positions, pieces: int) -> Float[np.ndarray, " points"]:
+    return np.asarray(interpolant(at, pieces, grid(pieces)[where]).matrix @ means)
+
+
+def _change(
+    at: Positions, means: Float[np.ndarray, " t"], where: Positions, pieces: int
+) -> Float[np.ndarray, " points"]:
+    """How much polynomials of two degrees differ."""
+    lower = interpolant(at, pieces, grid(pieces)[where], nearest=NEAREST // 2).matrix @ means
+    return np.asarray(np.abs(_at(at, means, where, pieces) - lower))

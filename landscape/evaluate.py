@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,10 +23,10 @@ from landscape.objectives.objective import norms
 from landscape.shapes import Float
 from landscape.strategy import ON_GPU, STACKED, Strategy, Tuner
 
-Numerics = Literal["float32", "bfloat16"]
+Numerics = Literal["float32", "tf32", "bfloat16"]
 Anchors = Float[Tensor, "anchors P"] | list[Tensor]
-SAMPLE = 4
-"""Points at which a lower precision is held against float32."""
+SAMPLE, SAMPLE_SHARE, FEWEST = 4, 0.03, 4
+"""Points at which a lower precision is held against float32, the share of all evaluations, and the fewest examples."""
 
 
 class Measured(nn.Module):
@@ -49,7 +49,7 @@ class _Buffer:
     def __init__(self, objective: Objective, anchor: Tensor, numerics: Numerics) -> None:
         self.space = objective.space
         self.points = torch.empty(0, self.space.size, dtype=anchor.dtype, device=anchor.device)
-        self.dtype = anchor.dtype if numerics == "float32" else torch.bfloat16
+        self.dtype = torch.bfloat16 if numerics == "bfloat16" else anchor.dtype
 
     def write(self, rows: Float[Tensor, "points *tensors anchors"], anchors: Anchors) -> dict[str, Tensor]:
         """Parameters of the points of these rows, stacked."""
@@ -109,7 +109,8 @@ def evaluate(
         anchors: Points of its space, on its device.
         coefficients: A row for each wanted point, or for each of its tensors.
         strategy: How; or what finds the fastest way on these points and is told of them. None is a new one.
-        numerics: Precision of weights and activations in the forward pass; losses are float32 or better.
+        numerics: Precision of weights and activations in the forward pass; losses are float32 or better. ``tf32`` is
+            float32 whose products are rounded to TensorFloat-32, by NVIDIA GPUs.
 
     Returns:
         Values of each example at each point, on the CPU, by name.
@@ -127,7 +128,8 @@ def evaluate(
         rows = coefficients[done : done + strategy.points]
         try:
             buffer = buffer or _Buffer(objective, anchors[0], numerics)
-            kept.append(_chunk(objective, buffer.write(rows, anchors), strategy))
+            with _products(numerics):
+                kept.append(_chunk(objective, buffer.write(rows, anchors), strategy))
             done += len(rows)
         except torch.OutOfMemoryError:
             buffer = None
@@ -140,6 +142,21 @@ def evaluate(
     return {name: torch.cat([values[name] for values in kept]) for name in kept[0]}
 
 
+@contextmanager
+def _products(numerics: Numerics) -> Generator[None]:
+    """Within this, GPUs round the factors of float32 products to TensorFloat-32, or do not."""
+    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    rounded = numerics == "tf32"
+    before = [backend.allow_tf32 for backend in backends]
+    try:
+        for backend in backends:
+            backend.allow_tf32 = rounded
+        yield
+    finally:
+        for backend, was in zip(backends, before, strict=True):
+            backend.allow_tf32 = was
+
+
 def numerics_error(
     objective: Objective,
     anchors: Anchors,
@@ -147,7 +164,7 @@ def numerics_error(
     lower: Float[Tensor, "points examples"],
     strategy: Strategy,
 ) -> float:
-    """Largest difference of a mean loss from float32, on a sample of the points; nats.
+    """Largest difference of a mean loss from float32, on a sample of the points and of the examples; nats.
 
     Args:
         objective: Model, batches and measure.
@@ -156,9 +173,12 @@ def numerics_error(
         lower: Their losses in the lower precision.
         strategy: How to run float32.
     """
-    sample = torch.linspace(0, len(coefficients) - 1, min(SAMPLE, len(coefficients))).round().long()
-    exact = losses(objective, anchors, coefficients[sample], strategy=strategy)
-    return float((lower[sample].mean(dim=1) - exact.mean(dim=1)).abs().max())
+    points, examples = len(coefficients), objective.examples
+    sample = torch.linspace(0, points - 1, min(SAMPLE, points)).round().long()
+    count = min(examples, max(FEWEST, round(SAMPLE_SHARE * points * examples / len(sample))))
+    some = torch.linspace(0, examples - 1, count).round().long()
+    exact = losses(objective.take(some), anchors, coefficients[sample], strategy=strategy)
+    return float((lower[sample][:, some].mean(dim=1) - exact.mean(dim=1)).abs().max())
 
 
 def _chunk(objective: Objective, params: dict[str, Tensor], tuner: Tuner) -> Values:

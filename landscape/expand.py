@@ -166,7 +166,8 @@ def _matching(
 
 def _after_ends(task: Task, *needs: Task) -> Iterator[Task]:
     """The losses of the task's checkpoints, then other tasks that it needs, then the task."""
-    numerics = ("numerics", dict(task.settings)["numerics"])
+    wanted = dict(task.settings)["numerics"]
+    numerics = ("numerics", "float32" if wanted == "auto" else wanted)  # ends are few, and cancel no error here
     before = [*(Task("losses", (checkpoint,), (), (numerics,), task.data) for checkpoint in task.checkpoints), *needs]
     yield from before
     yield replace(task, needs=tuple(one.key for one in before))

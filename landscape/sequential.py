@@ -13,7 +13,7 @@ import numpy as np
 
 from landscape.shapes import Float, Int
 
-PILOT = 64
+PILOT = 32
 GROWTH = 1.5
 TAIL = 0.025
 ONE_LOOK = NormalDist().inv_cdf(1 - TAIL)

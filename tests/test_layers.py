@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    "landscape landscape.errors landscape.shapes landscape.demo",
+    "landscape landscape.errors landscape.shapes landscape.demo landscape.memory",
     "landscape.chebyshev landscape.sequential landscape.files",
     "landscape.paired landscape.tables landscape.allocation",
     "landscape.barrier landscape.task landscape.store",

@@ -122,6 +122,46 @@ def test_bfloat16_rows_carry_their_error(few_runs: Path, tmp_path: Path) -> None
     assert (rows["numerics"] == "bfloat16").all() and rows["numerics_error"].between(1e-6, 0.2).all()
 
 
+def test_auto_takes_float32_where_bfloat16_is_no_faster_or_less_exact_than_the_data(
+    few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock is a fixed one, by which each is the faster in turn."""
+    seconds: dict[object, float] = {}
+
+    def clock(work: Any) -> float:
+        work()
+        return seconds[work.keywords["numerics"]]
+
+    monkeypatch.setattr("landscape.measure.session.least_seconds", clock)
+    study = read_study(cases.study(linked(few_runs, tmp_path), measure='numerics = "auto"\nat_steps = "last"'))
+    for fast, slow, share, wanted in (
+        ("bfloat16", "float32", 1e3, "bfloat16"), ("float32", "bfloat16", 1e3, "float32"),
+        ("bfloat16", "float32", 1e-6, "float32"),
+    ):  # fmt: skip
+        seconds |= {fast: 1.0, slow: 2.0}
+        session = prepare(study, Store(tmp_path / "store")).session
+        monkeypatch.setattr("landscape.measure.session.ALLOWED", share)
+        monkeypatch.setattr(Session, "_evaluations", lambda *_: 10**6)
+        (task,) = [task for task in session.tasks if task.kind == "barriers"]
+        rows = torch.tensor([[0.3, 0.7], [0.8, 0.2], [0.5, 0.5]], dtype=torch.float64)
+        sighting = Sighting(session, "auto", task.checkpoints[:2])
+        sighting.see(session.anchors(task)[:2], rows, np.arange(4))
+        assert sighting.numerics == wanted and (sighting.numerics_error is None) == (wanted == "float32")
+
+
+def test_work_too_small_to_try_is_done_in_float32(few_runs: Path, tmp_path: Path) -> None:
+    study = read_study(cases.study(linked(few_runs, tmp_path), measure='numerics = "auto"\nat_steps = "last"'))
+    store, keys, _ = run(study, tmp_path)
+    rows = store.rows("barrier", keys)
+    assert (rows["numerics"] == "float32").all() and rows["numerics_error"].isna().all()
+
+
+def test_tf32_is_refused_without_a_gpu(few_runs: Path, tmp_path: Path) -> None:
+    study = read_study(cases.study(linked(few_runs, tmp_path), measure='numerics = "tf32"'))
+    with pytest.raises(InputError, match="tf32 is a precision of NVIDIA GPUs, and cpu is none; give float32"):
+        prepare(study, Store(tmp_path / "store"))
+
+
 @pytest.mark.untyped
 def test_a_task_carries_the_largest_numerical_error_and_the_time_of_all_its_evaluations() -> None:
     calls = iter([(0.2, 1.5), (0.7, 2.0), (0.4, 0.25)])

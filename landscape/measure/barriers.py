@@ -41,7 +41,7 @@ def run(task: Task, session: Session) -> Result:
         return sighting.see(anchors, rows, examples)
 
     found = profiles(paths, look, how_well)
-    shared = session.settings(task, sighting.numerics_error)
+    shared = session.settings(task, sighting.numerics, sighting.numerics_error)
     out: list[Row] = []
     for (i, j), profile in zip(task.pairs, found, strict=True):
         both = {**pair(task.checkpoints[i], task.checkpoints[j], settings), **shared}

@@ -23,6 +23,6 @@ def run(task: Task, session: Session) -> Result:
         "curvature": found.curvature,
         "slope_variance": found.variance,
         "parameters": found.parameters,
-        **session.settings(task, None),
+        **session.settings(task),
     }
     return Result([row])

@@ -83,7 +83,7 @@ def run(task: Task, session: Session) -> Result:
         known = None if control else barriers.ends_of((i, j), task, session)
         profile, found, shown = judge(sighting.see, list(curve), recipe.kind, grid, session.objective.examples, known)
         pair = barriers.pair(task.checkpoints[i], task.checkpoints[j], settings)
-        shared = {**pair, **session.settings(task, sighting.numerics_error)}
+        shared = {**pair, **session.settings(task, sighting.numerics, sighting.numerics_error)}
         name: Row = {"curve": f"curves/{want.file.name}", **({"path": CONTROL} if control else {})}
         out += ({**shared, **row, **sighting.how, **name} for row in found)
         out += ({**shared, **row, **name} for row in shown)

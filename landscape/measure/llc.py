@@ -77,7 +77,7 @@ def run(task: Task, session: Session) -> Result:
         "baseline": baseline,
         "baseline_error": float(end["error"]),
         "traces": task.key,
-        **session.settings(task, None),
+        **session.settings(task),
         **{name: first[name] for name in ("device", "strategy", "threads")},
         "seconds": float(rows.groupby("task")["seconds"].first().sum()),
     }

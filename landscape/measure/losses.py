@@ -13,7 +13,8 @@ from landscape.task import Task
 def run(task: Task, session: Session) -> Result:
     """One row of the table ``loss``; the losses of the examples are always kept, for the pairs to come."""
     (checkpoint,) = task.checkpoints
-    values = session.evaluate(session.anchors(task), torch.ones(1, 1), dict(task.settings)["numerics"], [checkpoint])
+    numerics = dict(task.settings)["numerics"]
+    values = session.evaluate(session.anchors(task), torch.ones(1, 1), numerics, [checkpoint])
     row = {
         "table": "loss",
         "checkpoint": checkpoint.ref,
@@ -23,7 +24,7 @@ def run(task: Task, session: Session) -> Result:
         "stored": session.stored(checkpoint),
         "defect": checkpoint.defect,
         **{name: float(mean.mean()) for name, mean in values.metrics.items()},
-        **session.settings(task, values.numerics_error),
+        **session.settings(task, numerics, values.numerics_error),
         **values.how,
     }
     return Result([row], values.losses.astype(np.float32))

@@ -41,7 +41,7 @@ def run(task: Task, session: Session) -> Result:
         "kind": settings["plane"],
         "explained_x": chosen.explained[0] if chosen.explained else None,
         "explained_y": chosen.explained[1] if chosen.explained else None,
-        **session.settings(task, sighting.numerics_error),
+        **session.settings(task, sighting.numerics, sighting.numerics_error),
     }
     out: list[Row] = [
         {"table": "plane", **shared, "x": float(x), "y": float(y), **row, **sighting.how}

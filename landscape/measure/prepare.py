@@ -82,6 +82,7 @@ def prepare(
     of_probes = partial(fixed.fingerprint_of_probes, checkpoint=seeds[0])
     planned = tasks(study, seeds, children, partial(fixed.fingerprint, checkpoint=seeds[0]), fixed.digest, of_probes)
     session = Session(store, study, planned, on(device), signatures=signatures)
+    _require_numerics(study, session.device)
     fixed.require_one_architecture([*seeds, *children], session.objective)
     _require_parameters(study, session)
     _require_matches(planned, session)
@@ -102,6 +103,16 @@ def prepare(
         "versions": {name: version(name) for name in ("torch", "transformers", "landscape-toolkit")},
     }
     return Prepared(study, planned, session, record)
+
+
+def _require_numerics(study: Study, device: torch.device) -> None:
+    """Refuse a precision that the device does not have.
+
+    Raises:
+        InputError: If TensorFloat-32 is wanted without an NVIDIA GPU.
+    """
+    if device.type != "cuda" and any(getattr(m, "numerics", None) == "tf32" for m in study.measure):
+        raise InputError(f"tf32 is a precision of NVIDIA GPUs, and {device} is none; give float32, bfloat16 or auto")
 
 
 def _require_parameters(study: Study, session: Session) -> None:

@@ -15,7 +15,6 @@ from landscape.shapes import Float, Int
 
 RESAMPLE_SEED = 0
 ORDER_SEED = 0
-MOST_LEVEL = len(chebyshev.LEVELS) - 1
 IN_PLAY, MOST_ROWS = 2.0, 64
 """Standard errors within which a contrast may be the largest, and how many of a definition are looked at."""
 
@@ -25,7 +24,7 @@ class Grid:
     """Where and how well to look.
 
     Attributes:
-        points: Size of an even t grid, or ``auto`` for Chebyshev points, doubled until the profile is known.
+        points: Size of an even t grid, or ``auto`` for nine Chebyshev points and as many more as it takes.
         tolerance: Error of the interpolant, in nats, at which ``auto`` stops; it also stops at half of the data's.
         precision: Wanted half-width of the interval of the chord barrier; None makes all intervals nearly as narrow as
             all examples everywhere would.
@@ -33,7 +32,7 @@ class Grid:
     """
 
     points: int | Literal["auto"] = "auto"
-    tolerance: float = 0.005
+    tolerance: float = 0.002
     precision: float | None = None
     resamples: int = 1000
 
@@ -67,6 +66,7 @@ class Profile:
         coarse: The same at few times, for definitions over every three points.
         shown: The same at the times of ``profile`` rows.
         t_error: Error of the interpolant; None for a fixed grid.
+        evaluations: Examples evaluated at points between the ends, in all, checks of the interpolant among them.
         widening: Factor on intervals, for having looked at the data more than once.
     """
 
@@ -77,12 +77,8 @@ class Profile:
     coarse: Reading
     shown: Reading
     t_error: float | None
+    evaluations: int
     widening: float
-
-    @property
-    def evaluations(self) -> int:
-        """Examples evaluated at points between the ends, in all."""
-        return int(np.isfinite(self.losses[1:-1]).sum())
 
     @property
     def examples(self) -> int:
@@ -100,13 +96,13 @@ def profiles(paths: Sequence[Path], look: Look, grid: Grid) -> list[Profile]:
     if grid.points == "auto":
         return _adaptive(paths, look, grid)
     t = np.linspace(0, 1, grid.points)
-    states = [_State.of(path, t) for path in paths]
+    states = [_State.of(path, t, np.arange(len(t))) for path in paths]
     everything = np.arange(paths[0].ends.shape[1])
     wanted = [(n, k) for n, state in enumerate(states) if not state.path.one_point for k in range(1, len(t) - 1)]
     _extend(states, wanted, everything, look)
     reading = chebyshev.as_it_is(t)
     return [
-        Profile(t, state.losses, state.means(np.arange(len(t))), reading, reading, reading, None, 1.0)
+        Profile(t, state.losses, state.means(np.arange(len(t))), reading, reading, reading, None, state.known, 1.0)
         for state in states
     ]
 
@@ -120,27 +116,30 @@ class _State:
         t: All times at which it may be evaluated.
         losses: Loss by time and example; nan where unknown.
         metrics: Everything else likewise; the ends' means in the columns of theirs.
-        level: Chebyshev level of the times in use.
+        used: Positions of the times through which the profile is read.
+        checks: Positions of the times at which the interpolant is checked.
+        t_error: Error of the interpolant.
     """
 
     path: Path
     t: Float[np.ndarray, " t"]
     losses: Float[np.ndarray, "t examples"]
     metrics: dict[str, Float[np.ndarray, "t examples"]]
-    level: int = chebyshev.FIRST
+    used: Int[np.ndarray, " used"]
+    checks: Int[np.ndarray, " checks"] = field(default_factory=lambda: np.zeros(0, dtype=int))
+    t_error: float = 0.0
 
     @classmethod
-    def of(cls, path: Path, t: Float[np.ndarray, " t"]) -> _State:
+    def of(cls, path: Path, t: Float[np.ndarray, " t"], used: Int[np.ndarray, " used"]) -> _State:
         losses = np.full((len(t), path.ends.shape[1]), np.nan)
         losses[[0, -1]] = path.ends
         if path.one_point:
             losses[:] = path.ends[0]
-        return cls(path, t, losses, {})
+        return cls(path, t, losses, {}, used)
 
-    @property
-    def used(self) -> Int[np.ndarray, " used"]:
-        """Positions of the times of the level."""
-        return np.arange(0, len(self.t), 2 ** (MOST_LEVEL - self.level))
+    def unknown(self, places: Int[np.ndarray, " n"]) -> list[int]:
+        """Those of some positions at which nothing is known."""
+        return [int(k) for k in places if np.isnan(self.losses[k]).all()]
 
     def means(self, used: Int[np.ndarray, " used"]) -> dict[str, Float[np.ndarray, " used"]]:
         """Metrics at some of the times."""
@@ -150,11 +149,28 @@ class _State:
             out[name] = np.array([first, *paired.means_by_differences(values[used[1:-1]]), last])
         return out
 
-    def error(self) -> float:
-        """Error of the interpolant at the level, on the examples that all its times share."""
-        losses = self.losses[self.used]
-        rise = paired.band(self.t[self.used], losses[:, np.isfinite(losses).all(axis=0)]).rise
-        return chebyshev.error(rise, self.level, self.path.pieces)
+    @property
+    def known(self) -> int:
+        """Examples known at times between the ends, in all."""
+        return int(np.isfinite(self.losses[1:-1]).sum())
+
+    def choose_checks(self, pilot: Int[np.ndarray, " n"]) -> None:
+        """Choose the times at which the interpolant is checked."""
+        self.checks = chebyshev.checks(self.used, self._rise(pilot)[self.used], self.path.pieces)
+
+    def checked(self, pilot: Int[np.ndarray, " n"], tolerance: float) -> bool:
+        """State the error of the interpolant; and whether there are more times to use, as it is above the tolerance."""
+        rise, before = self._rise(pilot), len(self.used)
+        seen = self.used, rise[self.used], self.checks, rise[self.checks]
+        self.t_error = chebyshev.error(*seen, self.path.pieces)
+        if self.t_error > tolerance:
+            self.used = chebyshev.refined(*seen, tolerance, self.path.pieces)
+        return len(self.used) > before
+
+    def _rise(self, examples: Int[np.ndarray, " n"]) -> Float[np.ndarray, " t"]:
+        """Mean rise above the chord of some examples."""
+        means = self.losses[:, examples].mean(axis=1)
+        return np.asarray(means - (1 - self.t) * means[0] - self.t * means[-1])
 
 
 def _extend(states: list[_State], wanted: list[tuple[int, int]], examples: Int[np.ndarray, " n"], look: Look) -> None:
@@ -179,7 +195,7 @@ def _adaptive(paths: Sequence[Path], look: Look, grid: Grid) -> list[Profile]:
     examples = paths[0].ends.shape[1]
     order = np.random.default_rng(ORDER_SEED).permutation(examples)
     counts = sequential.looks(examples)
-    states = [_State.of(path, chebyshev.nodes(MOST_LEVEL, path.pieces)) for path in paths]
+    states = [_State.of(path, chebyshev.grid(path.pieces), chebyshev.first(path.pieces)) for path in paths]
     _find_shape(states, order[: counts[0]], look, grid)
     if grid.precision is None:
         _find_means(states, order, counts, look)
@@ -191,18 +207,18 @@ def _adaptive(paths: Sequence[Path], look: Look, grid: Grid) -> list[Profile]:
 def _find_shape(states: list[_State], pilot: Int[np.ndarray, " n"], look: Look, grid: Grid) -> None:
     rough = [n for n, state in enumerate(states) if not state.path.one_point]
     while rough:
-        new = [(n, int(k)) for n in rough for k in states[n].used[1:-1] if np.isnan(states[n].losses[k]).all()]
-        _extend(states, new, pilot, look)
-        rough = [n for n in rough if states[n].level < MOST_LEVEL and not _settled(states[n], len(pilot), grid)]
+        _extend(states, [(n, k) for n in rough for k in states[n].unknown(states[n].used)], pilot, look)
         for n in rough:
-            states[n].level += 1
+            states[n].choose_checks(pilot)
+        _extend(states, [(n, k) for n in rough for k in states[n].unknown(states[n].checks)], pilot, look)
+        rough = [n for n in rough if states[n].checked(pilot, _tolerance(states[n], len(pilot), grid))]
 
 
-def _settled(state: _State, pilot: int, grid: Grid) -> bool:
-    """Whether the interpolant is as good as wanted, or as the data will be able to tell."""
+def _tolerance(state: _State, pilot: int, grid: Grid) -> float:
+    """Error of the interpolant that is good enough: the wanted one, or a quarter of the interval of all data."""
     band = paired.band(state.t[state.used], state.losses[state.used])
     data = 2 * float(band.rise_error[band.rise.argmax()]) * np.sqrt(pilot / state.losses.shape[1])
-    return bool(state.error() <= max(grid.tolerance, max(data, grid.precision or 0.0) / 2))
+    return float(max(grid.tolerance, max(data, grid.precision or 0.0) / 2))
 
 
 def _find_means(states: list[_State], order: Int[np.ndarray, " examples"], counts: tuple[int, ...], look: Look) -> None:
@@ -226,7 +242,7 @@ def _allocation(state: _State, pilot: Int[np.ndarray, " n"], counts: tuple[int, 
     for definition in barrier.Definition:
         few = definition is barrier.Definition.CONVEXITY_GAP
         times = np.linspace(0, 1, barrier.MOST_FOR_TRIPLES) if few else None
-        reading = chebyshev.interpolant(state.level, pieces, times)
+        reading = chebyshev.interpolant(used, pieces, times)
         if definition in barrier.available(reading.times):
             contrasts, _ = barrier.contrasts(definition, reading.times)
             own = barrier.of_parts(contrasts, reading)
@@ -260,7 +276,7 @@ def _find_height(
 
 
 def _narrow(state: _State, weights: Float[np.ndarray, "count examples"], factor: float, precision: float) -> bool:
-    reading = chebyshev.interpolant(state.level, state.path.pieces)
+    reading = chebyshev.interpolant(state.used, state.path.pieces)
     found = barrier.estimate(
         state.t[state.used], state.losses[state.used], weights=weights, reading=reading, widening=factor
     )
@@ -269,7 +285,7 @@ def _narrow(state: _State, weights: Float[np.ndarray, "count examples"], factor:
 
 def _wanting(state: _State, critical: float, precision: float) -> list[int]:
     """Positions of the times, ends left out, that need more examples."""
-    used, reading = state.used, chebyshev.interpolant(state.level, state.path.pieces)
+    used, reading = state.used, chebyshev.interpolant(state.used, state.path.pieces)
     there = paired.band(state.t[used], state.losses[used], reading)
     low, high = (there.rise + sign * critical * there.rise_error for sign in (-1, 1))
     needed = sequential.wanting(low, high, there.shares, precision)
@@ -278,14 +294,17 @@ def _wanting(state: _State, critical: float, precision: float) -> list[int]:
 
 
 def _read(state: _State, widening: float) -> Profile:
-    used, level, pieces = state.used, state.level, state.path.pieces
+    used, pieces = state.used, state.path.pieces
     return Profile(
         t=state.t[used],
         losses=state.losses[used],
         metrics=state.means(used),
-        reading=chebyshev.interpolant(level, pieces),
-        coarse=chebyshev.interpolant(level, pieces, np.linspace(0, 1, barrier.MOST_FOR_TRIPLES)),
-        shown=chebyshev.interpolant(level, pieces, state.t),
-        t_error=state.error(),
+        reading=chebyshev.interpolant(used, pieces),
+        coarse=chebyshev.interpolant(used, pieces, np.linspace(0, 1, barrier.MOST_FOR_TRIPLES)),
+        shown=chebyshev.interpolant(
+            used, pieces, state.t[np.union1d(used, np.arange(0, len(state.t), chebyshev.SHOWN))]
+        ),
+        t_error=state.t_error,
+        evaluations=state.known,
         widening=widening,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -18,11 +19,13 @@ from torch import Tensor, nn
 
 from landscape.checkpoints import Cache, fetch, formats, identity, models
 from landscape.errors import InputError
-from landscape.evaluate import evaluate, losses, numerics_error, tuner
+from landscape.evaluate import Numerics, evaluate, losses, numerics_error, tuner
 from landscape.measure import data as fixed
 from landscape.measure.buffers import Buffers, put
 from landscape.measures import ON_TEXT, Barriers, Curves
+from landscape.memory import keep_freed_memory
 from landscape.objectives import Objective
+from landscape.sequential import ONE_LOOK
 from landscape.settings import Data
 from landscape.shapes import Float, Int
 from landscape.space import untie
@@ -44,6 +47,10 @@ SPAWN_SECONDS = 10.0
 """What a second process costs before its first result."""
 TRIAL_EXAMPLES = 8
 """Examples of a pass that only times numbers of threads."""
+TRIAL_POINTS, TRIAL_SAMPLES = 2, (8, 16, 32, 64)
+"""Points and examples on which numerics are tried."""
+ALLOWED, TRIED = 0.1, 0.1
+"""Largest error of numerics, in the width of an interval; and largest share of the work spent on trying them."""
 ONE_THREAD = 1_000_000
 """Parameters below which one thread is taken without timing."""
 
@@ -119,7 +126,12 @@ class Session:
     _stored: dict[str, str] = field(default_factory=dict)
     _asked: dict[str, tuple[Any, str]] = field(default_factory=dict)
     _staging: Tensor | None = None
+    _fastest: Numerics | None = None
     _finite: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Keep memory for what comes: the activations of a pass have the sizes of the last one's."""
+        keep_freed_memory()
 
     @property
     def data(self) -> Data:
@@ -333,14 +345,56 @@ class Session:
         examples = self.objective.examples
         return sum(task.points * examples + 3 * task.gradients(examples) for task in tasks)
 
-    def settings(self, task: Task, numerics_error: float | None) -> Row:
+    def fastest(
+        self,
+        anchors: list[Tensor],
+        rows: Float[Tensor, "points *tensors anchors"],
+        checkpoints: Sequence[Checkpoint],
+        examples: Int[np.ndarray, " n"],
+        matching: Mapping[str, Any] | None,
+    ) -> Numerics:
+        """The fastest numerics whose error is small beside that of the sample of examples, found once.
+
+        Each is run on a few points and examples. The error of a mean loss against float32 must be below
+        ``ALLOWED`` of the 95 % interval of the mean difference of two of the points, from all examples.
+
+        Args:
+            anchors: Points.
+            rows: Coefficients over them; of which a few are taken.
+            checkpoints: As in :meth:`evaluate`.
+            examples: Of which a few are taken.
+            matching: As in :meth:`evaluate`.
+        """
+        if self._fastest is not None:
+            return self._fastest
+        sample = rows[torch.linspace(0, len(rows) - 1, min(TRIAL_POINTS, len(rows))).round().long()]
+        every: tuple[Numerics, ...] = ("float32", "bfloat16") if self.device.type == "cpu" else get_args(Numerics)
+        most = TRIED * self._evaluations(self.tasks) / (2 * len(every) * len(sample))
+        if most < TRIAL_SAMPLES[0]:
+            return "float32"
+        few = examples[: max(n for n in TRIAL_SAMPLES if n <= most)]
+        objective = self.objective_for(matching).take(torch.from_numpy(few))
+        put(next(iter(self.buffers.shared(checkpoints, sample)))[0], objective.model)
+        found: dict[str, tuple[float, Float[np.ndarray, "points n"]]] = {}
+        for numerics in every:
+            once = partial(losses, objective, anchors, sample, strategy=Strategy(), numerics=numerics)
+            found[numerics] = least_seconds(once), once().double().numpy()
+        exact = found["float32"][1]
+        apart = float((exact - exact[::-1]).std(axis=1, ddof=1).max())
+        allowed = ALLOWED * 2 * ONE_LOOK * apart / math.sqrt(self.objective.examples)
+        good = [n for n in every if np.abs((found[n][1] - exact).mean(axis=1)).max() <= allowed]
+        fastest: Numerics = min(good, key=lambda numerics: found[numerics][0])
+        self._fastest = fastest
+        return fastest
+
+    def settings(self, task: Task, numerics: str = "float32", numerics_error: float | None = None) -> Row:
         """Columns that every row of a task has."""
         return {
             "objective": self.data.objective,
             "unit": self.objective.unit,
             "examples": self.objective.examples,
             "length": self.data.length,
-            "numerics": dict(task.settings)["numerics"],
+            "numerics": numerics,
             "numerics_error": numerics_error,
             "buffers": self.buffers.whose(task),
             **self.objective.columns,
@@ -375,7 +429,7 @@ class Sighting:
 
     Attributes:
         session: Where they are made.
-        numerics: Precision of the forward pass.
+        numerics: Precision of the forward pass; ``auto`` is decided on the first points.
         checkpoints: Whose learned buffers the points take, as for :meth:`Session.evaluate`.
         matching: By which settings the points are matched.
         numerics_error: As in :class:`Values`, the largest.
@@ -383,7 +437,7 @@ class Sighting:
     """
 
     session: Session
-    numerics: str
+    numerics: Numerics | Literal["auto"]
     checkpoints: Sequence[Checkpoint]
     matching: Mapping[str, Any] | None = None
     numerics_error: float | None = None
@@ -393,6 +447,8 @@ class Sighting:
         self, anchors: list[Tensor], rows: Float[Tensor, "points *tensors anchors"], examples: Int[np.ndarray, " n"]
     ) -> tuple[Float[np.ndarray, "points n"], dict[str, Float[np.ndarray, "points n"]]]:
         """Losses and metrics of these examples at the points ``rows @ anchors``."""
+        if self.numerics == "auto":
+            self.numerics = self.session.fastest(anchors, rows, self.checkpoints, examples, self.matching)
         values = self.session.evaluate(anchors, rows, self.numerics, self.checkpoints, examples, self.matching)
         if values.numerics_error is not None:
             self.numerics_error = max(values.numerics_error, self.numerics_error or 0.0)

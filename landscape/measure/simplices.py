@@ -36,7 +36,7 @@ def run(task: Task, session: Session) -> Result:
         "parted": task.checkpoints[0].parted,
         "between": settings["between"],
         "checkpoints": json.dumps([c.ref for c in task.checkpoints]),
-        **session.settings(task, sighting.numerics_error),
+        **session.settings(task, sighting.numerics, sighting.numerics_error),
     }
     out: list[Row] = []
     for k, kind in enumerate(kinds):

@@ -33,7 +33,8 @@ class _Along(Settings):
         tolerance: With ``auto``: error of the profile between the points, in nats, that is good enough.
         precision: With ``auto``: half-width of the interval at which a barrier is known well enough, in nats; None
             makes it at most a tenth wider than all examples at every point would.
-        numerics: Precision of the forward pass; points are always combined in float32.
+        numerics: Precision of the forward pass; points are always combined in float32. ``tf32`` needs a GPU. ``auto``
+            is the fastest on this machine whose error, seen against float32, is below a tenth of the interval.
         resamples: Bootstrap resamples.
         keep_losses: Whether to keep the loss of every example, for other definitions later.
         tile: Seeds on each side of a tile; a tile is one task.
@@ -47,9 +48,9 @@ class _Along(Settings):
     symmetry: Annotated[tuple[Symmetry, ...], Field(min_length=1), BeforeValidator(one_or_several)] = ("none",)
     match: Matching = Field(default_factory=lambda: Matching.model_validate({}))
     points: Points = "auto"
-    tolerance: float = Field(0.005, gt=0)
+    tolerance: float = Field(0.002, gt=0)
     precision: float | None = Field(None, gt=0)
-    numerics: Literal["float32", "bfloat16"] = "float32"
+    numerics: Literal["float32", "tf32", "bfloat16", "auto"] = "float32"
     resamples: int = Field(1000, ge=100)
     keep_losses: bool = True
     tile: int = Field(4, ge=1)

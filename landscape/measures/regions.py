@@ -28,7 +28,7 @@ class Simplices(Settings):
     at_steps: Steps = "all"
     mixtures: int = Field(16, ge=0)
     seed: int = Field(0, ge=0, le=MOST_SEED)
-    numerics: Literal["float32", "bfloat16"] = "float32"
+    numerics: Literal["float32", "tf32", "bfloat16"] = "float32"
     keep_losses: bool = True
 
     @property
@@ -62,7 +62,7 @@ class Planes(Settings):
     margin: float = Field(0.3, ge=0, le=10)
     span: float = Field(1.0, gt=0)
     seed: int = Field(0, ge=0, le=MOST_SEED)
-    numerics: Literal["float32", "bfloat16"] = "float32"
+    numerics: Literal["float32", "tf32", "bfloat16"] = "float32"
     parts: int = Field(4, ge=1)
 
     @property
