@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import pandas as pd
 from rich.table import Table
 
 from landscape.cli import options
@@ -33,6 +32,9 @@ from landscape.settings import Checkpoints
 from landscape.store import Store
 from landscape.study import Study
 from landscape.task import Checkpoint
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @click.command()

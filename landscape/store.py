@@ -14,10 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -25,6 +24,9 @@ from landscape import tables
 from landscape.errors import InputError, StorageError
 from landscape.files import parsed, read_json, replacing
 from landscape.shapes import Float
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Row = dict[str, Any]
 LOCK, VERIFIED, WRITTEN = "study.json", "verified.json", "written.jsonl"
@@ -173,6 +175,8 @@ class Store:
 
     def rows(self, table: str, keys: Iterable[str]) -> pd.DataFrame:
         """The rows of one table from the finished ones of these tasks, in their order."""
+        import pandas as pd
+
         return self.tables(keys, [table]).get(table, pd.DataFrame())
 
     def tables(self, keys: Iterable[str], names: Iterable[str] | None = None) -> dict[str, pd.DataFrame]:

@@ -12,15 +12,18 @@ import secrets
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from landscape.errors import InputError
 from landscape.files import read_json, replacing_folder
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FOLDER, STAMPS = "compacted", "stamps.json"
 WORTH = 1000
@@ -86,6 +89,8 @@ def joined(parts: Sequence[pa.Table], keys: Sequence[str]) -> pa.Table:
 
 def frame(table: pa.Table) -> pd.DataFrame:
     """A table for the analysis: whole numbers may be missing."""
+    import pandas as pd
+
     return table.drop_columns(TASK).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
 
 
