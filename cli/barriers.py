@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from landscape.cli.progress import console
 from landscape.cli.run import FAILED, run_now
 from landscape.errors import InputError
 from landscape.measures import Barriers
+from landscape.sequential import ONE_LOOK
 from landscape.settings import Checkpoints
 from landscape.store import Store
 from landscape.study import Study
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
 @symmetry_options("none", several=True)
 @click.option("--path", default="linear", show_default=True, type=click.Choice(["linear", "spherical", "geodesic"]),
               help="A straight line, an arc for each tensor, or one arc for all weights.")  # fmt: skip
+@click.option("--target", default="pairs", show_default=True, type=click.Choice(["pairs", "mean"]),
+              help="With --precision: what is to be known so well, each pair's barrier or their mean.")  # fmt: skip
 @click.option("--numerics", default="float32", show_default=True,
               type=click.Choice(["float32", "tf32", "bfloat16", "auto"]),
               help="Precision of the forward pass; auto is the fastest here whose error is small beside the interval; "
@@ -74,6 +78,9 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         _show(chosen, found, definition)
         for line in checked(_records(matches)):
             console.print(line, markup=False)
+        if given["target"] == "mean":
+            for _, own in chosen.groupby("symmetry", sort=False):
+                console.print(_mean(own, given["precision"]), markup=False)
         if given["precision"] is not None:
             console.print(saved(_records(chosen), given["sequences"], given["precision"]), markup=False)
     if given["as_json"]:
@@ -97,11 +104,15 @@ def study_of(given: dict[str, Any], found: list[Checkpoint]) -> Study:
     if len(found) < 2:
         raise InputError(f"{found[0].ref} is one checkpoint; a barrier is between two or more")
     require_grid(points, given["precision"])
+    if given.get("target") == "mean" and given["precision"] is None:
+        raise InputError("--target mean is about --precision: give the half-width, such as --precision 0.02")
     if given.get("definition") == "midpoint" and points != "auto" and points % 2 == 0:
         raise InputError(
             f"the midpoint barrier needs t = 1/2 on the grid, which {points} points lack; give an odd number"
         )
-    settings = {name: given[name] for name in ("path", "points", "precision", "numerics")}
+    settings = {name: given[name] for name in ("path", "points", "precision", "numerics")} | {
+        "target": given.get("target", "pairs")
+    }
     objective = given["objective"] or default_objective(fetch.described(found[0]))
     fixed = data(given, objective)
     settings |= {
@@ -128,6 +139,20 @@ def _show(rows: pd.DataFrame, found: list[Checkpoint], definition: str) -> None:
     for symmetry, own in rows.groupby("symmetry", sort=False):
         console.print(_table(own, found, definition, str(symmetry)))
     _explain(rows)
+
+
+def _mean(rows: pd.DataFrame, halfwidth: float) -> str:
+    """The mean over the pairs in a sentence."""
+    from landscape.units import mean_over_units
+
+    refs = {ref: number for number, ref in enumerate(sorted({*rows["a"], *rows["b"]}))}
+    values, half = rows["barrier"].to_numpy(), (rows["high"] - rows["low"]).to_numpy() / 2
+    mean, low, high = mean_over_units(values, half / ONE_LOOK, *(rows[side].map(refs).to_numpy() for side in "ab"))
+    over = f"{low:.3f} to {high:.3f}" if math.isfinite(low) else "five checkpoints or more would tell"
+    return (
+        f"mean over {len(rows)} pair{'s' if len(rows) > 1 else ''}: {mean:.3f}, from the examples within "
+        f"± {halfwidth:g}, or on all of them; 95 % interval over other checkpoints: {over}"
+    )
 
 
 def _explain(rows: pd.DataFrame) -> None:

@@ -5,53 +5,61 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
 from landscape.cli.progress import console, progress
 from landscape.cli.report import write_report
-from landscape.cli.run import FAILED, run_study
-from landscape.demo import HELD_OUT_TEXT, PLANTED_STUDY, STUDY, TRAINING_TEXT, planted
+from landscape.cli.run import FAILED, run_now, run_study
+from landscape.demo import HELD_OUT_TEXT, PLANTED_STUDY, SHORT_STUDY, STUDY, TRAINING_TEXT, planted
 from landscape.engines import local
 from landscape.errors import InputError, StorageError
 from landscape.files import read_json, replacing
+from landscape.measures import Barriers
+from landscape.store import Store
 from landscape.study import read_study
 
 WORLDS = {"austen": {"steps": 512, "seeds": 5}, "planted": {"steps": 1536, "seeds": 10}}
 WORDS, ITEMS = 300_000, 200
 """Of the planted world: words of its text, and pairs of sentences of each part."""
+SHORT: dict[str, Any] = {"children": 2, "divisors": (16, 4)}
+"""Of the short form: how many children part, and at which shares of all steps."""
+FIRST = "barriers.png"
+"""The figure that is drawn first."""
 
 
 @click.command()
 @click.option("--out", default="demo", show_default=True, type=click.Path(path_type=Path, file_okay=False))
 @click.option("--world", default="austen", show_default=True, type=click.Choice(list(WORLDS)), help="What is learned.")
 @click.option("--steps", type=click.IntRange(8), help="Training steps of each run.  [default: 512; planted: 1536]")
-@click.option("--seeds", type=click.IntRange(2), help="Independent runs.  [default: 5; planted: 10]")
+@click.option("--seeds", type=click.IntRange(3), help="Independent runs.  [default: 5; planted: 10]")
+@click.option("--full", is_flag=True, help="The long form, of which the README shows figures: about five minutes.")
 @click.pass_context
-def command(ctx: click.Context, out: Path, world: str, steps: int | None, seeds: int | None) -> None:
+def command(ctx: click.Context, out: Path, world: str, steps: int | None, seeds: int | None, full: bool) -> None:
     """Train small seeds, run the whole study and write OUT/report.html.
 
-    Five GPT-2s of 130,000 parameters learn Pride and Prejudice, and pairs of children part from the first of
-    them at six steps; barriers are measured on Persuasion. About ten minutes on two cores. With --world planted ten of
-    them learn a made-up language whose parts are learned in a known order, to see whether the stages are found; ten
-    to fifteen minutes.
+    Five GPT-2s of 130,000 parameters learn Pride and Prejudice, and children part from the first of them at three
+    steps (five with --full); barriers are measured on Persuasion. The barriers of the final seeds are drawn first, in
+    OUT/barriers.png. About three minutes on two cores. With --world planted ten of them learn a made-up language whose
+    parts are learned in a known order, to see whether the stages are found; ten to fifteen minutes.
     """
     usual = WORLDS[world]
     steps, seeds = steps or usual["steps"], seeds or usual["seeds"]
-    _prepare(out, world, steps, seeds)
-    failed = _train(out, world, steps, seeds)
-    if failed:
-        raise InputError(f"training failed: {next(iter(failed.values()))}; run again to go on")
+    _prepare(out, world, steps, seeds, full)
+    _train(out, world, steps, seeds, full)
     failed = run_study(read_study(out / "study.toml"), out, device="cpu", workers=None)
     write_report(out)
     if failed:
         ctx.exit(FAILED)
 
 
-def _prepare(out: Path, world: str, steps: int, seeds: int) -> None:
-    wanted = {"steps": steps, "seeds": seeds} | ({} if world == "austen" else {"world": world})
+def _prepare(out: Path, world: str, steps: int, seeds: int, full: bool) -> None:
+    wanted: dict[str, object] = {"steps": steps, "seeds": seeds}
+    wanted |= {"world": world} if world == "planted" else {} if full else {"short": True}
     mark = out / "demo.json"
     if mark.exists() and (there := _read(mark)) != wanted:
         raise InputError(f"{out} holds a demo with {there}, and this one has {wanted}; choose another --out")
@@ -63,7 +71,7 @@ def _prepare(out: Path, world: str, steps: int, seeds: int) -> None:
         else:
             shutil.copyfile(HELD_OUT_TEXT, out / "heldout.txt")
             shutil.copyfile(TRAINING_TEXT, out / "training.txt")
-            shutil.copyfile(STUDY, out / "study.toml")
+            shutil.copyfile(STUDY if full else SHORT_STUDY, out / "study.toml")
         with replacing(mark) as part:
             part.write(json.dumps(wanted).encode())
     except OSError as error:
@@ -82,22 +90,65 @@ def _read(mark: Path) -> object:
         raise InputError(f"{mark} is damaged ({error}); delete it if the folder is a demo's, and run again") from error
 
 
-def _train(out: Path, world: str, steps: int, seeds: int) -> dict[str, str]:
-    from landscape.demo.train import Recipe, folders, hire, planted_recipe, runs
+def _train(out: Path, world: str, steps: int, seeds: int, full: bool) -> None:
+    """Train what is not there yet: the seeds, whose barriers are drawn at once, and then the children.
 
-    recipe = planted_recipe(out / "training.txt", steps) if world == "planted" else Recipe(steps=steps)
-    folder = out / "checkpoints"
-    jobs = [run for run in runs(recipe, seeds) if not folders(run, recipe, folder)[-1].exists()]
-    if not jobs:
-        return {}
-    children = f" and {len(recipe.partings)} groups of children" if recipe.children else ""
-    console.print(f"Training {seeds} seeds{children} in {folder}", markup=False)
+    Raises:
+        InputError: If a run fails.
+    """
+    from landscape.demo.train import Recipe, children_of, folders, hire, planted_recipe, seeds_of
+
+    if world == "planted":
+        recipe = planted_recipe(out / "training.txt", steps)
+    else:
+        recipe = Recipe(steps=steps) if full else Recipe(steps=steps, **SHORT)
+    folder, of_seeds = out / "checkpoints", seeds_of(seeds)
+    jobs = [run for run in [*of_seeds, *children_of(recipe)] if not folders(run, recipe, folder)[-1].exists()]
+    left = {run.key for run in of_seeds} & {run.key for run in jobs}
+    if jobs:
+        parted = f"; {recipe.children} children part at each of the steps {', '.join(map(str, recipe.partings))}"
+        console.print(f"Training {seeds} seeds in {folder}{parted if recipe.children else ''}", markup=False)
     with progress("training", len(jobs)) as advance:
 
         def report(event: local.Event) -> None:
             if event.kind == "silent":
                 console.print(f"{event.job.key}: {event.message}", markup=False)
-            else:
-                advance(event.job.key)
+                return
+            advance(event.job.key)
+            if event.job.key in left:
+                left.remove(event.job.key)
+                if not left and world == "austen" and event.kind == "done":
+                    _draw(out)
 
-        return local.run(jobs, partial(hire, recipe, folder), report, workers=len(os.sched_getaffinity(0)))
+        failed = local.run(jobs, partial(hire, recipe, folder), report, workers=len(os.sched_getaffinity(0)))
+    if failed:
+        raise InputError(f"training failed: {next(iter(failed.values()))}; run again to go on")
+
+
+def _draw(out: Path) -> None:
+    """Measure the barriers between the final seeds, and draw their matrix."""
+    if (out / FIRST).exists():
+        return
+    import matplotlib.pyplot as plt
+
+    from landscape.checkpoints import expand
+    from landscape.figures.matrix import barrier_matrix
+
+    study = read_study(out / "study.toml")
+    barriers = [m for m in study.measure if isinstance(m, Barriers) and m.between == "seeds"][:1]
+    every = expand(str(study.checkpoints.folder), {})
+    last = max(checkpoint.step or 0 for checkpoint in every)
+    found = [checkpoint for checkpoint in every if checkpoint.step == last]
+    alone = study.model_copy(update={"measure": tuple(barriers)})
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        prepared, _ = run_now(alone, found, "cpu", store)
+        rows = store.rows("barrier", [task.key for task in prepared.tasks])
+    chord = rows[rows["definition"] == "chord"]
+    barrier_matrix(chord, ax=plt.figure(figsize=(5, 4), layout="constrained").subplots())
+    with replacing(out / FIRST) as part:
+        plt.savefig(part, format="png", dpi=150)
+    plt.close()
+    mean, least, most = (float(getattr(chord["barrier"], how)()) for how in ("mean", "min", "max"))
+    what = f"Barriers between the seeds at step {last}: {least:.2f} to {most:.2f} nats per token, mean {mean:.2f}"
+    console.print(f"{what}; see {out / FIRST}", markup=False)

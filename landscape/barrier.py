@@ -22,6 +22,8 @@ from landscape.shapes import Bool, Float, Int
 COVERAGE = 0.95
 TAIL = (1 - COVERAGE) / 2
 MOST_FOR_TRIPLES = 41
+AT_ONCE = 64
+"""Contrasts that are resampled together."""
 FAR = 6.0
 """Standard errors beyond which nothing is expected."""
 ROUNDING = 1e-12
@@ -198,17 +200,16 @@ def estimate(
     errors = np.sqrt(np.einsum("ijp,ijp->ij", rows @ np.cov(drawn.T, ddof=0), rows).clip(min=0))
     errors = np.where(errors > ROUNDING, errors, 0)
     near = _near(means, errors * widening)
-    noise = np.einsum("ijp,np->nij", rows[near], drawn, optimize=True)
-    scaled = np.divide(noise, errors[near], out=np.zeros_like(noise), where=errors[near] > 0)
     height, error = means[near], errors[near] * widening
-    in_play = _in_play(height, error, scaled, losses.shape[1])
-    together = np.quantile(scaled[:, in_play].max(axis=(1, 2)), 1 - TAIL)
-    # With a minimum inside, both of its contrasts must be held at once.
-    alone = np.quantile((-scaled).max(axis=2), 1 - TAIL, axis=0)[:, None]
+    highest, alone = _deviations(rows[near], errors[near], drawn)
+    in_play = _in_play(height, error, highest, losses.shape[1])
+    if not in_play.all():
+        highest, _ = _deviations(rows[near][in_play], errors[near][in_play], drawn)
+    together = np.quantile(highest, 1 - TAIL)
     low = float((height - together * error).min(axis=1).max())
     if definition not in SIGNED:
         low = max(low, 0.0)
-    high = float((height + np.maximum(alone, 0) * error).min(axis=1).max())
+    high = float((height + np.maximum(alone[:, None], 0) * error).min(axis=1).max())
     best = means.min(axis=1)
     halves = [(rows @ means_of(parts[:, half::2])).min(axis=1) for half in (0, 1)]
     crossed = (halves[1][halves[0].argmax()] + halves[0][halves[1].argmax()]) / 2
@@ -230,14 +231,35 @@ def _near(
     return np.asarray((means + FAR * errors).min(axis=1) >= certain)
 
 
+def _deviations(
+    rows: Float[np.ndarray, "maxima minima parts"],
+    errors: Float[np.ndarray, "maxima minima"],
+    drawn: Float[np.ndarray, "count parts"],
+) -> tuple[Float[np.ndarray, " count"], Float[np.ndarray, " maxima"]]:
+    """How far resampled contrasts lie from their means, in standard errors; some at a time, to stay in the cache.
+
+    Returns:
+        The largest of all contrasts in each resample; and for each contrast what it falls by with a chance of ``TAIL``,
+        where both contrasts of a minimum must be held at once.
+    """
+    highest, alone = np.full(len(drawn), -np.inf), np.empty(len(rows))
+    for begin in range(0, len(rows), AT_ONCE):
+        some = slice(begin, begin + AT_ONCE)
+        noise, error = rows[some] @ drawn.T, errors[some][..., None]
+        scaled = np.divide(noise, error, out=np.zeros_like(noise), where=error > 0)
+        highest = np.maximum(highest, scaled.max(axis=(0, 1)))
+        alone[some] = np.quantile(-scaled.min(axis=1), 1 - TAIL, axis=1)
+    return highest, alone
+
+
 def _in_play(
     means: Float[np.ndarray, "maxima minima"],
     errors: Float[np.ndarray, "maxima minima"],
-    scaled: Float[np.ndarray, "count maxima minima"],
+    highest: Float[np.ndarray, " count"],
     examples: int,
 ) -> Bool[np.ndarray, " maxima"]:
     """Which contrasts may be the maximum: those within two bands of it; a band errs with chance 0.1 / ln n."""
-    band = np.quantile(scaled.max(axis=(1, 2)), 1 - 0.1 / np.log(max(examples, 3)))
+    band = np.quantile(highest, 1 - 0.1 / np.log(max(examples, 3)))
     certain = (means - band * errors).min(axis=1).max()
     return np.asarray((means + 2 * band * errors).min(axis=1) >= certain)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal
@@ -78,17 +78,23 @@ def losses(
     return evaluate(objective, anchors, coefficients, strategy=strategy, numerics=numerics)["loss"]
 
 
-def tuner(objective: Objective, evaluations: int, first: Strategy | None = None) -> Tuner:
+def tuner(
+    objective: Objective,
+    evaluations: int,
+    first: Strategy | None = None,
+    found: Callable[[Strategy], None] = lambda _: None,
+) -> Tuner:
     """A search for the strategy that is fastest for an objective, where its model lies.
 
     Args:
         objective: The objective.
         evaluations: Examples times points of the whole work.
         first: Where the search begins.
+        found: Called with what a search ends with.
     """
     device = next(objective.model.parameters()).device
     stacked = () if objective.statistics else STACKED if device.type == "cpu" else ON_GPU
-    return Tuner(objective.examples, evaluations, first or Strategy(), stacked)
+    return Tuner(objective.examples, evaluations, first or Strategy(), stacked, found=found)
 
 
 @torch.no_grad()

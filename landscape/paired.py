@@ -140,6 +140,29 @@ def functionals(
     return Functionals(weights @ means, np.sqrt(variance), (weights**2 * covariance.diagonal())[:, : len(t)])
 
 
+def influences(
+    place: int | np.integer,
+    t: Float[np.ndarray, " t"],
+    losses: Float[np.ndarray, "t examples"],
+    reading: Reading | None = None,
+) -> Float[np.ndarray, " examples"]:
+    """What each example adds to the mean rise at a place: the root of their sum of squares is its standard error.
+
+    Those of several profiles on the same examples may be added up: that gives the error of a sum of profiles.
+
+    Args:
+        place: Where the profile is read, a position in the times of the reading.
+        t: Times, increasing from 0 to 1.
+        losses: As in :func:`landscape.barrier.estimate`.
+        reading: As in :func:`landscape.barrier.estimate`.
+    """
+    reading = reading or as_it_is(t)
+    parts, mixing = parts_of(t, losses)
+    known = np.isfinite(parts)
+    centred = np.where(known, parts - means_of(parts)[:, None], 0) / known.sum(axis=1, keepdims=True)
+    return np.asarray(np.append(reading.matrix[place], 0) @ mixing @ centred)
+
+
 def standard_error(values: Float[np.ndarray, "*batch examples"]) -> Float[np.ndarray, "*batch"]:
     """Standard error of the mean over the last axis."""
     return np.asarray(values.std(axis=-1, ddof=1) / np.sqrt(values.shape[-1]))

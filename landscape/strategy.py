@@ -65,6 +65,7 @@ class Tuner:
         stacked: Points at once that are tried under ``vmap``, until more are not faster.
         seconds: What ``best`` takes for one example at one point; infinite before it was timed.
         spent: Evaluations of trials so far.
+        found: Called with the fastest, if the search ends by itself and not for want of work.
     """
 
     examples: int
@@ -73,8 +74,10 @@ class Tuner:
     stacked: tuple[int, ...] = STACKED
     seconds: float = math.inf
     spent: int = 0
+    found: Callable[[Strategy], None] = lambda _: None
     trial: Strategy | None = field(init=False, default=None)
     _warm: bool = field(init=False, default=False)
+    _whole: bool = field(init=False, default=True)
     _candidates: Iterator[Strategy] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -122,6 +125,9 @@ class Tuner:
             if affordable(self.spent + 2 * candidate.points * candidate.examples, self.evaluations):
                 self.trial = candidate
                 return
+            self._whole = False
+        if self._whole:
+            self.found(self.best)
 
     def _search(self) -> Iterator[Strategy]:
         default = self.best.examples

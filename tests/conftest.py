@@ -14,7 +14,7 @@ from hub_mirror import HubMirror
 # hands tests to others reads this file too.
 MIRROR = HubMirror().start()
 HOME = TemporaryDirectory(prefix="hf-home-")
-offline.isolate(HF_ENDPOINT=MIRROR.url, HF_HOME=HOME.name)
+offline.isolate(HF_ENDPOINT=MIRROR.url, HF_HOME=HOME.name, LANDSCAPE_CACHE=f"{HOME.name}/landscape")
 BEGIN = time.perf_counter()
 
 

@@ -2,10 +2,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from landscape.checkpoints import expand, models
-from landscape.demo import HELD_OUT_TEXT, STUDY, TRAINING_TEXT
-from landscape.demo.train import Recipe, Run, Trainer, folders, runs
+from landscape.cli import demo as commands
+from landscape.cli.main import cli
+from landscape.demo import HELD_OUT_TEXT, SHORT_STUDY, STUDY, TRAINING_TEXT
+from landscape.demo.train import Recipe, Run, Trainer, children_of, folders, seeds_of
+from landscape.errors import InputError
 from landscape.study import read_study
 
 
@@ -18,7 +22,7 @@ def trainer(tmp_path_factory: pytest.TempPathFactory) -> Trainer:
     torch.set_num_threads(1)
     trainer = Trainer(Recipe(steps=4, batch=2, length=16, width=8, layers=1, heads=2, vocabulary=300, warmup=3,
                              children=2, text=text), out)  # fmt: skip
-    for run in runs(trainer.recipe, 2):
+    for run in [*children_of(trainer.recipe), *seeds_of(2)]:
         trainer(run)
     return trainer
 
@@ -86,3 +90,31 @@ def test_texts_are_whole_and_of_known_origin() -> None:
         path.read_text().isascii() and len(path.read_text()) > 400_000 for path in (TRAINING_TEXT, HELD_OUT_TEXT)
     )
     assert "public domain" in (STUDY.parent / "TEXTS.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_short_demo_draws_its_first_figure_and_is_not_mixed_with_the_full_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the barriers between seeds alone."""
+    parts = SHORT_STUDY.read_text().split("\n[[measure]]")
+    (tmp_path / "short.toml").write_text(parts[0] + "\n[[measure]]" + parts[1])
+    monkeypatch.setattr(commands, "SHORT_STUDY", tmp_path / "short.toml")
+    words = ["demo", "--steps", "8", "--seeds", "3", "--out", str(tmp_path / "demo")]
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 0, result.output
+    out = tmp_path / "demo"
+    assert (out / "barriers.png").read_bytes().startswith(b"\x89PNG") and (out / "report.html").exists()
+    assert (out / "study.toml").read_text() == (tmp_path / "short.toml").read_text()
+    assert {folder.name for folder in (out / "checkpoints" / "children" / "seed_0").iterdir()} == {
+        "parted_0",
+        "parted_2",
+    }
+    with pytest.raises(InputError, match="'short': True}, and this one has .*choose another --out"):
+        CliRunner().invoke(cli, [*words, "--full"], catch_exceptions=False, standalone_mode=False)
+
+
+def test_the_short_study_is_the_full_one_with_fewer_steps_and_examples() -> None:
+    full, short = read_study(STUDY), read_study(SHORT_STUDY)
+    assert [m.kind for m in short.measure] == [m.kind for m in full.measure]
+    assert short.data.sequences < full.data.sequences and short.stages == full.stages

@@ -21,7 +21,7 @@ LAYERS = [
     "landscape.checkpoints landscape.objectives landscape.paths",
     "landscape.strategy",
     "landscape.evaluate",
-    "landscape.gradients",
+    "landscape.gradients landscape.remembered",
     "landscape.recorded",
     "landscape.llc landscape.probes landscape.symmetry",
     "landscape.measure landscape.engines landscape.demo.train",

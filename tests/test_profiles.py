@@ -421,6 +421,41 @@ def test_it_borrows_from_the_nearest_of_those_known_best() -> None:
     assert found.rise_error[2] == pytest.approx(4000**-0.5, rel=0.15)
 
 
+def test_influences_add_up_over_profiles_on_the_same_examples() -> None:
+    """The error of a mean of two maxima, by the sum of their rises example by example; some are known on few."""
+    random = np.random.default_rng(4)
+    level, own = random.normal(size=1000), random.normal(size=(2, 1000))
+    t = np.array([0, 0.5, 1])
+    both = [np.stack([0 * level, 1 + 0.8 * level + 0.3 * one, 0 * level]) for one in own]
+    found = np.mean([paired.influences(1, t, losses) for losses in both], axis=0)
+    assert (found**2).sum() ** 0.5 == pytest.approx(stats.sem((both[0][1] + both[1][1]) / 2), rel=2e-3)
+    both[1][1, 300:] = np.nan
+    alone = paired.influences(1, t, both[1])
+    assert (alone**2).sum() ** 0.5 == pytest.approx(paired.band(t, both[1]).rise_error[1], rel=5e-3)
+    assert (alone[300:] == 0).all()
+
+
+@pytest.mark.slow
+def test_the_mean_of_pairs_is_known_as_well_as_wanted_on_fewer_examples() -> None:
+    covered, fewer, repeats = 0, [], 60
+    for seed in range(repeats):
+        worlds = [World(1200, 10 * seed + k, 0.4 + 0.05 * k, 0.4) for k in range(6)]
+
+        def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"], worlds: Any = worlds) -> Found:
+            return np.concatenate([worlds[n].look([(n, t)], examples)[0] for n, t in wanted]), {}
+
+        count = {}
+        for target in ("mean", "pairs"):
+            grid = Grid(precision=0.03, target=target, resamples=100)  # type: ignore[arg-type]
+            found = profiles([Path(world.path.ends) for world in worlds], look, grid)
+            count[target] = sum(one.evaluations for one in found)
+            if target == "mean":
+                mean = np.mean([(one.reading.matrix @ paired.band(one.t, one.losses).rise).max() for one in found])
+                covered += abs(mean - 0.525) <= 0.03
+        fewer.append(count["mean"] / count["pairs"])
+    assert covered / repeats >= 0.95 - 4 * (0.95 * 0.05 / repeats) ** 0.5 and np.mean(fewer) < 0.6
+
+
 @pytest.mark.parametrize("drift", [0.8, pytest.param(-0.8, marks=pytest.mark.slow)])
 def test_examples_in_order_do_not_mislead(drift: float) -> None:
     """A text whose beginning is easier than its end: the first examples are no sample of it."""

@@ -17,6 +17,7 @@ from transformers.utils import logging
 
 from landscape.demo import TRAINING_TEXT
 from landscape.files import replacing_folder
+from landscape.memory import keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Recipe:
     warmup: int = 20
     children: int = 3
     per_octave: int = 1
+    divisors: tuple[int, ...] = (16, 8, 4, 2)
     text: Path = TRAINING_TEXT
     whole_words: bool = False
 
@@ -53,8 +55,8 @@ class Recipe:
 
     @property
     def partings(self) -> tuple[int, ...]:
-        """Steps after which children part: 0, and the total over 16, 8, 4 and 2."""
-        return (0, *sorted({self.steps // n for n in (16, 8, 4, 2) if self.steps // n > 0}))
+        """Steps after which children part: 0, and the total over each of the divisors."""
+        return (0, *sorted({self.steps // n for n in self.divisors if self.steps // n > 0}))
 
     def rate_at(self, step: int) -> float:
         """Learning rate: linear warm-up, then a cosine to a twentieth."""
@@ -81,9 +83,14 @@ class Run:
         return f"seed {self.seed}" if self.parted is None else f"children of seed {self.seed} parted at {self.parted}"
 
 
-def runs(recipe: Recipe, seeds: int) -> list[Run]:
-    """All jobs, the longest first; the children, if any, are those of seed 0."""
-    return [*(Run(0, parted) for parted in recipe.partings if recipe.children), *(Run(seed) for seed in range(seeds))]
+def seeds_of(count: int) -> list[Run]:
+    """The jobs of so many seeds."""
+    return [Run(seed) for seed in range(count)]
+
+
+def children_of(recipe: Recipe) -> list[Run]:
+    """The jobs of the children, if any, the longest first; they are those of seed 0."""
+    return [Run(0, parted) for parted in recipe.partings if recipe.children]
 
 
 def folders(run: Run, recipe: Recipe, out: Path) -> list[Path]:
@@ -186,5 +193,6 @@ class Trainer:
 def hire(recipe: Recipe, out: Path) -> Callable[[Run], None]:
     """A trainer with one thread: on models this small, more are slower."""
     torch.set_num_threads(1)
+    keep_freed_memory()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     return Trainer(recipe, out)

@@ -28,12 +28,14 @@ class Grid:
         tolerance: Error of the interpolant, in nats, at which ``auto`` stops; it also stops at half of the data's.
         precision: Wanted half-width of the interval of the chord barrier; None makes all intervals nearly as narrow as
             all examples everywhere would.
+        target: What is to be known with that precision: the barrier of each pair, or their mean.
         resamples: Bootstrap resamples.
     """
 
     points: int | Literal["auto"] = "auto"
     tolerance: float = 0.002
     precision: float | None = None
+    target: Literal["pairs", "mean"] = "pairs"
     resamples: int = 1000
 
 
@@ -265,7 +267,10 @@ def _find_height(
     factor = sequential.widening(counts)
     wide = [n for n, state in enumerate(states) if not state.path.one_point]
     for count in counts[1:]:
-        wide = [n for n in wide if not _narrow(states[n], weights, factor, grid.precision)]
+        if grid.target == "mean":
+            wide = wide if factor * _mean_half_width([states[n] for n in wide]) > grid.precision else []
+        else:
+            wide = [n for n in wide if not _narrow(states[n], weights, factor, grid.precision)]
         starts: dict[int, list[tuple[int, int]]] = {}
         for n in wide:
             for k in _wanting(states[n], sequential.critical(counts), grid.precision):
@@ -281,6 +286,19 @@ def _narrow(state: _State, weights: Float[np.ndarray, "count examples"], factor:
         state.t[state.used], state.losses[state.used], weights=weights, reading=reading, widening=factor
     )
     return found.high - found.low <= 2 * precision
+
+
+def _mean_half_width(states: list[_State]) -> float:
+    """Half-width of the 95 % interval of the mean of the largest rises; pairs share their examples."""
+    if not states:
+        return 0.0
+    each = []
+    for state in states:
+        reading = chebyshev.interpolant(state.used, state.path.pieces)
+        t, losses = state.t[state.used], state.losses[state.used]
+        top = paired.band(t, losses, reading).rise.argmax()
+        each.append(paired.influences(top, t, losses, reading))
+    return float(sequential.ONE_LOOK * np.sqrt((np.mean(each, axis=0) ** 2).sum()))
 
 
 def _wanting(state: _State, critical: float, precision: float) -> list[int]:

@@ -25,6 +25,7 @@ from landscape.measure.buffers import Buffers, put
 from landscape.measures import ON_TEXT, Barriers, Curves
 from landscape.memory import keep_freed_memory
 from landscape.objectives import Objective
+from landscape.remembered import Remembered
 from landscape.sequential import ONE_LOOK
 from landscape.settings import Data
 from landscape.shapes import Float, Int
@@ -317,8 +318,9 @@ class Session:
     ) -> Values:
         whole = self.objective_for(matching)
         if numerics not in self._tuners:
-            wanted = self._evaluations(self.tasks)
-            self._tuners[numerics] = tuner(whole, wanted)
+            remembered = Remembered.of(whole, numerics)
+            known, wanted = remembered.recall(), self._evaluations(self.tasks)
+            self._tuners[numerics] = tuner(whole, 0 if known else wanted, known, remembered.keep)
         search = self._tuners[numerics]
         objective = whole if examples is None else whole.take(torch.from_numpy(examples))
         begin = time.perf_counter()

@@ -33,6 +33,8 @@ class _Along(Settings):
         tolerance: With ``auto``: error of the profile between the points, in nats, that is good enough.
         precision: With ``auto``: half-width of the interval at which a barrier is known well enough, in nats; None
             makes it at most a tenth wider than all examples at every point would.
+        target: With a precision: whether it is that of each pair, or of the mean over the pairs of a tile, which takes
+            fewer examples.
         numerics: Precision of the forward pass; points are always combined in float32. ``tf32`` needs a GPU. ``auto``
             is the fastest on this machine whose error, seen against float32, is below a tenth of the interval.
         resamples: Bootstrap resamples.
@@ -50,6 +52,7 @@ class _Along(Settings):
     points: Points = "auto"
     tolerance: float = Field(0.002, gt=0)
     precision: float | None = Field(None, gt=0)
+    target: Literal["pairs", "mean"] = "pairs"
     numerics: Literal["float32", "tf32", "bfloat16", "auto"] = "float32"
     resamples: int = Field(1000, ge=100)
     keep_losses: bool = True
@@ -59,6 +62,8 @@ class _Along(Settings):
     def _precision_is_adaptive(self) -> _Along:
         if self.precision is not None and self.points != "auto":
             raise ValueError('precision needs points = "auto"')
+        if self.target == "mean" and self.precision is None:
+            raise ValueError('target = "mean" needs a precision, such as precision = 0.02')
         return self
 
     @model_validator(mode="after")
@@ -77,7 +82,11 @@ class _Along(Settings):
     def settings(self) -> dict[str, Any]:
         """What decides the numbers, the fitting text and symmetries aside."""
         without = {"kind", "tile", "keep_losses", "at_steps", "fit_text", "fit_sequences", "symmetry", "match"}
-        return self.model_dump(exclude=without | (set() if self.points == "auto" else {"tolerance", "precision"}))
+        return self.model_dump(
+            exclude=without
+            | ({"target"} if self.target == "pairs" else set())
+            | (set() if self.points == "auto" else {"tolerance", "precision"})
+        )
 
 
 class Barriers(_Along):
