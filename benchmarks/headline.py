@@ -212,6 +212,26 @@ def start(rounds: int) -> None:
               f"memory {statistics.median(memory):.2f} times the script's")  # fmt: skip
 
 
+def growth(rounds: int) -> None:
+    """Print how the seconds of the default grow: slopes on a log-log scale, the start of the command left out."""
+    import numpy as np
+
+    axes = {"seeds": (3, 5, 10), "sequences": (256, 512, 1024), "length": (16, 32, 64)}
+    with tempfile.TemporaryDirectory() as place:
+        folders = [str(folder) for folder in train(Job(10, 512, 64), Path(place))]
+
+        def seconds(seeds: int = 5, sequences: int = 512, length: int = 64) -> float:
+            words = [*folders[:seeds], "--sequences", str(sequences), "--length", str(length), "--json"]
+            command = [str(Path(sys.executable).with_name("landscape")), "barriers", *words]
+            return statistics.median(whole(command)[0] for _ in range(rounds))
+
+        begin = seconds(2, 2, 4)
+        for axis, sizes in axes.items():
+            took = [seconds(**{axis: size}) - begin for size in sizes]
+            slope = float(np.polyfit(np.log(sizes), np.log(took), 1)[0])
+            print(f"| {axis} | {', '.join(map(str, sizes))} | {', '.join(f'{t:.1f}' for t in took)} | {slope:.2f} |")
+
+
 def first_pass(folders: list[str], side: str, begun: float) -> None:
     """Print the seconds until the first forward pass of a model, and the largest memory at the end in KiB."""
     import torch
@@ -249,6 +269,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=["default", "auto"])
     parser.add_argument("--start", action="store_true", help="Also time the start of a tiny job.")
+    parser.add_argument("--growth", action="store_true", help="How the seconds grow with seeds, examples and tokens.")
     parser.add_argument("--usual", action="store_true", help="Be the usual script.")
     parser.add_argument("--first", choices=["script", "ours"], help="Be one side of --start.")
     parser.add_argument("--begun", type=float)
@@ -265,6 +286,8 @@ def main() -> None:
     print(f"{len(os.sched_getaffinity(0))} cores")
     if given.start:
         start(given.rounds)
+    if given.growth:
+        growth(given.rounds)
     print("| job | side | s | times the usual loop | times the loop of equal result | largest error | |")
     print("|---|---|---|---|---|---|---|")
     for name in given.jobs:

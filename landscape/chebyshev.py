@@ -25,6 +25,7 @@ FINE = 8
 """Even steps, for each point of a piece, at which a profile is read."""
 
 Positions = Int[np.ndarray, " points"]
+Means = Float[np.ndarray, " points"]
 
 
 def grid(pieces: int = 1) -> Float[np.ndarray, " grid"]:
@@ -98,7 +99,7 @@ def _lagrange(
     return np.asarray(np.where(apart == 0, 1, ratios).prod(axis=2))
 
 
-def checks(at: Positions, means: Float[np.ndarray, " t"], pieces: int = 1) -> Positions:
+def checks(at: Positions, means: Means, pieces: int = 1) -> Int[np.ndarray, " checks"]:
     """Where between its points an interpolant is most telling: on which positions to evaluate the profile next.
 
     Those beside its maximum, on which a barrier depends, and on each piece those at which it differs most from an
@@ -122,8 +123,8 @@ def checks(at: Positions, means: Float[np.ndarray, " t"], pieces: int = 1) -> Po
 
 def error(
     at: Positions,
-    means: Float[np.ndarray, " t"],
-    checks: Positions,
+    means: Means,
+    checks: Int[np.ndarray, " checks"],
     seen: Float[np.ndarray, " checks"],
     pieces: int = 1,
 ) -> float:
@@ -148,12 +149,12 @@ def error(
 
 def refined(
     at: Positions,
-    means: Float[np.ndarray, " t"],
-    checks: Positions,
+    means: Means,
+    checks: Int[np.ndarray, " checks"],
     seen: Float[np.ndarray, " checks"],
     tolerance: float,
     pieces: int = 1,
-) -> Positions:
+) -> Int[np.ndarray, " more"]:
     """The points to go on with: the checks too, and all others between points where the error is above the tolerance.
 
     The error is taken to be proportional to the difference of polynomials of two degrees, by as much as at the checks.
@@ -178,18 +179,18 @@ def refined(
     return np.union1d(at, more[more % FINEST == 0])
 
 
-def _between(at: Positions) -> Positions:
+def _between(at: Positions) -> Int[np.ndarray, " gaps"]:
     """Positions half-way between points."""
     return np.asarray((at[:-1] + at[1:]) // 2)
 
 
-def _at(at: Positions, means: Float[np.ndarray, " t"], where: Positions, pieces: int) -> Float[np.ndarray, " points"]:
+def _at(at: Positions, means: Means, where: Int[np.ndarray, " places"], pieces: int) -> Float[np.ndarray, " places"]:
     return np.asarray(interpolant(at, pieces, grid(pieces)[where]).matrix @ means)
 
 
 def _change(
-    at: Positions, means: Float[np.ndarray, " t"], where: Positions, pieces: int
-) -> Float[np.ndarray, " points"]:
+    at: Positions, means: Means, where: Int[np.ndarray, " places"], pieces: int
+) -> Float[np.ndarray, " places"]:
     """How much polynomials of two degrees differ."""
     lower = interpolant(at, pieces, grid(pieces)[where], nearest=NEAREST // 2).matrix @ means
     return np.asarray(np.abs(_at(at, means, where, pieces) - lower))

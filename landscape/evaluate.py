@@ -204,14 +204,17 @@ def _chunk(objective: Objective, params: dict[str, Tensor], tuner: Tuner) -> Val
         batches = [objective.part(first, min(first + strategy.examples, done + examples)) for first in sizes]
         try:
             stacked = strategy.kind == "vmap" and not objective.statistics
-            parts.append(_forward(module, batches, params if stacked else points))
+            values = _forward(module, batches, params if stacked else points)
+            if tuner.trial is not None:  # the clock waits for the device; else results are fetched once, at the end
+                values = {name: value.cpu() for name, value in values.items()}
+            parts.append(values)
         except RuntimeError:  # out of memory, or what vmap cannot do
             if not tuner.failed(strategy):
                 raise
             continue
         tuner.took(strategy, examples * count, time.perf_counter() - begin)
         done += examples
-    return {name: torch.cat([part[name] for part in parts], dim=1) for name in parts[0]}
+    return {name: torch.cat([part[name].cpu() for part in parts], dim=1) for name in parts[0]}
 
 
 def _forward(
@@ -227,7 +230,7 @@ def _forward(
     else:
         each = [one(point) for point in params]
         values = {name: torch.stack([part[name] for part in each]) for name in each[0]}
-    return {name: value.cpu() for name, value in values.items()}
+    return values
 
 
 def _at(module: Measured, batches: list[Batch], params: dict[str, Tensor]) -> Values:

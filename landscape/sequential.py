@@ -23,7 +23,7 @@ def looks(examples: int, first: int = PILOT) -> tuple[int, ...]:
     """Numbers of examples to look at: each half as many again, the last all.
 
     >>> looks(300)
-    (64, 96, 144, 216, 300)
+    (32, 48, 72, 108, 162, 243, 300)
     """
     out = [min(first, examples)]
     while out[-1] < examples:
