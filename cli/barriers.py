@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,10 +78,11 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         for line in checked(_records(matches)):
             console.print(line, markup=False)
         if given["target"] == "mean":
-            for _, own in chosen.groupby("symmetry", sort=False):
-                console.print(_mean(own, given["precision"]), markup=False)
+            for symmetry, own in barriers[barriers["definition"] == "chord"].groupby("symmetry", sort=False):
+                console.print(_mean(own, MATCHED[str(symmetry)], given), markup=False)
         if given["precision"] is not None:
-            console.print(saved(_records(chosen), given["sequences"], given["precision"]), markup=False)
+            each = given["target"] == "pairs"
+            console.print(saved(_records(chosen), given["sequences"], given["precision"], each=each), markup=False)
     if given["as_json"]:
         for table, frame in (("barrier", barriers), ("profile", profiles), ("match", matches)):
             for row in _records(frame):
@@ -141,18 +141,21 @@ def _show(rows: pd.DataFrame, found: list[Checkpoint], definition: str) -> None:
     _explain(rows)
 
 
-def _mean(rows: pd.DataFrame, halfwidth: float) -> str:
-    """The mean over the pairs in a sentence."""
-    from landscape.units import mean_over_units
+def _mean(rows: pd.DataFrame, how: str, given: dict[str, Any]) -> str:
+    """The mean of the chord barriers in a sentence."""
+    from landscape.units import LEAST, mean_over_units
 
     refs = {ref: number for number, ref in enumerate(sorted({*rows["a"], *rows["b"]}))}
     values, half = rows["barrier"].to_numpy(), (rows["high"] - rows["low"]).to_numpy() / 2
     mean, low, high = mean_over_units(values, half / ONE_LOOK, *(rows[side].map(refs).to_numpy() for side in "ab"))
-    over = f"{low:.3f} to {high:.3f}" if math.isfinite(low) else "five checkpoints or more would tell"
-    return (
-        f"mean over {len(rows)} pair{'s' if len(rows) > 1 else ''}: {mean:.3f}, from the examples within "
-        f"± {halfwidth:g}, or on all of them; 95 % interval over other checkpoints: {over}"
-    )
+    used = int(rows["examples"].max())
+    known = f"± {given['precision']:g} from {used} examples"
+    if used >= given["sequences"]:
+        known = f"all {used} examples were needed, or more for ± {given['precision']:g}"
+    over = f"95 % interval over other checkpoints: {low:.3f} to {high:.3f}"
+    if len(refs) < LEAST:
+        over = f"an interval over other checkpoints needs {LEAST} of them"
+    return f"mean chord barrier of {len(rows)} pair{'s' * (len(rows) > 1)}, {how}: {mean:.3f}; {known}; {over}"
 
 
 def _explain(rows: pd.DataFrame) -> None:

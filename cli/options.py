@@ -130,17 +130,19 @@ def require_grid(points: int | str, precision: float | None) -> None:
         raise InputError(f"--precision chooses where to look, and --points {points} fixes it; leave one of them out")
 
 
-def saved(rows: list[dict[str, Any]], examples: int, precision: float) -> str:
+def saved(rows: list[dict[str, Any]], examples: int, precision: float, *, each: bool = True) -> str:
     """What a wanted precision saved, whether it was reached, and what it leaves out.
 
     Args:
         rows: Chord rows of the table ``barrier``.
         examples: How many there are.
         precision: Wanted half-width.
+        each: Whether it was wanted of each pair; else of their mean.
     """
     took, whole = sum(row["evaluations"] for row in rows), (USUAL - 2) * examples * len(rows)
     wide = sum(row["high"] - row["low"] > 2 * precision for row in rows)
-    missed = f"; {wide} of {len(rows)} barriers need more than these {examples} examples" if wide else ""
+    need = "barrier needs" if len(rows) == 1 else "barriers need"
+    missed = f"; {wide} of {len(rows)} {need} more than these {examples} examples" if wide and each else ""
     return (
         f"to ± {precision:g}, the error between the points not counted: {took:,} evaluations between the ends, "
         f"{took / whole:.0%} of the {whole:,} of {USUAL} even points on all {examples} examples{missed}"

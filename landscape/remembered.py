@@ -38,7 +38,7 @@ class Remembered:
         what = {
             "schema": SCHEMA,
             "torch": torch.__version__,
-            "machine": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor(),
+            "machine": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
             "cores": [os.cpu_count(), torch.get_num_threads()],
             "numerics": numerics,
             "model": [type(objective.model).__name__, *objective.space.sizes],
@@ -59,6 +59,10 @@ class Remembered:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with replacing(self.file) as part:
                 part.write(json.dumps(asdict(strategy)).encode())
+
+
+def _processor() -> str:
+    return f"{platform.machine()} {platform.processor()} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _folder() -> Path:

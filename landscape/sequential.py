@@ -20,14 +20,15 @@ ONE_LOOK = NormalDist().inv_cdf(1 - TAIL)
 
 
 def looks(examples: int, first: int = PILOT) -> tuple[int, ...]:
-    """Numbers of examples to look at: each half as many again, the last all.
+    """Numbers of examples to look at: each half as many again, the last all; no look adds one alone.
 
     >>> looks(300)
     (32, 48, 72, 108, 162, 243, 300)
     """
-    out = [min(first, examples)]
+    out = [first if examples - first > 1 else examples]
     while out[-1] < examples:
-        out.append(min(examples, int(out[-1] * GROWTH)))
+        more = int(out[-1] * GROWTH)
+        out.append(more if examples - more > 1 else examples)
     return tuple(out)
 
 

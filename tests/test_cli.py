@@ -458,3 +458,15 @@ def test_task_labels_are_for_people() -> None:
     task = Task("barriers", (Checkpoint("a", 1, 5), Checkpoint("b", 0, 5)), ((0, 1),), (), "")
     assert task.label == "barriers seed 0,1 step 5"
     assert Task("losses", (Checkpoint("here"),), (), (), "").label == "losses here"
+
+
+def test_a_precision_of_the_mean_is_said_in_a_sentence(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (runs / "text.txt").write_text(cases.TEXT)
+    refs = sorted(runs.glob("seed_*/step_10"))
+    words = ["barriers", *refs, "--text", runs / "text.txt", "--sequences", "33", "--length", "12", "--target", "mean"]
+    code, _, err = call(capfd, *words, "--precision", "5")
+    pairs = len(refs) * (len(refs) - 1) // 2
+    assert code == 0 and f"mean chord barrier of {pairs} pairs, as it is: " in err, err
+    assert "an interval over other checkpoints needs 5 of them" in err and "need more than these" not in err
+    code, _, err = call(capfd, *words)
+    assert code == 2 and "--target mean is about --precision: give the half-width" in err

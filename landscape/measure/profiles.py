@@ -153,8 +153,8 @@ class _State:
 
     @property
     def known(self) -> int:
-        """Examples known at times between the ends, in all."""
-        return int(np.isfinite(self.losses[1:-1]).sum())
+        """Examples evaluated at times between the ends, in all."""
+        return 0 if self.path.one_point else int(np.isfinite(self.losses[1:-1]).sum())
 
     def choose_checks(self, pilot: Int[np.ndarray, " n"]) -> None:
         """Choose the times at which the interpolant is checked."""
@@ -190,7 +190,7 @@ def _extend(states: list[_State], wanted: list[tuple[int, int]], examples: Int[n
 def _adaptive(paths: Sequence[Path], look: Look, grid: Grid) -> list[Profile]:
     """First the shape, on a few examples, then the height, on as many as it takes.
 
-    The times are doubled on the first examples until the interpolant is good enough. Then more examples are evaluated
+    Times are added on the first examples until the interpolant is good enough. Then more examples are evaluated
     where they matter: without a wanted precision so many that intervals are hardly wider than if all examples were
     evaluated at all times, else at the times on which the maximum depends, until it is known well enough.
     """
