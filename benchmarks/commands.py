@@ -77,7 +77,7 @@ def curve(folders: list[str]) -> None:
 
     torch.manual_seed(0)
     models = [AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=False).eval() for folder in folders]
-    a, b = ({name: p.detach() for name, p in model.named_parameters()} for model in models)
+    a, b = ({name: p.detach().clone() for name, p in model.named_parameters()} for model in models)
     middle = {name: ((a[name] + b[name]) / 2).requires_grad_() for name in a}
     train_ids, ids = sequences(folders[0], TRAINING_TEXT, FITTED), sequences(folders[0], HELD_OUT_TEXT, SEQUENCES)
     optimizer = torch.optim.Adam(middle.values(), RATE)
