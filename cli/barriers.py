@@ -104,7 +104,7 @@ def study_of(given: dict[str, Any], found: list[Checkpoint]) -> Study:
     if len(found) < 2:
         raise InputError(f"{found[0].ref} is one checkpoint; a barrier is between two or more")
     require_grid(points, given["precision"])
-    if given.get("target") == "mean" and given["precision"] is None:
+    if given["target"] == "mean" and given["precision"] is None:
         raise InputError("--target mean is about --precision: give the half-width, such as --precision 0.02")
     if given.get("definition") == "midpoint" and points != "auto" and points % 2 == 0:
         raise InputError(

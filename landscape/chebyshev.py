@@ -143,7 +143,7 @@ def error(
     off = float(np.abs(_at(at, means, checks, pieces) - seen).max())
     now = interpolant(at, pieces).matrix @ means
     top = int(now.argmax())
-    at_corner = top % (len(now) // pieces) == 0
+    at_corner = top % ((len(now) - 1) // pieces) == 0
     return MARGIN * off + (0.0 if at_corner else abs(float(now[top - 1] - 2 * now[top] + now[top + 1])) / 8)
 
 

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-SCHEMA = 2
-AUTO, WHOLE = 17, 5
+SCHEMA = 3
+AUTO, WHOLE = 14, 4
 """Points that ``auto`` takes for most profiles, and passes over all examples that this comes to."""
 READ = ("losses", "chains")
 """Kinds of task whose kept losses other tasks read."""

@@ -132,7 +132,7 @@ def test_auto_takes_float32_where_bfloat16_is_no_faster_or_less_exact_than_the_d
         work()
         return seconds[work.keywords["numerics"]]
 
-    monkeypatch.setattr("landscape.measure.session.least_seconds", clock)
+    monkeypatch.setattr("landscape.measure.fastest.least_seconds", clock)
     study = read_study(cases.study(linked(few_runs, tmp_path), measure='numerics = "auto"\nat_steps = "last"'))
     for fast, slow, share, wanted in (
         ("bfloat16", "float32", 1e3, "bfloat16"), ("float32", "bfloat16", 1e3, "float32"),
@@ -140,7 +140,7 @@ def test_auto_takes_float32_where_bfloat16_is_no_faster_or_less_exact_than_the_d
     ):  # fmt: skip
         seconds |= {fast: 1.0, slow: 2.0}
         session = prepare(study, Store(tmp_path / "store")).session
-        monkeypatch.setattr("landscape.measure.session.ALLOWED", share)
+        monkeypatch.setattr("landscape.measure.fastest.ALLOWED", share)
         monkeypatch.setattr(Session, "_evaluations", lambda *_: 10**6)
         (task,) = [task for task in session.tasks if task.kind == "barriers"]
         rows = torch.tensor([[0.3, 0.7], [0.8, 0.2], [0.5, 0.5]], dtype=torch.float64)

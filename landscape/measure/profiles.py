@@ -15,6 +15,7 @@ from landscape.shapes import Float, Int
 
 RESAMPLE_SEED = 0
 ORDER_SEED = 0
+LOSS = "loss"
 IN_PLAY, MOST_ROWS = 2.0, 64
 """Standard errors within which a contrast may be the largest, and how many of a definition are looked at."""
 
@@ -98,13 +99,13 @@ def profiles(paths: Sequence[Path], look: Look, grid: Grid) -> list[Profile]:
     if grid.points == "auto":
         return _adaptive(paths, look, grid)
     t = np.linspace(0, 1, grid.points)
-    states = [_State.of(path, t, np.arange(len(t))) for path in paths]
+    states = [_State(path, t, np.arange(len(t))) for path in paths]
     everything = np.arange(paths[0].ends.shape[1])
     wanted = [(n, k) for n, state in enumerate(states) if not state.path.one_point for k in range(1, len(t) - 1)]
     _extend(states, wanted, everything, look)
     reading = chebyshev.as_it_is(t)
     return [
-        Profile(t, state.losses, state.means(np.arange(len(t))), reading, reading, reading, None, state.known, 1.0)
+        Profile(t, state.profile, state.means(), reading, reading, reading, None, state.evaluations, 1.0)
         for state in states
     ]
 
@@ -116,63 +117,78 @@ class _State:
     Attributes:
         path: The path.
         t: All times at which it may be evaluated.
-        losses: Loss by time and example; nan where unknown.
-        metrics: Everything else likewise; the ends' means in the columns of theirs.
         used: Positions of the times through which the profile is read.
+        losses: Loss of each example at the positions that were evaluated, nan where it was not; the ends among them.
+        metrics: Everything else likewise, the ends left out.
         checks: Positions of the times at which the interpolant is checked.
         t_error: Error of the interpolant.
     """
 
     path: Path
     t: Float[np.ndarray, " t"]
-    losses: Float[np.ndarray, "t examples"]
-    metrics: dict[str, Float[np.ndarray, "t examples"]]
     used: Int[np.ndarray, " used"]
+    losses: dict[int, Float[np.ndarray, " examples"]] = field(init=False)
+    metrics: dict[str, dict[int, Float[np.ndarray, " examples"]]] = field(default_factory=dict)
     checks: Int[np.ndarray, " checks"] = field(default_factory=lambda: np.zeros(0, dtype=int))
     t_error: float = 0.0
 
-    @classmethod
-    def of(cls, path: Path, t: Float[np.ndarray, " t"], used: Int[np.ndarray, " used"]) -> _State:
-        losses = np.full((len(t), path.ends.shape[1]), np.nan)
-        losses[[0, -1]] = path.ends
-        if path.one_point:
-            losses[:] = path.ends[0]
-        return cls(path, t, losses, {}, used)
+    def __post_init__(self) -> None:
+        """The ends are known; and all of a path that is one point."""
+        known = self.used.tolist() if self.path.one_point else (0, len(self.t) - 1)
+        self.losses = {k: self.path.ends[0 if k == 0 or self.path.one_point else 1].astype(float) for k in known}
+
+    @property
+    def profile(self) -> Float[np.ndarray, "used examples"]:
+        """Losses at the times in use."""
+        return np.stack([self.losses[k] for k in self.used.tolist()])
 
     def unknown(self, places: Int[np.ndarray, " n"]) -> list[int]:
         """Those of some positions at which nothing is known."""
-        return [int(k) for k in places if np.isnan(self.losses[k]).all()]
+        return [k for k in places.tolist() if k not in self.losses]
 
-    def means(self, used: Int[np.ndarray, " used"]) -> dict[str, Float[np.ndarray, " used"]]:
-        """Metrics at some of the times."""
+    def count(self, place: int) -> int:
+        """Examples that are known at a position."""
+        return int(np.isfinite(self.losses[place]).sum())
+
+    def put(self, place: int, examples: Int[np.ndarray, " n"], values: dict[str, Float[np.ndarray, " n"]]) -> None:
+        """Take down what some examples have at a position, their losses among it."""
+        for name, own in values.items():
+            known = self.losses if name == LOSS else self.metrics.setdefault(name, {})
+            known.setdefault(place, np.full(self.path.ends.shape[1], np.nan))[examples] = own
+
+    def means(self) -> dict[str, Float[np.ndarray, " used"]]:
+        """Metrics at the times in use."""
         out = {}
-        for name, values in self.metrics.items():
+        for name, known in self.metrics.items():
             first, last = self.path.metrics[name]
-            out[name] = np.array([first, *paired.means_by_differences(values[used[1:-1]]), last])
+            inner = np.stack([known[k] for k in self.used[1:-1].tolist()])
+            out[name] = np.array([first, *paired.means_by_differences(inner), last])
         return out
 
     @property
-    def known(self) -> int:
+    def evaluations(self) -> int:
         """Examples evaluated at times between the ends, in all."""
-        return 0 if self.path.one_point else int(np.isfinite(self.losses[1:-1]).sum())
+        inner = self.losses.keys() - {0, len(self.t) - 1}
+        return 0 if self.path.one_point else sum(self.count(k) for k in inner)
 
     def choose_checks(self, pilot: Int[np.ndarray, " n"]) -> None:
         """Choose the times at which the interpolant is checked."""
-        self.checks = chebyshev.checks(self.used, self._rise(pilot)[self.used], self.path.pieces)
+        self.checks = chebyshev.checks(self.used, self._rise(self.used, pilot), self.path.pieces)
 
     def checked(self, pilot: Int[np.ndarray, " n"], tolerance: float) -> bool:
         """State the error of the interpolant; and whether there are more times to use, as it is above the tolerance."""
-        rise, before = self._rise(pilot), len(self.used)
-        seen = self.used, rise[self.used], self.checks, rise[self.checks]
+        before = len(self.used)
+        seen = self.used, self._rise(self.used, pilot), self.checks, self._rise(self.checks, pilot)
         self.t_error = chebyshev.error(*seen, self.path.pieces)
         if self.t_error > tolerance:
             self.used = chebyshev.refined(*seen, tolerance, self.path.pieces)
         return len(self.used) > before
 
-    def _rise(self, examples: Int[np.ndarray, " n"]) -> Float[np.ndarray, " t"]:
+    def _rise(self, places: Int[np.ndarray, " n"], examples: Int[np.ndarray, " k"]) -> Float[np.ndarray, " n"]:
         """Mean rise above the chord of some examples."""
-        means = self.losses[:, examples].mean(axis=1)
-        return np.asarray(means - (1 - self.t) * means[0] - self.t * means[-1])
+        t, first, last = self.t[places], self.path.ends[0, examples].mean(), self.path.ends[1, examples].mean()
+        means = np.array([self.losses[k][examples].mean() for k in places.tolist()])
+        return np.asarray(means - (1 - t) * first - t * last)
 
 
 def _extend(states: list[_State], wanted: list[tuple[int, int]], examples: Int[np.ndarray, " n"], look: Look) -> None:
@@ -181,10 +197,7 @@ def _extend(states: list[_State], wanted: list[tuple[int, int]], examples: Int[n
         return
     losses, metrics = look([(n, float(states[n].t[k])) for n, k in wanted], examples)
     for row, (n, k) in enumerate(wanted):
-        state = states[n]
-        state.losses[k, examples] = losses[row]
-        for name, values in metrics.items():
-            state.metrics.setdefault(name, np.full(state.losses.shape, np.nan))[k, examples] = values[row]
+        states[n].put(k, examples, {LOSS: losses[row], **{name: values[row] for name, values in metrics.items()}})
 
 
 def _adaptive(paths: Sequence[Path], look: Look, grid: Grid) -> list[Profile]:
@@ -197,7 +210,7 @@ def _adaptive(paths: Sequence[Path], look: Look, grid: Grid) -> list[Profile]:
     examples = paths[0].ends.shape[1]
     order = np.random.default_rng(ORDER_SEED).permutation(examples)
     counts = sequential.looks(examples)
-    states = [_State.of(path, chebyshev.grid(path.pieces), chebyshev.first(path.pieces)) for path in paths]
+    states = [_State(path, chebyshev.grid(path.pieces), chebyshev.first(path.pieces)) for path in paths]
     _find_shape(states, order[: counts[0]], look, grid)
     if grid.precision is None:
         _find_means(states, order, counts, look)
@@ -218,8 +231,8 @@ def _find_shape(states: list[_State], pilot: Int[np.ndarray, " n"], look: Look, 
 
 def _tolerance(state: _State, pilot: int, grid: Grid) -> float:
     """Error of the interpolant that is good enough: the wanted one, or a quarter of the interval of all data."""
-    band = paired.band(state.t[state.used], state.losses[state.used])
-    data = 2 * float(band.rise_error[band.rise.argmax()]) * np.sqrt(pilot / state.losses.shape[1])
+    band = paired.band(state.t[state.used], state.profile)
+    data = 2 * float(band.rise_error[band.rise.argmax()]) * np.sqrt(pilot / state.path.ends.shape[1])
     return float(max(grid.tolerance, max(data, grid.precision or 0.0) / 2))
 
 
@@ -238,7 +251,7 @@ def _find_means(states: list[_State], order: Int[np.ndarray, " examples"], count
 def _allocation(state: _State, pilot: Int[np.ndarray, " n"], counts: tuple[int, ...]) -> Allocation:
     """What the interval of each definition depends on: contrasts that may be its maximum, as a pilot shows them."""
     used, pieces = state.used, state.path.pieces
-    parts, _ = paired.parts_of(state.t[used], state.losses[np.ix_(used, pilot)])
+    parts, _ = paired.parts_of(state.t[used], state.profile[:, pilot])
     means, covariance = parts.mean(axis=1), np.cov(parts) / len(pilot)
     rows = []
     for definition in barrier.Definition:
@@ -274,17 +287,14 @@ def _find_height(
         starts: dict[int, list[tuple[int, int]]] = {}
         for n in wide:
             for k in _wanting(states[n], sequential.critical(counts), grid.precision):
-                known = int(np.isfinite(states[n].losses[k]).sum())
-                starts.setdefault(known, []).append((n, k))
+                starts.setdefault(states[n].count(k), []).append((n, k))
         for known, wanted in starts.items():
             _extend(states, wanted, order[known:count], look)
 
 
 def _narrow(state: _State, weights: Float[np.ndarray, "count examples"], factor: float, precision: float) -> bool:
     reading = chebyshev.interpolant(state.used, state.path.pieces)
-    found = barrier.estimate(
-        state.t[state.used], state.losses[state.used], weights=weights, reading=reading, widening=factor
-    )
+    found = barrier.estimate(state.t[state.used], state.profile, weights=weights, reading=reading, widening=factor)
     return found.high - found.low <= 2 * precision
 
 
@@ -295,7 +305,7 @@ def _mean_half_width(states: list[_State]) -> float:
     each = []
     for state in states:
         reading = chebyshev.interpolant(state.used, state.path.pieces)
-        t, losses = state.t[state.used], state.losses[state.used]
+        t, losses = state.t[state.used], state.profile
         top = paired.band(t, losses, reading).rise.argmax()
         each.append(paired.influences(top, t, losses, reading))
     return float(sequential.ONE_LOOK * np.sqrt((np.mean(each, axis=0) ** 2).sum()))
@@ -304,7 +314,7 @@ def _mean_half_width(states: list[_State]) -> float:
 def _wanting(state: _State, critical: float, precision: float) -> list[int]:
     """Positions of the times, ends left out, that need more examples."""
     used, reading = state.used, chebyshev.interpolant(state.used, state.path.pieces)
-    there = paired.band(state.t[used], state.losses[used], reading)
+    there = paired.band(state.t[used], state.profile, reading)
     low, high = (there.rise + sign * critical * there.rise_error for sign in (-1, 1))
     needed = sequential.wanting(low, high, there.shares, precision)
     inner = [int(used[k]) for k in needed if 0 < k < len(used) - 1]
@@ -313,16 +323,15 @@ def _wanting(state: _State, critical: float, precision: float) -> list[int]:
 
 def _read(state: _State, widening: float) -> Profile:
     used, pieces = state.used, state.path.pieces
+    shown = np.union1d(used, np.arange(0, len(state.t), chebyshev.SHOWN))
     return Profile(
         t=state.t[used],
-        losses=state.losses[used],
-        metrics=state.means(used),
+        losses=state.profile,
+        metrics=state.means(),
         reading=chebyshev.interpolant(used, pieces),
         coarse=chebyshev.interpolant(used, pieces, np.linspace(0, 1, barrier.MOST_FOR_TRIPLES)),
-        shown=chebyshev.interpolant(
-            used, pieces, state.t[np.union1d(used, np.arange(0, len(state.t), chebyshev.SHOWN))]
-        ),
+        shown=chebyshev.interpolant(used, pieces, state.t[shown]),
         t_error=state.t_error,
-        evaluations=state.known,
+        evaluations=state.evaluations,
         widening=widening,
     )

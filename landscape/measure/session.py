@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -22,11 +21,11 @@ from landscape.errors import InputError
 from landscape.evaluate import Numerics, evaluate, losses, numerics_error, tuner
 from landscape.measure import data as fixed
 from landscape.measure.buffers import Buffers, put
+from landscape.measure.fastest import fastest
 from landscape.measures import ON_TEXT, Barriers, Curves
 from landscape.memory import keep_freed_memory
 from landscape.objectives import Objective
 from landscape.remembered import Remembered
-from landscape.sequential import ONE_LOOK
 from landscape.settings import Data
 from landscape.shapes import Float, Int
 from landscape.space import untie
@@ -48,10 +47,6 @@ SPAWN_SECONDS = 10.0
 """What a second process costs before its first result."""
 TRIAL_EXAMPLES = 8
 """Examples of a pass that only times numbers of threads."""
-TRIAL_POINTS, TRIAL_SAMPLES = 2, (8, 16, 32, 64)
-"""Points and examples on which numerics are tried."""
-ALLOWED, TRIED = 0.1, 0.1
-"""Largest error of numerics, in the width of an interval; and largest share of the work spent on trying them."""
 ONE_THREAD = 1_000_000
 """Parameters below which one thread is taken without timing."""
 
@@ -355,39 +350,12 @@ class Session:
         examples: Int[np.ndarray, " n"],
         matching: Mapping[str, Any] | None,
     ) -> Numerics:
-        """The fastest numerics whose error is small beside that of the sample of examples, found once.
-
-        Each is run on a few points and examples. The error of a mean loss against float32 must be below
-        ``ALLOWED`` of the 95 % interval of the mean difference of two of the points, from all examples.
-
-        Args:
-            anchors: Points.
-            rows: Coefficients over them; of which a few are taken.
-            checkpoints: As in :meth:`evaluate`.
-            examples: Of which a few are taken.
-            matching: As in :meth:`evaluate`.
-        """
-        if self._fastest is not None:
-            return self._fastest
-        sample = rows[torch.linspace(0, len(rows) - 1, min(TRIAL_POINTS, len(rows))).round().long()]
-        every: tuple[Numerics, ...] = ("float32", "bfloat16") if self.device.type == "cpu" else get_args(Numerics)
-        most = TRIED * self._evaluations(self.tasks) / (2 * len(every) * len(sample))
-        if most < TRIAL_SAMPLES[0]:
-            return "float32"
-        few = examples[: max(n for n in TRIAL_SAMPLES if n <= most)]
-        objective = self.objective_for(matching).take(torch.from_numpy(few))
-        put(next(iter(self.buffers.shared(checkpoints, sample)))[0], objective.model)
-        found: dict[str, tuple[float, Float[np.ndarray, "points n"]]] = {}
-        for numerics in every:
-            once = partial(losses, objective, anchors, sample, strategy=Strategy(), numerics=numerics)
-            found[numerics] = least_seconds(once), once().double().numpy()
-        exact = found["float32"][1]
-        apart = float((exact - exact[::-1]).std(axis=1, ddof=1).max())
-        allowed = ALLOWED * 2 * ONE_LOOK * apart / math.sqrt(self.objective.examples)
-        good = [n for n in every if np.abs((found[n][1] - exact).mean(axis=1)).max() <= allowed]
-        fastest: Numerics = min(good, key=lambda numerics: found[numerics][0])
-        self._fastest = fastest
-        return fastest
+        """The numerics that :func:`fastest` finds; it looks once."""
+        if self._fastest is None:
+            objective = self.objective_for(matching)
+            put(next(iter(self.buffers.shared(checkpoints, rows)))[0], objective.model)
+            self._fastest = fastest(objective, anchors, rows, examples, self._evaluations(self.tasks))
+        return self._fastest
 
     def settings(self, task: Task, numerics: str = "float32", numerics_error: float | None = None) -> Row:
         """Columns that every row of a task has."""

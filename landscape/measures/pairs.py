@@ -82,11 +82,8 @@ class _Along(Settings):
     def settings(self) -> dict[str, Any]:
         """What decides the numbers, the fitting text and symmetries aside."""
         without = {"kind", "tile", "keep_losses", "at_steps", "fit_text", "fit_sequences", "symmetry", "match"}
-        return self.model_dump(
-            exclude=without
-            | ({"target"} if self.target == "pairs" else set())
-            | (set() if self.points == "auto" else {"tolerance", "precision"})
-        )
+        adaptive = {"tolerance", "precision", "target"}
+        return self.model_dump(exclude=without | (set() if self.points == "auto" else adaptive))
 
 
 class Barriers(_Along):
