@@ -8,130 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-import trained
 from numpy.testing import assert_allclose
 from scipy import stats
-from scipy.interpolate import BarycentricInterpolator
 from simulated import Curve, bump, drawn
 
-from landscape import barrier, chebyshev, paired, sequential
+from landscape import barrier, paired, sequential
 from landscape.measure.profile_rows import tables
 from landscape.measure.profiles import Found, Grid, Path, profiles
 from landscape.shapes import Int
 
 DENSE = np.linspace(0, 1, 4001)
-
-
-@pytest.mark.parametrize("pieces", [1, 3])
-def test_points_are_chebyshev_points_on_each_piece(pieces: int) -> None:
-    grid, at = chebyshev.grid(pieces), chebyshev.first(pieces)
-    assert (np.diff(grid) > 0).all() and (grid[0], grid[-1]) == (0, 1) and len(grid) == pieces * chebyshev.STEPS + 1
-    one = (1 - np.cos(np.pi * np.arange(9) / 8)) / 2
-    assert_allclose(grid[at], np.unique([np.round((one + k) / pieces, 14) for k in range(pieces)]), atol=1e-13)
-
-
-@pytest.mark.parametrize("pieces", [1, 3])
-def test_the_interpolant_is_that_of_scipy_through_the_nearest_points(pieces: int) -> None:
-    """Four on either side, or the first or last eight of the piece; or all, where there are fewer."""
-    random = np.random.default_rng(pieces)
-    for few in (False, True):
-        some = random.choice(np.arange(1, chebyshev.STEPS), 4 if few else 20, replace=False)
-        inner = [k * chebyshev.STEPS + np.sort(some) for k in range(pieces)]
-        at = np.union1d(np.concatenate(inner), chebyshev.STEPS * np.arange(pieces + 1))
-        t = chebyshev.grid(pieces)[at]
-        times = np.sort(np.concatenate([[0, 1], random.uniform(0, 1, 60), t]))
-        found = chebyshev.interpolant(at, pieces, times).matrix
-        assert_allclose(found.sum(axis=1), 1, atol=1e-9)
-        for row, time in zip(found, times, strict=True):
-            piece = min(int(time * pieces), pieces - 1)
-            own = np.flatnonzero((at >= piece * chebyshev.STEPS) & (at <= (piece + 1) * chebyshev.STEPS))
-            left = int((t[own] <= time).sum()) - min(8, len(own)) // 2
-            window = own[max(0, min(left, len(own) - 8)) :][:8]
-            expected = np.zeros(len(t))
-            expected[window] = BarycentricInterpolator(t[window], np.eye(len(window)), rng=0)(time)
-            assert_allclose(row, expected, rtol=0, atol=1e-8 * max(1, np.abs(expected).max()))
-
-
-def test_checks_lie_beside_the_maximum_and_where_two_degrees_differ_most() -> None:
-    """A peak at 0.31 and a smaller, narrower one at 0.83: seven points cannot tell what lies on its flanks."""
-    curve = lambda t: bump(0.31, 0.5, 1.0)(t) + bump(0.83, 0.06, 0.4)(t)  # noqa: E731
-    at = chebyshev.first()
-    t = chebyshev.grid()
-    means = curve(t[at])
-    checks = chebyshev.checks(at, means)
-    between = (at[:-1] + at[1:]) // 2
-    assert set(checks) <= set(between) and 2 <= len(checks) <= 4
-    fine = np.linspace(0, 1, 5001)
-    top = fine[(chebyshev.interpolant(at, 1, fine).matrix @ means).argmax()]
-    assert set(between[np.argsort(np.abs(t[between] - top))[:2]]) <= set(checks)
-    change = []
-    for k, position in enumerate(between):
-        cubic = np.arange(9)[max(0, min(k - 1, 5)) :][:4]
-        septic = np.arange(9)[max(0, min(k - 3, 1)) :][:8]
-        x = t[position]
-        change.append(
-            abs(np.subtract(*[BarycentricInterpolator(t[at[w]], means[w], rng=0)(x) for w in (cubic, septic)]))
-        )
-    assert set(between[np.argsort(change)[-2:]]) <= set(checks)
-
-
-@pytest.mark.parametrize("pieces", [1, 2])
-def test_the_stated_error_is_that_at_the_checks_with_a_margin(pieces: int) -> None:
-    curve = lambda t: bump(0.3, 0.1, 1.0)(t) + 0.2 * t  # noqa: E731
-    t, at = chebyshev.grid(pieces), chebyshev.first(pieces)
-    means = curve(t[at])
-    checks = chebyshev.checks(at, means, pieces)
-    read = chebyshev.interpolant(at, pieces, t[checks]).matrix @ means
-    now = chebyshev.interpolant(at, pieces).matrix @ means
-    k = int(now.argmax())
-    expected = 2.4 * np.abs(read - curve(t[checks])).max() + abs(now[k - 1] - 2 * now[k] + now[k + 1]) / 8
-    found = chebyshev.error(at, means, checks, curve(t[checks]), pieces)
-    assert found == pytest.approx(expected, rel=1e-12) and 0 < k < len(now) - 1
-
-
-def test_points_are_added_where_the_error_is_above_the_tolerance() -> None:
-    """A narrow peak on one piece of two, the other a line: nothing is added there but what was checked."""
-    curve = lambda t: bump(0.2, 0.02, 1.0)(t)  # noqa: E731
-    t, at = chebyshev.grid(2), chebyshev.first(2)
-    for _ in range(4):
-        checks = chebyshev.checks(at, curve(t[at]), 2)
-        given = at, curve(t[at]), checks, curve(t[checks])
-        assert chebyshev.error(*given, 2) > 0.01
-        more = chebyshev.refined(*given, 0.01, 2)
-        assert set(checks) | set(at) <= set(more) and set(more) - set(at) <= set((at[:-1] + at[1:]) // 2)
-        assert chebyshev.refined(*given, 1e9, 2).tolist() == np.union1d(at, checks).tolist()
-        at = more
-        if chebyshev.error(at, curve(t[at]), *seen(curve, at), 2) <= 0.01:
-            break
-    assert (at > chebyshev.STEPS).sum() < 24 < (at < chebyshev.STEPS).sum() + 8
-    fine = np.linspace(0, 1, 3001)
-    assert np.abs(chebyshev.interpolant(at, 2, fine).matrix @ curve(t[at]) - curve(fine)).max() < 0.01
-
-
-def seen(curve: Curve, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    checks = chebyshev.checks(at, curve(chebyshev.grid(2)[at]), 2)
-    return checks, curve(chebyshev.grid(2)[checks])
-
-
-def test_there_is_nothing_finer_than_the_finest_grid() -> None:
-    every = np.arange(0, chebyshev.STEPS + 1, chebyshev.FINEST)
-    means = np.sin(70 * chebyshev.grid()[every])
-    checks = chebyshev.checks(every, means)
-    assert (checks % chebyshev.FINEST == 1).all()
-    assert chebyshev.refined(every, means, checks, np.full(len(checks), 9.0), 0.0).tolist() == every.tolist()
-
-
-def test_the_stated_error_is_calibrated_on_trained_profiles() -> None:
-    """Pairs, curves, arcs, aligned pairs and chains of five architectures (``validation/trained.py``).
-
-    Between one and three times the true error, or above it by less than the half-width of the data's interval.
-    """
-    found = [trained.stated(profile) for profile in trained.profiles()]
-    stated, true, barrier_error, half = np.array(found).T
-    between = (stated >= true) & (stated <= 3 * true)
-    assert len(found) >= 200 and between.mean() >= 0.93
-    assert (between | ((stated >= true) & (stated - true <= half))).mean() >= 0.95
-    assert (stated >= barrier_error).mean() >= 0.99
 
 
 @pytest.mark.slow
@@ -201,35 +87,6 @@ def test_the_shape_is_settled_by_the_error_of_all_examples() -> None:
     (found,) = profiles([Path(ends)], look, Grid(tolerance=1e-4))
     assert found.t_error is not None and found.t_error < 1.3 * stats.sem(heights)
     assert 9 < len(found.t) < 20, "no better than the data will be able to tell"
-
-
-@pytest.mark.parametrize("looks", [(64, 96, 144, 216), (64, 3000), (50, 51, 400)])
-def test_the_critical_value_is_that_of_all_looks(looks: tuple[int, ...]) -> None:
-    random, repeats = np.random.default_rng(1), 50_000
-    total, highest, before = np.zeros(repeats), np.full(repeats, -np.inf), 0
-    for count in looks:
-        total += random.normal(size=repeats) * np.sqrt(count - before)
-        highest, before = np.maximum(highest, total / np.sqrt(count)), count
-    crossed = (highest > sequential.critical(looks)).mean()
-    assert crossed == pytest.approx(0.025, abs=4 * (0.025 * 0.975 / repeats) ** 0.5)
-    assert sequential.critical((70,)) == pytest.approx(1.95996, abs=1e-4)
-    assert sequential.widening(looks) == pytest.approx(sequential.critical(looks) / 1.95996, rel=1e-5)
-
-
-def test_looks_grow_to_all_examples() -> None:
-    assert sequential.looks(20) == (20,) and sequential.looks(32) == (32,)
-    for examples in (33, 34, 49, 73, 109, 547, 1000, 12_345):
-        looks = sequential.looks(examples)
-        assert looks[-1] == examples and (np.diff(looks) > 1).all() and looks[0] <= 33
-
-
-def test_what_wants_more_examples_is_what_the_maximum_depends_on() -> None:
-    """Places 1 and 2 may lie too far above what is certain at place 3; there, times with more than an even share."""
-    low, high = np.array([0.0, 0.3, 0.2, 0.5, 0.1]), np.array([0.4, 0.9, 0.8, 0.65, 0.69])
-    shares = np.array([[9.0, 0, 0, 0, 0], [0, 5, 4, 1, 0], [1, 1, 1, 6, 1], [0, 0, 1, 1, 8], [0, 0, 9, 0, 0]])
-    assert sequential.wanting(low, high, shares, 0.1).tolist() == [1, 2, 3, 4]
-    assert sequential.wanting(low, high, shares, 0.16).tolist() == [1, 2, 4]
-    assert sequential.wanting(low, high, shares, 0.3).tolist() == [4], "what is certain is known as well as wanted"
 
 
 class World:
@@ -386,59 +243,6 @@ def test_what_is_no_maximum_needs_a_pilot_alone() -> None:
     assert max(ratio.values()) < 1.15 and sorted(counts)[-2] <= 48 < max(counts) == 1500
 
 
-def test_metrics_known_on_few_examples_are_means_of_differences() -> None:
-    values = np.array([[1.0, 2, 3, 4], [np.nan, 5, np.nan, 8], [2, 2, 2, 6], [1, np.nan, np.nan, np.nan]])
-    assert paired.means_by_differences(values).tolist() == [2.5, 2.5 + ((5 - 2) + (8 - 4)) / 2, 3.0, 3.0 + (1 - 2)]
-
-
-def test_a_rise_known_on_few_examples_borrows_from_its_neighbour() -> None:
-    """Its error is that of the rest, and its mean is unbiased; known on all examples, nothing changes."""
-    t, errors, means = np.array([0, 0.4, 0.5, 1]), [], []
-    for seed in range(120):
-        random = np.random.default_rng(seed)
-        common, own = random.normal(size=1000), random.normal(size=1000)
-        losses = np.stack([0 * common, 0.3 + 0.8 * common + 0.2 * own, 0.5 + common, 0 * common])
-        full = paired.band(t, losses)
-        losses[1, 64:] = np.nan
-        found = paired.band(t, losses)
-        errors.append(found.rise_error[1])
-        means.append(found.rise[1])
-        assert full.rise[1] == pytest.approx(0.3 + 0.8 * common.mean() + 0.2 * own.mean(), abs=1e-12)
-    expected = (0.2**2 / 64 + 0.8**2 / 1000) ** 0.5
-    assert np.mean(errors) == pytest.approx(expected, rel=0.05)
-    assert np.std(means) == pytest.approx(expected, rel=4 / 240**0.5)
-    assert np.mean(means) == pytest.approx(0.3, abs=4 * expected / 120**0.5)
-
-
-def test_it_borrows_from_the_nearest_of_those_known_best() -> None:
-    """What lies farther off has nothing to do with it."""
-    random = np.random.default_rng(2)
-    far, near, own = random.normal(size=(3, 4000))
-    t = np.array([0, 0.1, 0.5, 0.6, 1])
-    losses = np.stack([0 * near, far, 0.8 * near + 0.2 * own, near, 0 * near])
-    losses[2, 400:] = np.nan
-    t = np.insert(t, 2, 0.2)
-    losses = np.insert(losses, 2, np.nan, axis=0)
-    losses[2, :400] = far[:400]
-    found = paired.band(t, losses)
-    assert found.rise_error[3] == pytest.approx((0.2**2 / 400 + 0.8**2 / 4000) ** 0.5, rel=0.15)
-    assert found.rise_error[2] == pytest.approx(4000**-0.5, rel=0.15)
-
-
-def test_influences_add_up_over_profiles_on_the_same_examples() -> None:
-    """The error of a mean of two maxima, by the sum of their rises example by example; some are known on few."""
-    random = np.random.default_rng(4)
-    level, own = random.normal(size=1000), random.normal(size=(2, 1000))
-    t = np.array([0, 0.5, 1])
-    both = [np.stack([0 * level, 1 + 0.8 * level + 0.3 * one, 0 * level]) for one in own]
-    found = np.mean([paired.influences(1, t, losses) for losses in both], axis=0)
-    assert (found**2).sum() ** 0.5 == pytest.approx(stats.sem((both[0][1] + both[1][1]) / 2), rel=2e-3)
-    both[1][1, 300:] = np.nan
-    alone = paired.influences(1, t, both[1])
-    assert (alone**2).sum() ** 0.5 == pytest.approx(paired.band(t, both[1]).rise_error[1], rel=5e-3)
-    assert (alone[300:] == 0).all()
-
-
 @pytest.mark.slow
 def test_the_mean_of_pairs_is_known_as_well_as_wanted_on_fewer_examples() -> None:
     covered, fewer, repeats = 0, [], 60
@@ -491,17 +295,3 @@ def test_rival_peaks_are_both_followed() -> None:
     counts = np.isfinite(found.losses).sum(axis=1)
     left, right = (counts[np.abs(found.t - c).argmin()] for c in (0.3, 0.7))
     assert min(left, right) > 2 * sequential.PILOT
-
-
-def test_the_error_of_a_loss_known_on_few_examples_is_that_of_two_means() -> None:
-    """The mean of the chord over all examples and of the rise over few of them, which share these few."""
-    level, own = np.random.default_rng(3).normal(size=(2, 1000))
-    losses = np.stack([level, 0.5 + 1.5 * level + 0.3 * own, 0.8 * level - 0.2 * own])
-    losses[1, 64:] = np.nan
-    found = paired.band(np.array([0, 0.5, 1]), losses)
-    chord = (losses[0] + losses[2]) / 2
-    rise = (losses[1] - chord)[:64]
-    together = ((rise - rise.mean()) * (chord - chord.mean())[:64]).sum() / 63
-    variance = rise.var(ddof=1) / 64 + chord.var(ddof=1) / 1000 + 2 * together * 64 / (64 * 1000)
-    assert found.loss[1] == pytest.approx(chord.mean() + rise.mean(), abs=1e-12)
-    assert found.error[1] == pytest.approx(variance**0.5, rel=1e-9)

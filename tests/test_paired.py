@@ -1,0 +1,76 @@
+"""Means along a path and their errors, with some times known on few examples."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from landscape import paired
+
+
+def test_metrics_known_on_few_examples_are_means_of_differences() -> None:
+    values = np.array([[1.0, 2, 3, 4], [np.nan, 5, np.nan, 8], [2, 2, 2, 6], [1, np.nan, np.nan, np.nan]])
+    assert paired.means_by_differences(values).tolist() == [2.5, 2.5 + ((5 - 2) + (8 - 4)) / 2, 3.0, 3.0 + (1 - 2)]
+
+
+def test_a_rise_known_on_few_examples_borrows_from_its_neighbour() -> None:
+    """Its error is that of the rest, and its mean is unbiased; known on all examples, nothing changes."""
+    t, errors, means = np.array([0, 0.4, 0.5, 1]), [], []
+    for seed in range(120):
+        random = np.random.default_rng(seed)
+        common, own = random.normal(size=1000), random.normal(size=1000)
+        losses = np.stack([0 * common, 0.3 + 0.8 * common + 0.2 * own, 0.5 + common, 0 * common])
+        full = paired.band(t, losses)
+        losses[1, 64:] = np.nan
+        found = paired.band(t, losses)
+        errors.append(found.rise_error[1])
+        means.append(found.rise[1])
+        assert full.rise[1] == pytest.approx(0.3 + 0.8 * common.mean() + 0.2 * own.mean(), abs=1e-12)
+    expected = (0.2**2 / 64 + 0.8**2 / 1000) ** 0.5
+    assert np.mean(errors) == pytest.approx(expected, rel=0.05)
+    assert np.std(means) == pytest.approx(expected, rel=4 / 240**0.5)
+    assert np.mean(means) == pytest.approx(0.3, abs=4 * expected / 120**0.5)
+
+
+def test_it_borrows_from_the_nearest_of_those_known_best() -> None:
+    """What lies farther off has nothing to do with it."""
+    random = np.random.default_rng(2)
+    far, near, own = random.normal(size=(3, 4000))
+    t = np.array([0, 0.1, 0.5, 0.6, 1])
+    losses = np.stack([0 * near, far, 0.8 * near + 0.2 * own, near, 0 * near])
+    losses[2, 400:] = np.nan
+    t = np.insert(t, 2, 0.2)
+    losses = np.insert(losses, 2, np.nan, axis=0)
+    losses[2, :400] = far[:400]
+    found = paired.band(t, losses)
+    assert found.rise_error[3] == pytest.approx((0.2**2 / 400 + 0.8**2 / 4000) ** 0.5, rel=0.15)
+    assert found.rise_error[2] == pytest.approx(4000**-0.5, rel=0.15)
+
+
+def test_influences_add_up_over_profiles_on_the_same_examples() -> None:
+    """The error of a mean of two maxima, by the sum of their rises example by example; some are known on few."""
+    random = np.random.default_rng(4)
+    level, own = random.normal(size=1000), random.normal(size=(2, 1000))
+    t = np.array([0, 0.5, 1])
+    both = [np.stack([0 * level, 1 + 0.8 * level + 0.3 * one, 0 * level]) for one in own]
+    found = np.mean([paired.influences(1, t, losses) for losses in both], axis=0)
+    assert (found**2).sum() ** 0.5 == pytest.approx(stats.sem((both[0][1] + both[1][1]) / 2), rel=2e-3)
+    both[1][1, 300:] = np.nan
+    alone = paired.influences(1, t, both[1])
+    assert (alone**2).sum() ** 0.5 == pytest.approx(paired.band(t, both[1]).rise_error[1], rel=5e-3)
+    assert (alone[300:] == 0).all()
+
+
+def test_the_error_of_a_loss_known_on_few_examples_is_that_of_two_means() -> None:
+    """The mean of the chord over all examples and of the rise over few of them, which share these few."""
+    level, own = np.random.default_rng(3).normal(size=(2, 1000))
+    losses = np.stack([level, 0.5 + 1.5 * level + 0.3 * own, 0.8 * level - 0.2 * own])
+    losses[1, 64:] = np.nan
+    found = paired.band(np.array([0, 0.5, 1]), losses)
+    chord = (losses[0] + losses[2]) / 2
+    rise = (losses[1] - chord)[:64]
+    together = ((rise - rise.mean()) * (chord - chord.mean())[:64]).sum() / 63
+    variance = rise.var(ddof=1) / 64 + chord.var(ddof=1) / 1000 + 2 * together * 64 / (64 * 1000)
+    assert found.loss[1] == pytest.approx(chord.mean() + rise.mean(), abs=1e-12)
+    assert found.error[1] == pytest.approx(variance**0.5, rel=1e-9)
