@@ -117,5 +117,7 @@ def test_the_stated_error_is_calibrated_on_trained_profiles() -> None:
     stated, true, barrier_error, half = np.array(found).T
     between = (stated >= true) & (stated <= 3 * true)
     assert len(found) >= 200 and between.mean() >= 0.95
-    assert (stated - true <= half + 3 * true).mean() >= 0.95
+    assert (stated - true <= np.maximum(half, 0.002)).all(), (
+        "above it by no more than the error of the data, or the tolerance"
+    )
     assert (stated >= barrier_error).mean() >= 0.99
