@@ -38,7 +38,7 @@ def barrier_over_parting(barriers: pd.DataFrame) -> pd.DataFrame:
 
 
 def mean_profiles(profiles: pd.DataFrame, by: str = "step_a") -> pd.DataFrame:
-    """Mean profile over the pairs of seeds at each step.
+    """Mean profile over the pairs of seeds at each step, at those t that all of its pairs have.
 
     Args:
         profiles: Rows of the table ``profile``.
@@ -47,8 +47,11 @@ def mean_profiles(profiles: pd.DataFrame, by: str = "step_a") -> pd.DataFrame:
     Returns:
         ``step``, or the other column, ``t``, and for ``loss`` and ``rise`` the mean with ``_low`` and ``_high``.
     """
-    rows = []
-    for (which, t), group in profiles[profiles["between"] == "seeds"].groupby([by, "t"], dropna=False):
+    rows, seeds = [], profiles[profiles["between"] == "seeds"]
+    pairs = seeds.groupby([by, "t"], dropna=False)["t"].transform("size")
+    all_pairs = pairs.groupby(seeds[by], dropna=False).transform("max")
+    shared = seeds[pairs == all_pairs]
+    for (which, t), group in shared.groupby([by, "t"], dropna=False):
         row: dict[str, Any] = {"step" if by == "step_a" else by: which, "t": t}
         for value, error in (("loss", "error"), ("rise", "rise_error")):
             row[value], row[f"{value}_low"], row[f"{value}_high"] = _mean(

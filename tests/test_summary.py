@@ -121,3 +121,7 @@ def test_mean_profiles_are_those_of_seeds_with_the_error_of_their_column() -> No
         for name, level, error in (("loss", 2, 0.07), ("rise", 0, 0.01)):
             want = expected({pair: level + t * value for pair, value in VALUES.items()}, error)
             assert tuple(found.loc[t, [name, f"{name}_low", f"{name}_high"]]) == pytest.approx(want)
+    more = pd.concat([rows, rows[rows["t"] == 0.3].iloc[:2].assign(t=0.5, loss=9.0), rows.assign(step_a=9)])
+    assert mean_profiles(more).groupby("step")["t"].apply(list).to_dict() == {4: [0.3, 0.8], 9: [0.3, 0.8]}
+    at_one_step = pd.concat([rows.assign(step_a=np.nan), rows[rows["t"] == 0.3].iloc[:1].assign(step_a=np.nan, t=0.1)])
+    assert mean_profiles(at_one_step)["t"].tolist() == [0.3, 0.8], "a point of some pairs alone is no mean over all"
