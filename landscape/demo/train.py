@@ -40,6 +40,7 @@ class Recipe:
     children: int = 3
     per_octave: int = 1
     divisors: tuple[int, ...] = (16, 8, 4, 2)
+    activation: str = "gelu_new"
     text: Path = TRAINING_TEXT
     whole_words: bool = False
 
@@ -163,6 +164,7 @@ class Trainer:
         config = GPT2Config(
             vocab_size=len(self.tokenizer), n_positions=r.length, n_embd=r.width, n_layer=r.layers, n_head=r.heads,
             resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=None, eos_token_id=None,
+            activation_function=r.activation,
         )  # fmt: skip
         model: Any = GPT2LMHeadModel(config).train()
         model.loss_type = "ForCausalLM"  # the default, without a warning that it is
