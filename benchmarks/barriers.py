@@ -30,9 +30,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from landscape.checkpoints.models import fused
-from landscape.evaluate import losses, tuner
 from landscape.objectives import Objective, causal_lm, masked_lm
-from landscape.strategy import Strategy
+from landscape.points.evaluate import losses, tuner
+from landscape.points.strategy import Strategy
 
 
 @dataclass(frozen=True)

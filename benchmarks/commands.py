@@ -46,7 +46,7 @@ def llc(folders: list[str]) -> None:
     from transformers import AutoModelForCausalLM
 
     sys.path.insert(0, str(ROOT))
-    from landscape.demo import HELD_OUT_TEXT
+    from landscape.texts import HELD_OUT_TEXT
 
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_pretrained(folders[0], trust_remote_code=False).eval()
@@ -73,7 +73,7 @@ def curve(folders: list[str]) -> None:
     from transformers import AutoModelForCausalLM
 
     sys.path.insert(0, str(ROOT))
-    from landscape.demo import HELD_OUT_TEXT, TRAINING_TEXT
+    from landscape.texts import HELD_OUT_TEXT, TRAINING_TEXT
 
     torch.manual_seed(0)
     models = [AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=False).eval() for folder in folders]

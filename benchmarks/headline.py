@@ -70,7 +70,7 @@ def train(job: Job, folder: Path) -> list[Path]:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     sys.path.insert(0, str(ROOT))
-    from landscape.demo import TRAINING_TEXT
+    from landscape.texts import TRAINING_TEXT
 
     text = Path(TRAINING_TEXT).read_text("utf-8")
     made = Tokenizer(models.BPE())
@@ -106,7 +106,7 @@ def usual(folders: list[str], sequences: int, length: int, points: int) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     sys.path.insert(0, str(ROOT))
-    from landscape.demo import HELD_OUT_TEXT
+    from landscape.texts import HELD_OUT_TEXT
 
     tokenizer = AutoTokenizer.from_pretrained(folders[0], trust_remote_code=False)
     ids = torch.tensor(tokenizer(Path(HELD_OUT_TEXT).read_text("utf-8"))["input_ids"])

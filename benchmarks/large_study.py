@@ -33,8 +33,8 @@ def template(folder: Path) -> tuple[dict[str, Any], dict[str, list[dict[str, Any
     import cases
 
     from landscape.cli.run import run_study
-    from landscape.store import Store
-    from landscape.study import read_study
+    from landscape.study.file import read_study
+    from landscape.study.store import Store
 
     cases.runs(folder)
     file = cases.study(folder)
@@ -71,7 +71,7 @@ def moved(row: dict[str, Any], seeds: tuple[int, ...], step: int, random: np.ran
 
 def build(folder: Path, seeds: int, steps: int) -> int:
     """A finished study of so many seeds and steps; returns how many tasks it has."""
-    from landscape.store import Store
+    from landscape.study.store import Store
 
     record, rows = template(folder / "template")
     store, random, tasks = Store(folder / "study" / "results"), np.random.default_rng(0), []
@@ -104,7 +104,7 @@ def timed(*words: object) -> str:
 
 def scan(results: Path) -> float:
     """Seconds until a run knows what is left: which files are there, whole, and as they were written."""
-    from landscape.store import Store
+    from landscape.study.store import Store
 
     begin = time.perf_counter()
     store = Store(results)

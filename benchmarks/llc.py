@@ -25,8 +25,8 @@ from landscape.llc import curvature, langevin, sampling
 from landscape.llc.estimate import Estimate, Run, estimate, extrapolated
 from landscape.llc.known import deep_linear
 from landscape.llc.samplers import Dynamics
-from landscape.measures import Llc
 from landscape.objectives import module
+from landscape.study.kinds import Llc
 
 HOT = 1e3
 """Inverse temperature at singular points; the chains go far there, so a colder one would take longer."""

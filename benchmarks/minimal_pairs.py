@@ -20,8 +20,9 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from landscape.demo import HELD_OUT_TEXT, TRAINING_TEXT
-from landscape.probes import Subject, scoring
+from landscape.probes import Subject
+from landscape.probes.base import scoring
+from landscape.texts import HELD_OUT_TEXT, TRAINING_TEXT
 
 ROUNDS = 5
 

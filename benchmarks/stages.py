@@ -9,9 +9,9 @@ import time
 import numpy as np
 import pandas as pd
 
-from landscape.settings import Stages
 from landscape.stages import analyse
-from landscape.stages.series import Observed
+from landscape.stages.series.observed import Observed
+from landscape.stages.settings import Stages
 
 PYTHIA = np.array([0, *(2**k for k in range(10)), *range(1000, 144000, 1000)], dtype=float)
 

@@ -18,9 +18,10 @@ from transformers import BertConfig, BertForMaskedLM
 
 from landscape.objectives import masked_lm
 from landscape.space import Space
-from landscape.symmetry import matching, move
-from landscape.symmetry.element import draw
-from landscape.symmetry.move import Move
+from landscape.symmetry import align
+from landscape.symmetry.group import move
+from landscape.symmetry.group.element import draw
+from landscape.symmetry.group.move import Move
 from landscape.symmetry.tables import table_of
 
 
@@ -61,7 +62,7 @@ def main() -> None:
         second = loads[1]()
         loads[1] = lambda: second
     begin = time.perf_counter()
-    found = matching.match(table, loads, matching.How("weights"), objective)
+    found = align.match(table, loads, align.How("weights"), objective)
     took = time.perf_counter() - begin
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     distances = ", ".join(f"{one.before:.1f} to {one.after:.1f}" for one in found[1:4])

@@ -15,10 +15,10 @@ from landscape.cli.progress import console, progress
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
-    from landscape.checkpoints.audit import Finding
+    from landscape.checkpoints.audit.hashes import Finding
+    from landscape.checkpoints.audit.trajectory import Seen
     from landscape.checkpoints.families import Family
-    from landscape.checkpoints.trajectory import Seen
-    from landscape.task import Checkpoint
+    from landscape.study.tasks import Checkpoint
 
 SHOWN = 6
 
@@ -38,19 +38,20 @@ def command(target: str, seeds: tuple[int, ...], steps: tuple[int, ...], tensors
     First by the hashes of files, for which the hub is asked and no weights are fetched; then, with --tensors, by the
     tensors: steps that are equal, share matrices with a far one, or lie off their run's way.
     """
-    from landscape.checkpoints import audit, reference
+    from landscape.checkpoints import sources
+    from landscape.checkpoints.audit import hashes
 
     checkpoints, family = _chosen(target, seeds, steps)
     with progress("listing", len(checkpoints)) as tick:
-        labelled = audit.listed(checkpoints, tick)
-    found = audit.by_hashes(labelled, family)
+        labelled = hashes.listed(checkpoints, tick)
+    found = hashes.by_hashes(labelled, family)
     there = [label.checkpoint for label in labelled if label.weights and not label.is_main]
     count = f"{len(checkpoints)} checkpoint{'' if len(checkpoints) == 1 else 's'}"
     _say(found, f"{count} of {target}, by the hashes of their files")
     runs: list[list[Seen]] = []
-    if there and (tensors or (tensors is None and all(reference.place(c.ref) is None for c in there))):
+    if there and (tensors or (tensors is None and all(sources.place(c.ref) is None for c in there))):
         runs, lost = _walked(there)
-        more = [audit.with_known(f, checkpoints, family) for f in [*lost, *_new(runs, found)]]
+        more = [hashes.with_known(f, checkpoints, family) for f in [*lost, *_new(runs, found)]]
         _table(runs)
         _say(more, "by their tensors")
         found = [*found, *more]
@@ -64,16 +65,18 @@ def command(target: str, seeds: tuple[int, ...], steps: tuple[int, ...], tensors
 
 
 def _chosen(target: str, seeds: tuple[int, ...], steps: tuple[int, ...]) -> tuple[list[Checkpoint], Family | None]:
-    from landscape.checkpoints import audit, find, places, reference
+    from landscape.checkpoints import find, sources
+    from landscape.checkpoints.audit import hashes
+    from landscape.checkpoints.hub import places
 
-    if not Path(target).exists() and "{" not in target and (named := reference.family_parts(target)) is not None:
+    if not Path(target).exists() and "{" not in target and (named := sources.family_parts(target)) is not None:
         family, values = named
         given = {key: (int(value),) for key, value in values.items()}
-        return reference.of_family(family.name, seeds or given.get("seed"), steps or given.get("step")), family
+        return sources.of_family(family.name, seeds or given.get("seed"), steps or given.get("step")), family
     if seeds or steps:
         raise InputError(f"--seed and --step choose from a family, and {target} is none; landscape families lists them")
     if target.startswith(places.SCHEME) and "{" not in target:
-        return audit.of_repository(target)
+        return hashes.of_repository(target)
     return (_below(Path(target)) if Path(target).is_dir() else find(target)), None
 
 
@@ -89,7 +92,7 @@ def _below(folder: Path) -> list[Checkpoint]:
 
 
 def _walked(checkpoints: Sequence[Checkpoint]) -> tuple[list[list[Seen]], list[Finding]]:
-    from landscape.checkpoints import trajectory
+    from landscape.checkpoints.audit import trajectory
 
     runs = trajectory.runs(checkpoints)
     with progress("reading", len(checkpoints)) as tick:
@@ -99,7 +102,7 @@ def _walked(checkpoints: Sequence[Checkpoint]) -> tuple[list[list[Seen]], list[F
 
 def _new(runs: list[list[Seen]], found: list[Finding]) -> list[Finding]:
     """What the tensors tell that the hashes did not."""
-    from landscape.checkpoints import trajectory
+    from landscape.checkpoints.audit import trajectory
 
     known = [set(finding.labels) for finding in found if finding.kind == "same weights"]
     return [f for f in trajectory.judge(runs) if not (f.kind == "same tensors" and set(f.labels) in known)]

@@ -27,12 +27,12 @@ from landscape.cli.options import (
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, run_now
 from landscape.errors import InputError
-from landscape.measures import Barriers
-from landscape.sequential import ONE_LOOK
-from landscape.settings import Checkpoints
-from landscape.store import Store
-from landscape.study import Study
-from landscape.task import Checkpoint
+from landscape.profile.sequential import ONE_LOOK
+from landscape.study.file import Study
+from landscape.study.kinds import Barriers
+from landscape.study.sections import Checkpoints
+from landscape.study.store import Store
+from landscape.study.tasks import Checkpoint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,7 +143,7 @@ def _show(rows: pd.DataFrame, found: list[Checkpoint], definition: str) -> None:
 
 def _mean(rows: pd.DataFrame, how: str, given: dict[str, Any]) -> str:
     """The mean of the chord barriers in a sentence."""
-    from landscape.units import LEAST, mean_over_units
+    from landscape.profile.units import LEAST, mean_over_units
 
     refs = {ref: number for number, ref in enumerate(sorted({*rows["a"], *rows["b"]}))}
     values, half = rows["barrier"].to_numpy(), (rows["high"] - rows["low"]).to_numpy() / 2

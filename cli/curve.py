@@ -26,9 +26,9 @@ from landscape.cli.options import (
     symmetry_options,
 )
 from landscape.cli.progress import console, progress
-from landscape.demo import TRAINING_TEXT
 from landscape.errors import InputError
-from landscape.task import AUTO
+from landscape.study.tasks import AUTO
+from landscape.texts import TRAINING_TEXT
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from landscape.measure.curves import Wanted
     from landscape.objectives import Objective
-    from landscape.settings import Data
+    from landscape.study.sections import Data
 
 
 @click.command()
@@ -71,14 +71,14 @@ def command(**given: Any) -> None:
     one, two = _two(given["a"], given["b"], given["config"])
     import torch
 
-    from landscape import gradients, strategy
     from landscape.checkpoints import fetch, models
     from landscape.measure import curves
-    from landscape.measure import data as fixed
-    from landscape.measure.buffers import Buffers
     from landscape.measure.prepare import on
-    from landscape.measure.profiles import Grid
     from landscape.paths import fit
+    from landscape.points import gradients, strategy
+    from landscape.profile.adaptive import Grid
+    from landscape.session import data as fixed
+    from landscape.session.buffers import Buffers
 
     require_grid(given["points"], given["precision"])
     if given["text"] and not given["train_text"]:
@@ -132,10 +132,11 @@ def _ends(
     """The objective, both ends, matched if wanted, and what beside their contents decides them."""
     import torch
 
-    from landscape import evaluate, strategy
     from landscape.checkpoints import fetch, models
-    from landscape.measure import agree, match
-    from landscape.measure import data as fixed
+    from landscape.measure import match
+    from landscape.points import evaluate, strategy
+    from landscape.session import agree
+    from landscape.session import data as fixed
 
     judged = fixed.build(held, one).to(device)
     fixed.require_one_architecture([one, two], judged)

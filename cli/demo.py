@@ -15,13 +15,14 @@ import click
 from landscape.cli.progress import console, progress
 from landscape.cli.report import write_report
 from landscape.cli.run import FAILED, run_now, run_study
-from landscape.demo import HELD_OUT_TEXT, PLANTED_STUDY, SHORT_STUDY, STUDY, TRAINING_TEXT, planted
+from landscape.demo import PLANTED_STUDY, SHORT_STUDY, STUDY, planted
 from landscape.engines import local
 from landscape.errors import InputError, StorageError
 from landscape.files import read_json, replacing
-from landscape.measures import Barriers
-from landscape.store import Store
-from landscape.study import read_study
+from landscape.study.file import read_study
+from landscape.study.kinds import Barriers
+from landscape.study.store import Store
+from landscape.texts import HELD_OUT_TEXT, TRAINING_TEXT
 
 WORLDS = {"austen": {"steps": 512, "seeds": 5}, "planted": {"steps": 1536, "seeds": 10}}
 WORDS, ITEMS = 300_000, 200

@@ -10,7 +10,7 @@ import pandas as pd
 from landscape.cli.progress import console
 from landscape.errors import InputError, StorageError
 from landscape.files import replacing
-from landscape.store import Store
+from landscape.study.store import Store
 
 TABLES = ("barrier", "profile", "loss", "match", "llc", "probe", "behaviour", "mixture", "plane", "place")
 

@@ -19,11 +19,11 @@ from landscape.cli.options import SEED, Number, config_option, data, data_option
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, results_of, run_now, run_tasks
 from landscape.errors import InputError
-from landscape.measures import Llc
-from landscape.settings import Checkpoints, Data
-from landscape.store import Store
-from landscape.study import Study
-from landscape.task import Checkpoint
+from landscape.study.file import Study
+from landscape.study.kinds import Llc
+from landscape.study.sections import Checkpoints, Data
+from landscape.study.store import Store
+from landscape.study.tasks import Checkpoint
 
 SAMPLERS = ("sgld", "rmsprop", "sgnht", "mala")
 SETTINGS = ("sampler", "chains", "draws", "burn_in", "n_beta", "localisation", "step_size", "extrapolate",

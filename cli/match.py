@@ -18,8 +18,8 @@ from landscape.cli.progress import console
 from landscape.cli.run import FAILED, run_now
 from landscape.errors import InputError
 from landscape.files import replacing_folder
-from landscape.store import Store
-from landscape.task import Checkpoint, Task
+from landscape.study.store import Store
+from landscape.study.tasks import Checkpoint, Task
 
 if TYPE_CHECKING:
     from landscape.measure.prepare import Prepared

@@ -11,11 +11,12 @@ from typing import Any
 import click
 
 from landscape.cli.progress import console
-from landscape.demo import TRAINING_TEXT
 from landscape.errors import InputError
-from landscape.measures import ON_TEXT, Matching
-from landscape.settings import MOST_SEED, Data
-from landscape.task import Checkpoint
+from landscape.spec import MOST_SEED
+from landscape.study.kinds import ON_TEXT, Matching
+from landscape.study.sections import Data
+from landscape.study.tasks import Checkpoint
+from landscape.texts import TRAINING_TEXT
 
 DEFINITIONS = ("chord", "mean_ends", "max_ends", "midpoint", "area", "convexity_gap")
 PACKAGED = "No text is given: evaluating on the packaged novel, Jane Austen's Persuasion."
@@ -111,11 +112,11 @@ def found(refs: Sequence[str], config: str) -> list[Checkpoint]:
     Raises:
         InputError: If one is not there, or has none.
     """
-    from landscape.checkpoints import fetch, find, reference
+    from landscape.checkpoints import fetch, find, sources
 
     every = [checkpoint for ref in refs for checkpoint in find(ref, config)]
     for checkpoint in every:
-        if reference.place(checkpoint.ref) is None:
+        if sources.place(checkpoint.ref) is None:
             fetch.described(checkpoint)
     return every
 

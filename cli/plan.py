@@ -14,9 +14,9 @@ from landscape.checkpoints.size import weights
 from landscape.cli.options import trust_options
 from landscape.cli.progress import console
 from landscape.cli.run import foreseen
-from landscape.expand import tasks
-from landscape.study import read_study
-from landscape.task import Task
+from landscape.study.expand import tasks
+from landscape.study.file import read_study
+from landscape.study.tasks import Task
 
 WORDS = 1e9
 DOWNLOAD = 1e8

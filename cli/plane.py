@@ -15,15 +15,15 @@ from landscape.cli.options import SEED, Number, config_option, data, data_option
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, run_now
 from landscape.errors import InputError
-from landscape.measures import Planes
-from landscape.settings import Checkpoints
-from landscape.store import Store
-from landscape.study import Study
+from landscape.study.file import Study
+from landscape.study.kinds import Planes
+from landscape.study.sections import Checkpoints
+from landscape.study.store import Store
 
 if TYPE_CHECKING:
     from landscape.measure.prepare import Prepared
     from landscape.paths.saved import Saved
-    from landscape.task import Checkpoint
+    from landscape.study.tasks import Checkpoint
 
 ROUNDING = 1e-5
 """Share of the norm of a point by which what is stored of it may differ."""

@@ -20,10 +20,10 @@ from landscape.cli.options import SEED, batches, config_option, data, data_optio
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, results_of, run_now
 from landscape.errors import InputError
-from landscape.measures import MOST_ITEMS, AnyMeasure, Behaviour, Probes
-from landscape.settings import Checkpoints, Data
-from landscape.study import Study
-from landscape.task import Checkpoint
+from landscape.study.file import Study
+from landscape.study.kinds import MOST_ITEMS, AnyMeasure, Behaviour, Probes
+from landscape.study.sections import Checkpoints, Data
+from landscape.study.tasks import Checkpoint
 
 USUAL = {"causal-lm": ("in-context", "induction"), "masked-lm": ("calibration",), "classification": ("calibration",)}
 """Probes that need nothing but the model and the text."""

@@ -8,14 +8,14 @@ from typing import Any
 import click
 import pandas as pd
 
-from landscape import summary
 from landscape.cli.options import DEFINITIONS
 from landscape.cli.progress import console
 from landscape.errors import InputError, StorageError
 from landscape.figures.frames import Frames
 from landscape.figures.page import Missing, page
 from landscape.files import replacing
-from landscape.store import Store
+from landscape.profile import summary
+from landscape.study.store import Store
 
 OTHERS = ("plane", "place", "mixture", "llc", "probe", "behaviour")
 """Tables that a report can be made of without any pair."""
@@ -90,7 +90,7 @@ def frames(store: Store, definition: str = "chord") -> Frames:
 def _stages(store: Store, definition: str) -> dict[str, Any]:
     """The frames on stages; none where there are no series over training."""
     from landscape.cli.stages import of_results
-    from landscape.stages.sentences import sentences
+    from landscape.stages.findings.sentences import sentences
 
     try:
         found = of_results(store, definition)

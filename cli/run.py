@@ -16,14 +16,14 @@ from landscape.cli.options import PACKAGED, trust_options
 from landscape.cli.progress import console, listen, progress
 from landscape.engines import local
 from landscape.errors import InputError
-from landscape.measures import Llc
-from landscape.store import Store
-from landscape.study import Study, read_study
-from landscape.task import READ, Checkpoint, Task
+from landscape.study.file import Study, read_study
+from landscape.study.kinds import Llc
+from landscape.study.store import Store
+from landscape.study.tasks import READ, Checkpoint, Task
 
 if TYPE_CHECKING:
     from landscape.measure.prepare import Prepared
-    from landscape.measure.session import Session
+    from landscape.session.session import Session
 
 FAILED = 3
 SENTENCES = 3
@@ -197,7 +197,7 @@ def hire_worker(store: Store, study: Study, tasks: list[Task], device: str, work
     import torch
 
     from landscape.measure import perform
-    from landscape.measure.session import Session
+    from landscape.session.session import Session
 
     listen()
     torch.set_num_threads(threads)

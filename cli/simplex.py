@@ -16,10 +16,10 @@ from landscape.cli.options import SEED, config_option, data, data_options
 from landscape.cli.progress import console
 from landscape.cli.run import FAILED, run_now
 from landscape.errors import InputError
-from landscape.measures import Simplices
-from landscape.settings import Checkpoints
-from landscape.store import Store
-from landscape.study import Study
+from landscape.study.file import Study
+from landscape.study.kinds import Simplices
+from landscape.study.sections import Checkpoints
+from landscape.study.store import Store
 
 NAMES = {"vertex": "checkpoints", "edge": "middles of edges", "centre": "centre: the uniform soup", "random": "random"}
 

@@ -15,9 +15,10 @@ from landscape.cli.options import DEFINITIONS, Number
 from landscape.cli.progress import console
 from landscape.errors import InputError, StorageError
 from landscape.files import replacing
-from landscape.settings import MOST_PERMUTATIONS, Stages
-from landscape.store import Store
-from landscape.study import mistakes, read_study
+from landscape.spec import MOST_PERMUTATIONS
+from landscape.stages.settings import Stages
+from landscape.study.file import mistakes, read_study
+from landscape.study.store import Store
 
 if TYPE_CHECKING:
     from landscape.stages import Findings
@@ -54,7 +55,7 @@ def command(folder: Path, pairs: Path | None, definition: str, kind: str, as_jso
     mine.csv to mine_stages beside it.
     """
     from landscape.stages import TABLES as FRAMES
-    from landscape.stages.sentences import sentences
+    from landscape.stages.findings.sentences import sentences
 
     settings = {name: value for name, value in given.items() if value not in (None, ())}
     findings, out = _found(folder, pairs, definition, settings)
@@ -93,8 +94,8 @@ def of_results(store: Store, definition: str = "chord", given: dict[str, Any] | 
         InputError: If there is nothing to find stages in.
     """
     from landscape.stages import analyse
-    from landscape.stages.declared import declared
-    from landscape.stages.series import from_tables
+    from landscape.stages.association.declared import declared
+    from landscape.stages.series.observed import from_tables
 
     record = store.record()
     keys = {kind: [task["key"] for task in record["tasks"] if task["kind"] == kind] for kind in TABLES.values()}
@@ -127,7 +128,7 @@ def of_files(series: Path, pairs: Path | None, given: dict[str, Any]) -> Finding
         InputError: If a file is not what is wanted.
     """
     from landscape.stages import analyse
-    from landscape.stages.files import read
+    from landscape.stages.series.files import read
 
     return analyse(read(series, pairs), _settings(given))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from landscape.cli.progress import console
-from landscape.store import Store
+from landscape.study.store import Store
 
 
 @click.command()

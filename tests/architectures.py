@@ -29,9 +29,9 @@ from transformers import (
     ViTForImageClassification,
 )
 
-from landscape.evaluate import losses
 from landscape.objectives import Objective, module
-from landscape.symmetry.table import Freedoms, Group, Table
+from landscape.points.evaluate import losses
+from landscape.symmetry.group.table import Freedoms, Group, Table
 
 WIDTH, EXAMPLES = 30, 40
 GROUPED = {"vocab_size": WORDS, "hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 6,

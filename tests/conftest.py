@@ -56,7 +56,7 @@ def one_thread() -> None:
 @pytest.fixture(autouse=True)
 def fixed_strategies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is chosen by the clock, save in the tests of the choice."""
-    from landscape import strategy
+    from landscape.points import strategy
 
     monkeypatch.setattr(strategy, "TRIAL_SHARE", 0.0)
 
@@ -96,7 +96,7 @@ def finished(few_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     import finished
     import torch
 
-    from landscape import strategy
+    from landscape.points import strategy
 
     torch.set_num_threads(1)
     base = tmp_path_factory.getbasetemp()

@@ -9,7 +9,7 @@ import cases
 from filelock import FileLock
 
 from landscape.cli.run import run_study
-from landscape.study import read_study
+from landscape.study.file import read_study
 
 MEASURES = """
 [[measure]]

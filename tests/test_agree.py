@@ -25,15 +25,15 @@ from landscape.cli.main import cli
 from landscape.cli.run import run_study, worse_than_guessing
 from landscape.errors import InputError
 from landscape.figures.captions import caption
-from landscape.measure import agree
-from landscape.measure.buffers import Buffers
-from landscape.measure.data import build, fingerprint, fingerprint_of_probes, unknown_share
-from landscape.measure.session import Session, Values
-from landscape.settings import Data
+from landscape.session import agree
+from landscape.session.buffers import Buffers
+from landscape.session.data import build, fingerprint, fingerprint_of_probes, unknown_share
+from landscape.session.session import Session, Values
 from landscape.space import learned_buffers
-from landscape.store import Store
-from landscape.study import read_study
-from landscape.task import Checkpoint
+from landscape.study.file import read_study
+from landscape.study.sections import Data
+from landscape.study.store import Store
+from landscape.study.tasks import Checkpoint
 
 BIAS = "model.layers.1.mlp.gate.e_score_correction_bias"
 
@@ -145,7 +145,7 @@ def test_values_come_back_in_the_order_of_their_points(monkeypatch: pytest.Monke
     session.__dict__["objective"] = SimpleNamespace(model=nn.Linear(1, 1))
     known = {str(n): {"x": torch.full((1,), n)} for n in range(3)}
     buffers = Buffers(nn.Linear(1, 1), {"x": torch.zeros(1)}, known=known)
-    monkeypatch.setattr("landscape.measure.session.put", lambda *_: None)
+    monkeypatch.setattr("landscape.session.session.put", lambda *_: None)
     session.__dict__["buffers"] = buffers
 
     def evaluate(_: object, rows: Tensor, *__: object) -> Values:

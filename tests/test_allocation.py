@@ -7,8 +7,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from landscape import paired
-from landscape.allocation import WIDER, allocate
+from landscape.profile import paired
+from landscape.profile.allocation import WIDER, allocate
 
 COUNTS = (64, 96, 144, 216, 324, 486, 500)
 

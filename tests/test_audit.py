@@ -14,10 +14,11 @@ from click.testing import CliRunner
 from hub_mirror import HubMirror
 from safetensors.numpy import save_file
 
-from landscape.checkpoints import audit, find, local, reference, trajectory
+from landscape.checkpoints import find, local, sources
+from landscape.checkpoints.audit import hashes, trajectory
 from landscape.checkpoints.families import family
 from landscape.cli.main import cli
-from landscape.task import Checkpoint
+from landscape.study.tasks import Checkpoint
 
 STEPS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, *range(1000, 16_001, 1000), 20_000, 100_000, 143_000)
 SIZE = 64
@@ -39,7 +40,7 @@ def weights(folder: Path, content: float, shards: tuple[float, ...] = (), lost: 
     return folder
 
 
-def found(findings: list[audit.Finding]) -> set[tuple[Any, ...]]:
+def found(findings: list[hashes.Finding]) -> set[tuple[Any, ...]]:
     return {(f.kind, frozenset(label.rpartition("=")[2] for label in f.labels), bool(f.known)) for f in findings}
 
 
@@ -66,10 +67,10 @@ def planted(hub: HubMirror, folder: Path) -> None:
 
 def test_thirty_revisions_are_audited_with_no_weight_byte(hub: HubMirror, tmp_path: Path) -> None:
     planted(hub, tmp_path)
-    checkpoints = reference.of_family("pythia-14m", (4,), STEPS)
+    checkpoints = sources.of_family("pythia-14m", (4,), STEPS)
     assert len(checkpoints) == 30
-    labels = audit.listed(checkpoints)
-    assert found(audit.by_hashes(labels, family("pythia-14m"))) == {
+    labels = hashes.listed(checkpoints)
+    assert found(hashes.by_hashes(labels, family("pythia-14m"))) == {
         ("same weights", frozenset({"0", "1"}), True),
         ("same weights", frozenset({"64", "100000"}), False),
         ("no weights", frozenset({"2000"}), False),
@@ -81,7 +82,7 @@ def test_thirty_revisions_are_audited_with_no_weight_byte(hub: HubMirror, tmp_pa
     assert hub.sent == {} and not any("/resolve/" in path for _, path, _ in hub.log)
     assert len(hub.log) <= 30 + 3
     hub.log.clear()
-    audit.listed(checkpoints)
+    hashes.listed(checkpoints)
     assert len(hub.log) <= 3, "what a commit holds is asked once"
 
 
@@ -90,10 +91,10 @@ def test_a_clean_mirror_has_no_finding(hub: HubMirror, tmp_path: Path) -> None:
     for step in (0, 512, 143_000):
         repo.commit(f"step{step}", weights(tmp_path / str(step), step))
     repo.commit("main", tmp_path / "143000")
-    labels = audit.listed(reference.of_family("pythia-14m", (1,), (0, 512, 143_000)))
-    assert audit.by_hashes(labels, family("pythia-14m")) == []
+    labels = hashes.listed(sources.of_family("pythia-14m", (1,), (0, 512, 143_000)))
+    assert hashes.by_hashes(labels, family("pythia-14m")) == []
     repo.commit("main", tmp_path / "512")
-    (wrong,) = audit.by_hashes(audit.listed([label.checkpoint for label in labels if not label.is_main]))
+    (wrong,) = hashes.by_hashes(hashes.listed([label.checkpoint for label in labels if not label.is_main]))
     assert (
         wrong.kind == "wrong main"
         and "serves the weights of pythia-14m:seed=1,step=512 and not those of the last step, 143000" in wrong.says
@@ -105,11 +106,11 @@ def test_known_defects_do_not_hide_new_ones(hub: HubMirror, tmp_path: Path) -> N
     repo = hub.repo("EleutherAI/pythia-14m")
     for step in (0, 1, 512):
         repo.commit(f"step{step}", weights(tmp_path / str(step), 7))
-    (finding,) = audit.by_hashes(
-        audit.listed(reference.of_family("pythia-14m", (0,), (0, 1, 512))), family("pythia-14m")
+    (finding,) = hashes.by_hashes(
+        hashes.listed(sources.of_family("pythia-14m", (0,), (0, 1, 512))), family("pythia-14m")
     )
     assert finding.kind == "same weights" and len(finding.labels) == 3 and not finding.known
-    absent = audit.by_hashes(audit.listed(reference.of_family("pythia-14m", (0,), (2,))), family("pythia-14m"))
+    absent = hashes.by_hashes(hashes.listed(sources.of_family("pythia-14m", (0,), (2,))), family("pythia-14m"))
     assert [(f.kind, f.known) for f in absent] == [("no revision", "")]
 
 
@@ -275,7 +276,7 @@ def test_children_are_runs_of_their_own() -> None:
     refs = ["a/seed_0/step_20", "a/seed_0/step_3", "a/children/seed_0/parted_3/child_1/step_20", "a/seed_1/step_3"]
     found = [[c.ref for c in run] for run in trajectory.runs([local.labels(Path(ref)) for ref in refs])]
     assert found == [["a/seed_0/step_3", "a/seed_0/step_20"], [refs[2]], [refs[3]]]
-    public = reference.of_family("olmo2-7b-ingredients", (1, 2), (1000, 11_931))
+    public = sources.of_family("olmo2-7b-ingredients", (1, 2), (1000, 11_931))
     assert [len(run) for run in trajectory.runs(public)] == [2, 2]
     assert len(trajectory.runs([find(f"hf://google/multiberts-seed_1-step_{k}k")[0] for k in (0, 20)])) == 1
 

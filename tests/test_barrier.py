@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from landscape import barrier
-from landscape.barrier import Definition, available, contrasts, estimate, matrix, resamples
-from landscape.paired import band, functionals, standard_error
+from landscape.profile import definitions
+from landscape.profile.definitions import Definition, available, contrasts, estimate, matrix, resamples
+from landscape.profile.paired import band, functionals, standard_error
 
 T = np.array([0.0, 0.13, 0.4, 0.5, 0.71, 1.0])
 WEIGHTS = resamples(40, 400, seed=5)
@@ -263,18 +263,18 @@ def test_contrasts_that_are_certainly_below_the_maximum_do_not_widen_its_interva
     t, error = np.linspace(0, 1, 11), n**-0.5
     losses = noise + np.where(np.arange(11) % 10 == 0, 0, 1.0)[:, None]
     losses[5] += 10.5 * error - losses[5].mean() + losses[[1, 2, 3, 4, 6, 7, 8, 9]].mean(axis=1).max()
-    weights = barrier.resamples(n, 1000, seed=0)
-    found = barrier.estimate(t, losses, weights=weights)
+    weights = definitions.resamples(n, 1000, seed=0)
+    found = definitions.estimate(t, losses, weights=weights)
     assert found.plugin - found.low == pytest.approx(1.96 * error, rel=0.12)
 
 
 def test_resampling_some_contrasts_at_a_time_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(3)
     t, losses = np.linspace(0, 1, 9), random.normal(size=(9, 50)) + np.sin(3 * np.linspace(0, 1, 9))[:, None]
-    weights = barrier.resamples(50, 200, seed=0)
-    whole = [barrier.estimate(t, losses, one, weights=weights) for one in barrier.available(t)]
-    monkeypatch.setattr(barrier, "AT_ONCE", 5)
+    weights = definitions.resamples(50, 200, seed=0)
+    whole = [definitions.estimate(t, losses, one, weights=weights) for one in definitions.available(t)]
+    monkeypatch.setattr(definitions, "AT_ONCE", 5)
     for one, two in zip(
-        whole, (barrier.estimate(t, losses, d, weights=weights) for d in barrier.available(t)), strict=True
+        whole, (definitions.estimate(t, losses, d, weights=weights) for d in definitions.available(t)), strict=True
     ):
         assert_allclose(list(vars(two).values())[1:], list(vars(one).values())[1:], rtol=1e-12)

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from landscape import evaluate, gradients
 from landscape.objectives import Batch, Objective, module
 from landscape.paths import KINDS
+from landscape.points import evaluate, gradients
+from landscape.points.strategy import Strategy
 from landscape.space import Space
-from landscape.strategy import Strategy
 
 
 def network(seed: int) -> nn.Sequential:

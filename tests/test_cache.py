@@ -3,7 +3,7 @@ from functools import lru_cache, partial
 import numpy as np
 import pytest
 
-from landscape.checkpoints import Cache
+from landscape.session.cache import Cache
 
 
 def make(made: list[str], key: str, dropped: str | None) -> str:

@@ -9,13 +9,13 @@ from numpy.testing import assert_allclose
 from scipy.interpolate import BarycentricInterpolator
 from simulated import Curve, bump
 
-from landscape import chebyshev
+from landscape.profile import nodes
 
 
 @pytest.mark.parametrize("pieces", [1, 3])
 def test_points_are_chebyshev_points_on_each_piece(pieces: int) -> None:
-    grid, at = chebyshev.grid(pieces), chebyshev.first(pieces)
-    assert (np.diff(grid) > 0).all() and (grid[0], grid[-1]) == (0, 1) and len(grid) == pieces * chebyshev.STEPS + 1
+    grid, at = nodes.grid(pieces), nodes.first(pieces)
+    assert (np.diff(grid) > 0).all() and (grid[0], grid[-1]) == (0, 1) and len(grid) == pieces * nodes.STEPS + 1
     one = (1 - np.cos(np.pi * np.arange(9) / 8)) / 2
     assert_allclose(grid[at], np.unique([np.round((one + k) / pieces, 14) for k in range(pieces)]), atol=1e-13)
 
@@ -25,16 +25,16 @@ def test_the_interpolant_is_that_of_scipy_through_the_nearest_points(pieces: int
     """Four on either side, or the first or last eight of the piece; or all, where there are fewer."""
     random = np.random.default_rng(pieces)
     for few in (False, True):
-        some = random.choice(np.arange(1, chebyshev.STEPS), 4 if few else 20, replace=False)
-        inner = [k * chebyshev.STEPS + np.sort(some) for k in range(pieces)]
-        at = np.union1d(np.concatenate(inner), chebyshev.STEPS * np.arange(pieces + 1))
-        t = chebyshev.grid(pieces)[at]
+        some = random.choice(np.arange(1, nodes.STEPS), 4 if few else 20, replace=False)
+        inner = [k * nodes.STEPS + np.sort(some) for k in range(pieces)]
+        at = np.union1d(np.concatenate(inner), nodes.STEPS * np.arange(pieces + 1))
+        t = nodes.grid(pieces)[at]
         times = np.sort(np.concatenate([[0, 1], random.uniform(0, 1, 60), t]))
-        found = chebyshev.interpolant(at, pieces, times).matrix
+        found = nodes.interpolant(at, pieces, times).matrix
         assert_allclose(found.sum(axis=1), 1, atol=1e-9)
         for row, time in zip(found, times, strict=True):
             piece = min(int(time * pieces), pieces - 1)
-            own = np.flatnonzero((at >= piece * chebyshev.STEPS) & (at <= (piece + 1) * chebyshev.STEPS))
+            own = np.flatnonzero((at >= piece * nodes.STEPS) & (at <= (piece + 1) * nodes.STEPS))
             left = int((t[own] <= time).sum()) - min(8, len(own)) // 2
             window = own[max(0, min(left, len(own) - 8)) :][:8]
             expected = np.zeros(len(t))
@@ -45,14 +45,14 @@ def test_the_interpolant_is_that_of_scipy_through_the_nearest_points(pieces: int
 def test_checks_lie_beside_the_maximum_and_where_two_degrees_differ_most() -> None:
     """A peak at 0.31 and a smaller, narrower one at 0.83: seven points cannot tell what lies on its flanks."""
     curve = lambda t: bump(0.31, 0.5, 1.0)(t) + bump(0.83, 0.06, 0.4)(t)  # noqa: E731
-    at = chebyshev.first()
-    t = chebyshev.grid()
+    at = nodes.first()
+    t = nodes.grid()
     means = curve(t[at])
-    checks = chebyshev.checks(at, means)
+    checks = nodes.checks(at, means)
     between = (at[:-1] + at[1:]) // 2
     assert set(checks) <= set(between) and 2 <= len(checks) <= 4
     fine = np.linspace(0, 1, 5001)
-    top = fine[(chebyshev.interpolant(at, 1, fine).matrix @ means).argmax()]
+    top = fine[(nodes.interpolant(at, 1, fine).matrix @ means).argmax()]
     assert set(between[np.argsort(np.abs(t[between] - top))[:2]]) <= set(checks)
     change = []
     for k, position in enumerate(between):
@@ -68,47 +68,47 @@ def test_checks_lie_beside_the_maximum_and_where_two_degrees_differ_most() -> No
 @pytest.mark.parametrize("pieces", [1, 2])
 def test_the_stated_error_is_that_at_the_checks_with_a_margin(pieces: int) -> None:
     curve = lambda t: bump(0.3, 0.1, 1.0)(t) + 0.2 * t  # noqa: E731
-    t, at = chebyshev.grid(pieces), chebyshev.first(pieces)
+    t, at = nodes.grid(pieces), nodes.first(pieces)
     means = curve(t[at])
-    checks = chebyshev.checks(at, means, pieces)
-    read = chebyshev.interpolant(at, pieces, t[checks]).matrix @ means
-    now = chebyshev.interpolant(at, pieces).matrix @ means
+    checks = nodes.checks(at, means, pieces)
+    read = nodes.interpolant(at, pieces, t[checks]).matrix @ means
+    now = nodes.interpolant(at, pieces).matrix @ means
     k = int(now.argmax())
     expected = 2.4 * np.abs(read - curve(t[checks])).max() + abs(now[k - 1] - 2 * now[k] + now[k + 1]) / 8
-    found = chebyshev.error(at, means, checks, curve(t[checks]), pieces)
+    found = nodes.error(at, means, checks, curve(t[checks]), pieces)
     assert found == pytest.approx(expected, rel=1e-12) and 0 < k < len(now) - 1
 
 
 def test_points_are_added_where_the_error_is_above_the_tolerance() -> None:
     """A narrow peak on one piece of two, the other a line: nothing is added there but what was checked."""
     curve = lambda t: bump(0.2, 0.02, 1.0)(t)  # noqa: E731
-    t, at = chebyshev.grid(2), chebyshev.first(2)
+    t, at = nodes.grid(2), nodes.first(2)
     for _ in range(4):
-        checks = chebyshev.checks(at, curve(t[at]), 2)
+        checks = nodes.checks(at, curve(t[at]), 2)
         given = at, curve(t[at]), checks, curve(t[checks])
-        assert chebyshev.error(*given, 2) > 0.01
-        more = chebyshev.refined(*given, 0.01, 2)
+        assert nodes.error(*given, 2) > 0.01
+        more = nodes.refined(*given, 0.01, 2)
         assert set(checks) | set(at) <= set(more) and set(more) - set(at) <= set((at[:-1] + at[1:]) // 2)
-        assert chebyshev.refined(*given, 1e9, 2).tolist() == np.union1d(at, checks).tolist()
+        assert nodes.refined(*given, 1e9, 2).tolist() == np.union1d(at, checks).tolist()
         at = more
-        if chebyshev.error(at, curve(t[at]), *seen(curve, at), 2) <= 0.01:
+        if nodes.error(at, curve(t[at]), *seen(curve, at), 2) <= 0.01:
             break
-    assert (at > chebyshev.STEPS).sum() < 24 < (at < chebyshev.STEPS).sum() + 8
+    assert (at > nodes.STEPS).sum() < 24 < (at < nodes.STEPS).sum() + 8
     fine = np.linspace(0, 1, 3001)
-    assert np.abs(chebyshev.interpolant(at, 2, fine).matrix @ curve(t[at]) - curve(fine)).max() < 0.01
+    assert np.abs(nodes.interpolant(at, 2, fine).matrix @ curve(t[at]) - curve(fine)).max() < 0.01
 
 
 def seen(curve: Curve, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    checks = chebyshev.checks(at, curve(chebyshev.grid(2)[at]), 2)
-    return checks, curve(chebyshev.grid(2)[checks])
+    checks = nodes.checks(at, curve(nodes.grid(2)[at]), 2)
+    return checks, curve(nodes.grid(2)[checks])
 
 
 def test_there_is_nothing_finer_than_the_finest_grid() -> None:
-    every = np.arange(0, chebyshev.STEPS + 1, chebyshev.FINEST)
-    means = np.sin(70 * chebyshev.grid()[every])
-    checks = chebyshev.checks(every, means)
-    assert (checks % chebyshev.FINEST == 1).all()
-    assert chebyshev.refined(every, means, checks, np.full(len(checks), 9.0), 0.0).tolist() == every.tolist()
+    every = np.arange(0, nodes.STEPS + 1, nodes.FINEST)
+    means = np.sin(70 * nodes.grid()[every])
+    checks = nodes.checks(every, means)
+    assert (checks % nodes.FINEST == 1).all()
+    assert nodes.refined(every, means, checks, np.full(len(checks), 9.0), 0.0).tolist() == every.tolist()
 
 
 def test_the_stated_error_is_calibrated_on_trained_profiles() -> None:

@@ -14,17 +14,17 @@ import pytest
 import xarray
 from safetensors.torch import load_file, save_file
 
-from landscape import strategy
 from landscape.cli import export, options, report
 from landscape.cli.main import COMMANDS, Stopped, cli, main
 from landscape.cli.run import run_study
 from landscape.figures.frames import Frames
 from landscape.figures.page import Missing
-from landscape.measure import session
-from landscape.store import Store
-from landscape.strategy import Strategy, Tuner
-from landscape.study import read_study
-from landscape.task import Task
+from landscape.points import strategy
+from landscape.points.strategy import Strategy, Tuner
+from landscape.session import session
+from landscape.study.file import read_study
+from landscape.study.store import Store
+from landscape.study.tasks import Task
 
 
 def call(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -453,7 +453,7 @@ def test_usage_errors_exit_with_2(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_task_labels_are_for_people() -> None:
-    from landscape.task import Checkpoint
+    from landscape.study.tasks import Checkpoint
 
     task = Task("barriers", (Checkpoint("a", 1, 5), Checkpoint("b", 0, 5)), ((0, 1),), (), "")
     assert task.label == "barriers seed 0,1 step 5"

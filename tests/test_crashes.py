@@ -21,8 +21,8 @@ from landscape.cli.report import write_report
 from landscape.cli.run import run_study
 from landscape.errors import StorageError
 from landscape.files import replacing_folder
-from landscape.store import Store
-from landscape.study import read_study
+from landscape.study.file import read_study
+from landscape.study.store import Store
 
 KEYS = ("one",)
 

@@ -15,19 +15,19 @@ import torch
 from click.testing import CliRunner, Result
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from landscape import evaluate, gradients
 from landscape.checkpoints import models
 from landscape.cli.main import cli
 from landscape.errors import InputError
 from landscape.measure import curves
-from landscape.measure.buffers import Buffers
-from landscape.measure.profiles import Grid
-from landscape.measure.session import Session
 from landscape.objectives import causal_lm, module
 from landscape.paths import KINDS, fit, saved
+from landscape.points import evaluate, gradients
+from landscape.profile.adaptive import Grid
+from landscape.session.buffers import Buffers
+from landscape.session.session import Session
 from landscape.space import Space
-from landscape.store import Store
-from landscape.task import Checkpoint
+from landscape.study.store import Store
+from landscape.study.tasks import Checkpoint
 
 IDS = torch.randint(5, cases.WORDS, (20, 9), generator=cases.generator(8))
 

@@ -7,10 +7,11 @@ from click.testing import CliRunner
 from landscape.checkpoints import expand, models
 from landscape.cli import demo as commands
 from landscape.cli.main import cli
-from landscape.demo import HELD_OUT_TEXT, SHORT_STUDY, STUDY, TRAINING_TEXT
+from landscape.demo import SHORT_STUDY, STUDY
 from landscape.demo.train import Recipe, Run, Trainer, children_of, folders, seeds_of
 from landscape.errors import InputError
-from landscape.study import read_study
+from landscape.study.file import read_study
+from landscape.texts import HELD_OUT_TEXT, TRAINING_TEXT
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.testing import assert_close
 from transformers import GPTNeoXConfig, LlamaConfig
 
-from landscape import gradients, recorded
-from landscape.evaluate import combine, losses, numerics_error
-from landscape.gradients import slope, slopes
 from landscape.objectives import Batch, Objective, causal_lm, classification, masked_lm, module
-from landscape.strategy import Strategy
+from landscape.points import gradients, recorded
+from landscape.points.evaluate import combine, losses, numerics_error
+from landscape.points.gradients import slope, slopes
+from landscape.points.strategy import Strategy
 
 SMALL = {"vocab_size": cases.WORDS, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3}
 IDS = torch.randint(5, cases.WORDS, (7, 12), generator=cases.generator(8))

@@ -12,8 +12,9 @@ import torch
 import transformers
 from click.testing import CliRunner
 
-from landscape.checkpoints import expand, families, fetch, find, places, reference
+from landscape.checkpoints import expand, families, fetch, find, sources
 from landscape.checkpoints.families import FAMILIES, Place
+from landscape.checkpoints.hub import places
 from landscape.checkpoints.size import weights
 from landscape.cli.main import cli
 from landscape.errors import InputError
@@ -117,7 +118,7 @@ def test_tables_are_well_formed(name: str) -> None:
     assert all(places.parse(str(p)) == p for p in parsed)
     for seed, step in (labels[0], labels[-1]):
         (there,) = find(f"{name}:seed={seed}" + ("" if step is None else f",step={step}"))
-        assert (there.seed, there.step) == (seed, step) and reference.place(there.ref) == family.place(seed, step)
+        assert (there.seed, there.step) == (seed, step) and sources.place(there.ref) == family.place(seed, step)
         least, most = {"float32": (3.9, 4.1), "float16": (1.9, 5), "bfloat16": (1.9, 2.1)}[family.stored]
         assert least < family.bytes(seed, step) / family.parameters < most
         if not family.place(seed, step).title:
@@ -181,7 +182,7 @@ def test_counts_are_those_published(name: str, seeds: int, steps: int, labels: i
 )
 def test_places_are_the_names_seen_on_the_hub(ref: str, place: Place) -> None:
     (found,) = find(ref)
-    assert reference.place(found.ref) == place
+    assert sources.place(found.ref) == place
 
 
 def test_the_wrong_branches_of_pythia_2_8b_are_86() -> None:
@@ -197,7 +198,7 @@ def test_the_wrong_branches_of_pythia_2_8b_are_86() -> None:
 
 def test_what_is_left_out_is_the_first_seed_and_the_last_step() -> None:
     for ref in ("pythia-70m", "pythia-70m:step=143000", "pythia-70m:seed=0"):
-        assert reference.place(ref) == Place("EleutherAI/pythia-70m", "step143000") == reference.place(find(ref)[0].ref)
+        assert sources.place(ref) == Place("EleutherAI/pythia-70m", "step143000") == sources.place(find(ref)[0].ref)
 
 
 @pytest.mark.parametrize(
@@ -222,8 +223,8 @@ def test_patterns_and_lists() -> None:
     wanted = {"seed": (1, 4), "step": (0, 20_000)}
     refs = [(c.seed, c.step) for c in expand("multiberts:seed={seed},step={step}", wanted)]
     assert refs == [(1, 0), (1, 20_000), (4, 0), (4, 20_000)]
-    assert len(reference.of_family("multiberts", None, (20_000,))) == 5
-    assert len(reference.of_family("multiberts", None, None)) == 165
+    assert len(sources.of_family("multiberts", None, (20_000,))) == 5
+    assert len(sources.of_family("multiberts", None, None)) == 165
     pattern = expand("hf://EleutherAI/pythia-14m-seed{seed}@step{step}", {"seed": (1, 2), "step": (0, 512)})
     assert [(c.ref, c.seed, c.step) for c in pattern][1] == ("hf://EleutherAI/pythia-14m-seed1@step512", 1, 512)
     assert "steps 0 and 1 are the same" in pattern[0].defect and not pattern[1].defect
@@ -257,9 +258,9 @@ def test_bad_references_get_a_sentence(ref: str, said: str) -> None:
 
 def test_bad_lists_get_a_sentence() -> None:
     with pytest.raises(InputError, match="multiberts has no step 20000 of seed 9"):
-        reference.of_family("multiberts", (3, 9), (20_000,))
+        sources.of_family("multiberts", (3, 9), (20_000,))
     with pytest.raises(InputError, match="multiberts has no step 7 of seed 0"):
-        reference.of_family("multiberts", None, (7,))
+        sources.of_family("multiberts", None, (7,))
     with pytest.raises(InputError, match="cannot be searched for seeds in the name EleutherAI/pythia-14m-seed"):
         expand("hf://EleutherAI/pythia-14m-seed{seed}@step0", {})
     with pytest.raises(InputError, match=r"has no field for \['step'\]"):

@@ -25,8 +25,8 @@ from landscape.figures.probes import probe_over_training
 from landscape.figures.style import MOST_STEPS, step_axis
 from landscape.figures.traces import traces
 from landscape.figures.training import barrier_over_training
-from landscape.summary import barrier_over_parting, by_path, mean_profiles
-from landscape.summary import barrier_over_training as mean_by_step
+from landscape.profile.summary import barrier_over_parting, by_path, mean_profiles
+from landscape.profile.summary import barrier_over_training as mean_by_step
 
 SETTINGS = {
     "objective": "causal-lm", "unit": "nats per token", "examples": 128, "length": 64, "numerics": "float32",

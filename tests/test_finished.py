@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from landscape import summary
 from landscape.cli.main import cli
 from landscape.cli.report import frames
 from landscape.errors import InputError
 from landscape.figures.sections import sections
-from landscape.store import Store
+from landscape.profile import summary
+from landscape.study.store import Store
 
 KINDS = {"losses", "barriers", "match", "curves", "curvature", "chains", "llc", "probes", "behaviour"}
 

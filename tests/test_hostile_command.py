@@ -16,7 +16,7 @@ from landscape.cli.main import cli
 from landscape.errors import InputError
 from landscape.objectives.text import read_file
 from landscape.probes.inference import read as read_pairs
-from landscape.study import read_study
+from landscape.study.file import read_study
 
 COMMANDS = {
     "barriers": ["x.pt", "x.pt"], "curve": ["x.pt", "x.pt", "--out", "o"], "llc": ["x.pt"], "probe": ["x.pt"],

@@ -16,8 +16,8 @@ from landscape import files
 from landscape.checkpoints import formats, identity, size
 from landscape.errors import InputError
 from landscape.objectives import corpus
-from landscape.store import Store
-from landscape.task import Checkpoint
+from landscape.study.store import Store
+from landscape.study.tasks import Checkpoint
 
 ROOT = Path(__file__).parent.parent
 

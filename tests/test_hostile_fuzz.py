@@ -21,7 +21,7 @@ from landscape.checkpoints.blame import blamed
 from landscape.checkpoints.formats import safetensors
 from landscape.errors import InputError
 from landscape.objectives import causal_lm
-from landscape.study import read_study
+from landscape.study.file import read_study
 
 MOST_SECONDS, MOST_KILOBYTES = 10, 1_000_000
 FEW, MANY = 12, 1_000

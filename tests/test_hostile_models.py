@@ -18,11 +18,11 @@ from transformers import AutoConfig, AutoTokenizer, ByT5Tokenizer, Gemma3Config,
 
 from landscape.checkpoints import configs, models, tokenizers
 from landscape.errors import InputError
-from landscape.measure import data as fixed
 from landscape.objectives import KINDS, causal_lm, classification
-from landscape.settings import Data
+from landscape.session import data as fixed
 from landscape.space import Space
-from landscape.task import Checkpoint
+from landscape.study.sections import Data
+from landscape.study.tasks import Checkpoint
 
 ROOT = Path(__file__).parent.parent
 AUTO = causal_lm.AUTO

@@ -19,12 +19,12 @@ from hub_mirror import Fault, HubMirror
 from huggingface_hub import constants
 from torch.func import functional_call
 
-from landscape.checkpoints import fetch, find, formats, models, places, size, tokenizers
-from landscape.checkpoints import hub as client
+from landscape.checkpoints import fetch, find, formats, models, size, tokenizers
 from landscape.checkpoints.families import FAMILIES
+from landscape.checkpoints.hub import client, places
 from landscape.errors import InputError
 from landscape.space import Space
-from landscape.task import Checkpoint
+from landscape.study.tasks import Checkpoint
 
 IDS = torch.tensor([[7, 3, 11, 29, 5, 41], [2, 2, 17, 8, 50, 31]])
 POINT = "multiberts:seed=3,step=20000"

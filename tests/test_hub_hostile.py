@@ -17,8 +17,8 @@ from click.testing import CliRunner
 from hub_mirror import HubMirror, Reply
 from huggingface_hub import constants
 
-from landscape.checkpoints import fetch, find, hub_files, hub_requests, places
-from landscape.checkpoints import hub as client
+from landscape.checkpoints import fetch, find, hub_files
+from landscape.checkpoints.hub import client, places, requests
 from landscape.cli.main import cli
 from landscape.errors import InputError
 
@@ -35,11 +35,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Little, so that what takes too long takes a second; nothing is known of any hub."""
-    monkeypatch.setattr(hub_requests, "CONNECT", 1.2)
-    monkeypatch.setattr(hub_requests, "READ", 1.2)
-    monkeypatch.setattr(hub_requests, "SECONDS", 3.0)
+    monkeypatch.setattr(requests, "CONNECT", 1.2)
+    monkeypatch.setattr(requests, "READ", 1.2)
+    monkeypatch.setattr(requests, "SECONDS", 3.0)
     monkeypatch.setattr(client, "WAITS", (0.0, 0.0))
-    monkeypatch.setattr(hub_requests, "_SILENT", {})
+    monkeypatch.setattr(requests, "_SILENT", {})
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_it_is_said_what_is_waited_for(
     hub: HubMirror, folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.repo("a/tiny").commit("main", folder)
-    monkeypatch.setattr(hub_requests, "SAID", 0.05)
+    monkeypatch.setattr(requests, "SAID", 0.05)
     commit = client.resolve(places.parse(REF))
     hub.wrong["/tree/"] = lambda reply: (time.sleep(0.2), reply.json([]))[1]
     with caplog.at_level("WARNING", logger="landscape"):
@@ -168,7 +168,7 @@ def test_no_network_costs_no_waiting_where_others_filled_the_cache(
 def test_a_file_is_waited_for_though_the_hub_was_silent(hub: HubMirror, folder: Path) -> None:
     commit = hub.repo("a/tiny").commit("main", folder)
     assert client.listing(places.parse(REF), commit)
-    hub_requests._SILENT[hub.url] = time.monotonic()
+    requests._SILENT[hub.url] = time.monotonic()
     with pytest.raises(InputError, match="the hub cannot be reached"):
         client.branches("a/tiny")
     assert (client.fetch(places.parse(REF), commit) / "model.safetensors").is_file()
@@ -181,7 +181,7 @@ def test_a_body_longer_than_listed_is_cut_off(hub: HubMirror, folder: Path, monk
         fetch.described(find(REF)[0])
     hub.wrong.clear()
     hub.wrong["/tree/"] = endless
-    monkeypatch.setattr(hub_requests, "MOST", 1 << 21)
+    monkeypatch.setattr(requests, "MOST", 1 << 21)
     with pytest.raises(InputError, match="sends more for hf://a/tiny than the 2,097,152 bytes"):
         client._asked(places.parse(REF), "c" * 40)
     hub.wrong.clear()

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from landscape.cli.run import run_study
-from landscape.store import Store
-from landscape.study import read_study
+from landscape.study.file import read_study
+from landscape.study.store import Store
 
 
 @pytest.fixture

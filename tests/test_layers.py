@@ -9,34 +9,26 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    "landscape landscape.errors landscape.shapes landscape.demo landscape.memory",
-    "landscape.chebyshev landscape.sequential landscape.files",
-    "landscape.paired landscape.tables landscape.allocation",
-    "landscape.barrier landscape.task landscape.store",
-    "landscape.units",
-    "landscape.settings landscape.summary landscape.space",
-    "landscape.measures landscape.stages",
-    "landscape.study",
-    "landscape.expand",
+    "landscape.errors landscape.shapes landscape.texts",  # the foundation, in three courses
+    "landscape.spec landscape.files landscape.space landscape.rows",
+    "landscape.stages.settings",
+    "landscape.profile",
+    "landscape.stages landscape.study",
     "landscape.checkpoints landscape.objectives landscape.paths",
-    "landscape.strategy",
-    "landscape.evaluate",
-    "landscape.gradients landscape.remembered",
-    "landscape.recorded",
-    "landscape.llc landscape.probes landscape.symmetry",
-    "landscape.measure landscape.engines landscape.demo.train",
-    "landscape.figures",
+    "landscape.points",
+    "landscape.symmetry landscape.llc landscape.probes",
+    "landscape.session",
+    "landscape.measure landscape.engines",
+    "landscape landscape.figures",
+    "landscape.demo",
     "landscape.cli",
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
 NO_TORCH = [
-    "landscape.barrier", "landscape.paired", "landscape.chebyshev", "landscape.sequential", "landscape.task",
-    "landscape.settings", "landscape.units", "landscape.measures", "landscape.expand",
-    "landscape.study", "landscape.store", "landscape.files", "landscape.summary",
-    "landscape.tables", "landscape.stages",
-    "landscape.errors", "landscape.checkpoints.local",
-    "landscape.checkpoints.grid", "landscape.checkpoints.formats", "landscape.checkpoints.cache",
-    "landscape.engines", "landscape.figures", "landscape.cli",
+    "landscape.errors", "landscape.spec", "landscape.files", "landscape.rows",
+    "landscape.profile", "landscape.stages", "landscape.study",
+    "landscape.checkpoints.local", "landscape.checkpoints.grid", "landscape.checkpoints.formats",
+    "landscape.session.cache", "landscape.engines", "landscape.figures", "landscape.cli",
 ]  # fmt: skip
 ALONE = {"figures": ("landscape.figures",), "engines": ("landscape.engines", "landscape.errors")}
 
@@ -100,19 +92,19 @@ def test_imports_go_down_only() -> None:
     [
         (
             "landscape/space.py",
-            "from landscape.evaluate import losses",
-            "landscape.space must not import landscape.evaluate",
+            "from landscape.points.evaluate import losses",
+            "landscape.space must not import landscape.points",
         ),
         (
             "landscape/paths/x.py",
             "import landscape.objectives.text",
             "landscape.paths.x must not import landscape.objectives",
         ),
-        ("landscape/store.py", "import torch", "landscape.store must not import torch"),
+        ("landscape/study/store.py", "import torch", "landscape.study.store must not import torch"),
         (
             "figures/x.py",
-            "from landscape.store import Store",
-            "landscape.figures.x must not import landscape.store.Store",
+            "from landscape.study.store import Store",
+            "landscape.figures.x must not import landscape.study.store.Store",
         ),
         ("landscape/new.py", "", "give landscape.new a layer"),
     ],

@@ -19,12 +19,10 @@ from click.testing import CliRunner, Result
 from safetensors.torch import load_file
 from torch import Tensor
 
-from landscape import gradients
 from landscape.checkpoints import models
 from landscape.cli import llc as command
 from landscape.cli import run
 from landscape.cli.main import cli
-from landscape.evaluate import evaluate
 from landscape.figures.llc import llc_over_training
 from landscape.figures.traces import traces
 from landscape.llc import calibration, curvature, sampling
@@ -32,9 +30,11 @@ from landscape.llc import coefficient as function
 from landscape.llc.arithmetic import foreseen, too_few
 from landscape.llc.curvature import Steepest
 from landscape.measure import curvature as measure
-from landscape.measures import Llc
 from landscape.objectives import causal_lm
-from landscape.store import Store
+from landscape.points import gradients
+from landscape.points.evaluate import evaluate
+from landscape.study.kinds import Llc
+from landscape.study.store import Store
 
 
 def invoke(*arguments: object) -> Result:

@@ -15,7 +15,7 @@ from landscape.llc.curvature import Steepest
 from landscape.llc.estimate import Estimate, Run, estimate, extrapolated
 from landscape.llc.samplers.sgnht import FRICTION
 from landscape.llc.sampling import Chain
-from landscape.measures import Llc
+from landscape.study.kinds import Llc
 
 USUAL = Run(n_beta=40.0, localisation=100.0, step_size=1e-3, burn_in=100, parameters=45)
 

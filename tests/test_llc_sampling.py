@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 from transformers import GPTNeoXConfig, LlamaConfig
 
-from landscape import gradients, recorded, strategy
 from landscape.errors import InputError
 from landscape.llc import curvature, engines, sampling
 from landscape.llc.coefficient import coefficient, judged
 from landscape.llc.langevin import Plan
 from landscape.llc.parameters import chosen, names_of
-from landscape.measures import Llc
 from landscape.objectives import Objective, causal_lm, module
+from landscape.points import gradients, recorded, strategy
 from landscape.space import Space
+from landscape.study.kinds import Llc
 
 IDS = torch.randint(0, cases.WORDS, (20, 9), generator=cases.generator(4))
 

@@ -2,12 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from landscape.checkpoints import expand, find, reference
+from landscape.checkpoints import expand, find, sources
 from landscape.checkpoints.grid import incomplete, listed, warnings
 from landscape.checkpoints.local import labels
 from landscape.errors import InputError
-from landscape.settings import Checkpoints
-from landscape.task import Checkpoint
+from landscape.study.sections import Checkpoints
+from landscape.study.tasks import Checkpoint
 
 
 def touch(folder: Path) -> Path:
@@ -71,7 +71,7 @@ def test_names_of_folders_are_no_patterns(tmp_path: Path, name: str) -> None:
     wanted = [str(tmp_path / name / f"seed_{seed}" / "checkpoint-10") for seed in (0, 1)]
     assert [c.ref for c in find(f"{tmp_path / name}/seed_{{seed}}/checkpoint-{{step}}")] == wanted
     assert [c.ref for c in find(wanted[1])] == wanted[1:]
-    assert [c.ref for c in reference.find(str(tmp_path / name / "seed_0"))] == wanted[:1]
+    assert [c.ref for c in sources.find(str(tmp_path / name / "seed_0"))] == wanted[:1]
 
 
 @pytest.mark.parametrize(

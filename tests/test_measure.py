@@ -12,15 +12,15 @@ import torch
 from numpy.testing import assert_allclose
 from safetensors.torch import load_file, save_file
 
-from landscape import strategy
 from landscape.engines import local
 from landscape.errors import InputError
 from landscape.measure import barriers, perform
 from landscape.measure.prepare import prepare
-from landscape.measure.session import Session, Sighting, Values
-from landscape.store import Store
-from landscape.study import Study, read_study
-from landscape.task import Checkpoint
+from landscape.points import strategy
+from landscape.session.session import Session, Sighting, Values
+from landscape.study.file import Study, read_study
+from landscape.study.store import Store
+from landscape.study.tasks import Checkpoint
 
 
 def linked(few_runs: Path, folder: Path) -> Path:
@@ -132,7 +132,7 @@ def test_auto_takes_float32_where_bfloat16_is_no_faster_or_less_exact_than_the_d
         work()
         return seconds[work.keywords["numerics"]]
 
-    monkeypatch.setattr("landscape.measure.fastest.least_seconds", clock)
+    monkeypatch.setattr("landscape.points.fastest.least_seconds", clock)
     study = read_study(cases.study(linked(few_runs, tmp_path), measure='numerics = "auto"\nat_steps = "last"'))
     for fast, slow, share, wanted in (
         ("bfloat16", "float32", 1e3, "bfloat16"), ("float32", "bfloat16", 1e3, "float32"),
@@ -140,7 +140,7 @@ def test_auto_takes_float32_where_bfloat16_is_no_faster_or_less_exact_than_the_d
     ):  # fmt: skip
         seconds |= {fast: 1.0, slow: 2.0}
         session = prepare(study, Store(tmp_path / "store")).session
-        monkeypatch.setattr("landscape.measure.fastest.ALLOWED", share)
+        monkeypatch.setattr("landscape.points.fastest.ALLOWED", share)
         monkeypatch.setattr(Session, "_evaluations", lambda *_: 10**6)
         (task,) = [task for task in session.tasks if task.kind == "barriers"]
         rows = torch.tensor([[0.3, 0.7], [0.8, 0.2], [0.5, 0.5]], dtype=torch.float64)
@@ -312,7 +312,7 @@ def test_length_beyond_the_model_and_unknown_devices_are_refused(few_runs: Path,
 def test_workers_and_threads_are_the_cheapest_by_the_clock(
     few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from landscape.measure import session as module
+    from landscape.session import session as module
 
     session = prepare(read_study(cases.study(linked(few_runs, tmp_path))), Store(tmp_path / "results")).session
     monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: {0, 1})

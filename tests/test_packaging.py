@@ -109,7 +109,7 @@ def test_wheel_runs_in_a_fresh_environment(tmp_path: Path) -> None:
     assert {
         "landscape/py.typed",
         "landscape/demo/study.toml",
-        "landscape/demo/TEXTS.md",
+        "landscape/texts/TEXTS.md",
         "landscape/figures/page.html",
     } <= set(files)
 
@@ -128,7 +128,7 @@ def test_wheel_runs_in_a_fresh_environment(tmp_path: Path) -> None:
 
     assert "barriers" in run(str(python.with_name("landscape")), "--help")
     script = (
-        "import json, landscape, landscape.cli.main as m, landscape.demo as d\n"
+        "import json, landscape, landscape.cli.main as m, landscape.texts as d\n"
         "print(json.dumps([landscape.__file__, m.__file__, str(d.STUDY), d.HELD_OUT_TEXT.exists()]))"
     )
     *files, there = json.loads(run(str(python), "-c", script))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from landscape import paired
+from landscape.profile import paired
 
 
 def test_metrics_known_on_few_examples_are_means_of_differences() -> None:

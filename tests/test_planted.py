@@ -14,7 +14,7 @@ from landscape.cli.main import cli
 from landscape.demo import PLANTED_STUDY, planted
 from landscape.demo.planted import NOUNS, PARTS, SHARES, SUCCESSOR, VERBS, WORDS
 from landscape.demo.train import Trainer, planted_recipe
-from landscape.study import read_study
+from landscape.study.file import read_study
 
 
 @pytest.fixture(scope="module")

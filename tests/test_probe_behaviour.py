@@ -18,8 +18,9 @@ from sklearn.metrics import brier_score_loss, cohen_kappa_score, log_loss
 from test_probe_choices import ask
 from test_probe_language import score
 
-from landscape.probes import Given, Subject, calibration, predictions
-from landscape.probes.behaviour import disagreement, divergence
+from landscape.probes import Given, Subject, calibration
+from landscape.probes.base import predictions
+from landscape.probes.base.behaviour import disagreement, divergence
 
 
 def test_calibration_error_of_planted_confidence() -> None:

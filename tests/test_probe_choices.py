@@ -16,8 +16,9 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from landscape.errors import InputError
-from landscape.probes import Given, Subject, finding, grammar, items_of, measure, pairs
-from landscape.probes.finding import Found, mean
+from landscape.probes import Given, Subject, items_of, measure
+from landscape.probes.base import finding, grammar, pairs
+from landscape.probes.base.finding import Found, mean
 
 V = len(speaker())
 

@@ -19,7 +19,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from landscape.errors import InputError
-from landscape.probes import Subject, finding, grammar, linear, syntax, words
+from landscape.probes import Subject, linear, syntax
+from landscape.probes.base import finding, grammar, words
 
 V = len(speaker())
 TAGS = {form: tag for pairs, tag in ((grammar.NOUNS, 0), (grammar.VERBS, 1), (grammar.TRANSITIVE, 1))
@@ -315,7 +316,7 @@ def test_models_that_show_nothing_are_told_from_those_that_do() -> None:
 
 @pytest.mark.parametrize("make", [cases.gpt2, cases.bert])
 def test_attention_of_a_real_model_is_seen_and_its_way_of_computing_restored(make: Any) -> None:
-    from landscape.probes.subject import attention, watching
+    from landscape.probes.base.subject import attention, watching
 
     model = make()
     before = model.config._attn_implementation

@@ -16,8 +16,9 @@ from puppets import TEXT, Puppet, random_table, speaker, table
 from test_probe_inside import gold_heads, states
 
 from landscape.errors import InputError
-from landscape.probes import KINDS, Found, Given, Subject, finding, harness, items_of, linear, measure, probe
-from landscape.probes.finding import digest
+from landscape.probes import KINDS, Found, Given, Subject, harness, items_of, linear, measure, probe
+from landscape.probes.base import finding
+from landscape.probes.base.finding import digest
 
 V = len(speaker())
 GOOD, BAD = "the girl laughs", "the girl laugh"

@@ -16,8 +16,8 @@ from transformers import MambaConfig
 
 from landscape.errors import InputError
 from landscape.probes import Given, Subject, in_context, induction, items_of, measure, ngrams
-from landscape.probes.finding import Found, Score
-from landscape.probes.subject import attention, watching
+from landscape.probes.base.finding import Found, Score
+from landscape.probes.base.subject import attention, watching
 
 LETTERS = [f"w{n}" for n in range(41)]
 TEXT = " ".join(f"w{(n * n + n // 7) % 41}" for n in range(1, 3000))

@@ -15,7 +15,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import GPTNeoXConfig, PreTrainedTokenizerFast
 
 from landscape.errors import InputError
-from landscape.probes import Subject, scoring
+from landscape.probes import Subject
+from landscape.probes.base import scoring
 
 TEXTS = ["w3 w1 w4 w1 w5", "w3 w1 w4 w2", "w3 w1", "w9 w2 w6 w5 w3 w5 w8 w9 w7", "w3 w1 w4 w1 w5 w9"]
 

@@ -23,9 +23,10 @@ from landscape.cli.report import frames
 from landscape.cli.run import run_study
 from landscape.errors import InputError
 from landscape.figures import behaviour, page, together
-from landscape.probes import Given, Subject, finding, probe
-from landscape.store import Store
-from landscape.study import read_study
+from landscape.probes import Given, Subject, probe
+from landscape.probes.base import finding
+from landscape.study.file import read_study
+from landscape.study.store import Store
 
 V = len(speaker())
 
@@ -78,8 +79,8 @@ def test_a_study_asks_every_checkpoint_the_same(finished: Path, monkeypatch: pyt
 def test_ngrams_are_counted_once_and_kept(finished: Path) -> None:
     (kept,) = (finished / "results" / "ngrams").iterdir()
     assert kept.suffix == ".npz"
-    from landscape.measure import asking
     from landscape.probes import ngrams
+    from landscape.session import asking
 
     subject = Subject(cases.gpt2(), cases.tokenizer(), "causal")
     with pytest.MonkeyPatch.context() as patch:

@@ -12,9 +12,9 @@ from numpy.testing import assert_allclose
 from scipy import stats
 from simulated import Curve, bump, drawn
 
-from landscape import barrier, paired, sequential
-from landscape.measure.profile_rows import tables
-from landscape.measure.profiles import Found, Grid, Path, profiles
+from landscape.profile import definitions, paired, sequential
+from landscape.profile.adaptive import Found, Grid, Path, profiles
+from landscape.profile.rows import tables
 from landscape.shapes import Int
 
 DENSE = np.linspace(0, 1, 4001)
@@ -192,7 +192,7 @@ def test_without_precision_intervals_are_as_if_all_examples_were_evaluated() -> 
         assert row["rise_error"] <= 1.6 * stats.sem(rise) + 2e-3
         assert row["accuracy"] is None or abs(row["accuracy"] - 1 - here.mean()) < 0.15
         assert (row["accuracy"] is None) != row["evaluated"]
-    assert {row["definition"] for row in barriers} == {d.value for d in barrier.Definition}
+    assert {row["definition"] for row in barriers} == {d.value for d in definitions.Definition}
     area = next(row for row in barriers if row["definition"] == "area")
     assert area["low"] < 0.5 * 4 / 6 < area["high"]
 

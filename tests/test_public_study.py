@@ -18,7 +18,7 @@ from transformers import GPTNeoXForCausalLM
 from landscape.cli import report
 from landscape.cli.main import cli
 from landscape.figures import page
-from landscape.store import Store
+from landscape.study.store import Store
 
 STUDY = """
 version = 1

@@ -9,11 +9,11 @@ import cases
 import pytest
 import torch
 
-from landscape import strategy
-from landscape.evaluate import losses, tuner
 from landscape.objectives import causal_lm
-from landscape.remembered import FOLDER, Remembered
-from landscape.strategy import Strategy, Tuner
+from landscape.points import strategy
+from landscape.points.evaluate import losses, tuner
+from landscape.points.remembered import FOLDER, Remembered
+from landscape.points.strategy import Strategy, Tuner
 
 
 @pytest.fixture(autouse=True)

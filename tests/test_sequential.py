@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from landscape import sequential
+from landscape.profile import sequential
 
 
 @pytest.mark.parametrize("looks", [(64, 96, 144, 216), (64, 3000), (50, 51, 400)])

@@ -10,7 +10,7 @@ from scipy import stats
 from scipy.spatial.distance import pdist, squareform
 from simulated import SIXTY, drift, sigmoid
 
-from landscape.stages import association, matrices, permutations, population
+from landscape.stages.association import by_seed, matrices, permutations, population
 
 
 def all_orders(seeds: int) -> np.ndarray:
@@ -40,23 +40,23 @@ def test_onset_is_the_mean_of_spearmans_over_the_draws() -> None:
     random = np.random.default_rng(6)
     c = random.standard_normal((6, 3))
     b = c + random.standard_normal((6, 3))
-    found = association.onset(c, b, permutations.orders(6, 9, random))
+    found = by_seed.onset(c, b, permutations.orders(6, 9, random))
     every = np.array([np.mean([spearman(c[:, k], b[order, k]) for k in range(3)]) for order in all_orders(6)])
     assert found.effect == pytest.approx(every[0]) and found.p == p_of(every) < 1
-    assert found.hypothesis == association.SEED
-    one = association.onset(c[:, :1], b[:, :1], permutations.orders(6, 9, random))
+    assert found.hypothesis == by_seed.SEED
+    one = by_seed.onset(c[:, :1], b[:, :1], permutations.orders(6, 9, random))
     assert one.p_floor == pytest.approx(1 / factorial(6))
 
 
 def test_what_never_happens_is_last_and_ties_are_shared() -> None:
     at = np.array([[3.0, 3.0], [np.inf, 2.0], [5.0, np.inf], [np.inf, np.inf], [-np.inf, 9.0]])
-    ranked = association.ranks(at)
+    ranked = by_seed.ranks(at)
     want = np.column_stack([stats.rankdata([2, 4, 3, 4, 1]), stats.rankdata([2, 1, 9, 9, 3])])
     want = want - want.mean(axis=0)
     np.testing.assert_allclose(ranked, want / np.sqrt((want**2).sum(axis=0)))
     random = np.random.default_rng(0)
     level = np.full((4, 5), 2.0)
-    same = association.onset(level, at[:4, :1].repeat(5, axis=1), permutations.orders(4, 9, random))
+    same = by_seed.onset(level, at[:4, :1].repeat(5, axis=1), permutations.orders(4, 9, random))
     assert same.effect == 0 and same.p == 1 == same.p_floor
 
 
@@ -64,7 +64,7 @@ def test_ties_raise_the_floor_of_an_exact_test() -> None:
     """Seven seeds, two of which are alike and three others: 2! 3! of the 7! orders are the one that was seen."""
     random = np.random.default_rng(7)
     at = np.array([4.1, 2.3, 4.1, 6.7, 6.7, 1.9, 6.7])[:, None]
-    found = association.onset(at, at, permutations.orders(7, 9, random))
+    found = by_seed.onset(at, at, permutations.orders(7, 9, random))
     assert found.p == found.p_floor == pytest.approx(12 / factorial(7), rel=1e-12)
 
 
@@ -72,10 +72,10 @@ def test_floors_of_small_designs() -> None:
     random = np.random.default_rng(2)
     for seeds in (3, 4, 5):
         true = np.arange(float(seeds))[:, None]
-        found = association.onset(true, true, permutations.orders(seeds, 9, random))
+        found = by_seed.onset(true, true, permutations.orders(seeds, 9, random))
         assert found.p == found.p_floor == 1 / factorial(seeds)
     nine = np.arange(9.0)[:, None]
-    sampled = association.onset(nine, nine, permutations.orders(9, 99, random))
+    sampled = by_seed.onset(nine, nine, permutations.orders(9, 99, random))
     assert sampled.p == sampled.p_floor == 1 / 100
 
 
@@ -83,7 +83,7 @@ def test_doubt_about_timing_pulls_the_effect_to_zero() -> None:
     random = np.random.default_rng(8)
     true = np.arange(6.0)[:, None]
     sure, unsure = (
-        association.onset(*(true + error * random.standard_normal((6, 400)) for _ in range(2)), all_orders(6))
+        by_seed.onset(*(true + error * random.standard_normal((6, 400)) for _ in range(2)), all_orders(6))
         for error in (0.01, 2.5)
     )
     assert sure.effect > 0.999 and 0.1 < unsure.effect < 0.7
@@ -96,7 +96,7 @@ def test_onset_given_permutes_residuals_and_regresses_them_again() -> None:
     random = np.random.default_rng(9)
     cause = random.standard_normal(6)
     c, b = (cause[:, None] + 0.7 * random.standard_normal((6, 4)) for _ in range(2))
-    found = association.onset_given(c, b, cause[:, None].repeat(4, axis=1), all_orders(6))
+    found = by_seed.onset_given(c, b, cause[:, None].repeat(4, axis=1), all_orders(6))
     x, y = (bent(at.mean(axis=1), cause, 2) for at in (c, b))
     every = np.array([pearson(bent(x[order], cause, 2), y) for order in all_orders(6)])
     np.testing.assert_allclose(found.statistics, every, atol=1e-10)
@@ -107,7 +107,7 @@ def test_twelve_seeds_hold_a_cubic_of_the_loss_fixed() -> None:
     random = np.random.default_rng(27)
     cause = random.standard_normal(12)
     c, b = (cause**3 - cause + 0.1 * random.standard_normal(12) for _ in range(2))
-    found = association.onset_given(*(at[:, None] for at in (c, b, cause)), permutations.orders(12, 99, random))
+    found = by_seed.onset_given(*(at[:, None] for at in (c, b, cause)), permutations.orders(12, 99, random))
     assert found.effect == pytest.approx(pearson(bent(c, cause, 3), bent(b, cause, 3)))
     z, half = np.arctanh(found.effect), 1.959964 / np.sqrt(12 - 3 - 3)
     assert (found.low, found.high) == pytest.approx((np.tanh(z - half), np.tanh(z + half)))
@@ -121,7 +121,7 @@ def test_what_errors_of_the_loss_leave_is_no_evidence() -> None:
     c, b = cause + 0.6 * random.standard_normal((seeds, 1)), 0.8 * cause + 0.5 * random.standard_normal((seeds, 1))
     given = cause + error * random.standard_normal((seeds, 1)) + error * random.standard_normal((seeds, 300))
     order = random.permutation(seeds)
-    found = association.onset_given(c, b, given, np.stack([np.arange(seeds), order]))
+    found = by_seed.onset_given(c, b, given, np.stack([np.arange(seeds), order]))
     seen = pearson(bent(c[:, 0], given.mean(axis=1), 3), bent(b[:, 0], given.mean(axis=1), 3))
     own = 1 / (1 + error**2)  # of the variance of the dates
     with_c, with_b = np.sqrt(own) / np.sqrt(1.36), 0.8 * np.sqrt(own) / np.sqrt(0.64 + 0.25)
@@ -131,18 +131,18 @@ def test_what_errors_of_the_loss_leave_is_no_evidence() -> None:
     assert found.statistics[0] == pytest.approx(seen) and found.statistics[1] == pytest.approx(leak, abs=0.03)
     assert found.p in (0.5, 1.0) and np.isnan(found.low)
     sharper = cause + 0.2 * random.standard_normal((seeds, 1)) + 0.2 * random.standard_normal((seeds, 300))
-    sure = association.onset_given(c, b, sharper, np.arange(seeds)[None])
+    sure = by_seed.onset_given(c, b, sharper, np.arange(seeds)[None])
     assert sure.low < sure.effect < sure.high
 
 
 def test_likeness_is_pearsons_with_the_sign_of_the_means() -> None:
     random = np.random.default_rng(10)
     x, y = random.standard_normal((2, 4, 30)) + np.linspace(0, 3, 30) * np.array([1, -1])[:, None, None]
-    found = association.likeness(x, y)
+    found = by_seed.likeness(x, y)
     want = [[-np.corrcoef(a, b)[0, 1] for b in y] for a in x]
     np.testing.assert_allclose(found, want, atol=1e-12)
     orders = permutations.orders(4, 9, random)
-    sums = association.swapped(found, orders)
+    sums = by_seed.swapped(found, orders)
     np.testing.assert_allclose(sums, [sum(want[i][k] for i, k in enumerate(order)) for order in orders])
 
 
@@ -163,10 +163,10 @@ def test_a_trajectory_is_the_chance_that_own_goes_better_than_another() -> None:
         ]  # fmt: skip
         return float(np.mean([1.0 * (one > 0) + 0.5 * (one == 0) for one in gain]))
 
-    few = association.trajectory(affinity[:4, :4])
+    few = by_seed.trajectory(affinity[:4, :4])
     assert few.effect == pytest.approx(chance([0, 1, 2, 3])) and np.isnan([few.p, few.low, few.high]).all()
-    assert np.isnan(association.trajectory(affinity[:19, :19]).low)
-    found = association.trajectory(affinity)
+    assert np.isnan(by_seed.trajectory(affinity[:19, :19]).low)
+    found = by_seed.trajectory(affinity)
     without = np.array([chance([k for k in range(20) if k != i]) for i in range(20)])
     half = stats.t.ppf(0.975, 19) * np.sqrt(19 / 20 * ((without - without.mean()) ** 2).sum())
     assert (found.low, found.high) == pytest.approx((found.effect - half, found.effect + half))
@@ -176,18 +176,18 @@ def test_coincidences_by_hand() -> None:
     """Seed 0 has two events and seed 1 one; windows reach back by 1 and forward by 0.5."""
     before = [np.array([[1.0], [1.6], [6.0]]), np.array([[2.4]])]
     after = [np.array([[1.9], [5.6], [8.0]]), np.array([[3.5]])]
-    found = association.coincidences(before, after, window=1.0, spacing=0.5)
+    found = by_seed.coincidences(before, after, window=1.0, spacing=0.5)
     np.testing.assert_array_equal(found, [[2, 0], [1, 0]])
     half = [np.array([[1.0, 9.0]]), np.empty((0, 1))]
-    np.testing.assert_array_equal(association.coincidences(half, [after[0][:1].repeat(2, axis=1), after[1]], 1.0, 0.5),
+    np.testing.assert_array_equal(by_seed.coincidences(half, [after[0][:1].repeat(2, axis=1), after[1]], 1.0, 0.5),
                                   [[0.5, 0], [0, 0]])  # fmt: skip
 
 
 def test_a_precursor_is_the_share_of_own_events_less_that_of_other_seeds() -> None:
     counts = np.array([[2.0, 0, 1, 0], [1, 1, 0, 0.5], [0, 0, 3, 1], [1, 0, 2, 0]])
-    found = association.precursor(counts, np.array([3, 1, 4, 2]))
+    found = by_seed.precursor(counts, np.array([3, 1, 4, 2]))
     assert found.effect == pytest.approx(6 / 10 - 6.5 / 3 / 10) and np.isnan([found.p, found.low]).all()
-    alike = association.precursor(np.ones((4, 4)), np.ones(4, int))
+    alike = by_seed.precursor(np.ones((4, 4)), np.ones(4, int))
     assert alike.effect == 0
 
 
@@ -214,7 +214,7 @@ def test_lead_says_how_much_later_and_never_less_than_its_floor() -> None:
     assert found.p == found.p_floor == 2 / 2**6
     back = population.lead(c + 0.7, c, shared=False, gap=0.1, count=99, random=random)
     assert (back.effect, back.p) == (pytest.approx(-0.7), 2 / 2**6)
-    assert found.hypothesis == association.POPULATION
+    assert found.hypothesis == by_seed.POPULATION
     within = population.lead(c, c + 0.7, shared=False, gap=0.71, count=99, random=random)
     assert within.effect == pytest.approx(0.7) and np.isnan([within.p, within.low, within.high]).all()
 
@@ -225,8 +225,8 @@ def test_no_correlation_is_above_one() -> None:
     c = random.standard_normal((6, 1)) + np.zeros((6, 50))
     orders = permutations.orders(6, 9, random)
     for found in (
-        association.onset(c, c, orders),
-        association.onset_given(c, c, random.standard_normal((6, 50)), orders),
+        by_seed.onset(c, c, orders),
+        by_seed.onset_given(c, c, random.standard_normal((6, 50)), orders),
         matrices.mantel(apart, apart, orders),
     ):
         assert -1 <= found.effect <= 1 and not (found.low < -1 or found.high > 1), found.test
@@ -244,10 +244,10 @@ def test_level_and_power_of_five_seeds_in_many_worlds_at_once(coupling: float, l
         sign * sigmoid(x, 5 + late[..., None], 0.6) + drift(random, worlds, 5, len(x), size=0.02)
         for sign, late in ((1, own), (-1, other))
     ]
-    c, b = (association.ranks(late.T) for late in (own, other))
+    c, b = (by_seed.ranks(late.T) for late in (own, other))
     for name, statistics in {
         "onset": np.einsum("sw,osw->wo", c, b[orders]),
-        "curves": association.swapped(association.likeness(*curves), orders),
+        "curves": by_seed.swapped(by_seed.likeness(*curves), orders),
     }.items():
         rate = np.mean(permutations.p_values(statistics) <= 0.05)
         error = np.sqrt(0.25 / worlds)
@@ -267,7 +267,7 @@ def test_partial_tests_and_leads_hold_their_level() -> None:
         place, score = cause + 0.3 * own, cause + 0.3 * other
         dates = cause + 0.15 * random.standard_normal((6, 1)) + 0.15 * random.standard_normal((6, 40))
         for found in (
-            association.onset_given(cause + 0.3 * own, cause + 0.3 * other, dates, orders),
+            by_seed.onset_given(cause + 0.3 * own, cause + 0.3 * other, dates, orders),
             matrices.given_loss(np.abs(place - place.T), score[:, 0], cause[:, 0], orders),
             population.lead(mean, 0.7 * other, shared=True, gap=0.0, count=9, random=random),
         ):

@@ -8,10 +8,11 @@ import worlds
 from simulated import OCTAVES, SIXTY, sigmoid
 
 from landscape.errors import InputError
-from landscape.settings import Stages
-from landscape.stages import analyse, changepoints
-from landscape.stages.sentences import sentences
-from landscape.stages.smooth import Curves, smooth
+from landscape.stages import analyse
+from landscape.stages.events import changepoints
+from landscape.stages.findings.sentences import sentences
+from landscape.stages.series.smooth import Curves, smooth
+from landscape.stages.settings import Stages
 
 curves_once = worlds.curves_once
 X = np.log1p(SIXTY)

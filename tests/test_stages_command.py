@@ -25,11 +25,11 @@ from landscape.figures.frames import Frames
 from landscape.figures.page import page
 from landscape.figures.stages import shown, stages_over_training
 from landscape.figures.together import section as together
-from landscape.settings import Stages
 from landscape.stages import analyse
-from landscape.stages.sentences import sentences
-from landscape.store import Store
-from landscape.study import read_study
+from landscape.stages.findings.sentences import sentences
+from landscape.stages.settings import Stages
+from landscape.study.file import read_study
+from landscape.study.store import Store
 
 curves_once = worlds.curves_once
 STEPS = (0, 1, 2, 5, 10, 20)
@@ -224,7 +224,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_series_of_others_are_taken_too(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("landscape.stages.clusters.NULLS", 19)
+    monkeypatch.setattr("landscape.stages.association.clusters.NULLS", 19)
     arguments = ["stages", files / "mine.csv", "--pairs", files / "pairs.csv", "--threshold", "0.5"]
     result = invoke(*arguments)
     assert result.exit_code == 0, (result.output, result.exception)

@@ -9,12 +9,13 @@ import worlds
 from simulated import OCTAVES
 from worlds import coupled
 
-from landscape.settings import Primary, Stages
-from landscape.stages import analyse, dating
-from landscape.stages.dating import Dated
-from landscape.stages.declared import declared, untested
-from landscape.stages.series import Observed
-from landscape.study import Study
+from landscape.stages import analyse
+from landscape.stages.association.declared import declared, untested
+from landscape.stages.events import dating
+from landscape.stages.events.dating import Dated
+from landscape.stages.series.observed import Observed
+from landscape.stages.settings import Primary, Stages
+from landscape.study.file import Study
 
 curves_once = worlds.curves_once
 SETTINGS = Stages.model_validate({"draws": 50})

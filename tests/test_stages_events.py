@@ -6,12 +6,12 @@ import stages as validation_stages
 from simulated import OCTAVES, SIXTY, TOP, bounds_of, heavy, hill, normal, sigmoid, two_steps
 from worlds import run_of
 
-from landscape.stages import events
-from landscape.stages.axis import Axis
-from landscape.stages.events import Event
-from landscape.stages.evidence import Turn
-from landscape.stages.runs import Measured
-from landscape.stages.smooth import Curves
+from landscape.stages.events import changes
+from landscape.stages.events.changes import Event
+from landscape.stages.events.evidence import Turn
+from landscape.stages.series.axis import Axis
+from landscape.stages.series.runs import Measured
+from landscape.stages.series.smooth import Curves
 
 FEW, MANY = 2, 30
 """Runs of one series, in fast and in slow tests."""
@@ -32,11 +32,11 @@ def nearest(kind: str, place: float):
 
 
 def at_half(run: Measured, curves: Curves) -> Event:
-    return events.crossing(curves, 0.5, rising=True)
+    return changes.crossing(curves, 0.5, rising=True)
 
 
 def steepest(run: Measured, curves: Curves) -> Event:
-    return events.fastest(curves)
+    return changes.fastest(curves)
 
 
 PLANTED = {
@@ -63,7 +63,7 @@ def planted(name: str, runs: int) -> tuple[np.ndarray, int]:
         run, curves = run_of(steps, make(x) + size * noise(random, len(x)), said, number)
         if (event := find(run, curves)) is None:
             continue
-        place, low, high = (np.log1p(events.row(event, run.x, AXIS)[key]) for key in ("step", "low", "high"))
+        place, low, high = (np.log1p(changes.row(event, run.x, AXIS)[key]) for key in ("step", "low", "high"))
         off.append((place - true) / np.diff(x).max())
         covered += low <= true <= high
         assert high - low >= np.diff(x)[min(int(np.searchsorted(x, place)) - 1, len(x) - 2)] - 1e-6
@@ -90,31 +90,31 @@ def test_a_run_without_the_change_is_censored_and_not_dropped() -> None:
     random = np.random.default_rng(2)
     x = np.log1p(OCTAVES)
     _, never = run_of(OCTAVES, 0.02 * random.standard_normal(len(x)))
-    row = events.row(events.crossing(never, 0.5, rising=True), never.x, AXIS)
+    row = changes.row(changes.crossing(never, 0.5, rising=True), never.x, AXIS)
     assert (row["censored"], row["low"], row["high"], row["happened"]) == ("right", OCTAVES[-1], np.inf, 0)
     assert np.isnan(row["step"])
     _, always = run_of(OCTAVES, 1 + 0.02 * random.standard_normal(len(x)))
-    row = events.row(events.crossing(always, 0.5, rising=True), always.x, AXIS)
+    row = changes.row(changes.crossing(always, 0.5, rising=True), always.x, AXIS)
     assert row["censored"] == "left" and np.isnan(row["step"]) and row["low"] == 0
     late_values = sigmoid(x, np.log1p(OCTAVES[-1]) - 0.05, 0.2) + 0.02 * random.standard_normal(len(x))
     _, late = run_of(OCTAVES, late_values)
-    row = events.row(events.crossing(late, 0.5, rising=True), late.x, AXIS)
+    row = changes.row(changes.crossing(late, 0.5, rising=True), late.x, AXIS)
     assert 0.2 < row["happened"] <= 1 and row["high"] > OCTAVES[-2]
 
 
 def test_crossing_is_where_the_line_between_two_places_is() -> None:
     x = np.array([0.0, 1.0, 2.0, 4.0])
     draws = np.array([[0, 1, 3, 9.0], [5, 6, 7, 8.0], [0, 0.5, 0.1, 0.2], [-9, 3, -9, 3]])
-    at = events.crossing(flat(draws, x), 2.0, rising=True).at
+    at = changes.crossing(flat(draws, x), 2.0, rising=True).at
     np.testing.assert_allclose(at, [1.5, -np.inf, np.inf, 11 / 12])
-    down = events.crossing(flat(-draws, x), -2.0, rising=False).at
+    down = changes.crossing(flat(-draws, x), -2.0, rising=False).at
     np.testing.assert_array_equal(at, down)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_level_is_half_way_to_the_farthest_value(sign: int) -> None:
     x = np.arange(5.0)
-    assert events.halfway(flat(sign * np.array([[1.0, 0.7, 3, 4, 2]]), x)) == (sign * 2.5, sign > 0)
+    assert changes.halfway(flat(sign * np.array([[1.0, 0.7, 3, 4, 2]]), x)) == (sign * 2.5, sign > 0)
 
 
 def test_boundaries_are_extrema_and_the_plateaus_that_hold_none() -> None:
@@ -167,7 +167,7 @@ def test_a_gap_that_no_checkpoint_fills_has_no_event() -> None:
     for first in (0, 1):
         run, curves = run_of(steps[first:], value[first:])
         assert bounds_of(run, curves) == []
-        row = events.row(events.crossing(curves, 0.5, rising=True), run.x, AXIS)
+        row = changes.row(changes.crossing(curves, 0.5, rising=True), run.x, AXIS)
         assert 10_600 < row["low"] < 11_000 < row["high"] < 11_400
 
 
@@ -177,14 +177,14 @@ def test_an_extremum_stands_above_both_of_its_feet_for_certain_and_by_as_much_as
     base = np.interp(x, [1, 3.4, 6], [0.2, 1.2, 0.9])
     doubt = np.linspace(-1, 1, 80)[:, None] * (x > 3.45)
     turns = [Turn(1, 15, 40, 20, 30)]
-    (top,) = events.extrema(flat(base + 0.05 * doubt, x), turns)
+    (top,) = changes.extrema(flat(base + 0.05 * doubt, x), turns)
     assert (top.kind, top.way) == ("extremum", "maximum") and np.median(top.at) == pytest.approx(3.4)
     assert top.extent == (x[20], x[30])
-    assert events.extrema(flat(base + 0.4 * doubt, x), turns) == []
-    (valley,) = events.extrema(flat(-base + 0.05 * doubt, x), [Turn(-1, 15, 40, 20, 30)])
+    assert changes.extrema(flat(base + 0.4 * doubt, x), turns) == []
+    (valley,) = changes.extrema(flat(-base + 0.05 * doubt, x), [Turn(-1, 15, 40, 20, 30)])
     assert valley.way == "minimum"
-    assert events.extrema(flat(base + 0.05 * doubt, x), turns, least=0.29) != []
-    assert events.extrema(flat(base + 0.05 * doubt, x), turns, least=0.31) == []
+    assert changes.extrema(flat(base + 0.05 * doubt, x), turns, least=0.29) != []
+    assert changes.extrema(flat(base + 0.05 * doubt, x), turns, least=0.31) == []
 
 
 def test_a_plateau_is_flatter_than_both_sides_for_certain_and_by_as_much_as_counts() -> None:
@@ -193,19 +193,19 @@ def test_a_plateau_is_flatter_than_both_sides_for_certain_and_by_as_much_as_coun
     base = np.interp(x, [0, 2, 4, 6], [0, 2, 3, 7.0])
     paces = [Turn(1, 12, 48, 22, 38)]
     tilt = np.linspace(-1, 1, 80)[:, None] * np.interp(x, [0, 2, 4, 6], [0, 0, 1, 1])
-    (rest,) = events.plateaus(flat(base + 0.2 * tilt, x), paces)
+    (rest,) = changes.plateaus(flat(base + 0.2 * tilt, x), paces)
     assert (rest.kind, rest.way, rest.extent) == ("plateau", "rise", (x[22], x[38]))
     assert rest.at.min() >= 2 and rest.at.max() <= 4
-    assert events.plateaus(flat(base + 1.8 * tilt, x), paces) == []
-    (falling,) = events.plateaus(flat(-base + 0.2 * tilt, x), [Turn(-1, 12, 48, 22, 38)])
+    assert changes.plateaus(flat(base + 1.8 * tilt, x), paces) == []
+    (falling,) = changes.plateaus(flat(-base + 0.2 * tilt, x), [Turn(-1, 12, 48, 22, 38)])
     assert falling.way == "fall"
-    assert events.plateaus(flat(-base + 0.2 * tilt, x), paces) == [], "the steepest place of a fall"
+    assert changes.plateaus(flat(-base + 0.2 * tilt, x), paces) == [], "the steepest place of a fall"
     steeper = np.interp(x, [0, 2, 4, 6], [0, 2, 2 + 1.3, 7.3])
-    assert events.plateaus(flat(steeper + 0.1 * tilt, x), paces) == [], "a slope of 0.65 is above exp(-0.5)"
+    assert changes.plateaus(flat(steeper + 0.1 * tilt, x), paces) == [], "a slope of 0.65 is above exp(-0.5)"
     turning = [Event("extremum", way, np.full(80, at)) for way, at in (("maximum", 2.5), ("minimum", 3.5))]
-    assert events.plateaus(flat(base + 0.2 * tilt, x), paces, turning=turning) == [], "a fall between two rises"
-    assert events.plateaus(flat(base + 0.2 * tilt, x), paces, least=1.9) != []
-    assert events.plateaus(flat(base + 0.2 * tilt, x), paces, least=3.2) == []
+    assert changes.plateaus(flat(base + 0.2 * tilt, x), paces, turning=turning) == [], "a fall between two rises"
+    assert changes.plateaus(flat(base + 0.2 * tilt, x), paces, least=1.9) != []
+    assert changes.plateaus(flat(base + 0.2 * tilt, x), paces, least=3.2) == []
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -214,43 +214,43 @@ def test_the_fastest_change_is_the_steepest_gap_on_the_way_there(sign: int) -> N
     x = np.linspace(0.5, 7.5, 141)
     value = sign * (sigmoid(x, 5.225, 0.2) - 0.3 * sigmoid(x, 2.2, 0.1))
     draws = value + np.linspace(-0.01, 0.01, 50)[:, None] * x
-    event = events.fastest(flat(draws, x))
+    event = changes.fastest(flat(draws, x))
     assert event.way == ("rise" if sign > 0 else "fall") and np.median(event.at) == pytest.approx(5.225, abs=1e-9)
     later = sign * (sigmoid(x, 5.525, 0.2) - 0.3 * sigmoid(x, 2.2, 0.1))
-    event = events.fastest(flat(np.stack([value, value, later]), x))
+    event = changes.fastest(flat(np.stack([value, value, later]), x))
     np.testing.assert_allclose(event.at - event.at[0], [0, 0, 0.3], atol=1e-9, err_msg="apart as the draws are")
 
 
 def test_an_interval_reaches_from_checkpoint_to_checkpoint() -> None:
     seen = np.log1p(np.array([0, 10, 100, 1000.0]))
-    row = events.row(Event("crossing", "rise", np.full(50, 4.0)), seen, AXIS)
+    row = changes.row(Event("crossing", "rise", np.full(50, 4.0)), seen, AXIS)
     assert [row["low"], row["high"]] == [10, 100]
-    row = events.row(Event("extremum", "maximum", np.full(50, seen[2])), seen, AXIS)
+    row = changes.row(Event("extremum", "maximum", np.full(50, seen[2])), seen, AXIS)
     assert [row["low"], row["step"], row["high"]] == [10, 100, 1000]
-    spread = events.row(Event("crossing", "rise", np.linspace(3.0, 5.0, 201)), np.linspace(0, 7, 15), AXIS)
+    spread = changes.row(Event("crossing", "rise", np.linspace(3.0, 5.0, 201)), np.linspace(0, 7, 15), AXIS)
     assert np.log1p([spread["low"], spread["high"]]) == pytest.approx([3.1, 4.9])  # 90 %
     wide = Event("plateau", "rise", np.linspace(3.9, 4.1, 101), (1.5, 6.0))
-    assert np.log1p([(r := events.row(wide, seen, AXIS))["low"], r["high"]]) == pytest.approx([1.5, 6.0])
-    tokens = events.row(Event("crossing", "rise", np.full(50, 1.5)), np.arange(4.0), Axis(1e9))
+    assert np.log1p([(r := changes.row(wide, seen, AXIS))["low"], r["high"]]) == pytest.approx([1.5, 6.0])
+    tokens = changes.row(Event("crossing", "rise", np.full(50, 1.5)), np.arange(4.0), Axis(1e9))
     assert tokens["step"] == pytest.approx(1e9 * np.expm1(1.5)) and tokens["high"] == pytest.approx(1e9 * np.expm1(2))
 
 
 def test_intervals_and_draws_stay_inside_training() -> None:
     """Cut off at the first and the last checkpoint; open where the event may never happen."""
     seen = np.log1p(np.array([10, 30, 100, 1000.0]))
-    late = events.row(Event("crossing", "rise", np.linspace(seen[-1] - 0.3, seen[-1] + 0.2, 101)), seen, AXIS)
-    early = events.row(Event("crossing", "rise", np.linspace(seen[0] - 0.1, seen[0] + 0.3, 101)), seen, AXIS)
+    late = changes.row(Event("crossing", "rise", np.linspace(seen[-1] - 0.3, seen[-1] + 0.2, 101)), seen, AXIS)
+    early = changes.row(Event("crossing", "rise", np.linspace(seen[0] - 0.1, seen[0] + 0.3, 101)), seen, AXIS)
     assert np.log1p([late["low"], late["high"]]) == pytest.approx(seen[2:])
     assert np.log1p([early["low"], early["high"]]) == pytest.approx(seen[:2])
-    wide = events.row(Event("crossing", "rise", np.linspace(seen[0] - 1, seen[-1] + 1, 101)), seen, AXIS)
+    wide = changes.row(Event("crossing", "rise", np.linspace(seen[0] - 1, seen[-1] + 1, 101)), seen, AXIS)
     assert (wide["low"], wide["high"]) == (10, 1000)
-    open_ = events.row(Event("crossing", "rise", np.array([5.0] * 80 + [np.inf] * 20)), seen, AXIS)
+    open_ = changes.row(Event("crossing", "rise", np.array([5.0] * 80 + [np.inf] * 20)), seen, AXIS)
     assert open_["censored"] == "no" and open_["high"] == np.inf
     x = np.log1p(SIXTY)
     for steep in (sigmoid(x, x[-1] - 0.2, 0.2), 1 - sigmoid(x, 0.2, 0.2)):
-        fastest = events.fastest(run_of(SIXTY, steep)[1])
+        fastest = changes.fastest(run_of(SIXTY, steep)[1])
         assert fastest.at.min() >= x[0] and fastest.at.max() <= x[-1]
-    assert events.around(1.0, np.array([0.2, 1.0, 4.0]), np.array([0.5, 2.0])).tolist() == [0.5, 1.0, 2.0]
+    assert changes.around(1.0, np.array([0.2, 1.0, 4.0]), np.array([0.5, 2.0])).tolist() == [0.5, 1.0, 2.0]
 
 
 @pytest.mark.parametrize("name", ["gpt2_small", "openwebtext_mamba_130m"])

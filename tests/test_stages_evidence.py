@@ -7,8 +7,9 @@ import pytest
 import thresholds
 from simulated import sigmoid
 
-from landscape.stages import axis, evidence, noise
-from landscape.stages.evidence import Turn
+from landscape.stages.events import evidence
+from landscape.stages.events.evidence import Turn
+from landscape.stages.series import axis, noise
 
 COUNT = 10_000
 """Differences that the noise counts as known from."""

@@ -10,7 +10,7 @@ from simulated import OCTAVES
 from worlds import coupled
 
 from landscape.errors import InputError
-from landscape.stages.files import read
+from landscape.stages.series.files import read
 
 
 def write(folder: Path, frame: pd.DataFrame, name: str = "s.csv") -> Path:

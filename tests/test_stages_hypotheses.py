@@ -11,12 +11,14 @@ from scipy import stats
 from simulated import OCTAVES, SIXTY, drift, sigmoid
 from worlds import PRIMARY, SETTINGS, X, barrier, coupled, short
 
-from landscape.settings import Primary, Stages
-from landscape.stages import aligned, analyse, dating, hypotheses, membership
-from landscape.stages.dating import Dated
-from landscape.stages.events import Event
-from landscape.stages.sentences import sentences
-from landscape.stages.series import Observed, from_tables
+from landscape.stages import analyse
+from landscape.stages.association import aligned, hypotheses, membership
+from landscape.stages.events import dating
+from landscape.stages.events.changes import Event
+from landscape.stages.events.dating import Dated
+from landscape.stages.findings.sentences import sentences
+from landscape.stages.series.observed import Observed, from_tables
+from landscape.stages.settings import Primary, Stages
 
 curves_once = worlds.curves_once
 
@@ -240,7 +242,7 @@ def test_matrices_are_those_of_the_last_step_that_has_all_seeds() -> None:
 
 
 def test_clusters_are_frozen_from_the_step_on_from_which_they_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("landscape.stages.clusters.NULLS", 19)
+    monkeypatch.setattr("landscape.stages.association.clusters.NULLS", 19)
     random = np.random.default_rng(4)
     before, after = (0, 0, 0, 0, 1, 1, 1, 1), (0, 1, 0, 1, 0, 1, 0, 1)
     pairs = pd.DataFrame([

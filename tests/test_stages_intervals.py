@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from landscape.stages import intervals
+from landscape.stages.association import intervals
 
 
 def test_the_jackknife_of_a_mean_is_students_interval() -> None:

@@ -11,14 +11,16 @@ from matplotlib.figure import Figure
 from worlds import OCTAVES, X, coupled
 
 from landscape.figures.stages import stages_over_training, stretches
-from landscape.settings import Stages
-from landscape.stages import analyse, hypotheses, outliers
-from landscape.stages.association import SEED
-from landscape.stages.dating import date
-from landscape.stages.files import read
-from landscape.stages.outliers import robust
-from landscape.stages.sentences import sentences
-from landscape.stages.series import Observed
+from landscape.stages import analyse
+from landscape.stages.association import hypotheses
+from landscape.stages.association.by_seed import SEED
+from landscape.stages.events.dating import date
+from landscape.stages.findings import outliers
+from landscape.stages.findings.outliers import robust
+from landscape.stages.findings.sentences import sentences
+from landscape.stages.series.files import read
+from landscape.stages.series.observed import Observed
+from landscape.stages.settings import Stages
 
 PUBLISHED = Path(__file__).resolve().parent.parent / "validation" / "published"
 SETTINGS = Stages.model_validate({"threshold": 0.5, "draws": 50})

@@ -10,8 +10,9 @@ from scipy.spatial.distance import pdist, squareform
 from sklearn.cluster import spectral_clustering
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
-from landscape.stages import association, clusters, matrices, onsets, permutations, power
-from landscape.stages.clusters import by_cluster, divide, frozen
+from landscape.stages.association import by_seed, clusters, matrices, permutations, power
+from landscape.stages.association.clusters import by_cluster, divide, frozen
+from landscape.stages.events import onsets
 
 STEPS = np.array([0, 4, 16, 64, 256.0])
 X = np.log1p(STEPS)
@@ -168,15 +169,15 @@ def test_many_worlds_at_once_are_those_worlds_one_by_one() -> None:
     x, y = random.standard_normal((2, 4, 6, 9))
     y[3] = -x[3]  # the means over seeds go against each other
     orders = permutations.orders(6, 20, random)
-    likeness = association.likeness(x, y)
-    swapped = association.swapped(likeness, orders)
+    likeness = by_seed.likeness(x, y)
+    swapped = by_seed.swapped(likeness, orders)
     apart = [np.stack([squareform(pdist(world)) for world in one]) for one in (x, y)]
     along = matrices.statistics(*apart, orders)
     barriers = np.concatenate([apart[0], np.zeros((1, 6, 6))])
     labels, scores = divide(barriers)
     for n in range(4):
-        np.testing.assert_allclose(likeness[n], association.likeness(x[n], y[n]), atol=1e-12)
-        np.testing.assert_allclose(swapped[n], association.swapped(likeness[n], orders), atol=1e-12)
+        np.testing.assert_allclose(likeness[n], by_seed.likeness(x[n], y[n]), atol=1e-12)
+        np.testing.assert_allclose(swapped[n], by_seed.swapped(likeness[n], orders), atol=1e-12)
         np.testing.assert_allclose(along[n], matrices.statistics(apart[0][n], apart[1][n], orders), atol=1e-12)
         assert permutations.p_values(along)[n] == permutations.p_value(along[n])
         alone = divide(barriers[n])

@@ -9,7 +9,7 @@ import worlds
 from worlds import OCTAVES, SETTINGS, coupled
 
 from landscape.stages import Findings, analyse
-from landscape.stages.sentences import sentences
+from landscape.stages.findings.sentences import sentences
 
 
 @pytest.fixture(scope="module")

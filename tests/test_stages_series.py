@@ -14,16 +14,18 @@ from simulated import OCTAVES
 from worlds import SETTINGS, X, barrier, coupled, short
 
 from landscape.cli.stages import write as write_table
-from landscape.settings import Stages
-from landscape.stages import TABLES, aligned, analyse, dating, staging
-from landscape.stages.axis import Axis
-from landscape.stages.events import Event
-from landscape.stages.hypotheses import _censoring
-from landscape.stages.onsets import middle
-from landscape.stages.runs import Measured, covering, mean_run, measured, whole
-from landscape.stages.sentences import sentences
-from landscape.stages.series import Observed, from_tables, to_others
-from landscape.stages.smooth import Curves
+from landscape.stages import TABLES, analyse
+from landscape.stages.association import aligned
+from landscape.stages.association.hypotheses import _censoring
+from landscape.stages.events import dating, staging
+from landscape.stages.events.changes import Event
+from landscape.stages.events.onsets import middle
+from landscape.stages.findings.sentences import sentences
+from landscape.stages.series.axis import Axis
+from landscape.stages.series.observed import Observed, from_tables, to_others
+from landscape.stages.series.runs import Measured, covering, mean_run, measured, whole
+from landscape.stages.series.smooth import Curves
+from landscape.stages.settings import Stages
 
 curves_once = worlds.curves_once
 

@@ -7,8 +7,8 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 from worlds import run_of
 
-from landscape.stages import smooth as module
-from landscape.stages.smooth import smooth
+from landscape.stages.series import smooth as module
+from landscape.stages.series.smooth import smooth
 
 
 def rival(x: np.ndarray, y: np.ndarray, length: float, size: float, variance: np.ndarray) -> GaussianProcessRegressor:

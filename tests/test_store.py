@@ -14,10 +14,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from landscape import store as module
-from landscape import tables
 from landscape.errors import InputError, StorageError
-from landscape.store import Store
+from landscape.study import store as module
+from landscape.study import tables
+from landscape.study.store import Store
 
 ROWS = [
     {"table": "barrier", "a": "x", "seed_a": 3, "barrier": 0.25, "parted": None},

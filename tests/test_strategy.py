@@ -17,11 +17,11 @@ from click.testing import CliRunner
 from torch import Tensor
 from torch.testing import assert_close
 
-from landscape import evaluate, strategy
 from landscape.cli.main import cli
-from landscape.evaluate import losses
 from landscape.objectives import Batch, Objective, module
-from landscape.strategy import ON_GPU, STACKED, Strategy, Tuner, affordable, choose_threads, least_seconds
+from landscape.points import evaluate, strategy
+from landscape.points.evaluate import losses
+from landscape.points.strategy import ON_GPU, STACKED, Strategy, Tuner, affordable, choose_threads, least_seconds
 
 Clock = Callable[[Strategy], float]
 

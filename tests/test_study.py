@@ -6,10 +6,10 @@ import cases
 import pytest
 
 from landscape.errors import InputError
-from landscape.expand import tasks
-from landscape.settings import Data
-from landscape.study import Study, read_study
-from landscape.task import Checkpoint, Task
+from landscape.study.expand import tasks
+from landscape.study.file import Study, read_study
+from landscape.study.sections import Data
+from landscape.study.tasks import Checkpoint, Task
 
 
 def some(seeds: int, steps: tuple[int, ...] = (5, 7)) -> list[Checkpoint]:

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from landscape.summary import (
+from landscape.profile.summary import (
     barrier_over_parting,
     barrier_over_training,
     by_path,
@@ -11,7 +11,7 @@ from landscape.summary import (
     mean_profiles,
     straight,
 )
-from landscape.units import mean_over_units
+from landscape.profile.units import mean_over_units
 
 
 def table(values: dict[tuple[int, int], float], **labels: object) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from architectures import ARCHITECTURES, build, point, some
 
-from landscape.symmetry import activations
+from landscape.symmetry.matchers import activations
 from landscape.symmetry.tables import table_of
 
 

@@ -13,11 +13,13 @@ from torch import Tensor, nn
 
 from landscape.errors import InputError
 from landscape.objectives import Objective
-from landscape.symmetry import canonical, element, inside, move, verify
-from landscape.symmetry.element import Element, apply, compose, draw, inverse
+from landscape.symmetry import verify
 from landscape.symmetry.exact import Float64, doubled
-from landscape.symmetry.move import Move
-from landscape.symmetry.table import Axis, Group, Part, Piece, Table, stream
+from landscape.symmetry.group import canonical, element, move
+from landscape.symmetry.group.element import Element, apply, compose, draw, inverse
+from landscape.symmetry.group.move import Move
+from landscape.symmetry.group.table import Axis, Group, Part, Piece, Table, stream
+from landscape.symmetry.matchers import inside
 from landscape.symmetry.tables import TABLES, table_of, wants_untied
 
 FEW = ("bert", "gpt_neox", "llama", "vgg with norms", "mlp relu")

@@ -10,12 +10,14 @@ import torch
 from architectures import build, digits, point, some
 from torch import Tensor
 
-from landscape import gradients
 from landscape.objectives import Objective
-from landscape.symmetry import canonical, learned, matching, weights
-from landscape.symmetry.element import Change, Element, apply, draw
-from landscape.symmetry.nearest import Products
-from landscape.symmetry.table import Group, Params, Table
+from landscape.points import gradients
+from landscape.symmetry import align
+from landscape.symmetry.group import canonical
+from landscape.symmetry.group.element import Change, Element, apply, draw
+from landscape.symmetry.group.table import Group, Params, Table
+from landscape.symmetry.matchers import learned, weights
+from landscape.symmetry.matchers.nearest import Products
 from landscape.symmetry.tables import table_of
 
 
@@ -148,7 +150,7 @@ def test_each_is_learned_on_the_lines_to_those_before_it(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(learned, "match", told)
     loads = [lambda o=o: point(o) for o in objectives]
-    matching.match(table, loads, matching.How("learned", starts=1), objectives[0], objectives[0])
+    align.match(table, loads, align.How("learned", starts=1), objectives[0], objectives[0])
     assert [len(others) for others, _, _ in calls] == [1, 2, 3, 4, 4]
     for n, (_, b, element) in enumerate(calls[:3]):
         there = apply(table, b, element)

@@ -14,13 +14,15 @@ from torch import Tensor, nn
 
 from landscape.errors import InputError
 from landscape.objectives import Objective
-from landscape.symmetry import canonical, matching, move, quadratic, weights
-from landscape.symmetry.element import Change, apply, compose, draw, still
-from landscape.symmetry.matching import How
-from landscape.symmetry.move import Move
-from landscape.symmetry.nearest import Products, nearest
-from landscape.symmetry.nearest import product as product_of
-from landscape.symmetry.table import Axis, Group, Part
+from landscape.symmetry import align
+from landscape.symmetry.align import How
+from landscape.symmetry.group import canonical, move
+from landscape.symmetry.group.element import Change, apply, compose, draw, still
+from landscape.symmetry.group.move import Move
+from landscape.symmetry.group.table import Axis, Group, Part
+from landscape.symmetry.matchers import quadratic, weights
+from landscape.symmetry.matchers.nearest import Products, nearest
+from landscape.symmetry.matchers.nearest import product as product_of
 from landscape.symmetry.tables import table_of
 
 # Mistral and Qwen 2 have the table of Llama.
@@ -58,7 +60,7 @@ def test_a_planted_element_is_taken_out(name: str, freedoms: Any, method: Any) -
     objective = build(name, SEEDS.get(name, 0), examples=40 if method == "activations" else 6)
     here, there = point(objective), twin(objective, freedoms)
     table = table_of(objective.model, freedoms)
-    found = matching.match(table, [lambda: here, lambda: there], How(method), objective, objective)[1]
+    found = align.match(table, [lambda: here, lambda: there], How(method), objective, objective)[1]
     back = move.moved(table, objective.space, there, found.move)
     assert float((there - here).norm()) > 0.3 * float(here.norm())
     assert float((back - here).norm()) < 1e-4 * float(here.norm())
@@ -74,7 +76,7 @@ def test_with_noise_most_units_are_found_again(method: Any) -> None:
     planted = draw(table, some(2), stretch=False)
     there = move.moved(table, objective.space, here, Move(planted, {}))
     there = there + 0.2 * here.std() * torch.randn(there.shape, generator=some(3))
-    found = matching.match(table, [lambda: here, lambda: there], How(method), objective, objective)[1]
+    found = align.match(table, [lambda: here, lambda: there], How(method), objective, objective)[1]
     right = compose(table, found.move.element, planted)
     hits = torch.cat([right[n].order == torch.arange(g.blocks) for n, g in table.groups.items()]).double().mean()
     chance = sum(1 for _ in table.groups) / sum(g.blocks for g in table.groups.values())
@@ -198,7 +200,7 @@ def test_the_nearest_change_by_brute_force() -> None:
 def test_queries_that_share_a_key_by_brute_force(orders: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two keys of two queries each, in the order of blocks and of queries inside them; maps are signs."""
     if orders == "few":  # as where all would be dear
-        monkeypatch.setattr("landscape.symmetry.nearest.CHEAP", 0)
+        monkeypatch.setattr("landscape.symmetry.matchers.nearest.CHEAP", 0)
     group = Group("g", 2, (Part("qk", 1, "sign"),), within=2)
     misses = 0
     for seed in range(30):
@@ -277,7 +279,7 @@ def test_going_through_a_third_is_the_same_as_going_at_once(name: str) -> None:
     objectives = [build(name, seed=k, examples=6) for k in range(4)]
     first = objectives[0]
     table, loads = table_of(first.model), [lambda o=o: point(o) for o in objectives]
-    found = matching.match(table, loads, How("weights"), first)
+    found = align.match(table, loads, How("weights"), first)
     moved = [move.moved(table, first.space, point(o), f.move) for o, f in zip(objectives, found, strict=True)]
     assert torch.equal(moved[0], point(first))
 
@@ -287,7 +289,7 @@ def test_going_through_a_third_is_the_same_as_going_at_once(name: str) -> None:
     def spread(points: list[Tensor]) -> float:
         return sum(weights.distance(a, b) ** 2 for a in forms(points) for b in forms(points))
 
-    alone = [matching.match(table, [loads[0], load], How("weights"), first)[1] for load in loads[1:]]
+    alone = [align.match(table, [loads[0], load], How("weights"), first)[1] for load in loads[1:]]
     star = [
         moved[0],
         *(move.moved(table, first.space, point(o), f.move) for o, f in zip(objectives[1:], alone, strict=True)),
@@ -296,7 +298,7 @@ def test_going_through_a_third_is_the_same_as_going_at_once(name: str) -> None:
     one, *others = forms(moved)
     for other, f in zip(others, found[1:], strict=True):
         assert f.after == pytest.approx(weights.distance(one, other), rel=1e-4)
-    again = matching.match(table, loads, How("weights"), first)
+    again = align.match(table, loads, How("weights"), first)
     assert all(torch.equal(move.moved(table, first.space, load(), f.move), m)
                for load, f, m in zip(loads, again, moved, strict=True))  # fmt: skip
     if name != "bert":  # a matrix that is permuted on both sides takes more passes
@@ -313,16 +315,16 @@ def test_only_the_groups_that_are_asked_for_change(name: str) -> None:
     here, there = point(objective), twin(objective)
     table = table_of(objective.model)
     pattern = "0" if name == "mlp relu" else "*.ffn"
-    found = matching.match(table, [lambda: here, lambda: there], How("weights", groups=(pattern,)), objective)[1]
+    found = align.match(table, [lambda: here, lambda: there], How("weights", groups=(pattern,)), objective)[1]
     back = move.moved(table, objective.space, there, found.move)
     one, two = objective.space.params(there), objective.space.params(back)
     changed = {n for n in one if not torch.equal(one[n], two[n])}
     wanted = [group for group in table.groups if "ffn" in group or group == "0"]
     assert changed and changed <= {piece.parameter for group in wanted for piece in table.touching[group]}
     with pytest.raises(InputError, match=r"no group of the symmetry table \w+ is called nose; there are "):
-        matching.match(table, [lambda: here, lambda: there], How("weights", groups=(pattern, "nose")), objective)
+        align.match(table, [lambda: here, lambda: there], How("weights", groups=(pattern, "nose")), objective)
     with pytest.raises(InputError, match="matching by learned needs a text to match on"):
-        matching.match(table, [lambda: here, lambda: there], How("learned"), objective)
+        align.match(table, [lambda: here, lambda: there], How("learned"), objective)
 
 
 @pytest.mark.parametrize("part", ["qk", "vo"])
@@ -335,13 +337,13 @@ def test_a_forgotten_dual_is_seen_although_what_is_found_is_a_rotation(part: str
 
     bad = replace(table, pieces=tuple(replace(p, axes=tuple(map(plain, p.axes))) for p in table.pieces))
     with pytest.raises(InputError, match="the symmetry table bert is wrong.*at fault: 0.heads"):
-        matching.match(bad, [lambda: here, lambda: here], How("weights"), objective)
+        align.match(bad, [lambda: here, lambda: here], How("weights"), objective)
 
 
 def test_the_random_control_keeps_the_norm_and_the_function_and_is_far_away() -> None:
     objective = build("gpt_neox")
     table, here = table_of(objective.model), point(objective)
-    found = matching.match(table, [lambda: here, lambda: here], How("random"), objective)[1]
+    found = align.match(table, [lambda: here, lambda: here], How("random"), objective)[1]
     there = move.moved(table, objective.space, here, found.move)
     one, two = (canonical.canonical(table, objective.space.params(p))[0] for p in (here, there))
     sizes = [sum(float(v.square().sum()) for v in p.values()) for p in (one, two)]
@@ -352,10 +354,10 @@ def test_the_random_control_keeps_the_norm_and_the_function_and_is_far_away() ->
 def test_each_checkpoint_has_random_coordinates_of_its_own() -> None:
     objective = build("mlp gelu")
     table, here = table_of(objective.model), point(objective)
-    found = matching.match(table, [lambda: here] * 4, How("random"), objective)[1:]
+    found = align.match(table, [lambda: here] * 4, How("random"), objective)[1:]
     orders = [tuple(f.move.element["0"].order.tolist()) for f in found]
     assert len(set(orders)) == 3
-    again = matching.match(table, [lambda: here] * 2, How("random", seed=1), objective)[1]
+    again = align.match(table, [lambda: here] * 2, How("random", seed=1), objective)[1]
     assert tuple(again.move.element["0"].order.tolist()) != orders[0]
 
 
@@ -370,7 +372,7 @@ def test_the_error_of_a_loss_is_its_largest_change_either_way() -> None:
     want = float((found[0] - found[1]).abs().max())
     assert float((found[0] - found[1]).max()) != pytest.approx(float((found[1] - found[0]).max()), rel=0.1)
     for ends in ((here, there), (there, here)):
-        assert matching._loss_error(objective, *ends) == pytest.approx(want, rel=1e-5)
+        assert align._loss_error(objective, *ends) == pytest.approx(want, rel=1e-5)
 
 
 def test_a_wrong_table_stops_matching() -> None:
@@ -379,7 +381,7 @@ def test_a_wrong_table_stops_matching() -> None:
     table = table_of(objective.model)
     bad = replace(table, pieces=tuple(replace(p, axes=(None,)) if p.parameter == "0.bias" else p for p in table.pieces))
     with pytest.raises(InputError, match="the symmetry table chain is wrong for this model"):
-        matching.match(bad, [lambda: here, lambda: there], How("weights"), objective)
+        align.match(bad, [lambda: here, lambda: there], How("weights"), objective)
 
 
 def test_a_layer_of_one_kind_of_units_can_be_matched_by_hand() -> None:

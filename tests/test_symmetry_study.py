@@ -16,26 +16,26 @@ from click.testing import CliRunner, Result
 from matplotlib.axes import Axes
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, LlamaConfig, LlamaForCausalLM
 
-from landscape import summary
 from landscape.checkpoints import tokenizers
 from landscape.cli.main import cli
 from landscape.cli.options import MATCHED
 from landscape.errors import InputError
-from landscape.expand import tasks
 from landscape.figures.frames import Frames
 from landscape.figures.symmetry import barriers_by_symmetry, section
 from landscape.measure import match
-from landscape.measures import Barriers, Matching
-from landscape.settings import Data
+from landscape.profile import summary
 from landscape.space import Space
-from landscape.stages.series import from_tables
-from landscape.store import Store
-from landscape.study import Study, read_study
-from landscape.symmetry import canonical, element, move
-from landscape.symmetry.learned import Recipe
-from landscape.symmetry.matching import How
+from landscape.stages.series.observed import from_tables
+from landscape.study.expand import tasks
+from landscape.study.file import Study, read_study
+from landscape.study.kinds import Barriers, Matching
+from landscape.study.sections import Data
+from landscape.study.store import Store
+from landscape.study.tasks import Checkpoint
+from landscape.symmetry.align import How
+from landscape.symmetry.group import canonical, element, move
+from landscape.symmetry.matchers.learned import Recipe
 from landscape.symmetry.tables import table_of
-from landscape.task import Checkpoint
 
 
 def run(*words: object) -> Result:

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from landscape.errors import InputError
 from landscape.objectives import Objective, module
-from landscape.symmetry import canonical, move, verify
-from landscape.symmetry.element import draw
+from landscape.symmetry import verify
 from landscape.symmetry.exact import Float64
-from landscape.symmetry.move import Move
-from landscape.symmetry.table import Axis, Fused, Group, Part, Table
+from landscape.symmetry.group import canonical, move
+from landscape.symmetry.group.element import draw
+from landscape.symmetry.group.move import Move
+from landscape.symmetry.group.table import Axis, Fused, Group, Part, Table
 from landscape.symmetry.tables import bert, chain, llama, table_of
 
 

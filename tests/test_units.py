@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from simulated import symmetric
 
-from landscape.units import mean_over_units
+from landscape.profile.units import mean_over_units
 
 
 def of_matrix(square: np.ndarray, error: float = 0.0) -> tuple[float, float, float]:

@@ -11,11 +11,11 @@ import pytest
 import simulated
 from simulated import OCTAVES, sigmoid
 
-from landscape.settings import Primary, Stages
-from landscape.stages import dating
-from landscape.stages.runs import Measured
-from landscape.stages.series import Observed
-from landscape.stages.smooth import Curves, smooth
+from landscape.stages.events import dating
+from landscape.stages.series.observed import Observed
+from landscape.stages.series.runs import Measured
+from landscape.stages.series.smooth import Curves, smooth
+from landscape.stages.settings import Primary, Stages
 
 X = np.log1p(OCTAVES)
 _FITTED: dict[tuple[object, ...], Curves] = {}

@@ -18,9 +18,10 @@ from simulated import SIXTY, dated, drift, sigmoid, symmetric
 from sklearn.metrics import adjusted_rand_score
 from table import LEVEL, RECALL, Case, Hits
 
-from landscape.settings import Stages
-from landscape.stages import analyse, association, clusters, matrices, permutations, population, power
-from landscape.stages.series import Observed
+from landscape.stages import analyse
+from landscape.stages.association import by_seed, clusters, matrices, permutations, population, power
+from landscape.stages.series.observed import Observed
+from landscape.stages.settings import Stages
 
 SEEDS = (5, 10, 20)
 X = np.log1p(SIXTY)
@@ -71,8 +72,8 @@ def timing(worlds: int, random: np.random.Generator, *, kind: str, seeds: int) -
     for n in range(worlds):
         orders = permutations.orders(seeds, ORDERS, random)
         for one in (
-            association.onset(c[n], b[n], orders),
-            association.onset_given(c[n], b[n], loss[n], orders),
+            by_seed.onset(c[n], b[n], orders),
+            by_seed.onset_given(c[n], b[n], loss[n], orders),
             population.lead(c[n], after[n], shared=False, gap=0.0, count=ORDERS, random=random),
         ):
             hits.setdefault(one.test, []).append(rejected(one.p))
@@ -97,7 +98,7 @@ def given_loss(worlds: int, random: np.random.Generator, *, seeds: int, error: f
     hits = []
     for world in zip(dated(random, c, 0.1), dated(random, b, 0.1), dated(random, loss, error), strict=True):
         orders = permutations.orders(seeds, ORDERS, random)
-        hits.append(rejected(association.onset_given(*world, orders).p))
+        hits.append(rejected(by_seed.onset_given(*world, orders).p))
     return {"onset given loss": hits}
 
 
@@ -107,7 +108,7 @@ def power_of_onsets(worlds: int, random: np.random.Generator, *, seeds: int, cou
     said, seen = [], []
     for c, b in zip(*dated(random, true, 0.2), strict=True):
         orders = permutations.orders(seeds, ORDERS, random)
-        seen.append(rejected(association.onset(c, b, orders).p))
+        seen.append(rejected(by_seed.onset(c, b, orders).p))
         said.append(bool(random.random() < power.onset(c, b, coupling, orders, random)))
     return {"seen": seen, "said": said}
 
@@ -131,7 +132,7 @@ def family(worlds: int, random: np.random.Generator, *, seeds: int, behaviours: 
         orders = permutations.orders(seeds, ORDERS, random)
         connectivity, shared = random.standard_normal((2, seeds, 1))
         found = [
-            association.onset(connectivity, shared + 0.5 * random.standard_normal((seeds, 1)), orders).statistics
+            by_seed.onset(connectivity, shared + 0.5 * random.standard_normal((seeds, 1)), orders).statistics
             for _ in range(behaviours)
         ]
         hits.append(rejected(permutations.largest(np.stack(found)).min()))
@@ -227,7 +228,7 @@ def divisions(worlds: int, random: np.random.Generator, *, kind: str, seeds: int
     return {"clusters seen": seen} if groups == 1 else {"the planted clusters": right}
 
 
-def holds(one: association.Association, true: float) -> bool:
+def holds(one: by_seed.Association, true: float) -> bool:
     """Whether the interval holds the true value."""
     return bool(one.low - 1e-12 <= true <= one.high + 1e-12)
 
@@ -237,7 +238,7 @@ def correlations(worlds: int, random: np.random.Generator, *, coupling: float, s
     rho = 6 / np.pi * np.arcsin(coupling / 2)
     true = 6 + 0.6 * simulated.coupled(random, coupling, worlds, seeds)
     orders = permutations.orders(seeds, 99, random)
-    found = [association.onset(c, b, orders) for c, b in zip(*dated(random, true, 0.02), strict=True)]
+    found = [by_seed.onset(c, b, orders) for c, b in zip(*dated(random, true, 0.02), strict=True)]
     return {"onset": [holds(one, rho) for one in found]}
 
 
@@ -247,7 +248,7 @@ def partial_correlations(worlds: int, random: np.random.Generator, *, coupling: 
     loss = 0.6 * random.standard_normal((worlds, seeds))
     orders = permutations.orders(seeds, 99, random)
     c, b = dated(random, 6 + left + loss, 0.02)
-    found = [association.onset_given(*one, orders) for one in zip(c, b, dated(random, loss, 0.02), strict=True)]
+    found = [by_seed.onset_given(*one, orders) for one in zip(c, b, dated(random, loss, 0.02), strict=True)]
     return {"onset given loss": [holds(one, coupling) for one in found]}
 
 
@@ -294,16 +295,16 @@ def shares(worlds: int, random: np.random.Generator, *, apart: float, seeds: int
 def described(worlds: int, random: np.random.Generator, *, coupling: float, seeds: int) -> Hits:
     """Whether the intervals of what is described only hold its value over very many seeds."""
 
-    def world(count: int) -> tuple[association.Association, association.Association]:
+    def world(count: int) -> tuple[by_seed.Association, by_seed.Association]:
         late = simulated.coupled(random, coupling, count)
         x, y = (
             sign * sigmoid(X, 5 + one[:, None], 0.6) + drift(random, count, len(X), size=0.02)
             for sign, one in zip((1, -1), late, strict=True)
         )
         before, after = ([np.array([[at]]) for at in one] for one in (late[0], late[1] + 0.2))
-        counts = association.coincidences(before, after, 0.5, 0.1)
+        counts = by_seed.coincidences(before, after, 0.5, 0.1)
         return (
-            association.trajectory(association.likeness(x, y)), association.precursor(counts, np.ones(count, int))
+            by_seed.trajectory(by_seed.likeness(x, y)), by_seed.precursor(counts, np.ones(count, int))
         )  # fmt: skip
 
     many = [world(300) for _ in range(5)]
@@ -330,7 +331,7 @@ def from_series(worlds: int, random: np.random.Generator, *, coupling: float, se
         ]
         series = pd.concat(rows, ignore_index=True).assign(error=np.nan, shared_error=np.nan, headline=True)
         found = analyse(Observed(series), settings).association
-        for row in found[found["hypothesis"] == association.SEED].dropna(subset="p").to_dict("records"):
+        for row in found[found["hypothesis"] == by_seed.SEED].dropna(subset="p").to_dict("records"):
             hits.setdefault(str(row["test"]), []).append(rejected(row["p"]))
     return hits
 
@@ -382,8 +383,8 @@ def ranks_given_loss(worlds: int, random: np.random.Generator, *, seeds: int) ->
     for world in zip(c, b, loss, strict=True):
         orders = permutations.orders(seeds, ORDERS, random)
         ranked = [stats.rankdata(at, axis=0) for at in world]
-        naive.append(rejected(association.onset_given(*ranked, orders).p))
-        ours.append(rejected(association.onset_given(*world, orders).p))
+        naive.append(rejected(by_seed.onset_given(*ranked, orders).p))
+        ours.append(rejected(by_seed.onset_given(*world, orders).p))
     return {"loss taken out of ranks": naive, "loss taken out of dates": ours}
 
 

@@ -16,10 +16,10 @@ from scipy import stats
 from simulated import NOISES, Curve, bump, drawn
 from table import COVERS_95, RARE, Case, Hits
 
-from landscape import barrier, paired
-from landscape.measure.profiles import Found, Grid, Path, profiles
+from landscape.profile import definitions, paired
+from landscape.profile.adaptive import Found, Grid, Path, profiles
+from landscape.profile.units import mean_over_units
 from landscape.shapes import Int
-from landscape.units import mean_over_units
 
 T = np.linspace(0, 1, 11)
 DENSE = np.linspace(0, 1, 4001)
@@ -32,39 +32,39 @@ SEEDS = (5, 10, 25)
 KINDS = ("smooth", "two peaks", "narrow", "plateau", "cusp-like")
 
 
-def definitions(worlds: int, random: np.random.Generator, *, noise: str, profile: str, examples: int) -> Hits:
+def of_definitions(worlds: int, random: np.random.Generator, *, noise: str, profile: str, examples: int) -> Hits:
     """Whether the interval of each definition holds the barrier of the mean profile.
 
     An example has a level of its own, a rise that is larger or smaller than the mean, and noise at every t.
     """
     mean = PROFILES[profile](T)
-    true = {one: naive(one, T, mean) for one in barrier.Definition}
-    weights = barrier.resamples(examples, 1000, seed=0)
-    hits: dict[str, list[bool]] = {one.value: [] for one in barrier.Definition}
+    true = {one: naive(one, T, mean) for one in definitions.Definition}
+    weights = definitions.resamples(examples, 1000, seed=0)
+    hits: dict[str, list[bool]] = {one.value: [] for one in definitions.Definition}
     for _ in range(worlds):
         level, rise = NOISES[noise](random, 2, examples)
         losses = 2 + level + mean[:, None] * (1 + 0.5 * rise) + 0.2 * NOISES[noise](random, len(T), examples)
-        for one in barrier.Definition:
-            found = barrier.estimate(T, losses, one, weights=weights)
+        for one in definitions.Definition:
+            found = definitions.estimate(T, losses, one, weights=weights)
             hits[one.value].append(found.low <= true[one] <= found.high)
     return hits
 
 
-def naive(definition: barrier.Definition, t: np.ndarray, loss: np.ndarray) -> float:
+def naive(definition: definitions.Definition, t: np.ndarray, loss: np.ndarray) -> float:
     """The barrier of a known profile, as the papers word it."""
     chord = (1 - t) * loss[0] + t * loss[-1]
     match definition:
-        case barrier.Definition.CHORD:
+        case definitions.Definition.CHORD:
             return float((loss - chord).max())
-        case barrier.Definition.MEAN_ENDS:
+        case definitions.Definition.MEAN_ENDS:
             return float(loss.max() - (loss[0] + loss[-1]) / 2)
-        case barrier.Definition.MAX_ENDS:
+        case definitions.Definition.MAX_ENDS:
             return float(loss.max() - max(loss[0], loss[-1]))
-        case barrier.Definition.MIDPOINT:
+        case definitions.Definition.MIDPOINT:
             return float((loss - chord)[t == 0.5][0])
-        case barrier.Definition.AREA:
+        case definitions.Definition.AREA:
             return float(np.trapezoid(loss - chord, t))
-        case barrier.Definition.CONVEXITY_GAP:
+        case definitions.Definition.CONVEXITY_GAP:
             over = [
                 loss[j] - ((t[k] - t[j]) * loss[i] + (t[j] - t[i]) * loss[k]) / (t[k] - t[i])
                 for i, j, k in combinations(range(len(t)), 3)
@@ -99,20 +99,20 @@ def adaptive(
 
     everyone = np.arange(examples)
     paths = [Path(np.array([losses(world, t, everyone) for t in (0.0, 1.0)])) for world in range(worlds)]
-    weights = barrier.resamples(examples, 400, seed=0)
+    weights = definitions.resamples(examples, 400, seed=0)
     hits: dict[str, list[bool]] = {}
     for world, one in enumerate(profiles(paths, look, Grid(precision=precision, resamples=400))):
         how = {"weights": weights, "reading": one.reading}
-        found = barrier.estimate(one.t, one.losses, widening=one.widening, **how)
+        found = definitions.estimate(one.t, one.losses, widening=one.widening, **how)
         hits.setdefault("interval", []).append(found.low <= true <= found.high)
         if precision is not None:
-            plain = barrier.estimate(one.t, one.losses, **how)
+            plain = definitions.estimate(one.t, one.losses, **how)
             narrow = found.high - found.low <= 2 * precision or one.examples == examples
             hits.setdefault("interval, looks not counted", []).append(plain.low <= true <= plain.high)
             hits.setdefault("narrow as asked, or all examples used", []).append(narrow)
         else:
             whole = np.array([losses(world, float(t), everyone) for t in one.t])
-            usual = barrier.estimate(one.t, whole, **how)
+            usual = definitions.estimate(one.t, whole, **how)
             as_wide = found.high - found.low <= 1.15 * (usual.high - usual.low)
             hits.setdefault("at most 1.15 times as wide", []).append(as_wide)
             hits.setdefault("half of all evaluations, or fewer", []).append(2 * one.evaluations <= whole[1:-1].size)
@@ -174,14 +174,14 @@ def pairs(worlds: int, random: np.random.Generator, *, kind: str, seeds: int) ->
     return {"interval": mine, "interval, pairs taken as independent": plain}
 
 
-BY_DEFINITION = {one.value: COVERS_95 for one in barrier.Definition}
+BY_DEFINITION = {one.value: COVERS_95 for one in definitions.Definition}
 FAULTS = dict.fromkeys((415, 416, 417), ("interval",))
 """Known not to hold, by the number of the case; they stand in the table like any other."""
 CASES = table.marked([
     *(
         Case(
             number, "Coverage of the 95 % interval of a barrier, by definition", f"{noise}, {profile}, {n} examples",
-            definitions, {"noise": noise, "profile": profile, "examples": n}, BY_DEFINITION,
+            of_definitions, {"noise": noise, "profile": profile, "examples": n}, BY_DEFINITION,
         )
         for number, (noise, profile, n) in enumerate(product(NOISES, PROFILES, (30, 100, 500)), start=100)
     ),

@@ -26,8 +26,8 @@ from landscape.llc.estimate import Estimate, Run, estimate, extrapolated
 from landscape.llc.langevin import Slope
 from landscape.llc.samplers import Dynamics
 from landscape.llc.sampling import GLANCE, inverse_temperature
-from landscape.measures import Llc
 from landscape.objectives import Objective, module
+from landscape.study.kinds import Llc
 
 torch.set_num_threads(1)
 CHAINS = 4

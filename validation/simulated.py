@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from landscape.stages import events, evidence
-from landscape.stages.axis import Axis
-from landscape.stages.events import Event
-from landscape.stages.runs import Measured, measured
-from landscape.stages.smooth import Curves, smooth
+from landscape.stages.events import changes, evidence
+from landscape.stages.events.changes import Event
+from landscape.stages.series.axis import Axis
+from landscape.stages.series.runs import Measured, measured
+from landscape.stages.series.smooth import Curves, smooth
 
 OCTAVES = np.array([0, *(round(2 ** (k / 2)) for k in range(2, 21))], dtype=float)
 SIXTY = np.unique(np.round(np.exp(np.linspace(0, np.log(143000), 60))) - 1)
@@ -161,4 +161,4 @@ def run_of(
 def bounds_of(run: Measured, curves: Curves) -> list[Event]:
     """Its extrema and plateaus."""
     turns = evidence.turning_points(run.value, run.sd, run.count)
-    return events.boundaries(curves, turns, evidence.paces(run.x, run.value, run.sd, run.count))
+    return changes.boundaries(curves, turns, evidence.paces(run.x, run.value, run.sd, run.count))

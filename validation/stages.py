@@ -35,14 +35,14 @@ from simulated import (
 )
 from table import COVERS_90, RARE, RECALL, Case, Hits
 
-from landscape.settings import Stages
-from landscape.stages import dating, events, evidence, onsets, staging
-from landscape.stages.axis import Axis
-from landscape.stages.events import Event
-from landscape.stages.files import read
-from landscape.stages.runs import Measured, mean_run
-from landscape.stages.series import Observed
-from landscape.stages.smooth import Curves
+from landscape.stages.events import changes, dating, evidence, onsets, staging
+from landscape.stages.events.changes import Event
+from landscape.stages.series.axis import Axis
+from landscape.stages.series.files import read
+from landscape.stages.series.observed import Observed
+from landscape.stages.series.runs import Measured, mean_run
+from landscape.stages.series.smooth import Curves
+from landscape.stages.settings import Stages
 
 SEEDS = (5, 10, 20)
 PUBLISHED = Path(__file__).resolve().parent / "published"
@@ -68,7 +68,7 @@ def means(worlds: int, random: np.random.Generator, *, seeds: int) -> Hits:
         }
         runs = {seed: Measured(x, one.mean, np.full(100, 0.01), 98) for seed, one in curves.items()}
         _, mean = mean_run(runs, curves, random)
-        half.append(holds(events.crossing(mean, 0.5, rising=True), 6.0, x))
+        half.append(holds(changes.crossing(mean, 0.5, rising=True), 6.0, x))
         median.append(holds(onsets.middle([Event("settles", "fall", draws) for draws in at], random), 6.0, x))
     return {"half-way up of the mean run": half, "median of when runs settle": median}
 
@@ -90,7 +90,7 @@ def children(worlds: int, random: np.random.Generator) -> Hits:
 
 def holds(event: Event, true: float, seen: np.ndarray) -> bool:
     """Whether the 90 % interval of an event holds a place in ``log(step + 1)``."""
-    row = events.row(event, seen, Axis())
+    row = changes.row(event, seen, Axis())
     return bool(np.log1p(row["low"]) - 1e-9 <= true <= np.log1p(row["high"]) + 1e-9)
 
 
@@ -99,12 +99,12 @@ Finder = Callable[[Measured, Curves], Event | None]
 
 def half_way(run: Measured, curves: Curves) -> Event:
     """The crossing of one half."""
-    return events.crossing(curves, 0.5, rising=True)
+    return changes.crossing(curves, 0.5, rising=True)
 
 
 def steepest(run: Measured, curves: Curves) -> Event:
     """The fastest change."""
-    return events.fastest(curves)
+    return changes.fastest(curves)
 
 
 def nearest(kind: str, place: float) -> Finder:

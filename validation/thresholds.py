@@ -1,4 +1,4 @@
-"""Thresholds of what counts as evidence in one series: the tables of ``landscape/stages/evidence.py``.
+"""Thresholds of what counts as evidence in one series: the tables of ``landscape/stages/events/evidence.py``.
 
 python validation/thresholds.py
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from landscape.stages import evidence, noise
+from landscape.stages.events import evidence
+from landscape.stages.series import noise
 
 WORLDS = 4000
 MOST = 400

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from scipy.interpolate import BarycentricInterpolator
 
-from landscape import chebyshev
+from landscape.profile import nodes
 
 FILE = Path(__file__).with_name("trained_profiles.npz")
-STEPS = chebyshev.STEPS
+STEPS = nodes.STEPS
 EXAMPLES = 512
 """Of the data set whose interval the error is compared with."""
 
@@ -53,16 +53,16 @@ def stated(profile: Trained) -> tuple[float, float, float, float]:
     through all 129 points of a piece.
     """
     rise, pieces, tolerance = profile.rise, profile.pieces, max(0.002, profile.half / 2)
-    at = chebyshev.first(pieces)
+    at = nodes.first(pieces)
     while True:
-        checks = chebyshev.checks(at, rise[at], pieces)
+        checks = nodes.checks(at, rise[at], pieces)
         given = at, rise[at], checks, rise[checks]
-        error = chebyshev.error(*given, pieces)
-        more = chebyshev.refined(*given, tolerance, pieces)
+        error = nodes.error(*given, pieces)
+        more = nodes.refined(*given, tolerance, pieces)
         if error <= tolerance or len(more) == len(at):
             break
         at = more
-    reading = chebyshev.interpolant(at, pieces)
+    reading = nodes.interpolant(at, pieces)
     truth, found = exact(profile, reading.times), reading.matrix @ rise[at]
     highest = exact(profile, np.linspace(0, 1, 2048 * pieces + 1)).max()
     return error, float(np.abs(found - truth).max()), abs(float(found.max() - highest)), profile.half
@@ -70,7 +70,7 @@ def stated(profile: Trained) -> tuple[float, float, float, float]:
 
 def exact(profile: Trained, times: np.ndarray) -> np.ndarray:
     """The polynomial through all points of each piece."""
-    t, piece = chebyshev.grid(profile.pieces), np.minimum((times * profile.pieces).astype(int), profile.pieces - 1)
+    t, piece = nodes.grid(profile.pieces), np.minimum((times * profile.pieces).astype(int), profile.pieces - 1)
     out = np.zeros(len(times))
     for k in range(profile.pieces):
         own = slice(k * STEPS, (k + 1) * STEPS + 1)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from trained import EXAMPLES, FILE, Trained
 
-from landscape import chebyshev
+from landscape.profile import nodes
 
 LENGTH, TOKENS, SEEDS = 32, 256, 4
 SAMPLE = 64
@@ -49,8 +49,8 @@ def families() -> dict[str, tuple[Callable[[], Any], tuple[int, ...], Draw, Draw
     import transformers as hf
     from torch import nn
 
-    from landscape.demo import HELD_OUT_TEXT, TRAINING_TEXT
     from landscape.objectives import causal_lm, masked_lm, module
+    from landscape.texts import HELD_OUT_TEXT, TRAINING_TEXT
 
     texts = [Path(text).read_text("utf-8") for text in (TRAINING_TEXT, HELD_OUT_TEXT)]
     code = {letter: number for number, letter in enumerate(sorted(set("".join(texts))))}
@@ -158,11 +158,11 @@ def profile(runs: Runs, what: str, kind: str, anchors: list[Any], pieces: int = 
     """The profile of a path."""
     import torch
 
-    from landscape.evaluate import losses
     from landscape.paths import ARCS, KINDS
-    from landscape.strategy import Strategy
+    from landscape.points.evaluate import losses
+    from landscape.points.strategy import Strategy
 
-    t = chebyshev.grid(pieces)
+    t = nodes.grid(pieces)
     times = torch.tensor(t)
     rows = (
         KINDS[kind](times, len(anchors)) if kind in KINDS else ARCS[kind](times, *anchors, runs.objective.space.sizes)
@@ -176,7 +176,8 @@ def profile(runs: Runs, what: str, kind: str, anchors: list[Any], pieces: int = 
 
 def straight(runs: Runs) -> Iterator[Trained]:
     """Pairs of seeds at each step, of steps of one run, and aligned pairs."""
-    from landscape.symmetry import element, weights
+    from landscape.symmetry.group import element
+    from landscape.symmetry.matchers import weights
     from landscape.symmetry.tables import table_of
 
     points, pairs, space = runs.points, list(combinations(range(SEEDS), 2)), runs.objective.space
@@ -195,8 +196,8 @@ def bent(runs: Runs) -> Iterator[Trained]:
     """Arcs, fitted curves, and chains by a third seed."""
     import torch
 
-    from landscape.gradients import slopes
     from landscape.paths import ARCS, fit
+    from landscape.points.gradients import slopes
 
     def gradient(point: Any, examples: Any) -> Any:
         loss, gradients = slopes(runs.fitting, point[None], examples)

@@ -1,6 +1,5 @@
 """Where points come from. Importing this costs no torch; ``models`` does."""
 
-from landscape.checkpoints.cache import Cache
-from landscape.checkpoints.reference import expand, find
+from landscape.checkpoints.sources import expand, find
 
-__all__ = ["Cache", "expand", "find"]
+__all__ = ["expand", "find"]

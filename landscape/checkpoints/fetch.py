@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from landscape.checkpoints import hub
+from landscape.checkpoints.hub import client
 from landscape.checkpoints.identity import CONFIG, config_folder, content_id, hash_of, sha256
-from landscape.checkpoints.reference import place
+from landscape.checkpoints.sources import place
 from landscape.errors import InputError
-from landscape.task import Checkpoint
+from landscape.study.tasks import Checkpoint
 
 
 def pinned(checkpoint: Checkpoint) -> Checkpoint:
@@ -19,7 +19,7 @@ def pinned(checkpoint: Checkpoint) -> Checkpoint:
         InputError: If the hub has no such revision, or cannot be reached and never was.
     """
     where = place(checkpoint.ref)
-    return checkpoint if where is None or checkpoint.commit else replace(checkpoint, commit=hub.resolve(where))
+    return checkpoint if where is None or checkpoint.commit else replace(checkpoint, commit=client.resolve(where))
 
 
 def described(checkpoint: Checkpoint) -> Path:
@@ -31,7 +31,7 @@ def described(checkpoint: Checkpoint) -> Path:
     where = place(checkpoint.ref)
     if where is None:
         return config_folder(Path(checkpoint.ref), checkpoint.config)
-    folder = hub.describe(where, pinned(checkpoint).commit)
+    folder = client.describe(where, pinned(checkpoint).commit)
     if not (folder / CONFIG).is_file():
         raise InputError(f"{where} holds no {CONFIG}, so its model is not known; name another revision or folder")
     return folder
@@ -44,13 +44,13 @@ def weights(checkpoint: Checkpoint) -> Path:
         InputError: If they cannot be fetched.
     """
     where = place(checkpoint.ref)
-    return Path(checkpoint.ref) if where is None else hub.fetch(where, pinned(checkpoint).commit)
+    return Path(checkpoint.ref) if where is None else client.fetch(where, pinned(checkpoint).commit)
 
 
 def is_here(checkpoint: Checkpoint) -> bool:
     """Whether the weights can be read without a network."""
     where = place(checkpoint.ref)
-    return where is None or (bool(checkpoint.commit) and hub.is_fetched(where, checkpoint.commit))
+    return where is None or (bool(checkpoint.commit) and client.is_fetched(where, checkpoint.commit))
 
 
 def content(checkpoint: Checkpoint) -> str:
@@ -63,9 +63,9 @@ def content(checkpoint: Checkpoint) -> str:
     config = described(checkpoint)
     if where is None:
         return content_id(Path(checkpoint.ref), config)
-    files = hub.weights(hub.listing(where, pinned(checkpoint).commit))
+    files = client.weights(client.listing(where, pinned(checkpoint).commit))
     if not files:
-        hub.fetch(where, checkpoint.commit)  # says what is there instead
+        client.fetch(where, checkpoint.commit)  # says what is there instead
     return hash_of([
         (CONFIG, sha256(config / CONFIG)),
         *((name, f.sha256 or f.blob) for name, f in sorted(files.items())),
@@ -80,7 +80,7 @@ def size(checkpoint: Checkpoint) -> int:
     """
     where = place(checkpoint.ref)
     assert where is not None
-    return sum(file.size for file in hub.weights(hub.listing(where, pinned(checkpoint).commit)).values())
+    return sum(file.size for file in client.weights(client.listing(where, pinned(checkpoint).commit)).values())
 
 
 def tokenizer_folder(ref: str) -> Path:
@@ -90,4 +90,4 @@ def tokenizer_folder(ref: str) -> Path:
         InputError: If it cannot be fetched.
     """
     where = place(ref)
-    return Path(ref) if where is None else hub.describe(where, hub.resolve(where))
+    return Path(ref) if where is None else client.describe(where, client.resolve(where))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from landscape.checkpoints.reference import expand, of_family
-from landscape.settings import Checkpoints
-from landscape.task import Checkpoint
+from landscape.checkpoints.sources import expand, of_family
+from landscape.study.sections import Checkpoints
+from landscape.study.tasks import Checkpoint
 
 
 def listed(wanted: Checkpoints) -> tuple[list[Checkpoint], list[Checkpoint]]:

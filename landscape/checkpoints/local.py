@@ -12,7 +12,7 @@ from typing import Any
 from landscape.checkpoints.formats import has_weights, require_own, require_weights
 from landscape.checkpoints.numbers import WRITTEN, number, seed_in, step_in
 from landscape.errors import InputError
-from landscape.task import Checkpoint
+from landscape.study.tasks import Checkpoint
 
 FIELDS = ("seed", "step", "parted", "child")
 STEPS = ("step", "parted")

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-from landscape.checkpoints import families, fetch, formats, reference
+from landscape.checkpoints import families, fetch, formats, sources
 from landscape.checkpoints.identity import CONFIG
 from landscape.errors import InputError
 from landscape.files import read_json
-from landscape.task import Checkpoint
+from landscape.study.tasks import Checkpoint
 
 HALF, SINGLE = 2, 4
 
@@ -36,7 +36,7 @@ def weights(checkpoint: Checkpoint) -> Size:
     Raises:
         InputError: If it is missing.
     """
-    place = reference.place(checkpoint.ref)
+    place = sources.place(checkpoint.ref)
     if place is None:
         stored = formats.index(Path(checkpoint.ref)).values()
         return Size(sum(s.bytes for s in stored), sum(prod(s.shape) for s in stored), remote=False)

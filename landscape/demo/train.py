@@ -15,9 +15,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
-from landscape.demo import TRAINING_TEXT
 from landscape.files import replacing_folder
-from landscape.memory import keep_freed_memory
+from landscape.points.memory import keep_freed_memory
+from landscape.texts import TRAINING_TEXT
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from landscape.llc.curvature import SAFE
 from landscape.llc.estimate import EQUILIBRIUM, settled
 from landscape.llc.samplers.sgnht import FRICTION
 from landscape.llc.sampling import inverse_temperature
-from landscape.measures import Llc
+from landscape.study.kinds import Llc
 
 
 def too_few(settings: Llc, step_size: float, at_least: bool = False) -> str | None:

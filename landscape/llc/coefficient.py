@@ -15,9 +15,9 @@ from landscape.llc.curvature import Steepest
 from landscape.llc.estimate import Estimate, Run, estimate, extrapolated
 from landscape.llc.parameters import chosen
 from landscape.llc.sampling import Chain
-from landscape.measures import Llc
 from landscape.objectives import Objective
 from landscape.shapes import Float
+from landscape.study.kinds import Llc
 
 ROUNDING = 1e-6
 """Share of a checkpoint's length that float32 can no longer tell."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from landscape import gradients
-from landscape.evaluate import evaluate
 from landscape.llc.parameters import chosen, names_of
 from landscape.objectives import Objective
+from landscape.points import gradients
+from landscape.points.evaluate import evaluate
+from landscape.points.strategy import Strategy
 from landscape.shapes import Float
-from landscape.strategy import Strategy
 
 SAFE = 0.4
 """Share of the largest stable step, times four: a bias of at most ``1 / (1 - 0.1)`` in the steepest direction."""

@@ -8,12 +8,12 @@ from typing import Literal
 
 from torch import Tensor
 
-from landscape import gradients, recorded
 from landscape.llc.langevin import Slope
 from landscape.llc.parameters import names_of
 from landscape.objectives import Objective
+from landscape.points import gradients, recorded
+from landscape.points.strategy import affordable
 from landscape.shapes import Float, Int
-from landscape.strategy import affordable
 
 Kind = Literal["loop", "vmap", "recorded"]
 

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape import gradients
 from landscape.errors import InputError
 from landscape.llc import curvature, engines, langevin
 from landscape.llc.curvature import Steepest
@@ -19,10 +18,11 @@ from landscape.llc.engines import Kind
 from landscape.llc.langevin import Plan, Slope, Traces
 from landscape.llc.parameters import chosen
 from landscape.llc.samplers import Dynamics
-from landscape.measures import Llc
 from landscape.objectives import Objective
 from landscape.objectives.objective import norms
+from landscape.points import gradients
 from landscape.shapes import Float, Int
+from landscape.study.kinds import Llc
 
 AT_ONCE = 128
 """Examples in one pass where batches are all examples."""

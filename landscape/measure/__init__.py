@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from importlib import import_module
 
-from landscape.measure.session import Result, Session
-from landscape.task import READ, Task
+from landscape.session.session import Result, Session
+from landscape.study.tasks import READ, Task
 
 KINDS = (
     "losses", "match", "barriers", "curves", "planes", "simplices", "curvature", "chains", "llc", "probes", "behaviour",

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape.measure.profile_rows import tables
-from landscape.measure.profiles import Found, Grid, Path, profiles
-from landscape.measure.session import Result, Session, Sighting
 from landscape.paths import ARCS, KINDS
+from landscape.profile.adaptive import Found, Grid, Path, profiles
+from landscape.profile.rows import tables
+from landscape.rows import Row
+from landscape.session.session import Result, Session, Sighting
 from landscape.shapes import Float, Int
 from landscape.space import distance, storage_floor
-from landscape.store import Row
-from landscape.task import Checkpoint, Task
+from landscape.study.tasks import Checkpoint, Task
 
 
 def run(task: Task, session: Session) -> Result:

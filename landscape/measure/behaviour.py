@@ -11,17 +11,17 @@ from torch import Tensor
 
 from landscape.errors import InputError
 from landscape.measure.barriers import both
-from landscape.measure.data import read_text
 from landscape.measure.probes import outcomes
-from landscape.measure.session import Result, Session
-from landscape.measures import PREDICTIONS
-from landscape.probes.behaviour import Distance, disagreement, divergence
-from landscape.probes.finding import Z, digest
-from landscape.probes.predictions import ask, predict
-from landscape.probes.subject import Given
+from landscape.probes.base.behaviour import Distance, disagreement, divergence
+from landscape.probes.base.finding import Z, digest
+from landscape.probes.base.predictions import ask, predict
+from landscape.probes.base.subject import Given
+from landscape.rows import Row
+from landscape.session.data import read_text
+from landscape.session.session import Result, Session
 from landscape.shapes import Int
-from landscape.store import Row
-from landscape.task import Task
+from landscape.study.kinds import PREDICTIONS
+from landscape.study.tasks import Task
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from safetensors.torch import save
 from landscape.llc import curvature, sampling
 from landscape.llc.arithmetic import too_few
 from landscape.llc.parameters import chosen
-from landscape.measure.session import Result, Session
-from landscape.measures import Llc
-from landscape.store import Row
-from landscape.task import Task
+from landscape.rows import Row
+from landscape.session.session import Result, Session
+from landscape.study.kinds import Llc
+from landscape.study.tasks import Task
 
 
 def run(task: Task, session: Session) -> Result:

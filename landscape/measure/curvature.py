@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from landscape.llc.curvature import steepest
-from landscape.measure.session import Result, Session
-from landscape.task import Task
+from landscape.session.session import Result, Session
+from landscape.study.tasks import Task
 
 
 def run(task: Task, session: Session) -> Result:

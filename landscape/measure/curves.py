@@ -15,19 +15,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape import evaluate, gradients, paired, paths
+from landscape import paths
 from landscape.errors import InputError
 from landscape.measure import barriers
-from landscape.measure import profiles as along
-from landscape.measure.profile_rows import tables, trapezoid
-from landscape.measure.profiles import Found, Grid, Profile
-from landscape.measure.session import Result, Session, Sighting
 from landscape.objectives import Objective
 from landscape.paths import KINDS, fit, saved
+from landscape.points import evaluate, gradients
+from landscape.profile import adaptive as along
+from landscape.profile import paired
+from landscape.profile.adaptive import Found, Grid, Profile
+from landscape.profile.rows import tables, trapezoid
+from landscape.rows import Row
+from landscape.session.session import Result, Session, Sighting
 from landscape.shapes import Float, Int
 from landscape.space import distance
-from landscape.store import Row
-from landscape.task import AUTO, Task
+from landscape.study.tasks import AUTO, Task
 
 SAVE_EVERY = 15.0
 """Seconds after which a fit is saved."""

@@ -11,10 +11,10 @@ import pandas as pd
 from landscape.llc.coefficient import judged
 from landscape.llc.curvature import Steepest
 from landscape.llc.sampling import Chain
-from landscape.measure.session import Result, Session
-from landscape.measures import Llc
-from landscape.store import Row
-from landscape.task import Task
+from landscape.rows import Row
+from landscape.session.session import Result, Session
+from landscape.study.kinds import Llc
+from landscape.study.tasks import Task
 
 
 def run(task: Task, session: Session) -> Result:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from landscape.measure.session import Result, Session
-from landscape.paired import standard_error
-from landscape.task import Task
+from landscape.profile.paired import standard_error
+from landscape.session.session import Result, Session
+from landscape.study.tasks import Task
 
 
 def run(task: Task, session: Session) -> Result:

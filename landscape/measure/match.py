@@ -11,18 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from landscape.measure import data as fixed
-from landscape.measure.session import Result, Session, moves_file, unties
-from landscape.measures import ON_TEXT, Matching
 from landscape.objectives import Objective
-from landscape.settings import Data
+from landscape.rows import Row
+from landscape.session import data as fixed
+from landscape.session.session import Result, Session, moves_file, unties
 from landscape.shapes import Float
 from landscape.space import untie
-from landscape.store import Row
-from landscape.symmetry import learned, matching, move
-from landscape.symmetry.table import Table
+from landscape.study.kinds import ON_TEXT, Matching
+from landscape.study.sections import Data
+from landscape.study.tasks import Checkpoint, Task
+from landscape.symmetry import align
+from landscape.symmetry.group import move
+from landscape.symmetry.group.table import Table
+from landscape.symmetry.matchers import learned
 from landscape.symmetry.tables import table_of
-from landscape.task import Checkpoint, Task
 
 TELL_EVERY = 15.0
 log = logging.getLogger(__name__)
@@ -50,7 +52,7 @@ def run(task: Task, session: Session) -> Result:
             log.info("%s: %s is %s", task.label, task.checkpoints[which].ref, what)
 
     loaders = [partial(load, checkpoint) for checkpoint in task.checkpoints]
-    found = matching.match(table, loaders, how_to(settings), objective, fitting, tell)
+    found = align.match(table, loaders, how_to(settings), objective, fitting, tell)
     file = moves_file(session.store, task.key)
     # By reference: copies of one checkpoint have moves of their own.
     move.save(file, {c.ref: one.move for c, one in zip(reversed(task.checkpoints), reversed(found), strict=True)})
@@ -67,20 +69,18 @@ def require(session: Session, settings: Mapping[str, Any]) -> None:
 
     An ``InputError`` says which.
     """
-    matching.chosen(session.table(settings), how_to(settings))
+    align.chosen(session.table(settings), how_to(settings))
     if "matched_on" in settings:
         session.fitting(settings["matched_on"], untied=session.unties(settings))
 
 
-def how_to(settings: Mapping[str, Any]) -> matching.How:
+def how_to(settings: Mapping[str, Any]) -> align.How:
     """How to match, by the settings of a task."""
     recipe = learned.Recipe(**{name: settings[name] for name in ("steps", "rate") if name in settings})
-    return matching.How(
-        settings["symmetry"], tuple(settings["groups"]), settings["seed"], settings.get("starts"), recipe
-    )
+    return align.How(settings["symmetry"], tuple(settings["groups"]), settings["seed"], settings.get("starts"), recipe)
 
 
-def row(settings: Mapping[str, Any], table: Table, objective: Objective, found: matching.Found) -> Row:
+def row(settings: Mapping[str, Any], table: Table, objective: Objective, found: align.Found) -> Row:
     """What matching one checkpoint came to."""
     return {
         "table": "match", "architecture": table.name, "symmetry": settings["symmetry"],
@@ -116,6 +116,6 @@ def pair(
         fitting = fixed.build(how.matched_on(held), checkpoint, untied=untied).to(ends.device)
     table = table_of(judged.model, how.freedoms)
     loaders = [partial(ends.__getitem__, n) for n in range(2)]
-    found = matching.match(table, loaders, how_to(settings), judged, fitting)[1]
+    found = align.match(table, loaders, how_to(settings), judged, fitting)[1]
     there = move.moved(table, judged.space, ends[1], found.move)
     return judged, torch.stack([ends[0], there]), {**row(settings, table, judged, found), "untied": untied}

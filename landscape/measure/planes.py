@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape.measure.session import Result, Session, Sighting
-from landscape.paired import standard_error
 from landscape.paths import directions, plane
+from landscape.profile.paired import standard_error
+from landscape.rows import Row
+from landscape.session.session import Result, Session, Sighting
 from landscape.shapes import Float
 from landscape.space import output_axes
-from landscape.store import Row
-from landscape.task import Task
+from landscape.study.tasks import Task
 
 
 def run(task: Task, session: Session) -> Result:

@@ -13,16 +13,16 @@ import torch
 
 from landscape.checkpoints import fetch, formats, identity
 from landscape.checkpoints.grid import incomplete, listed, warnings
-from landscape.checkpoints.reference import place
+from landscape.checkpoints.sources import place
 from landscape.errors import InputError
-from landscape.expand import tasks
-from landscape.measure import agree
-from landscape.measure import data as fixed
-from landscape.measure.session import Session
-from landscape.measures import Llc
-from landscape.store import LOCK, Store
-from landscape.study import Study
-from landscape.task import Checkpoint, Task
+from landscape.session import agree
+from landscape.session import data as fixed
+from landscape.session.session import Session
+from landscape.study.expand import tasks
+from landscape.study.file import Study
+from landscape.study.kinds import Llc
+from landscape.study.store import LOCK, Store
+from landscape.study.tasks import Checkpoint, Task
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 import torch
 
-from landscape.measure.session import Result, Session
 from landscape.probes import measure
-from landscape.store import Row, Store
-from landscape.task import Task
+from landscape.rows import Row
+from landscape.session.session import Result, Session
+from landscape.study.store import Store
+from landscape.study.tasks import Task
 
 KEPT = "items"
 """Folder of the outcomes of the items."""

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from landscape.measure.session import Result, Session, Sighting
-from landscape.paired import standard_error
 from landscape.paths import simplex
-from landscape.store import Row
-from landscape.task import Task
+from landscape.profile.paired import standard_error
+from landscape.rows import Row
+from landscape.session.session import Result, Session, Sighting
+from landscape.study.tasks import Task
 
 
 def run(task: Task, session: Session) -> Result:

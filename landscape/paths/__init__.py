@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from landscape.paths import bezier, linear, polychain, spherical
+from landscape.paths.kinds import bezier, linear, polychain, spherical
 
 Coefficients = Callable[[Tensor, int], Tensor]
 Arc = Callable[[Tensor, Tensor, Tensor, Sequence[int]], Tensor]

@@ -27,8 +27,8 @@ from landscape.probes import (
     ngrams,
     syntax,
 )
-from landscape.probes.finding import Found, Score
-from landscape.probes.subject import Given, Kind, Subject
+from landscape.probes.base.finding import Found, Score
+from landscape.probes.base.subject import Given, Kind, Subject
 
 KINDS: dict[str, ModuleType] = {
     "in-context": in_context,
@@ -88,7 +88,7 @@ def probe(name: str, model: Any, tokenizer: Any, *, kind: Kind | None = None, se
         tokenizer: Its tokenizer.
         kind: ``causal``, ``masked`` or ``classifier``; by the name of the model's class, if left out.
         seed: Of what is random in the items.
-        **given: Fields of :class:`landscape.probes.subject.Given`: ``text``, ``train_text``, ``items``, ``count``, ...
+        **given: Fields of :class:`landscape.probes.base.subject.Given`: ``text``, ``items``, ...
 
     Raises:
         InputError: If the probe cannot be asked of this model.

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from landscape.errors import InputError
-from landscape.probes import pairs
-from landscape.probes.finding import Found, Score, average, mean
-from landscape.probes.grammar import AUXILIARIES, NOUNS, TRANSITIVE, VERBS, Lexicon, Sentence, capital, sentences
-from landscape.probes.scoring import choices, require_masked
-from landscape.probes.subject import Given, Subject
+from landscape.probes.base import pairs
+from landscape.probes.base.finding import Found, Score, average, mean
+from landscape.probes.base.grammar import AUXILIARIES, NOUNS, TRANSITIVE, VERBS, Lexicon, Sentence, capital, sentences
+from landscape.probes.base.scoring import choices, require_masked
+from landscape.probes.base.subject import Given, Subject
 
 TAKES = ("causal", "masked")
 FRAMES = 36

@@ -16,9 +16,9 @@ import pandas as pd
 
 from landscape.errors import InputError
 from landscape.probes import minimal_pairs
-from landscape.probes.finding import Found, Score, bootstrapped, mean
-from landscape.probes.predictions import Asked, ask, predict
-from landscape.probes.subject import Given, Subject
+from landscape.probes.base.finding import Found, Score, bootstrapped, mean
+from landscape.probes.base.predictions import Asked, ask, predict
+from landscape.probes.base.subject import Given, Subject
 from landscape.shapes import Float
 
 TAKES = ("causal", "masked", "classifier")

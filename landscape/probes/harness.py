@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from landscape.errors import InputError
-from landscape.probes.finding import Found, Score
-from landscape.probes.subject import Given, Subject
+from landscape.probes.base.finding import Found, Score
+from landscape.probes.base.subject import Given, Subject
 
 TAKES = ("causal",)
 BATCH = 16

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from landscape.errors import InputError
 from landscape.objectives.text import blocks, read_file
-from landscape.probes.finding import Found, Score, mean
-from landscape.probes.scoring import causal
-from landscape.probes.subject import Given, Subject, require_text
+from landscape.probes.base.finding import Found, Score, mean
+from landscape.probes.base.scoring import causal
+from landscape.probes.base.subject import Given, Subject, require_text
 from landscape.shapes import Float, Int
 
 TAKES = ("causal",)

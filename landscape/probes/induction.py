@@ -20,9 +20,9 @@ from torch import Tensor
 from landscape.errors import InputError
 from landscape.objectives.head import wide
 from landscape.objectives.text import read_file
-from landscape.probes.finding import Found, Score, bootstrapped, mean
-from landscape.probes.scoring import passes
-from landscape.probes.subject import Given, Subject, attention, has_attention, watching
+from landscape.probes.base.finding import Found, Score, bootstrapped, mean
+from landscape.probes.base.scoring import passes
+from landscape.probes.base.subject import Given, Subject, attention, has_attention, watching
 from landscape.shapes import Float, Int
 
 TAKES = ("causal",)

@@ -24,9 +24,9 @@ from landscape.errors import InputError
 from landscape.files import parsed
 from landscape.objectives.head import wide
 from landscape.objectives.text import fault, read_file, spread
-from landscape.probes.finding import Found, average, mean
-from landscape.probes.scoring import padded, passes, require_length
-from landscape.probes.subject import Given, Subject
+from landscape.probes.base.finding import Found, average, mean
+from landscape.probes.base.scoring import padded, passes, require_length
+from landscape.probes.base.subject import Given, Subject
 
 TAKES = ("classifier",)
 COUNT = 50

@@ -30,12 +30,12 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from landscape.errors import InputError
-from landscape.probes import words
 from landscape.probes.agreement import survivors
-from landscape.probes.finding import Found, Score, bootstrapped, mean
-from landscape.probes.grammar import LEMMAS, NUMBERS, sentences
-from landscape.probes.scoring import padded, passes, require_length
-from landscape.probes.subject import Given, Subject
+from landscape.probes.base import words
+from landscape.probes.base.finding import Found, Score, bootstrapped, mean
+from landscape.probes.base.grammar import LEMMAS, NUMBERS, sentences
+from landscape.probes.base.scoring import padded, passes, require_length
+from landscape.probes.base.subject import Given, Subject
 from landscape.shapes import Bool, Float, Int
 
 TAKES = ("causal", "masked")

@@ -15,9 +15,9 @@ import pandas as pd
 from landscape.errors import InputError
 from landscape.files import parsed
 from landscape.objectives.text import fault, read_file, spread
-from landscape.probes import pairs, scoring
-from landscape.probes.finding import Found
-from landscape.probes.subject import Given, Subject
+from landscape.probes.base import pairs, scoring
+from landscape.probes.base.finding import Found
+from landscape.probes.base.subject import Given, Subject
 
 TAKES = ("causal", "masked")
 MOST_ALIKE = 0.1

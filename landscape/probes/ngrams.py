@@ -27,9 +27,9 @@ from torch import Tensor
 from landscape.errors import InputError
 from landscape.objectives.head import wide
 from landscape.objectives.text import blocks, read_file
-from landscape.probes.finding import Found, Score, mean
-from landscape.probes.scoring import at
-from landscape.probes.subject import Given, Subject, require_text
+from landscape.probes.base.finding import Found, Score, mean
+from landscape.probes.base.scoring import at
+from landscape.probes.base.subject import Given, Subject, require_text
 from landscape.shapes import Float, Int
 
 TAKES = ("causal",)

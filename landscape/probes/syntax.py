@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 
 from landscape.errors import InputError
-from landscape.probes import words
 from landscape.probes.agreement import survivors
-from landscape.probes.finding import Found, Score, mean
-from landscape.probes.grammar import sentences
-from landscape.probes.scoring import padded, passes, require_length
-from landscape.probes.subject import Given, Subject, attention, watching
+from landscape.probes.base import words
+from landscape.probes.base.finding import Found, Score, mean
+from landscape.probes.base.grammar import sentences
+from landscape.probes.base.scoring import padded, passes, require_length
+from landscape.probes.base.subject import Given, Subject, attention, watching
 from landscape.shapes import Float
 
 TAKES = ("causal", "masked")

@@ -11,11 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from landscape.settings import Primary, Stages
-from landscape.stages import dating, hypotheses, membership, notes, outliers, staging
-from landscape.stages.axis import Axis
-from landscape.stages.dating import Dated
-from landscape.stages.series import LLC, LOSS, Observed
+from landscape.stages.association import hypotheses, membership
+from landscape.stages.events import dating, staging
+from landscape.stages.events.dating import Dated
+from landscape.stages.findings import notes, outliers
+from landscape.stages.series.axis import Axis
+from landscape.stages.series.observed import LLC, LOSS, Observed
+from landscape.stages.settings import Primary, Stages
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Findings:
         curve: Mean over the seeds: ``series, step, value, low, high`` (90 %).
         event: ``series, seed, event, way, step, low, high, censored, happened``; seed ``all`` is the mean over seeds.
         stage: ``seed, stage, begins, start, start_low, start_high, end, series, change, low, high``.
-        association: A row a test; see :func:`landscape.stages.hypotheses.associations`.
+        association: A row a test; see :func:`landscape.stages.association.hypotheses.associations`.
         outlier: ``series, seed, step, value, median, z, p``: runs that end far from the others.
         cluster: ``connectivity, step, seed, cluster, silhouette, p, agreement``: clusters of the barrier matrices.
         boundaries: Name of the series that bounds the stages.
@@ -63,7 +65,8 @@ def analyse(
     """Date the events of every series, bound the stages, and test what goes with what.
 
     Args:
-        observed: From :func:`landscape.stages.series.from_tables` or :func:`landscape.stages.files.read`.
+        observed: From :func:`landscape.stages.series.observed.from_tables` or
+            :func:`landscape.stages.series.files.read`.
         settings: Of the analysis.
         declared: The primary association, if it was declared before the study ran.
         changed: Settings that differ from those declared with it; if there are any, it counts as exploration.

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from landscape.errors import InputError
-from landscape.evaluate import Measured
 from landscape.objectives import Objective
+from landscape.points.evaluate import Measured
 from landscape.shapes import Float
 from landscape.space import output_axes
-from landscape.symmetry.table import STREAM, Params, Table
+from landscape.symmetry.group.table import STREAM, Params, Table
 
 DEAD = 1e-6
 """Share of the largest deviation of a layer below which a unit is taken for constant, and only its mean is mended."""

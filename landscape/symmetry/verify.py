@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from landscape.errors import InputError
-from landscape.evaluate import Measured, batch_statistics
 from landscape.objectives import Batch, Objective
+from landscape.points.evaluate import Measured, batch_statistics
 from landscape.shapes import Float
-from landscape.symmetry.element import Element
 from landscape.symmetry.exact import Float64, doubled
-from landscape.symmetry.move import Move, moved_params
-from landscape.symmetry.table import Params, Table
+from landscape.symmetry.group.element import Element
+from landscape.symmetry.group.move import Move, moved_params
+from landscape.symmetry.group.table import Params, Table
 
 EXAMPLES = 2
 """Examples that outputs are compared on."""

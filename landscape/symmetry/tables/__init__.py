@@ -7,7 +7,7 @@ from typing import Any
 
 from landscape.errors import InputError
 from landscape.space import Space
-from landscape.symmetry.table import Freedoms, Table
+from landscape.symmetry.group.table import Freedoms, Table
 from landscape.symmetry.tables import bert, chain, gpt2, gpt_neox, llama, resnet, vit
 
 TABLES: dict[str, Callable[[Any, Freedoms], Table]] = {

@@ -11,7 +11,7 @@ from itertools import pairwise
 from torch import nn
 
 from landscape.errors import InputError
-from landscape.symmetry.table import Freedoms, Fused, Group, Table, units
+from landscape.symmetry.group.table import Freedoms, Fused, Group, Table, units
 
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

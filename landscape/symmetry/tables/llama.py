@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from landscape.symmetry.table import Freedoms, Fused, Group, Norm, Table, heads, stream, units
+from landscape.symmetry.group.table import Freedoms, Fused, Group, Norm, Table, heads, stream, units
 
 
 def table(model: Any, freedoms: Freedoms) -> Table:

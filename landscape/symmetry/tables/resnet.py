@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from landscape.symmetry.table import Freedoms, Fused, Group, Table, units
+from landscape.symmetry.group.table import Freedoms, Fused, Group, Table, units
 
 
 def table(model: Any, freedoms: Freedoms) -> Table:

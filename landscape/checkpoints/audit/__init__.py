@@ -1,0 +1,1 @@
+"""Checkpoints whose labels lie."""

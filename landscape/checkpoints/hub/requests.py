@@ -1,0 +1,198 @@
+"""Requests to the hub: within bounds of time and size, with the token for nobody else.
+
+The client itself waits without an end, follows pages to any host with the token, and makes paths of what a header
+says. All its requests pass through the two hooks here.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import huggingface_hub
+from httpx2 import URL, Client, Request, Response, SyncByteStream
+from huggingface_hub import constants
+
+from landscape.checkpoints.families.family import Place
+from landscape.checkpoints.hub.errors import sentences
+from landscape.errors import InputError
+
+LOG = logging.getLogger("landscape")
+CONNECT, READ = 10.0, 30.0
+"""Seconds to reach the hub, and between two pieces of its answer."""
+SAID = 5.0
+"""Seconds until it is said what is waited for."""
+FORGET = 30.0
+"""Seconds until a hub that was silent is asked again; files are fetched with more patience."""
+MOST, SECONDS = 64 << 20, 120.0
+"""Bytes and seconds of an answer that is no file; a page of the largest listing has a megabyte."""
+SLOW = 10_000
+"""Bytes a second below which a file never ends."""
+SHORT = 1 << 20
+"""Bytes that the page of an error may have."""
+COMMIT = re.compile(r"[0-9a-f]{40}")
+ETAG = re.compile(r'(?:W/)?"?[\w+=-]{1,200}"?')
+
+_SILENT: dict[str, float] = {}
+"""When an origin did not answer."""
+
+
+class Silent(InputError):
+    """The hub cannot be reached, or does not answer in time."""
+
+
+@dataclass
+class _Call:
+    """What may still be spent on one question, or on one file."""
+
+    place: Place
+    most: int
+    until: float
+    patient: bool = False
+    sent: tuple[str, float] | None = None
+    """Where the request went that has no answer yet, and when."""
+
+
+_CALL: ContextVar[_Call | None] = ContextVar("_CALL", default=None)
+
+
+@contextmanager
+def asking(place: Place, file: int | None = None) -> Generator[None]:
+    """Ask the hub within bounds; what goes wrong is a sentence.
+
+    A question that stays without an answer is not asked again for a while, and others neither: the cache may know. A
+    file is waited for, since a task would fail without it.
+
+    Args:
+        place: What is asked about.
+        file: Bytes of the file that is fetched; None for a question.
+
+    Raises:
+        Silent: If the hub does not answer.
+        InputError: If its answer is longer, takes longer, or cannot be used.
+        StorageError: If the cache cannot be written.
+    """
+    _install()
+    waiting = threading.Timer(SAID, LOG.warning, ("waiting for the hub to answer about %s", place))
+    waiting.daemon = True
+    until = time.monotonic() + SECONDS
+    call = _Call(place, MOST, until) if file is None else _Call(place, file, until + file / SLOW, patient=True)
+    token = _CALL.set(call)
+    if not call.patient:  # what is fetched is said elsewhere, with its size
+        waiting.start()
+    try:
+        with sentences(place):
+            yield
+    finally:
+        _note(call, after=0.0)
+        waiting.cancel()
+        _CALL.reset(token)
+
+
+@cache
+def _install() -> None:
+    hooks: dict[str, list[Callable[..., Any]]] = {
+        "request": [*huggingface_hub.get_session().event_hooks["request"], _before],
+        "response": [_after],
+    }
+    huggingface_hub.set_client_factory(lambda: Client(event_hooks=hooks, follow_redirects=True, timeout=None))
+
+
+def _before(request: Request) -> None:
+    """Bound a request, and take the token from it if it goes to another host.
+
+    Raises:
+        Silent: If there is no time left, or the hub has just shown that it does not answer.
+    """
+    here = _origin(request.url)
+    if here != _origin(URL(constants.ENDPOINT)):
+        for name in ("authorization", "cookie"):
+            request.headers.pop(name, None)
+    if (call := _CALL.get()) is None:
+        return
+    now = time.monotonic()
+    _note(call, after=0.9 * min(CONNECT, READ))
+    if not call.patient and now - _SILENT.get(here, -FORGET) < FORGET:
+        raise Silent(
+            f"{call.place} is not in the cache and the hub cannot be reached ({here} does not answer); run again with "
+            "a network, or set HF_HUB_OFFLINE=1 to ask no more"
+        )
+    _require_time(call, now)
+    request.headers["accept-encoding"] = "identity"
+    request.extensions["timeout"] = {"connect": CONNECT, "read": READ, "write": READ, "pool": CONNECT}
+    call.sent = here, now
+
+
+def _note(call: _Call, after: float) -> None:
+    """Remember who has left a request without an answer for so many seconds."""
+    now = time.monotonic()
+    if call.sent is not None and now - call.sent[1] >= after:
+        _SILENT[call.sent[0]] = now
+
+
+def _after(response: Response) -> None:
+    """Bound an answer, and refuse headers that are used as parts of paths and are none.
+
+    Raises:
+        InputError: If there are some.
+    """
+    if (call := _CALL.get()) is None:
+        return
+    call.sent = None
+    headers = response.headers
+    commit, etags = headers.get("x-repo-commit"), (headers.get("etag"), headers.get("x-linked-etag"))
+    if commit is not None and not COMMIT.fullmatch(commit):
+        raise InputError(f"the hub answers for {call.place} with {commit[:60]!r} as its commit; do not trust it")
+    if any(etag is not None and not ETAG.fullmatch(etag) for etag in etags):
+        raise InputError(f"the hub gives a file of {call.place} the name of a path; do not trust it")
+    if headers.get("content-encoding", "identity") != "identity":
+        raise InputError(f"the hub sends {call.place} compressed, which was not asked for; run again later")
+    routes = (response.links.get("xet-auth", {}).get("url"), headers.get("x-xet-refresh-route"))
+    if any(route and _origin(URL(route)) not in _trusted() for route in routes):
+        headers.pop("x-xet-hash", None)  # where the token would go; the file has an address of the usual kind too
+    assert isinstance(response.stream, SyncByteStream)
+    response.stream = _Bounded(response.stream, call, call.most if response.is_success else max(call.most, SHORT))
+
+
+class _Bounded(SyncByteStream):
+    """The body of an answer, which ends in an error where it is too long or too slow."""
+
+    def __init__(self, stream: SyncByteStream, call: _Call, most: int) -> None:
+        self._stream, self._call, self._most = stream, call, most
+
+    def __iter__(self) -> Iterator[bytes]:
+        left = self._most
+        for chunk in self._stream:
+            left -= len(chunk)
+            if left < 0:
+                raise InputError(
+                    f"the hub sends more for {self._call.place} than the {self._most:,} bytes that it may have; "
+                    "do not trust it, or run again later"
+                )
+            _require_time(self._call, time.monotonic())
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _require_time(call: _Call, now: float) -> None:
+    if now > call.until:
+        raise Silent(f"the hub takes too long to answer about {call.place}; run again later")
+
+
+def _origin(url: URL) -> str:
+    return f"{url.scheme}://{url.netloc.decode()}"
+
+
+def _trusted() -> tuple[str, ...]:
+    """Where the client renews its leave to fetch: an address of the first is rewritten to the second."""
+    return _origin(URL(constants.HUGGINGFACE_CO_URL_HOME)), _origin(URL(constants.ENDPOINT))

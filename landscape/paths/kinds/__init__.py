@@ -1,0 +1,1 @@
+"""Kinds of path: coefficients over anchors, one kind a file."""

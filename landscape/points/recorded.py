@@ -1,0 +1,70 @@
+"""Gradients at several points as one straight list of operations, recorded once.
+
+For models so small that modules, autograd and vmap cost more than their arithmetic.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from landscape.objectives import Batch, Objective
+from landscape.points import gradients
+from landscape.shapes import Float, Int
+
+Slopes = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Mean losses at points ``[points, P]``, each on its own examples ``[points, n]``, and the gradients there."""
+
+CLOSE = 1e-4
+"""Largest share by which the recording may differ from what it records, of the largest value."""
+
+
+def record(
+    objective: Objective,
+    points: Float[Tensor, "points P"],
+    examples: Int[Tensor, "points n"],
+    names: frozenset[str] | None = None,
+) -> Slopes:
+    """:func:`landscape.points.gradients.slopes` in one batch, without modules, autograd or vmap around it.
+
+    What is recorded is checked at other points and on other examples, since a model that looks at its values to decide
+    what to do cannot be recorded.
+
+    Args:
+        objective: Model, batches and measure; without running statistics.
+        points: So many points as will be asked for.
+        examples: So many examples of each.
+        names: Parameters whose gradient is wanted; None is all.
+
+    Raises:
+        RuntimeError: If the model cannot be recorded.
+    """
+
+    def eager(points: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        return gradients.stacked(objective, points, batch, names)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        graph = make_fx(eager)(points, _taken(objective, examples))
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+
+    def recorded(points: Tensor, examples: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            losses, slopes = graph(points, _taken(objective, examples))
+        return losses, slopes
+
+    other = points * 1.01 + 0.01 * points.flip(0).roll(1, dims=1)
+    shifted = (examples + 1) % objective.examples
+    for one, two in zip(recorded(other, shifted), eager(other, _taken(objective, shifted)), strict=True):
+        if not (one - two).abs().max() <= CLOSE * two.abs().max():
+            raise RuntimeError("the model decides by its values what to do, so it cannot be recorded")
+    return recorded
+
+
+def _taken(objective: Objective, examples: Int[Tensor, "points n"]) -> Batch:
+    return {name: tensor[examples.to(tensor.device)] for name, tensor in objective.batch.items()}

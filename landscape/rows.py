@@ -1,0 +1,5 @@
+"""Rows: what tasks find."""
+
+from typing import Any
+
+Row = dict[str, Any]

@@ -1,0 +1,109 @@
+"""Whether checkpoints, tokenizer and text go together, beyond what is refused for their shapes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import nn
+
+from landscape.checkpoints import fetch, models, tokenizers
+from landscape.checkpoints.identity import sha256
+from landscape.errors import InputError
+from landscape.objectives import Objective
+from landscape.session.buffers import Buffers
+from landscape.study.sections import Data
+from landscape.study.tasks import Checkpoint
+
+ADAPTER = re.compile(r"lora_|adapter|ia3_|prompt_encoder")
+"""In the names of tensors of adapters."""
+FEW_UNKNOWN = 0.001
+"""Share of unknown tokens that any text may have."""
+
+
+def warnings(data: Data, checkpoints: Sequence[Checkpoint], objective: Objective) -> list[str]:
+    """What is to be said before checkpoints are judged by an objective.
+
+    Raises:
+        InputError: If they have tokenizers of different vocabularies, and none is chosen.
+    """
+    here = [c for c in {c.content: c for c in checkpoints}.values() if fetch.is_here(c)]
+    return [
+        *([] if data.tokenizer else of_tokenizers(checkpoints)),
+        *of_text(objective),
+        *of_tensors(here, objective.model),
+        *of_buffers(here, objective.model, data.buffers),
+    ]
+
+
+def of_tokenizers(checkpoints: Sequence[Checkpoint]) -> list[str]:
+    """Whether checkpoints have the tokenizer of the first, by whose ids all are judged; those without any are left out.
+
+    Raises:
+        InputError: If the vocabularies differ.
+    """
+    seen: dict[tuple[tuple[str, str], ...], Checkpoint] = {}
+    for checkpoint in checkpoints:
+        if files := _tokenizer_files(fetch.described(checkpoint)):
+            seen.setdefault(files, checkpoint)
+    if len(seen) < 2:
+        return []
+    first, *others = seen.values()
+    table = tokenizers.load(fetch.described(first)).get_vocab()
+    for other in others:
+        theirs = tokenizers.load(fetch.described(other)).get_vocab()
+        if differ := sorted(token for token in table.keys() | theirs.keys() if table.get(token) != theirs.get(token)):
+            ids = [held.get(differ[0], "no token") for held in (table, theirs)]
+            raise InputError(
+                f"two tokenizers: {differ[0]!r} is {ids[0]} in {first.ref} and {ids[1]} in {other.ref}, one of "
+                f"{len(differ)} tokens that differ, and all are judged on the same ids; give checkpoints of one "
+                'tokenizer, or name the one to judge by: tokenizer = "..." in [data], or --tokenizer'
+            )
+    return [
+        f"the tokenizer files of {others[0].ref} are not those of {first.ref}, by which all are judged; the "
+        "vocabularies are the same"
+    ]
+
+
+def _tokenizer_files(folder: Path) -> tuple[tuple[str, str], ...]:
+    """The files of a tokenizer, each with the hash of its content."""
+    files = (file for file in tokenizers.files_of(folder) if file.name != tokenizers.CONFIG)
+    return tuple((file.name, sha256(file)) for file in files if file.is_file())
+
+
+def of_text(objective: Objective) -> list[str]:
+    """Whether the tokenizer knows the text."""
+    share = objective.columns["unknown"]
+    if share < FEW_UNKNOWN:
+        return []
+    return [
+        f"the tokenizer does not know {share:.2g} of the tokens of the text; give a text, or the tokenizer, of the "
+        "model's kind"
+    ]
+
+
+def of_tensors(checkpoints: Sequence[Checkpoint], model: nn.Module) -> list[str]:
+    """How many tensors of files the model has no place for."""
+    more = {c.ref: names for c in checkpoints if (names := models.unused(fetch.weights(c), model))}
+    if not more:
+        return []
+    ref, names = next(iter(more.items()))
+    every = f" and in {len(more) - 1} other checkpoints" if len(more) > 1 else ""
+    return [
+        f"{len(names)} tensors in {ref}{every} have no place in a {type(model).__name__} and are left out: "
+        f"{', '.join(names[:3])}{' ...' if len(names) > 3 else ''}"
+        + ("; to have an adapter judged, merge it first (merge_and_unload)" if any(map(ADAPTER.search, names)) else "")
+    ]
+
+
+def of_buffers(checkpoints: Sequence[Checkpoint], model: nn.Module, how: str) -> list[str]:
+    """Whether checkpoints differ in what is part of the function and no parameter."""
+    differ = Buffers.of(model).differ(checkpoints)
+    which = "their mean" if how == "interpolated" else "those of the nearer end"
+    if not differ:
+        return []
+    return [
+        f"the checkpoints differ in {len(differ)} learned buffers ({', '.join(differ[:2])}"
+        f"{', ...' if len(differ) > 2 else ''}): a point between two ends takes {which}"
+    ]

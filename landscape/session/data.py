@@ -1,0 +1,197 @@
+"""The fixed batches of a study."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+
+from landscape.checkpoints import configs, fetch, models, tokenizers
+from landscape.checkpoints.blame import blamed
+from landscape.checkpoints.identity import sha256
+from landscape.errors import InputError
+from landscape.objectives import KINDS, Batch, Objective, classification
+from landscape.objectives.corpus import read_corpus, read_examples
+from landscape.objectives.text import begin
+from landscape.study.file import Study
+from landscape.study.kinds import ON_TEXT, Barriers, Curves
+from landscape.study.sections import Data
+from landscape.study.tasks import Checkpoint
+from landscape.texts import HELD_OUT_TEXT
+
+
+def build(data: Data, checkpoint: Checkpoint, *, untied: bool = False) -> Objective:
+    """The objective of a study, on a model of the checkpoint's architecture; ``untied`` as for its skeleton.
+
+    Raises:
+        InputError: If text, tokenizer and model do not go together.
+    """
+    kind = KINDS[data.objective]
+    model: Any = skeleton(checkpoint, kind.AUTO, untied=untied)
+    if kind is classification:
+        classification.require_classes(model.config)
+    tokenizer = tokenizer_of(data, checkpoint)
+    with blamed(f"the tokenizer of {checkpoint.ref} fails on the text", "give the model's own tokenizer"):
+        batch = kind.encode(
+            read_text(data), tokenizer, sequences=data.sequences, length=data.length, mask=data.mask, seed=data.seed,
+            bos=data.bos,
+        )  # fmt: skip
+    longest = getattr(model.config, "max_position_embeddings", None) or 0
+    if 0 < longest < data.length:
+        raise InputError(f"length is {data.length} and the model takes at most {longest} tokens; lower length")
+    with blamed(f"the model that {checkpoint.ref} describes cannot be run", configs.OWN):
+        objective: Objective = kind.build(model, batch)
+    begun = data.objective == "causal-lm" and bool(begin(tokenizer, data.bos))
+    choices = model.config.num_labels if kind is classification else model.config.vocab_size
+    unknown = unknown_share(batch, tokenizer.unk_token_id, skip=int(begun))
+    return replace(objective, columns={"bos": begun, "unknown": unknown, "uniform_loss": math.log(choices)})
+
+
+def unknown_share(batch: Batch, unknown: int | None, skip: int) -> float:
+    """Share of the tokens that the tokenizer does not know, padding and the first ``skip`` left out."""
+    ids = batch.get("targets", batch["input_ids"])[:, skip:]
+    real = batch["attention_mask"][:, skip:].bool() if "attention_mask" in batch else ids >= 0
+    return float((ids[real] == unknown).float().mean()) if unknown is not None else 0.0
+
+
+def tokenizer_of(data: Data, checkpoint: Checkpoint) -> Any:
+    """The tokenizer by which all checkpoints of a study are judged.
+
+    Raises:
+        InputError: If there is none, or it has no vocabulary.
+    """
+    return tokenizers.load(_tokenizer_folder(data, checkpoint))
+
+
+def skeleton(checkpoint: Checkpoint, auto: str, *, untied: bool = False) -> nn.Module:
+    """A model of the checkpoint's architecture, held against its weights where they are on this disk.
+
+    Raises:
+        InputError: If config and weights do not go together, or make no such model.
+    """
+    here = fetch.weights(checkpoint) if fetch.is_here(checkpoint) else None
+    return models.skeleton(fetch.described(checkpoint), auto, untied=untied, weights=here)
+
+
+def read_text(data: Data) -> str:
+    """The text that is evaluated on.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    read = read_examples if data.objective == "classification" else read_corpus
+    return read(Path(data.text) if data.text else HELD_OUT_TEXT)
+
+
+def fingerprint(data: Data, checkpoint: Checkpoint) -> str:
+    """Hash of all that decides the batches: text, tokenizer and settings; the first token only where there is one."""
+    return _fingerprint(data, checkpoint, {"bos": True} if _begun(data, checkpoint, data.bos) else {})
+
+
+def fingerprint_of_probes(data: Data, checkpoint: Checkpoint) -> str:
+    """The same for probes, which begin with a first token that the tokenizer has unless told otherwise."""
+    usual = _begun(data, checkpoint, True) == _begun(data, checkpoint, data.bos)
+    return _fingerprint(data, checkpoint, {} if usual else {"bos": False})
+
+
+def _begun(data: Data, checkpoint: Checkpoint, bos: bool | Literal["auto"]) -> bool:
+    """Whether a text begins with a token for that."""
+    if data.objective != "causal-lm":
+        return False
+    tokenizer = tokenizers.load(_tokenizer_folder(data, checkpoint))
+    return tokenizer.bos_token_id is not None and bool(begin(tokenizer, bos))
+
+
+def _fingerprint(data: Data, checkpoint: Checkpoint, more: dict[str, bool]) -> str:
+    digest = hashlib.sha256(read_text(data).encode())
+    own = {**data.model_dump(exclude={"text", "tokenizer", "bos", "buffers"}), **more}
+    weights = fetch.weights(checkpoint) if fetch.is_here(checkpoint) else None
+    if models.has_learned_buffers(fetch.described(checkpoint), KINDS[data.objective].AUTO, weights):
+        own["buffers"] = "from the file" if data.buffers == "nearest" else "from the file, interpolated"
+    digest.update(json.dumps(own, sort_keys=True).encode())
+    folder = _tokenizer_folder(data, checkpoint)
+    for file in tokenizers.files_of(folder):
+        if file.name != tokenizers.CONFIG:
+            digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def digest(place: str | None) -> str:
+    """Hash of a file, or of all files of a folder with their names; empty for None.
+
+    Raises:
+        InputError: If it is not there, or cannot be read.
+    """
+    if place is None:
+        return ""
+    root = Path(place)
+    if not root.exists():
+        raise InputError(f"there is no file or folder {root}; check the path")
+    files = sorted(root.rglob("*")) if root.is_dir() else [root]
+    running = hashlib.sha256()
+    try:
+        for file in files:
+            if not file.is_dir():
+                running.update(f"{file.relative_to(root).as_posix()}\n{sha256(file)}\n".encode())
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}; check the path") from error
+    return running.hexdigest()
+
+
+def require_other_texts(study: Study) -> None:
+    """Refuse curves and matches that would be judged on the text that they are fitted on.
+
+    Raises:
+        InputError: If a measure's fitting text is that of the study.
+    """
+    for measure in study.measure:
+        if isinstance(measure, Curves) and read_text(measure.fitted_on(study.data)) == read_text(study.data):
+            raise InputError(
+                f"fit_text {measure.fit_text} is the text of [data]; a curve must be judged on text "
+                "it was not fitted on"
+            )
+        if not isinstance(measure, Barriers | Curves) or not set(measure.symmetry) & set(ON_TEXT):
+            continue
+        if read_text(measure.match.matched_on(study.data)) == read_text(study.data):
+            raise InputError(
+                f"the text to match on, {measure.match.text}, is that of [data]; what is matched on a text must be "
+                "judged on another"
+            )
+
+
+def _tokenizer_folder(data: Data, checkpoint: Checkpoint) -> Path:
+    """The folder of the tokenizer of a study."""
+    return fetch.tokenizer_folder(data.tokenizer) if data.tokenizer else fetch.described(checkpoint)
+
+
+def require_one_architecture(checkpoints: list[Checkpoint], objective: Objective) -> None:
+    """Refuse checkpoints that are not points of one space, before anything is run.
+
+    Configs are compared, and the names and shapes of those weights that are on this disk.
+
+    Raises:
+        InputError: Naming the first parameter or setting that differs.
+    """
+    first = checkpoints[0].ref
+    settings = configs.settings(fetch.described(checkpoints[0]))
+    for checkpoint in checkpoints:
+        other = configs.settings(fetch.described(checkpoint))
+        for name in sorted(settings.keys() | other.keys(), key=lambda name: (name != "model_type", name)):
+            if (mine := settings.get(name)) != (theirs := other.get(name)):
+                hint = ""
+                if name == "tie_word_embeddings":
+                    hint = " (landscape match leaves the other one beside, in the folder first)"
+                elif name not in settings or name not in other:
+                    hint = f", or take {name} out of the config.json that has it, if it changes nothing"
+                raise InputError(
+                    f"two architectures: {name} is {mine!r} in {first} and {theirs!r} in {checkpoint.ref}; "
+                    f"give checkpoints of one architecture{hint}"
+                )
+    for checkpoint in checkpoints:
+        if fetch.is_here(checkpoint):
+            models.require_fit(fetch.weights(checkpoint), objective.model, objective.space)

@@ -1,0 +1,1 @@
+"""Tests of association between connectivity and behaviour over seeds."""

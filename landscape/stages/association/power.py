@@ -1,0 +1,104 @@
+"""What a design could have found: simulated worlds in which connectivity and behaviour do go together."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from landscape.shapes import Float, Int
+from landscape.stages.association import by_seed, matrices, permutations
+from landscape.stages.association.by_seed import Square, Times
+
+WORLDS = 200
+LEVEL = 0.05
+LEAD = float(np.log(2))
+"""The lead to be found: behaviour at twice the step."""
+MOST_ORDERS = 499
+DRAWS = 20
+"""Draws around each simulated onset."""
+Orders = Int[np.ndarray, "orders seeds"]
+
+
+def spread(at: Times) -> float:
+    """Standard deviation of onsets over the seeds, without that of their own uncertainty; 0 if this explains all."""
+    finite = np.where(np.isfinite(at), at, np.nan)
+    finite = finite[~np.isnan(finite).all(axis=1)]
+    if len(finite) < 2:
+        return 0.0
+    between = float(np.nanmedian(finite, axis=1).var(ddof=1))
+    return float(np.sqrt(max(between - float(np.nanvar(finite, axis=1).mean()), 0.0)))
+
+
+def onset(connectivity: Times, behaviour: Times, coupling: float, orders: Orders, random: np.random.Generator) -> float:
+    """Power of the rank correlation of onsets: as many seeds, as wide apart and as uncertain as those seen.
+
+    Every simulated onset errs by as much as its draws do, and has draws around it like those seen.
+
+    Args:
+        connectivity: Onsets, with draws.
+        behaviour: The same.
+        coupling: Correlation of the true onsets.
+        orders: As for the test.
+        random: Source of randomness.
+    """
+    true = _coupled((WORLDS, len(connectivity)), coupling, random)
+    c, b = (
+        by_seed.ranks(_drawn(spread(at) * values, _blur(at), random)) for at, values
+        in zip((connectivity, behaviour), true, strict=True)
+    )  # fmt: skip
+    affinity = np.einsum("swd,twd->wst", c, b) / DRAWS
+    return _share(by_seed.swapped(affinity, orders[:MOST_ORDERS]))
+
+
+def lead(differences: Float[np.ndarray, " seeds"], random: np.random.Generator) -> float:
+    """Power to find that behaviour comes at twice the step, with differences as wide as those seen.
+
+    Args:
+        differences: Of the onsets of each seed, on the axis of training.
+        random: Source of randomness.
+    """
+    seeds, width = len(differences), float(np.std(differences, ddof=1))
+    flips = permutations.signs(seeds, MOST_ORDERS, random)
+    return _share(np.abs((LEAD + width * random.standard_normal((WORLDS, seeds))) @ flips.T))
+
+
+def matrix(a: Square, b: Square, coupling: float, orders: Orders, random: np.random.Generator) -> float:
+    """Power of the Mantel test: distances that are partly barriers, the rest being those seen with seeds permuted.
+
+    Args:
+        a: Barriers.
+        b: Distances.
+        coupling: Share, as a correlation.
+        orders: As for the test.
+        random: Source of randomness.
+    """
+    few = orders[:MOST_ORDERS]
+    x, y = (matrices.standardised(m) for m in (a, b))
+    order = random.permuted(np.tile(np.arange(len(a)), (WORLDS, 1)), axis=1)
+    mixed = coupling * x + np.sqrt(1 - coupling**2) * y[order[:, :, None], order[:, None, :]]
+    return _share(matrices.statistics(np.broadcast_to(a, mixed.shape), mixed, few))
+
+
+def _share(statistics: Float[np.ndarray, "worlds arrangements"]) -> float:
+    """In how many worlds the test rejects."""
+    return float((permutations.p_values(statistics) <= LEVEL).mean())
+
+
+def _coupled(shape: tuple[int, ...], coupling: float, random: np.random.Generator) -> Float[np.ndarray, "2 ..."]:
+    """Standard normal onsets of both, correlated."""
+    own, other = random.standard_normal((2, *shape))
+    return np.stack([own, coupling * own + np.sqrt(1 - coupling**2) * other])
+
+
+def _blur(at: Times) -> float:
+    """Standard deviation of the uncertainty of an onset, over the seeds' mean; 0 where none is dated."""
+    finite = np.where(np.isfinite(at), at, np.nan)
+    finite = finite[~np.isnan(finite).all(axis=1)]
+    return float(np.sqrt(np.nanvar(finite, axis=1).mean())) if len(finite) else 0.0
+
+
+def _drawn(
+    true: Float[np.ndarray, "worlds seeds"], error: float, random: np.random.Generator
+) -> Float[np.ndarray, "seeds worlds draws"]:
+    """Draws around estimates that err by as much."""
+    estimate = true.T + error * random.standard_normal(true.T.shape)
+    return np.asarray(estimate[..., None] + error * random.standard_normal((*estimate.shape, DRAWS)))

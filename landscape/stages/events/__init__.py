@@ -1,0 +1,1 @@
+"""Dated changes of series, and the stages between them."""

@@ -1,0 +1,247 @@
+"""What stages are found in: series over training, matrices of pairs, barriers of children."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from landscape.profile.definitions import matrix
+from landscape.stages.series.axis import Axis, of
+
+SERIES = ("series", "seed", "step", "value", "error")
+MORE = ("shared_error", "headline", "chance", "sound")
+DEFAULTS: dict[str, Any] = {"headline": True, "chance": np.nan, "sound": True}
+"""Of what only some tables say."""
+PAIRS = ("series", "seed_a", "seed_b", "step", "value", "error")
+PARTINGS = ("seed", "parted", "child_a", "child_b", "value", "error")
+BARRIER, DISTANCE, LOSS, LLC = "barrier", "distance", "loss", "llc"
+SHARED = ("barrier:seeds",)
+"""Series of a seed that are made of its pairs with the others."""
+Z = 1.959964
+MOST_DOUBTFUL = 0.25
+"""Share of doubtful values from which on a series is doubtful."""
+LEAST_ALIKE = 2
+"""Pairs with others that two seeds need to be compared by."""
+LLC_KIND = ["sampler", "moved", "mode", "n_beta", "localisation"]
+
+
+def empty(columns: tuple[str, ...]) -> pd.DataFrame:
+    """A frame of these columns and no rows."""
+    return pd.DataFrame(columns=list(columns))
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was measured over training.
+
+    Attributes:
+        series: ``series, seed, step, value, error, shared_error, headline, chance, sound``; names of connectivity
+            begin with ``barrier``; ``chance`` is the score of knowing nothing, and values that are not ``sound`` are
+            doubtful.
+        pairs: ``series, seed_a, seed_b, step, value, error``: barriers, and distances of behaviour.
+        partings: ``seed, parted, child_a, child_b, value, error``: barriers between children.
+        unit: Of barriers.
+        axis: Of training.
+    """
+
+    series: pd.DataFrame = field(default_factory=lambda: empty((*SERIES, *MORE)))
+    pairs: pd.DataFrame = field(default_factory=lambda: empty(PAIRS))
+    partings: pd.DataFrame = field(default_factory=lambda: empty(PARTINGS))
+    unit: str = ""
+    axis: Axis = field(default_factory=Axis)
+
+    @property
+    def doubtful(self) -> dict[str, tuple[int, int]]:
+        """How many values are doubtful, and of how many, of each series of which more than a quarter are."""
+        if "sound" not in self.series:
+            return {}
+        wrong = (~self.series["sound"].astype(bool)).groupby(self.series["series"], sort=False).agg(["sum", "size"])
+        return {str(name): (int(row["sum"]), int(row["size"])) for name, row in wrong.iterrows()
+                if row["sum"] > MOST_DOUBTFUL * row["size"]}  # fmt: skip
+
+
+def from_tables(tables: Mapping[str, pd.DataFrame]) -> Observed:
+    """Series of the tables ``loss, llc, probe, barrier, behaviour``; of one definition of the barrier.
+
+    ``barrier:seeds`` is the mean barrier of a seed to the others at the same step, ``barrier:last`` that to the
+    seed's last step, ``barrier:neighbours`` that to its next step, at the middle of the two,
+    ``barrier:children`` the mean over children by the step of parting.
+
+    ``error`` is what is independent from step to step, and so only that of the coefficients' chains. Loss, probes and
+    barriers are taken on the same examples at every step: their errors are shared and move no event.
+
+    Args:
+        tables: Rows by the name of the table; a missing one is empty.
+    """
+    get = {name: tables.get(name, pd.DataFrame()) for name in ("loss", "llc", "probe", "barrier", "behaviour")}
+    barriers = _lines(get["barrier"])
+    axis = _axis(get)
+    parts = [
+        _own(get["loss"], LOSS, LOSS),
+        _coefficients(get["llc"]),
+        _probes(get["probe"]),
+        *(_within(barriers, between, axis) for between in ("last", "neighbours")),
+    ]
+    pairs = pd.concat([_between_seeds(barriers, "barrier:seeds", "value"), _distances(get["behaviour"])])
+    partings = _children(barriers)
+    parts += [to_others(pairs[pairs["series"] == "barrier:seeds"]), _by_parting(partings)]
+    parts = [part if part.empty or _is_llc(part) else part.assign(shared_error=part["error"], error=np.nan)
+             for part in parts]  # fmt: skip
+    known = [
+        part.assign(**{name: part.get(name, default) for name, default in DEFAULTS.items()})
+        for part in parts if len(part)
+    ]  # fmt: skip
+    series = pd.concat(known, ignore_index=True) if known else empty((*SERIES, *MORE))
+    unit = "" if get["barrier"].empty else str(get["barrier"]["unit"].iloc[0])
+    return Observed(typed(series), typed(pairs), typed(partings), unit, axis)
+
+
+def _axis(tables: Mapping[str, pd.DataFrame]) -> Axis:
+    """The axis of all checkpoints that any table has."""
+    named = [table[name] for table in tables.values() for name in ("step", "step_a", "step_b") if name in table]
+    return of(np.concatenate([np.asarray(steps.dropna(), dtype=float) for steps in named]) if named else np.empty(0))
+
+
+def _lines(barriers: pd.DataFrame) -> pd.DataFrame:
+    """Straight lines without symmetry, with value and error."""
+    if barriers.empty:
+        return barriers
+    rows = barriers[(barriers["path"] == "linear") & (barriers["symmetry"] == "none")]
+    return rows.assign(value=rows["barrier"], error=(rows["high"] - rows["low"]) / (2 * Z))
+
+
+def _own(rows: pd.DataFrame, name: str, column: str) -> pd.DataFrame:
+    """A column of rows of checkpoints that are no children."""
+    if rows.empty:
+        return rows
+    rows = rows[rows["parted"].isna() & rows["step"].notna() & rows["seed"].notna()]
+    return pd.DataFrame({
+        "series": name, "seed": rows["seed"], "step": rows["step"], "value": rows[column], "error": rows["error"],
+        "chance": rows.get("chance", np.nan), "sound": rows.get("sound", True),
+    })  # fmt: skip
+
+
+def _coefficients(rows: pd.DataFrame) -> pd.DataFrame:
+    """``llc`` is the first kind of coefficient in the study; the others carry what moved and a number."""
+    if rows.empty:
+        return rows
+    groups = [part for _, part in rows.groupby(LLC_KIND, sort=False, dropna=False)]
+    names = [LLC, *(f"{LLC}:{part['moved'].iloc[0]}:{n}" for n, part in enumerate(groups[1:], start=2))]
+    return pd.concat([_own(part, name, LLC) for name, part in zip(names, groups, strict=True)])
+
+
+def _is_llc(series: pd.DataFrame) -> bool:
+    return str(series["series"].iloc[0]).startswith(LLC)
+
+
+def _probes(rows: pd.DataFrame) -> pd.DataFrame:
+    if rows.empty:
+        return rows
+    parts = []
+    for (probe, metric, subset), part in rows.groupby(["probe", "metric", "subset"], sort=False, dropna=False):
+        name = ":".join(str(word) for word in (probe, metric, subset) if pd.notna(word) and word != "")
+        parts.append(_own(part, name, "value").assign(headline=bool(part["headline"].iloc[0])))
+    return pd.concat(parts)
+
+
+def _within(barriers: pd.DataFrame, between: str, axis: Axis) -> pd.DataFrame:
+    """Barriers of a seed with itself: at the earlier step, or for neighbours at the middle on the axis of training."""
+    if barriers.empty:
+        return barriers
+    rows = barriers[barriers["between"] == between]
+    step = rows["step_a"].astype(float)
+    if between == "neighbours":
+        first, second = (axis.x(rows[name].to_numpy(dtype=float)) for name in ("step_a", "step_b"))
+        step = pd.Series(axis.steps((first + second) / 2), rows.index)
+    return pd.DataFrame({"series": f"{BARRIER}:{between}", "seed": rows["seed_a"], "step": step, "value": rows["value"],
+                         "error": rows["error"]})  # fmt: skip
+
+
+def _between_seeds(rows: pd.DataFrame, name: str, column: str) -> pd.DataFrame:
+    if rows.empty:
+        return empty(PAIRS)
+    rows = rows[(rows["between"] == "seeds") & rows["step_a"].notna()]
+    return pd.DataFrame({
+        "series": name, "seed_a": rows["seed_a"], "seed_b": rows["seed_b"], "step": rows["step_a"],
+        "value": rows[column], "error": rows["error"],
+    })  # fmt: skip
+
+
+def _distances(rows: pd.DataFrame) -> pd.DataFrame:
+    if rows.empty:
+        return empty(PAIRS)
+    groups = rows.groupby(["probe", "metric"], sort=False)
+    return pd.concat([
+        _between_seeds(part, f"{DISTANCE}:{probe}:{metric}", "value") for (probe, metric), part in groups
+    ])
+
+
+def _children(barriers: pd.DataFrame) -> pd.DataFrame:
+    if barriers.empty:
+        return empty(PARTINGS)
+    rows = barriers[barriers["between"] == "children"]
+    rows = rows[rows["step_a"] == rows.groupby(["seed_a", "parted"])["step_a"].transform("max")]
+    return rows.rename(columns={"seed_a": "seed"})[list(PARTINGS)]
+
+
+def _by_parting(partings: pd.DataFrame) -> pd.DataFrame:
+    if partings.empty:
+        return partings
+    means = partings.groupby(["seed", "parted"], as_index=False)[["value", "error"]].mean()
+    return means.rename(columns={"parted": "step"}).assign(series=f"{BARRIER}:children")
+
+
+def to_others(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Mean over the pairs of each seed; the error is the mean of theirs, since they share their examples.
+
+    A missing pair is filled in from the seed whose barriers run most like those of either end: without it the mean of
+    its seeds would be over other partners than those of the others.
+    """
+    if pairs.empty:
+        return pairs
+    whole = pd.concat([_filled(rows) for _, rows in pairs.groupby(["series", "step"], sort=False)])
+    swapped = whole.rename(columns={"seed_a": "seed_b", "seed_b": "seed_a"})
+    both = pd.concat([whole, swapped]).rename(columns={"seed_a": "seed"})
+    return both.groupby(["series", "seed", "step"], as_index=False)[["value", "error"]].mean()
+
+
+def _filled(rows: pd.DataFrame) -> pd.DataFrame:
+    """The pairs of one step, with those that are missing where others tell what they would be."""
+    seeds = sorted({*rows["seed_a"], *rows["seed_b"]}, key=str)
+    place = {seed: n for n, seed in enumerate(seeds)}
+    a, b = (rows[name].map(place).to_numpy(dtype=int) for name in ("seed_a", "seed_b"))
+    known = matrix(a, b, rows["value"].to_numpy(dtype=float), len(seeds))
+    np.fill_diagonal(known, np.nan)
+    more = []
+    for i, j in combinations(range(len(seeds)), 2):
+        guesses = [guess for guess in (_like(known, i, j), _like(known, j, i)) if np.isfinite(guess)]
+        if np.isnan(known[i, j]) and guesses:
+            more.append({"seed_a": seeds[i], "seed_b": seeds[j], "value": float(np.mean(guesses))})
+    if not more:
+        return rows
+    own = {"series": rows["series"].iloc[0], "step": rows["step"].iloc[0], "error": rows["error"].astype(float).mean()}
+    return pd.concat([rows, pd.DataFrame(more).assign(**own)])
+
+
+def _like(known: np.ndarray, i: int, j: int) -> float:
+    """What seed i would have with j, from the seed whose values with the others differ most evenly from those of i."""
+    apart = known[i] - known
+    apart[:, [i, j]] = np.nan
+    counts = np.isfinite(apart).sum(axis=1)
+    usable = np.flatnonzero((counts >= LEAST_ALIKE) & np.isfinite(known[:, j]))
+    if not len(usable):
+        return float("nan")
+    k = usable[np.argmin(np.nanstd(apart[usable], axis=1))]
+    return float(known[k, j] + np.nanmean(apart[k]))
+
+
+def typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame numbered anew, with numbers as floats."""
+    names = ("step", "value", "error", "shared_error", "parted", "chance")
+    numbers = {name: float for name in names if name in frame}
+    return frame.reset_index(drop=True).astype(numbers)

@@ -1,0 +1,84 @@
+"""The sections ``[checkpoints]`` and ``[data]`` of a study file."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from landscape.spec import MOST_SEED, BesideStudy, Settings
+
+
+class Children(Settings):
+    """Runs that share a prefix of training up to ``parted`` and then see other data orders."""
+
+    folder: BesideStudy
+    seeds: tuple[int, ...] | None = None
+    parted: tuple[int, ...] | None = None
+    children: tuple[int, ...] | None = None
+    steps: tuple[int, ...] | None = None
+
+
+class Checkpoints(Settings):
+    """Which checkpoints; a list left out takes all that exist.
+
+    Attributes:
+        family: A family of public checkpoints.
+        folder: Or a pattern of paths, or of places on the hub.
+        seeds: Which seeds.
+        steps: Which steps.
+        config: The folder of ``config.json``, for weights that have none beside them.
+        children: Runs that share a prefix.
+    """
+
+    family: str | None = None
+    folder: BesideStudy | None = None
+    seeds: tuple[int, ...] | None = None
+    steps: tuple[int, ...] | None = None
+    config: BesideStudy | None = None
+    children: Children | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Checkpoints:
+        if (self.family is None) == (self.folder is None):
+            raise ValueError("give either family or folder")
+        return self
+
+
+class Data(Settings):
+    """The fixed batches: the same tokens and masks for every point of a study.
+
+    Attributes:
+        objective: The loss.
+        text: A text file, or the field ``text`` of JSON lines, CSV or Parquet; for classification one of these with
+            labels; None is the packaged held-out text.
+        sequences: Number of examples, spread evenly over the text.
+        length: Tokens of an example.
+        mask: Share of tokens to predict (masked-lm only).
+        seed: Chooses the masks.
+        tokenizer: A folder; None is the folder of the first checkpoint.
+        bos: Whether a text begins with the token for that (causal-lm only); auto is as the tokenizer does by default.
+        buffers: Learned buffers between checkpoints that differ in them: those of the nearest, or their mean.
+    """
+
+    objective: Literal["causal-lm", "masked-lm", "classification"]
+    text: BesideStudy | None = None
+    sequences: int = Field(256, ge=2)
+    length: int = Field(128, ge=2)
+    mask: float = Field(0.15, gt=0, lt=1)
+    seed: int = Field(0, ge=0, le=MOST_SEED)
+    tokenizer: BesideStudy | None = None
+    bos: bool | Literal["auto"] = "auto"
+    buffers: Literal["nearest", "interpolated"] = "nearest"
+
+    @model_validator(mode="after")
+    def _labels_are_given(self) -> Data:
+        if self.objective == "classification" and self.text is None:
+            raise ValueError('classification needs labelled examples: text = "FILE" of JSON lines')
+        return self
+
+    @model_validator(mode="after")
+    def _bos_is_for_causal_models(self) -> Data:
+        if self.bos != "auto" and self.objective != "causal-lm":
+            raise ValueError(f"bos is for causal-lm, and the objective is {self.objective}; leave it out")
+        return self

@@ -1,0 +1,287 @@
+"""Results on disk: one Parquet file per finished task.
+
+A task is done when its file exists. A file is written under another name, flushed, renamed, and the folder is
+flushed; so a kill at any time leaves either the whole file or none, and any number of writers can share a folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from landscape.errors import InputError, StorageError
+from landscape.files import parsed, read_json, replacing
+from landscape.rows import Row
+from landscape.shapes import Float
+from landscape.study import tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LOCK, VERIFIED, WRITTEN = "study.json", "verified.json", "written.jsonl"
+SCHEMA = 1
+SMALL = {"compression": "lz4", "use_dictionary": False}
+"""How files of a few rows and many columns are written: they are read in a quarter of the time that zstd takes."""
+STALE = 24 * 3600
+MAGIC = b"PAR1"
+FOOTER = 8
+"""Bytes at the end of a Parquet file: the length of what it says about itself, and its mark."""
+KEY = "landscape.key"
+
+
+@dataclass(frozen=True)
+class Store:
+    """The results folder of one study."""
+
+    folder: Path
+
+    def open(self, name: str, record: Mapping[str, Any]) -> None:
+        """Claim the folder for a study and write down what it consists of.
+
+        Args:
+            name: Name of the study.
+            record: The study as resolved, its tasks among it.
+
+        Raises:
+            InputError: If the folder belongs to another study.
+            StorageError: If it cannot be written.
+        """
+        if (self.folder / LOCK).exists() and (owner := self.record()["name"]) != name:
+            raise InputError(
+                f"{self.folder} holds the results of another study, {owner!r}, and this one is {name!r}; "
+                "choose another --out"
+            )
+        with _storing(self.folder):
+            for part in ("rows", "losses", "failed"):
+                (self.folder / part).mkdir(parents=True, exist_ok=True)
+            for left in self.folder.rglob(".*.tmp"):
+                if time.time() - left.stat().st_mtime > STALE:
+                    left.unlink(missing_ok=True)
+        self._replace(self.folder / LOCK, json.dumps({"name": name, **record}, indent=1).encode())
+
+    def record(self) -> dict[str, Any]:
+        """What :meth:`open` wrote.
+
+        Raises:
+            InputError: If there is none, or it cannot be read.
+        """
+        file = self.folder / LOCK
+        try:
+            record = read_json(file)
+            return {"name": record["name"], "tasks": list(record["tasks"]), **record}
+        except FileNotFoundError as error:
+            raise InputError(f"{self.folder} holds no results; make some with: landscape run STUDY.toml") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{file} is damaged ({error}); delete it and run the study again: rows are kept"
+            ) from error
+
+    def done(self, key: str) -> bool:
+        """Whether the task is finished: its file is there, whole, and its own."""
+        return _whole(self.folder / "rows" / f"{key}.parquet", key, "landscape.columns")
+
+    def damaged(self, keys: Iterable[str], *, anew: bool = True) -> list[str]:
+        """Which of the finished tasks have rows or losses that cannot be read back.
+
+        Args:
+            keys: Of tasks.
+            anew: Read every file; else only those that have changed since they were written or read back.
+        """
+        stamps = {key: self._stamps(key) for key in keys if self.done(key)}
+        known = {} if anew else self._verified()
+        doubtful = [key for key, stamp in stamps.items() if known.get(key) != stamp]
+        with _threads() as pool:
+            sound = dict(zip(doubtful, pool.map(self._sound, doubtful), strict=True))
+        damaged = [key for key, good in sound.items() if not good]
+        if doubtful:
+            kept = {key: stamp for key, stamp in stamps.items() if key not in damaged}
+            self._replace(self.folder / VERIFIED, json.dumps(kept).encode())
+            (self.folder / WRITTEN).unlink(missing_ok=True)
+        return damaged
+
+    def discard(self, key: str) -> None:
+        """Take the files of a damaged task out of the way, so that it is done again; ``damaged`` keeps them."""
+        with _storing(self.folder):
+            for kind in ("rows", "losses"):
+                if (file := self.folder / kind / f"{key}.parquet").exists():
+                    aside = self.folder / "damaged" / kind
+                    aside.mkdir(parents=True, exist_ok=True)
+                    file.replace(aside / file.name)
+
+    def failed(self) -> dict[str, str]:
+        """Message of each failed task by key; of one that was done since, only its leftover may be there."""
+        files = (file for file in (self.folder / "failed").glob("*.json") if not self.done(file.stem))
+        return {file.stem: _message(file) for file in files}
+
+    def write(self, key: str, rows: Sequence[Row], losses: Float[np.ndarray, "rows examples"] | None = None) -> None:
+        """Commit a task: its per-example losses first, then its rows, which make it done."""
+        if losses is not None:
+            flat = pa.FixedSizeListArray.from_arrays(pa.array(losses.reshape(-1)), losses.shape[1])
+            self._replace(
+                self.folder / "losses" / f"{key}.parquet",
+                pa.table({"losses": flat}).replace_schema_metadata({KEY: key}),
+                compression="zstd",
+                use_dictionary=False,
+                use_byte_stream_split=True,
+            )
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        columns = {row["table"]: [name for name in row if name != "table"] for row in rows}
+        table = pa.table({name: [row.get(name) for row in rows] for name in names}).replace_schema_metadata({
+            KEY: key,
+            "landscape.schema": str(SCHEMA),
+            "landscape.columns": json.dumps(columns),
+        })
+        self._replace(self.folder / "rows" / f"{key}.parquet", table, **SMALL)
+        (self.folder / "failed" / f"{key}.json").unlink(missing_ok=True)
+        with suppress(OSError), (self.folder / WRITTEN).open("ab") as told:  # lost, the file is read back once more
+            told.write(f"{json.dumps({key: self._stamps(key)})}\n".encode())
+
+    def keep(self, kind: str, name: str, content: bytes) -> None:
+        """Put a file of another kind beside the rows, whole or not at all."""
+        self._replace(self.folder / kind / name, content)
+
+    def kept(self, kind: str, name: str) -> bytes | None:
+        """What :meth:`keep` put there; None if it did not."""
+        try:
+            return (self.folder / kind / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def fail(self, key: str, message: str) -> None:
+        """Record that a task failed and why; it stays to be done."""
+        self._replace(self.folder / "failed" / f"{key}.json", json.dumps({"message": message}).encode())
+
+    def has_losses(self, key: str) -> bool:
+        """Whether the per-example losses of a task are there."""
+        return _whole(self.folder / "losses" / f"{key}.parquet", key, "losses")
+
+    def losses(self, key: str) -> Float[np.ndarray, "rows examples"]:
+        """Per-example losses of a task."""
+        file = self.folder / "losses" / f"{key}.parquet"
+        with tables.reading(file):
+            column = tables.read(file).column("losses").combine_chunks()
+            return np.asarray(column.flatten()).reshape(len(column), -1)
+
+    def rows(self, table: str, keys: Iterable[str]) -> pd.DataFrame:
+        """The rows of one table from the finished ones of these tasks, in their order."""
+        import pandas as pd
+
+        return self.tables(keys, [table]).get(table, pd.DataFrame())
+
+    def tables(self, keys: Iterable[str], names: Iterable[str] | None = None) -> dict[str, pd.DataFrame]:
+        """The rows of every table from the finished ones of these tasks, in their order.
+
+        Each file is read once; of many a copy in one file is kept, and read in their place.
+
+        Args:
+            keys: Of tasks.
+            names: Tables that are wanted; None is all of them.
+
+        Raises:
+            InputError: If a file is damaged.
+        """
+        keys = list(keys)
+        stamps = {key: self._stamps(key)[0] for key in dict.fromkeys(keys) if self.done(key)}
+        copied, parts = tables.read_copy(self.folder, stamps)
+        fresh = [key for key in stamps if key not in copied]
+        with _threads() as pool:
+            found = pool.map(tables.split, (self.folder / "rows" / f"{key}.parquet" for key in fresh))
+        for key, split in zip(fresh, found, strict=True):
+            for name, part in split:
+                label = pa.array([key] * len(part), pa.string())
+                parts.setdefault(name, []).append(part.append_column(tables.TASK, label))
+        if len(fresh) >= tables.WORTH:
+            tables.write_copy(self.folder, stamps, parts)
+        done = [key for key in keys if key in stamps]
+        wanted = (name for name in (parts if names is None else names) if parts.get(name))
+        return {name: tables.frame(tables.joined(parts[name], done)) for name in wanted}
+
+    def _stamps(self, key: str) -> list[list[int]]:
+        """What changes where a file of a task does."""
+        files = (self.folder / kind / f"{key}.parquet" for kind in ("rows", "losses"))
+        stats = [file.stat() for file in files if file.exists()]
+        return [[s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for s in stats]
+
+    def _verified(self) -> dict[str, Any]:
+        """What the files were when they were written, or read back."""
+        known: dict[str, Any] = {}
+        for file in (self.folder / VERIFIED, self.folder / WRITTEN):
+            with suppress(OSError):
+                for line in file.read_bytes().splitlines():
+                    with suppress(ValueError, TypeError):
+                        known.update(parsed(line))
+        return known
+
+    def _sound(self, key: str) -> bool:
+        try:
+            tables.split(self.folder / "rows" / f"{key}.parquet")
+            if (self.folder / "losses" / f"{key}.parquet").exists():
+                self.losses(key)
+        except InputError:
+            return False
+        return True
+
+    def _replace(self, file: Path, content: bytes | pa.Table, **options: Any) -> None:
+        with _storing(file), replacing(file) as stream:
+            if isinstance(content, bytes):
+                stream.write(content)
+            else:
+                pq.write_table(content, stream, write_page_checksum=True, write_statistics=False, **options)
+
+
+def _whole(file: Path, key: str, holds: str) -> bool:
+    """Whether a Parquet file ends as one does, and says that it is the key's; only its footer is read.
+
+    One that says nothing of a key is of an earlier version, if it has what such files have.
+    """
+    try:
+        with file.open("rb") as stream:
+            stream.seek(-FOOTER, os.SEEK_END)
+            end = stream.read()
+            length = int.from_bytes(end[:4], "little")
+            stream.seek(-FOOTER - length, os.SEEK_END)
+            about = stream.read(length)
+    except (OSError, ValueError):
+        return False
+    own = _said(KEY, key) in about or (KEY.encode() not in about and holds.encode() in about)
+    return end[4:] == MAGIC and own
+
+
+def _said(name: str, value: str) -> bytes:
+    """An entry of a footer's metadata as Thrift's compact protocol writes it, with a value of up to 127 letters."""
+    return name.encode() + b"\x18" + bytes([len(value)]) + value.encode()
+
+
+def _message(file: Path) -> str:
+    """What a failed task said."""
+    try:
+        return str(read_json(file)["message"])
+    except (OSError, ValueError, KeyError, TypeError, InputError):
+        return f"it failed, and {file} does not say why: it is damaged"
+
+
+def _threads() -> ThreadPoolExecutor:
+    """Threads that read: reading lets go of the interpreter."""
+    return ThreadPoolExecutor(2 * (os.cpu_count() or 1))
+
+
+@contextmanager
+def _storing(file: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {file}: {error.strerror or error}; make room or choose another --out and run again: "
+            "nothing finished is lost"
+        ) from error

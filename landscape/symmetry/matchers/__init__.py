@@ -1,0 +1,1 @@
+"""Ways to find the element that aligns two points, one a file."""

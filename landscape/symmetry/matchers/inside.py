@@ -1,0 +1,175 @@
+"""What may happen inside a block: for each kind, the best map for given products, and a random one.
+
+A kind is given ``K``, the products ``sum a b^T`` of a block of one point with a block of another, and finds among its
+norm-keeping maps the ``M`` of the largest ``<K, M> = sum_ij K[i, j] M[i, j]``, for which ``M b`` lies nearest to ``a``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from landscape.shapes import Float, Int
+from landscape.symmetry.group.table import Kind, Part
+
+Blocks = Float[Tensor, "*blocks d d"]
+SPREAD = 0.5
+"""Logarithm of the largest factor by which a random map stretches."""
+
+
+@dataclass(frozen=True)
+class Inside:
+    """How a kind of part turns.
+
+    Attributes:
+        best: The norm-keeping map of the largest product with each block.
+        draw: Random maps for so many blocks; stretching ones too, where the kind has them and they are wanted.
+        free: Whether its size is free, so that it must be balanced.
+    """
+
+    best: Callable[[Blocks, Part], Blocks]
+    draw: Callable[[int, Part, torch.Generator, bool], Blocks]
+    free: bool = False
+
+
+def gain(products: Blocks, part: Part) -> Float[Tensor, "*blocks"]:
+    """The largest product ``<K, M>`` over the maps of a part's kind."""
+    if part.kind in ("linear", "orthogonal") and part.size > 1:
+        norms: Tensor = torch.linalg.matrix_norm(products, ord="nuc")
+        return norms
+    return (products * KINDS[part.kind].best(products, part)).sum(dim=(-2, -1))
+
+
+def polar(products: Blocks, part: Part) -> Blocks:
+    """The nearest orthogonal map (Schoenemann 1966)."""
+    u, _, v = torch.linalg.svd(products)
+    nearest: Tensor = u @ v
+    return nearest
+
+
+def assign(gains: Float[Tensor, "n n"]) -> Int[Tensor, " n"]:
+    """For each row its column in the assignment of the largest sum."""
+    costs = -gains.cpu().double().numpy()
+    # What is taken from a whole row or column decides nothing, and scipy gets there in two thirds of the time.
+    costs -= costs.min(axis=1, keepdims=True)
+    costs -= costs.min(axis=0, keepdims=True)
+    return torch.from_numpy(linear_sum_assignment(costs)[1])
+
+
+def identity(count: int, part: Part) -> Blocks:
+    """Maps that change nothing."""
+    return torch.eye(part.size, dtype=torch.float64).repeat(count, 1, 1)
+
+
+def _identities(products: Blocks, part: Part) -> Blocks:
+    return torch.eye(part.size, dtype=products.dtype, device=products.device).expand_as(products)
+
+
+def _signs(products: Blocks, part: Part) -> Blocks:
+    return torch.where(products < 0, -1.0, 1.0).to(products)
+
+
+def _permutations(products: Blocks, part: Part) -> Blocks:
+    flat = products.reshape(-1, part.size, part.size)
+    rows = np.stack([linear_sum_assignment(one, maximize=True)[1] for one in flat.cpu().double().numpy()])
+    return _identities(flat, part)[0][torch.from_numpy(rows)].reshape(products.shape).to(products)
+
+
+def _centred(products: Blocks, part: Part) -> Blocks:
+    """The best rotation of what is orthogonal to the vector of ones, which stays."""
+    mean = torch.full((part.size, part.size), 1 / part.size, dtype=products.dtype, device=products.device)
+    away = torch.eye(part.size, dtype=products.dtype, device=products.device) - mean
+    basis = torch.linalg.eigh(away)[1][:, 1:]
+    turned: Tensor = basis @ polar(basis.mT @ products @ basis, part) @ basis.mT + mean
+    return turned
+
+
+def _planes(part: Part) -> tuple[Tensor, Tensor, Tensor]:
+    """First and second coordinates of the pairs that positions rotate, and the coordinates that they leave alone."""
+    half = part.rotary // 2
+    return torch.arange(half), torch.arange(half, 2 * half), torch.arange(2 * half, part.size)
+
+
+def _turned(cosine: Tensor, sine: Tensor, rest: Tensor, part: Part) -> Blocks:
+    """Maps that are ``[[cosine, -sine], [sine, cosine]]`` in each pair, and another map in the rest."""
+    one, two, left = _planes(part)
+    out = torch.zeros(*cosine.shape[:-1], part.size, part.size, dtype=cosine.dtype, device=cosine.device)
+    out[..., one, one] = out[..., two, two] = cosine
+    out[..., two, one], out[..., one, two] = sine, -sine
+    if len(left):
+        out[..., left[:, None], left] = rest
+    return out
+
+
+def _rotary(products: Blocks, part: Part) -> Blocks:
+    """A rotation in each pair, which commutes with those of the positions, and any in the rest."""
+    one, two, left = _planes(part)
+    cosine = products[..., one, one] + products[..., two, two]
+    sine = products[..., two, one] - products[..., one, two]
+    length = torch.hypot(cosine, sine)
+    known = length > 0
+    safe = torch.where(known, length, torch.ones_like(length))
+    cosine = torch.where(known, cosine / safe, torch.ones_like(cosine))
+    rest = polar(products[..., left[:, None], left], part) if len(left) else products[..., :0, :0]
+    return _turned(cosine, torch.where(known, sine / safe, torch.zeros_like(sine)), rest, part)
+
+
+def _draw_identity(count: int, part: Part, random: torch.Generator, stretch: bool) -> Blocks:
+    return identity(count, part)
+
+
+def _draw_sign(count: int, part: Part, random: torch.Generator, stretch: bool) -> Blocks:
+    return torch.randint(2, (count, 1, 1), generator=random).double() * 2 - 1
+
+
+def _draw_scale(count: int, part: Part, random: torch.Generator, stretch: bool) -> Blocks:
+    return _factors((count, 1, 1), random) if stretch else identity(count, part)
+
+
+def _draw_orthogonal(count: int, part: Part, random: torch.Generator, stretch: bool) -> Blocks:
+    return polar(torch.randn(count, part.size, part.size, generator=random, dtype=torch.float64), part)
+
+
+def _draw_linear(count: int, part: Part, random: torch.Generator, stretch: bool) -> Blocks:
+    turned = _draw_orthogonal(count, part, random, stretch)
+    if not stretch:
+        return turned
+    return turned @ (_factors((count, part.size, 1), random) * _draw_orthogonal(count, part, random, stretch))
+
+
+def _draw_permutation(count: int, part: Part, random: torch.Generator, stretch: bool) -> Blocks:
+    rows = torch.rand(count, part.size, generator=random).argsort(dim=1)
+    return torch.eye(part.size, dtype=torch.float64)[rows]
+
+
+def _draw_centred(count: int, part: Part, random: torch.Generator, stretch: bool) -> Blocks:
+    return _centred(torch.randn(count, part.size, part.size, generator=random, dtype=torch.float64), part)
+
+
+def _draw_rotary(count: int, part: Part, random: torch.Generator, stretch: bool) -> Blocks:
+    pairs = (count, part.rotary // 2)
+    angle = 2 * torch.pi * torch.rand(pairs, generator=random, dtype=torch.float64)
+    size = _factors(pairs, random) if stretch else torch.ones(pairs, dtype=torch.float64)
+    left = Part("", part.size - part.rotary, "linear")
+    return _turned(size * angle.cos(), size * angle.sin(), _draw_linear(count, left, random, stretch), part)
+
+
+def _factors(shape: tuple[int, ...], random: torch.Generator) -> Tensor:
+    return torch.exp(SPREAD * (2 * torch.rand(shape, generator=random, dtype=torch.float64) - 1))
+
+
+KINDS: dict[Kind, Inside] = {
+    "fixed": Inside(_identities, _draw_identity),
+    "scale": Inside(_identities, _draw_scale, free=True),
+    "sign": Inside(_signs, _draw_sign),
+    "linear": Inside(polar, _draw_linear, free=True),
+    "permutation": Inside(_permutations, _draw_permutation),
+    "rotary": Inside(_rotary, _draw_rotary, free=True),
+    "orthogonal": Inside(polar, _draw_orthogonal),
+    "centred": Inside(_centred, _draw_centred),
+}
