@@ -112,7 +112,7 @@ def usual(
 
 
 def ours(
-    objective: Objective, points: Tensor, strategy: Strategy | None, numerics: Any, pairs: Sequence[tuple[int, int]]
+    objective: Objective, points: Tensor, strategy: Strategy | None, dtype: Any, pairs: Sequence[tuple[int, int]]
 ) -> np.ndarray:
     """Mean loss ``[pairs, t]`` by the evaluator, each end once."""
     used = sorted({i for pair in pairs for i in pair})
@@ -121,7 +121,7 @@ def ours(
     for n, (a, b) in enumerate(pairs):
         inside = slice(len(used) + n * (len(TIMES) - 2), len(used) + (n + 1) * (len(TIMES) - 2))
         rows[inside, a], rows[inside, b] = torch.tensor(1 - TIMES[1:-1]), torch.tensor(TIMES[1:-1])
-    mean = losses(objective, points, rows, strategy=strategy, numerics=numerics).double().mean(dim=1).numpy()
+    mean = losses(objective, points, rows, strategy=strategy, dtype=dtype).double().mean(dim=1).numpy()
     ends = dict(zip(used, mean, strict=False))
     inside = mean[len(used) :].reshape(len(pairs), -1)
     return np.stack([[ends[a], *row, ends[b]] for (a, b), row in zip(pairs, inside, strict=True)])
@@ -146,24 +146,24 @@ def best_time(work: Callable[[], object], device: str, rounds: int) -> float:
     return min(seconds[1:])
 
 
-def fastest(objective: Objective, points: Tensor, numerics: Any) -> Strategy:
+def fastest(objective: Objective, points: Tensor, dtype: Any) -> Strategy:
     """What the search ends with, given as much work as it wants."""
     search = tuner(objective, sys.maxsize)
     rows = torch.full((64, len(points)), 1 / len(points), dtype=torch.float64)
     while search.trial:
-        losses(objective, points, rows, strategy=search, numerics=numerics)
+        losses(objective, points, rows, strategy=search, dtype=dtype)
     return search.best
 
 
 _worker: dict[str, Any] = {}
 
 
-def start_worker(name: str, numerics: str) -> None:
+def start_worker(name: str, dtype: str) -> None:
     """Set a worker process up: one thread, its own objective, its own timing."""
     torch.set_num_threads(1)
     objective, points = build(SHAPES[name], "cpu")
-    strategy = fastest(objective, points, numerics)
-    _worker.update(objective=objective, points=points, strategy=strategy, numerics=numerics)
+    strategy = fastest(objective, points, dtype)
+    _worker.update(objective=objective, points=points, strategy=strategy, dtype=dtype)
 
 
 def work(deal: tuple[list[int], list[tuple[int, int]]]) -> tuple[np.ndarray, np.ndarray]:
@@ -173,7 +173,7 @@ def work(deal: tuple[list[int], list[tuple[int, int]]]) -> tuple[np.ndarray, np.
     between = [(1 - t) * one[a] + t * one[b] for a, b in pairs for t in TIMES[1:-1].tolist()]
     rows = torch.cat([one[ends], torch.stack(between)])
     w = _worker
-    values = losses(w["objective"], w["points"], rows, strategy=w["strategy"], numerics=w["numerics"])
+    values = losses(w["objective"], w["points"], rows, strategy=w["strategy"], dtype=w["dtype"])
     mean = values.double().mean(dim=1).numpy()
     return mean[: len(ends)], mean[len(ends) :].reshape(len(pairs), -1)
 
@@ -202,7 +202,7 @@ def rounds(sides: dict[str, Callable[[], np.ndarray]], count: int, device: str) 
     return seconds
 
 
-def run(name: str, device: str, numerics: Sequence[str], count: int) -> list[dict[str, Any]]:
+def run(name: str, device: str, dtype: Sequence[str], count: int) -> list[dict[str, Any]]:
     """All rows of one shape."""
     shape = SHAPES[name]
     objective, points = build(shape, device)
@@ -218,7 +218,7 @@ def run(name: str, device: str, numerics: Sequence[str], count: int) -> list[dic
     exact = sides["usual loop"]()
 
     pools, labels = [], {}
-    for kind in numerics:
+    for kind in dtype:
         best = fastest(objective, points, kind)
         strategies = {"chosen": best}
         if device != "cpu":
@@ -244,7 +244,7 @@ def run(name: str, device: str, numerics: Sequence[str], count: int) -> list[dic
     with FlopCounterMode(display=False) as flops:
         objective.measure(objective.model, objective.part(0, 1))
     per_point = flops.get_total_flops() * shape.sequences
-    rate = {kind: matmul_rate(device, getattr(torch, kind)) for kind in numerics}
+    rate = {kind: matmul_rate(device, getattr(torch, kind)) for kind in dtype}
     out = []
     for key in sides:
         median = statistics.median(seconds[key])
@@ -269,7 +269,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shapes", nargs="*", default=["gpt2-demo", "gpt2-256"])
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--numerics", nargs="*", default=["float32", "bfloat16"])
+    parser.add_argument("--dtype", nargs="*", default=["float32", "bfloat16"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -278,7 +278,7 @@ def main() -> None:
     if not options.json:
         print("| shape | side | how | s | points/s | times the usual loop | share of matmul | largest error |")
         print("|---|---|---|---|---|---|---|---|")
-    for r in (row for shape in options.shapes for row in run(shape, options.device, options.numerics, options.rounds)):
+    for r in (row for shape in options.shapes for row in run(shape, options.device, options.dtype, options.rounds)):
         if options.json:
             print(json.dumps(r), flush=True)
             continue

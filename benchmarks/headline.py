@@ -257,8 +257,8 @@ def first_pass(folders: list[str], side: str, begun: float) -> None:
 
 
 SIDES = {
-    "default": [], "auto": ["--numerics", "auto"], "bfloat16": ["--numerics", "bfloat16"],
-    "11 points": ["--points", "11"], "half-width 0.02": ["--precision", "0.02"],
+    "default": [], "auto": ["--dtype", "auto"], "bfloat16": ["--dtype", "bfloat16"],
+    "11 points": ["--points", "11"], "half-width 0.02": ["--halfwidth", "0.02"],
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Local learning coefficients: speed against devinterp, and whether the numbers and their alarms can be believed.
+"""Local learning coefficients: speed against devinterp, and whether the numbers and their warnings can be believed.
 
     python benchmarks/llc.py [--devinterp1 PYTHON] [--devinterp2 PYTHON] [--rounds 3]
 
@@ -142,7 +142,7 @@ def regular_network(widths: list[int], seed: int) -> Estimate:
     layers = [torch.linalg.qr(torch.randn(max(s), max(s), generator=random)).Q[: s[0], : s[1]].double() for s in sizes]
     n_beta, gamma, burn_in, found = 1e5, 1.0, 4000, []
     for times in (1.0, 0.5):
-        step = times * curvature.step_size(steepest(widths, layers), n_beta, gamma)
+        step = times * curvature.step_size(sharpness(widths, layers), n_beta, gamma)
         run = Run(n_beta=n_beta, localisation=gamma, step_size=step, burn_in=burn_in, parameters=0)
         found.append(estimate(chains(widths, layers, run, seed), 0.0, run))
     return extrapolated(*found)
@@ -153,12 +153,12 @@ def singular_network(widths: list[int], rank: int, seed: int) -> Estimate:
     layers = [torch.zeros(shape, dtype=torch.float64) for shape in zip(widths[1:], widths, strict=False)]
     for layer in layers:
         layer[:rank, :rank] = torch.eye(rank)
-    step = 0.5 * curvature.step_size(max(1.0, steepest(widths, layers)), HOT, 1.0)
+    step = 0.5 * curvature.step_size(max(1.0, sharpness(widths, layers)), HOT, 1.0)
     run = Run(n_beta=HOT, localisation=1.0, step_size=step, burn_in=15_000, parameters=0, sampler="mala")
     return estimate(chains(widths, layers, run, seed), 0.0, run)
 
 
-def steepest(widths: list[int], layers: list[Tensor]) -> float:
+def sharpness(widths: list[int], layers: list[Tensor]) -> float:
     """The largest curvature at these layers."""
     centre, truth = joined(layers)
     return curvature.largest(centre, lambda w: network(widths, w[None], truth)[1][0], seed=0)[0]
@@ -184,19 +184,20 @@ def joined(layers: list[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def soundness() -> None:
-    """How often settings that are sound, and three that are not, are called so; digits, 20 seeds each."""
+    """How often settings that are reliable, and three that are not, are called so; digits, 20 seeds each."""
     model, inputs, labels = digits()
     objective = module.build(
         model, {"inputs": inputs, "labels": labels},
         lambda out, batch: nn.functional.cross_entropy(out, batch["labels"], reduction="none"),
     )  # fmt: skip
     point = torch.cat([value.detach().flatten() for value in model.parameters()])
-    sharp = curvature.steepest(objective, point, None, seed=0)
+    sharp = curvature.sharpness(objective, point, None, seed=0)
     print(
         "| setting | step, in that of the curvature | burn-in | called unsound | coefficient |\n|---|---|---|---|---|"
     )
     for name, times, burn_in in (
-        ("sound", 1.0, 200), ("step too large", 8.0, 200), ("step too small", 0.05, 200), ("burn-in too short", 1.0, 10)
+        ("reliable", 1.0, 200), ("step too large", 8.0, 200), ("step too small", 0.05, 200),
+        ("burn-in too short", 1.0, 10),
     ):  # fmt: skip
         found = []
         for seed in range(20):
@@ -211,7 +212,7 @@ def soundness() -> None:
             distances = np.sqrt(np.mean(traces.distances[:, burn_in:] ** 2, axis=1))
             found.append(estimate(traces.losses, sampling.baseline(objective, point, wanted), run, distances))
         values = [one.llc for one in found]
-        print(f"| {name} | {times:g} | {burn_in} | {sum(bool(one.alarms) for one in found)} of 20 | "
+        print(f"| {name} | {times:g} | {burn_in} | {sum(bool(one.warnings) for one in found)} of 20 | "
               f"{np.mean(values):.2f}, from {min(values):.2f} to {max(values):.2f} |")  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The barrier matrix of a demo's last step: 11 even points on all data, against adaptive points to a wanted precision.
+"""The barrier matrix of a demo's last step: 11 even points on all data, against adaptive points to a wanted halfwidth.
 
 Both are the command ``landscape barriers``, one after the other. Evaluations of an example at a point, ends included,
 do not depend on the machine; the seconds do.
@@ -33,7 +33,7 @@ def main() -> None:
     """Print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("demo", type=Path)
-    parser.add_argument("--precision", type=float, default=0.01)
+    parser.add_argument("--halfwidth", type=float, default=0.01)
     parser.add_argument("--sequences", type=int, default=3462, help="3462 is the whole packaged novel.")
     options = parser.parse_args()
     folders = sorted((options.demo / "checkpoints").glob("seed_*"))
@@ -41,7 +41,7 @@ def main() -> None:
         str(max(folder.glob("step_*"), key=lambda path: int(path.name.removeprefix("step_")))) for folder in folders
     ]
     sides = {"11 even points, all data": ("--points", "11"),
-             f"--precision {options.precision:g}": ("--precision", str(options.precision))}  # fmt: skip
+             f"--halfwidth {options.halfwidth:g}": ("--halfwidth", str(options.halfwidth))}  # fmt: skip
     found = {name: matrix(refs, options.sequences, *more) for name, more in sides.items()}
     whole, usual = None, next(iter(found.values()))
     print("| | evaluations | share | s | widest interval | error between points | largest difference |")

@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=int, default=2)
     parser.add_argument("--noise", type=float, default=1.0, help="In standard deviations of the weights.")
     parser.add_argument("--independent", action="store_true")
-    parser.add_argument("--freedoms", default="all", choices=["all", "permutations"])
+    parser.add_argument("--symmetry-group", default="all", choices=["all", "permutations"])
     given = parser.parse_args()
     torch.manual_seed(0)
     model = BertForMaskedLM(BertConfig(num_hidden_layers=given.layers)).eval()
@@ -42,7 +42,7 @@ def main() -> None:
         "targets": torch.randint(1000, 30000, (4, 8)),
     }
     objective = masked_lm.build(model, batch)
-    table, space = table_of(model, given.freedoms), Space.of(model)
+    table, space = table_of(model, given.symmetry_group), Space.of(model)
     first = space.vector(dict(model.named_parameters())).detach()
     first += 0.02 * torch.randn(len(first))
 
@@ -67,7 +67,8 @@ def main() -> None:
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     distances = ", ".join(f"{one.before:.1f} to {one.after:.1f}" for one in found[1:4])
     print(
-        f"{given.checkpoints} BERTs of {space.size:,} parameters, {given.freedoms}: {took:.1f} s, {memory:.1f} GiB; "
+        f"{given.checkpoints} BERTs of {space.size:,} parameters, {given.symmetry_group}: {took:.1f} s, "
+        f"{memory:.1f} GiB; "
         f"distances {distances}; outputs differ by {max(one.difference for one in found):.1g}"
     )
 

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 @click.option("--path", default="linear", show_default=True, type=click.Choice(["linear", "spherical", "geodesic"]),
               help="A straight line, an arc for each tensor, or one arc for all weights.")  # fmt: skip
 @click.option("--target", default="pairs", show_default=True, type=click.Choice(["pairs", "mean"]),
-              help="With --precision: what is to be known so well, each pair's barrier or their mean.")  # fmt: skip
-@click.option("--numerics", default="float32", show_default=True,
+              help="With --halfwidth: what is to be known so well, each pair's barrier or their mean.")  # fmt: skip
+@click.option("--dtype", default="float32", show_default=True,
               type=click.Choice(["float32", "tf32", "bfloat16", "auto"]),
               help="Precision of the forward pass; auto is the fastest here whose error is small beside the interval; "
               "tf32 needs a GPU.")  # fmt: skip
@@ -80,9 +80,9 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         if given["target"] == "mean":
             for symmetry, own in barriers[barriers["definition"] == "chord"].groupby("symmetry", sort=False):
                 console.print(_mean(own, MATCHED[str(symmetry)], given), markup=False)
-        if given["precision"] is not None:
+        if given["halfwidth"] is not None:
             each = given["target"] == "pairs"
-            console.print(saved(_records(chosen), given["sequences"], given["precision"], each=each), markup=False)
+            console.print(saved(_records(chosen), given["sequences"], given["halfwidth"], each=each), markup=False)
     if given["as_json"]:
         for table, frame in (("barrier", barriers), ("profile", profiles), ("match", matches)):
             for row in _records(frame):
@@ -103,14 +103,14 @@ def study_of(given: dict[str, Any], found: list[Checkpoint]) -> Study:
     points = given["points"]
     if len(found) < 2:
         raise InputError(f"{found[0].ref} is one checkpoint; a barrier is between two or more")
-    require_grid(points, given["precision"])
-    if given["target"] == "mean" and given["precision"] is None:
-        raise InputError("--target mean is about --precision: give the half-width, such as --precision 0.02")
+    require_grid(points, given["halfwidth"])
+    if given["target"] == "mean" and given["halfwidth"] is None:
+        raise InputError("--target mean is about --halfwidth: give the half-width, such as --halfwidth 0.02")
     if given.get("definition") == "midpoint" and points != "auto" and points % 2 == 0:
         raise InputError(
             f"the midpoint barrier needs t = 1/2 on the grid, which {points} points lack; give an odd number"
         )
-    settings = {name: given[name] for name in ("path", "points", "precision", "numerics")} | {
+    settings = {name: given[name] for name in ("path", "points", "halfwidth", "dtype")} | {
         "target": given.get("target", "pairs")
     }
     objective = given["objective"] or default_objective(fetch.described(found[0]))
@@ -149,9 +149,9 @@ def _mean(rows: pd.DataFrame, how: str, given: dict[str, Any]) -> str:
     values, half = rows["barrier"].to_numpy(), (rows["high"] - rows["low"]).to_numpy() / 2
     mean, low, high = mean_over_units(values, half / ONE_LOOK, *(rows[side].map(refs).to_numpy() for side in "ab"))
     used = int(rows["examples"].max())
-    known = f"± {given['precision']:g} from {used} examples"
+    known = f"± {given['halfwidth']:g} from {used} examples"
     if used >= given["sequences"]:
-        known = f"all {used} examples were needed, or more for ± {given['precision']:g}"
+        known = f"all {used} examples were needed, or more for ± {given['halfwidth']:g}"
     over = f"95 % interval over other checkpoints: {low:.3f} to {high:.3f}"
     if len(refs) < LEAST:
         over = f"an interval over other checkpoints needs {LEAST} of them"

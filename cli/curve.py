@@ -80,7 +80,7 @@ def command(**given: Any) -> None:
     from landscape.session import data as fixed
     from landscape.session.buffers import Buffers
 
-    require_grid(given["points"], given["precision"])
+    require_grid(given["points"], given["halfwidth"])
     if given["text"] and not given["train_text"]:
         raise InputError("--text is what the curve is judged on; give --train-text too, another text to fit it on")
     contents: tuple[str, ...] = fetch.content(one), fetch.content(two)
@@ -113,7 +113,7 @@ def command(**given: Any) -> None:
         other = replace(wanted, file=given["out"] / "control.safetensors", ends=(*names, curves.CONTROL))
         anchors[curves.CONTROL] = _learn(fitted, fit.controls(ends.cpu(), given["seed"]).to(device), other, "control")
     rows = {}
-    see, grid = curves.looking(judged), Grid(given["points"], precision=given["precision"])
+    see, grid = curves.looking(judged), Grid(given["points"], halfwidth=given["halfwidth"])
     for name, points in anchors.items():
         kind = "linear" if name == "linear" else recipe.kind
         _, rows[name], profile = curves.judge(see, list(points), kind, grid, judged.examples)
@@ -121,9 +121,9 @@ def command(**given: Any) -> None:
             for row in [*rows[name], *profile]:
                 click.echo(json.dumps({**row, "a": given["a"], "b": given["b"], "path": name, "unit": judged.unit}))
     _show(rows, judged.unit)
-    if given["precision"] is not None:
+    if given["halfwidth"] is not None:
         chords = [next(row for row in found if row["definition"] == "chord") for found in rows.values()]
-        console.print(saved(chords, judged.examples, given["precision"]), markup=False)
+        console.print(saved(chords, judged.examples, given["halfwidth"]), markup=False)
 
 
 def _ends(
@@ -202,8 +202,8 @@ def _show(rows: dict[str, list[dict[str, Any]]], unit: str) -> None:
     for title in (
         "path",
         "barrier",
-        "climb from the better end",
-        "mean climb",
+        "loss increase from the better end",
+        "mean loss increase",
         "largest loss",
         "mean loss",
         "by arc length",
@@ -213,7 +213,7 @@ def _show(rows: dict[str, list[dict[str, Any]]], unit: str) -> None:
     for name, row in chord.items():
         values = (
             f"{row[k]:.3f} ± {row[f'{k}_error']:.3f}"
-            for k in ("climb", "mean_climb", "largest_loss", "mean_loss", "arc_mean_loss")
+            for k in ("loss_increase", "mean_loss_increase", "largest_loss", "mean_loss", "arc_mean_loss")
         )
         table.add_row(
             "to a random point" if name == "control" else name,

@@ -27,8 +27,8 @@ from landscape.texts import HELD_OUT_TEXT, TRAINING_TEXT
 WORLDS = {"austen": {"steps": 512, "seeds": 5}, "planted": {"steps": 1536, "seeds": 10}}
 WORDS, ITEMS = 300_000, 200
 """Of the planted world: words of its text, and pairs of sentences of each part."""
-SHORT: dict[str, Any] = {"children": 2, "divisors": (16, 4), "activation": "gelu_pytorch_tanh"}
-"""Of the short form: how many children part, and at which shares of all steps; and the same GELU in one kernel."""
+SHORT: dict[str, Any] = {"branches": 2, "divisors": (16, 4), "activation": "gelu_pytorch_tanh"}
+"""Of the short form: how many branches part, and at which shares of all steps; and the same GELU in one kernel."""
 FIRST = "barriers.png"
 """The figure that is drawn first."""
 
@@ -43,7 +43,7 @@ FIRST = "barriers.png"
 def command(ctx: click.Context, out: Path, world: str, steps: int | None, seeds: int | None, full: bool) -> None:
     """Train small seeds, run the whole study and write OUT/report.html.
 
-    Five GPT-2s of 130,000 parameters learn Pride and Prejudice, and children part from the first of them at three
+    Five GPT-2s of 130,000 parameters learn Pride and Prejudice, and branches part from the first of them at three
     steps (five with --full); barriers are measured on Persuasion. The barriers of the final seeds are drawn first, in
     OUT/barriers.png. About three minutes on two cores. With --world planted ten of them learn a made-up language whose
     parts are learned in a known order, to see whether the stages are found; ten to fifteen minutes.
@@ -92,23 +92,25 @@ def _read(mark: Path) -> object:
 
 
 def _train(out: Path, world: str, steps: int, seeds: int, full: bool) -> None:
-    """Train what is not there yet: the seeds, whose barriers are drawn at once, and then the children.
+    """Train what is not there yet: the seeds, whose barriers are drawn at once, and then the branches.
 
     Raises:
         InputError: If a run fails.
     """
-    from landscape.demo.train import Recipe, children_of, folders, hire, planted_recipe, seeds_of
+    from landscape.demo.train import Recipe, branches_of, folders, hire, planted_recipe, seeds_of
 
     if world == "planted":
         recipe = planted_recipe(out / "training.txt", steps)
     else:
         recipe = Recipe(steps=steps) if full else Recipe(steps=steps, **SHORT)
     folder, of_seeds = out / "checkpoints", seeds_of(seeds)
-    jobs = [run for run in [*of_seeds, *children_of(recipe)] if not folders(run, recipe, folder)[-1].exists()]
+    jobs = [run for run in [*of_seeds, *branches_of(recipe)] if not folders(run, recipe, folder)[-1].exists()]
     left = {run.key for run in of_seeds} & {run.key for run in jobs}
     if jobs:
-        parted = f"; {recipe.children} children part at each of the steps {', '.join(map(str, recipe.partings))}"
-        console.print(f"Training {seeds} seeds in {folder}{parted if recipe.children else ''}", markup=False)
+        branch_step = (
+            f"; {recipe.branches} branches part at each of the steps {', '.join(map(str, recipe.branch_steps))}"
+        )
+        console.print(f"Training {seeds} seeds in {folder}{branch_step if recipe.branches else ''}", markup=False)
     with progress("training", len(jobs)) as advance:
 
         def report(event: local.Event) -> None:

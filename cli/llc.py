@@ -86,7 +86,7 @@ class Named(click.ParamType):  # type: ignore[type-arg]
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout for each row.")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
-    """Local learning coefficient of each checkpoint, with its error and what makes it doubtful.
+    """Local learning coefficient of each checkpoint, with its error and what makes it unreliable.
 
     Values of checkpoints are comparable at equal n-beta, localisation and step size only. With --step-size auto the
     step of each follows its own curvature; --calibrate proposes one setting for a whole trajectory.
@@ -176,21 +176,21 @@ def _show(rows: pd.DataFrame) -> None:
         title=f"local learning coefficient: {first['sampler']}, {first['chains']} chains of {first['draws']} draws "
         f"after {first['burn_in']}, n_beta {first['n_beta']:.4g}"
         + (f", localisation {pulls[0]:g}" if len(pulls) == 1 else ""),
-        caption="±: Monte Carlo standard error; ESS: effective draws; bias: what the step adds to the steepest "
+        caption="±: Monte Carlo standard error; ESS: effective draws; bias: what the step adds to the sharpness "
         "direction, by which the interval reaches down",
     )
     several = ["localisation"] if len(pulls) > 1 else []
-    for title in ("checkpoint", *several, "step size", "llc", "95 %", "R-hat", "ESS", "bias", "sound"):
+    for title in ("checkpoint", *several, "step size", "llc", "95 %", "R-hat", "ESS", "bias", "reliable"):
         table.add_column(title, justify="left" if title == "checkpoint" else "right")
     for row in rows.itertuples():
         bias = "" if pd.isna(row.step_bias) else f"{row.step_bias - 1:+.0%}"
         table.add_row(row.checkpoint, *([f"{row.localisation:g}"] if several else []), f"{row.step_size:.3g}",
                       f"{row.llc:.2f} ± {row.error:.2f}", f"{row.low:.2f} to {row.high:.2f}", f"{row.rhat:.3f}",
-                      f"{row.ess:.0f}", bias, "yes" if row.sound else "no")  # fmt: skip
+                      f"{row.ess:.0f}", bias, "yes" if row.reliable else "no")  # fmt: skip
     console.print(table)
     if not several:
         for row in rows.itertuples():
-            for said in (row.alarms, getattr(row, "advice", "")):  # rows of older results have no advice
+            for said in (row.warnings, getattr(row, "advice", "")):  # rows of older results have no advice
                 if said and isinstance(said, str):
                     console.print(f"{row.checkpoint}: {said}", markup=False)
 

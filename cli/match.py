@@ -58,7 +58,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     if given["symmetry"] == "none":
         raise InputError("--symmetry none leaves B as it is; give weights, activations, learned or random")
     wanted = list(dict.fromkeys(("none", given["symmetry"], "random")))
-    study = study_of({**given, "numerics": "float32", "path": "linear", "symmetry": wanted, "target": "pairs"}, found)
+    study = study_of({**given, "dtype": "float32", "path": "linear", "symmetry": wanted, "target": "pairs"}, found)
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
         prepared, failed = run_now(study, found, given["device"], store)

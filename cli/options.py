@@ -121,39 +121,39 @@ def found(refs: Sequence[str], config: str) -> list[Checkpoint]:
     return every
 
 
-def require_grid(points: int | str, precision: float | None) -> None:
-    """Refuse a wanted precision on a fixed grid.
+def require_grid(points: int | str, halfwidth: float | None) -> None:
+    """Refuse a wanted halfwidth on a fixed grid.
 
     Raises:
         InputError: If both are given.
     """
-    if precision is not None and points != "auto":
-        raise InputError(f"--precision chooses where to look, and --points {points} fixes it; leave one of them out")
+    if halfwidth is not None and points != "auto":
+        raise InputError(f"--halfwidth chooses where to look, and --points {points} fixes it; leave one of them out")
 
 
-def saved(rows: list[dict[str, Any]], examples: int, precision: float, *, each: bool = True) -> str:
-    """What a wanted precision saved, whether it was reached, and what it leaves out.
+def saved(rows: list[dict[str, Any]], examples: int, halfwidth: float, *, each: bool = True) -> str:
+    """What a wanted halfwidth saved, whether it was reached, and what it leaves out.
 
     Args:
         rows: Chord rows of the table ``barrier``.
         examples: How many there are.
-        precision: Wanted half-width.
+        halfwidth: Wanted half-width.
         each: Whether it was wanted of each pair; else of their mean.
     """
     took, whole = sum(row["evaluations"] for row in rows), (USUAL - 2) * examples * len(rows)
-    wide = sum(row["high"] - row["low"] > 2 * precision for row in rows)
+    wide = sum(row["high"] - row["low"] > 2 * halfwidth for row in rows)
     need = "barrier needs" if len(rows) == 1 else "barriers need"
     missed = f"; {wide} of {len(rows)} {need} more than these {examples} examples" if wide and each else ""
     return (
-        f"to ± {precision:g}, the error between the points not counted: {took:,} evaluations between the ends, "
+        f"to ± {halfwidth:g}, the error between the points not counted: {took:,} evaluations between the ends, "
         f"{took / whole:.0%} of the {whole:,} of {USUAL} even points on all {examples} examples{missed}"
     )
 
 
 def grid_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--points --precision``."""
+    """``--points --halfwidth``."""
     for option in (
-        click.option("--precision", type=Number(0, min_open=True),
+        click.option("--halfwidth", type=Number(0, min_open=True),
                      help="With auto: evaluate only as many examples as make every interval no wider than plus and "
                      "minus so many nats. [default: nearly as narrow as all examples make it]"),
         click.option("--points", default="auto", show_default=True, type=Points(), metavar="auto|N",
@@ -184,7 +184,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def symmetry_options(usual: str, *, several: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """``--symmetry --freedoms --group --match-text --match-sequences``."""
+    """``--symmetry --symmetry-group --group --match-text --match-sequences``."""
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
         more = " May be given several times." if several else ""
@@ -196,7 +196,8 @@ def symmetry_options(usual: str, *, several: bool = False) -> Callable[[Callable
                          "[default: the other packaged novel]"),
             click.option("--group", "groups", multiple=True,
                          help="Only groups of such names may change: stream, '*.heads', '*.ffn'. [default: all]"),
-            click.option("--freedoms", default="all", show_default=True, type=click.Choice(["all", "permutations"]),
+            click.option("--symmetry-group", default="all", show_default=True,
+                         type=click.Choice(["all", "permutations"]),
                          help="Rotations and other continuous symmetries too, or permutations only."),
             click.option("--symmetry", default=[usual] if several else usual, show_default=True, multiple=several,
                          type=click.Choice(SYMMETRIES),
@@ -216,11 +217,13 @@ def matching(given: dict[str, Any], wanted: Sequence[str], data: Data) -> Matchi
         InputError: If matching needs a text beside that of ``--text``, or is given the same; or if an option says how
             to do what is not done.
     """
-    if not set(wanted) - {"none"} and (given["groups"] or given["match_text"] or given["freedoms"] != "all"):
-        raise InputError("--freedoms, --group and --match-text say how symmetries are taken out; give --symmetry too")
+    if not set(wanted) - {"none"} and (given["groups"] or given["match_text"] or given["symmetry_group"] != "all"):
+        raise InputError(
+            "--symmetry-group, --group and --match-text say how symmetries are taken out; give --symmetry too"
+        )
     if given["match_text"] and not set(wanted) & set(ON_TEXT):
         raise InputError("--match-text is for --symmetry activations and learned; leave it out")
-    fields = {"freedoms": given["freedoms"], "groups": given["groups"] or ("*",)}
+    fields = {"symmetry_group": given["symmetry_group"], "groups": given["groups"] or ("*",)}
     if set(wanted) & set(ON_TEXT):
         if given["text"] and not given["match_text"]:
             raise InputError("--text is what barriers are judged on; give --match-text too, another text to match on")
@@ -244,7 +247,7 @@ def checked(rows: list[dict[str, Any]]) -> list[str]:
         untied = "; the head is a parameter of its own, so that the stream can turn" if own[0]["untied"] else ""
         seconds = sum(row["seconds"] for row in own)
         out.append(
-            f"{MATCHED[symmetry]} ({own[0]['freedoms']}): mean distance to the first, in balanced form, "
+            f"{MATCHED[symmetry]} ({own[0]['symmetry_group']}): mean distance to the first, in balanced form, "
             f"{before:.3g} before and {after:.3g} now; outputs differ by {worst['output_difference']:.1g} at most, and "
             f"rounding explains {worst['tolerance']:.1g}{untied}; {seconds:.1f} s"
         )

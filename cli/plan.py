@@ -34,9 +34,9 @@ FORWARD_AND_BACKWARD = 3
 def command(study: Path, limit: int, tflops: float | None, as_json: bool) -> None:
     """What STUDY would take: tasks, loads, bytes, FLOPs and time. Nothing is run."""
     wanted = read_study(study)
-    seeds, children = listed(wanted.checkpoints)
-    planned = tasks(wanted, seeds, children)
-    sizes = {c.ref: weights(c) for c in [*seeds, *children]}
+    seeds, branches = listed(wanted.checkpoints)
+    planned = tasks(wanted, seeds, branches)
+    sizes = {c.ref: weights(c) for c in [*seeds, *branches]}
     read = sum(size.bytes for size in sizes.values())
     fetch = sum(size.bytes for size in sizes.values() if size.remote)
     parameters = max(size.parameters for size in sizes.values())
@@ -68,7 +68,7 @@ def command(study: Path, limit: int, tflops: float | None, as_json: bool) -> Non
         "models under ten million parameters take several times that",
         markup=False,
     )
-    for warning in [*incomplete(seeds), *warnings([*seeds, *children]), *foreseen(wanted)]:
+    for warning in [*incomplete(seeds), *warnings([*seeds, *branches]), *foreseen(wanted)]:
         console.print(f"  warning: {warning}", markup=False)
     if as_json:
         for task in planned:

@@ -43,7 +43,7 @@ ROUNDING = 1e-5
 @click.option("--curve", type=click.Path(path_type=Path, dir_okay=False, exists=True),
               help="Draw this path too: a file that landscape curve wrote.")  # fmt: skip
 @config_option
-@click.option("--numerics", default="float32", show_default=True, type=click.Choice(["float32", "tf32", "bfloat16"]))
+@click.option("--dtype", default="float32", show_default=True, type=click.Choice(["float32", "tf32", "bfloat16"]))
 @click.option("--out", default="plane", show_default=True, type=click.Path(path_type=Path, file_okay=False))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout: plane and place rows.")
 @click.pass_context
@@ -89,7 +89,7 @@ def _study(given: dict[str, Any], found: list[Checkpoint]) -> Study:
             f"{count} checkpoints are given for a {kind} plane; give one for a random plane, three for one through "
             "them, three or more for a trajectory"
         )
-    settings = {name: given[name] for name in ("resolution", "margin", "span", "seed", "numerics")}
+    settings = {name: given[name] for name in ("resolution", "margin", "span", "seed", "dtype")}
     return Study(
         version=1,
         name="plane",

@@ -75,7 +75,7 @@ def frames(store: Store, definition: str = "chord") -> Frames:
         profiles=profiles,
         losses=losses,
         training=summary.barrier_over_training(barriers),
-        parting=summary.barrier_over_parting(barriers),
+        branching=summary.barrier_over_branching(barriers),
         curves=summary.mean_profiles(profiles),
         bent=bent,
         matched=matched,
@@ -98,7 +98,7 @@ def _stages(store: Store, definition: str) -> dict[str, Any]:
         return {}
     if found.event.empty:
         return {}
-    names = ("series", "curve", "event", "stage", "association", "outlier", "boundaries", "doubtful", "notes")
+    names = ("series", "curve", "event", "stage", "association", "outlier", "boundaries", "unreliable", "notes")
     return {name: getattr(found, name) for name in names} | {"said": tuple(sentences(found))}
 
 
@@ -108,7 +108,7 @@ def _ends(llc: pd.DataFrame) -> pd.DataFrame:
         return llc
     one = ["sampler", "moved", "mode", "n_beta", "localisation", "chains", "draws", "burn_in"]
     rows = next(part for _, part in llc.groupby(one, sort=False))
-    rows = (seeds if len(seeds := rows[rows["parted"].isna()]) else rows).sort_values(["seed", "step"])
+    rows = (seeds if len(seeds := rows[rows["branch_step"].isna()]) else rows).sort_values(["seed", "step"])
     rows = rows[rows["seed"] == rows["seed"].iloc[0]] if rows["seed"].notna().any() else rows
     return rows.iloc[sorted({0, len(rows) - 1})]
 

@@ -30,7 +30,7 @@ NAMES = {"vertex": "checkpoints", "edge": "middles of edges", "centre": "centre:
 @click.option("--mixtures", default=16, show_default=True, type=click.IntRange(0), help="Random mixtures.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Of the random mixtures.")
 @config_option
-@click.option("--numerics", default="float32", show_default=True, type=click.Choice(["float32", "tf32", "bfloat16"]))
+@click.option("--dtype", default="float32", show_default=True, type=click.Choice(["float32", "tf32", "bfloat16"]))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout for each mixture.")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
@@ -41,7 +41,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 
     if len(found) < 2:
         raise InputError(f"{given['refs'][0]} is one checkpoint; a mixture is of two or more")
-    settings = {name: given[name] for name in ("mixtures", "seed", "numerics")}
+    settings = {name: given[name] for name in ("mixtures", "seed", "dtype")}
     study = Study(
         version=1,
         name="simplex",

@@ -94,7 +94,7 @@ def of_results(store: Store, definition: str = "chord", given: dict[str, Any] | 
         InputError: If there is nothing to find stages in.
     """
     from landscape.stages import analyse
-    from landscape.stages.association.declared import declared
+    from landscape.stages.association.preregistered import preregistered
     from landscape.stages.series.observed import from_tables
 
     record = store.record()
@@ -106,7 +106,7 @@ def of_results(store: Store, definition: str = "chord", given: dict[str, Any] | 
     if observed.series.empty:
         raise InputError(f"no series over training is finished in {store.folder}; run the study first")
     settings = _settings({**record["study"].get("stages", {}), **(given or {})})
-    findings = analyse(observed, settings, *declared(record.get("declared"), settings, definition))
+    findings = analyse(observed, settings, *preregistered(record.get("preregistered"), settings, definition))
     return replace(findings, notes=(*findings.notes, *_edited(store.folder.parent / "study.toml", record)))
 
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator
 
 
 def calibration_map(rows: pd.DataFrame, proposal: tuple[float, float] | None = None, *, ax: Axes | None = None) -> Axes:
-    """LLC at one checkpoint for every step size and localisation; a red corner where it is doubtful.
+    """LLC at one checkpoint for every step size and localisation; a red corner where it is unreliable.
 
     Args:
         rows: Rows of the table ``llc`` of one checkpoint.
@@ -24,9 +24,9 @@ def calibration_map(rows: pd.DataFrame, proposal: tuple[float, float] | None = N
     rows = rows.sort_values(["localisation", "step_size"])
     steps = {pull: list(line["step_size"]) for pull, line in rows.groupby("localisation")}
     pulls, across = sorted(steps, reverse=True), list(next(iter(steps.values())))
-    llc, error, sound = (
+    llc, error, reliable = (
         rows.pivot(index="localisation", columns="step_size", values=name).loc[pulls, across].to_numpy()
-        for name in ("llc", "error", "sound")
+        for name in ("llc", "error", "reliable")
     )
     finite = np.isfinite(llc.astype(float))
     drawn = llc[finite & (llc > 0)].astype(float)
@@ -45,7 +45,7 @@ def calibration_map(rows: pd.DataFrame, proposal: tuple[float, float] | None = N
         legend.minorticks_off()
     ax.set_facecolor("0.9")
     ax.grid(visible=False)
-    for (row, column), ok in np.ndenumerate(sound.astype(bool)):
+    for (row, column), ok in np.ndenumerate(reliable.astype(bool)):
         if not ok:
             corner = [(column + 1, row + 1), (column + 0.72, row + 1), (column + 1, row + 0.72)]
             ax.add_patch(Polygon(corner, color="firebrick"))
@@ -61,6 +61,6 @@ def about(rows: pd.DataFrame, proposal: tuple[float, float] | None) -> str:
     first = rows.iloc[0]
     return (
         f"{first['sampler']}, {first['chains']} chains of {first['draws']} draws after {first['burn_in']}; n_beta "
-        f"{first['n_beta']:.3g}; ±: Monte Carlo standard error; red corner: doubtful; "
+        f"{first['n_beta']:.3g}; ±: Monte Carlo standard error; red corner: unreliable; "
         f"{'framed: proposed' if proposal else 'no setting is on a plateau'}"
     )

@@ -19,7 +19,7 @@ MEANING = {
 
 
 def caption(rows: pd.DataFrame) -> str:
-    """How the rows were made: barrier definition, t grid, objective, examples, numerics."""
+    """How the rows were made: barrier definition, t grid, objective, examples, dtype."""
     parts = []
     if "definition" in rows:
         parts.append(MEANING[_only(rows, "definition")])
@@ -29,9 +29,9 @@ def caption(rows: pd.DataFrame) -> str:
     if "unknown" in rows and (share := float(pd.to_numeric(rows["unknown"]).max())) > MOST_UNKNOWN:
         parts.append(f"{share:.0%} of the tokens of the text are unknown to the tokenizer")
     parts.append(f"{_range(rows, 'examples')} examples of {_only(rows, 'length')} tokens{_share(rows)}")
-    numerics = _only(rows, "numerics")
-    errors = pd.to_numeric(rows["numerics_error"]).dropna()
-    parts.append(numerics + (f", within {errors.max():.1g} of float32 where compared" if len(errors) else ""))
+    dtype = _only(rows, "dtype")
+    errors = pd.to_numeric(rows["dtype_error"]).dropna()
+    parts.append(dtype + (f", within {errors.max():.1g} of float32 where compared" if len(errors) else ""))
     return "; ".join(parts)
 
 
@@ -41,7 +41,7 @@ def of_mean(low: pd.Series, pairs: pd.Series, units: str) -> str:
     Args:
         low: Lower ends of the means; nan where there are too few units for an interval.
         pairs: Pairs behind each mean.
-        units: What pairs share: seeds, children, checkpoints.
+        units: What pairs share: seeds, branches, checkpoints.
     """
     if (pairs == 1).all():
         return "mean: one pair, 95 % interval over examples"

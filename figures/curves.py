@@ -13,7 +13,7 @@ from landscape.figures.frames import Frames
 from landscape.figures.section import Section
 
 NAMES = {"linear": "straight line", "bezier": "Bezier curve", "polychain": "polygonal chain", "control": "control"}
-VALUES = {"barrier": "barrier", "climb": "climb", "mean_climb": "mean climb"}
+VALUES = {"barrier": "barrier", "loss_increase": "loss_increase", "mean_loss_increase": "mean loss increase"}
 SPREAD = 0.25
 
 
@@ -38,13 +38,15 @@ def loss_by_path(means: pd.DataFrame, *, unit: str = "nats", ax: Axes | None = N
     return ax
 
 
-def by_path(means: pd.DataFrame, rows: pd.DataFrame, *, value: str = "mean_climb", ax: Axes | None = None) -> Axes:
-    """Barrier or climb of each kind of path: every pair as a dot with its interval, and the mean with its own.
+def by_path(
+    means: pd.DataFrame, rows: pd.DataFrame, *, value: str = "mean_loss_increase", ax: Axes | None = None
+) -> Axes:
+    """Barrier or loss increase of each kind of path: every pair as a dot with its interval, and the mean with its own.
 
     Args:
         means: ``path``, and ``value`` with ``_low`` and ``_high``.
         rows: Rows of the table ``barrier`` behind them.
-        value: ``barrier``, ``climb`` or ``mean_climb``.
+        value: ``barrier``, ``loss_increase`` or ``mean_loss_increase``.
         ax: Where to draw.
     """
     ax = ax or plt.gca()
@@ -82,9 +84,10 @@ def section(frames: Frames) -> Section | None:
     control = " and to a random point as far away (the control)" if "control" in set(rows["path"]) else ""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.8))
     loss_by_path(frames.bent_profiles, unit=str(rows["unit"].iloc[0]), ax=left)
-    by_path(frames.by_path, rows, value="mean_climb", ax=right)
+    by_path(frames.by_path, rows, value="mean_loss_increase", ax=right)
     text = (
-        f"mean climb: mean loss along the path, above the better end; {caption(rows[rows['path'] != 'control'])}; "
+        "mean loss increase: mean loss along the path above that of the better end; "
+        f"{caption(rows[rows['path'] != 'control'])}; "
         "curves were fitted on other text; dots: 95 % interval over examples; "
         f"diamonds, {of_mean(frames.by_path['barrier_low'], frames.by_path['pairs'], 'checkpoints')}"
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-WITHIN = ("children", "neighbours", "last")
+WITHIN = ("branches", "neighbours", "last")
 """Pairs of one run, which are no cells of a matrix of seeds."""
 
 
@@ -19,7 +19,7 @@ class Frames:
         profiles: Rows of the table ``profile``.
         losses: Rows of the table ``loss``.
         training: Mean barrier between seeds by step.
-        parting: Mean barrier between children by step of parting.
+        branching: Mean barrier between branches by step of branching.
         curves: Mean profile by step and t.
         bent: Rows of the table ``barrier`` of learned curves, their controls, and the straight lines beside them.
         by_path: Means of those by path.
@@ -40,7 +40,7 @@ class Frames:
         association: Tests of connectivity beside behaviour.
         boundaries: The series that bounds the stages.
         outlier: Runs that end far from the others: ``series, seed, z``.
-        doubtful: Series whose values are doubtful.
+        unreliable: Series whose values are unreliable.
         said: Findings on stages in sentences.
         notes: What should be known before they are trusted.
         traces: Chains of a few of them: ``chain, draw, loss`` and the columns of ``llc``.
@@ -50,7 +50,7 @@ class Frames:
     profiles: pd.DataFrame = field(default_factory=pd.DataFrame)
     losses: pd.DataFrame = field(default_factory=pd.DataFrame)
     training: pd.DataFrame = field(default_factory=pd.DataFrame)
-    parting: pd.DataFrame = field(default_factory=pd.DataFrame)
+    branching: pd.DataFrame = field(default_factory=pd.DataFrame)
     curves: pd.DataFrame = field(default_factory=pd.DataFrame)
     bent: pd.DataFrame = field(default_factory=pd.DataFrame)
     by_path: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -71,7 +71,7 @@ class Frames:
     association: pd.DataFrame = field(default_factory=pd.DataFrame)
     outlier: pd.DataFrame = field(default_factory=pd.DataFrame)
     boundaries: str = ""
-    doubtful: tuple[str, ...] = ()
+    unreliable: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     traces: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -18,12 +18,12 @@ from landscape.figures.style import step_axis
 def llc_over_training(
     rows: pd.DataFrame, *, ax: Axes | None = None, by: str = "step", label: str = "training step"
 ) -> Axes:
-    """LLC of each seed with its 95 % interval; hollow where something makes it doubtful.
+    """LLC of each seed with its 95 % interval; hollow where something makes it unreliable.
 
     Args:
         rows: Rows of the table ``llc``.
         ax: Where to draw.
-        by: What to draw over: ``step``, or for children ``parted``.
+        by: What to draw over: ``step``, or for branches ``branch_step``.
         label: What to call it.
     """
     ax = ax or plt.gca()
@@ -32,7 +32,7 @@ def llc_over_training(
         run = rows[rows["seed"] == seed].sort_values(by)
         step, llc, low, high = (run[name].to_numpy(dtype=float) for name in (by, "llc", "low", "high"))
         named = f"seed {int(seed)}" if len(seeds) <= 10 else None
-        line = "none" if by == "parted" else "-"
+        line = "none" if by == "branch_step" else "-"
         ax.errorbar(
             step,
             llc,
@@ -44,9 +44,15 @@ def llc_over_training(
             label=named,
             linestyle=line,
         )
-        doubtful = ~run["sound"].to_numpy(dtype=bool)
+        unreliable = ~run["reliable"].to_numpy(dtype=bool)
         ax.plot(
-            step[doubtful], llc[doubtful], "o", markersize=6, markerfacecolor="white", markeredgecolor=color, zorder=3
+            step[unreliable],
+            llc[unreliable],
+            "o",
+            markersize=6,
+            markerfacecolor="white",
+            markeredgecolor=color,
+            zorder=3,
         )
     step_axis(ax, rows[by], label)
     ax.set_ylabel("local learning coefficient")
@@ -66,7 +72,7 @@ def about(rows: pd.DataFrame) -> str:
         f"{moved}{mode}{first['sampler']}, {first['chains']} chains of {first['draws']} draws after "
         f"{first['burn_in']}; n_beta {first['n_beta']:.3g}, localisation {first['localisation']:g}, step size {size}; "
         "bars: 95 % Monte Carlo interval, downwards with what the step may add; not that of the examples; "
-        "hollow: doubtful, see the column alarms"
+        "hollow: unreliable, see the column warnings"
     )
 
 
@@ -78,29 +84,33 @@ def section(frames: Frames) -> Section | None:
     rows = rows[rows["step"].notna() & rows["seed"].notna()]
     if rows.empty:
         return None
-    of = rows.assign(children=rows["parted"].notna())
+    of = rows.assign(branches=rows["branch_step"].notna())
     groups = [
-        part for _, part in of.groupby(["children", "sampler", "moved", "mode", "n_beta", "localisation"], sort=False)
+        part for _, part in of.groupby(["branches", "sampler", "moved", "mode", "n_beta", "localisation"], sort=False)
     ]
     figure, axes = plt.subplots(len(groups), figsize=(8, 4.6 * len(groups)), squeeze=False)
     for ax, part in zip(axes.flat, groups, strict=True):
-        if part["children"].any():
+        if part["branches"].any():
             last = int(part["step"].max())
-            llc_over_training(part, ax=ax, by="parted", label=f"step at which children, now at {last:,}, parted")
+            llc_over_training(
+                part, ax=ax, by="branch_step", label=f"step at which branches, now at {last:,}, branch_step"
+            )
         else:
             llc_over_training(part, ax=ax)
         if len(groups) > 1:
             ax.set_title(f"moved: {part['moved'].iloc[0]}; localisation {part['localisation'].iloc[0]:g}", fontsize=10)
     text = f"{'; '.join(dict.fromkeys(about(part) for part in groups))}; {caption(rows)}"
-    doubtful = rows[~rows["sound"].astype(bool)]
-    why = Counter(alarm.split(" (")[0].split(":")[0] for text in doubtful["alarms"] for alarm in text.split("; "))
-    said = f" Doubtful: {len(doubtful)} of {len(rows)} ({', '.join(f'{w}: {n}' for w, n in why.most_common(3))})."
+    unreliable = rows[~rows["reliable"].astype(bool)]
+    why = Counter(
+        warning.split(" (")[0].split(":")[0] for text in unreliable["warnings"] for warning in text.split("; ")
+    )
+    said = f" Unreliable: {len(unreliable)} of {len(rows)} ({', '.join(f'{w}: {n}' for w, n in why.most_common(3))})."
     held = rows[rows.get("advice", pd.Series("", rows.index)).fillna("") != ""]
     advice = f" Decided by the localisation more than by the loss: {len(held)} of {len(rows)} (column advice)."
     return Section.of(
         "Local learning coefficient over training",
         "How many directions around a checkpoint cost loss, counted smoothly: half of the parameters at a regular "
         "minimum, less where the loss is degenerate. A jump goes with a change of what the model computes."
-        f"{said if len(doubtful) else ''}{advice if len(held) else ''}",
+        f"{said if len(unreliable) else ''}{advice if len(held) else ''}",
         figure, text,
     )  # fmt: skip

@@ -37,8 +37,8 @@ def loss_over_training(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 def section(frames: Frames) -> Section | None:
     """The loss over training."""
     rows = frames.losses
-    if "parted" in rows:
-        rows = rows[rows["parted"].isna()]
+    if "branch_step" in rows:
+        rows = rows[rows["branch_step"].isna()]
     if rows.empty or rows["step"].isna().any() or rows["seed"].isna().any():
         return None
     figure, ax = plt.subplots(figsize=(8, 4.6))

@@ -60,7 +60,7 @@ def page(frames: Frames, record: Mapping[str, Any], missing: Sequence[Missing]) 
         settings="" if frames.barriers.empty else caption(frames.barriers),
         said=frames.said, notes=frames.notes, tests=_tests(frames.association),
         coupling=record["study"].get("stages", {}).get("coupling", ""),
-        tables=[t for t in (_table(frames.training), _table(frames.parting)) if t],
+        tables=[t for t in (_table(frames.training), _table(frames.branching)) if t],
     )  # fmt: skip
 
 
@@ -103,10 +103,10 @@ def _findings(frames: Frames) -> list[str]:
                 f"{which} (step {int(row['step']):,}) the mean barrier between seeds is {_interval(row)} {unit}, "
                 f"over {int(row['pairs'])} pairs."
             )
-    if not frames.parting.empty:
-        for which, row in (("earliest", frames.parting.iloc[0]), ("latest", frames.parting.iloc[-1])):
+    if not frames.branching.empty:
+        for which, row in (("earliest", frames.branching.iloc[0]), ("latest", frames.branching.iloc[-1])):
             out.append(
-                f"Children that parted {which}, after step {int(row['parted']):,}, end with a barrier of "
+                f"Branches that branch_step {which}, after step {int(row['branch_step']):,}, end with a barrier of "
                 f"{_interval(row)} {unit}."
             )
     if not frames.by_symmetry.empty:
@@ -123,15 +123,15 @@ def _findings(frames: Frames) -> list[str]:
             f"{_interval(mean.loc['linear'], 'barrier_')} on the straight line and " if "linear" in mean.index else ""
         )
         control = (
-            f" ({mean.loc['control', 'mean_climb']:+.3f} on the way to a random point)"
+            f" ({mean.loc['control', 'mean_loss_increase']:+.3f} on the way to a random point)"
             if "control" in mean.index
             else ""
         )
         out.append(
             f"Between {int(mean.loc[curve, 'pairs'])} pairs the mean barrier is {line}"
-            f"{_interval(mean.loc[curve], 'barrier_')} {unit} on learned curves. There the loss climbs by "
-            f"{mean.loc[curve, 'climb']:.3f} from the better end, and lies "
-            f"{mean.loc[curve, 'mean_climb']:+.3f} from it on average{control}."
+            f"{_interval(mean.loc[curve], 'barrier_')} {unit} on learned curves. There the loss increases by "
+            f"{mean.loc[curve, 'loss_increase']:.3f} from the better end, and lies "
+            f"{mean.loc[curve, 'mean_loss_increase']:+.3f} from it on average{control}."
         )
     return out
 
@@ -157,7 +157,7 @@ def _tests(rows: pd.DataFrame) -> dict[str, list[list[str]]]:
     return {
         str(hypothesis): [
             [
-                f"{row['connectivity']} / {row['behaviour']}" + (" (doubtful)" if row["doubtful"] else ""),
+                f"{row['connectivity']} / {row['behaviour']}" + (" (unreliable)" if row["unreliable"] else ""),
                 row["test"] + (" (primary)" if row["primary"] else ""),
                 f"{row['effect']:+.3g} " + ("" if pd.isna(row["low"]) else f"[{row['low']:.3g}, {row['high']:.3g}]"),
                 "" if pd.isna(row["p_without"]) else f"{row['effect_without']:+.3g}, p {row['p_without']:.2g}",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from landscape.figures import (
     behaviour,
+    branching,
     curves,
     interpolation,
     llc,
     loss,
     matrix,
-    parting,
     plane,
     simplex,
     stages,
@@ -22,7 +22,7 @@ from landscape.figures.frames import Frames
 from landscape.figures.section import Section
 
 MODULES = (
-    stages, matrix, symmetry, training, interpolation, curves, plane, simplex, parting, loss, llc, traces, together,
+    stages, matrix, symmetry, training, interpolation, curves, plane, simplex, branching, loss, llc, traces, together,
     behaviour,
 )  # fmt: skip
 

@@ -27,7 +27,7 @@ BANDS = ("#eef2f7", "#dbe4ef")
 
 def stages_over_training(
     series: pd.DataFrame, curve: pd.DataFrame, event: pd.DataFrame, stage: pd.DataFrame, *, boundaries: str,
-    outlier: pd.DataFrame | None = None, doubtful: Sequence[str] = (),
+    outlier: pd.DataFrame | None = None, unreliable: Sequence[str] = (),
 ) -> Figure:  # fmt: skip
     """Stacked panels of series over one axis of steps.
 
@@ -43,7 +43,7 @@ def stages_over_training(
         stage: Stages, of which those of seed ``all`` are drawn.
         boundaries: The series that bounds the stages.
         outlier: ``series, seed`` of the runs that end far from the others.
-        doubtful: Series to be marked as doubtful.
+        unreliable: Series to be marked as unreliable.
     """
     far = set() if outlier is None else set(outlier[["series", "seed"]].itertuples(index=False, name=None))
     names = shown(curve, event, boundaries)
@@ -52,9 +52,9 @@ def stages_over_training(
     for ax, name in zip(axes.flat, names, strict=True):
         _panel(ax, name, series[series["series"] == name], curve[curve["series"] == name],
                {seed for which, seed in far if which == name})  # fmt: skip
-        if name in doubtful:
+        if name in unreliable:
             ax.set_ylabel(
-                f"{ax.get_ylabel()}\n(doubtful)", color="0.45", rotation=0, ha="right", va="center", fontsize=9
+                f"{ax.get_ylabel()}\n(unreliable)", color="0.45", rotation=0, ha="right", va="center", fontsize=9
             )
         _onset(ax, event[(event["series"] == name) & (event["seed"] == EVERYONE) & event["event"].isin(ONSETS)])
         for band in bands.to_dict("records"):
@@ -146,7 +146,7 @@ def section(frames: Frames) -> Section | None:
         return None
     figure = stages_over_training(
         frames.series, frames.curve, frames.event, frames.stage, boundaries=frames.boundaries,
-        outlier=frames.outlier if len(frames.outlier) else None, doubtful=frames.doubtful,
+        outlier=frames.outlier if len(frames.outlier) else None, unreliable=frames.unreliable,
     )  # fmt: skip
     kinds = [kind for kind in dict.fromkeys(frames.stage.get("begins", [])) if kind != "start"]
     bounds = f"bounded by {' and '.join(kinds)} ({frames.boundaries})" if kinds else "not bounded"

@@ -18,14 +18,16 @@ def section(frames: Frames) -> Section | None:
     rows = frames.probe
     if rows.empty:
         return None
-    rows = rows[rows["parted"].isna() & rows["step"].notna()]
+    rows = rows[rows["branch_step"].isna() & rows["step"].notna()]
     if rows["step"].nunique() < 2:
         return None
     losses = frames.losses
     losses = (
-        losses[losses["parted"].isna() & losses["step"].notna() & losses["seed"].notna()] if len(losses) else losses
+        losses[losses["branch_step"].isna() & losses["step"].notna() & losses["seed"].notna()]
+        if len(losses)
+        else losses
     )
-    llc_ = frames.llc[frames.llc["parted"].isna() & frames.llc["step"].notna()] if len(frames.llc) else frames.llc
+    llc_ = frames.llc[frames.llc["branch_step"].isna() & frames.llc["step"].notna()] if len(frames.llc) else frames.llc
     training = frames.training if len(frames.training) and frames.training["step"].notna().all() else pd.DataFrame()
     asked = probes_over_training(rows)
     figure, axes = panels(sum(not part.empty for part in (losses, training, llc_)) + len(asked))

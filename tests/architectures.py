@@ -31,7 +31,7 @@ from transformers import (
 
 from landscape.objectives import Objective, module
 from landscape.points.evaluate import losses
-from landscape.symmetry.group.table import Freedoms, Group, Table
+from landscape.symmetry.group.table import Group, SymmetryGroup, Table
 
 WIDTH, EXAMPLES = 30, 40
 GROUPED = {"vocab_size": WORDS, "hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 6,
@@ -203,7 +203,7 @@ class Residual(nn.Module):
         return self.last(x)
 
 
-def residual_table(model: Residual, freedoms: Freedoms = "permutations") -> Table:
+def residual_table(model: Residual, symmetry_group: SymmetryGroup = "permutations") -> Table:
     """A table of the user's own."""
     groups = [Group("stream", model.first.out_features)]
     lines = {"first.weight": "stream -", "first.bias": "stream", "last.weight": "- stream", "last.bias": "-"}

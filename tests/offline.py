@@ -10,7 +10,7 @@ SETTINGS = {
 
 
 def isolate(**more: str) -> None:
-    """Set these and some more for this process and its children."""
+    """Set these and some more for this process and its branches."""
     os.environ |= SETTINGS | more
     for name in ("HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         os.environ.pop(name, None)

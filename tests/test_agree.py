@@ -157,7 +157,7 @@ def test_values_come_back_in_the_order_of_their_points(monkeypatch: pytest.Monke
     rows[range(5), [2, 0, 1, 2, 0]] = torch.tensor([1.0, 2, 3, 4, 5])
     found = session.evaluate([], rows, "bfloat16", refs)
     assert found.losses[:, 0].tolist() == [1, 2, 3, 4, 5] and found.metrics["m"][:, 0].tolist() == [10, 20, 30, 40, 50]
-    assert found.numerics_error == 5 and found.how == {"seconds": 6.0}
+    assert found.dtype_error == 5 and found.how == {"seconds": 6.0}
 
 
 def test_running_statistics_and_constants_are_not_learned() -> None:
@@ -283,8 +283,8 @@ def test_more_unknown_tokens_than_any_text_has_are_said(share: float, said: int)
 
 
 def test_a_caption_says_that_the_text_is_unknown() -> None:
-    row = {"objective": "causal-lm", "unit": "nats", "examples": 4, "length": 9, "numerics": "float32",
-           "numerics_error": None}  # fmt: skip
+    row = {"objective": "causal-lm", "unit": "nats", "examples": 4, "length": 9, "dtype": "float32",
+           "dtype_error": None}  # fmt: skip
     captions = [caption(pd.DataFrame([{**row, "unknown": share}, {**row, "unknown": 0.0}])) for share in (0.1, 0.34)]
     assert "unknown" not in captions[0]
     assert "; 34% of the tokens of the text are unknown to the tokenizer;" in captions[1]

@@ -272,8 +272,13 @@ def test_the_same_tensors_saved_twice_are_found_and_a_chimera(tmp_path: Path) ->
     assert kinds["same tensors"] == {"20", "60"} and kinds["shared tensors"] == {"30", "70"}
 
 
-def test_children_are_runs_of_their_own() -> None:
-    refs = ["a/seed_0/step_20", "a/seed_0/step_3", "a/children/seed_0/parted_3/child_1/step_20", "a/seed_1/step_3"]
+def test_branches_are_runs_of_their_own() -> None:
+    refs = [
+        "a/seed_0/step_20",
+        "a/seed_0/step_3",
+        "a/branches/seed_0/branched_at_3/branch_1/step_20",
+        "a/seed_1/step_3",
+    ]
     found = [[c.ref for c in run] for run in trajectory.runs([local.labels(Path(ref)) for ref in refs])]
     assert found == [["a/seed_0/step_3", "a/seed_0/step_20"], [refs[2]], [refs[3]]]
     public = sources.of_family("olmo2-7b-ingredients", (1, 2), (1000, 11_931))

@@ -430,7 +430,7 @@ def test_a_gradient_costs_three_passes(runs: Path, capfd: pytest.CaptureFixture[
 
 
 def test_numbers_are_finite_and_intervals_are_held_against_their_halves(capfd: pytest.CaptureFixture[str]) -> None:
-    code, _, err = call(capfd, "barriers", "a", "b", "--precision", "nan")
+    code, _, err = call(capfd, "barriers", "a", "b", "--halfwidth", "nan")
     assert code == 2 and "nan is not a finite number" in err
     rows = [{"evaluations": 90, "low": 0.1, "high": high} for high in (0.115, 0.125)]
     said = options.saved(rows, 10, 0.01)
@@ -464,9 +464,9 @@ def test_a_precision_of_the_mean_is_said_in_a_sentence(runs: Path, capfd: pytest
     (runs / "text.txt").write_text(cases.TEXT)
     refs = sorted(runs.glob("seed_*/step_10"))
     words = ["barriers", *refs, "--text", runs / "text.txt", "--sequences", "33", "--length", "12", "--target", "mean"]
-    code, _, err = call(capfd, *words, "--precision", "5")
+    code, _, err = call(capfd, *words, "--halfwidth", "5")
     pairs = len(refs) * (len(refs) - 1) // 2
     assert code == 0 and f"mean chord barrier of {pairs} pairs, as it is: " in err, err
     assert "an interval over other checkpoints needs 5 of them" in err and "need more than these" not in err
     code, _, err = call(capfd, *words)
-    assert code == 2 and "--target mean is about --precision: give the half-width" in err
+    assert code == 2 and "--target mean is about --halfwidth: give the half-width" in err

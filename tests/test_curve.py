@@ -114,12 +114,12 @@ def test_bad_input_gets_a_sentence(few_runs: Path, tmp_path: Path) -> None:
     other = [seed, str(few_runs / "seed_1" / "step_10"), "--text", str(tmp_path / "x.txt")]
     (tmp_path / "y.txt").write_text(cases.TEXT[::-1])
     texts = [*other, "--train-text", str(tmp_path / "y.txt"), "--sequences", "4", "--length", "8"]
-    fixed = run.invoke(cli, ["curve", *texts, "--points", "4", "--precision", "0.1"])
-    assert "--precision chooses where to look, and --points 4 fixes it" in str(fixed.exception)
+    fixed = run.invoke(cli, ["curve", *texts, "--points", "4", "--halfwidth", "0.1"])
+    assert "--halfwidth chooses where to look, and --points 4 fixes it" in str(fixed.exception)
     for option, value, said in (
         ("--rate", "nan", "nan is not a finite number"),
         ("--seed", "99999999999999999999", "is not in the range 0<=x<=2147483647"),
-        ("--precision", "inf", "inf is not a finite number"),
+        ("--halfwidth", "inf", "inf is not a finite number"),
     ):
         refused = run.invoke(cli, ["curve", *texts, option, value])
         assert refused.exit_code == 2 and said in refused.output
@@ -183,8 +183,8 @@ def test_length_and_means_are_those_of_the_points() -> None:
         "arc_mean_loss": by_arc,
         "mean_loss": np.trapezoid(each, t.numpy(), axis=0),
         "largest_loss": each[losses.argmax()],
-        "climb": each[losses.argmax()] - better,
-        "mean_climb": np.trapezoid(each, t.numpy(), axis=0) - better,
+        "loss_increase": each[losses.argmax()] - better,
+        "mean_loss_increase": np.trapezoid(each, t.numpy(), axis=0) - better,
     }.items():
         assert row[name] == pytest.approx(values.mean(), abs=1e-6), name
         assert row[f"{name}_error"] == pytest.approx(values.std(ddof=1) / 6**0.5, rel=1e-3), name
@@ -219,7 +219,13 @@ def test_curves_of_a_study_are_those_of_the_command(few_runs: Path, tmp_path: Pa
     for path in ("bezier", "linear", "control"):
         (mine,) = [r for r in own if r["table"] == "barrier" and r["definition"] == "chord" and r["path"] == path]
         theirs = rows[(rows["path"] == path) & (rows["step_a"] == 10) & (rows["seed_a"] == 0) & (rows["seed_b"] == 1)]
-        for name in ("barrier", "low", "high", "loss_a", *(("path_length", "climb") if path != "linear" else ())):
+        for name in (
+            "barrier",
+            "low",
+            "high",
+            "loss_a",
+            *(("path_length", "loss_increase") if path != "linear" else ()),
+        ):
             assert theirs[name].item() == pytest.approx(mine[name], abs=1e-5), (path, name)
     again = CliRunner().invoke(cli, ["run", str(file), "--workers", "1"])
     assert again.exit_code == 0 and "0 failed" in again.output

@@ -8,7 +8,7 @@ from landscape.checkpoints import expand, models
 from landscape.cli import demo as commands
 from landscape.cli.main import cli
 from landscape.demo import SHORT_STUDY, STUDY
-from landscape.demo.train import Recipe, Run, Trainer, children_of, folders, seeds_of
+from landscape.demo.train import Recipe, Run, Trainer, branches_of, folders, seeds_of
 from landscape.errors import InputError
 from landscape.study.file import read_study
 from landscape.texts import HELD_OUT_TEXT, TRAINING_TEXT
@@ -16,14 +16,14 @@ from landscape.texts import HELD_OUT_TEXT, TRAINING_TEXT
 
 @pytest.fixture(scope="module")
 def trainer(tmp_path_factory: pytest.TempPathFactory) -> Trainer:
-    """Two seeds and two children of each parting, on the beginning of the text."""
+    """Two seeds and two branches of each branching, on the beginning of the text."""
     out = tmp_path_factory.mktemp("demo")
     text = out / "text.txt"
     text.write_text(TRAINING_TEXT.read_text("utf-8")[:20_000], "utf-8")
     torch.set_num_threads(1)
     trainer = Trainer(Recipe(steps=4, batch=2, length=16, width=8, layers=1, heads=2, vocabulary=300, warmup=3,
-                             children=2, text=text), out)  # fmt: skip
-    for run in [*children_of(trainer.recipe), *seeds_of(2)]:
+                             branches=2, text=text), out)  # fmt: skip
+    for run in [*branches_of(trainer.recipe), *seeds_of(2)]:
         trainer(run)
     return trainer
 
@@ -39,12 +39,12 @@ def point(folder: Path) -> torch.Tensor:
 
 def test_checkpoints_are_those_of_the_study(trained: Path) -> None:
     wanted = read_study(STUDY).checkpoints
-    assert wanted.children is not None
+    assert wanted.branches is not None
     here = STUDY.parent / "checkpoints"
     seeds = expand(wanted.folder.replace(str(here), str(trained)), {})
-    children = expand(wanted.children.folder.replace(str(here), str(trained)), {})
+    branches = expand(wanted.branches.folder.replace(str(here), str(trained)), {})
     assert [(c.seed, c.step) for c in seeds] == [(s, t) for s in (0, 1) for t in (0, 1, 2, 4)]
-    assert {(c.parted, c.child) for c in children} == {(p, k) for p in (0, 1, 2) for k in (0, 1)}
+    assert {(c.branch_step, c.branch) for c in branches} == {(p, k) for p in (0, 1, 2) for k in (0, 1)}
 
 
 def test_the_rate_warms_up_and_falls_to_a_twentieth() -> None:
@@ -57,7 +57,7 @@ def test_the_rate_warms_up_and_falls_to_a_twentieth() -> None:
 def test_saving_and_parting_do_not_change_the_run(trainer: Trainer, tmp_path: Path) -> None:
     """A run by itself, with one model and one optimizer, ends where the one that was saved on the way did.
 
-    So does a child: two steps in the order of the parent, then those of its own.
+    So does a branch: two steps in the order of the parent, then those of its own.
     """
     recipe = trainer.recipe
     for orders, run in ((((1, 4),), Run(1)), (((0, 2), (1201, 4)), Run(0, 2))):
@@ -69,11 +69,11 @@ def test_saving_and_parting_do_not_change_the_run(trainer: Trainer, tmp_path: Pa
         assert torch.equal(point(tmp_path / run.key), point(folders(run, recipe, trainer.out)[-1]))
 
 
-def test_children_share_their_prefix_and_nothing_after_it(trainer: Trainer) -> None:
+def test_branches_share_their_prefix_and_nothing_after_it(trainer: Trainer) -> None:
     recipe, out = trainer.recipe, trainer.out
-    ends = {p: [point(f) for f in folders(Run(0, p), recipe, out)] for p in recipe.partings}
-    for parted, (a, b) in ends.items():
-        assert not torch.equal(a, b), parted
+    ends = {p: [point(f) for f in folders(Run(0, p), recipe, out)] for p in recipe.branch_steps}
+    for branch_step, (a, b) in ends.items():
+        assert not torch.equal(a, b), branch_step
     parent = point(folders(Run(0), recipe, out)[-1])
     near = (ends[2][0] - parent).norm()
     assert 0 < near < (ends[0][0] - parent).norm() < (point(folders(Run(1), recipe, out)[-1]) - parent).norm()
@@ -107,9 +107,9 @@ def test_the_short_demo_draws_its_first_figure_and_is_not_mixed_with_the_full_on
     out = tmp_path / "demo"
     assert (out / "barriers.png").read_bytes().startswith(b"\x89PNG") and (out / "report.html").exists()
     assert (out / "study.toml").read_text() == (tmp_path / "short.toml").read_text()
-    assert {folder.name for folder in (out / "checkpoints" / "children" / "seed_0").iterdir()} == {
-        "parted_0",
-        "parted_2",
+    assert {folder.name for folder in (out / "checkpoints" / "branches" / "seed_0").iterdir()} == {
+        "branched_at_0",
+        "branched_at_2",
     }
     with pytest.raises(InputError, match="'short': True}, and this one has .*choose another --out"):
         CliRunner().invoke(cli, [*words, "--full"], catch_exceptions=False, standalone_mode=False)

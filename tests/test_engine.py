@@ -248,7 +248,7 @@ def test_a_hundred_killed_workers_lose_no_run(tmp_path: Path) -> None:
 def kill_children(over: Event, random: Random, killed: list[int]) -> None:
     """Kill one of the worker processes now and then."""
     while not over.wait(random.uniform(0.1, 0.6)):
-        if children := [child for child in multiprocessing.active_children() if child.pid]:
-            victim = random.choice(children)
+        if branches := [branch for branch in multiprocessing.active_children() if branch.pid]:
+            victim = random.choice(branches)
             victim.kill()
             killed.append(victim.pid or 0)

@@ -11,7 +11,7 @@ from transformers import GPTNeoXConfig, LlamaConfig
 
 from landscape.objectives import Batch, Objective, causal_lm, classification, masked_lm, module
 from landscape.points import gradients, recorded
-from landscape.points.evaluate import combine, losses, numerics_error
+from landscape.points.evaluate import combine, dtype_error, losses
 from landscape.points.gradients import slope, slopes
 from landscape.points.strategy import Strategy
 
@@ -150,17 +150,17 @@ def test_bfloat16_reports_the_error_that_it_makes() -> None:
     objective = causal(cases.gpt2())
     points = anchors(objective)
     exact = losses(objective, points, ROWS, strategy=Strategy())
-    lower = losses(objective, points, ROWS, strategy=Strategy(), numerics="bfloat16")
+    lower = losses(objective, points, ROWS, strategy=Strategy(), dtype="bfloat16")
     assert lower.dtype == torch.float32
     some = torch.linspace(0, objective.examples - 1, 4).round().long()
     apart = (lower - exact)[[0, 1, 3, 4]][:, some].mean(dim=1).abs()
-    error = numerics_error(objective, points, ROWS, lower, Strategy())
+    error = dtype_error(objective, points, ROWS, lower, Strategy())
     assert 1e-5 < error == pytest.approx(float(apart.max()), abs=1e-6)
     for offsets in ([0.01, 0, 0, 0.02, -0.05], [0.05, 0, 0, -0.02, 0]):
         planted = exact + torch.tensor(offsets)[:, None]
-        assert numerics_error(objective, points, ROWS, planted, Strategy()) == pytest.approx(0.05, abs=1e-5)
+        assert dtype_error(objective, points, ROWS, planted, Strategy()) == pytest.approx(0.05, abs=1e-5)
     for strategy in STRATEGIES[1:4]:
-        again = losses(objective, points, ROWS, strategy=strategy, numerics="bfloat16")
+        again = losses(objective, points, ROWS, strategy=strategy, dtype="bfloat16")
         assert_close(again, lower, rtol=0, atol=0.1)
 
 
@@ -174,8 +174,8 @@ def test_tf32_is_set_for_the_pass_alone() -> None:
 
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     bowl = module.build(Seeing(torch.ones(1)), {"inputs": torch.ones(2)}, lambda out, _: out)
-    for numerics in ("float32", "tf32"):
-        losses(bowl, torch.ones(1, 1), torch.ones(1, 1), strategy=Strategy(), numerics=numerics)  # type: ignore[arg-type]
+    for dtype in ("float32", "tf32"):
+        losses(bowl, torch.ones(1, 1), torch.ones(1, 1), strategy=Strategy(), dtype=dtype)  # type: ignore[arg-type]
     assert seen == [(False, False), (True, True)]
     assert before == (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
 
@@ -184,7 +184,7 @@ def test_points_are_combined_in_float32_before_they_are_rounded() -> None:
     """Two ends that bfloat16 cannot tell from their neighbours still give the point between them."""
     bowl = module.build(cases.Bowl(torch.ones(1)), {"inputs": torch.ones(2)}, lambda out, _: out)
     ends = torch.tensor([[1.0 + 2**-9], [1.0 + 2.2 * 2**-9]])
-    found = losses(bowl, ends, torch.tensor([[0.25, 0.75]]), strategy=Strategy(), numerics="bfloat16")
+    found = losses(bowl, ends, torch.tensor([[0.25, 0.75]]), strategy=Strategy(), dtype="bfloat16")
     assert found[0, 0] == 1
 
 

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.patches import Polygon, Rectangle
 
-from landscape.figures import behaviour, calibration, llc, loss, matrix, parting, simplex
+from landscape.figures import behaviour, branching, calibration, llc, loss, matrix, simplex
 from landscape.figures import page as page_module
 from landscape.figures.calibration import calibration_map
 from landscape.figures.captions import caption, of_mean
@@ -25,12 +25,12 @@ from landscape.figures.probes import probe_over_training
 from landscape.figures.style import MOST_STEPS, step_axis
 from landscape.figures.traces import traces
 from landscape.figures.training import barrier_over_training
-from landscape.profile.summary import barrier_over_parting, by_path, mean_profiles
+from landscape.profile.summary import barrier_over_branching, by_path, mean_profiles
 from landscape.profile.summary import barrier_over_training as mean_by_step
 
 SETTINGS = {
-    "objective": "causal-lm", "unit": "nats per token", "examples": 128, "length": 64, "numerics": "float32",
-    "numerics_error": None, "points": 11, "path": "linear",
+    "objective": "causal-lm", "unit": "nats per token", "examples": 128, "length": 64, "dtype": "float32",
+    "dtype_error": None, "points": 11, "path": "linear",
 }  # fmt: skip
 PAIRS = {(0, 1): 0.2, (0, 2): 0.5, (1, 2): 0.3}
 
@@ -48,15 +48,15 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def rows(step: int, scale: float = 1.0, between: str = "seeds") -> list[dict[str, object]]:
-    label = "seed" if between == "seeds" else "child"
-    other = "child" if between == "seeds" else "seed"
+    label = "seed" if between == "seeds" else "branch"
+    other = "branch" if between == "seeds" else "seed"
     return [
         {
             "a": f"run/{a}/{step}", "b": f"run/{b}/{step}",
             "definition": "chord", "barrier": scale * v, "low": scale * v - 0.04, "high": scale * v + 0.06,
-            f"{label}_a": a, f"{label}_b": b, f"{other}_a": None if other == "child" else 0,
-            f"{other}_b": None if other == "child" else 0, "step_a": step, "step_b": step, "between": between,
-            "parted": None if between == "seeds" else step, **SETTINGS,
+            f"{label}_a": a, f"{label}_b": b, f"{other}_a": None if other == "branch" else 0,
+            f"{other}_b": None if other == "branch" else 0, "step_a": step, "step_b": step, "between": between,
+            "branch_step": None if between == "seeds" else step, **SETTINGS,
         }
         for (a, b), v in PAIRS.items()
     ]  # fmt: skip
@@ -68,8 +68,8 @@ def frames() -> Frames:
         *rows(0, 0.1),
         *rows(4, 0.5),
         *rows(32),
-        *rows(2, 0.7, "children"),
-        *rows(8, 0.3, "children"),
+        *rows(2, 0.7, "branches"),
+        *rows(8, 0.3, "branches"),
     ])
     profiles = pd.DataFrame([
         {**{k: v for k, v in row.items() if k not in ("barrier", "low", "high", "definition")},
@@ -77,12 +77,12 @@ def frames() -> Frames:
         for row in barriers.to_dict("records") for t in (0.0, 0.25, 0.5, 1.0)
     ])  # fmt: skip
     losses = pd.DataFrame([
-        {"seed": s, "step": t, "parted": None, "loss": 3 - s / 10 - t / 100, "error": 0.02,
+        {"seed": s, "step": t, "branch_step": None, "loss": 3 - s / 10 - t / 100, "error": 0.02,
          **{k: v for k, v in SETTINGS.items() if k not in ("points", "path")}}
         for s in range(3) for t in (0, 4, 32)
     ])  # fmt: skip
     return Frames(
-        barriers, profiles, losses, mean_by_step(barriers), barrier_over_parting(barriers), mean_profiles(profiles)
+        barriers, profiles, losses, mean_by_step(barriers), barrier_over_branching(barriers), mean_profiles(profiles)
     )
 
 
@@ -149,7 +149,7 @@ def test_captions_say_what_the_interval_of_a_mean_is_about() -> None:
     one, three, fifteen = (pd.Series([pairs, pairs]) for pairs in (1, 3, 15))
     low, none, part = pd.Series([0.1, 0.2]), pd.Series([np.nan] * 2), pd.Series([0.1, np.nan])
     assert of_mean(low, one, "seeds") == "mean: one pair, 95 % interval over examples"
-    assert of_mean(none, three, "children") == "mean: no interval over so few children"
+    assert of_mean(none, three, "branches") == "mean: no interval over so few branches"
     assert of_mean(part, pd.Series([1, 3]), "seeds") == "mean: no interval over so few seeds"
     every = "mean: 95 % interval over seeds, which pairs share, and over examples"
     assert of_mean(low, fifteen, "seeds") == every
@@ -207,7 +207,7 @@ def test_every_figure_says_how_it_was_made(frames: Frames) -> None:
 
 
 def test_caption_tells_of_lower_precision() -> None:
-    table = pd.DataFrame(rows(1)).assign(numerics="bfloat16", numerics_error=[0.001, 0.003, 0.002])
+    table = pd.DataFrame(rows(1)).assign(dtype="bfloat16", dtype_error=[0.001, 0.003, 0.002])
     assert caption(table).endswith("bfloat16, within 0.003 of float32 where compared")
 
 
@@ -229,7 +229,7 @@ RECORD = {
 
 
 def test_page_is_self_contained_and_escaped(frames: Frames, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_module, "sections", lambda given: [loss.section(given), parting.section(given)])
+    monkeypatch.setattr(page_module, "sections", lambda given: [loss.section(given), branching.section(given)])
     html = page(frames, RECORD, [Missing("losses", "task <img>", "failed & gone")])
     links = Links()
     links.feed(html)
@@ -237,7 +237,7 @@ def test_page_is_self_contained_and_escaped(frames: Frames, monkeypatch: pytest.
     assert not {"script", "link"} & set(links.tags)
     assert "&lt;script&gt;" in html and "task &lt;img&gt;: failed &amp; gone" in html
     assert "At the end (step 32) the mean barrier between seeds is 0.333 (pairs 0.200 to 0.500)" in html
-    assert "Children that parted latest, after step 8, end with a barrier of 0.100" in html
+    assert "Branches that parted latest, after step 8, end with a barrier of 0.100" in html
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -272,16 +272,18 @@ def test_page_of_unlabelled_pairs_has_what_it_can(frames: Frames) -> None:
 
 def bent_frames(frames: Frames) -> Frames:
     """Two kinds of path and a control for the last step's pairs, a plane, and a simplex."""
-    lines = pd.DataFrame(rows(32)).assign(climb=0.6, climb_error=0.02, mean_climb=0.3, mean_climb_error=0.01)
+    lines = pd.DataFrame(rows(32)).assign(
+        loss_increase=0.6, loss_increase_error=0.02, mean_loss_increase=0.3, mean_loss_increase_error=0.01
+    )
     kinds = {"linear": (1.0, 0.6), "bezier": (0.1, 0.05), "control": (0.0, 2.5)}
     bent = pd.concat([
         lines.assign(
             path=path,
-            climb=climb,
-            mean_climb=climb / 2,
+            loss_increase=loss_increase,
+            mean_loss_increase=loss_increase / 2,
             **{name: lines[name] * scale for name in ("barrier", "low", "high")},
         )
-        for path, (scale, climb) in kinds.items()
+        for path, (scale, loss_increase) in kinds.items()
     ])
     profiles = pd.DataFrame([
         {"path": path, "t": t, "loss": 2 + scale * t * (1 - t), "loss_low": 1.9, "loss_high": 2.4}
@@ -343,9 +345,9 @@ def test_llc_is_drawn_with_its_error_and_its_doubts(frames: Frames) -> None:
         "mode": "evaluation",
     }
     rows = pd.DataFrame([
-        {"seed": s, "step": t, "parted": None, "llc": 5.0 + s + t / 10, "low": 4.1 + s + t / 10,
-         "high": 6.0 + s + t / 10, "sound": (s, t) != (1, 32),
-         "alarms": "chains disagree (R-hat 1.20): draw more" if (s, t) == (1, 32) else "",
+        {"seed": s, "step": t, "branch_step": None, "llc": 5.0 + s + t / 10, "low": 4.1 + s + t / 10,
+         "high": 6.0 + s + t / 10, "reliable": (s, t) != (1, 32),
+         "warnings": "chains disagree (R-hat 1.20): draw more" if (s, t) == (1, 32) else "",
          "step_size": 1e-4 * (1 + t), **shared, **plain}
         for s in range(2) for t in (0, 4, 32)
     ])  # fmt: skip
@@ -356,7 +358,7 @@ def test_llc_is_drawn_with_its_error_and_its_doubts(frames: Frames) -> None:
     assert bars[0][:, 1].tolist() == pytest.approx([4.1, 6.0])
     shown = figures(replace(frames, llc=rows))
     said = " ".join(page(replace(frames, llc=rows), RECORD, []).split())
-    assert "Doubtful: 1 of 6 (chains disagree: 1)." in said and "<dt>Local learning coefficient</dt>" in said
+    assert "Unreliable: 1 of 6 (chains disagree: 1)." in said and "<dt>Local learning coefficient</dt>" in said
     held = " ".join(page(replace(frames, llc=rows.assign(advice=["weaker", *[""] * 5])), RECORD, []).split())
     assert "more than by the loss: 1 of 6 (column advice)." in held and "column advice" not in said
     assert "local_learning_coefficient_over_training" in shown
@@ -370,7 +372,7 @@ def test_llc_is_drawn_with_its_error_and_its_doubts(frames: Frames) -> None:
 
 def test_a_calibration_is_a_map_with_its_doubts_and_its_proposal() -> None:
     rows = pd.DataFrame([
-        {"localisation": pull, "step_size": step, "llc": 1000 * step / pull, "error": 0.2, "sound": step < 4e-3,
+        {"localisation": pull, "step_size": step, "llc": 1000 * step / pull, "error": 0.2, "reliable": step < 4e-3,
          "sampler": "sgld", "chains": 2, "draws": 9, "burn_in": 5, "n_beta": 26.4}
         for pull in (10.0, 100.0) for step in (1e-3, 2e-3, 4e-3)
     ])  # fmt: skip
@@ -441,8 +443,8 @@ def test_a_matrix_a_step_of_seeds_alone(frames: Frames) -> None:
     assert len(section.figure.axes) == 3 + 3  # with their scales
 
 
-def test_children_are_compared_at_their_last_step(frames: Frames) -> None:
-    section = parting.section(frames)
+def test_branches_are_compared_at_their_last_step(frames: Frames) -> None:
+    section = branching.section(frames)
     assert section is not None and "until step 8" in section.text and "compared at step 8" in section.note
     (ax,) = section.figure.axes
     np.testing.assert_allclose(ax.containers[0].lines[0].get_xydata(), [[2, 0.7 / 3], [8, 0.1]])

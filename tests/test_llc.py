@@ -227,7 +227,7 @@ def test_the_thermostat_is_one_for_all_directions_and_its_bias_is_bounded() -> N
     found, exact = estimate(traces.losses, 0.0, run), float((1000 * h / (1000 * h + 100)).sum() / 2)
     low, high = found.interval(run.bias)
     assert found.llc > exact + 4 * found.error and low < exact < high and run.bias > 1.5
-    assert any("overstate" in alarm for alarm in found.alarms)
+    assert any("overstate" in warning for warning in found.warnings)
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ from landscape.figures.traces import traces
 from landscape.llc import calibration, curvature, sampling
 from landscape.llc import coefficient as function
 from landscape.llc.arithmetic import foreseen, too_few
-from landscape.llc.curvature import Steepest
+from landscape.llc.curvature import Sharpness
 from landscape.measure import curvature as measure
 from landscape.objectives import causal_lm
 from landscape.points import gradients
@@ -234,7 +234,7 @@ def test_other_objectives_and_samplers_run(tmp_path: Path, text: list[object], s
 @pytest.mark.slow
 def test_a_step_far_too_large_is_called_unsound(few_runs: Path, text: list[object]) -> None:
     (row,) = rows_of(invoke(few_runs / "seed_0" / "step_10", *text, *TINY, "--step-size", 10))
-    assert not row["sound"] and ("diverged" in row["alarms"] or "not local" in row["alarms"])
+    assert not row["reliable"] and ("diverged" in row["warnings"] or "not local" in row["warnings"])
 
 
 EXTRAPOLATED = """
@@ -267,14 +267,14 @@ at_steps = "last"
 
 def test_a_study_and_one_function_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By tasks that leave files, and from the model to the number in one call."""
-    steepest, sharp = curvature.steepest, list[Steepest]()
+    sharpness, sharp = curvature.sharpness, list[Sharpness]()
 
-    def watched(*given: Any, **named: Any) -> Steepest:
-        sharp.append(steepest(*given, **named))
+    def watched(*given: Any, **named: Any) -> Sharpness:
+        sharp.append(sharpness(*given, **named))
         return sharp[-1]
 
-    monkeypatch.setattr(curvature, "steepest", watched)
-    monkeypatch.setattr(function, "ROUNDING", 0.5)  # so that the length of the checkpoint raises an alarm
+    monkeypatch.setattr(curvature, "sharpness", watched)
+    monkeypatch.setattr(function, "ROUNDING", 0.5)  # so that the length of the checkpoint raises an warning
     for seed in range(2):
         cases.save(cases.gpt2(5 + seed, n_layer=1, resid_pdrop=0.4), tmp_path / f"seed_{seed}" / "step_7")
     file = cases.study(tmp_path, sequences="20", length="8")
@@ -314,8 +314,8 @@ def test_a_study_and_one_function_find_the_same(tmp_path: Path, monkeypatch: pyt
         np.testing.assert_allclose(json.loads(row.per_chain), value.per_chain, rtol=2e-3, atol=2e-3)
         assert row.step_size == pytest.approx(wanted.step_size, rel=1e-5)
         assert settings.extrapolate or row.step_bias == pytest.approx(wanted.step_bias, rel=1e-4)
-        assert row.alarms == "; ".join(value.alarms) and not row.sound
-        assert settings.extrapolate or "than rounding can tell" in row.alarms
+        assert row.warnings == "; ".join(value.warnings) and not row.reliable
+        assert settings.extrapolate or "than rounding can tell" in row.warnings
         assert row.curvature == pytest.approx(sharp[0].curvature, rel=1e-4)
         assert row.slope_variance == pytest.approx(sharp[0].variance, rel=1e-3)
 
@@ -416,7 +416,7 @@ def test_a_calibration_asks_for_the_grid_of_the_sharpest_end_and_proposes_what_c
         asked.extend(measures)
         rows = [
             {"checkpoint": one.ref, "llc": start * (1 + 20 * m.step_size) * (100 / m.localisation) ** 0.1,
-             "error": start / 1e3, "sound": m.localisation > 20, "alarms": "", "unit": "nats",
+             "error": start / 1e3, "reliable": m.localisation > 20, "warnings": "", "unit": "nats",
              "localisation": m.localisation, "step_size": m.step_size, "low": start, "high": start, "rhat": 1.0,
              "ess": 9.0, "step_bias": None, "sampler": m.sampler, "chains": m.chains, "draws": m.draws,
              "burn_in": m.burn_in, "n_beta": 8.8}
@@ -425,13 +425,13 @@ def test_a_calibration_asks_for_the_grid_of_the_sharpest_end_and_proposes_what_c
         assert [one.ref for one in found] == [str(refs[0]), str(refs[2])], "the ends"
         return pd.DataFrame(rows), {}
 
-    def sharp(objective: Any, point: Tensor, parameters: Any, *, seed: int) -> Steepest:
+    def sharp(objective: Any, point: Tensor, parameters: Any, *, seed: int) -> Sharpness:
         looked.append((tuple(parameters), seed))
         first = models.load(refs[0], objective.model)
-        return Steepest(curvature=7.5 if torch.equal(point, first) else 1.5, variance=0.0, parameters=9)
+        return Sharpness(curvature=7.5 if torch.equal(point, first) else 1.5, variance=0.0, parameters=9)
 
     monkeypatch.setattr(command, "_measure", planted)
-    monkeypatch.setattr(measure, "steepest", sharp)
+    monkeypatch.setattr(measure, "sharpness", sharp)
     refs = [few_runs / f"seed_{seed}" / "step_10" for seed in (0, 1, 2)]
     given = [*text, *TINY, "--calibrate", "--seed", 2, "--parameters", "*.mlp.*", "--n-beta", 8.8]
     result = invoke(*refs, *given)
@@ -475,7 +475,7 @@ def test_calibration_through_the_command(
 def test_figures_show_the_numbers_that_they_are_given() -> None:
     """The coefficient over training with its ends in order, and a running mean that lies over its own steps."""
     rows = pd.DataFrame([
-        {"seed": 4, "step": step, "llc": 2.0 + step, "low": 1.7 + step, "high": 2.9 + step, "sound": step != 3}
+        {"seed": 4, "step": step, "llc": 2.0 + step, "low": 1.7 + step, "high": 2.9 + step, "reliable": step != 3}
         for step in (7, 1, 3)
     ])  # fmt: skip
     ax = llc_over_training(rows)

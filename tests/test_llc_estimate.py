@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from landscape.llc.coefficient import judged
-from landscape.llc.curvature import Steepest
+from landscape.llc.curvature import Sharpness
 from landscape.llc.estimate import Estimate, Run, estimate, extrapolated
 from landscape.llc.samplers.sgnht import FRICTION
 from landscape.llc.sampling import Chain
@@ -37,14 +37,14 @@ def test_intervals_keep_their_ends_in_order_and_what_does_not_move_is_said() -> 
     assert above.interval(0.9)[0] == above.interval(math.nan)[0] == pytest.approx(above.llc - margin)
     still = estimate(np.full((4, 300), 2.0), 1.9, USUAL)
     assert still.llc == pytest.approx(4) and math.isnan(still.error)
-    assert still.alarms == ("the loss is the same at every step: nothing moves, or nothing that moves matters",)
+    assert still.warnings == ("the loss is the same at every step: nothing moves, or nothing that moves matters",)
 
 
 def test_distances_are_held_against_rounding_and_against_the_localisation() -> None:
     near = replace(USUAL, resolution=1e-3)
-    (said,) = estimate(noise(3), 1.5, near, np.full(4, 9e-4)).alarms
+    (said,) = estimate(noise(3), 1.5, near, np.full(4, 9e-4)).warnings
     assert said.startswith("chains stay closer to the checkpoint than rounding can tell")
-    assert estimate(noise(3), 1.5, near, np.array([1e-4, 2e-4, 3e-4, 2.1e-3])).alarms == (), "in the root mean square"
+    assert estimate(noise(3), 1.5, near, np.array([1e-4, 2e-4, 3e-4, 2.1e-3])).warnings == (), "in the root mean square"
     apart = np.array([1.0, 2.0, 2.5, 4.5])
     found = estimate(noise(3), 1.5, near, apart)
     assert found.reach == pytest.approx(math.sqrt((1 + 4 + 6.25 + 20.25) / 4) / math.sqrt(45 / 100))
@@ -77,7 +77,7 @@ def test_what_the_localisation_decides_is_said_with_one_that_would_do(minibatch:
         assert found.llc == pytest.approx(s.sum() / 2, abs=4 * found.error) and found.error < 0.1
         share = (s**2).sum() / s.sum()
         assert found.decided == pytest.approx(share, abs=0.12) and min(share, 1) - 0.05 < found.decided
-        assert (found.advice == "") == wanted and found.alarms == ()
+        assert (found.advice == "") == wanted and found.warnings == ()
     said = found.advice
     assert said.startswith("localisation 100 holds what is measured: n_beta h is at most ")
     typical, proposed = float(said.split("at most ")[1].split()[0]), float(said.split("localisation of ")[1].split()[0])
@@ -100,29 +100,29 @@ def test_one_draw_below_the_checkpoint_says_that_it_is_no_minimum() -> None:
     losses = noise(6)
     losses[2, 170] = 1.5 - 0.15 / 40
     full = replace(USUAL, noisy=False)
-    assert estimate(losses, 1.5, full).alarms == (), "by less than a tenth of 20"
+    assert estimate(losses, 1.5, full).warnings == (), "by less than a tenth of 20"
     losses[2, 170] = 1.5 - 2.5 / 40
-    (said,) = estimate(losses, 1.5, full).alarms
+    (said,) = estimate(losses, 1.5, full).warnings
     assert said.startswith("draws lie up to 2.5 below the checkpoint in n_beta L: it is no minimum")
-    assert estimate(losses, 1.5, USUAL).alarms == (), "which minibatches cannot say"
+    assert estimate(losses, 1.5, USUAL).warnings == (), "which minibatches cannot say"
 
 
 def test_one_step_size_and_half_of_it_take_the_bias_away() -> None:
     """Values whose bias is proportional to the step, planted; the variance of a difference of independent values."""
     one = Estimate(
         llc=5 * (1 + 0.3), error=0.4, per_chain=np.array([6.0, 7.0]), rhat=1.04, ess=80.0, diverged=2, drift=-3.4,
-        reach=0.8, decided=0.7, alarms=("chains disagree", "the loss still falls"),
+        reach=0.8, decided=0.7, warnings=("chains disagree", "the loss still falls"),
     )  # fmt: skip
     half = Estimate(
         llc=5 * (1 + 0.15), error=0.7, per_chain=np.array([5.5, 6.2]), rhat=1.02, ess=60.0, diverged=1, drift=2.2,
-        reach=0.9, decided=0.6, advice="hold", alarms=("below zero", "chains disagree"),
+        reach=0.9, decided=0.6, advice="hold", warnings=("below zero", "chains disagree"),
     )  # fmt: skip
     both = extrapolated(one, half)
     assert both.llc == pytest.approx(5) and both.error**2 == pytest.approx(4 * 0.7**2 + 0.4**2)
     np.testing.assert_allclose(both.per_chain, [5.0, 5.4])
     assert (both.rhat, both.ess, both.diverged, both.drift, both.reach, both.decided) == (1.04, 60.0, 2, -3.4, 0.9, 0.6)
     assert both.advice == extrapolated(half, one).advice == "hold"
-    assert both.alarms == ("chains disagree", "the loss still falls", "below zero")
+    assert both.warnings == ("chains disagree", "the loss still falls", "below zero")
 
 
 def test_burn_in_enters_no_number() -> None:
@@ -130,7 +130,7 @@ def test_burn_in_enters_no_number() -> None:
     losses[:, :100] = 50
     flat = replace(USUAL, sampler="sgnht")
     found = estimate(losses, 1.5, flat)
-    assert found.llc == pytest.approx(40 * (losses[:, 100:].mean() - 1.5)) and found.alarms == ()
+    assert found.llc == pytest.approx(40 * (losses[:, 100:].mean() - 1.5)) and found.warnings == ()
     np.testing.assert_allclose(found.per_chain, 40 * (losses[:, 100:].mean(axis=1) - 1.5))
     assert estimate(losses, 1.5, replace(flat, burn_in=296)).llc > 0
     with pytest.raises(ValueError, match="300 steps with 297 of burn-in leave 3 draws"):
@@ -174,35 +174,35 @@ def test_a_diverged_chain_is_named_and_not_averaged() -> None:
     found = estimate(losses, 1.5, USUAL)
     assert found.diverged == 1 and np.isnan(found.per_chain[2])
     assert found.llc == pytest.approx(40 * (losses[[0, 1, 3], 100:].mean() - 1.5))
-    assert "1 of 4 chains diverged and are left out" in found.alarms[0]
+    assert "1 of 4 chains diverged and are left out" in found.warnings[0]
     losses[0, 7] = np.inf
     assert estimate(losses, 1.5, USUAL).diverged == 2, "in the burn-in too"
     losses[:, 299] = np.inf
     gone = estimate(losses, 1.5, USUAL)
-    assert math.isnan(gone.llc) and gone.alarms == ("every chain diverged",) and gone.diverged == 4
+    assert math.isnan(gone.llc) and gone.warnings == ("every chain diverged",) and gone.diverged == 4
 
 
 def test_alarms_say_what_is_wrong_and_are_silent_otherwise() -> None:
     good, slope = noise(1, 400), np.linspace(0, 0.2, 400)
     plain = replace(USUAL, burn_in=0, sampler="rmsprop")
-    assert estimate(good, 1.5, plain).alarms == ()
-    apart = estimate(good + np.array([[0], [0], [0.3], [0.3]]), 1.5, plain).alarms
-    assert any(alarm.startswith("chains disagree (R-hat") for alarm in apart)
-    up, down = (" ".join(estimate(good + sign * slope, 1.5, plain).alarms) for sign in (1, -1))
+    assert estimate(good, 1.5, plain).warnings == ()
+    apart = estimate(good + np.array([[0], [0], [0.3], [0.3]]), 1.5, plain).warnings
+    assert any(warning.startswith("chains disagree (R-hat") for warning in apart)
+    up, down = (" ".join(estimate(good + sign * slope, 1.5, plain).warnings) for sign in (1, -1))
     assert "the loss still rises (+" in up and "the loss still falls (-" in down
     llc = 40 * (good.mean() - 1.5)
-    assert [estimate(good, 1.5, replace(plain, parameters=2 * round(llc) + n)).alarms for n in (0, 1, 2)][2] == ()
-    (over,) = estimate(good, 1.5, replace(plain, parameters=int(2 * llc / 1.15) - 1)).alarms
+    assert [estimate(good, 1.5, replace(plain, parameters=2 * round(llc) + n)).warnings for n in (0, 1, 2)][2] == ()
+    (over,) = estimate(good, 1.5, replace(plain, parameters=int(2 * llc / 1.15) - 1)).warnings
     assert over.startswith(f"above half of the {int(2 * llc / 1.15) - 1} parameters that moved")
-    (below,) = estimate(good, 2.5, plain).alarms
+    (below,) = estimate(good, 2.5, plain).warnings
     assert below.startswith("below zero: the checkpoint is no minimum of this loss")
-    assert estimate(good, good.mean() + 1e-4, plain).alarms == (), "below zero by less than the margin"
+    assert estimate(good, good.mean() + 1e-4, plain).warnings == (), "below zero by less than the margin"
     slightly = good.mean() - (5 + 0.5 * estimate(good, 1.5, plain).error) / 40
-    assert estimate(good, slightly, replace(plain, parameters=10)).alarms == (), "above by less than the margin"
+    assert estimate(good, slightly, replace(plain, parameters=10)).warnings == (), "above by less than the margin"
     assert run_alarms(good, step_size=1.37e-3, curvature=20.0) == (), "a bias of 1.45"
     assert "1.56 times" in run_alarms(good, step_size=1.6e-3, curvature=20.0)[0]
     (large,) = run_alarms(good, step_size=3e-3, curvature=20.0)
-    assert large.startswith("the step may overstate the steepest direction 3.08 times")
+    assert large.startswith("the step may overstate the top Hessian eigenvector 3.08 times")
     (short,) = run_alarms(good, step_size=1e-3, burn_in=49)
     assert short == "a burn-in of 49 is short of the 50 in which flat directions settle"
     assert run_alarms(good, step_size=1e-3, reach=1.2) == ()
@@ -214,7 +214,7 @@ def run_alarms(
     losses: np.ndarray, *, step_size: float, curvature: float = math.nan, burn_in: int = 50, reach: float = 1.0
 ) -> tuple[str, ...]:
     run = replace(USUAL, step_size=step_size, burn_in=burn_in, curvature=curvature)
-    return estimate(losses, 1.5, run, np.full(4, reach * (45 / 100) ** 0.5)).alarms
+    return estimate(losses, 1.5, run, np.full(4, reach * (45 / 100) ** 0.5)).warnings
 
 
 def test_flat_directions_have_spread_after_the_steps_that_are_asked_for() -> None:
@@ -245,7 +245,7 @@ def test_a_minibatch_is_drawn_without_replacement_from_a_finite_population() -> 
     """The noise in the bias is the variance of a mean over all batches that there are."""
     slopes = np.array([0.3, -1.1, 0.8, 2.4, -0.2, 0.5, 1.9])
     noise_of = {size: np.var([np.mean(batch) for batch in combinations(slopes, size)]) for size in (3, 6, 7)}
-    sharp = Steepest(curvature=0.9, variance=float(slopes.var(ddof=1)), parameters=40)
+    sharp = Sharpness(curvature=0.9, variance=float(slopes.var(ddof=1)), parameters=40)
     chains = [Chain(0.01, sharp)] * 4
     parts = [(noise(4, 30), np.full(4, 0.5))]
     for size, batch in ((3, 3), (6, 6), (7, 7), (7, "all"), (7, 90)):

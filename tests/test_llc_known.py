@@ -75,15 +75,15 @@ def test_chains_find_the_formula_at_the_most_singular_point(widths: tuple[int, .
 
 
 def grid(*, bend: float = 0.0) -> pd.DataFrame:
-    """Coefficients that rise with the step from 20 and 50, and noise that falls; sound but at the corners."""
+    """Coefficients that rise with the step from 20 and 50, and noise that falls; reliable but at the corners."""
     rows = []
     for checkpoint, start in (("first", 20.0), ("last", 50.0)):
         for pull in (10.0, 100.0, 1000.0):
             for step in (1e-4, 2e-4, 4e-4, 8e-4):
                 llc = start * (100 / pull) ** 0.3 * (1 + 100 * step) + bend * step * 1e4
-                sound = pull > 10 and not (pull == 100 and step == 1e-4)
+                reliable = pull > 10 and not (pull == 100 and step == 1e-4)
                 rows.append({"checkpoint": checkpoint, "localisation": pull, "step_size": step, "llc": llc,
-                             "error": 0.4 * (1e-4 / step) ** 0.5, "sound": sound, "alarms": "" if sound else
+                             "error": 0.4 * (1e-4 / step) ** 0.5, "reliable": reliable, "warnings": "" if reliable else
                              "chains disagree (R-hat 1.30): draw more; below zero: the checkpoint"})  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -98,7 +98,7 @@ def test_calibration_takes_the_weakest_localisation_and_weighs_bias_against_nois
     assert calibration.proposal(rows) == (2e-4, 100.0)
     assert calibration.proposal(rows[rows["localisation"] > 100]) == (2e-4, 1000.0)
     quiet = rows.assign(error=rows["error"] / 10)
-    assert calibration.proposal(quiet) == (2e-4, 100.0), "the smallest sound step, where noise is no matter"
+    assert calibration.proposal(quiet) == (2e-4, 100.0), "the smallest reliable step, where noise is no matter"
     noisy = rows.assign(error=4 * rows["error"])
     assert calibration.proposal(noisy) == (4e-4, 100.0)
 
@@ -106,32 +106,32 @@ def test_calibration_takes_the_weakest_localisation_and_weighs_bias_against_nois
 def test_the_line_of_a_plateau_is_the_weighted_one_through_sound_cells() -> None:
     """Against the normal equations, with values off any line and a cell that is unsound in the middle."""
     step, error = np.array([1e-4, 2e-4, 5e-4, 9e-4]), np.array([1.1, 0.7, 0.2, 0.4])
-    llc, sound = np.array([22.3, 23.1, 90.0, 23.5]), np.array([True, True, False, True])
+    llc, reliable = np.array([22.3, 23.1, 90.0, 23.5]), np.array([True, True, False, True])
     rows = pd.DataFrame({"checkpoint": "one", "localisation": 50.0, "step_size": step, "llc": llc, "error": error,
-                         "sound": sound})  # fmt: skip
-    design, weights = np.stack([np.ones(4), step], axis=1)[sound], np.diag(error[sound] ** -2.0)
-    start, slope = np.linalg.solve(design.T @ weights @ design, design.T @ weights @ llc[sound])
+                         "reliable": reliable})  # fmt: skip
+    design, weights = np.stack([np.ones(4), step], axis=1)[reliable], np.diag(error[reliable] ** -2.0)
+    start, slope = np.linalg.solve(design.T @ weights @ design, design.T @ weights @ llc[reliable])
     found = calibration.plateau(rows.iloc[[2, 0, 3, 1]]).loc[range(4)]
     wanted = np.sqrt((slope * step) ** 2 + error**2) / start
     np.testing.assert_allclose(found["doubt"], wanted, rtol=1e-6)
     assert found["flat"].tolist() == [True, True, False, False] and (wanted[[0, 1, 3]] < 0.1).all()
-    alone = calibration.plateau(rows.assign(sound=[False, False, False, True]))
+    alone = calibration.plateau(rows.assign(reliable=[False, False, False, True]))
     assert alone["doubt"].isna().all() and not alone["flat"].any()
 
 
 def test_no_plateau_is_said_with_what_is_in_the_way() -> None:
     rows = grid(bend=30)
     assert calibration.proposal(rows) is None
-    lonely = rows.assign(sound=rows["step_size"] == 1e-4)
+    lonely = rows.assign(reliable=rows["step_size"] == 1e-4)
     assert not calibration.plateau(lonely)["flat"].any()
     said = [
         "",
         "below zero: train further; chains disagree (R-hat 1.31): draw more",
         "chains disagree (R-hat 1.2): draw",
     ]
-    assert calibration.obstacle(pd.DataFrame({"alarms": said})) == "chains disagree"
-    assert calibration.obstacle(rows[rows["sound"]]) == "no two neighbouring steps agree"
-    one = grid().assign(sound=lambda r: r["sound"] & ((r["checkpoint"] == "first") | (r["step_size"] == 8e-4)))
+    assert calibration.obstacle(pd.DataFrame({"warnings": said})) == "chains disagree"
+    assert calibration.obstacle(rows[rows["reliable"]]) == "no two neighbouring steps agree"
+    one = grid().assign(reliable=lambda r: r["reliable"] & ((r["checkpoint"] == "first") | (r["step_size"] == 8e-4)))
     assert calibration.proposal(one) is None, "a plateau at one end only is none"
 
 

@@ -332,11 +332,11 @@ def test_the_steepest_direction_of_a_model() -> None:
         return nn.functional.cross_entropy(out, objective.batch["labels"], reduction="none")
 
     values, vectors = torch.linalg.eigh(torch.autograd.functional.hessian(lambda at: loss(at).mean(), point))
-    found = curvature.steepest(objective, point, None, seed=0)
+    found = curvature.sharpness(objective, point, None, seed=0)
     assert found.curvature == pytest.approx(float(values[-1]), rel=0.02) and found.parameters == len(point)
     slopes = torch.autograd.functional.jacobian(loss, point) @ vectors[:, -1]
     assert found.variance == pytest.approx(float(slopes.var()), rel=0.05) and len(slopes) == 30
-    part = curvature.steepest(objective, point, ("2.bias",), seed=0)
+    part = curvature.sharpness(objective, point, ("2.bias",), seed=0)
     hessian = torch.autograd.functional.hessian(lambda at: loss(at).mean(), point)[-3:, -3:]
     assert part.parameters == 3 and part.curvature == pytest.approx(float(torch.linalg.eigvalsh(hessian)[-1]), rel=0.01)
 
@@ -412,11 +412,11 @@ def test_one_function_from_a_model_to_the_numbers_of_its_draws() -> None:
 def test_rounding_is_that_of_the_coordinates_that_move() -> None:
     """Next to a weight of ten million, steps of a thousandth of the others are still steps."""
     objective, point, _ = bowl(idle=1e7)
-    alarms = []
+    warnings = []
     for moved in (("w",), None):
         settings = small(chains=1, draws=6, burn_in=2, n_beta=90.0, localisation=20.0, step_size=2e-4, parameters=moved)
-        alarms.append(" ".join(coefficient(objective, point, settings).estimate.alarms))
-    assert "than rounding can tell" not in alarms[0] and "than rounding can tell" in alarms[1]
+        warnings.append(" ".join(coefficient(objective, point, settings).estimate.warnings))
+    assert "than rounding can tell" not in warnings[0] and "than rounding can tell" in warnings[1]
 
 
 @pytest.mark.slow
@@ -426,7 +426,7 @@ def test_one_function_from_a_model_to_its_coefficient() -> None:
     settings = Llc(kind="llc", draws=1000, burn_in=450, batch=10, n_beta=100.0, localisation=60.0, parameters=("w",))
     found = coefficient(objective, point, settings)
     truth = float((100 * WIDTHS / (100 * WIDTHS + 60)).sum() / 2)
-    assert found.low < truth < found.high and found.estimate.error < 0.12 and found.estimate.alarms == ()
+    assert found.low < truth < found.high and found.estimate.error < 0.12 and found.estimate.warnings == ()
     assert found.step_size == pytest.approx(0.4 / (100 * 20 + 60), rel=0.02)
     slopes = 20 * data[:, 0].var() / 10 * (1 - 10 / 50) * 20
     heat = found.step_size * 100**2 * float(slopes) / 4
@@ -466,14 +466,14 @@ def test_the_second_run_of_an_extrapolation_burns_in_twice_as_long() -> None:
     whole[:, :100], half[:, :200] = 50, 70
     settings = Llc(kind="llc", draws=200, burn_in=100, n_beta=40.0, localisation=50.0, extrapolate=True)
     far = np.full(4, 1.0)
-    sharp = curvature.Steepest(curvature=6.0, variance=0.0, parameters=45)
+    sharp = curvature.Sharpness(curvature=6.0, variance=0.0, parameters=45)
     chains = [sampling.Chain(1e-3, sharp)] * 8
     found = judged([(whole, far), (half, far)], 1.5, settings, chains, sharp, 500)
     values = [40 * (part[:, burn:].mean() - 1.5) for part, burn in ((whole, 100), (half, 200))]
-    assert found.estimate.llc == pytest.approx(2 * values[1] - values[0]) and found.estimate.alarms == ()
+    assert found.estimate.llc == pytest.approx(2 * values[1] - values[0]) and found.estimate.warnings == ()
     assert found.low == pytest.approx(found.estimate.llc - 1.96 * found.estimate.error, rel=1e-3)
     own = [*chains[:5], sampling.Chain(8e-4, sharp), *chains[6:]]
-    (said,) = judged([(whole, far), (half, far)], 1.5, settings, own, sharp, 500).estimate.alarms[-1:]
+    (said,) = judged([(whole, far), (half, far)], 1.5, settings, own, sharp, 500).estimate.warnings[-1:]
     assert said == "chains took steps of their own: give a step size of 0.0008"
 
 

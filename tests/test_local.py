@@ -155,17 +155,17 @@ def test_missing_combinations_are_counted() -> None:
     assert incomplete([*whole[:2], *whole[3:], *grid((2, 30))]) == [said]
 
 
-def test_children_have_their_own_pattern(tmp_path: Path) -> None:
+def test_branches_have_their_own_pattern(tmp_path: Path) -> None:
     touch(tmp_path / "seed_0" / "step_4")
-    for child in (0, 1):
-        touch(tmp_path / "kids" / "0_2" / f"{child}" / "step_4")
+    for branch in (0, 1):
+        touch(tmp_path / "kids" / "0_2" / f"{branch}" / "step_4")
     wanted = Checkpoints.model_validate({
         "folder": f"{tmp_path}/seed_{{seed}}/step_{{step}}",
-        "children": {"folder": f"{tmp_path}/kids/{{seed}}_{{parted}}/{{child}}/step_{{step}}"},
+        "branches": {"folder": f"{tmp_path}/kids/{{seed}}_{{branch_step}}/{{branch}}/step_{{step}}"},
     })  # fmt: skip
-    seeds, children = listed(wanted)
-    assert [c.labels for c in seeds] == [{"seed": 0, "step": 4, "parted": None, "child": None}]
-    assert [c.labels for c in children] == [{"seed": 0, "step": 4, "parted": 2, "child": n} for n in (0, 1)]
+    seeds, branches = listed(wanted)
+    assert [c.labels for c in seeds] == [{"seed": 0, "step": 4, "branch_step": None, "branch": None}]
+    assert [c.labels for c in branches] == [{"seed": 0, "step": 4, "branch_step": 2, "branch": n} for n in (0, 1)]
 
 
 def test_bad_references_get_a_sentence(tmp_path: Path) -> None:
@@ -188,8 +188,8 @@ def test_bad_patterns_get_a_sentence(tmp_path: Path) -> None:
         expand(f"{tmp_path}/{{stp}}", {})
     with pytest.raises(InputError, match="is not well formed"):
         expand(f"{tmp_path}/{{seed", {})
-    with pytest.raises(InputError, match=r"has no field for \['parted'\]"):
-        expand(pattern, {"parted": (1,)})
+    with pytest.raises(InputError, match=r"has no field for \['branch_step'\]"):
+        expand(pattern, {"branch_step": (1,)})
     with pytest.raises(InputError, match="no checkpoint with seed 3 matches"):
         expand(pattern, {"seed": (1, 3)})
     with pytest.raises(InputError, match="no checkpoint .*s1_t2, which the study asks for"):

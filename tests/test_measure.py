@@ -17,7 +17,7 @@ from landscape.errors import InputError
 from landscape.measure import barriers, perform
 from landscape.measure.prepare import prepare
 from landscape.points import strategy
-from landscape.session.session import Session, Sighting, Values
+from landscape.session.session import Evaluator, Session, Values
 from landscape.study.file import Study, read_study
 from landscape.study.store import Store
 from landscape.study.tasks import Checkpoint
@@ -115,11 +115,11 @@ def test_a_checkpoint_against_its_copy_is_exactly_zero(few_runs: Path, tmp_path:
 
 def test_bfloat16_rows_carry_their_error(few_runs: Path, tmp_path: Path) -> None:
     study = read_study(
-        cases.study(linked(few_runs, tmp_path), measure='numerics = "bfloat16"\nat_steps = "last"', sequences="5")
+        cases.study(linked(few_runs, tmp_path), measure='dtype = "bfloat16"\nat_steps = "last"', sequences="5")
     )
     store, keys, _ = run(study, tmp_path)
     rows = store.rows("barrier", keys)
-    assert (rows["numerics"] == "bfloat16").all() and rows["numerics_error"].between(1e-6, 0.2).all()
+    assert (rows["dtype"] == "bfloat16").all() and rows["dtype_error"].between(1e-6, 0.2).all()
 
 
 def test_auto_takes_float32_where_bfloat16_is_no_faster_or_less_exact_than_the_data(
@@ -130,10 +130,10 @@ def test_auto_takes_float32_where_bfloat16_is_no_faster_or_less_exact_than_the_d
 
     def clock(work: Any) -> float:
         work()
-        return seconds[work.keywords["numerics"]]
+        return seconds[work.keywords["dtype"]]
 
     monkeypatch.setattr("landscape.points.fastest.least_seconds", clock)
-    study = read_study(cases.study(linked(few_runs, tmp_path), measure='numerics = "auto"\nat_steps = "last"'))
+    study = read_study(cases.study(linked(few_runs, tmp_path), measure='dtype = "auto"\nat_steps = "last"'))
     for fast, slow, share, wanted in (
         ("bfloat16", "float32", 1e3, "bfloat16"), ("float32", "bfloat16", 1e3, "float32"),
         ("bfloat16", "float32", 1e-6, "float32"),
@@ -144,20 +144,20 @@ def test_auto_takes_float32_where_bfloat16_is_no_faster_or_less_exact_than_the_d
         monkeypatch.setattr(Session, "_evaluations", lambda *_: 10**6)
         (task,) = [task for task in session.tasks if task.kind == "barriers"]
         rows = torch.tensor([[0.3, 0.7], [0.8, 0.2], [0.5, 0.5]], dtype=torch.float64)
-        sighting = Sighting(session, "auto", task.checkpoints[:2])
-        sighting.see(session.anchors(task)[:2], rows, np.arange(4))
-        assert sighting.numerics == wanted and (sighting.numerics_error is None) == (wanted == "float32")
+        evaluator = Evaluator(session, "auto", task.checkpoints[:2])
+        evaluator.evaluate(session.anchors(task)[:2], rows, np.arange(4))
+        assert evaluator.dtype == wanted and (evaluator.dtype_error is None) == (wanted == "float32")
 
 
 def test_work_too_small_to_try_is_done_in_float32(few_runs: Path, tmp_path: Path) -> None:
-    study = read_study(cases.study(linked(few_runs, tmp_path), measure='numerics = "auto"\nat_steps = "last"'))
+    study = read_study(cases.study(linked(few_runs, tmp_path), measure='dtype = "auto"\nat_steps = "last"'))
     store, keys, _ = run(study, tmp_path)
     rows = store.rows("barrier", keys)
-    assert (rows["numerics"] == "float32").all() and rows["numerics_error"].isna().all()
+    assert (rows["dtype"] == "float32").all() and rows["dtype_error"].isna().all()
 
 
 def test_tf32_is_refused_without_a_gpu(few_runs: Path, tmp_path: Path) -> None:
-    study = read_study(cases.study(linked(few_runs, tmp_path), measure='numerics = "tf32"'))
+    study = read_study(cases.study(linked(few_runs, tmp_path), measure='dtype = "tf32"'))
     with pytest.raises(InputError, match="tf32 is a precision of NVIDIA GPUs, and cpu is none; give float32"):
         prepare(study, Store(tmp_path / "store"))
 
@@ -170,10 +170,10 @@ def test_a_task_carries_the_largest_numerical_error_and_the_time_of_all_its_eval
         error, seconds = next(calls)
         return Values(np.zeros((1, 2)), {}, error, {"seconds": seconds, "device": "cpu"})
 
-    sighting = Sighting(SimpleNamespace(evaluate=evaluate), "bfloat16", [])  # type: ignore[arg-type]
+    evaluator = Evaluator(SimpleNamespace(evaluate=evaluate), "bfloat16", [])  # type: ignore[arg-type]
     for _ in range(3):
-        sighting.see([], torch.ones(1, 1), np.arange(2))
-    assert (sighting.numerics_error, sighting.how) == (0.7, {"seconds": 3.75, "device": "cpu"})
+        evaluator.evaluate([], torch.ones(1, 1), np.arange(2))
+    assert (evaluator.dtype_error, evaluator.how) == (0.7, {"seconds": 3.75, "device": "cpu"})
 
 
 @pytest.mark.untyped
@@ -195,9 +195,9 @@ def test_a_pair_is_below_the_floor_of_the_coarser_of_its_dtypes() -> None:
 
 
 def test_a_pair_parted_where_both_did() -> None:
-    one, two, three = (Checkpoint(str(n), seed=0, step=9, parted=p, child=n) for n, p in enumerate((2, 2, 4)))
-    assert barriers.both(one, two, "children")["parted"] == 2
-    assert barriers.both(two, three, "children")["parted"] is None
+    one, two, three = (Checkpoint(str(n), seed=0, step=9, branch_step=p, branch=n) for n, p in enumerate((2, 2, 4)))
+    assert barriers.both(one, two, "branches")["branch_step"] == 2
+    assert barriers.both(two, three, "branches")["branch_step"] is None
 
 
 def test_other_objectives_take_the_same_way(tmp_path: Path) -> None:

@@ -199,9 +199,9 @@ def test_pairs_that_are_the_same_tokens_are_said(tmp_path: Path) -> None:
     file.write_text("\n".join(text))
     lost.write_text("\n".join(text[3:]))
     found = ask("minimal-pairs", unigram(torch.zeros(V)), items=file)
-    assert found.alarms == "2 of 5 pairs are the same tokens and tie" and found.alarms in found.about
+    assert found.warnings == "2 of 5 pairs are the same tokens and tie" and found.warnings in found.about
     file.write_text("\n".join(text[:3]))
-    assert ask("minimal-pairs", unigram(torch.zeros(V)), items=file).alarms == ""
+    assert ask("minimal-pairs", unigram(torch.zeros(V)), items=file).warnings == ""
     with pytest.raises(InputError, match=r"both sentences of every pair of .*lost.jsonl; its vocabulary"):
         ask("minimal-pairs", unigram(torch.zeros(V)), items=lost)
 
@@ -211,7 +211,7 @@ def test_a_vocabulary_too_small_for_sentences_is_said() -> None:
         ask("agreement", Puppet(60, None), cases.tokenizer())
     few = [word for word in WORDS if word not in {"laugh", "has"}]
     found = ask("agreement", unigram(torch.zeros(V)), speaker(few), count=3)
-    assert found.alarms == "" and found.about == "24 of 24 nouns and 16 of 18 verbs are in the vocabulary"
+    assert found.warnings == "" and found.about == "24 of 24 nouns and 16 of 18 verbs are in the vocabulary"
     cut = [word for word in WORDS if word not in {"laugh", "goes"}] + ["la", "##ugh", "##es"]
     cut_up = Tokenizer(models.WordPiece({word: n for n, word in enumerate([*SPECIAL, *cut])}, unk_token="[UNK]"))
     cut_up.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -221,7 +221,7 @@ def test_a_vocabulary_too_small_for_sentences_is_said() -> None:
     lone = [word for word in WORDS if word not in {form for pair in grammar.VERBS[:-1] for form in pair}]
     found = ask("agreement", unigram(torch.zeros(V)), speaker(lone), count=3)
     assert found.about.endswith("1 of 18 verbs are in the vocabulary")
-    assert found.alarms == "all rests on 1 of 18 verbs: thinks/think"
+    assert found.warnings == "all rests on 1 of 18 verbs: thinks/think"
     alike = speaker()
     alike.backend_tokenizer.normalizer = normalizers.Replace("laughs", "laugh")  # both forms are one token
     found = ask("agreement", unigram(torch.zeros(V)), alike, count=3)

@@ -43,7 +43,7 @@ def stated_error_covers(kind: str, tolerance: float, repeats: int) -> None:
             return np.array([np.full(len(examples), curve(np.array(t))) for _, t in wanted]), {}
 
         (found,) = profiles([Path(noiseless)], look, Grid(tolerance=tolerance))
-        rise = found.reading.matrix @ paired.band(found.t, found.losses).rise
+        rise = found.interpolation.matrix @ paired.band(found.t, found.losses).rise
         truth = curve(DENSE) - (1 - DENSE) * curve(DENSE)[0] - DENSE * curve(DENSE)[-1]
         assert found.t_error is not None
         assert abs(rise.max() - truth.max()) <= found.t_error + 1e-9
@@ -61,7 +61,7 @@ def test_corners_need_no_more_points_than_straight_pieces() -> None:
 
 
 def test_the_barrier_is_read_where_the_interpolant_is_finest() -> None:
-    """A cubic, which three levels of points read exactly: the largest of its values at the 64 steps of reading."""
+    """A cubic, which three levels of points read exactly: the largest of its values at 64 steps."""
 
     def cubic(t: np.ndarray) -> np.ndarray:
         return np.asarray(27 / 4 * t**2 * (1 - t))
@@ -115,14 +115,14 @@ class World:
 
 @pytest.mark.slow
 def test_intervals_at_the_stop_cover_and_are_as_narrow_as_wanted() -> None:
-    repeats, precision, covered, evaluations = 80, 0.04, 0, []
+    repeats, halfwidth, covered, evaluations = 80, 0.04, 0, []
     for seed in range(repeats):
         world = World(800, seed, 0.5, 0.3)
-        grid = Grid(precision=precision, resamples=200)
+        grid = Grid(halfwidth=halfwidth, resamples=200)
         (found,) = profiles([world.path], world.look, grid)
         rows = tables(found, grid)[0]
         chord = next(row for row in rows if row["definition"] == "chord")
-        assert chord["high"] - chord["low"] <= 2 * precision or found.examples == 800
+        assert chord["high"] - chord["low"] <= 2 * halfwidth or found.examples == 800
         assert chord["low"] <= chord["barrier"] <= chord["high"]
         covered += chord["low"] <= 0.5 <= chord["high"]
         evaluations.append(found.evaluations)
@@ -135,7 +135,7 @@ def test_intervals_at_the_stop_cover_and_are_as_narrow_as_wanted() -> None:
 def test_what_some_times_have_more_is_no_error_between_them(seed: int) -> None:
     """Curves so smooth that nine points read them, and noise that makes the counts at these very different."""
     world = World(900, seed, 0.5, 0.3)
-    (found,) = profiles([world.path], world.look, Grid(precision=0.04, resamples=100))
+    (found,) = profiles([world.path], world.look, Grid(halfwidth=0.04, resamples=100))
     counts = np.isfinite(found.losses).sum(axis=1)
     assert found.t_error is not None and found.t_error < 0.02 and counts.max() > 10 * counts.min()
 
@@ -150,7 +150,7 @@ def test_nothing_is_evaluated_twice_and_paths_stop_by_themselves() -> None:
         }
 
     same = Path(np.stack([easy.at(0.0)] * 2), one_point=True)
-    grid = Grid(precision=0.02, resamples=200)
+    grid = Grid(halfwidth=0.02, resamples=200)
     one, two, three = profiles([easy.path, hard.path, same], look, grid)
     looked = easy.looked + hard.looked
     assert len(looked) == len(set(looked)) == one.evaluations + two.evaluations
@@ -254,11 +254,13 @@ def test_the_mean_of_pairs_is_known_as_well_as_wanted_on_fewer_examples() -> Non
 
         count = {}
         for target in ("mean", "pairs"):
-            grid = Grid(precision=0.03, target=target, resamples=100)  # type: ignore[arg-type]
+            grid = Grid(halfwidth=0.03, target=target, resamples=100)  # type: ignore[arg-type]
             found = profiles([Path(world.path.ends) for world in worlds], look, grid)
             count[target] = sum(one.evaluations for one in found)
             if target == "mean":
-                mean = np.mean([(one.reading.matrix @ paired.band(one.t, one.losses).rise).max() for one in found])
+                mean = np.mean([
+                    (one.interpolation.matrix @ paired.band(one.t, one.losses).rise).max() for one in found
+                ])
                 covered += abs(mean - 0.525) <= 0.03
         fewer.append(count["mean"] / count["pairs"])
     assert covered / repeats >= 0.95 - 4 * (0.95 * 0.05 / repeats) ** 0.5 and np.mean(fewer) < 0.6
@@ -273,7 +275,7 @@ def test_examples_in_order_do_not_mislead(drift: float) -> None:
     def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Found:
         return np.array([4 * t * (1 - t) * each[examples] for _, t in wanted]), {}
 
-    grid = Grid(precision=0.1, resamples=100)
+    grid = Grid(halfwidth=0.1, resamples=100)
     (found,) = profiles([Path(np.zeros((2, 2000)))], look, grid)
     chord = tables(found, grid)[0][0]
     assert chord["low"] < each.mean() < chord["high"] <= chord["low"] + 0.2 and found.examples < 500
@@ -288,7 +290,7 @@ def test_rival_peaks_are_both_followed() -> None:
         bumps = np.array([[bump(c, 0.1, 1.0)(np.array(t)) for c in (0.3, 0.7)] for _, t in wanted])
         return bumps @ (1 + noise[:, examples]), {}
 
-    grid = Grid(precision=0.07, resamples=100)
+    grid = Grid(halfwidth=0.07, resamples=100)
     (found,) = profiles([Path(np.zeros((2, 2000)))], look, grid)
     chord = tables(found, grid)[0][0]
     assert chord["high"] - chord["low"] <= 0.14 and found.examples < 2000

@@ -35,8 +35,8 @@ def test_a_strategy_is_kept_for_the_same_shapes_and_precision() -> None:
     kept.keep(Strategy("vmap", 4, 128))
     for same in (objective(), objective(examples=3)):
         assert Remembered.of(same, "float32").recall() == Strategy("vmap", 4, 128)
-    for other, numerics in ((objective(), "bfloat16"), (objective(length=5), "float32"), (objective(40), "float32")):
-        assert Remembered.of(other, numerics).recall() is None
+    for other, dtype in ((objective(), "bfloat16"), (objective(length=5), "float32"), (objective(40), "float32")):
+        assert Remembered.of(other, dtype).recall() is None
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"kind": "loop", "more": 1}'])

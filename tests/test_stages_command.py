@@ -123,23 +123,24 @@ def test_pairs_of_one_run_become_series(finished: Path) -> None:
 
 
 def test_the_primary_is_the_one_that_was_declared_first(finished: Path, tmp_path: Path) -> None:
-    """Declared at the first run it counts; changed after results were there, it is exploration."""
+    """Preregistered at the first run it counts; changed after results were there, it is exploration."""
     record = Store(finished / "results").record()
     primary = {"connectivity": "barrier:last", "behaviour": "loss", "test": "onset"}
-    assert record["declared"]["primary"] == primary and record["declared"]["draws"] == 50
+    assert record["preregistered"]["primary"] == primary and record["preregistered"]["draws"] == 50
     study = finished / "study.toml"
     old = study.read_text()
     try:
         study.write_text(old.replace('test = "onset"', 'test = "matrix"').replace('"barrier:last"', '"barrier:seeds"'))
         assert run_study(read_study(study), finished, device="cpu", workers=1) == {}
         record = Store(finished / "results").record()
-        first, now = (part["primary"]["test"] for part in (record["declared"], record["study"]["stages"]))
+        first, now = (part["primary"]["test"] for part in (record["preregistered"], record["study"]["stages"]))
         assert (first, now) == ("onset", "matrix")
         said = invoke("stages", finished).stderr
         assert (
-            "the primary association of the study (barrier:seeds with loss, by matrix) was not declared before" in said
+            "the primary association of the study (barrier:seeds with loss, by matrix) was not preregistered before"
+            in said
         )
-        assert "exploration; what was declared is barrier:last with loss, by onset" in said
+        assert "exploration; what was preregistered is barrier:last with loss, by onset" in said
     finally:
         study.write_text(old)
         run_study(read_study(study), finished, device="cpu", workers=1)
@@ -150,10 +151,10 @@ def test_the_primary_counts_only_with_the_settings_that_it_was_declared_with(fin
     assert "\nPreregistered: loss with barrier:last" in printed.stderr
     other = invoke("stages", finished, "--threshold", "0.3", "--definition", "mean_ends").stderr
     assert (
-        "Primary, declared" not in other
+        "Primary, preregistered" not in other
         and (
-            "was declared before the study ran with other settings (threshold 0.3, declared: left out; definition "
-            "mean_ends, declared: chord), and counts as exploration"
+            "was preregistered with other settings (threshold 0.3, preregistered: left out; definition "
+            "mean_ends, preregistered: chord), and counts as exploration"
         )
         in other
     )
@@ -289,7 +290,7 @@ def test_no_torch_is_loaded(files: Path) -> None:
 @pytest.fixture(scope="module")
 def findings() -> Frames:
     found = analyse(worlds.observed(coupled(), OCTAVES), Stages.model_validate({"threshold": 0.5, "draws": 50}))
-    names = ("series", "curve", "event", "stage", "association", "outlier", "boundaries", "doubtful", "notes")
+    names = ("series", "curve", "event", "stage", "association", "outlier", "boundaries", "unreliable", "notes")
     return Frames(**{name: getattr(found, name) for name in names}, said=tuple(sentences(found)))
 
 
@@ -335,10 +336,10 @@ def test_only_what_happens_in_training_has_a_mark(censored: str, marks: int) -> 
 
 
 def test_what_is_learned_is_drawn_beside_the_loss_of_checkpoints_alone() -> None:
-    """Two steps are a line; losses of children stand in no panel, and at one step there is none."""
-    at = {"parted": None, "seed": 0, "unit": "nats per token", "error": 0.1}
+    """Two steps are a line; losses of branches stand in no panel, and at one step there is none."""
+    at = {"branch_step": None, "seed": 0, "unit": "nats per token", "error": 0.1}
     losses = pd.DataFrame([{**at, "step": 0, "loss": 3.0}, {**at, "step": 8, "loss": 2.0},
-                           {**at, "step": 9, "loss": 7.0, "parted": 4}])  # fmt: skip
+                           {**at, "step": 9, "loss": 7.0, "branch_step": 4}])  # fmt: skip
     score = {**at, "probe": "p", "metric": "score", "subset": "", "headline": True, "better": "higher", "chance": 0.5}
     score |= {"items": 9, "version": "1", "about": "of this", "value": 0.6, "low": 0.5, "high": 0.7}
     probe = pd.DataFrame([{**score, "step": 0}, {**score, "step": 8}])

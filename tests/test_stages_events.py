@@ -35,7 +35,7 @@ def at_half(run: Measured, curves: Curves) -> Event:
     return changes.crossing(curves, 0.5, rising=True)
 
 
-def steepest(run: Measured, curves: Curves) -> Event:
+def sharpness(run: Measured, curves: Curves) -> Event:
     return changes.fastest(curves)
 
 
@@ -45,8 +45,8 @@ PLANTED = {
     "crossing, slow, noisy": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, at_half, SIXTY, 0.1, normal, np.nan),
     "crossing, error understated": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, at_half, SIXTY, 0.1, normal, 0.02),
     "crossing, heavy tails": (lambda x: sigmoid(x, 4.37), 4.37, at_half, SIXTY, 0.06, heavy, np.nan),
-    "fastest": (lambda x: sigmoid(x, 4.37), 4.37, steepest, SIXTY, 0.05, normal, np.nan),
-    "fastest, uneven steps": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, steepest, SIXTY, 0.05, normal, np.nan),
+    "fastest": (lambda x: sigmoid(x, 4.37), 4.37, sharpness, SIXTY, 0.05, normal, np.nan),
+    "fastest, uneven steps": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, sharpness, SIXTY, 0.05, normal, np.nan),
     "maximum": (hill, TOP, nearest("extremum", TOP), SIXTY, 0.05, normal, np.nan),
     "maximum, heavy tails": (hill, TOP, nearest("extremum", TOP), SIXTY, 0.05, heavy, np.nan),
     "plateau": (two_steps, 4.6, nearest("plateau", 4.6), SIXTY, 0.02, normal, np.nan),
@@ -199,7 +199,7 @@ def test_a_plateau_is_flatter_than_both_sides_for_certain_and_by_as_much_as_coun
     assert changes.plateaus(flat(base + 1.8 * tilt, x), paces) == []
     (falling,) = changes.plateaus(flat(-base + 0.2 * tilt, x), [Turn(-1, 12, 48, 22, 38)])
     assert falling.way == "fall"
-    assert changes.plateaus(flat(-base + 0.2 * tilt, x), paces) == [], "the steepest place of a fall"
+    assert changes.plateaus(flat(-base + 0.2 * tilt, x), paces) == [], "the sharpness place of a fall"
     steeper = np.interp(x, [0, 2, 4, 6], [0, 2, 2 + 1.3, 7.3])
     assert changes.plateaus(flat(steeper + 0.1 * tilt, x), paces) == [], "a slope of 0.65 is above exp(-0.5)"
     turning = [Event("extremum", way, np.full(80, at)) for way, at in (("maximum", 2.5), ("minimum", 3.5))]

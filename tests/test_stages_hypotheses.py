@@ -51,7 +51,7 @@ def test_planted_coupling_is_found_and_the_contrary_is_not() -> None:
 def test_what_was_not_declared_before_is_exploration() -> None:
     found = analyse(worlds.observed(coupled(), OCTAVES), SETTINGS)
     assert not found.association["primary"].any()
-    assert found.notes == ("the primary association was not declared before the study ran, and counts as exploration",)
+    assert found.notes == ("the primary association was not preregistered, and counts as exploration",)
 
 
 def test_few_seeds_short_series_and_flat_ones_are_said() -> None:
@@ -88,23 +88,23 @@ def test_another_series_changes_no_number() -> None:
 
 
 def test_stability_onsets_of_seeds_are_tested_beside_behaviour() -> None:
-    """Children of every seed: a seed that settles early learns early; the onset of one is too early to be seen."""
+    """Branches of every seed: a seed that settles early learns early; the onset of one is too early to be seen."""
     random = np.random.default_rng(3)
     late = np.linspace(-0.7, 0.7, 5)
-    partings = np.array([0, 4, 8, 16, 32, 64, 128, 256])
+    branch_steps = np.array([0, 4, 8, 16, 32, 64, 128, 256])
     rows = [
-        barrier("children", (seed, 999), (seed, 999), float(v), parted=int(parted), child_a=a, child_b=b)
-        for seed, d in enumerate(late) for parted in partings for a, b in ((0, 1), (0, 2), (1, 2))
-        for v in [1 - sigmoid(np.log1p(parted), 3 + d, 0.25) + 0.02 * random.random()]
+        barrier("branches", (seed, 999), (seed, 999), float(v), branch_step=int(branch_step), branch_a=a, branch_b=b)
+        for seed, d in enumerate(late) for branch_step in branch_steps for a, b in ((0, 1), (0, 2), (1, 2))
+        for v in [1 - sigmoid(np.log1p(branch_step), 3 + d, 0.25) + 0.02 * random.random()]
     ]  # fmt: skip
-    children = from_tables({"barrier": pd.DataFrame(rows)})
+    branches = from_tables({"barrier": pd.DataFrame(rows)})
     behaviour = worlds.observed({"good": sigmoid(X, 4 + late[:, None])}, OCTAVES).series
-    both = Observed(pd.concat([children.series, behaviour]), children.pairs, children.partings)
+    both = Observed(pd.concat([branches.series, behaviour]), branches.pairs, branches.branch_steps)
     found = analyse(both, Stages.model_validate({"threshold": 0.5, "draws": 50}))
     settled = found.event[found.event["event"] == "settles"].set_index("seed")
     assert np.log1p(settled["step"].drop("all")).to_numpy() == pytest.approx(3 + late, abs=0.2)
     test = found.association.set_index(["test", "hypothesis"]).loc[("onset", "seed")]
-    assert test["connectivity"] == "barrier:children" and test["effect"] > 0.9 and test["p"] < 0.01
+    assert test["connectivity"] == "barrier:branches" and test["effect"] > 0.9 and test["p"] < 0.01
 
 
 @pytest.mark.slow

@@ -102,10 +102,10 @@ def test_tests_say_what_they_are_without_outliers() -> None:
     assert clean.outlier.empty and clean.association["p_without"].isna().all()
 
 
-def test_outliers_and_doubtful_series_are_marked_in_the_figure() -> None:
+def test_outliers_and_unreliable_series_are_marked_in_the_figure() -> None:
     found = analyse(failed(), SETTINGS)
     parts = found.series, found.curve, found.event, found.stage
-    marked = stages_over_training(*parts, boundaries="loss", outlier=found.outlier, doubtful=("loss",))
+    marked = stages_over_training(*parts, boundaries="loss", outlier=found.outlier, unreliable=("loss",))
     plain = stages_over_training(*parts, boundaries="loss")
 
     def dashed(figure: Figure) -> int:
@@ -115,7 +115,7 @@ def test_outliers_and_doubtful_series_are_marked_in_the_figure() -> None:
     assert (dashed(marked), dashed(plain)) == (1, 0)
     good = next(ax for ax in marked.axes if ax.get_ylabel() == "good")
     assert [text.get_text() for text in good.texts] == ["seed 7"]
-    assert marked.axes[0].get_ylabel() == "loss\n(doubtful)" and plain.axes[0].get_ylabel() == "loss"
+    assert marked.axes[0].get_ylabel() == "loss\n(unreliable)" and plain.axes[0].get_ylabel() == "loss"
 
 
 def test_gaps_without_checkpoints_are_bridged_by_dots() -> None:
@@ -128,21 +128,21 @@ def test_gaps_without_checkpoints_are_bridged_by_dots() -> None:
     assert stretches(holed) == [slice(0, 16), slice(16, 28)]
 
 
-def test_series_of_doubtful_values_bound_nothing_unless_asked() -> None:
-    """Half of the coefficients are doubtful: said in a note, marked in the tables, and bound stages if named."""
+def test_series_of_unreliable_values_bound_nothing_unless_asked() -> None:
+    """Half of the coefficients are unreliable: said in a note, marked in the tables, and bound stages if named."""
     values = coupled()
     values["llc"] = 10 * values["loss"]
     observed = worlds.observed(values, OCTAVES)
-    marked = observed.series.assign(sound=(observed.series["series"] != "llc") | (observed.series["seed"] > 2))
+    marked = observed.series.assign(reliable=(observed.series["series"] != "llc") | (observed.series["seed"] > 2))
     doubted = replace(observed, series=marked)
-    assert doubted.doubtful == {"llc": (3 * len(X), 6 * len(X))} and observed.doubtful == {}
+    assert doubted.unreliable == {"llc": (3 * len(X), 6 * len(X))} and observed.unreliable == {}
     found = analyse(doubted, SETTINGS)
     assert analyse(observed, SETTINGS).boundaries == "llc" and found.boundaries == "loss"
-    (note,) = [note for note in found.notes if "doubtful" in note]
-    assert note.startswith("60 of 120 values of llc are doubtful") and "unless boundaries is llc" in note
-    assert found.event.groupby("series")["doubtful"].all().to_dict()["llc"] and not found.event["doubtful"].all()
+    (note,) = [note for note in found.notes if "unreliable" in note]
+    assert note.startswith("60 of 120 values of llc are unreliable") and "unless boundaries is llc" in note
+    assert found.event.groupby("series")["unreliable"].all().to_dict()["llc"] and not found.event["unreliable"].all()
     asked = analyse(doubted, Stages.model_validate({"threshold": 0.5, "draws": 50, "boundaries": "llc"}))
-    assert asked.boundaries == "llc" and "of llc (doubtful), in which llc changes" in sentences(asked)[0]
+    assert asked.boundaries == "llc" and "of llc (unreliable), in which llc changes" in sentences(asked)[0]
 
 
 def test_a_score_that_never_leaves_chance_has_no_onset() -> None:

@@ -51,21 +51,21 @@ def test_settling_is_where_the_line_crosses_the_threshold_for_good() -> None:
     np.testing.assert_allclose(event.at, [first, -np.inf, np.inf, last, -np.inf])
 
 
-def test_children_are_resampled_and_the_pairs_of_a_step_err_together() -> None:
-    """Four children: a pair counts as often as both are drawn; all of them do where one child alone was."""
+def test_branches_are_resampled_and_the_pairs_of_a_step_err_together() -> None:
+    """Four branches: a pair counts as often as both are drawn; all of them do where one branch alone was."""
     random = np.random.default_rng(2)
-    children = np.array([(a, b) for a in range(4) for b in range(a)])
+    branches = np.array([(a, b) for a in range(4) for b in range(a)])
     values = np.array([0.2, 0.5, 0.85, 0.3, 0.75, 0.41])
-    draws = onsets.resampled([(values, np.full(6, np.nan), children)], 30_000, random)[:, 0]
+    draws = onsets.resampled([(values, np.full(6, np.nan), branches)], 30_000, random)[:, 0]
     means = []
     for draw in product(range(4), repeat=4):
-        chosen = [values[k] for k, (a, b) in enumerate(children) for i in draw for j in draw if (i, j) == (a, b)]
+        chosen = [values[k] for k, (a, b) in enumerate(branches) for i in draw for j in draw if (i, j) == (a, b)]
         means.append(np.mean(chosen or values))
     error = np.std(means) / np.sqrt(30_000)
     assert abs(draws.mean() - np.mean(means)) < 4 * error < 0.005
     assert draws.std() == pytest.approx(np.std(means), rel=0.02)
-    for count in (1, 6):  # two children make one pair, with the error of the examples alone
-        same = onsets.resampled([(np.full(count, 0.3), np.full(count, 0.05), children[:count])], 20_000, random)[:, 0]
+    for count in (1, 6):  # two branches make one pair, with the error of the examples alone
+        same = onsets.resampled([(np.full(count, 0.3), np.full(count, 0.05), branches[:count])], 20_000, random)[:, 0]
         assert same.std() == pytest.approx(0.05, rel=0.03)
 
 

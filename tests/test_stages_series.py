@@ -39,9 +39,9 @@ def test_series_of_barriers_by_hand() -> None:
         barrier("seeds", (1, 8), (2, 8), 0.8, symmetry="weights"),
         barrier("last", (1, 8), (1, 99), 0.4),
         barrier("neighbours", (2, 8), (2, 35), 0.7),
-        *(barrier("children", (0, 99), (0, 99), v, parted=4, child_a=a, child_b=b)
+        *(barrier("branches", (0, 99), (0, 99), v, branch_step=4, branch_a=a, branch_b=b)
           for a, b, v in ((0, 1, 0.1), (0, 2, 0.3), (1, 2, 0.5))),
-        barrier("children", (0, 50), (0, 50), 7.0, parted=4, child_a=0, child_b=1),
+        barrier("branches", (0, 50), (0, 50), 7.0, branch_step=4, branch_a=0, branch_b=1),
     ])  # fmt: skip
     found = from_tables({"barrier": rows})
     values = found.series.set_index(["series", "seed", "step"])["value"]
@@ -49,18 +49,18 @@ def test_series_of_barriers_by_hand() -> None:
     assert values["barrier:last"].to_dict() == {(1, 8): 0.4}
     middle = 8 * (np.sqrt(2 * (35 / 8 + 1)) - 1)  # the first step is 8, and so is the unit of the axis
     assert values["barrier:neighbours"].to_dict() == pytest.approx({(2, middle): 0.7})
-    assert values["barrier:children"].to_dict() == pytest.approx({(0, 4): 0.3})
-    assert len(found.partings) == 3 and found.partings["error"].to_numpy() == pytest.approx(0.02)
+    assert values["barrier:branches"].to_dict() == pytest.approx({(0, 4): 0.3})
+    assert len(found.branch_steps) == 3 and found.branch_steps["error"].to_numpy() == pytest.approx(0.02)
     assert found.series["error"].isna().all() and found.series["shared_error"].to_numpy() == pytest.approx(0.02)
     assert sorted(found.pairs["value"]) == [0.2, 0.3, 0.5] and found.unit == "nats per token"
 
 
 def test_series_of_checkpoints_by_hand() -> None:
-    at = {"seed": 3, "step": 16, "parted": None}
+    at = {"seed": 3, "step": 16, "branch_step": None}
     llc = {**at, "sampler": "sgld", "moved": "all", "mode": "evaluation", "n_beta": 5.0, "localisation": 100.0}
     probe = {**at, "probe": "p", "metric": "score", "error": 0.1}
     tables = {
-        "loss": pd.DataFrame([{**at, "loss": 2.5, "error": 0.1}, {**at, "parted": 4, "loss": 9.0, "error": 0.1}]),
+        "loss": pd.DataFrame([{**at, "loss": 2.5, "error": 0.1}, {**at, "branch_step": 4, "loss": 9.0, "error": 0.1}]),
         "llc": pd.DataFrame([
             {**llc, "llc": 11.0, "error": 0.7},
             {**llc, "moved": "head 0.1", "llc": 2.0, "error": 0.2},
@@ -223,11 +223,11 @@ def test_what_counts_as_connected_is_a_share_of_the_fall_of_the_loss_or_of_the_l
 
 def test_the_error_that_steps_share_moves_them_together_and_each_series_by_itself() -> None:
     """On a line from 1 at step 0 to 0 at step 3, one half is crossed later by log(4) times the error of all values."""
-    world = short(barrier_last=[[1.0, 0.0], [1.0, 0.0]], barrier_children=[[1.0, 0.0], [1.0, 0.0]])
+    world = short(barrier_last=[[1.0, 0.0], [1.0, 0.0]], barrier_branches=[[1.0, 0.0], [1.0, 0.0]])
     world = Observed(world.series.assign(shared_error=0.05, step=3 * world.series["step"]))
     settings = Stages.model_validate({"threshold": 0.5, "draws": 2000})
     found = dating.date(world, settings).onsets
-    every = np.concatenate([found[name][1] for name in ("barrier:last", "barrier:children")])
+    every = np.concatenate([found[name][1] for name in ("barrier:last", "barrier:branches")])
     assert every.mean(axis=1) == pytest.approx(np.log(4) / 2, abs=4 * 0.05 * np.log(4) / np.sqrt(2000))
     assert every.std(axis=1) == pytest.approx(0.05 * np.log(4), rel=4 / np.sqrt(2 * 2000))
     assert np.abs(np.corrcoef(every) - np.eye(4)).max() < 4 / np.sqrt(2000)

@@ -20,7 +20,7 @@ from landscape.study import tables
 from landscape.study.store import Store
 
 ROWS = [
-    {"table": "barrier", "a": "x", "seed_a": 3, "barrier": 0.25, "parted": None},
+    {"table": "barrier", "a": "x", "seed_a": 3, "barrier": 0.25, "branch_step": None},
     {"table": "profile", "t": 0.13, "loss": 2.5},
     {"table": "profile", "t": 0.71, "loss": 2.25},
 ]
@@ -37,7 +37,7 @@ def test_rows_come_back_table_by_table(store: Store) -> None:
     store.write("k1", ROWS)
     store.write("k2", [{"table": "profile", "t": 0.5, "loss": 1.0, "accuracy": 0.75}])
     barriers, profiles = store.rows("barrier", ["k1", "k2", "not there"]), store.rows("profile", ["k2", "k1"])
-    assert barriers.to_dict("records") == [{"a": "x", "seed_a": 3, "barrier": 0.25, "parted": None}]
+    assert barriers.to_dict("records") == [{"a": "x", "seed_a": 3, "barrier": 0.25, "branch_step": None}]
     assert profiles["t"].tolist() == [0.5, 0.13, 0.71]
     assert list(profiles.columns) == ["t", "loss", "accuracy"]
     assert pd.isna(profiles["accuracy"][1])
@@ -104,11 +104,11 @@ def test_only_old_leftovers_are_removed(store: Store) -> None:
 
 
 def test_whole_numbers_stay_so_where_some_are_missing(store: Store) -> None:
-    store.write("k1", [{"table": "pair", "seed": 3, "parted": None}])
-    store.write("k2", [{"table": "pair", "seed": 2**53 + 1, "parted": 2**53 + 1}])
+    store.write("k1", [{"table": "pair", "seed": 3, "branch_step": None}])
+    store.write("k2", [{"table": "pair", "seed": 2**53 + 1, "branch_step": 2**53 + 1}])
     rows = store.rows("pair", ["k1", "k2"])
-    assert rows["seed"].tolist() == [3, 2**53 + 1] and rows["parted"].isna().tolist() == [True, False]
-    assert rows["parted"][1] == 2**53 + 1
+    assert rows["seed"].tolist() == [3, 2**53 + 1] and rows["branch_step"].isna().tolist() == [True, False]
+    assert rows["branch_step"][1] == 2**53 + 1
 
 
 def test_folder_of_another_study_is_refused_and_kept(store: Store) -> None:
@@ -339,7 +339,7 @@ def test_files_are_read_back_only_where_they_changed(tmp_path: Path, monkeypatch
     for key in ("a1", "b2", "c3"):
         store.write(key, [{"table": "loss", "loss": 1.0}], np.ones((1, 5)))
     asked: list[str] = []
-    monkeypatch.setattr(Store, "_sound", lambda self, key: asked.append(key) or key != "b2")
+    monkeypatch.setattr(Store, "_reliable", lambda self, key: asked.append(key) or key != "b2")
     assert store.damaged(["a1", "b2", "c3"], anew=False) == [] and asked == []
     with (tmp_path / "written.jsonl").open("r+") as told:
         told.write("?")

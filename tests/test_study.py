@@ -19,7 +19,7 @@ def some(seeds: int, steps: tuple[int, ...] = (5, 7)) -> list[Checkpoint]:
 def study(**measure: object) -> Study:
     return Study.model_validate({
         "version": 1, "name": "x", "data": {"objective": "causal-lm"},
-        "checkpoints": {"folder": "f", "children": {"folder": "g"}}, "measure": [{"kind": "barriers"} | measure],
+        "checkpoints": {"folder": "f", "branches": {"folder": "g"}}, "measure": [{"kind": "barriers"} | measure],
     })  # fmt: skip
 
 
@@ -53,12 +53,12 @@ def test_neighbouring_tiles_share_a_side() -> None:
     assert min(shared) >= 2
 
 
-def test_children_pair_within_their_parting() -> None:
+def test_branches_pair_within_their_parting() -> None:
     kids = [Checkpoint(f"{p}{c}{t}", 0, t, p, c, f"{p}{c}{t}") for p in (0, 4) for c in (0, 1, 2) for t in (8, 16)]
-    planned = tasks(study(between="children"), some(2), kids)
+    planned = tasks(study(between="branches"), some(2), kids)
     pairs = [[t.checkpoints[k] for k in pair] for t in planned for pair in t.pairs]
     assert len(pairs) == 2 * 2 * 3
-    assert all(a.parted == b.parted and a.step == b.step and a.child != b.child for a, b in pairs)
+    assert all(a.branch_step == b.branch_step and a.step == b.step and a.branch != b.branch for a, b in pairs)
 
 
 def test_all_pairs_everything() -> None:
@@ -240,7 +240,7 @@ def test_study_file_is_read_with_paths_beside_it(tmp_path: Path) -> None:
         ("points = 5", "points = 2", "measure.0.points: .* or a whole number from 3 to 1001 is wanted .got 2"),
         ("version = 1", "version = 2", r"version: Input should be 1 \(got 2\)"),
         ('name = "tiny"', "", "name: Field required"),
-        ("points = 5", 'between = "children"', r"needs the table \[checkpoints.children\]"),
+        ("points = 5", 'between = "branches"', r"needs the table \[checkpoints.branches\]"),
         ("points = 5", "points = = 5", "is not valid TOML"),
         ('"barriers"\npoints = 5', '"planes"\nplane = "random"\npoints = 5', "points: unknown setting\n  .*resample"),
         ("points = 5", "points = 5\ntolerance = nan", "measure.0.tolerance: Input should be"),

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from landscape.profile.summary import (
-    barrier_over_parting,
+    barrier_over_branching,
     barrier_over_training,
     by_path,
     by_symmetry,
@@ -16,7 +16,7 @@ from landscape.profile.units import mean_over_units
 
 def table(values: dict[tuple[int, int], float], **labels: object) -> pd.DataFrame:
     return pd.DataFrame([
-        {"seed_a": a, "seed_b": b, "child_a": a, "child_b": b, "barrier": v, "low": v - 0.02, "high": v + 0.02}
+        {"seed_a": a, "seed_b": b, "branch_a": a, "branch_b": b, "barrier": v, "low": v - 0.02, "high": v + 0.02}
         | labels
         for (a, b), v in values.items()
     ])  # fmt: skip
@@ -44,7 +44,14 @@ def test_no_mean_barrier_is_below_zero() -> None:
     values = {(a, b): 0.8 + 0.1 * a if b == 5 else 0.01 * a for a in range(6) for b in range(a + 1, 6)}
     _, low, high = expected(values, 0.02 / 1.959964)
     assert low < -0.1
-    along = table(values, path="bezier", climb=0.1, climb_error=0.01, mean_climb=0.1, mean_climb_error=0.01)
+    along = table(
+        values,
+        path="bezier",
+        loss_increase=0.1,
+        loss_increase_error=0.01,
+        mean_loss_increase=0.1,
+        mean_loss_increase_error=0.01,
+    )
     ends = table(values, between="seeds", step_a=4, how="weights").rename(columns={"seed_a": "a", "seed_b": "b"})
     assert barrier_over_training(table(values, between="seeds", step_a=4)).iloc[0][["low", "high"]].tolist() == (
         pytest.approx([0, high], rel=1e-6)
@@ -54,37 +61,37 @@ def test_no_mean_barrier_is_below_zero() -> None:
     assert by_symmetry(ends).iloc[0][["low", "high"]].tolist() == pytest.approx([0, high], rel=1e-6)
 
 
-def test_children_are_averaged_by_parting() -> None:
-    rows = pd.concat([table(VALUES, between="children", parted=p, step_a=9, seed_a=4, seed_b=4) for p in (2, 5)])
-    assert barrier_over_parting(rows)[["parted", "pairs"]].to_numpy().tolist() == [[2, 15], [5, 15]]
+def test_branches_are_averaged_by_branch_step() -> None:
+    rows = pd.concat([table(VALUES, between="branches", branch_step=p, step_a=9, seed_a=4, seed_b=4) for p in (2, 5)])
+    assert barrier_over_branching(rows)[["branch_step", "pairs"]].to_numpy().tolist() == [[2, 15], [5, 15]]
     assert barrier_over_training(rows).empty
 
 
-def test_children_of_several_seeds_are_pooled_and_the_seeds_are_the_units() -> None:
-    """Child 0 of one seed is not child 0 of another; of one pair a seed the error is that of a mean over seeds."""
+def test_branches_of_several_seeds_are_pooled_and_the_seeds_are_the_units() -> None:
+    """Branch 0 of one seed is not branch 0 of another; of one pair a seed the error is that of a mean over seeds."""
     seeds = {"early": 0.574, "2": 0.0, "10": 0.21, "x": 0.4, "y": 0.36, "z": 0.1}
     rows = pd.concat([
-        table({(0, 1): value}, between="children", parted=3, step_a=9, seed_a=seed, seed_b=seed)
+        table({(0, 1): value}, between="branches", branch_step=3, step_a=9, seed_a=seed, seed_b=seed)
         for seed, value in seeds.items()
     ])
-    found = barrier_over_parting(rows).iloc[0]
+    found = barrier_over_branching(rows).iloc[0]
     values = np.array([*seeds.values()])
     mean, low, high = mean_over_units(values, np.full(6, 0.02 / 1.959964), np.arange(6), np.arange(6))
     assert (found["barrier"], found["pairs"]) == (pytest.approx(values.mean()), 6)
     assert (found["low"], found["high"]) == pytest.approx((max(low, 0), high), rel=1e-5)
 
 
-def along(path: str, values: dict[tuple[int, int], float], climb: float) -> pd.DataFrame:
+def along(path: str, values: dict[tuple[int, int], float], loss_increase: float) -> pd.DataFrame:
     rows = table(
         values,
         between="seeds",
         path=path,
         symmetry="none",
         step_a=9,
-        climb=climb,
-        climb_error=0.01,
-        mean_climb=climb / 2,
-        mean_climb_error=0.01,
+        loss_increase=loss_increase,
+        loss_increase_error=0.01,
+        mean_loss_increase=loss_increase / 2,
+        mean_loss_increase_error=0.01,
     )
     return rows.assign(a=[f"s{k}" for k in rows["seed_a"]], b=[f"s{k}" for k in rows["seed_b"]])
 
@@ -102,7 +109,7 @@ def test_curves_stand_beside_the_lines_of_their_pairs() -> None:
     assert means.loc["bezier", ["barrier", "barrier_low", "barrier_high"]].tolist() == pytest.approx(
         [mean, max(low, 0), high], abs=1e-6
     )
-    assert means["climb"].to_dict() == pytest.approx({"bezier": 0.1, "control": 2.0, "linear": 0.8})
+    assert means["loss_increase"].to_dict() == pytest.approx({"bezier": 0.1, "control": 2.0, "linear": 0.8})
     assert means["pairs"].tolist() == [15, 15, 15]
     assert set(straight(rows)["path"]) == {"linear"} and len(straight(rows)) == 32
     assert curves(lines).empty and by_path(curves(lines)).empty
@@ -114,8 +121,8 @@ def test_mean_profiles_are_those_of_seeds_with_the_error_of_their_column() -> No
     }
     rows = pd.concat([rows.assign(loss=2 + rows["barrier"], rise=rows["barrier"], error=0.07, rise_error=0.01)
                       for rows in at.values()])  # fmt: skip
-    children = rows.assign(between="children", loss=9.0, rise=9.0)
-    found = mean_profiles(pd.concat([rows, children])).set_index("t")
+    branches = rows.assign(between="branches", loss=9.0, rise=9.0)
+    found = mean_profiles(pd.concat([rows, branches])).set_index("t")
     assert found.index.tolist() == [0.3, 0.8] and found["step"].tolist() == [4, 4]
     for t in (0.3, 0.8):
         for name, level, error in (("loss", 2, 0.07), ("rise", 0, 0.01)):

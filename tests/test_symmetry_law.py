@@ -30,9 +30,9 @@ few = pytest.mark.parametrize(
 )
 
 
-both = pytest.mark.parametrize(("name", "freedoms"), [
-    pytest.param(name, freedoms, marks=[] if name in FEW or freedoms == "all" else pytest.mark.slow)
-    for name in ARCHITECTURES for freedoms in ("all", "permutations")
+both = pytest.mark.parametrize(("name", "symmetry_group"), [
+    pytest.param(name, symmetry_group, marks=[] if name in FEW or symmetry_group == "all" else pytest.mark.slow)
+    for name in ARCHITECTURES for symmetry_group in ("all", "permutations")
 ])  # fmt: skip
 
 
@@ -59,10 +59,10 @@ def test_every_table_has_an_architecture_here() -> None:
 
 
 @both
-def test_any_element_leaves_the_function_alone(name: str, freedoms: Any) -> None:
+def test_any_element_leaves_the_function_alone(name: str, symmetry_group: Any) -> None:
     """With random orders, random maps that stretch, and other gains of folded norms."""
     objective = build(name)
-    table, params = table_of(objective.model, freedoms), fine(objective)
+    table, params = table_of(objective.model, symmetry_group), fine(objective)
     before = outputs(objective, params)
     for seed in range(2):
         changed = move.moved_params(
@@ -73,9 +73,9 @@ def test_any_element_leaves_the_function_alone(name: str, freedoms: Any) -> None
 
 
 @both
-def test_every_group_alone_moves_weights(name: str, freedoms: Any) -> None:
+def test_every_group_alone_moves_weights(name: str, symmetry_group: Any) -> None:
     objective = build(name)
-    table, params = table_of(objective.model, freedoms), fine(objective)
+    table, params = table_of(objective.model, symmetry_group), fine(objective)
     for group in table.groups:
         moved: set[str] = set()
         for seed in range(4):  # three channels may be drawn in their own order

@@ -33,20 +33,21 @@ SEEDS = {"vgg with norms": 2}
 few = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in FEW else pytest.mark.slow) for name in NAMES]
 )
-pairs = pytest.mark.parametrize(("name", "freedoms"), [
-    pytest.param(name, freedoms, marks=[] if name in FEW and (name, freedoms) != ("llama", "all") else pytest.mark.slow)
-    for name in NAMES for freedoms in ("all", "permutations")
+pairs = pytest.mark.parametrize(("name", "symmetry_group"), [
+    pytest.param(name, symmetry_group,
+                 marks=[] if name in FEW and (name, symmetry_group) != ("llama", "all") else pytest.mark.slow)
+    for name in NAMES for symmetry_group in ("all", "permutations")
 ])  # fmt: skip
 PLANTED = [
-    pytest.param(name, freedoms, method,
-                 marks=[] if name in FEW or (freedoms, method) == ("all", "weights") else pytest.mark.slow)
-    for name in NAMES for freedoms in ("all", "permutations") for method in ("weights", "activations")
+    pytest.param(name, symmetry_group, method,
+                 marks=[] if name in FEW or (symmetry_group, method) == ("all", "weights") else pytest.mark.slow)
+    for name in NAMES for symmetry_group in ("all", "permutations") for method in ("weights", "activations")
 ]  # fmt: skip
 
 
-def twin(objective: Objective, freedoms: Any = "all", seed: int = 11) -> Tensor:
+def twin(objective: Objective, symmetry_group: Any = "all", seed: int = 11) -> Tensor:
     """The model's own point by a random element, and with other gains."""
-    table, params = table_of(objective.model, freedoms), objective.space.params(point(objective))
+    table, params = table_of(objective.model, symmetry_group), objective.space.params(point(objective))
     known = {
         name: g * (0.6 + torch.rand(g.shape, generator=some(3))) for name, g in canonical.gains(table, params).items()
     }
@@ -54,12 +55,12 @@ def twin(objective: Objective, freedoms: Any = "all", seed: int = 11) -> Tensor:
     return move.moved(table, objective.space, point(objective), planted)
 
 
-@pytest.mark.parametrize(("name", "freedoms", "method"), PLANTED)
-def test_a_planted_element_is_taken_out(name: str, freedoms: Any, method: Any) -> None:
+@pytest.mark.parametrize(("name", "symmetry_group", "method"), PLANTED)
+def test_a_planted_element_is_taken_out(name: str, symmetry_group: Any, method: Any) -> None:
     """B is A by a random element: matched, it is A to rounding, and no barrier is left."""
     objective = build(name, SEEDS.get(name, 0), examples=40 if method == "activations" else 6)
-    here, there = point(objective), twin(objective, freedoms)
-    table = table_of(objective.model, freedoms)
+    here, there = point(objective), twin(objective, symmetry_group)
+    table = table_of(objective.model, symmetry_group)
     found = align.match(table, [lambda: here, lambda: there], How(method), objective, objective)[1]
     back = move.moved(table, objective.space, there, found.move)
     assert float((there - here).norm()) > 0.3 * float(here.norm())
@@ -113,9 +114,9 @@ def test_planted_residual_networks_are_recovered(width: int, anchored: bool) -> 
 
 
 @pairs
-def test_matching_never_takes_two_points_farther_apart(name: str, freedoms: Any) -> None:
+def test_matching_never_takes_two_points_farther_apart(name: str, symmetry_group: Any) -> None:
     one, two = build(name, seed=0), build(name, seed=5)
-    table = table_of(one.model, freedoms)
+    table = table_of(one.model, symmetry_group)
     a, b = (canonical.canonical(table, o.space.params(point(o)))[0] for o in (one, two))
     found = weights.match(table, a, b, some(1), starts=1)
     assert found.after < found.before == pytest.approx(weights.distance(a, b))

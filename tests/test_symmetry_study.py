@@ -112,7 +112,7 @@ def test_raw_barriers_have_the_keys_that_they_had_without_symmetries(tmp_path: P
     (match,) = (task for task in both if task.kind == "match")
     (matched,) = (task for task in both if task.kind == "barriers" and match.key in task.needs)
     assert both.index(match) < both.index(matched) and matched.needs[-1] == match.key
-    other = planned(symmetry=["weights"], match={"freedoms": "permutations"})
+    other = planned(symmetry=["weights"], match={"symmetry_group": "permutations"})
     assert {t.key for t in other if t.kind != "losses"}.isdisjoint(t.key for t in both)
 
 
@@ -136,11 +136,11 @@ def bars(ax: Axes) -> list[list[float]]:
 def test_the_section_is_of_the_last_step_of_the_first_kind_of_pairs_and_tells_the_worst_check() -> None:
     """Four barriers of which one is to be seen: that of the last step, between seeds."""
     rows = pd.DataFrame({
-        "a": list("xpxp"), "b": list("yqyq"), "between": ["seeds", "children"] * 2, "step_a": [7, 7, 9, 9],
+        "a": list("xpxp"), "b": list("yqyq"), "between": ["seeds", "branches"] * 2, "step_a": [7, 7, 9, 9],
         "how": "weights", "barrier": [0.1, 0.2, 0.35, 0.4], "low": [0.05, 0.15, 0.3, 0.25],
         "high": [0.2, 0.3, 0.5, 0.6], "unit": "nats per token", "definition": "chord", "examples": 8, "points": 5,
-        "objective": "causal-lm", "numerics": "float32", "path": "linear", "symmetry": "weights",
-        "length": 12, "numerics_error": 0.0,
+        "objective": "causal-lm", "dtype": "float32", "path": "linear", "symmetry": "weights",
+        "length": 12, "dtype_error": 0.0,
     })  # fmt: skip
     means = rows.rename(columns={"step_a": "step"})[["between", "step", "how", "barrier", "low", "high"]].assign(
         pairs=1
@@ -159,7 +159,7 @@ def test_the_section_is_of_the_last_step_of_the_first_kind_of_pairs_and_tells_th
 def test_the_figure_shows_every_pair_and_the_mean() -> None:
     chord = pd.DataFrame({
         "a": list("xxy") * 2, "b": list("yzz") * 2, "between": "seeds", "step_a": 5, "path": "linear",
-        "symmetry": ["none"] * 3 + ["weights"] * 3, "freedoms": [None] * 3 + ["all"] * 3, "groups": "*",
+        "symmetry": ["none"] * 3 + ["weights"] * 3, "symmetry_group": [None] * 3 + ["all"] * 3, "groups": "*",
         "barrier": [0.5, 0.7, 0.9, 0.1, 0.3, 0.2], "low": [0.3, 0.65, 0.4, 0.02, 0.1, 0.19],
         "high": [0.6, 0.9, 0.95, 0.15, 0.33, 0.5], "unit": "nats per token",
     })  # fmt: skip
@@ -178,7 +178,7 @@ def test_the_figure_shows_every_pair_and_the_mean() -> None:
     np.testing.assert_allclose(bars(ax), ends[np.lexsort(ends.T[::-1])])
     assert [text.get_text() for text in ax.get_xticklabels()] == ["as they are", "matched by\nweights"]
     assert ax.get_ylabel() == "barrier (nats per token)"
-    two = pd.concat([chord, chord[3:].assign(freedoms="permutations")])
+    two = pd.concat([chord, chord[3:].assign(symmetry_group="permutations")])
     assert set(summary.beside_raw(two)["how"]) == {"none", "weights (all)", "weights (permutations)"}
     assert summary.beside_raw(chord[:3]).empty
 
@@ -295,7 +295,7 @@ def test_mistakes_get_sentences(tmp_path: Path, two: Path) -> None:
 
     assert "--match-text too" in said("barriers", one, other, *words, "--symmetry", "activations")
     assert "are the same" in said("barriers", one, other, *words, "--symmetry", "learned", "--match-text", text)
-    assert "give --symmetry too" in said("barriers", one, other, *words, "--freedoms", "permutations")
+    assert "give --symmetry too" in said("barriers", one, other, *words, "--symmetry-group", "permutations")
     assert "--match-text is for --symmetry activations and learned" in said(
         "match", one, other, *words, "--match-text", text, "--out", tmp_path / "o"
     )
@@ -340,9 +340,12 @@ def test_typos_in_match_are_named(tmp_path: Path) -> None:
     runs(tmp_path, seeds=2, steps=(0,))
     for measure, sentence in (
         ('symmetry = ["wieghts"]', "symmetry"),
-        ('symmetry = "weights"\nmatch = { freedom = "all" }', r"match.freedom: unknown setting; did you mean freedoms"),
+        (
+            'symmetry = "weights"\nmatch = { freedom = "all" }',
+            r"match.freedom: unknown setting; did you mean symmetry_group",
+        ),
         ('symmetry = "activations"', r"is matched on a text: give match = \{ text"),
-        ('match = { freedoms = "permutations" }', "match says how symmetries are taken out: give symmetry"),
+        ('match = { symmetry_group = "permutations" }', "match says how symmetries are taken out: give symmetry"),
     ):
         with pytest.raises(InputError, match=sentence):
             read_study(study(tmp_path, measure=measure))
@@ -355,10 +358,10 @@ def test_settings_decide_keys_and_nothing_else_does() -> None:
     one = Barriers.model_validate({"kind": "barriers", "symmetry": "weights"})
     assert one.symmetry == ("weights",)
     assert one.match.settings("weights") == {
-        "symmetry": "weights", "freedoms": "all", "groups": ["*"], "seed": 0, "starts": None,
+        "symmetry": "weights", "symmetry_group": "all", "groups": ["*"], "seed": 0, "starts": None,
     }  # fmt: skip
     many = Matching(groups=("*.ffn", "stream"), starts=3, steps=7, rate=0.6, seed=9, text="other.txt", sequences=11)
-    shared = {"freedoms": "all", "groups": ["*.ffn", "stream"], "seed": 9}
+    shared = {"symmetry_group": "all", "groups": ["*.ffn", "stream"], "seed": 9}
     assert many.settings("learned") == {"symmetry": "learned", **shared, "starts": 3, "steps": 7, "rate": 0.6}
     for symmetry in ("activations", "random"):
         assert many.settings(symmetry) == {"symmetry": symmetry, **shared}

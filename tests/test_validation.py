@@ -33,7 +33,7 @@ SCRIPTS = {name: script(name) for name in ("barriers", "llc", "stages", "associa
 TABLE = SCRIPTS["barriers"].table
 CHEAP = {
     "barriers": "additive, 5 seeds", "llc": "SGLD, unstable step, curvature not known",
-    "stages": "four children of one run", "associations": "leads, 5 seeds",
+    "stages": "four branches of one run", "associations": "leads, 5 seeds",
 }  # fmt: skip
 SLOW = {"barriers": 24, "llc": 32, "stages": 32, "associations": 32}
 

@@ -39,9 +39,9 @@ SETTINGS = Stages.model_validate({"threshold": 0.5, "primary": PRIMARY, "draws":
 WHERE = {
     "path": "linear",
     "symmetry": "none",
-    "parted": None,
-    "child_a": None,
-    "child_b": None,
+    "branch_step": None,
+    "branch_a": None,
+    "branch_b": None,
     "unit": "nats per token",
 }
 

@@ -73,7 +73,7 @@ def naive(definition: definitions.Definition, t: np.ndarray, loss: np.ndarray) -
 
 
 def adaptive(
-    worlds: int, random: np.random.Generator, *, noise: str, profile: str, examples: int, precision: float | None
+    worlds: int, random: np.random.Generator, *, noise: str, profile: str, examples: int, halfwidth: float | None
 ) -> Hits:
     """Whether the interval of the chord barrier on adaptive points holds the largest rise of the whole profile.
 
@@ -101,13 +101,13 @@ def adaptive(
     paths = [Path(np.array([losses(world, t, everyone) for t in (0.0, 1.0)])) for world in range(worlds)]
     weights = definitions.resamples(examples, 400, seed=0)
     hits: dict[str, list[bool]] = {}
-    for world, one in enumerate(profiles(paths, look, Grid(precision=precision, resamples=400))):
-        how = {"weights": weights, "reading": one.reading}
+    for world, one in enumerate(profiles(paths, look, Grid(halfwidth=halfwidth, resamples=400))):
+        how = {"weights": weights, "reading": one.interpolation}
         found = definitions.estimate(one.t, one.losses, widening=one.widening, **how)
         hits.setdefault("interval", []).append(found.low <= true <= found.high)
-        if precision is not None:
+        if halfwidth is not None:
             plain = definitions.estimate(one.t, one.losses, **how)
-            narrow = found.high - found.low <= 2 * precision or one.examples == examples
+            narrow = found.high - found.low <= 2 * halfwidth or one.examples == examples
             hits.setdefault("interval, looks not counted", []).append(plain.low <= true <= plain.high)
             hits.setdefault("narrow as asked, or all examples used", []).append(narrow)
         else:
@@ -129,7 +129,7 @@ def interpolation(worlds: int, random: np.random.Generator, *, kind: str, tolera
     paths = [Path(np.repeat(curve(np.array([[0.0], [1.0]])), 4, axis=1)) for curve in curves]
     below, above = [], []
     for curve, one in zip(curves, profiles(paths, look, Grid(tolerance=tolerance)), strict=True):
-        rise = one.reading.matrix @ paired.band(one.t, one.losses).rise
+        rise = one.interpolation.matrix @ paired.band(one.t, one.losses).rise
         whole = curve(DENSE)
         true = float((whole - (1 - DENSE) * whole[0] - DENSE * whole[-1]).max())
         assert one.t_error is not None
@@ -189,7 +189,7 @@ CASES = table.marked([
         Case(
             number, "Coverage of the 95 % interval of the chord barrier on adaptive points, 500 examples",
             f"{noise}, {profile}", adaptive,
-            {"noise": noise, "profile": profile, "examples": 500, "precision": None},
+            {"noise": noise, "profile": profile, "examples": 500, "halfwidth": None},
             {"interval": COVERS_95, "at most 1.15 times as wide": (0.95, 1.0)}, 0.5,
         )
         for number, (noise, profile) in enumerate(product(NOISES, PROFILES), start=200)
@@ -197,7 +197,7 @@ CASES = table.marked([
     *(
         Case(
             number, "Coverage where evaluation stops at a half-width of 0.04, of 800 examples", f"{noise}, {profile}",
-            adaptive, {"noise": noise, "profile": profile, "examples": 800, "precision": 0.04},
+            adaptive, {"noise": noise, "profile": profile, "examples": 800, "halfwidth": 0.04},
             {"interval": COVERS_95, "narrow as asked, or all examples used": (1.0, 1.0)}, 0.5,
         )
         for number, (noise, profile) in enumerate(product(("Gaussian", "skewed"), PROFILES), start=250)

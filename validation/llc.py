@@ -1,4 +1,4 @@
-"""The local learning coefficient: coverage of its interval where the truth is known, false alarms and misses.
+"""The local learning coefficient: coverage of its interval where the truth is known, false warnings and misses.
 
 python validation/llc.py
 python validation/llc.py --short
@@ -59,7 +59,7 @@ class Setting:
         localisation: Pull to the checkpoint.
         curvature: What is taken for the largest curvature at the checkpoint; nan where it is not known. It is looked up
             where chains end.
-        slope_noise: Half of the difference of the slopes of two examples along the steepest direction, one a step.
+        slope_noise: Half of the difference of the slopes of two examples along the top Hessian eigenvector, one a step.
     """
 
     sampler: str = "sgld"
@@ -95,7 +95,7 @@ class Found:
     @property
     def warned(self) -> bool:
         """Whether anything is said against the value."""
-        return bool(self.estimate.alarms)
+        return bool(self.estimate.warnings)
 
 
 def estimates(
@@ -130,7 +130,7 @@ def estimates(
 
 
 def bowl(slope_noise: float = 0.0, turned: float | None = None) -> Slope:
-    """``sum_i h_i w_i^2 / 2``; the two examples also differ by a slope along the steepest direction.
+    """``sum_i h_i w_i^2 / 2``; the two examples also differ by a slope along the top Hessian eigenvector.
 
     Args:
         slope_noise: Size of that slope.
@@ -319,7 +319,7 @@ def known(
         found = coefficient(objective, point, wanted)
         exact = truth(model, inverse_temperature(wanted, EXAMPLES), wanted.localisation, curvatures)
         covers.append(found.low <= exact <= found.high or found.low <= limit <= found.high)
-        speaks.append(bool(found.estimate.alarms))
+        speaks.append(bool(found.estimate.warnings))
         advises.append(bool(found.estimate.advice))
         bounded.append(found.low <= exact)
     said = np.array(speaks) | np.array(advises)
@@ -349,7 +349,7 @@ SHORT: dict[str, dict[str, Any]] = {
 LONG: dict[str, dict[str, Any]] = {
     "SGLD": {"localisation": 1.0, "burn_in": 4000, "draws": 6000},
 }
-QUADRATIC = "Quadratics with the exact law: coverage of the 95 % interval, and false alarms"
+QUADRATIC = "Quadratics with the exact law: coverage of the 95 % interval, and false warnings"
 BAD = "Planted defects: how often no warning is raised"
 SILENT = {MISS: RARE, LOST: RARE}
 FAULTS = {101: (WARNING,), 202: (INTERVAL,), 309: (MISS,), 311: (MISS, LOST), 312: (MISS,)}
@@ -369,7 +369,7 @@ CASES = table.marked([
     Case(108, QUADRATIC, "RMSprop, a small step", quadratic,
          {"setting": Setting("rmsprop", step=5e-6, burn_in=4000)}, GOOD, 0.25),
     *(
-        Case(number, "Normal crossings against quadrature: coverage of the 95 % interval, and false alarms",
+        Case(number, "Normal crossings against quadrature: coverage of the 95 % interval, and false warnings",
              f"{name}, {sampler}", crossing, {"setting": replace(SLOW, sampler=sampler), "powers": powers}, GOOD, 0.25)
         for number, (name, powers, sampler) in enumerate((
             ("w2^4", (0, 4), "sgld"), ("w2^4", (0, 4), "mala"),

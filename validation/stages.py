@@ -1,4 +1,4 @@
-"""Stages: recall, false alarms and coverage of dated events, of one series and over seeds.
+"""Stages: recall, false warnings and coverage of dated events, of one series and over seeds.
 
 python validation/stages.py
 python validation/stages.py --short
@@ -73,8 +73,8 @@ def means(worlds: int, random: np.random.Generator, *, seeds: int) -> Hits:
     return {"half-way up of the mean run": half, "median of when runs settle": median}
 
 
-def children(worlds: int, random: np.random.Generator) -> Hits:
-    """Whether the interval of when a run settles holds the crossing of the true mean barrier of its children."""
+def branches(worlds: int, random: np.random.Generator) -> Hits:
+    """Whether the interval of when a run settles holds the crossing of the true mean barrier of its branches."""
     steps = np.array([0, 2, 4, 8, 16, 32, 64, 128, 256.0])
     true = float(np.log1p(25))
     pair = np.array([(a, b) for a in range(4) for b in range(a)])
@@ -102,7 +102,7 @@ def half_way(run: Measured, curves: Curves) -> Event:
     return changes.crossing(curves, 0.5, rising=True)
 
 
-def steepest(run: Measured, curves: Curves) -> Event:
+def sharpness(run: Measured, curves: Curves) -> Event:
     """The fastest change."""
     return changes.fastest(curves)
 
@@ -224,8 +224,8 @@ PLANTED = {
         lambda x: sigmoid(x, 4.37), 4.37, half_way, SIXTY, 0.05,
         lambda random, count: drift(random, count, size=1.0), np.nan,
     ),
-    "fastest": (lambda x: sigmoid(x, 4.37), 4.37, steepest, SIXTY, 0.05, simulated.normal, np.nan),
-    "fastest, uneven steps": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, steepest, SIXTY, 0.05, simulated.normal, np.nan),
+    "fastest": (lambda x: sigmoid(x, 4.37), 4.37, sharpness, SIXTY, 0.05, simulated.normal, np.nan),
+    "fastest, uneven steps": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, sharpness, SIXTY, 0.05, simulated.normal, np.nan),
     "maximum": (hill, TOP, nearest("extremum", TOP), OCTAVES, 0.05, simulated.normal, np.nan),
     "maximum, heavy tails": (hill, TOP, nearest("extremum", TOP), SIXTY, 0.05, simulated.heavy, np.nan),
     "plateau": (two_steps, 4.6, nearest("plateau", 4.6), SIXTY, 0.02, simulated.normal, np.nan),
@@ -261,7 +261,7 @@ CASES = table.marked([
              {"half-way up of the mean run": COVERS_90, "median of when runs settle": COVERS_90}, 0.5)
         for number, seeds in enumerate(SEEDS, start=420)
     ),
-    Case(430, OVER_SEEDS, "four children of one run", children, {}, {"settles": COVERS_90}, 0.5),
+    Case(430, OVER_SEEDS, "four branches of one run", branches, {}, {"settles": COVERS_90}, 0.5),
     *(
         Case(number, "Planted events: recall, and coverage of the 90 % interval", name, planted,
              dict(zip(("make", "true", "find", "steps", "size", "noise", "error"), one, strict=True)),

@@ -62,8 +62,8 @@ def stated(profile: Trained) -> tuple[float, float, float, float]:
         if error <= tolerance or len(more) == len(at):
             break
         at = more
-    reading = nodes.interpolant(at, pieces)
-    truth, found = exact(profile, reading.times), reading.matrix @ rise[at]
+    interpolation = nodes.interpolant(at, pieces)
+    truth, found = exact(profile, interpolation.t), interpolation.matrix @ rise[at]
     highest = exact(profile, np.linspace(0, 1, 2048 * pieces + 1)).max()
     return error, float(np.abs(found - truth).max()), abs(float(found.max() - highest)), profile.half
 

@@ -8,15 +8,15 @@ from landscape.study.tasks import Checkpoint
 
 
 def listed(wanted: Checkpoints) -> tuple[list[Checkpoint], list[Checkpoint]]:
-    """The checkpoints of a study and their children, as found on disk or named in a family's table."""
+    """The checkpoints of a study and their branches, as found on disk or named in a family's table."""
     if wanted.family is not None:
         seeds = of_family(wanted.family, wanted.seeds, wanted.steps)
     else:
         assert wanted.folder is not None
         seeds = expand(wanted.folder, {"seed": wanted.seeds, "step": wanted.steps}, wanted.config or "")
-    if (kids := wanted.children) is None:
+    if (kids := wanted.branches) is None:
         return seeds, []
-    fields = {"seed": kids.seeds, "parted": kids.parted, "child": kids.children, "step": kids.steps}
+    fields = {"seed": kids.seeds, "branch_step": kids.branch_step, "branch": kids.branches, "step": kids.steps}
     return seeds, expand(kids.folder, fields, wanted.config or "")
 
 

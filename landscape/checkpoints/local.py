@@ -14,8 +14,8 @@ from landscape.checkpoints.numbers import WRITTEN, number, seed_in, step_in
 from landscape.errors import InputError
 from landscape.study.tasks import Checkpoint
 
-FIELDS = ("seed", "step", "parted", "child")
-STEPS = ("step", "parted")
+FIELDS = ("seed", "step", "branch_step", "branch")
+STEPS = ("step", "branch_step")
 """Fields that are written in any way in which steps are."""
 STEP_FOLDER = "checkpoint-{step}"
 RUN_FILES = (".ckpt", ".pt", ".pth", ".pt.tar", ".pth.tar")
@@ -70,7 +70,7 @@ def expand(pattern: str, wanted: dict[str, tuple[int, ...] | None]) -> list[Chec
     """The checkpoints of a pattern such as ``runs/seed_{seed}/step_{step}``.
 
     Args:
-        pattern: A path with any of ``{seed} {step} {parted} {child}``.
+        pattern: A path with any of ``{seed} {step} {branch_step} {branch}``.
         wanted: Values of each field; a field without values takes all that exist on disk.
 
     Returns:

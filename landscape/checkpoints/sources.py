@@ -43,7 +43,7 @@ def find(ref: str, config: str = "") -> list[Checkpoint]:
 
 
 def expand(pattern: str, wanted: Wanted, config: str = "") -> list[Checkpoint]:
-    """The checkpoints of a pattern with any of ``{seed} {step} {parted} {child}``, on disk or on the hub.
+    """The checkpoints of a pattern with any of ``{seed} {step} {branch_step} {branch}``, on disk or on the hub.
 
     Args:
         pattern: A reference of any form with fields.

@@ -1,4 +1,4 @@
-"""Small GPT-2s, trained on the packaged text: seeds, and children of one seed."""
+"""Small GPT-2s, trained on the packaged text: seeds, and branches of one seed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Recipe:
     heads: int = 4
     rate: float = 2.5e-3
     warmup: int = 20
-    children: int = 3
+    branches: int = 3
     per_octave: int = 1
     divisors: tuple[int, ...] = (16, 8, 4, 2)
     activation: str = "gelu_new"
@@ -55,8 +55,8 @@ class Recipe:
         return (0, *sorted({*(p for p in powers if p < self.steps), self.steps}))
 
     @property
-    def partings(self) -> tuple[int, ...]:
-        """Steps after which children part: 0, and the total over each of the divisors."""
+    def branch_steps(self) -> tuple[int, ...]:
+        """Steps after which branches part: 0, and the total over each of the divisors."""
         return (0, *sorted({self.steps // n for n in self.divisors if self.steps // n > 0}))
 
     def rate_at(self, step: int) -> float:
@@ -66,22 +66,26 @@ class Recipe:
 
 
 def planted_recipe(text: Path, steps: int) -> Recipe:
-    """How a run in the planted world is trained: two checkpoints an octave, and no children."""
-    return Recipe(steps=steps, rate=4e-3, children=0, per_octave=2, text=text, whole_words=True)
+    """How a run in the planted world is trained: two checkpoints an octave, and no branches."""
+    return Recipe(steps=steps, rate=4e-3, branches=0, per_octave=2, text=text, whole_words=True)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training job: a seed, or the children of a seed that part after step ``parted``."""
+    """One training job: a seed, or the branches of a seed that part after step ``branch_step``."""
 
     seed: int
-    parted: int | None = None
+    branch_step: int | None = None
     needs: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         """What makes it unique."""
-        return f"seed {self.seed}" if self.parted is None else f"children of seed {self.seed} parted at {self.parted}"
+        return (
+            f"seed {self.seed}"
+            if self.branch_step is None
+            else f"branches of seed {self.seed} parted at {self.branch_step}"
+        )
 
 
 def seeds_of(count: int) -> list[Run]:
@@ -89,17 +93,17 @@ def seeds_of(count: int) -> list[Run]:
     return [Run(seed) for seed in range(count)]
 
 
-def children_of(recipe: Recipe) -> list[Run]:
-    """The jobs of the children, if any, the longest first; they are those of seed 0."""
-    return [Run(0, parted) for parted in recipe.partings if recipe.children]
+def branches_of(recipe: Recipe) -> list[Run]:
+    """The jobs of the branches, if any, the longest first; they are those of seed 0."""
+    return [Run(0, branch_step) for branch_step in recipe.branch_steps if recipe.branches]
 
 
 def folders(run: Run, recipe: Recipe, out: Path) -> list[Path]:
     """The checkpoints that a job leaves, in order."""
-    if run.parted is None:
+    if run.branch_step is None:
         return [out / f"seed_{run.seed}" / f"step_{step}" for step in recipe.saved]
-    parted = out / "children" / f"seed_{run.seed}" / f"parted_{run.parted}"
-    return [parted / f"child_{child}" / f"step_{recipe.steps}" for child in range(recipe.children)]
+    branch_step = out / "branches" / f"seed_{run.seed}" / f"branched_at_{run.branch_step}"
+    return [branch_step / f"branch_{branch}" / f"step_{recipe.steps}" for branch in range(recipe.branches)]
 
 
 @dataclass
@@ -145,17 +149,19 @@ class Trainer:
             return
         model = self._model(run.seed)
         optimizer = torch.optim.AdamW(model.parameters(), lr=self.recipe.rate, betas=(0.9, 0.95), weight_decay=0.1)
-        if run.parted is None:
+        if run.branch_step is None:
             for step, place in zip(self.recipe.saved, places, strict=True):
                 self._train(model, optimizer, step, order=run.seed)
                 self._save(model, place)
             return
-        self._train(model, optimizer, run.parted, order=run.seed)
-        for child, place in enumerate(places):
+        self._train(model, optimizer, run.branch_step, order=run.seed)
+        for branch, place in enumerate(places):
             twin = copy.deepcopy(model)
             its = torch.optim.AdamW(twin.parameters(), lr=self.recipe.rate)
             its.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-            self._train(twin, its, self.recipe.steps, order=1_000 + 100 * run.parted + child, begin=run.parted)
+            self._train(
+                twin, its, self.recipe.steps, order=1_000 + 100 * run.branch_step + branch, begin=run.branch_step
+            )
             self._save(twin, place)
 
     def _model(self, seed: int) -> Any:

@@ -31,32 +31,32 @@ def grid(curvature: float, n_beta: float, localisation: float) -> list[tuple[flo
 def plateau(rows: pd.DataFrame) -> pd.DataFrame:
     """What the step and the noise make of each cell, and whether it lies on a plateau.
 
-    The bias of a small step is proportional to it, so a line through the sound cells of one localisation, weighted by
-    their errors, gives the value at step 0. A cell is on the plateau if it is sound, as one beside it is, and the bias
-    that the line gives it, with its standard error, is below a tenth of that value.
+    The bias of a small step is proportional to it, so a line through the reliable cells of one localisation, weighted
+    by their errors, gives the value at step 0. A cell is on the plateau if it is reliable, as one beside it is, and the
+    bias that the line gives it, with its standard error, is below a tenth of that value.
 
     Args:
-        rows: ``checkpoint, localisation, step_size, llc, error, sound``.
+        rows: ``checkpoint, localisation, step_size, llc, error, reliable``.
 
     Returns:
         ``doubt``, bias and error together as a share of the value at step 0, nan where no line can be drawn; ``flat``.
     """
     out = pd.DataFrame({"doubt": np.nan, "flat": False}, index=rows.index)
     for _, line in rows.sort_values("step_size").groupby(["checkpoint", "localisation"]):
-        sound = line["sound"].to_numpy(bool)
-        if sound.sum() < 2:
+        reliable = line["reliable"].to_numpy(bool)
+        if reliable.sum() < 2:
             continue
         step, llc, error = (line[name].to_numpy(float) for name in ("step_size", "llc", "error"))
-        slope, start = np.polyfit(step[sound], llc[sound], 1, w=1 / error[sound])
+        slope, start = np.polyfit(step[reliable], llc[reliable], 1, w=1 / error[reliable])
         doubt = np.hypot(slope * step, error) / abs(start)
-        beside = np.r_[False, sound[:-1]] | np.r_[sound[1:], False]
+        beside = np.r_[False, reliable[:-1]] | np.r_[reliable[1:], False]
         out.loc[line.index, "doubt"] = doubt
-        out.loc[line.index, "flat"] = sound & beside & (doubt < FLAT)
+        out.loc[line.index, "flat"] = reliable & beside & (doubt < FLAT)
     return out
 
 
 def proposal(rows: pd.DataFrame) -> tuple[float, float] | None:
-    """The weakest localisation with a step on the plateau at every checkpoint, and of these steps the least doubtful.
+    """The weakest localisation with a step on the plateau at every checkpoint, and of these steps the least unreliable.
 
     Weak, because the localisation is part of what is measured: the stronger, the smaller the coefficient. Doubt is that
     of the checkpoint where it is largest, so that one setting serves both ends of a trajectory.
@@ -77,8 +77,10 @@ def proposal(rows: pd.DataFrame) -> tuple[float, float] | None:
 
 def obstacle(rows: pd.DataFrame) -> str:
     """The commonest reason why cells were no use."""
-    alarms = [alarm.split(":")[0].split("(")[0] for text in rows["alarms"] for alarm in text.split("; ") if alarm]
-    return most(alarms) if alarms else "no two neighbouring steps agree"
+    warnings = [
+        warning.split(":")[0].split("(")[0] for text in rows["warnings"] for warning in text.split("; ") if warning
+    ]
+    return most(warnings) if warnings else "no two neighbouring steps agree"
 
 
 def most(words: Sequence[str]) -> str:

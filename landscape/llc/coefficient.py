@@ -1,4 +1,4 @@
-"""The local learning coefficient of one checkpoint: from a model to a number, its error, and what makes it doubtful."""
+"""The local learning coefficient of one checkpoint: from a model to a number, its error and its warnings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from landscape.errors import InputError
 from landscape.llc import curvature, sampling
-from landscape.llc.curvature import Steepest
+from landscape.llc.curvature import Sharpness
 from landscape.llc.estimate import Estimate, Run, estimate, extrapolated
 from landscape.llc.parameters import chosen
 from landscape.llc.sampling import Chain
@@ -28,7 +28,7 @@ class Coefficient:
     """A local learning coefficient with its 95 % interval.
 
     Attributes:
-        estimate: Value, Monte Carlo error, diagnostics and alarms.
+        estimate: Value, Monte Carlo error, diagnostics and warnings.
         low: Lower end: less the Monte Carlo error, and divided by what the step may add.
         high: Upper end: the Monte Carlo error.
         step_size: Of the chains; the smallest, where ``auto`` gave some a shorter one.
@@ -61,7 +61,7 @@ def coefficient(objective: Objective, point: Float[Tensor, " P"], settings: Llc)
             f"the point has shape {tuple(point.shape)} and the model {objective.space.size} parameters; give them as "
             "one vector, in the order of model.parameters()"
         )
-    sharp = curvature.steepest(objective, point, settings.parameters, seed=settings.seed)
+    sharp = curvature.sharpness(objective, point, settings.parameters, seed=settings.seed)
     parts, chains = [], list[Chain]()
     for halved in (False, True)[: 1 + settings.extrapolate]:
         traces, seen, _ = sampling.sample_checked(objective, [point], settings, [sharp.curvature], halved=halved)
@@ -79,7 +79,7 @@ def judged(
     baseline: float,
     settings: Llc,
     chains: Sequence[Chain],
-    sharp: Steepest,
+    sharp: Sharpness,
     examples: int,
     length: float = 0.0,
 ) -> Coefficient:
@@ -91,7 +91,7 @@ def judged(
         baseline: ``L(w*)``.
         settings: How they were run.
         chains: Step and curvature of each, those of all parts.
-        sharp: The steepest direction at the checkpoint.
+        sharp: The top Hessian eigenvector at the checkpoint.
         examples: How many there are.
         length: Of the checkpoint as a vector, in the coordinates that move.
     """
@@ -101,13 +101,13 @@ def judged(
     noise = float(variance) / batch * (1 - batch / examples)  # of a mean without replacement
     step = min(chain.step_size for chain in chains)
     shares = [c.step_size * (n_beta * np.fmax(sharp.curvature, c.sharp.curvature) + pull) for c in chains]
-    steepest = (max(shares) / step - pull) / n_beta  # with the smallest step, as far from stable as the worst chain
+    sharpness = (max(shares) / step - pull) / n_beta  # with the smallest step, as far from stable as the worst chain
     grows = any(chain.sharp.curvature > sampling.STEEPER * sharp.curvature for chain in chains)
     found, runs = [], []
     for times, (losses, distances) in enumerate(parts, start=1):
         runs.append(Run(
             n_beta=n_beta, localisation=pull, step_size=step / times, burn_in=settings.burn_in * times,
-            parameters=sharp.parameters, sampler=settings.sampler, curvature=float(steepest), noise=noise,
+            parameters=sharp.parameters, sampler=settings.sampler, curvature=float(sharpness), noise=noise,
             resolution=ROUNDING * length, noisy=batch < examples or settings.mode == "training",
             quartic=grows,
         ))  # fmt: skip
@@ -115,6 +115,6 @@ def judged(
     value = extrapolated(*found) if len(found) == 2 else found[0]
     if len(found) == 2 and len({chain.step_size for chain in chains}) > 1:
         said = f"chains took steps of their own: give a step size of {step:.3g}"
-        value = replace(value, alarms=(*value.alarms, said))
+        value = replace(value, warnings=(*value.warnings, said))
     bias = float("nan") if len(found) == 2 else runs[0].bias
     return Coefficient(value, *value.interval(bias), step, bias)

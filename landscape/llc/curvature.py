@@ -1,4 +1,4 @@
-"""The steepest direction at a checkpoint, from which a step size and its bias follow."""
+"""The top Hessian eigenvector at a checkpoint, from which a step size and its bias follow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from landscape.points.strategy import Strategy
 from landscape.shapes import Float
 
 SAFE = 0.4
-"""Share of the largest stable step, times four: a bias of at most ``1 / (1 - 0.1)`` in the steepest direction."""
+"""Share of the largest stable step, times four: a bias of at most ``1 / (1 - 0.1)`` in the top Hessian eigenvector."""
 NEAR = 1e-4
 """Distance of the two gradients of a difference, as a share of the length of the point. At 1e-3 one checkpoint of a
 small GPT-2 had twelve times its curvature; from 1e-4 to 3e-5 all kept theirs within a tenth."""
@@ -32,7 +32,7 @@ Gradient = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Steepest:
+class Sharpness:
     """The direction of largest curvature.
 
     Attributes:
@@ -85,7 +85,7 @@ def near(point: Float[Tensor, " P"]) -> float:
     return NEAR * float(torch.linalg.vector_norm(point)) or NEAR
 
 
-def steepest(
+def sharpness(
     objective: Objective,
     point: Float[Tensor, " P"],
     parameters: Sequence[str] | None,
@@ -93,8 +93,8 @@ def steepest(
     seed: int,
     iterations: int = ITERATIONS,
     count: int = EXAMPLES,
-) -> Steepest:
-    """The steepest direction in the coordinates that move.
+) -> Sharpness:
+    """The top Hessian eigenvector in the coordinates that move.
 
     Args:
         objective: The loss.
@@ -121,7 +121,7 @@ def steepest(
     one_by_one = Strategy("loop", 1, 32)
     up, down = evaluate(objective.take(examples), [point, whole], rows, strategy=one_by_one)["loss"].double()
     variance = float(((up - down) / (2 * reach)).var())
-    return Steepest(curvature=size, variance=variance, parameters=len(way))
+    return Sharpness(curvature=size, variance=variance, parameters=len(way))
 
 
 def step_size(curvature: float, n_beta: float, localisation: float) -> float:

@@ -19,7 +19,7 @@ DRIFTED = 3.0
 EQUILIBRIUM = 5.0
 """Relaxation times of the localisation that a burn-in is to last; what is missing then is ``exp(-5)`` of the spread."""
 BIASED = 1.5
-"""Bias of the step in the steepest direction above which it is too large."""
+"""Bias of the step in the top Hessian eigenvector above which it is too large."""
 PRECONDITIONED = 1.15
 """What RMSprop may add: the derivative of its preconditioner, left out, made 5 to 10 %."""
 WANDERED = 1.25
@@ -68,7 +68,7 @@ class Run:
 
     @property
     def bias(self) -> float:
-        """Factor by which the step overstates the steepest direction; nan if the curvature is not known.
+        """Factor by which the step overstates the top Hessian eigenvector; nan if the curvature is not known.
 
         For SGLD ``(1 + step_size n_beta^2 noise / 4) / (1 - step_size kappa / 4)`` with ``kappa = n_beta curvature +
         localisation``: exact where the loss is quadratic, infinite where the step is unstable. The thermostat of SGNHT
@@ -117,7 +117,7 @@ class Estimate:
         reach: Root mean square distance from the checkpoint over ``sqrt(parameters / localisation)``, which is that of
             the localisation alone; nan if the distances are not known.
         decided: Share of the value that the loss decides and not the localisation, at most 1; see :func:`_decided`.
-        alarms: What makes the value doubtful, in words; empty if nothing does.
+        warnings: What makes the value unreliable, in words; empty if nothing does.
         advice: Said where the value is right, but is decided by the localisation more than by the loss.
     """
 
@@ -130,7 +130,7 @@ class Estimate:
     drift: float
     reach: float
     decided: float
-    alarms: tuple[str, ...]
+    warnings: tuple[str, ...]
     advice: str = ""
 
     def interval(self, bias: float = 1.0) -> tuple[float, float]:
@@ -148,7 +148,7 @@ def estimate(
 ) -> Estimate:
     """The coefficient from traces of the loss.
 
-    Burn-in enters no number. A chain that diverged is left out, counted and named among the alarms.
+    Burn-in enters no number. A chain that diverged is left out, counted and named among the warnings.
 
     Args:
         losses: Of every step, burn-in among them.
@@ -186,21 +186,21 @@ def estimate(
         drift=_drift(kept),
         reach=np.nan if distances is None else _reach(distances[~lost], run),
         decided=np.nan,
-        alarms=(),
+        warnings=(),
     )
     decided = _decided(kept, found.llc, run)
     found = replace(found, decided=decided, advice=_advice(decided, run))
-    alarms = _alarms(found, run)
+    warnings = _warnings(found, run)
     drop = run.n_beta * (baseline - float(kept.min()))
     if not run.noisy and drop > BELOW * max(found.llc, 1):
-        alarms.append(
+        warnings.append(
             f"draws lie up to {drop:.2g} below the checkpoint in n_beta L: it is no minimum, and the value is too small"
         )
     if distances is not None and run.resolution > float(np.sqrt(np.mean(distances[~lost] ** 2))):
-        alarms.append(
+        warnings.append(
             "chains stay closer to the checkpoint than rounding can tell: a weaker localisation, a larger step"
         )
-    return replace(found, alarms=tuple(alarms))
+    return replace(found, warnings=tuple(warnings))
 
 
 def extrapolated(one: Estimate, half: Estimate) -> Estimate:
@@ -221,7 +221,7 @@ def extrapolated(one: Estimate, half: Estimate) -> Estimate:
         reach=max(e.reach for e in both),
         decided=min(e.decided for e in both),
         advice=half.advice or one.advice,
-        alarms=tuple(dict.fromkeys(alarm for e in both for alarm in e.alarms)),
+        warnings=tuple(dict.fromkeys(warning for e in both for warning in e.warnings)),
     )
 
 
@@ -288,7 +288,7 @@ def _advice(decided: float, run: Run) -> str:
     )
 
 
-def _alarms(found: Estimate, run: Run) -> list[str]:
+def _warnings(found: Estimate, run: Run) -> list[str]:
     out = []
     margin = float(stats.norm.ppf(0.975)) * found.error
     if found.diverged:
@@ -299,7 +299,7 @@ def _alarms(found: Estimate, run: Run) -> list[str]:
         way = "rises" if found.drift > 0 else "falls"
         out.append(f"the loss still {way} ({found.drift:+.1f} standard errors): burn in longer")
     if run.bias > BIASED:
-        out.append(f"the step may overstate the steepest direction {run.bias:.3g} times: take a smaller one")
+        out.append(f"the step may overstate the top Hessian eigenvector {run.bias:.3g} times: take a smaller one")
     if run.burn_in < run.settled:
         out.append(f"a burn-in of {run.burn_in} is short of the {run.settled} in which flat directions settle")
     if found.interval(run.bias)[0] > run.parameters / 2:

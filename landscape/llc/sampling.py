@@ -13,7 +13,7 @@ from torch import Tensor
 
 from landscape.errors import InputError
 from landscape.llc import curvature, engines, langevin
-from landscape.llc.curvature import Steepest
+from landscape.llc.curvature import Sharpness
 from landscape.llc.engines import Kind
 from landscape.llc.langevin import Plan, Slope, Traces
 from landscape.llc.parameters import chosen
@@ -131,11 +131,11 @@ class Chain:
 
     Attributes:
         step_size: With which it was run, before any halving.
-        sharp: The steepest direction at its last draw; nan if it diverged or never moved.
+        sharp: The top Hessian eigenvector at its last draw; nan if it diverged or never moved.
     """
 
     step_size: float
-    sharp: Steepest
+    sharp: Sharpness
 
 
 def sample_checked(
@@ -185,15 +185,15 @@ def sample_checked(
     return joined(parts), found, how
 
 
-def _seen(objective: Objective, point: Float[Tensor, " P"], own: Traces, settings: Llc) -> Steepest:
-    """The steepest direction at the end of a chain; nan if it diverged, or if no step of it was accepted."""
+def _seen(objective: Objective, point: Float[Tensor, " P"], own: Traces, settings: Llc) -> Sharpness:
+    """The top Hessian eigenvector at the end of a chain; nan if it diverged, or if no step of it was accepted."""
     end = own.ends[0]
     stuck = settings.sampler == "mala" and np.ptp(own.losses) == 0
     if stuck or not np.isfinite(own.losses).all() or not bool(torch.isfinite(end).all()):
-        return Steepest(curvature=math.nan, variance=math.nan, parameters=len(end))
+        return Sharpness(curvature=math.nan, variance=math.nan, parameters=len(end))
     moving = chosen(objective.model, objective.space, settings.parameters)
     full = end if moving is None else point.index_copy(0, moving.to(point.device), end)
-    return curvature.steepest(objective, full, settings.parameters, seed=settings.seed, **GLANCE)
+    return curvature.sharpness(objective, full, settings.parameters, seed=settings.seed, **GLANCE)
 
 
 def joined(parts: Sequence[Traces]) -> Traces:

@@ -16,7 +16,7 @@ from landscape.paths import ARCS, KINDS
 from landscape.profile.adaptive import Found, Grid, Path, profiles
 from landscape.profile.rows import tables
 from landscape.rows import Row
-from landscape.session.session import Result, Session, Sighting
+from landscape.session.session import Evaluator, Result, Session
 from landscape.shapes import Float, Int
 from landscape.space import distance, storage_floor
 from landscape.study.tasks import Checkpoint, Task
@@ -31,23 +31,23 @@ def run(task: Task, session: Session) -> Result:
     settings: dict[str, Any] = dict(task.settings)
     how_well = grid(settings)
     anchors, matching = session.matched(task), settings.get("matching")
-    sighting = Sighting(session, settings["numerics"], task.checkpoints, matching)
+    evaluator = Evaluator(session, settings["dtype"], task.checkpoints, matching)
     sizes = session.objective_for(matching).space.sizes
     paths = [ends_of(pair, task, session) for pair in task.pairs]
 
     def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Found:
         places = [(task.pairs[n], t) for n, t in wanted]
         rows = between(settings["path"], places, anchors, sizes)
-        return sighting.see(anchors, rows, examples)
+        return evaluator.evaluate(anchors, rows, examples)
 
     found = profiles(paths, look, how_well)
-    shared = session.settings(task, sighting.numerics, sighting.numerics_error)
+    shared = session.settings(task, evaluator.dtype, evaluator.dtype_error)
     out: list[Row] = []
     for (i, j), profile in zip(task.pairs, found, strict=True):
         both = {**pair(task.checkpoints[i], task.checkpoints[j], settings), **shared}
         apart = _apart(anchors[i], anchors[j], *(session.stored(task.checkpoints[k]) for k in (i, j)))
         barriers, shown = tables(profile, how_well)
-        out += ({**both, **row, **apart, **sighting.how} for row in barriers)
+        out += ({**both, **row, **apart, **evaluator.how} for row in barriers)
         out += ({**both, **row} for row in shown)
     losses = np.concatenate([profile.losses for profile in found]).astype(np.float32)
     return Result(out, losses if session.keep_losses else None)
@@ -104,12 +104,12 @@ def _apart(a: Float[Tensor, " P"], b: Float[Tensor, " P"], stored_a: str, stored
 
 def pair(a: Checkpoint, b: Checkpoint, settings: dict[str, Any]) -> Row:
     """Columns that say which pair a row is about, and along which path, with which symmetries taken out."""
-    matching = settings.get("matching", {"symmetry": "none", "freedoms": None, "groups": ["*"]})
+    matching = settings.get("matching", {"symmetry": "none", "symmetry_group": None, "groups": ["*"]})
     return {
         **both(a, b, settings["between"]),
         "path": settings["path"],
         "symmetry": matching["symmetry"],
-        "freedoms": matching["freedoms"],
+        "symmetry_group": matching["symmetry_group"],
         "groups": ", ".join(matching["groups"]),
     }
 
@@ -119,10 +119,10 @@ def both(a: Checkpoint, b: Checkpoint, between: str) -> Row:
     return {
         "a": a.ref,
         "b": b.ref,
-        **{f"{label}_{side}": value for label in ("seed", "step", "child")
+        **{f"{label}_{side}": value for label in ("seed", "step", "branch")
            for side, value in (("a", a.labels[label]), ("b", b.labels[label]))},
         "defect_a": a.defect,
         "defect_b": b.defect,
-        "parted": a.parted if a.parted == b.parted else None,
+        "branch_step": a.branch_step if a.branch_step == b.branch_step else None,
         "between": between,
     }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from landscape.llc.curvature import steepest
+from landscape.llc.curvature import sharpness
 from landscape.session.session import Result, Session
 from landscape.study.tasks import Task
 
@@ -14,7 +14,7 @@ def run(task: Task, session: Session) -> Result:
     settings: dict[str, Any] = dict(task.settings)
     (checkpoint,), (point,) = task.checkpoints, session.anchors(task)
     session.buffers.give(checkpoint, session.objective.model)
-    found = steepest(session.objective, point, settings["parameters"], seed=settings["seed"])
+    found = sharpness(session.objective, point, settings["parameters"], seed=settings["seed"])
     row = {
         "table": "curvature",
         "checkpoint": checkpoint.ref,

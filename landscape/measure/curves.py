@@ -26,7 +26,7 @@ from landscape.profile import paired
 from landscape.profile.adaptive import Found, Grid, Profile
 from landscape.profile.rows import tables, trapezoid
 from landscape.rows import Row
-from landscape.session.session import Result, Session, Sighting
+from landscape.session.session import Evaluator, Result, Session
 from landscape.shapes import Float, Int
 from landscape.space import distance
 from landscape.study.tasks import AUTO, Task
@@ -77,17 +77,19 @@ def run(task: Task, session: Session) -> Result:
     ends = torch.stack([pair for _, _, pair in jobs])
     wanted = [want for _, want, _ in jobs]
     curves = learn(fitted, ends, wanted, _teller(task.label, len(jobs), recipe.steps))
-    sighting = Sighting(session, settings["numerics"], task.checkpoints[:1], matching)
+    evaluator = Evaluator(session, settings["dtype"], task.checkpoints[:1], matching)
     out: list[Row] = []
     losses = []
     for ((i, j), want, _), curve in zip(jobs, curves, strict=True):
         control = want.ends[-1] == CONTROL
         known = None if control else barriers.ends_of((i, j), task, session)
-        profile, found, shown = judge(sighting.see, list(curve), recipe.kind, grid, session.objective.examples, known)
+        profile, found, shown = judge(
+            evaluator.evaluate, list(curve), recipe.kind, grid, session.objective.examples, known
+        )
         pair = barriers.pair(task.checkpoints[i], task.checkpoints[j], settings)
-        shared = {**pair, **session.settings(task, sighting.numerics, sighting.numerics_error)}
+        shared = {**pair, **session.settings(task, evaluator.dtype, evaluator.dtype_error)}
         name: Row = {"curve": f"curves/{want.file.name}", **({"path": CONTROL} if control else {})}
-        out += ({**shared, **row, **sighting.how, **name} for row in found)
+        out += ({**shared, **row, **evaluator.how, **name} for row in found)
         out += ({**shared, **row, **name} for row in shown)
         losses.append(profile.losses)
     return Result(out, np.concatenate(losses).astype(np.float32) if session.keep_losses else None)
@@ -281,9 +283,9 @@ def _shape(profile: Profile, anchors: list[Tensor], kind: str) -> Row:
     """Length of a path, and its mean loss by arc length."""
     t = torch.linspace(0, 1, FINE, dtype=torch.float64)
     length = _steps(anchors, KINDS[kind](t, len(anchors))).sum()
-    steps = _steps(anchors, KINDS[kind](torch.from_numpy(profile.reading.times), len(anchors)))
+    steps = _steps(anchors, KINDS[kind](torch.from_numpy(profile.interpolation.t), len(anchors)))
     weights = trapezoid(steps)[None] / steps.sum()
-    found = paired.functionals(weights, profile.t, profile.losses, profile.reading)
+    found = paired.functionals(weights, profile.t, profile.losses, profile.interpolation)
     return {
         "path_length": float(length),
         "distance": distance(anchors[0], anchors[-1]),

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from landscape.llc.coefficient import judged
-from landscape.llc.curvature import Steepest
+from landscape.llc.curvature import Sharpness
 from landscape.llc.sampling import Chain
 from landscape.rows import Row
 from landscape.session.session import Result, Session
@@ -33,12 +33,12 @@ def run(task: Task, session: Session) -> Result:
         (np.stack(list(part["trace"])).astype(float), part["distance"].to_numpy(float))
         for _, part in rows.groupby("halved", sort=True)
     ]
-    steepest = Steepest(
+    sharpness = Sharpness(
         curvature=float(sharp["curvature"]),
         variance=float(sharp["slope_variance"]),
         parameters=int(sharp["parameters"]),
     )
-    found = judged(parts, baseline, settings, _looks(rows, steepest.parameters), steepest, session.objective.examples,
+    found = judged(parts, baseline, settings, _looks(rows, sharpness.parameters), sharpness, session.objective.examples,
                    float(first["length"]))  # fmt: skip
     value, extrapolated = found.estimate, len(parts) == 2
     row: Row = {
@@ -56,8 +56,8 @@ def run(task: Task, session: Session) -> Result:
         "drift": value.drift,
         "reach": value.reach,
         "decided": None if math.isnan(value.decided) else value.decided,
-        "sound": not value.alarms,
-        "alarms": "; ".join(value.alarms),
+        "reliable": not value.warnings,
+        "warnings": "; ".join(value.warnings),
         "advice": value.advice,
         "sampler": settings.sampler,
         "chains": settings.chains,
@@ -67,13 +67,13 @@ def run(task: Task, session: Session) -> Result:
         "step_size": found.step_size,
         "step_bias": None if math.isnan(found.step_bias) else found.step_bias,
         "extrapolated": extrapolated,
-        "curvature": steepest.curvature,
-        "slope_variance": steepest.variance,
+        "curvature": sharpness.curvature,
+        "slope_variance": sharpness.variance,
         "localisation": settings.localisation,
         "n_beta": float(first["n_beta"]),
         "mode": settings.mode,
         "moved": ", ".join(settings.parameters or ["all"]),
-        "parameters": steepest.parameters,
+        "parameters": sharpness.parameters,
         "baseline": baseline,
         "baseline_error": float(end["error"]),
         "traces": task.key,
@@ -88,7 +88,7 @@ def _looks(rows: pd.DataFrame, parameters: int) -> list[Chain]:
     """Step and curvature of each chain; those of an older version know no curvature of their own."""
     columns = rows.reindex(columns=["step_size", "curvature", "slope_variance"]).to_numpy(float)
     return [
-        Chain(step, Steepest(curvature=curvature, variance=variance, parameters=parameters))
+        Chain(step, Sharpness(curvature=curvature, variance=variance, parameters=parameters))
         for step, curvature, variance in columns.tolist()
     ]
 

@@ -13,8 +13,8 @@ from landscape.study.tasks import Task
 def run(task: Task, session: Session) -> Result:
     """One row of the table ``loss``; the losses of the examples are always kept, for the pairs to come."""
     (checkpoint,) = task.checkpoints
-    numerics = dict(task.settings)["numerics"]
-    values = session.evaluate(session.anchors(task), torch.ones(1, 1), numerics, [checkpoint])
+    dtype = dict(task.settings)["dtype"]
+    values = session.evaluate(session.anchors(task), torch.ones(1, 1), dtype, [checkpoint])
     row = {
         "table": "loss",
         "checkpoint": checkpoint.ref,
@@ -24,7 +24,7 @@ def run(task: Task, session: Session) -> Result:
         "stored": session.stored(checkpoint),
         "defect": checkpoint.defect,
         **{name: float(mean.mean()) for name, mean in values.metrics.items()},
-        **session.settings(task, numerics, values.numerics_error),
+        **session.settings(task, dtype, values.dtype_error),
         **values.how,
     }
     return Result([row], values.losses.astype(np.float32))

@@ -84,7 +84,8 @@ def row(settings: Mapping[str, Any], table: Table, objective: Objective, found: 
     """What matching one checkpoint came to."""
     return {
         "table": "match", "architecture": table.name, "symmetry": settings["symmetry"],
-        "freedoms": settings["freedoms"], "groups": ", ".join(settings["groups"]), "distance_before": found.before,
+        "symmetry_group": settings["symmetry_group"], "groups": ", ".join(settings["groups"]),
+        "distance_before": found.before,
         "distance_after": found.after, "output_difference": found.difference, "tolerance": found.tolerance,
         "loss_error": found.loss_error, "unit": objective.unit, "seconds": found.seconds,
     }  # fmt: skip
@@ -114,7 +115,7 @@ def pair(
     fitting = None
     if symmetry in ON_TEXT:
         fitting = fixed.build(how.matched_on(held), checkpoint, untied=untied).to(ends.device)
-    table = table_of(judged.model, how.freedoms)
+    table = table_of(judged.model, how.symmetry_group)
     loaders = [partial(ends.__getitem__, n) for n in range(2)]
     found = align.match(table, loaders, how_to(settings), judged, fitting)[1]
     there = move.moved(table, judged.space, ends[1], found.move)

@@ -13,7 +13,7 @@ from torch import Tensor
 from landscape.paths import directions, plane
 from landscape.profile.paired import standard_error
 from landscape.rows import Row
-from landscape.session.session import Result, Session, Sighting
+from landscape.session.session import Evaluator, Result, Session
 from landscape.shapes import Float
 from landscape.space import output_axes
 from landscape.study.tasks import Task
@@ -31,25 +31,25 @@ def run(task: Task, session: Session) -> Result:
     places, off = chosen.places(checkpoints, anchors)
     xy = raster(places, chosen, anchors, settings)[settings["part"] :: settings["parts"]]
     everything = np.arange(session.objective.examples)
-    sighting = Sighting(session, settings["numerics"], task.checkpoints[:1])
+    evaluator = Evaluator(session, settings["dtype"], task.checkpoints[:1])
     first = torch.zeros(1, len(checkpoints), dtype=torch.float64)
     first[0, 0] = 1
-    reference, _ = sighting.see(checkpoints, first, everything)
-    losses, _ = sighting.see(anchors, chosen.coefficients(xy), everything)
+    reference, _ = evaluator.evaluate(checkpoints, first, everything)
+    losses, _ = evaluator.evaluate(anchors, chosen.coefficients(xy), everything)
     shared = {
         "plane": name(task),
         "kind": settings["plane"],
         "explained_x": chosen.explained[0] if chosen.explained else None,
         "explained_y": chosen.explained[1] if chosen.explained else None,
-        **session.settings(task, sighting.numerics, sighting.numerics_error),
+        **session.settings(task, evaluator.dtype, evaluator.dtype_error),
     }
     out: list[Row] = [
-        {"table": "plane", **shared, "x": float(x), "y": float(y), **row, **sighting.how}
+        {"table": "plane", **shared, "x": float(x), "y": float(y), **row, **evaluator.how}
         for (x, y), row in zip(xy.tolist(), _numbers(losses, reference), strict=True)
     ]
     if settings["part"] == 0:
         corners = torch.eye(len(checkpoints), dtype=torch.float64)
-        at, _ = sighting.see(checkpoints, corners, everything)
+        at, _ = evaluator.evaluate(checkpoints, corners, everything)
         for checkpoint, place, apart, row in zip(task.checkpoints, places.tolist(), off.tolist(),
                                                  _numbers(at, reference), strict=True):  # fmt: skip
             out.append({"table": "place", **shared, "checkpoint": checkpoint.ref, **checkpoint.labels,

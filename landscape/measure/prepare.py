@@ -51,7 +51,7 @@ def prepare(
         study: The study.
         store: Where its results are or will be.
         device: Where to compute.
-        found: Checkpoints and children, if they are already known.
+        found: Checkpoints and branches, if they are already known.
 
     Raises:
         InputError: If anything about checkpoints, text or device does not fit.
@@ -59,7 +59,7 @@ def prepare(
     record = store.record() if (store.folder / LOCK).exists() else {}
     known = record.get("signatures", {})
     commits = {c["ref"]: c.get("commit", "") for c in record.get("checkpoints", [])}
-    seeds, children = found or listed(study.checkpoints)
+    seeds, branches = found or listed(study.checkpoints)
     signatures: dict[str, tuple[str, str]] = {}
 
     def identify(checkpoint: Checkpoint) -> Checkpoint:
@@ -77,26 +77,26 @@ def prepare(
         signatures[where] = (here, content)
         return replace(checkpoint, content=signatures[where][1])
 
-    seeds, children = [identify(c) for c in seeds], [identify(c) for c in children]
+    seeds, branches = [identify(c) for c in seeds], [identify(c) for c in branches]
     fixed.require_other_texts(study)
     of_probes = partial(fixed.fingerprint_of_probes, checkpoint=seeds[0])
-    planned = tasks(study, seeds, children, partial(fixed.fingerprint, checkpoint=seeds[0]), fixed.digest, of_probes)
+    planned = tasks(study, seeds, branches, partial(fixed.fingerprint, checkpoint=seeds[0]), fixed.digest, of_probes)
     session = Session(store, study, planned, on(device), signatures=signatures)
-    _require_numerics(study, session.device)
-    fixed.require_one_architecture([*seeds, *children], session.objective)
+    _require_dtype(study, session.device)
+    fixed.require_one_architecture([*seeds, *branches], session.objective)
     _require_parameters(study, session)
     _require_matches(planned, session)
     for task in _first_of_each_probe(planned):
         session.asked(task, keep=False)  # the store is not claimed yet
     record = {
         "study": study.model_dump(mode="json"),
-        "declared": record.get("declared") if record else study.stages.model_dump(mode="json"),
+        "preregistered": record.get("preregistered") if record else study.stages.model_dump(mode="json"),
         "tasks": [task.as_json() for task in planned],
-        "checkpoints": [asdict(c) for c in [*seeds, *children]],
+        "checkpoints": [asdict(c) for c in [*seeds, *branches]],
         "warnings": [
             *([] if found else incomplete(seeds)),
-            *warnings([*seeds, *children]),
-            *agree.warnings(study.data, [*seeds, *children], session.objective),
+            *warnings([*seeds, *branches]),
+            *agree.warnings(study.data, [*seeds, *branches], session.objective),
         ],
         "parameters": session.objective.space.size,
         "signatures": signatures,
@@ -105,13 +105,13 @@ def prepare(
     return Prepared(study, planned, session, record)
 
 
-def _require_numerics(study: Study, device: torch.device) -> None:
+def _require_dtype(study: Study, device: torch.device) -> None:
     """Refuse a precision that the device does not have.
 
     Raises:
         InputError: If TensorFloat-32 is wanted without an NVIDIA GPU.
     """
-    if device.type != "cuda" and any(getattr(m, "numerics", None) == "tf32" for m in study.measure):
+    if device.type != "cuda" and any(getattr(m, "dtype", None) == "tf32" for m in study.measure):
         raise InputError(f"tf32 is a precision of NVIDIA GPUs, and {device} is none; give float32, bfloat16 or auto")
 
 

@@ -11,7 +11,7 @@ import torch
 from landscape.paths import simplex
 from landscape.profile.paired import standard_error
 from landscape.rows import Row
-from landscape.session.session import Result, Session, Sighting
+from landscape.session.session import Evaluator, Result, Session
 from landscape.study.tasks import Task
 
 
@@ -25,18 +25,18 @@ def run(task: Task, session: Session) -> Result:
     kinds, rows = simplex.mixtures(len(task.checkpoints), settings["mixtures"], generator)
     corners = len(task.checkpoints)
     ends = np.concatenate([session.store.losses(key) for key in task.needs])
-    sighting = Sighting(session, settings["numerics"], task.checkpoints)
-    inside, _ = sighting.see(session.anchors(task), rows[corners:], np.arange(ends.shape[1]))
+    evaluator = Evaluator(session, settings["dtype"], task.checkpoints)
+    inside, _ = evaluator.evaluate(session.anchors(task), rows[corners:], np.arange(ends.shape[1]))
     losses = np.concatenate([ends, inside])
     rise = losses - rows.numpy() @ ends
     above = losses - ends[ends.mean(axis=1).argmin()]
     steps = {c.step for c in task.checkpoints}
     shared = {
         "step": steps.pop() if len(steps) == 1 else None,
-        "parted": task.checkpoints[0].parted,
+        "branch_step": task.checkpoints[0].branch_step,
         "between": settings["between"],
         "checkpoints": json.dumps([c.ref for c in task.checkpoints]),
-        **session.settings(task, sighting.numerics, sighting.numerics_error),
+        **session.settings(task, evaluator.dtype, evaluator.dtype_error),
     }
     out: list[Row] = []
     for k, kind in enumerate(kinds):
@@ -47,5 +47,5 @@ def run(task: Task, session: Session) -> Result:
                 name: float(values.mean()),
                 "error" if name == "loss" else f"{name}_error": float(standard_error(values)),
             }
-        out.append({**row, **sighting.how})
+        out.append({**row, **evaluator.how})
     return Result(out, losses.astype(np.float32) if session.keep_losses else None)

@@ -23,7 +23,7 @@ from landscape.objectives.objective import norms
 from landscape.points.strategy import ON_GPU, STACKED, Strategy, Tuner
 from landscape.shapes import Float
 
-Numerics = Literal["float32", "tf32", "bfloat16"]
+Dtype = Literal["float32", "tf32", "bfloat16"]
 Anchors = Float[Tensor, "anchors P"] | list[Tensor]
 SAMPLE, SAMPLE_SHARE, FEWEST = 4, 0.03, 4
 """Points at which a lower precision is held against float32, the share of all evaluations, and the fewest examples."""
@@ -46,10 +46,10 @@ class Measured(nn.Module):
 class _Buffer:
     """Memory for a chunk of points, written again for every chunk and made anew for a larger one."""
 
-    def __init__(self, objective: Objective, anchor: Tensor, numerics: Numerics) -> None:
+    def __init__(self, objective: Objective, anchor: Tensor, dtype: Dtype) -> None:
         self.space = objective.space
         self.points = torch.empty(0, self.space.size, dtype=anchor.dtype, device=anchor.device)
-        self.dtype = torch.bfloat16 if numerics == "bfloat16" else anchor.dtype
+        self.dtype = torch.bfloat16 if dtype == "bfloat16" else anchor.dtype
 
     def write(self, rows: Float[Tensor, "points *tensors anchors"], anchors: Anchors) -> dict[str, Tensor]:
         """Parameters of the points of these rows, stacked."""
@@ -72,10 +72,10 @@ def losses(
     coefficients: Float[Tensor, "points *tensors anchors"],
     *,
     strategy: Strategy | Tuner | None = None,
-    numerics: Numerics = "float32",
+    dtype: Dtype = "float32",
 ) -> Float[Tensor, "points examples"]:
     """Loss of each example at each of the points ``coefficients @ anchors``; see :func:`evaluate`."""
-    return evaluate(objective, anchors, coefficients, strategy=strategy, numerics=numerics)["loss"]
+    return evaluate(objective, anchors, coefficients, strategy=strategy, dtype=dtype)["loss"]
 
 
 def tuner(
@@ -104,18 +104,18 @@ def evaluate(
     coefficients: Float[Tensor, "points *tensors anchors"],
     *,
     strategy: Strategy | Tuner | None = None,
-    numerics: Numerics = "float32",
+    dtype: Dtype = "float32",
 ) -> dict[str, Float[Tensor, "points examples"]]:
     """All that the objective measures, at the points ``coefficients @ anchors``.
 
-    Points are combined in the anchors' own dtype, whatever the numerics of the forward pass.
+    Points are combined in the anchors' own dtype, whatever the dtype of the forward pass.
 
     Args:
         objective: Model, batches and measure.
         anchors: Points of its space, on its device.
         coefficients: A row for each wanted point, or for each of its tensors.
         strategy: How; or what finds the fastest way on these points and is told of them. None is a new one.
-        numerics: Precision of weights and activations in the forward pass; losses are float32 or better. ``tf32`` is
+        dtype: Precision of weights and activations in the forward pass; losses are float32 or better. ``tf32`` is
             float32 whose products are rounded to TensorFloat-32, by NVIDIA GPUs.
 
     Returns:
@@ -133,8 +133,8 @@ def evaluate(
     while done < len(coefficients):
         rows = coefficients[done : done + strategy.points]
         try:
-            buffer = buffer or _Buffer(objective, anchors[0], numerics)
-            with _products(numerics):
+            buffer = buffer or _Buffer(objective, anchors[0], dtype)
+            with _products(dtype):
                 kept.append(_chunk(objective, buffer.write(rows, anchors), strategy))
             done += len(rows)
         except torch.OutOfMemoryError:
@@ -149,10 +149,10 @@ def evaluate(
 
 
 @contextmanager
-def _products(numerics: Numerics) -> Generator[None]:
+def _products(dtype: Dtype) -> Generator[None]:
     """Within this, GPUs round the factors of float32 products to TensorFloat-32, or do not."""
     backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    rounded = numerics == "tf32"
+    rounded = dtype == "tf32"
     before = [backend.allow_tf32 for backend in backends]
     try:
         for backend in backends:
@@ -163,7 +163,7 @@ def _products(numerics: Numerics) -> Generator[None]:
             backend.allow_tf32 = was
 
 
-def numerics_error(
+def dtype_error(
     objective: Objective,
     anchors: Anchors,
     coefficients: Float[Tensor, "points *tensors anchors"],

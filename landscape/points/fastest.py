@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from landscape.objectives import Objective
-from landscape.points.evaluate import Anchors, Numerics, losses
+from landscape.points.evaluate import Anchors, Dtype, losses
 from landscape.points.strategy import Strategy, least_seconds
 from landscape.profile.sequential import ONE_LOOK
 from landscape.shapes import Float, Int
@@ -28,7 +28,7 @@ def fastest(
     rows: Float[Tensor, "points *tensors anchors"],
     examples: Int[np.ndarray, " n"],
     work: int,
-) -> Numerics:
+) -> Dtype:
     """The fastest precision whose error is small beside that of the sample of examples.
 
     The error of a mean loss against float32 must be below ``ALLOWED`` of the 95 % interval of the mean difference of
@@ -42,7 +42,7 @@ def fastest(
         work: Examples times points of the whole work.
     """
     device = next(objective.model.parameters()).device
-    every: tuple[Numerics, ...] = ("float32", "bfloat16") if device.type == "cpu" else get_args(Numerics)
+    every: tuple[Dtype, ...] = ("float32", "bfloat16") if device.type == "cpu" else get_args(Dtype)
     sample = rows[torch.linspace(0, len(rows) - 1, min(POINTS, len(rows))).round().long()]
     most = TRIED * work / (2 * len(every) * len(sample))
     if most < EXAMPLES[0]:
@@ -50,10 +50,10 @@ def fastest(
     few = objective.take(torch.from_numpy(examples[: max(n for n in EXAMPLES if n <= most)]))
     found: dict[str, Float[np.ndarray, "points n"]] = {}
 
-    def once(*, numerics: Numerics) -> None:
-        found[numerics] = losses(few, anchors, sample, strategy=Strategy(), numerics=numerics).double().numpy()
+    def once(*, dtype: Dtype) -> None:
+        found[dtype] = losses(few, anchors, sample, strategy=Strategy(), dtype=dtype).double().numpy()
 
-    seconds: dict[str, float] = {numerics: least_seconds(partial(once, numerics=numerics)) for numerics in every}
+    seconds: dict[str, float] = {dtype: least_seconds(partial(once, dtype=dtype)) for dtype in every}
     exact = found["float32"]
     apart = float((exact - exact[::-1]).std(axis=1, ddof=1).max())
     allowed = ALLOWED * 2 * ONE_LOOK * apart / math.sqrt(objective.examples)

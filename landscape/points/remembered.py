@@ -32,7 +32,7 @@ class Remembered:
     file: Path
 
     @classmethod
-    def of(cls, objective: Objective, numerics: str) -> Remembered:
+    def of(cls, objective: Objective, dtype: str) -> Remembered:
         """That of a model's shape, batches, precision, versions and machine; weights and text do not matter."""
         device = next(objective.model.parameters()).device
         what = {
@@ -40,7 +40,7 @@ class Remembered:
             "torch": torch.__version__,
             "machine": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
             "cores": [os.cpu_count(), torch.get_num_threads()],
-            "numerics": numerics,
+            "dtype": dtype,
             "model": [type(objective.model).__name__, *objective.space.sizes],
             "batch": {name: list(tensor.shape[1:]) for name, tensor in objective.batch.items()},
         }

@@ -127,9 +127,9 @@ def measure(subject: Subject, items: Items) -> Found:
         "vocabulary"
     )
     few = len(lexicon.verbs) < FEW
-    alarm = f"all rests on {len(lexicon.verbs)} of {lexicon.of[1]} verbs: {', '.join(map('/'.join, lexicon.verbs))}"
+    warning = f"all rests on {len(lexicon.verbs)} of {lexicon.of[1]} verbs: {', '.join(map('/'.join, lexicon.verbs))}"
     scores = (*pairs.scores(frame, "template", "frame"), *_attraction(frame), *_verbs(frame))
-    return Found(scores, frame, said, "frame", alarm if few else "")
+    return Found(scores, frame, said, "frame", warning if few else "")
 
 
 def _attraction(frame: pd.DataFrame) -> list[Score]:

@@ -21,7 +21,7 @@ from landscape.probes.base.subject import Given, Subject
 
 TAKES = ("causal", "masked")
 MOST_ALIKE = 0.1
-"""Share of pairs that are the same tokens from which on the scores are doubtful."""
+"""Share of pairs that are the same tokens from which on the scores are unreliable."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from landscape.profile import definitions, nodes, paired, sequential
 from landscape.profile.allocation import Allocation, allocate
-from landscape.profile.nodes import Reading
+from landscape.profile.nodes import Interpolation
 from landscape.shapes import Float, Int
 
 RESAMPLE_SEED = 0
@@ -27,15 +27,15 @@ class Grid:
     Attributes:
         points: Size of an even t grid, or ``auto`` for nine Chebyshev points and as many more as it takes.
         tolerance: Error of the interpolant, in nats, at which ``auto`` stops; it also stops at half of the data's.
-        precision: Wanted half-width of the interval of the chord barrier; None makes all intervals nearly as narrow as
+        halfwidth: Wanted half-width of the interval of the chord barrier; None makes all intervals nearly as narrow as
             all examples everywhere would.
-        target: What is to be known with that precision: the barrier of each pair, or their mean.
+        target: What is to be known with that halfwidth: the barrier of each pair, or their mean.
         resamples: Bootstrap resamples.
     """
 
     points: int | Literal["auto"] = "auto"
     tolerance: float = 0.002
-    precision: float | None = None
+    halfwidth: float | None = None
     target: Literal["pairs", "mean"] = "pairs"
     resamples: int = 1000
 
@@ -65,7 +65,7 @@ class Profile:
         t: Times that were evaluated.
         losses: Loss of each example at each time; nan where it was not evaluated.
         metrics: Means of everything else, at each time.
-        reading: How the profile is read between the times.
+        interpolation: How the profile is read between the times.
         coarse: The same at few times, for definitions over every three points.
         shown: The same at the times of ``profile`` rows.
         t_error: Error of the interpolant; None for a fixed grid.
@@ -76,9 +76,9 @@ class Profile:
     t: Float[np.ndarray, " t"]
     losses: Float[np.ndarray, "t examples"]
     metrics: dict[str, Float[np.ndarray, " t"]]
-    reading: Reading
-    coarse: Reading
-    shown: Reading
+    interpolation: Interpolation
+    coarse: Interpolation
+    shown: Interpolation
     t_error: float | None
     evaluations: int
     widening: float
@@ -103,9 +103,11 @@ def profiles(paths: Sequence[Path], look: Look, grid: Grid) -> list[Profile]:
     everything = np.arange(paths[0].ends.shape[1])
     wanted = [(n, k) for n, state in enumerate(states) if not state.path.one_point for k in range(1, len(t) - 1)]
     _extend(states, wanted, everything, look)
-    reading = nodes.as_it_is(t)
+    interpolation = nodes.identity(t)
     return [
-        Profile(t, state.profile, state.means(), reading, reading, reading, None, state.evaluations, 1.0)
+        Profile(
+            t, state.profile, state.means(), interpolation, interpolation, interpolation, None, state.evaluations, 1.0
+        )
         for state in states
     ]
 
@@ -204,7 +206,7 @@ def _adaptive(paths: Sequence[Path], look: Look, grid: Grid) -> list[Profile]:
     """First the shape, on a few examples, then the height, on as many as it takes.
 
     Times are added on the first examples until the interpolant is good enough. Then more examples are evaluated
-    where they matter: without a wanted precision so many that intervals are hardly wider than if all examples were
+    where they matter: without a wanted halfwidth so many that intervals are hardly wider than if all examples were
     evaluated at all times, else at the times on which the maximum depends, until it is known well enough.
     """
     examples = paths[0].ends.shape[1]
@@ -212,7 +214,7 @@ def _adaptive(paths: Sequence[Path], look: Look, grid: Grid) -> list[Profile]:
     counts = sequential.looks(examples)
     states = [_State(path, nodes.grid(path.pieces), nodes.first(path.pieces)) for path in paths]
     _find_shape(states, order[: counts[0]], look, grid)
-    if grid.precision is None:
+    if grid.halfwidth is None:
         _find_means(states, order, counts, look)
         return [_read(state, 1.0) for state in states]
     _find_height(states, order, counts, look, grid)
@@ -233,7 +235,7 @@ def _tolerance(state: _State, pilot: int, grid: Grid) -> float:
     """Error of the interpolant that is good enough: the wanted one, or a quarter of the interval of all data."""
     band = paired.band(state.t[state.used], state.profile)
     data = 2 * float(band.rise_error[band.rise.argmax()]) * np.sqrt(pilot / state.path.ends.shape[1])
-    return float(max(grid.tolerance, max(data, grid.precision or 0.0) / 2))
+    return float(max(grid.tolerance, max(data, grid.halfwidth or 0.0) / 2))
 
 
 def _find_means(states: list[_State], order: Int[np.ndarray, " examples"], counts: tuple[int, ...], look: Look) -> None:
@@ -257,10 +259,10 @@ def _allocation(state: _State, pilot: Int[np.ndarray, " n"], counts: tuple[int, 
     for definition in definitions.Definition:
         few = definition is definitions.Definition.CONVEXITY_GAP
         times = np.linspace(0, 1, definitions.MOST_FOR_TRIPLES) if few else None
-        reading = nodes.interpolant(used, pieces, times)
-        if definition in definitions.available(reading.times):
-            contrasts, _ = definitions.contrasts(definition, reading.times)
-            own = definitions.of_parts(contrasts, reading)
+        interpolation = nodes.interpolant(used, pieces, times)
+        if definition in definitions.available(interpolation.t):
+            contrasts, _ = definitions.contrasts(definition, interpolation.t)
+            own = definitions.of_parts(contrasts, interpolation)
             least = (own @ means).argmin(axis=1)
             own = np.take_along_axis(own, least[:, None, None], axis=1)[:, 0]
             height = own @ means
@@ -275,27 +277,29 @@ def _allocation(state: _State, pilot: Int[np.ndarray, " n"], counts: tuple[int, 
 def _find_height(
     states: list[_State], order: Int[np.ndarray, " examples"], counts: tuple[int, ...], look: Look, grid: Grid
 ) -> None:
-    assert grid.precision is not None
+    assert grid.halfwidth is not None
     weights = definitions.resamples(len(order), grid.resamples, RESAMPLE_SEED)
     factor = sequential.widening(counts)
     wide = [n for n, state in enumerate(states) if not state.path.one_point]
     for count in counts[1:]:
         if grid.target == "mean":
-            wide = wide if factor * _mean_half_width([states[n] for n in wide]) > grid.precision else []
+            wide = wide if factor * _mean_half_width([states[n] for n in wide]) > grid.halfwidth else []
         else:
-            wide = [n for n in wide if not _narrow(states[n], weights, factor, grid.precision)]
+            wide = [n for n in wide if not _narrow(states[n], weights, factor, grid.halfwidth)]
         starts: dict[int, list[tuple[int, int]]] = {}
         for n in wide:
-            for k in _wanting(states[n], sequential.critical(counts), grid.precision):
+            for k in _wanting(states[n], sequential.critical(counts), grid.halfwidth):
                 starts.setdefault(states[n].count(k), []).append((n, k))
         for known, wanted in starts.items():
             _extend(states, wanted, order[known:count], look)
 
 
-def _narrow(state: _State, weights: Float[np.ndarray, "count examples"], factor: float, precision: float) -> bool:
-    reading = nodes.interpolant(state.used, state.path.pieces)
-    found = definitions.estimate(state.t[state.used], state.profile, weights=weights, reading=reading, widening=factor)
-    return found.high - found.low <= 2 * precision
+def _narrow(state: _State, weights: Float[np.ndarray, "count examples"], factor: float, halfwidth: float) -> bool:
+    interpolation = nodes.interpolant(state.used, state.path.pieces)
+    found = definitions.estimate(
+        state.t[state.used], state.profile, weights=weights, interpolation=interpolation, widening=factor
+    )
+    return found.high - found.low <= 2 * halfwidth
 
 
 def _mean_half_width(states: list[_State]) -> float:
@@ -304,19 +308,19 @@ def _mean_half_width(states: list[_State]) -> float:
         return 0.0
     each = []
     for state in states:
-        reading = nodes.interpolant(state.used, state.path.pieces)
+        interpolation = nodes.interpolant(state.used, state.path.pieces)
         t, losses = state.t[state.used], state.profile
-        top = paired.band(t, losses, reading).rise.argmax()
-        each.append(paired.influences(top, t, losses, reading))
+        top = paired.band(t, losses, interpolation).rise.argmax()
+        each.append(paired.influences(top, t, losses, interpolation))
     return float(sequential.ONE_LOOK * np.sqrt((np.mean(each, axis=0) ** 2).sum()))
 
 
-def _wanting(state: _State, critical: float, precision: float) -> list[int]:
+def _wanting(state: _State, critical: float, halfwidth: float) -> list[int]:
     """Positions of the times, ends left out, that need more examples."""
-    used, reading = state.used, nodes.interpolant(state.used, state.path.pieces)
-    there = paired.band(state.t[used], state.profile, reading)
+    used, interpolation = state.used, nodes.interpolant(state.used, state.path.pieces)
+    there = paired.band(state.t[used], state.profile, interpolation)
     low, high = (there.rise + sign * critical * there.rise_error for sign in (-1, 1))
-    needed = sequential.wanting(low, high, there.shares, precision)
+    needed = sequential.wanting(low, high, there.shares, halfwidth)
     inner = [int(used[k]) for k in needed if 0 < k < len(used) - 1]
     return inner or [int(k) for k in used[1:-1]]
 
@@ -328,7 +332,7 @@ def _read(state: _State, widening: float) -> Profile:
         t=state.t[used],
         losses=state.profile,
         metrics=state.means(),
-        reading=nodes.interpolant(used, pieces),
+        interpolation=nodes.interpolant(used, pieces),
         coarse=nodes.interpolant(used, pieces, np.linspace(0, 1, definitions.MOST_FOR_TRIPLES)),
         shown=nodes.interpolant(used, pieces, state.t[shown]),
         t_error=state.t_error,

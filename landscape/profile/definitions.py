@@ -15,7 +15,7 @@ from itertools import combinations
 
 import numpy as np
 
-from landscape.profile.nodes import Reading, as_it_is
+from landscape.profile.nodes import Interpolation, identity
 from landscape.profile.paired import means_of, parts_of
 from landscape.shapes import Bool, Float, Int
 
@@ -137,10 +137,10 @@ def contrasts(
 
 
 def of_parts(
-    contrasts: Float[np.ndarray, "maxima minima read"], reading: Reading
+    contrasts: Float[np.ndarray, "maxima minima read"], interpolation: Interpolation
 ) -> Float[np.ndarray, "maxima minima parts"]:
     """Contrasts of a profile as ones of what it is made of: rises at the evaluated times, and the ends' difference."""
-    return np.concatenate([contrasts @ reading.matrix, (contrasts @ reading.times)[..., None]], axis=-1)
+    return np.concatenate([contrasts @ interpolation.matrix, (contrasts @ interpolation.t)[..., None]], axis=-1)
 
 
 def resamples(examples: int, count: int, seed: int) -> Float[np.ndarray, "count examples"]:
@@ -158,7 +158,7 @@ def estimate(
     definition: Definition = Definition.CHORD,
     *,
     weights: Float[np.ndarray, "count examples"],
-    reading: Reading | None = None,
+    interpolation: Interpolation | None = None,
     widening: float = 1.0,
 ) -> Barrier:
     """Barrier of one profile with its 95 % interval.
@@ -176,7 +176,7 @@ def estimate(
         losses: Loss of each example at each time; nan where it was not evaluated. The ends know all examples.
         definition: Which definition.
         weights: Bootstrap weights over the examples, from :func:`resamples`.
-        reading: Where the profile is read between the times, and how; None reads it at the times themselves.
+        interpolation: Where the profile is read between the times, and how; None reads it at the times themselves.
         widening: Factor on the interval, for data that was looked at more than once
             (:func:`landscape.profile.sequential.widening`).
 
@@ -188,12 +188,12 @@ def estimate(
     """
     if losses.shape[1] < 2:
         raise ValueError(f"a barrier needs at least two examples for its error, got {losses.shape[1]}")
-    reading = reading or as_it_is(t)
-    rows, times = contrasts(definition, reading.times)
+    interpolation = interpolation or identity(t)
+    rows, times = contrasts(definition, interpolation.t)
     parts, mixing = parts_of(t, losses)
     known = np.isfinite(parts)
     centred = np.where(known, parts - means_of(parts)[:, None], 0) / known.mean(axis=1, keepdims=True)
-    rows = of_parts(rows, reading) @ mixing
+    rows = of_parts(rows, interpolation) @ mixing
 
     drawn = weights @ centred.T
     means = rows @ means_of(parts)

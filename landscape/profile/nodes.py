@@ -47,26 +47,26 @@ def first(pieces: int = 1) -> Positions:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Interpolation:
     """A profile between the times at which it was evaluated.
 
     Attributes:
-        times: Where it is read; 0 and 1 are among them.
+        t: Where it is read; 0 and 1 are among them.
         matrix: Weight of each evaluated time.
     """
 
-    times: Float[np.ndarray, " read"]
+    t: Float[np.ndarray, " read"]
     matrix: Float[np.ndarray, "read t"]
 
 
-def as_it_is(t: Float[np.ndarray, " t"]) -> Reading:
+def identity(t: Float[np.ndarray, " t"]) -> Interpolation:
     """The reading of a fixed grid: only where it was evaluated."""
-    return Reading(t, np.eye(len(t)))
+    return Interpolation(t, np.eye(len(t)))
 
 
 def interpolant(
     at: Positions, pieces: int = 1, times: Float[np.ndarray, " read"] | None = None, nearest: int = NEAREST
-) -> Reading:
+) -> Interpolation:
     """The polynomial through the nearest points, half of them on either side where there are as many.
 
     Args:
@@ -87,7 +87,7 @@ def interpolant(
         left = np.searchsorted(t[own], times[here], side="right") - count // 2
         window = own[left.clip(0, len(own) - count)[:, None] + np.arange(count)]
         matrix[here[:, None], window] = _lagrange(t[window], times[here])
-    return Reading(times, matrix)
+    return Interpolation(times, matrix)
 
 
 def _lagrange(
@@ -112,7 +112,7 @@ def checks(at: Positions, means: Means, pieces: int = 1) -> Int[np.ndarray, " ch
     """
     between = _between(at)
     fine = interpolant(at, pieces)
-    top = fine.times[(fine.matrix @ means).argmax()]
+    top = fine.t[(fine.matrix @ means).argmax()]
     chosen = [between[np.argsort(np.abs(grid(pieces)[between] - top), kind="stable")[:CHECKS]]]
     change = _change(at, means, between, pieces)
     for k in range(pieces):
@@ -131,7 +131,7 @@ def error(
     """How far the interpolant may be from the profile: :data:`MARGIN` times how far it is at the checks.
 
     It is about the whole profile and so about its maximum; to it comes what the interpolant may rise beside its largest
-    value, between two times of reading. A peak that lies between all points, narrower than they are apart, is not seen.
+    value between two of these t. A peak that lies between all points and is narrower than they are apart is not seen.
 
     Args:
         at: Positions of the points.

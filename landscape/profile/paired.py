@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from landscape.profile.nodes import Reading, as_it_is
+from landscape.profile.nodes import Interpolation, identity
 from landscape.shapes import Float
 
 EACH = 8
@@ -81,19 +81,21 @@ class Band:
     shares: Float[np.ndarray, "read t"]
 
 
-def band(t: Float[np.ndarray, " t"], losses: Float[np.ndarray, "t examples"], reading: Reading | None = None) -> Band:
+def band(
+    t: Float[np.ndarray, " t"], losses: Float[np.ndarray, "t examples"], interpolation: Interpolation | None = None
+) -> Band:
     """Mean loss and mean rise above the chord where a profile is read.
 
     Args:
         t: Times, increasing from 0 to 1.
         losses: As in :func:`landscape.profile.definitions.estimate`.
-        reading: As in :func:`landscape.profile.definitions.estimate`.
+        interpolation: As in :func:`landscape.profile.definitions.estimate`.
     """
-    reading = reading or as_it_is(t)
-    times = reading.times
+    interpolation = interpolation or identity(t)
+    times = interpolation.t
     at = np.eye(len(times))
     ends = np.outer(1 - times, times == 0) + np.outer(times, times == 1)
-    loss, rise = (functionals(rows, t, losses, reading) for rows in (at, at - ends))
+    loss, rise = (functionals(rows, t, losses, interpolation) for rows in (at, at - ends))
     return Band(loss.value, loss.error, rise.value, rise.error, rise.shares)
 
 
@@ -116,7 +118,7 @@ def functionals(
     rows: Float[np.ndarray, "rows read"],
     t: Float[np.ndarray, " t"],
     losses: Float[np.ndarray, "t examples"],
-    reading: Reading | None = None,
+    interpolation: Interpolation | None = None,
 ) -> Functionals:
     """Weighted sums of the mean loss over the places where a profile is read: means, differences, integrals.
 
@@ -124,9 +126,9 @@ def functionals(
         rows: Weight of each place.
         t: Times, increasing from 0 to 1.
         losses: As in :func:`landscape.profile.definitions.estimate`.
-        reading: As in :func:`landscape.profile.definitions.estimate`.
+        interpolation: As in :func:`landscape.profile.definitions.estimate`.
     """
-    reading = reading or as_it_is(t)
+    interpolation = interpolation or identity(t)
     rises, mixing = parts_of(t, losses)
     parts = np.concatenate([rises, losses[:1]])
     known = np.isfinite(parts)
@@ -134,7 +136,7 @@ def functionals(
     centred = np.where(known, parts - means[:, None], 0)
     shared = known.astype(float) @ known.T
     covariance = centred @ centred.T / np.outer(count, count) * shared / np.maximum(shared - 1, 1)
-    of_rises = np.concatenate([rows @ reading.matrix, (rows @ reading.times)[:, None]], axis=1) @ mixing
+    of_rises = np.concatenate([rows @ interpolation.matrix, (rows @ interpolation.t)[:, None]], axis=1) @ mixing
     weights = np.concatenate([of_rises, rows.sum(axis=1, keepdims=True)], axis=1)
     variance = np.einsum("rp,pq,rq->r", weights, covariance, weights).clip(min=0)
     return Functionals(weights @ means, np.sqrt(variance), (weights**2 * covariance.diagonal())[:, : len(t)])
@@ -144,23 +146,23 @@ def influences(
     place: int | np.integer,
     t: Float[np.ndarray, " t"],
     losses: Float[np.ndarray, "t examples"],
-    reading: Reading | None = None,
+    interpolation: Interpolation | None = None,
 ) -> Float[np.ndarray, " examples"]:
     """What each example adds to the mean rise at a place: the root of their sum of squares is its standard error.
 
     Those of several profiles on the same examples may be added up: that gives the error of a sum of profiles.
 
     Args:
-        place: Where the profile is read, a position in the times of the reading.
+        place: Where the profile is read, a position in the times of the interpolation.
         t: Times, increasing from 0 to 1.
         losses: As in :func:`landscape.profile.definitions.estimate`.
-        reading: As in :func:`landscape.profile.definitions.estimate`.
+        interpolation: As in :func:`landscape.profile.definitions.estimate`.
     """
-    reading = reading or as_it_is(t)
+    interpolation = interpolation or identity(t)
     parts, mixing = parts_of(t, losses)
     known = np.isfinite(parts)
     centred = np.where(known, parts - means_of(parts)[:, None], 0) / known.sum(axis=1, keepdims=True)
-    return np.asarray(np.append(reading.matrix[place], 0) @ mixing @ centred)
+    return np.asarray(np.append(interpolation.matrix[place], 0) @ mixing @ centred)
 
 
 def standard_error(values: Float[np.ndarray, "*batch examples"]) -> Float[np.ndarray, "*batch"]:

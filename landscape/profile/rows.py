@@ -16,9 +16,9 @@ def tables(profile: Profile, grid: Grid) -> tuple[list[Row], list[Row]]:
     ``evaluations`` counts examples at points between the ends, and ``evaluated_on`` the examples of one point: what is
     known of the others comes by regression on points that are evaluated on more, and by the polynomial between points.
 
-    Beside the barrier a row has, each with its standard error, the largest and the mean loss along the path, and the
-    climbs, ``max_t L(t) - min(L(0), L(1))`` and the mean of the same, which unlike a barrier tell a path to another
-    good point from one to a bad point.
+    Beside the barrier a row has, each with its standard error, the largest and the mean loss along the path, and both
+    above the better end, ``max_t L(t) - min(L(0), L(1))`` and the mean of the same, which unlike a barrier tell a path
+    to another good point from one to a bad point.
     """
     t, losses = profile.t, profile.losses
     weights = definitions.resamples(losses.shape[1], grid.resamples, RESAMPLE_SEED)
@@ -31,9 +31,11 @@ def tables(profile: Profile, grid: Grid) -> tuple[list[Row], list[Row]]:
     }
     extent = _extent(profile)
     barriers: list[Row] = []
-    for definition in definitions.available(profile.coarse.times):
-        reading = profile.coarse if definition is definitions.Definition.CONVEXITY_GAP else profile.reading
-        found = definitions.estimate(t, losses, definition, weights=weights, reading=reading, widening=profile.widening)
+    for definition in definitions.available(profile.coarse.t):
+        interpolation = profile.coarse if definition is definitions.Definition.CONVEXITY_GAP else profile.interpolation
+        found = definitions.estimate(
+            t, losses, definition, weights=weights, interpolation=interpolation, widening=profile.widening
+        )
         barriers.append({
             "table": "barrier", "definition": definition.value, "barrier": found.value, "low": found.low,
             "high": found.high, "plugin": found.plugin, "t_at_max": found.t_at_max,
@@ -48,23 +50,23 @@ def tables(profile: Profile, grid: Grid) -> tuple[list[Row], list[Row]]:
             "evaluated_on": int(known[place[time]]) if time in place else 0,
             **{name: float(values[place[time]]) if time in place else None for name, values in profile.metrics.items()},
         }
-        for k, time in enumerate(profile.shown.times)
+        for k, time in enumerate(profile.shown.t)
     ]  # fmt: skip
     return barriers, shown
 
 
 def _extent(profile: Profile) -> Row:
     """Largest and mean loss along a path, as they are and above the better end, with their errors."""
-    t = profile.reading.times
-    at, loss = np.eye(len(t)), paired.band(profile.t, profile.losses, profile.reading).loss
+    t = profile.interpolation.t
+    at, loss = np.eye(len(t)), paired.band(profile.t, profile.losses, profile.interpolation).loss
     highest, better = at[loss.argmax()], at[0 if loss[0] <= loss[-1] else -1]
     wanted = {
         "largest_loss": highest,
-        "climb": highest - better,
+        "loss_increase": highest - better,
         "mean_loss": trapezoid(np.diff(t)),
-        "mean_climb": trapezoid(np.diff(t)) - better,
+        "mean_loss_increase": trapezoid(np.diff(t)) - better,
     }
-    found = paired.functionals(np.stack(list(wanted.values())), profile.t, profile.losses, profile.reading)
+    found = paired.functionals(np.stack(list(wanted.values())), profile.t, profile.losses, profile.interpolation)
     out: Row = {}
     for name, value, error in zip(wanted, found.value, found.error, strict=True):
         out |= {name: float(value), f"{name}_error": float(error)}

@@ -73,7 +73,7 @@ def wanting(
     low: Float[np.ndarray, " read"],
     high: Float[np.ndarray, " read"],
     shares: Float[np.ndarray, "read t"],
-    precision: float,
+    halfwidth: float,
 ) -> Int[np.ndarray, " wanting"]:
     """Which evaluated times need more examples for the interval of the maximum to become narrow.
 
@@ -84,9 +84,9 @@ def wanting(
         low: Lower end of the band at each place.
         high: Upper end of it.
         shares: Variance at each place that comes from each evaluated time.
-        precision: Wanted half-width of the interval of the maximum.
+        halfwidth: Wanted half-width of the interval of the maximum.
     """
-    in_question = high > low.max() + 2 * precision
+    in_question = high > low.max() + 2 * halfwidth
     in_question[low.argmax()] = True
     asked = shares[in_question]
     return np.flatnonzero((asked > asked.mean(axis=1, keepdims=True)).any(axis=0))

@@ -29,12 +29,12 @@ def barrier_over_training(barriers: pd.DataFrame) -> pd.DataFrame:
     return _means(barriers[barriers["between"] == "seeds"], "step_a", "seed").rename(columns={"step_a": "step"})
 
 
-def barrier_over_parting(barriers: pd.DataFrame) -> pd.DataFrame:
-    """Mean barrier between children at each step of parting: ``parted, barrier, low, high, pairs, best, worst``.
+def barrier_over_branching(barriers: pd.DataFrame) -> pd.DataFrame:
+    """Mean barrier between branches at each step of branching: ``branch_step, barrier, low, high, pairs, best, worst``.
 
-    Children of one seed are the units of their mean; those of several seeds are pooled, and the seeds are the units.
+    Branches of one seed are the units of their mean; those of several seeds are pooled, and the seeds are the units.
     """
-    return _means(barriers[barriers["between"] == "children"], "parted", "child")
+    return _means(barriers[barriers["between"] == "branches"], "branch_step", "branch")
 
 
 def mean_profiles(profiles: pd.DataFrame, by: str = "step_a") -> pd.DataFrame:
@@ -80,10 +80,10 @@ def beside_raw(barriers: pd.DataFrame) -> pd.DataFrame:
     rows = rows.merge(pairs, on=["a", "b", "between"])
     if rows.empty:
         return rows.assign(how="")
-    several = rows.loc[rows["symmetry"] != RAW, ["freedoms", "groups"]].drop_duplicates()
+    several = rows.loc[rows["symmetry"] != RAW, ["symmetry_group", "groups"]].drop_duplicates()
     names = [
-        how if how == RAW or len(several) == 1 else f"{how} ({freedoms}{'' if groups == '*' else f', {groups}'})"
-        for how, freedoms, groups in zip(rows["symmetry"], rows["freedoms"], rows["groups"], strict=True)
+        how if how == RAW or len(several) == 1 else f"{how} ({symmetry_group}{'' if groups == '*' else f', {groups}'})"
+        for how, symmetry_group, groups in zip(rows["symmetry"], rows["symmetry_group"], rows["groups"], strict=True)
     ]
     return rows.assign(how=names)
 
@@ -119,7 +119,7 @@ def curves(barriers: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_path(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean barrier and climbs over the pairs of each path.
+    """Mean barrier and loss increases over the pairs of each path.
 
     The columns are ``path``, each mean with ``_low`` and ``_high``, and ``pairs, best, worst``.
 
@@ -130,7 +130,10 @@ def by_path(rows: pd.DataFrame) -> pd.DataFrame:
     for path, group in rows.groupby("path"):
         row: dict[str, Any] = {"path": path, **_range(group)}
         half = (group["high"] - group["low"]) / (2 * Z)
-        for value, error in (("barrier", half), *((v, group[f"{v}_error"]) for v in ("climb", "mean_climb"))):
+        for value, error in (
+            ("barrier", half),
+            *((v, group[f"{v}_error"]) for v in ("loss_increase", "mean_loss_increase")),
+        ):
             row[value], row[f"{value}_low"], row[f"{value}_high"] = _mean(group, value, error, ("a", "b"))
         out.append(row | {"barrier_low": max(row["barrier_low"], 0.0)})
     return pd.DataFrame(out)

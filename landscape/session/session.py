@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from landscape.checkpoints import fetch, formats, identity, models
 from landscape.errors import InputError
 from landscape.objectives import Objective
-from landscape.points.evaluate import Numerics, evaluate, losses, numerics_error, tuner
+from landscape.points.evaluate import Dtype, dtype_error, evaluate, losses, tuner
 from landscape.points.fastest import fastest
 from landscape.points.memory import keep_freed_memory
 from landscape.points.remembered import Remembered
@@ -68,19 +68,19 @@ class Values:
     Attributes:
         losses: Loss of each example.
         metrics: Everything else the objective measures, likewise.
-        numerics_error: Largest error of a mean loss seen against float32; None in float32.
+        dtype_error: Largest error of a mean loss seen against float32; None in float32.
         how: Columns that say how it was run.
     """
 
     losses: Float[np.ndarray, "points examples"]
     metrics: dict[str, Float[np.ndarray, "points examples"]]
-    numerics_error: float | None
+    dtype_error: float | None
     how: Row
 
 
 def joined(parts: Sequence[Values], order: Int[np.ndarray, " points"]) -> Values:
     """Values at some points and at others as those of all, in this order of them."""
-    errors = [part.numerics_error for part in parts if part.numerics_error is not None]
+    errors = [part.dtype_error for part in parts if part.dtype_error is not None]
     return Values(
         np.concatenate([part.losses for part in parts])[order],
         {name: np.concatenate([part.metrics[name] for part in parts])[order] for name in parts[0].metrics},
@@ -92,7 +92,7 @@ def joined(parts: Sequence[Values], order: Int[np.ndarray, " points"]) -> Values
 def unties(model: nn.Module, matching: Mapping[str, Any]) -> bool:
     """Whether the stream is to turn, and cannot while the head is tied."""
     wanted = any(fnmatchcase(STREAM, pattern) for pattern in matching["groups"])
-    return wanted and wants_untied(model, matching["freedoms"])
+    return wanted and wants_untied(model, matching["symmetry_group"])
 
 
 def moves_file(store: Store, key: str) -> Path:
@@ -124,7 +124,7 @@ class Session:
     _stored: dict[str, str] = field(default_factory=dict)
     _asked: dict[str, tuple[Any, str]] = field(default_factory=dict)
     _staging: Tensor | None = None
-    _fastest: Numerics | None = None
+    _fastest: Dtype | None = None
     _finite: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -172,7 +172,7 @@ class Session:
 
     def table(self, matching: Mapping[str, Any]) -> Table:
         """The symmetries that these settings take out."""
-        return table_of(self.objective_for(matching).model, matching["freedoms"])
+        return table_of(self.objective_for(matching).model, matching["symmetry_group"])
 
     def in_space(self, point: Float[Tensor, " P"], matching: Mapping[str, Any] | None) -> Float[Tensor, " Q"]:
         """A point in the space in which it is matched."""
@@ -278,7 +278,7 @@ class Session:
         self,
         anchors: list[Tensor],
         rows: Float[Tensor, "points *tensors anchors"],
-        numerics: Any,
+        dtype: Any,
         checkpoints: Sequence[Checkpoint],
         examples: Int[np.ndarray, " n"] | None = None,
         matching: Mapping[str, Any] | None = None,
@@ -288,7 +288,7 @@ class Session:
         Args:
             anchors: Points.
             rows: Coefficients over them.
-            numerics: Precision of the forward pass.
+            dtype: Precision of the forward pass.
             checkpoints: Whose learned buffers the points take, as :meth:`Buffers.shared` says: one for each anchor, or
                 checkpoints that agree in them.
             examples: Which examples; None is all.
@@ -302,30 +302,30 @@ class Session:
         for buffers, here in self.buffers.shared(checkpoints, rows):
             put(buffers, model)
             order.append(here)
-            parts.append(self._evaluate(anchors, rows[here], numerics, examples, matching))
+            parts.append(self._evaluate(anchors, rows[here], dtype, examples, matching))
         return joined(parts, torch.cat(order).argsort().numpy())
 
     def _evaluate(
         self,
         anchors: list[Tensor],
         rows: Float[Tensor, "points *tensors anchors"],
-        numerics: Any,
+        dtype: Any,
         examples: Int[np.ndarray, " n"] | None,
         matching: Mapping[str, Any] | None,
     ) -> Values:
         whole = self.objective_for(matching)
-        if numerics not in self._tuners:
-            remembered = Remembered.of(whole, numerics)
+        if dtype not in self._tuners:
+            remembered = Remembered.of(whole, dtype)
             known, wanted = remembered.recall(), self._evaluations(self.tasks)
-            self._tuners[numerics] = tuner(whole, 0 if known else wanted, known, remembered.keep)
-        search = self._tuners[numerics]
+            self._tuners[dtype] = tuner(whole, 0 if known else wanted, known, remembered.keep)
+        search = self._tuners[dtype]
         objective = whole if examples is None else whole.take(torch.from_numpy(examples))
         begin = time.perf_counter()
-        values = evaluate(objective, anchors, rows, strategy=search, numerics=numerics)
+        values = evaluate(objective, anchors, rows, strategy=search, dtype=dtype)
         seconds = time.perf_counter() - begin
         error, strategy = None, search.best
-        if numerics != "float32":
-            error = numerics_error(objective, anchors, rows, values["loss"], strategy)
+        if dtype != "float32":
+            error = dtype_error(objective, anchors, rows, values["loss"], strategy)
         how = {
             "device": str(self.device),
             "strategy": f"{strategy.kind} {strategy.points}x{strategy.examples}",
@@ -334,9 +334,9 @@ class Session:
         }
         losses = values.pop("loss").double().numpy()
         if bad := int((~np.isfinite(losses)).any(axis=1).sum()):
-            wide = numerics == "float32"
+            wide = dtype == "float32"
             hint = "the weights there overflow: leave out a checkpoint that is broken" if wide else "try float32"
-            raise InputError(f"the loss is not finite at {bad} of {len(losses)} points in {numerics}; {hint}")
+            raise InputError(f"the loss is not finite at {bad} of {len(losses)} points in {dtype}; {hint}")
         return Values(losses, {name: v.double().numpy() for name, v in values.items()}, error, how)
 
     def _evaluations(self, tasks: Sequence[Task]) -> int:
@@ -351,23 +351,23 @@ class Session:
         checkpoints: Sequence[Checkpoint],
         examples: Int[np.ndarray, " n"],
         matching: Mapping[str, Any] | None,
-    ) -> Numerics:
-        """The numerics that :func:`fastest` finds; it looks once."""
+    ) -> Dtype:
+        """The dtype that :func:`fastest` finds; it looks once."""
         if self._fastest is None:
             objective = self.objective_for(matching)
             put(next(iter(self.buffers.shared(checkpoints, rows)))[0], objective.model)
             self._fastest = fastest(objective, anchors, rows, examples, self._evaluations(self.tasks))
         return self._fastest
 
-    def settings(self, task: Task, numerics: str = "float32", numerics_error: float | None = None) -> Row:
+    def settings(self, task: Task, dtype: str = "float32", dtype_error: float | None = None) -> Row:
         """Columns that every row of a task has."""
         return {
             "objective": self.data.objective,
             "unit": self.objective.unit,
             "examples": self.objective.examples,
             "length": self.data.length,
-            "numerics": numerics,
-            "numerics_error": numerics_error,
+            "dtype": dtype,
+            "dtype_error": dtype_error,
             "buffers": self.buffers.whose(task),
             **self.objective.columns,
         }
@@ -396,33 +396,33 @@ class Session:
 
 
 @dataclass
-class Sighting:
+class Evaluator:
     """The evaluations of one task, and how they were made.
 
     Attributes:
         session: Where they are made.
-        numerics: Precision of the forward pass; ``auto`` is decided on the first points.
+        dtype: Precision of the forward pass; ``auto`` is decided on the first points.
         checkpoints: Whose learned buffers the points take, as for :meth:`Session.evaluate`.
         matching: By which settings the points are matched.
-        numerics_error: As in :class:`Values`, the largest.
+        dtype_error: As in :class:`Values`, the largest.
         how: Columns that say how they were run; empty if nothing was.
     """
 
     session: Session
-    numerics: Numerics | Literal["auto"]
+    dtype: Dtype | Literal["auto"]
     checkpoints: Sequence[Checkpoint]
     matching: Mapping[str, Any] | None = None
-    numerics_error: float | None = None
+    dtype_error: float | None = None
     how: Row = field(default_factory=dict)
 
-    def see(
+    def evaluate(
         self, anchors: list[Tensor], rows: Float[Tensor, "points *tensors anchors"], examples: Int[np.ndarray, " n"]
     ) -> tuple[Float[np.ndarray, "points n"], dict[str, Float[np.ndarray, "points n"]]]:
         """Losses and metrics of these examples at the points ``rows @ anchors``."""
-        if self.numerics == "auto":
-            self.numerics = self.session.fastest(anchors, rows, self.checkpoints, examples, self.matching)
-        values = self.session.evaluate(anchors, rows, self.numerics, self.checkpoints, examples, self.matching)
-        if values.numerics_error is not None:
-            self.numerics_error = max(values.numerics_error, self.numerics_error or 0.0)
+        if self.dtype == "auto":
+            self.dtype = self.session.fastest(anchors, rows, self.checkpoints, examples, self.matching)
+        values = self.session.evaluate(anchors, rows, self.dtype, self.checkpoints, examples, self.matching)
+        if values.dtype_error is not None:
+            self.dtype_error = max(values.dtype_error, self.dtype_error or 0.0)
         self.how = {**values.how, "seconds": values.how["seconds"] + self.how.get("seconds", 0.0)}
         return values.losses, values.metrics

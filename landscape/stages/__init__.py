@@ -36,7 +36,7 @@ class Findings:
         threshold: Barrier below which two checkpoints are connected.
         unit: Of barriers.
         axis: Of training, on which leads and windows are measured.
-        doubtful: Series of which more than a quarter of the values are doubtful.
+        unreliable: Series of which more than a quarter of the values are unreliable.
         notes: What should be known before the findings are trusted.
     """
 
@@ -51,7 +51,7 @@ class Findings:
     threshold: float
     unit: str
     axis: Axis
-    doubtful: tuple[str, ...]
+    unreliable: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -60,7 +60,7 @@ TABLES = ("event", "stage", "association", "outlier", "cluster")
 
 
 def analyse(
-    observed: Observed, settings: Stages, declared: Primary | None = None, changed: Sequence[str] = ()
+    observed: Observed, settings: Stages, preregistered: Primary | None = None, changed: Sequence[str] = ()
 ) -> Findings:
     """Date the events of every series, bound the stages, and test what goes with what.
 
@@ -68,11 +68,11 @@ def analyse(
         observed: From :func:`landscape.stages.series.observed.from_tables` or
             :func:`landscape.stages.series.files.read`.
         settings: Of the analysis.
-        declared: The primary association, if it was declared before the study ran.
-        changed: Settings that differ from those declared with it; if there are any, it counts as exploration.
+        preregistered: The primary association, if it was preregistered.
+        changed: Settings that differ from those preregistered with it; if there are any, it counts as exploration.
     """
     dated = dating.date(observed, settings)
-    primary = None if changed else declared
+    primary = None if changed else preregistered
     association = hypotheses.associations(observed, dated, settings, primary)
     outlier = outliers.outliers(observed, hypotheses.stream(settings, "outliers"))
     if len(outlier):
@@ -84,17 +84,17 @@ def analyse(
     boundaries = _boundaries(observed, dated, settings)
     if settings.engine != "curve" and boundaries:
         dated = dating.bounded(dated, boundaries, settings)
-    said = notes.notes(observed, dated, association, settings, declared, changed)
+    said = notes.notes(observed, dated, association, settings, preregistered, changed)
     return Findings(
         observed.series, _curves(dated, observed.axis), dating.table(dated, observed),
         _stages(dated, boundaries, observed.axis), association, outlier, cluster, boundaries, dated.threshold,
-        observed.unit, observed.axis, tuple(observed.doubtful), tuple(said),
+        observed.unit, observed.axis, tuple(observed.unreliable), tuple(said),
     )  # fmt: skip
 
 
 def _boundaries(observed: Observed, dated: Dated, settings: Stages) -> str:
-    """The series that bounds the stages: the one that was named, else the coefficient or the loss if not doubtful."""
-    known = {series for series, _ in dated.curves} - (set(observed.doubtful) - {settings.boundaries})
+    """The series that bounds the stages: the one that was named, else the coefficient or the loss if not unreliable."""
+    known = {series for series, _ in dated.curves} - (set(observed.unreliable) - {settings.boundaries})
     wanted = [settings.boundaries] if settings.boundaries else [LLC, LOSS]
     return next((name for name in wanted if name in known), "")
 

@@ -30,7 +30,7 @@ class Stages(Settings):
             loss in another unit.
         least_change: Least height of an extremum, and least rise beside a plateau, of what bounds the stages.
         window: An event comes before another if the other's step is at most so many times its own.
-        primary: The association that the study is about; it counts as declared only if it was so at the first run.
+        primary: The association that the study is about; it counts as preregistered only if it was so at the first run.
         permutations: Orders of the seeds that are drawn, where there are more than seven seeds.
         draws: Of every curve.
         coupling: Correlation that the power is computed for.

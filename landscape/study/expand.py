@@ -29,7 +29,7 @@ from landscape.study.tasks import Checkpoint, Task
 def tasks(
     study: Study,
     seeds: Sequence[Checkpoint],
-    children: Sequence[Checkpoint] = (),
+    branches: Sequence[Checkpoint] = (),
     fingerprint: Callable[[Data], str] = lambda data: "",
     digest: Callable[[str | None], str] = lambda file: file or "",
     of_probes: Callable[[Data], str] | None = None,
@@ -42,7 +42,7 @@ def tasks(
     Args:
         study: The study.
         seeds: Its checkpoints.
-        children: The checkpoints of ``checkpoints.children``.
+        branches: The checkpoints of ``checkpoints.branches``.
         fingerprint: Of fixed batches.
         digest: Of a file or folder.
         of_probes: Of fixed batches, for probes; None is ``fingerprint``.
@@ -58,7 +58,7 @@ def tasks(
     asked = (of_probes or fingerprint)(study.data)
     for measure in _with_lines(study):
         found = False
-        for group in _groups(measure, seeds, children):
+        for group in _groups(measure, seeds, branches):
             made = (
                 _asked(measure, group, data, asked, digest)
                 if isinstance(measure, Probes | Behaviour)
@@ -68,7 +68,7 @@ def tasks(
                 found = True
                 planned.setdefault(task.key, task)
         if not found:
-            raise InputError(_nothing(measure, len(seeds), len(children)))
+            raise InputError(_nothing(measure, len(seeds), len(branches)))
     return list(planned.values())
 
 
@@ -94,7 +94,7 @@ def _asked(
         for anchors, pairs in _tiles(group, measure.tile, measure.between):
             for name in measure.names:
                 own = {} if name == PREDICTIONS else {**measure.asked, **files}
-                settings = {"probe": name, "between": measure.between, "numerics": measure.numerics, **own}
+                settings = {"probe": name, "between": measure.between, "dtype": measure.dtype, **own}
                 needs = tuple(answers[c, name].key for c in anchors) if name != PREDICTIONS else ()
                 by = data if name == PREDICTIONS else asked
                 yield Task(measure.kind, anchors, pairs, tuple(settings.items()), by, needs)
@@ -158,7 +158,7 @@ def _matching(
     """The task that brings a group into one set of coordinates; none where symmetries are left."""
     if symmetry == "none" or len(group) < 2:
         return []
-    settings = {**measure.match.settings(symmetry), "numerics": "float32"}
+    settings = {**measure.match.settings(symmetry), "dtype": "float32"}
     if symmetry in ON_TEXT:
         settings["matched_on"] = fingerprint(measure.match.matched_on(fixed))
     return [Task("match", tuple(group), (), tuple(settings.items()), data)]
@@ -166,9 +166,9 @@ def _matching(
 
 def _after_ends(task: Task, *needs: Task) -> Iterator[Task]:
     """The losses of the task's checkpoints, then other tasks that it needs, then the task."""
-    wanted = dict(task.settings)["numerics"]
-    numerics = ("numerics", "float32" if wanted == "auto" else wanted)  # ends are few, and cancel no error here
-    before = [*(Task("losses", (checkpoint,), (), (numerics,), task.data) for checkpoint in task.checkpoints), *needs]
+    wanted = dict(task.settings)["dtype"]
+    dtype = ("dtype", "float32" if wanted == "auto" else wanted)  # ends are few, and cancel no error here
+    before = [*(Task("losses", (checkpoint,), (), (dtype,), task.data) for checkpoint in task.checkpoints), *needs]
     yield from before
     yield replace(task, needs=tuple(one.key for one in before))
 
@@ -177,7 +177,7 @@ def _llc_tasks(measure: Llc, group: Sequence[Checkpoint], data: str) -> Iterator
     """Curvatures; chains, cut by checkpoints and by their numbers; then the coefficients."""
     settings = measure.settings
     extrapolate, chains = settings.pop("extrapolate"), settings.pop("chains")
-    moving = tuple({name: settings[name] for name in ("parameters", "seed", "numerics")}.items())
+    moving = tuple({name: settings[name] for name in ("parameters", "seed", "dtype")}.items())
     curvatures = [Task("curvature", (c,), (), moving, data) for c in group]
     cut = [range(chains)[part :: measure.parts] for part in range(min(measure.parts, chains))]
     parts = [
@@ -190,10 +190,10 @@ def _llc_tasks(measure: Llc, group: Sequence[Checkpoint], data: str) -> Iterator
         yield from _after_ends(wanted, *curvatures, *parts)
 
 
-def _nothing(measure: AnyMeasure, seeds: int, children: int) -> str:
+def _nothing(measure: AnyMeasure, seeds: int, branches: int) -> str:
     if isinstance(measure, Llc | Probes):
         return (
-            f"a measure of {measure.kind} finds no checkpoint: there are {seeds} of seeds and {children} of children; "
+            f"a measure of {measure.kind} finds no checkpoint: there are {seeds} of seeds and {branches} of branches; "
             "change at_steps or among"
         )
     if isinstance(measure, Planes):
@@ -203,7 +203,7 @@ def _nothing(measure: AnyMeasure, seeds: int, children: int) -> str:
         )
     return (
         f"a measure of {measure.kind} has nothing to pair between {measure.between}: {seeds} checkpoints"
-        f"{f' and {children} children' if children else ''} share no step; give at least two at one step"
+        f"{f' and {branches} branches' if branches else ''} share no step; give at least two at one step"
     )
 
 
@@ -223,12 +223,12 @@ def _with_lines(study: Study) -> Iterator[AnyMeasure]:
 
 
 def _groups(
-    measure: AnyMeasure, seeds: Sequence[Checkpoint], children: Sequence[Checkpoint]
+    measure: AnyMeasure, seeds: Sequence[Checkpoint], branches: Sequence[Checkpoint]
 ) -> Iterator[list[Checkpoint]]:
     """The sets of checkpoints of which all pairs are wanted."""
-    seeds, children = (_at(measure.at_steps, checkpoints) for checkpoints in (seeds, children))
+    seeds, branches = (_at(measure.at_steps, checkpoints) for checkpoints in (seeds, branches))
     if isinstance(measure, Llc | Probes):
-        every = [*(seeds if measure.among != "children" else []), *(children if measure.among != "seeds" else [])]
+        every = [*(seeds if measure.among != "branches" else []), *(branches if measure.among != "seeds" else [])]
         size = measure.tile if isinstance(measure, Llc) else 1
         yield from (every[i : i + size] for i in range(0, len(every), size))
         return
@@ -243,8 +243,8 @@ def _groups(
         case "neighbours" | "last":
             runs = _by(seeds, lambda c: (c.seed is None, c.seed or 0))
             yield from (sorted(run, key=lambda c: (c.step is None, c.step or 0)) for run in runs)
-        case "children":
-            yield from _by(children, lambda c: (c.seed or 0, c.parted or 0, c.step is None, c.step or 0))
+        case "branches":
+            yield from _by(branches, lambda c: (c.seed or 0, c.branch_step or 0, c.step is None, c.step or 0))
 
 
 def _plane_groups(measure: Planes, seeds: Sequence[Checkpoint]) -> Iterator[list[Checkpoint]]:

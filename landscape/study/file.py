@@ -28,7 +28,7 @@ from landscape.study.kinds import (
     Probes,
     Simplices,
 )
-from landscape.study.sections import Checkpoints, Children, Data
+from landscape.study.sections import Branches, Checkpoints, Data
 
 
 class Study(Settings):
@@ -42,9 +42,9 @@ class Study(Settings):
     stages: Stages = Field(default_factory=lambda: Stages.model_validate({}))
 
     @model_validator(mode="after")
-    def _children_are_named(self) -> Study:
-        if any(getattr(m, "between", None) == "children" for m in self.measure) and self.checkpoints.children is None:
-            raise ValueError('a measure between = "children" needs the table [checkpoints.children]')
+    def _branches_are_named(self) -> Study:
+        if any(getattr(m, "between", None) == "branches" for m in self.measure) and self.checkpoints.branches is None:
+            raise ValueError('a measure between = "branches" needs the table [checkpoints.branches]')
         return self
 
     @model_validator(mode="after")
@@ -86,7 +86,7 @@ def _require_series(primary: Primary, stages: Stages, measures: Sequence[AnyMeas
 def _behaviours(measures: Sequence[AnyMeasure], distances: bool) -> Iterator[str]:
     """How the names of series of behaviour begin."""
     for measure in measures:
-        if isinstance(measure, Llc | Probes) and measure.among != "children":
+        if isinstance(measure, Llc | Probes) and measure.among != "branches":
             yield from ["llc"] if isinstance(measure, Llc) else measure.names
         if distances and isinstance(measure, Behaviour) and measure.between == "seeds":
             yield from (f"distance:{name}" for name in measure.names)
@@ -125,7 +125,7 @@ KINDS: dict[str, type[BaseModel]] = {
     "probes": Probes,
     "behaviour": Behaviour,
 }
-TABLES: tuple[type[BaseModel], ...] = (Study, Checkpoints, Children, Data, Stages, Primary)
+TABLES: tuple[type[BaseModel], ...] = (Study, Checkpoints, Branches, Data, Stages, Primary)
 EVERY: tuple[type[BaseModel], ...] = (*TABLES, Matching, *KINDS.values())
 FIELDS = {name for table in EVERY for name in table.model_fields}
 

@@ -9,13 +9,13 @@ from pydantic import Field, model_validator
 from landscape.spec import MOST_SEED, BesideStudy, Settings
 
 
-class Children(Settings):
-    """Runs that share a prefix of training up to ``parted`` and then see other data orders."""
+class Branches(Settings):
+    """Runs that share a prefix of training up to ``branch_step`` and then see other data orders."""
 
     folder: BesideStudy
     seeds: tuple[int, ...] | None = None
-    parted: tuple[int, ...] | None = None
-    children: tuple[int, ...] | None = None
+    branch_step: tuple[int, ...] | None = None
+    branches: tuple[int, ...] | None = None
     steps: tuple[int, ...] | None = None
 
 
@@ -28,7 +28,7 @@ class Checkpoints(Settings):
         seeds: Which seeds.
         steps: Which steps.
         config: The folder of ``config.json``, for weights that have none beside them.
-        children: Runs that share a prefix.
+        branches: Runs that share a prefix.
     """
 
     family: str | None = None
@@ -36,7 +36,7 @@ class Checkpoints(Settings):
     seeds: tuple[int, ...] | None = None
     steps: tuple[int, ...] | None = None
     config: BesideStudy | None = None
-    children: Children | None = None
+    branches: Branches | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Checkpoints:

@@ -100,11 +100,11 @@ class Store:
         """
         stamps = {key: self._stamps(key) for key in keys if self.done(key)}
         known = {} if anew else self._verified()
-        doubtful = [key for key, stamp in stamps.items() if known.get(key) != stamp]
+        unreliable = [key for key, stamp in stamps.items() if known.get(key) != stamp]
         with _threads() as pool:
-            sound = dict(zip(doubtful, pool.map(self._sound, doubtful), strict=True))
-        damaged = [key for key, good in sound.items() if not good]
-        if doubtful:
+            reliable = dict(zip(unreliable, pool.map(self._reliable, unreliable), strict=True))
+        damaged = [key for key, good in reliable.items() if not good]
+        if unreliable:
             kept = {key: stamp for key, stamp in stamps.items() if key not in damaged}
             self._replace(self.folder / VERIFIED, json.dumps(kept).encode())
             (self.folder / WRITTEN).unlink(missing_ok=True)
@@ -223,7 +223,7 @@ class Store:
                         known.update(parsed(line))
         return known
 
-    def _sound(self, key: str) -> bool:
+    def _reliable(self, key: str) -> bool:
         try:
             tables.split(self.folder / "rows" / f"{key}.parquet")
             if (self.folder / "losses" / f"{key}.parquet").exists():

@@ -27,8 +27,8 @@ class Checkpoint:
         ref: Where it lies.
         seed: Which training run.
         step: Which optimizer step of it.
-        parted: For a child, the last step shared with its siblings.
-        child: For a child, which data order after that.
+        branch_step: For a branch, the last step shared with its siblings.
+        branch: For a branch, which data order after that.
         content: Hash of config and weights; empty until it is known.
         commit: For a checkpoint on the hub, the commit that its name was resolved to.
         config: The folder of its config.json, if that is not its own.
@@ -38,8 +38,8 @@ class Checkpoint:
     ref: str
     seed: int | None = None
     step: int | None = None
-    parted: int | None = None
-    child: int | None = None
+    branch_step: int | None = None
+    branch: int | None = None
     content: str = ""
     commit: str = ""
     config: str = ""
@@ -48,7 +48,7 @@ class Checkpoint:
     @property
     def labels(self) -> dict[str, int | None]:
         """What a row calls it."""
-        return {name: getattr(self, name) for name in ("seed", "step", "parted", "child")}
+        return {name: getattr(self, name) for name in ("seed", "step", "branch_step", "branch")}
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Task:
         words = (settings.get("probe"), settings.get("symmetry"), settings.get("matching", {}).get("symmetry"))
         name = " ".join([self.kind, *(word for word in words if word)])
         parts = [name]
-        for field in ("seed", "parted", "child", "step"):
+        for field in ("seed", "branch_step", "branch", "step"):
             if values := sorted({v for c in self.checkpoints if (v := getattr(c, field)) is not None}):
                 parts.append(f"{field} {','.join(map(str, values))}")
         return " ".join(parts) if len(parts) > 1 else f"{name} {' '.join(c.ref for c in self.checkpoints)}"

@@ -123,8 +123,8 @@ def _rewrite(file: Path, text: str) -> None:
 
 def start(copy: Path, tests: Sequence[str], output: Path) -> int:
     """Fork a run of some tests against the copy; its process."""
-    if child := os.fork():
-        return child
+    if branch := os.fork():
+        return branch
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     stream = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -159,25 +159,25 @@ def run(faults: Sequence[Fault], workers: int) -> Iterator[Verdict]:
                     output = copy.with_suffix(".out")
                     running[start(copy, fault.tests, output)] = (fault, copy, output, time.monotonic())
                 time.sleep(0.02)
-                for child, (fault, copy, output, begin) in list(running.items()):
+                for branch, (fault, copy, output, begin) in list(running.items()):
                     seconds = time.monotonic() - begin
-                    ended, status = os.waitpid(child, os.WNOHANG)
+                    ended, status = os.waitpid(branch, os.WNOHANG)
                     if not ended and seconds > LIMIT:
-                        os.killpg(child, signal.SIGKILL)
-                        os.waitpid(child, 0)
+                        os.killpg(branch, signal.SIGKILL)
+                        os.waitpid(branch, 0)
                         status = 1 << 8
                     elif not ended:
                         continue
-                    del running[child]
+                    del running[branch]
                     if fault.file:
                         removed(fault, copy)
                     free.append(copy)
                     yield Verdict(fault, _meaning(status), seconds, output.read_text(errors="replace"))
         finally:
-            for child in running:
+            for branch in running:
                 with suppress(ProcessLookupError):
-                    os.killpg(child, signal.SIGKILL)
-                os.waitpid(child, 0)
+                    os.killpg(branch, signal.SIGKILL)
+                os.waitpid(branch, 0)
 
 
 def _meaning(status: int) -> str:

@@ -51,14 +51,14 @@ class Found:
         items: Outcomes, a row for each item; ``choice`` and ``p_...`` where the item is a choice.
         about: How it was asked, in a few words.
         clusters: Column of ``items`` that says which belong together.
-        alarms: What makes the scores doubtful, in words; empty if nothing does.
+        warnings: What makes the scores unreliable, in words; empty if nothing does.
     """
 
     scores: tuple[Score, ...]
     items: pd.DataFrame
     about: str
     clusters: str = "item"
-    alarms: str = ""
+    warnings: str = ""
 
 
 def mean(

@@ -106,17 +106,17 @@ def causal(subject: Subject, sequences: Sequence[Sequence[int]]) -> list[Float[n
         new, first = np.unique(nodes, return_index=True)
         first, new = first[~done[new]], new[~done[new]]
         done[new] = True
-        children = np.flatnonzero(np.isin(tree.parent, new))
+        branches = np.flatnonzero(np.isin(tree.parent, new))
         index = torch.from_numpy(row[first]), torch.from_numpy(place[first])
-        parent = torch.from_numpy(np.searchsorted(new, tree.parent[children])).to(subject.device)
-        token = torch.from_numpy(tree.token[children]).to(subject.device)
+        parent = torch.from_numpy(np.searchsorted(new, tree.parent[branches])).to(subject.device)
+        token = torch.from_numpy(tree.token[branches]).to(subject.device)
         if plain:
             states = hidden(model, {"input_ids": ids, "use_cache": False})[index]  # type: ignore[dict-item]
             found = _plain(states, model.get_output_embeddings(), parent, token)
         else:
             logits = wide(model(input_ids=ids).logits[index])
             found = logits[parent, token] - logits.logsumexp(dim=-1)[parent]
-        values[children] = found.double().cpu().numpy()
+        values[branches] = found.double().cpu().numpy()
     return [values[nodes[1:]] for nodes in tree.nodes]
 
 

@@ -28,12 +28,12 @@ LEVEL = 0.05
 GRID = 60
 COLUMNS = (
     "connectivity", "behaviour", "step", "hypothesis", "test", "effect", "low", "high", "p", "p_floor", "q", "p_family",
-    "power", "seeds", "primary", "verdict", "censored", "bound", "doubtful", "effect_without", "p_without",
+    "power", "seeds", "primary", "verdict", "censored", "bound", "unreliable", "effect_without", "p_without",
 )  # fmt: skip
 Found = list[tuple[dict[str, Any], Association]]
 
 
-def associations(observed: Observed, dated: Dated, settings: Stages, declared: Primary | None) -> pd.DataFrame:
+def associations(observed: Observed, dated: Dated, settings: Stages, preregistered: Primary | None) -> pd.DataFrame:
     """A row for each test.
 
     ``q`` is Benjamini and Hochberg's over all tests of a hypothesis but the primary one, ``p_family`` the p value of
@@ -44,7 +44,7 @@ def associations(observed: Observed, dated: Dated, settings: Stages, declared: P
         observed: What was measured.
         dated: Its curves, events and onsets.
         settings: Which series, how many permutations.
-        declared: The primary association, if it was declared before the study ran.
+        preregistered: The primary association, if it was preregistered.
     """
     found: Found = []
     with threadpool_limits(1):
@@ -55,7 +55,7 @@ def associations(observed: Observed, dated: Dated, settings: Stages, declared: P
     rows = pd.DataFrame([{**labels, **asdict(one)} for labels, one in found])
     if rows.empty:
         return pd.DataFrame(columns=list(COLUMNS))
-    rows["primary"] = [matches(row, declared) for row in rows.to_dict("records")]
+    rows["primary"] = [matches(row, preregistered) for row in rows.to_dict("records")]
     rows["q"], rows["p_family"] = rows["p"], np.nan
     for _, group in rows[~rows["primary"]].groupby("hypothesis"):
         rows.loc[group.index, "q"] = permutations.false_discovery(group["p"].to_numpy(dtype=float))
@@ -66,8 +66,8 @@ def associations(observed: Observed, dated: Dated, settings: Stages, declared: P
     for _, group in rows[same].groupby(["test", "who", sizes[same]]):
         rows.loc[group.index, "p_family"] = permutations.largest(np.stack(group["statistics"].tolist()))
     rows["verdict"] = [_verdict(row) for row in rows.to_dict("records")]
-    doubtful = set(observed.doubtful)
-    rows["doubtful"] = rows["connectivity"].isin(doubtful) | rows["behaviour"].isin(doubtful)
+    unreliable = set(observed.unreliable)
+    rows["unreliable"] = rows["connectivity"].isin(unreliable) | rows["behaviour"].isin(unreliable)
     rows["effect_without"] = rows["p_without"] = np.nan
     return rows[list(COLUMNS)].sort_values("primary", ascending=False, kind="stable", ignore_index=True)
 
@@ -256,9 +256,9 @@ def stream(settings: Stages, *names: object) -> np.random.Generator:
     return np.random.default_rng([settings.seed, *(zlib.crc32(str(name).encode()) for name in names)])
 
 
-def matches(row: Mapping[Hashable, Any], declared: Primary | None) -> bool:
+def matches(row: Mapping[Hashable, Any], preregistered: Primary | None) -> bool:
     """Whether the row of a test is the primary association."""
-    wanted = declared and (declared.connectivity, declared.behaviour, declared.test)
+    wanted = preregistered and (preregistered.connectivity, preregistered.behaviour, preregistered.test)
     return (row["connectivity"], row["behaviour"], row["test"]) == wanted and row["hypothesis"] == SEED
 
 

@@ -116,7 +116,7 @@ def plateaus(curves: Curves, paces: Sequence[Turn], least: float = 0.0, turning:
 
     Where a rise slows down and then speeds up again for certain, the slope has a minimum. It is a plateau if the slope
     grows by ``exp(0.5)`` or more on both sides, and does so in 95 % of the draws, and if nothing turns between the
-    steepest places on both sides: a fall between two rises is bounded by its extrema.
+    sharpness places on both sides: a fall between two rises is bounded by its extrema.
 
     Args:
         curves: Draws of the series.

@@ -22,7 +22,7 @@ from landscape.stages.series.smooth import Curves, smooth
 from landscape.stages.settings import Stages
 
 BOUNDING = ("extremum", "plateau", "break", "state")
-SETTLING = (f"{BARRIER}:children", f"{BARRIER}:last")
+SETTLING = (f"{BARRIER}:branches", f"{BARRIER}:last")
 """Barriers that fall to zero and stay there; what is dated is when."""
 CONNECTED = 0.02
 """Share of the fall of the loss below which a barrier counts as none (Frankle et al. 2020 take 2 % of error)."""
@@ -32,7 +32,7 @@ WITHOUT_LOSS = 0.05
 """Share of the largest barrier, where no loss is known."""
 MANY = 10_000
 """Values of all curves together from which several processes fit them."""
-EVENTS = ("series", "seed", "event", "way", "step", "low", "high", "censored", "happened", "doubtful")
+EVENTS = ("series", "seed", "event", "way", "step", "low", "high", "censored", "happened", "unreliable")
 Key = tuple[str, Hashable]
 
 
@@ -159,7 +159,7 @@ def beside(series: pd.DataFrame, settings: Stages) -> list[str]:
 
 def table(dated: Dated, observed: Observed) -> pd.DataFrame:
     """All events: ``series, seed`` and the columns of :func:`landscape.stages.events.changes.row`."""
-    axis, doubtful = observed.axis, observed.doubtful
+    axis, unreliable = observed.axis, observed.unreliable
     steps = {key: axis.x(np.sort(part["step"].to_numpy(dtype=float)))
              for key, part in observed.series.groupby(["series", "seed"], sort=False)}  # fmt: skip
     every = {name: axis.x(np.sort(part["step"].unique().astype(float)))
@@ -172,7 +172,7 @@ def table(dated: Dated, observed: Observed) -> pd.DataFrame:
             else:
                 seen = every[series] if event.kind == "settles" else dated.means[series].x
             row = changes.row(event, seen, axis)
-            rows.append({"series": series, "seed": str(seed), **row, "doubtful": series in doubtful})
+            rows.append({"series": series, "seed": str(seed), **row, "unreliable": series in unreliable})
     return pd.DataFrame(rows, columns=list(EVENTS))
 
 
@@ -232,17 +232,18 @@ def _curves(runs: dict[str, dict[Hashable, Measured]], settings: Stages) -> dict
 
 
 def _falling(observed: Observed, series: str, seed: Hashable, settings: Stages) -> tuple[np.ndarray, np.ndarray]:
-    """Places and draws of a barrier that falls: of children by resampling them, else by the error of each value."""
+    """Places and draws of a barrier that falls: of branches by resampling them, else by the error of each value."""
     random = _random(settings, f"{series} settles", seed)
-    if series == f"{BARRIER}:children":
-        rows = observed.partings[observed.partings["seed"] == seed]
-        groups = list(rows.groupby("parted"))
+    if series == f"{BARRIER}:branches":
+        rows = observed.branch_steps[observed.branch_steps["seed"] == seed]
+        groups = list(rows.groupby("branch_step"))
         if groups:
             pairs = [
-                (g["value"].to_numpy(), g["error"].to_numpy(), g[["child_a", "child_b"]].to_numpy()) for _, g in groups
+                (g["value"].to_numpy(), g["error"].to_numpy(), g[["branch_a", "branch_b"]].to_numpy())
+                for _, g in groups
             ]
-            parted = observed.axis.x(np.array([float(step) for step, _ in groups]))
-            return parted, onsets.resampled(pairs, settings.draws, random)
+            branch_step = observed.axis.x(np.array([float(step) for step, _ in groups]))
+            return branch_step, onsets.resampled(pairs, settings.draws, random)
     rows = observed.series[(observed.series["series"] == series) & (observed.series["seed"] == seed)]
     rows = rows.sort_values("step")
     values = rows["value"].to_numpy(dtype=float)

@@ -133,7 +133,7 @@ def paces(
 
     Of three neighbouring stretches the mean of the middle one is above the line through the other two where the curve
     slows its rise (or speeds up its fall) there. A sign of 1 is a place before which it was above and after which it
-    is below: the flattest place between two rises, or the steepest of a fall.
+    is below: the flattest place between two rises, or the sharpness of a fall.
 
     Args:
         x: Places of the checkpoints.

@@ -1,6 +1,6 @@
 """When a run settles: the first step from which a barrier stays below a threshold.
 
-For children that parted at step k it is the onset of stability to the noise of the data order (Frankle et al. 2020,
+For branches that parted at step k it is the onset of stability to the noise of the data order (Frankle et al. 2020,
 arXiv:1912.05671, by the error of the mean of the ends; here by the definition of the rows). For the barrier from each
 step to the last it is the entry into the final basin.
 """
@@ -58,19 +58,19 @@ def middle(settled: Sequence[Event], random: np.random.Generator) -> Event:
 def resampled(
     pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], draws: int, random: np.random.Generator
 ) -> Float[np.ndarray, "draws steps"]:
-    """Draws of the mean barrier at each step: children resampled, and the error of the examples added.
+    """Draws of the mean barrier at each step: branches resampled, and the error of the examples added.
 
-    A pair counts as often as both of its children are drawn; in a draw of one child only, all pairs count once. With
-    two children there is one pair, and the error is that of the examples alone.
+    A pair counts as often as both of its branches are drawn; in a draw of one branch only, all pairs count once. With
+    two branches there is one pair, and the error is that of the examples alone.
 
     Args:
-        pairs: At each step the barriers, their standard errors, and numbers of the two children ``[pairs, 2]``.
+        pairs: At each step the barriers, their standard errors, and numbers of the two branches ``[pairs, 2]``.
         draws: How many.
         random: Source of randomness.
     """
     out = np.empty((draws, len(pairs)))
-    for n, (values, errors, children) in enumerate(pairs):
-        names, places = np.unique(children, return_inverse=True)
+    for n, (values, errors, branches) in enumerate(pairs):
+        names, places = np.unique(branches, return_inverse=True)
         places = places.reshape(-1, 2)
         noisy = values + np.nan_to_num(errors) * random.standard_normal((draws, 1))
         weights = np.ones((draws, len(values)))

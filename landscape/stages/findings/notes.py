@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 import pandas as pd
 
 from landscape.stages.association import aligned, hypotheses
-from landscape.stages.association.declared import named, untested
+from landscape.stages.association.preregistered import named, untested
 from landscape.stages.events.dating import Dated, beside, chosen
 from landscape.stages.series.observed import BARRIER, LLC, LOSS, Observed
 from landscape.stages.settings import Primary, Stages
@@ -19,7 +19,7 @@ def notes(
     dated: Dated,
     association: pd.DataFrame,
     settings: Stages,
-    declared: Primary | None,
+    preregistered: Primary | None,
     changed: Sequence[str],
 ) -> list[str]:
     """Sentences without a full stop.
@@ -29,25 +29,25 @@ def notes(
         dated: What was dated in it.
         association: The tests that were made.
         settings: Of the analysis.
-        declared: The primary association, if it was declared before the study ran.
-        changed: Settings that differ from those declared with it.
+        preregistered: The primary association, if it was preregistered.
+        changed: Settings that differ from those preregistered with it.
     """
     seeds = observed.series["seed"].nunique()
     return [
         *dated.notes,
-        *_doubtful(observed, settings),
+        *_unreliable(observed, settings),
         *_few(seeds),
-        *_primary(observed, dated, association, settings, declared, changed),
+        *_primary(observed, dated, association, settings, preregistered, changed),
         *_names(observed, dated, settings),
         *(_matrices(observed, settings) if seeds >= aligned.LEAST else []),
     ]
 
 
-def _doubtful(observed: Observed, settings: Stages) -> list[str]:
+def _unreliable(observed: Observed, settings: Stages) -> list[str]:
     return [
-        f"{wrong} of {count} values of {name} are doubtful, for reasons that their table says (alarms)"
+        f"{wrong} of {count} values of {name} are unreliable, for reasons that their table says (warnings)"
         + ("" if settings.boundaries == name else f"; they bound no stages unless boundaries is {name}")
-        for name, (wrong, count) in observed.doubtful.items()
+        for name, (wrong, count) in observed.unreliable.items()
     ]
 
 
@@ -61,27 +61,27 @@ def _few(seeds: int) -> list[str]:
 
 
 def _primary(
-    observed: Observed, dated: Dated, association: pd.DataFrame, settings: Stages, declared: Primary | None,
+    observed: Observed, dated: Dated, association: pd.DataFrame, settings: Stages, preregistered: Primary | None,
     changed: Sequence[str],
 ) -> list[str]:  # fmt: skip
     out = []
-    if settings.primary and declared is None:
-        out.append("the primary association was not declared before the study ran, and counts as exploration")
-    elif settings.primary and declared and settings.primary != declared:
+    if settings.primary and preregistered is None:
+        out.append("the primary association was not preregistered, and counts as exploration")
+    elif settings.primary and preregistered and settings.primary != preregistered:
         out.append(
-            f"the primary association of the study ({named(settings.primary)}) was not declared before the study ran, "
-            f"and counts as exploration; what was declared is {named(declared)}"
+            f"the primary association of the study ({named(settings.primary)}) was not preregistered, "
+            f"and counts as exploration; what was preregistered is {named(preregistered)}"
         )
-    if declared is None:
+    if preregistered is None:
         return out
     if changed:
         out.append(
-            f"the primary association ({named(declared)}) was declared before the study ran with other settings "
+            f"the primary association ({named(preregistered)}) was preregistered with other settings "
             f"({'; '.join(changed)}), and counts as exploration"
         )
-    if not any(hypotheses.matches(row, declared) for row in association.to_dict("records")):
-        why = untested(declared, observed, dated, settings)
-        out.append(f"the primary association ({named(declared)}) could not be tested: {why}")
+    if not any(hypotheses.matches(row, preregistered) for row in association.to_dict("records")):
+        why = untested(preregistered, observed, dated, settings)
+        out.append(f"the primary association ({named(preregistered)}) could not be tested: {why}")
     return out
 
 

@@ -188,8 +188,8 @@ def _pair(findings: Findings, row: dict[str, Any]) -> str:
 
 
 def _name(findings: Findings, series: str) -> str:
-    """A series, marked if its values are doubtful."""
-    return f"{series} (doubtful)" if series in findings.doubtful else series
+    """A series, marked if its values are unreliable."""
+    return f"{series} (unreliable)" if series in findings.unreliable else series
 
 
 def _p(row: dict[str, Any]) -> str:

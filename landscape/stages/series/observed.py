@@ -1,4 +1,4 @@
-"""What stages are found in: series over training, matrices of pairs, barriers of children."""
+"""What stages are found in: series over training, matrices of pairs, barriers of branches."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from landscape.profile.definitions import matrix
 from landscape.stages.series.axis import Axis, of
 
 SERIES = ("series", "seed", "step", "value", "error")
-MORE = ("shared_error", "headline", "chance", "sound")
-DEFAULTS: dict[str, Any] = {"headline": True, "chance": np.nan, "sound": True}
+MORE = ("shared_error", "headline", "chance", "reliable")
+DEFAULTS: dict[str, Any] = {"headline": True, "chance": np.nan, "reliable": True}
 """Of what only some tables say."""
 PAIRS = ("series", "seed_a", "seed_b", "step", "value", "error")
-PARTINGS = ("seed", "parted", "child_a", "child_b", "value", "error")
+BRANCH_STEPS = ("seed", "branch_step", "branch_a", "branch_b", "value", "error")
 BARRIER, DISTANCE, LOSS, LLC = "barrier", "distance", "loss", "llc"
 SHARED = ("barrier:seeds",)
 """Series of a seed that are made of its pairs with the others."""
 Z = 1.959964
 MOST_DOUBTFUL = 0.25
-"""Share of doubtful values from which on a series is doubtful."""
+"""Share of unreliable values from which on a series is unreliable."""
 LEAST_ALIKE = 2
 """Pairs with others that two seeds need to be compared by."""
 LLC_KIND = ["sampler", "moved", "mode", "n_beta", "localisation"]
@@ -40,27 +40,27 @@ class Observed:
     """What was measured over training.
 
     Attributes:
-        series: ``series, seed, step, value, error, shared_error, headline, chance, sound``; names of connectivity
-            begin with ``barrier``; ``chance`` is the score of knowing nothing, and values that are not ``sound`` are
-            doubtful.
+        series: ``series, seed, step, value, error, shared_error, headline, chance, reliable``; names of connectivity
+            begin with ``barrier``; ``chance`` is the score of knowing nothing, and values that are not ``reliable`` are
+            unreliable.
         pairs: ``series, seed_a, seed_b, step, value, error``: barriers, and distances of behaviour.
-        partings: ``seed, parted, child_a, child_b, value, error``: barriers between children.
+        branch_steps: ``seed, branch_step, branch_a, branch_b, value, error``: barriers between branches.
         unit: Of barriers.
         axis: Of training.
     """
 
     series: pd.DataFrame = field(default_factory=lambda: empty((*SERIES, *MORE)))
     pairs: pd.DataFrame = field(default_factory=lambda: empty(PAIRS))
-    partings: pd.DataFrame = field(default_factory=lambda: empty(PARTINGS))
+    branch_steps: pd.DataFrame = field(default_factory=lambda: empty(BRANCH_STEPS))
     unit: str = ""
     axis: Axis = field(default_factory=Axis)
 
     @property
-    def doubtful(self) -> dict[str, tuple[int, int]]:
-        """How many values are doubtful, and of how many, of each series of which more than a quarter are."""
-        if "sound" not in self.series:
+    def unreliable(self) -> dict[str, tuple[int, int]]:
+        """How many values are unreliable, and of how many, of each series of which more than a quarter are."""
+        if "reliable" not in self.series:
             return {}
-        wrong = (~self.series["sound"].astype(bool)).groupby(self.series["series"], sort=False).agg(["sum", "size"])
+        wrong = (~self.series["reliable"].astype(bool)).groupby(self.series["series"], sort=False).agg(["sum", "size"])
         return {str(name): (int(row["sum"]), int(row["size"])) for name, row in wrong.iterrows()
                 if row["sum"] > MOST_DOUBTFUL * row["size"]}  # fmt: skip
 
@@ -70,7 +70,7 @@ def from_tables(tables: Mapping[str, pd.DataFrame]) -> Observed:
 
     ``barrier:seeds`` is the mean barrier of a seed to the others at the same step, ``barrier:last`` that to the
     seed's last step, ``barrier:neighbours`` that to its next step, at the middle of the two,
-    ``barrier:children`` the mean over children by the step of parting.
+    ``barrier:branches`` the mean over branches by the step of branching.
 
     ``error`` is what is independent from step to step, and so only that of the coefficients' chains. Loss, probes and
     barriers are taken on the same examples at every step: their errors are shared and move no event.
@@ -88,8 +88,8 @@ def from_tables(tables: Mapping[str, pd.DataFrame]) -> Observed:
         *(_within(barriers, between, axis) for between in ("last", "neighbours")),
     ]
     pairs = pd.concat([_between_seeds(barriers, "barrier:seeds", "value"), _distances(get["behaviour"])])
-    partings = _children(barriers)
-    parts += [to_others(pairs[pairs["series"] == "barrier:seeds"]), _by_parting(partings)]
+    branch_steps = _children(barriers)
+    parts += [to_others(pairs[pairs["series"] == "barrier:seeds"]), _by_branch_step(branch_steps)]
     parts = [part if part.empty or _is_llc(part) else part.assign(shared_error=part["error"], error=np.nan)
              for part in parts]  # fmt: skip
     known = [
@@ -98,7 +98,7 @@ def from_tables(tables: Mapping[str, pd.DataFrame]) -> Observed:
     ]  # fmt: skip
     series = pd.concat(known, ignore_index=True) if known else empty((*SERIES, *MORE))
     unit = "" if get["barrier"].empty else str(get["barrier"]["unit"].iloc[0])
-    return Observed(typed(series), typed(pairs), typed(partings), unit, axis)
+    return Observed(typed(series), typed(pairs), typed(branch_steps), unit, axis)
 
 
 def _axis(tables: Mapping[str, pd.DataFrame]) -> Axis:
@@ -116,13 +116,13 @@ def _lines(barriers: pd.DataFrame) -> pd.DataFrame:
 
 
 def _own(rows: pd.DataFrame, name: str, column: str) -> pd.DataFrame:
-    """A column of rows of checkpoints that are no children."""
+    """A column of rows of checkpoints that are no branches."""
     if rows.empty:
         return rows
-    rows = rows[rows["parted"].isna() & rows["step"].notna() & rows["seed"].notna()]
+    rows = rows[rows["branch_step"].isna() & rows["step"].notna() & rows["seed"].notna()]
     return pd.DataFrame({
         "series": name, "seed": rows["seed"], "step": rows["step"], "value": rows[column], "error": rows["error"],
-        "chance": rows.get("chance", np.nan), "sound": rows.get("sound", True),
+        "chance": rows.get("chance", np.nan), "reliable": rows.get("reliable", True),
     })  # fmt: skip
 
 
@@ -183,17 +183,17 @@ def _distances(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _children(barriers: pd.DataFrame) -> pd.DataFrame:
     if barriers.empty:
-        return empty(PARTINGS)
-    rows = barriers[barriers["between"] == "children"]
-    rows = rows[rows["step_a"] == rows.groupby(["seed_a", "parted"])["step_a"].transform("max")]
-    return rows.rename(columns={"seed_a": "seed"})[list(PARTINGS)]
+        return empty(BRANCH_STEPS)
+    rows = barriers[barriers["between"] == "branches"]
+    rows = rows[rows["step_a"] == rows.groupby(["seed_a", "branch_step"])["step_a"].transform("max")]
+    return rows.rename(columns={"seed_a": "seed"})[list(BRANCH_STEPS)]
 
 
-def _by_parting(partings: pd.DataFrame) -> pd.DataFrame:
-    if partings.empty:
-        return partings
-    means = partings.groupby(["seed", "parted"], as_index=False)[["value", "error"]].mean()
-    return means.rename(columns={"parted": "step"}).assign(series=f"{BARRIER}:children")
+def _by_branch_step(branch_steps: pd.DataFrame) -> pd.DataFrame:
+    if branch_steps.empty:
+        return branch_steps
+    means = branch_steps.groupby(["seed", "branch_step"], as_index=False)[["value", "error"]].mean()
+    return means.rename(columns={"branch_step": "step"}).assign(series=f"{BARRIER}:branches")
 
 
 def to_others(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -242,6 +242,6 @@ def _like(known: np.ndarray, i: int, j: int) -> float:
 
 def typed(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame numbered anew, with numbers as floats."""
-    names = ("step", "value", "error", "shared_error", "parted", "chance")
+    names = ("step", "value", "error", "shared_error", "branch_step", "chance")
     numbers = {name: float for name in names if name in frame}
     return frame.reset_index(drop=True).astype(numbers)

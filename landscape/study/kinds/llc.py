@@ -15,7 +15,7 @@ class Llc(Settings):
 
     Attributes:
         kind: Always ``llc``.
-        among: Of the seeds, of the children, or of both.
+        among: Of the seeds, of the branches, or of both.
         at_steps: As for barriers.
         sampler: How draws are made.
         chains: Independent chains.
@@ -36,7 +36,7 @@ class Llc(Settings):
     """
 
     kind: Literal["llc"]
-    among: Literal["seeds", "children", "all"] = "seeds"
+    among: Literal["seeds", "branches", "all"] = "seeds"
     at_steps: Steps = "all"
     sampler: Literal["sgld", "rmsprop", "sgnht", "mala"] = "sgld"
     chains: int = Field(4, ge=1)
@@ -51,7 +51,7 @@ class Llc(Settings):
     mode: Literal["evaluation", "training"] = "evaluation"
     keep_draws: int = Field(0, ge=0)
     seed: int = Field(0, ge=0, le=MOST_SEED)
-    numerics: Literal["float32"] = "float32"
+    dtype: Literal["float32"] = "float32"
     parts: int = Field(1, ge=1)
     tile: int = Field(1, ge=1)
 

@@ -18,7 +18,7 @@ class Matching(Settings):
     """How the symmetries of an architecture are taken out.
 
     Attributes:
-        freedoms: All that are exact, rotations of the stream and of heads among them, or permutations only.
+        symmetry_group: All that are exact, rotations of the stream and of heads among them, or permutations only.
         groups: Patterns of the names of groups that may change, such as ``*.ffn``, ``*.heads``, ``stream``.
         text: For ``activations`` and ``learned``: what to match on, another text than that of ``[data]``.
         sequences: Examples of it.
@@ -28,7 +28,7 @@ class Matching(Settings):
         seed: Of all that is random.
     """
 
-    freedoms: Literal["all", "permutations"] = "all"
+    symmetry_group: Literal["all", "permutations"] = "all"
     groups: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(one_or_several)] = ("*",)
     text: BesideStudy | None = None
     sequences: int = Field(256, ge=8)
@@ -43,6 +43,6 @@ class Matching(Settings):
 
     def settings(self, symmetry: str) -> dict[str, Any]:
         """What decides the numbers of one method, the text aside."""
-        shared = {"freedoms", "groups", "seed"}
+        shared = {"symmetry_group", "groups", "seed"}
         own = {"weights": {"starts"}, "learned": {"starts", "steps", "rate"}}.get(symmetry, set())
         return {"symmetry": symmetry, **self.model_dump(mode="json", include=shared | own)}

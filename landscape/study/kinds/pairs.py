@@ -18,7 +18,7 @@ def _points(value: Any) -> Any:
 
 
 Steps = tuple[int, ...] | Literal["all", "last"]
-Between = Literal["seeds", "children", "all", "neighbours", "last"]
+Between = Literal["seeds", "branches", "all", "neighbours", "last"]
 Points = Annotated[int | Literal["auto"], BeforeValidator(_points)]
 
 
@@ -26,17 +26,17 @@ class _Along(Settings):
     """Pairs of checkpoints, and how to look along the paths between them.
 
     Attributes:
-        between: ``seeds`` pairs the seeds at each step; ``children`` the children that parted at the same step;
+        between: ``seeds`` pairs the seeds at each step; ``branches`` the branches that parted at the same step;
             ``neighbours`` each step of a seed with the next; ``last`` each step of a seed with its last; ``all`` every
             two checkpoints.
         at_steps: Only at these training steps; ``last`` is the last of all.
         points: ``auto`` for as many points as the profile asks for, or the size of an even t grid, ends included.
         tolerance: With ``auto``: error of the profile between the points, in nats, that is good enough.
-        precision: With ``auto``: half-width of the interval at which a barrier is known well enough, in nats; None
+        halfwidth: With ``auto``: half-width of the interval at which a barrier is known well enough, in nats; None
             makes it at most a tenth wider than all examples at every point would.
-        target: With a precision: whether it is that of each pair, or of the mean over the pairs of a tile, which takes
+        target: With a halfwidth: whether it is that of each pair, or of the mean over the pairs of a tile, which takes
             fewer examples.
-        numerics: Precision of the forward pass; points are always combined in float32. ``tf32`` needs a GPU. ``auto``
+        dtype: Precision of the forward pass; points are always combined in float32. ``tf32`` needs a GPU. ``auto``
             is the fastest on this machine whose error, seen against float32, is below a tenth of the interval.
         resamples: Bootstrap resamples.
         keep_losses: Whether to keep the loss of every example, for other definitions later.
@@ -52,19 +52,19 @@ class _Along(Settings):
     match: Matching = Field(default_factory=lambda: Matching.model_validate({}))
     points: Points = "auto"
     tolerance: float = Field(0.002, gt=0)
-    precision: float | None = Field(None, gt=0)
+    halfwidth: float | None = Field(None, gt=0)
     target: Literal["pairs", "mean"] = "pairs"
-    numerics: Literal["float32", "tf32", "bfloat16", "auto"] = "float32"
+    dtype: Literal["float32", "tf32", "bfloat16", "auto"] = "float32"
     resamples: int = Field(1000, ge=100)
     keep_losses: bool = True
     tile: int = Field(4, ge=1)
 
     @model_validator(mode="after")
     def _precision_is_adaptive(self) -> _Along:
-        if self.precision is not None and self.points != "auto":
-            raise ValueError('precision needs points = "auto"')
-        if self.target == "mean" and self.precision is None:
-            raise ValueError('target = "mean" needs a precision, such as precision = 0.02')
+        if self.halfwidth is not None and self.points != "auto":
+            raise ValueError('halfwidth needs points = "auto"')
+        if self.target == "mean" and self.halfwidth is None:
+            raise ValueError('target = "mean" needs a halfwidth, such as halfwidth = 0.02')
         return self
 
     @model_validator(mode="after")
@@ -83,7 +83,7 @@ class _Along(Settings):
     def settings(self) -> dict[str, Any]:
         """What decides the numbers, the fitting text and symmetries aside."""
         without = {"kind", "tile", "keep_losses", "at_steps", "fit_text", "fit_sequences", "symmetry", "match"}
-        adaptive = {"tolerance", "precision", "target"}
+        adaptive = {"tolerance", "halfwidth", "target"}
         return self.model_dump(exclude=without | (set() if self.points == "auto" else adaptive))
 
 

@@ -26,7 +26,7 @@ class _Asking(Settings):
         pll: Which pseudo-log-likelihood masked models are scored with.
         seed: Of what is random in the items.
         at_steps: As for barriers.
-        numerics: Always float32.
+        dtype: Always float32.
     """
 
     names: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(one_or_several)]
@@ -37,7 +37,7 @@ class _Asking(Settings):
     pll: Literal["within_word_l2r", "original"] = "within_word_l2r"
     seed: int = Field(0, ge=0, le=MOST_SEED)
     at_steps: Steps = "all"
-    numerics: Literal["float32"] = "float32"
+    dtype: Literal["float32"] = "float32"
 
     @model_validator(mode="after")
     def _items_are_of_one_probe(self) -> _Asking:
@@ -48,7 +48,7 @@ class _Asking(Settings):
     @property
     def asked(self) -> dict[str, Any]:
         """What decides the answer of any of the probes, the contents of files aside."""
-        return self.model_dump(include={"count", "labels", "pll", "seed", "numerics"})
+        return self.model_dump(include={"count", "labels", "pll", "seed", "dtype"})
 
 
 class Probes(_Asking):
@@ -60,7 +60,7 @@ class Probes(_Asking):
     """
 
     kind: Literal["probes"]
-    among: Literal["seeds", "children", "all"] = "seeds"
+    among: Literal["seeds", "branches", "all"] = "seeds"
 
     @model_validator(mode="after")
     def _predictions_are_no_probe(self) -> Probes:

@@ -19,22 +19,22 @@ class Simplices(Settings):
         at_steps: As for barriers.
         mixtures: Random mixtures, drawn evenly from the simplex.
         seed: Of these.
-        numerics: As for barriers.
+        dtype: As for barriers.
         keep_losses: As for barriers.
     """
 
     kind: Literal["simplices"]
-    between: Literal["seeds", "children", "all"] = "seeds"
+    between: Literal["seeds", "branches", "all"] = "seeds"
     at_steps: Steps = "all"
     mixtures: int = Field(16, ge=0)
     seed: int = Field(0, ge=0, le=MOST_SEED)
-    numerics: Literal["float32", "tf32", "bfloat16"] = "float32"
+    dtype: Literal["float32", "tf32", "bfloat16"] = "float32"
     keep_losses: bool = True
 
     @property
     def settings(self) -> dict[str, Any]:
         """What decides the numbers."""
-        return self.model_dump(include={"between", "mixtures", "seed", "numerics"})
+        return self.model_dump(include={"between", "mixtures", "seed", "dtype"})
 
 
 class Planes(Settings):
@@ -50,7 +50,7 @@ class Planes(Settings):
         margin: Room around the checkpoints, in widths of their extent.
         span: For ``random``: half of the width, in lengths of the directions, 1 being that of the checkpoint's filters.
         seed: For ``random``: of the directions.
-        numerics: As for barriers.
+        dtype: As for barriers.
         parts: Tasks that a plane is cut into.
     """
 
@@ -62,11 +62,11 @@ class Planes(Settings):
     margin: float = Field(0.3, ge=0, le=10)
     span: float = Field(1.0, gt=0)
     seed: int = Field(0, ge=0, le=MOST_SEED)
-    numerics: Literal["float32", "tf32", "bfloat16"] = "float32"
+    dtype: Literal["float32", "tf32", "bfloat16"] = "float32"
     parts: int = Field(4, ge=1)
 
     @property
     def settings(self) -> dict[str, Any]:
         """What decides the numbers."""
-        names = {"plane", "resolution", "numerics", "parts"}
+        names = {"plane", "resolution", "dtype", "parts"}
         return self.model_dump(include=names | ({"span", "seed"} if self.plane == "random" else {"margin"}))

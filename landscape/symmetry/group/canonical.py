@@ -45,7 +45,7 @@ def gains(table: Table, params: Params, only: Collection[str] | None = None) -> 
         if float(gain.abs().min()) <= SMALL * float(gain.abs().max()):
             raise InputError(
                 f"the gain {name!r} has a value as good as zero, so that it cannot be folded and the stream cannot "
-                "turn; give permutations as the freedoms"
+                "turn; give permutations as the symmetry_group"
             )
     return out
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from landscape.errors import InputError
 from landscape.space import Space
 
-Freedoms = Literal["all", "permutations"]
+SymmetryGroup = Literal["all", "permutations"]
 Kind = Literal["fixed", "scale", "sign", "linear", "permutation", "rotary", "orthogonal", "centred"]
 """What a part may do inside a block: nothing; a positive factor; change its sign; any invertible map; a permutation;
 a factor and a rotation in each pair of coordinates that positions rotate; a rotation; one that keeps the mean."""
@@ -261,7 +261,7 @@ def stream(width: int, *, turns: bool, centred: bool) -> Group:
     return Group(STREAM, 1, (Part("", width, "centred" if centred else "orthogonal"),))
 
 
-def units(name: str, size: int, activation: str, freedoms: Freedoms) -> Group:
+def units(name: str, size: int, activation: str, symmetry_group: SymmetryGroup) -> Group:
     """Hidden units, with what their activation lets through: positive factors for relu, signs for tanh.
 
     Lines call the axes that such a factor moves ``unit``, in and out (out with a star), and those that are only
@@ -271,9 +271,9 @@ def units(name: str, size: int, activation: str, freedoms: Freedoms) -> Group:
         name: Of the group.
         size: How many.
         activation: Name of what comes between in and out; ``linear`` if nothing does.
-        freedoms: Whether anything but the order is free.
+        symmetry_group: Whether anything but the order is free.
     """
-    free = ACTIVATIONS.get(activation, "fixed") if freedoms == "all" else "fixed"
+    free = ACTIVATIONS.get(activation, "fixed") if symmetry_group == "all" else "fixed"
     return Group(name, size, (Part("unit", 1, free),) if free != "fixed" else ())
 
 
@@ -281,7 +281,7 @@ def heads(
     name: str,
     count: int,
     size: int,
-    freedoms: Freedoms,
+    symmetry_group: SymmetryGroup,
     *,
     queries: int = 1,
     rotary: int = 0,
@@ -293,13 +293,13 @@ def heads(
         name: Of the group.
         count: Heads of keys and values.
         size: Coordinates of a head's queries.
-        freedoms: Any invertible map inside a head, or permutations only.
+        symmetry_group: Any invertible map inside a head, or permutations only.
         queries: Heads of queries that share one of keys.
         rotary: Coordinates that positions rotate; in these no permutation is a symmetry.
         values: Coordinates of a head's values, if others.
     """
-    inside: Kind = "linear" if freedoms == "all" else "permutation"
-    turning: Kind = inside if not rotary else "rotary" if freedoms == "all" else "fixed"
+    inside: Kind = "linear" if symmetry_group == "all" else "permutation"
+    turning: Kind = inside if not rotary else "rotary" if symmetry_group == "all" else "fixed"
     qk, vo = Part("qk", size, turning, rotary), Part("vo", values or size, inside)
     return Group(name, count, (qk, vo), queries)
 

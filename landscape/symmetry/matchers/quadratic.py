@@ -51,7 +51,7 @@ def best_order(
     best, most = now, value(linear, pairs, now)
     for start in begin:
         order = assign(_climb(linear, pairs, start))
-        # The end of a climb inside the polytope is rounded; a last climb over orders makes up for it.
+        # The end of a loss increase inside the polytope is rounded; a last loss increase over orders makes up for it.
         order = assign(_climb(linear, pairs, eye[order]))
         if (found := value(linear, pairs, order)) > most:
             best, most = order, found

@@ -7,10 +7,10 @@ from typing import Any
 
 from landscape.errors import InputError
 from landscape.space import Space
-from landscape.symmetry.group.table import Freedoms, Table
+from landscape.symmetry.group.table import SymmetryGroup, Table
 from landscape.symmetry.tables import bert, chain, gpt2, gpt_neox, llama, resnet, vit
 
-TABLES: dict[str, Callable[[Any, Freedoms], Table]] = {
+TABLES: dict[str, Callable[[Any, SymmetryGroup], Table]] = {
     "bert": bert.table,
     "gpt2": gpt2.table,
     "gpt_neox": gpt_neox.table,
@@ -25,28 +25,28 @@ TURNING = ("gpt2", "gpt_neox", "llama", "mistral", "qwen2")
 """Whose stream turns once the head is no longer tied to the embedding."""
 
 
-def table_of(model: Any, freedoms: Freedoms = "all") -> Table:
+def table_of(model: Any, symmetry_group: SymmetryGroup = "all") -> Table:
     """The table of a model's architecture.
 
     Args:
         model: A model of transformers, or a chain of layers.
-        freedoms: All continuous ones too, or permutations only.
+        symmetry_group: All continuous ones too, or permutations only.
 
     Raises:
         InputError: If there is none.
     """
     config = getattr(model, "config", None)
     if config is None:
-        return chain.table(model, freedoms)
+        return chain.table(model, symmetry_group)
     if config.model_type not in TABLES:
         raise InputError(
             f"there is no symmetry table for {config.model_type}; there is one for {', '.join(TABLES)} and for chains "
             'of layers: give a table of your own, or symmetry = "none"'
         )
-    return TABLES[config.model_type](model, freedoms)
+    return TABLES[config.model_type](model, symmetry_group)
 
 
-def wants_untied(model: Any, freedoms: Freedoms) -> bool:
+def wants_untied(model: Any, symmetry_group: SymmetryGroup) -> bool:
     """Whether the stream of a model could turn if its head were a parameter of its own."""
     kind = getattr(getattr(model, "config", None), "model_type", "")
-    return freedoms == "all" and kind in TURNING and bool(Space.of(model).tied)
+    return symmetry_group == "all" and kind in TURNING and bool(Space.of(model).tied)

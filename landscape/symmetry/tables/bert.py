@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from landscape.symmetry.group.table import Freedoms, Fused, Group, Table, activation_of, heads, stream, units
+from landscape.symmetry.group.table import Fused, Group, SymmetryGroup, Table, activation_of, heads, stream, units
 
 
-def table(model: Any, freedoms: Freedoms) -> Table:
+def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
     """Its symmetries.
 
     A decoder that is tied to the embedding puts the order of the stream on both axes of ``transform.dense``.
@@ -18,7 +18,7 @@ def table(model: Any, freedoms: Freedoms) -> Table:
     groups: list[Group] = [
         stream(width, turns=False, centred=True),
         Group("decoder", width),
-        units("pooler", width, "tanh", freedoms),
+        units("pooler", width, "tanh", symmetry_group),
     ]
     lines: dict[str, str | Fused] = {
         **{f"bert.embeddings.{name}_embeddings.weight": "- stream" for name in ("word", "position", "token_type")},
@@ -41,8 +41,8 @@ def table(model: Any, freedoms: Freedoms) -> Table:
     for n in range(config.num_hidden_layers):
         at, attention, ffn = f"bert.encoder.layer.{n}", f"{n}.heads", f"{n}.ffn"
         groups += [
-            heads(attention, count, width // count, freedoms),
-            units(ffn, config.intermediate_size, activation_of(config), freedoms),
+            heads(attention, count, width // count, symmetry_group),
+            units(ffn, config.intermediate_size, activation_of(config), symmetry_group),
         ]
         for name, axis in (("query", "qk"), ("key", "qk*"), ("value", "vo")):
             lines[f"{at}.attention.self.{name}.weight"] = f"{attention}/{axis} stream"

@@ -11,7 +11,7 @@ from itertools import pairwise
 from torch import nn
 
 from landscape.errors import InputError
-from landscape.symmetry.group.table import Freedoms, Fused, Group, Table, units
+from landscape.symmetry.group.table import Fused, Group, SymmetryGroup, Table, units
 
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -20,7 +20,7 @@ ACTIVATIONS = {nn.ReLU: "relu", nn.Tanh: "tanh"}
 """What lets factors through; all others let through the order only."""
 
 
-def table(model: nn.Module, freedoms: Freedoms) -> Table:
+def table(model: nn.Module, symmetry_group: SymmetryGroup) -> Table:
     """Its symmetries: the units between every two weighted layers.
 
     Raises:
@@ -51,7 +51,7 @@ def table(model: nn.Module, freedoms: Freedoms) -> Table:
             count = int(layer.out_channels if hasattr(layer, "out_channels") else layer.out_features)
             passes = all(norm.affine for norm in norms) and not _mixed(between)
             free = (kinds[0] if len(kinds) == 1 else "" if kinds else "linear") if passes else ""
-            groups.append(units(name, count, free, freedoms))
+            groups.append(units(name, count, free, symmetry_group))
             outputs, unit = name, f"{name}/unit"
         own = outputs if normed else unit
         lines[_named(name, "weight")] = " ".join([own, inputs, *["-"] * (layer.weight.ndim - 2)])

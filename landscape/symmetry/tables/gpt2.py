@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from landscape.symmetry.group.table import Freedoms, Fused, Group, Norm, Table, activation_of, heads, stream, units
+from landscape.symmetry.group.table import Fused, Group, Norm, SymmetryGroup, Table, activation_of, heads, stream, units
 
 
-def table(model: Any, freedoms: Freedoms) -> Table:
+def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
     """Its symmetries; the stream turns only if the head is not tied to the embedding.
 
     The last gain is folded into the head, and into the embedding it must not be.
@@ -15,7 +15,7 @@ def table(model: Any, freedoms: Freedoms) -> Table:
     config = model.config
     width, size = config.n_embd, config.n_embd // config.n_head
     inner = config.n_inner or 4 * width
-    turns = freedoms == "all" and not config.tie_word_embeddings
+    turns = symmetry_group == "all" and not config.tie_word_embeddings
     groups: list[Group] = [stream(width, turns=turns, centred=True)]
     lines: dict[str, str | Fused] = {
         "transformer.wte.weight": "- stream",
@@ -27,7 +27,10 @@ def table(model: Any, freedoms: Freedoms) -> Table:
     norms = [Norm("transformer.ln_f.weight", "transformer.ln_f.bias", (("lm_head.weight", 1),))]
     for n in range(config.n_layer):
         at, attention, ffn = f"transformer.h.{n}", f"{n}.heads", f"{n}.ffn"
-        groups += [heads(attention, config.n_head, size, freedoms), units(ffn, inner, activation_of(config), freedoms)]
+        groups += [
+            heads(attention, config.n_head, size, symmetry_group),
+            units(ffn, inner, activation_of(config), symmetry_group),
+        ]
         thirds = [tuple(range(k * width, (k + 1) * width)) for k in range(3)]
         names = (f"{attention}/qk", f"{attention}/qk*", f"{attention}/vo")
         lines |= {

@@ -5,17 +5,17 @@ from __future__ import annotations
 from math import ceil
 from typing import Any
 
-from landscape.symmetry.group.table import Freedoms, Fused, Group, Norm, Table, activation_of, heads, stream, units
+from landscape.symmetry.group.table import Fused, Group, Norm, SymmetryGroup, Table, activation_of, heads, stream, units
 
 
-def table(model: Any, freedoms: Freedoms) -> Table:
+def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
     """Its symmetries."""
     config = model.config
     count, width = config.num_attention_heads, config.hidden_size
     size = width // count
     # An odd number is rounded up to whole pairs, as transformers does.
     rotary = 2 * ceil(int(size * config.rope_parameters.get("partial_rotary_factor", 1.0)) / 2)
-    turns = freedoms == "all" and not config.tie_word_embeddings
+    turns = symmetry_group == "all" and not config.tie_word_embeddings
     groups: list[Group] = [stream(width, turns=turns, centred=True)]
     lines: dict[str, str | Fused] = {
         "gpt_neox.embed_in.weight": "- stream",
@@ -27,8 +27,8 @@ def table(model: Any, freedoms: Freedoms) -> Table:
     for n in range(config.num_hidden_layers):
         at, attention, ffn = f"gpt_neox.layers.{n}", f"{n}.heads", f"{n}.ffn"
         groups += [
-            heads(attention, count, size, freedoms, rotary=rotary),
-            units(ffn, config.intermediate_size, activation_of(config), freedoms),
+            heads(attention, count, size, symmetry_group, rotary=rotary),
+            units(ffn, config.intermediate_size, activation_of(config), symmetry_group),
         ]
         # Rows are ordered by head, and within a head by queries, keys, values.
         thirds = [tuple((3 * head + k) * size + c for head in range(count) for c in range(size)) for k in range(3)]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from landscape.symmetry.group.table import Freedoms, Fused, Group, Norm, Table, heads, stream, units
+from landscape.symmetry.group.table import Fused, Group, Norm, SymmetryGroup, Table, heads, stream, units
 
 
-def table(model: Any, freedoms: Freedoms) -> Table:
+def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
     """Its symmetries; a unit's gate is only reordered, what it gates may take any factor."""
     config = model.config
     width, keys = config.hidden_size, config.num_key_value_heads
     size = getattr(config, "head_dim", None) or width // config.num_attention_heads
-    turns = freedoms == "all" and not config.tie_word_embeddings
+    turns = symmetry_group == "all" and not config.tie_word_embeddings
     groups: list[Group] = [stream(width, turns=turns, centred=False)]
     gain = "-" if turns else "stream"
     lines: dict[str, str | Fused] = {
@@ -25,8 +25,8 @@ def table(model: Any, freedoms: Freedoms) -> Table:
         at, attention, ffn = f"model.layers.{n}", f"{n}.heads", f"{n}.ffn"
         queries = config.num_attention_heads // keys
         groups += [
-            heads(attention, keys, size, freedoms, queries=queries, rotary=size),
-            units(ffn, config.intermediate_size, "linear", freedoms),
+            heads(attention, keys, size, symmetry_group, queries=queries, rotary=size),
+            units(ffn, config.intermediate_size, "linear", symmetry_group),
         ]
         for name, axis in (("q", "qk+"), ("k", "qk*"), ("v", "vo")):
             lines[f"{at}.self_attn.{name}_proj.weight"] = f"{attention}/{axis} stream"

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from landscape.symmetry.group.table import Freedoms, Fused, Group, Table, units
+from landscape.symmetry.group.table import Fused, Group, SymmetryGroup, Table, units
 
 
-def table(model: Any, freedoms: Freedoms) -> Table:
+def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
     """Its symmetries."""
     config = model.config
     groups: list[Group] = []
     lines: dict[str, str | Fused] = {"classifier.1.bias": "-"}
 
     def channels(name: str, size: int) -> str:
-        groups.append(units(name, size, config.hidden_act, freedoms))
+        groups.append(units(name, size, config.hidden_act, symmetry_group))
         return name
 
     def convolved(at: str, inputs: str, outputs: str) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from landscape.symmetry.group.table import Freedoms, Fused, Group, Norm, Table, activation_of, heads, stream, units
+from landscape.symmetry.group.table import Fused, Group, Norm, SymmetryGroup, Table, activation_of, heads, stream, units
 
 
-def table(model: Any, freedoms: Freedoms) -> Table:
+def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
     """Its symmetries."""
     config = model.config
     width, count = config.hidden_size, config.num_attention_heads
-    turns = freedoms == "all"
+    turns = symmetry_group == "all"
     gain = "-" if turns else "stream"
     groups: list[Group] = [stream(width, turns=turns, centred=True)]
     lines: dict[str, str | Fused] = {
@@ -29,8 +29,8 @@ def table(model: Any, freedoms: Freedoms) -> Table:
     for n in range(config.num_hidden_layers):
         at, attention, ffn = f"vit.layers.{n}", f"{n}.heads", f"{n}.ffn"
         groups += [
-            heads(attention, count, width // count, freedoms),
-            units(ffn, config.intermediate_size, activation_of(config), freedoms),
+            heads(attention, count, width // count, symmetry_group),
+            units(ffn, config.intermediate_size, activation_of(config), symmetry_group),
         ]
         for name, axis in (("q", "qk"), ("k", "qk*"), ("v", "vo")):
             lines[f"{at}.attention.{name}_proj.weight"] = f"{attention}/{axis} stream"

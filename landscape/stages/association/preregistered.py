@@ -1,4 +1,4 @@
-"""The primary association: what was declared before the study ran, what has changed since, and why it is not tested."""
+"""The primary association: what was preregistered, what has changed since, and why it is not tested."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from landscape.stages.series.observed import Observed
 from landscape.stages.settings import Primary, Stages
 
 DEFINITION = "chord"
-"""Of the barrier, in what is declared."""
+"""Of the barrier, in what is preregistered."""
 DECIDING = ("threshold", "floor", "permutations", "draws", "seed")
 """Settings that decide the numbers of a test."""
 
 
-def declared(kept: Mapping[str, Any] | None, settings: Stages, definition: str) -> tuple[Primary | None, list[str]]:
-    """The primary association of the first run, and which settings differ now from those declared with it.
+def preregistered(
+    kept: Mapping[str, Any] | None, settings: Stages, definition: str
+) -> tuple[Primary | None, list[str]]:
+    """The primary association of the first run, and which settings differ now from those preregistered with it.
 
     Args:
         kept: What the store kept of the first run: its table of stages. Older stores keep the primary alone, which
@@ -32,7 +34,9 @@ def declared(kept: Mapping[str, Any] | None, settings: Stages, definition: str) 
     first = Stages.model_validate({"primary": kept} if alone else kept)
     pairs = {} if alone else {name: (getattr(settings, name), getattr(first, name)) for name in DECIDING}
     pairs["definition"] = definition, DEFINITION
-    changed = [f"{name} {_said(now)}, declared: {_said(then)}" for name, (now, then) in pairs.items() if now != then]
+    changed = [
+        f"{name} {_said(now)}, preregistered: {_said(then)}" for name, (now, then) in pairs.items() if now != then
+    ]
     return first.primary, changed
 
 

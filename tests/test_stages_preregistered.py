@@ -1,4 +1,4 @@
-"""What is declared can be tested, and what cannot be tested is said with its reason."""
+"""What is preregistered can be tested, and what cannot be tested is said with its reason."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from simulated import OCTAVES
 from worlds import coupled
 
 from landscape.stages import analyse
-from landscape.stages.association.declared import declared, untested
+from landscape.stages.association.preregistered import preregistered, untested
 from landscape.stages.events import dating
 from landscape.stages.events.dating import Dated
 from landscape.stages.series.observed import Observed
@@ -24,7 +24,7 @@ MEASURES = [
     {"kind": "barriers", "between": "seeds"},
     {"kind": "barriers", "between": "neighbours", "path": "spherical"},
     {"kind": "probes", "names": ["induction", "harness:piqa"]},
-    {"kind": "probes", "names": ["ngrams"], "among": "children"},
+    {"kind": "probes", "names": ["ngrams"], "among": "branches"},
     {"kind": "behaviour", "names": ["predictions"]},
 ]
 
@@ -83,11 +83,11 @@ def test_a_primary_that_the_patterns_leave_out_is_refused() -> None:
 @pytest.mark.parametrize(
     ("now", "said"),
     [
-        ({"threshold": 0.3}, "threshold 0.3, declared: left out"),
-        ({"floor": 0.2}, "floor 0.2, declared: left out"),
-        ({"permutations": 999}, "permutations 999, declared: 9999"),
-        ({"draws": 80}, "draws 80, declared: 60"),
-        ({"seed": 7}, "seed 7, declared: 0"),
+        ({"threshold": 0.3}, "threshold 0.3, preregistered: left out"),
+        ({"floor": 0.2}, "floor 0.2, preregistered: left out"),
+        ({"permutations": 999}, "permutations 999, preregistered: 9999"),
+        ({"draws": 80}, "draws 80, preregistered: 60"),
+        ({"seed": 7}, "seed 7, preregistered: 0"),
         ({"boundaries": "loss"}, ""),
         ({"primary": {"connectivity": "barrier:seeds", "behaviour": "q", "test": "matrix"}}, ""),
     ],
@@ -97,11 +97,13 @@ def test_what_decides_a_test_and_has_changed_since_is_named(now: dict[str, Any],
     primary = {"connectivity": "barrier:last", "behaviour": "p:x", "test": "onset"}
     kept = {"draws": 60, "primary": primary}
     settings = Stages.model_validate({**kept, **now})
-    assert declared(kept, settings, "chord") == (Primary(**primary), [said] if said else [])
-    other = "definition mean_ends, declared: chord"
-    assert declared(kept, settings, "mean_ends")[1] == [*([said] if said else []), other]
-    assert declared(primary, settings, "mean_ends") == (Primary(**primary), [other])
-    assert declared(primary, settings, "chord") == (Primary(**primary), []) and declared({}, settings, "x") == (
+    assert preregistered(kept, settings, "chord") == (Primary(**primary), [said] if said else [])
+    other = "definition mean_ends, preregistered: chord"
+    assert preregistered(kept, settings, "mean_ends")[1] == [*([said] if said else []), other]
+    assert preregistered(primary, settings, "mean_ends") == (Primary(**primary), [other])
+    assert preregistered(primary, settings, "chord") == (Primary(**primary), []) and preregistered(
+        {}, settings, "x"
+    ) == (
         None,
         [],
     )
