@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    "landscape.errors landscape.shapes landscape.texts",  # the foundation, in three courses
+    "landscape.errors landscape.shapes landscape.texts landscape.catalogue",  # the foundation, in three courses
     "landscape.spec landscape.files landscape.space landscape.rows",
     "landscape.stages.settings",
     "landscape.profile",
@@ -25,7 +25,7 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
 NO_TORCH = [
-    "landscape.errors", "landscape.spec", "landscape.files", "landscape.rows",
+    "landscape.errors", "landscape.catalogue", "landscape.spec", "landscape.files", "landscape.rows",
     "landscape.profile", "landscape.stages", "landscape.study",
     "landscape.checkpoints.local", "landscape.checkpoints.grid", "landscape.checkpoints.formats",
     "landscape.session.cache", "landscape.engines", "landscape.figures", "landscape.cli",
