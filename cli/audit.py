@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from landscape.checkpoints.audit.hashes import Finding
     from landscape.checkpoints.audit.trajectory import Seen
     from landscape.checkpoints.families import Family
-    from landscape.study.tasks import Checkpoint
+    from landscape.study.checkpoint import Checkpoint
 
 SHOWN = 6
 

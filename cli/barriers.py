@@ -32,7 +32,7 @@ from landscape.study.file import Study
 from landscape.study.kinds import Barriers
 from landscape.study.sections import Checkpoints
 from landscape.study.store import Store
-from landscape.study.tasks import Checkpoint
+from landscape.study.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -27,7 +27,7 @@ from landscape.cli.options import (
 )
 from landscape.cli.progress import console, progress
 from landscape.errors import InputError
-from landscape.study.tasks import AUTO
+
 from landscape.texts import TRAINING_TEXT
 
 if TYPE_CHECKING:

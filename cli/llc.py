@@ -23,7 +23,7 @@ from landscape.study.file import Study
 from landscape.study.kinds import Llc
 from landscape.study.sections import Checkpoints, Data
 from landscape.study.store import Store
-from landscape.study.tasks import Checkpoint
+from landscape.study.checkpoint import Checkpoint
 
 SAMPLERS = ("sgld", "rmsprop", "sgnht", "mala")
 SETTINGS = ("sampler", "chains", "draws", "burn_in", "n_beta", "localisation", "step_size", "extrapolate",

@@ -19,7 +19,8 @@ from landscape.cli.run import FAILED, run_now
 from landscape.errors import InputError
 from landscape.files import replacing_folder
 from landscape.study.store import Store
-from landscape.study.tasks import Checkpoint, Task
+from landscape.study.checkpoint import Checkpoint
+from landscape.study.tasks import Task
 
 if TYPE_CHECKING:
     from landscape.measure.prepare import Prepared

@@ -15,7 +15,7 @@ from landscape.errors import InputError
 from landscape.spec import MOST_SEED
 from landscape.study.kinds import ON_TEXT, Matching
 from landscape.study.sections import Data
-from landscape.study.tasks import Checkpoint
+from landscape.study.checkpoint import Checkpoint
 from landscape.texts import TRAINING_TEXT
 
 DEFINITIONS = ("chord", "mean_ends", "max_ends", "midpoint", "area", "convexity_gap")

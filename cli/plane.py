@@ -23,7 +23,7 @@ from landscape.study.store import Store
 if TYPE_CHECKING:
     from landscape.measure.prepare import Prepared
     from landscape.paths.saved import Saved
-    from landscape.study.tasks import Checkpoint
+    from landscape.study.checkpoint import Checkpoint
 
 ROUNDING = 1e-5
 """Share of the norm of a point by which what is stored of it may differ."""

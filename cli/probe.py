@@ -23,7 +23,7 @@ from landscape.errors import InputError
 from landscape.study.file import Study
 from landscape.study.kinds import MOST_ITEMS, AnyMeasure, Behaviour, Probes
 from landscape.study.sections import Checkpoints, Data
-from landscape.study.tasks import Checkpoint
+from landscape.study.checkpoint import Checkpoint
 
 USUAL = {"causal-lm": ("in-context", "induction"), "masked-lm": ("calibration",), "classification": ("calibration",)}
 """Probes that need nothing but the model and the text."""

@@ -19,7 +19,8 @@ from landscape.errors import InputError
 from landscape.study.file import Study, read_study
 from landscape.study.kinds import Llc
 from landscape.study.store import Store
-from landscape.study.tasks import READ, Checkpoint, Task
+from landscape.study.checkpoint import Checkpoint
+from landscape.study.tasks import Task
 
 if TYPE_CHECKING:
     from landscape.measure.prepare import Prepared

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
+
+from landscape.catalogue import Members
 
 MOST_SEED = 2**31 - 1
 MOST_PERMUTATIONS = 1_000_000
@@ -14,7 +17,7 @@ REMOTE = re.compile(r"hf://.*|[\w.-]+:[^/]*=[^/]*")
 """References that are no paths: a place on the hub, a checkpoint of a family."""
 
 
-def _beside_the_study(value: str, info: Any) -> str:
+def _beside_the_study(value: str, info: ValidationInfo) -> str:
     """The path, from the first folder of the study's in which it begins; a study file may be a link to another."""
     bases = (info.context or {}).get("bases", ())
     if not bases or REMOTE.fullmatch(value):
@@ -32,12 +35,65 @@ def _is_there(path: str) -> bool:
     return any(other.is_dir() and other.name.startswith(begin) for other in Path(folder or ".").glob("*"))
 
 
-def one_or_several(value: Any) -> Any:
+def one_or_several(value: object) -> object:
     """A name alone is a list of one."""
     return (value,) if isinstance(value, str) else value
 
 
 BesideStudy = Annotated[str, AfterValidator(_beside_the_study)]
+"""A path, relative to the study file."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A name that is a member of a table, or one of a few others.
+
+    Attributes:
+        members: The table.
+        others: Further names.
+    """
+
+    members: Members
+    others: tuple[str, ...]
+
+    def __init__(self, members: Members, *others: str) -> None:
+        object.__setattr__(self, "members", members)
+        object.__setattr__(self, "others", others)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names, the others first."""
+        return (*self.others, *self.members)
+
+    def __call__(self, name: str) -> str:
+        """The name, if it is known."""
+        return name if name in self.others else self.members.require(name)
+
+
+@dataclass(frozen=True)
+class WholeOr:
+    """A word, or a whole number in a range.
+
+    Attributes:
+        word: The word.
+        least: Smallest number.
+        most: Largest number.
+    """
+
+    word: str
+    least: int
+    most: int
+
+    def __call__(self, value: int | str) -> int | str:
+        """The value, if it is one of them.
+
+        Raises:
+            ValueError: If it is not.
+        """
+        whole = isinstance(value, int) and not isinstance(value, bool) and self.least <= value <= self.most
+        if value != self.word and not whole:
+            raise ValueError(f'"{self.word}" or a whole number from {self.least} to {self.most} is wanted')
+        return value
 
 
 class Settings(BaseModel):

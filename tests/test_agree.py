@@ -33,7 +33,7 @@ from landscape.space import learned_buffers
 from landscape.study.file import read_study
 from landscape.study.sections import Data
 from landscape.study.store import Store
-from landscape.study.tasks import Checkpoint
+from landscape.study.checkpoint import Checkpoint
 
 BIAS = "model.layers.1.mlp.gate.e_score_correction_bias"
 

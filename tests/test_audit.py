@@ -18,7 +18,7 @@ from landscape.checkpoints import find, local, sources
 from landscape.checkpoints.audit import hashes, trajectory
 from landscape.checkpoints.families import family
 from landscape.cli.main import cli
-from landscape.study.tasks import Checkpoint
+from landscape.study.checkpoint import Checkpoint
 
 STEPS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, *range(1000, 16_001, 1000), 20_000, 100_000, 143_000)
 SIZE = 64

@@ -453,7 +453,7 @@ def test_usage_errors_exit_with_2(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_task_labels_are_for_people() -> None:
-    from landscape.study.tasks import Checkpoint
+    from landscape.study.checkpoint import Checkpoint
 
     task = Task("barriers", (Checkpoint("a", 1, 5), Checkpoint("b", 0, 5)), ((0, 1),), (), "")
     assert task.label == "barriers seed 0,1 step 5"

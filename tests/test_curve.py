@@ -27,7 +27,7 @@ from landscape.session.buffers import Buffers
 from landscape.session.session import Session
 from landscape.space import Space
 from landscape.study.store import Store
-from landscape.study.tasks import Checkpoint
+from landscape.study.checkpoint import Checkpoint
 
 IDS = torch.randint(5, cases.WORDS, (20, 9), generator=cases.generator(8))
 

@@ -13,7 +13,8 @@ import transformers
 from click.testing import CliRunner
 
 from landscape.checkpoints import expand, families, fetch, find, sources
-from landscape.checkpoints.families import FAMILIES, Place
+from landscape.checkpoints.families import FAMILIES
+from landscape.study.checkpoint import Place
 from landscape.checkpoints.hub import places
 from landscape.checkpoints.size import weights
 from landscape.cli.main import cli

@@ -17,7 +17,7 @@ from landscape.checkpoints import formats, identity, size
 from landscape.errors import InputError
 from landscape.objectives import corpus
 from landscape.study.store import Store
-from landscape.study.tasks import Checkpoint
+from landscape.study.checkpoint import Checkpoint
 
 ROOT = Path(__file__).parent.parent
 

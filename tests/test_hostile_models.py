@@ -22,7 +22,7 @@ from landscape.objectives import KINDS, causal_lm, classification
 from landscape.session import data as fixed
 from landscape.space import Space
 from landscape.study.sections import Data
-from landscape.study.tasks import Checkpoint
+from landscape.study.checkpoint import Checkpoint
 
 ROOT = Path(__file__).parent.parent
 AUTO = causal_lm.AUTO

@@ -24,7 +24,7 @@ from landscape.checkpoints.families import FAMILIES
 from landscape.checkpoints.hub import client, places
 from landscape.errors import InputError
 from landscape.space import Space
-from landscape.study.tasks import Checkpoint
+from landscape.study.checkpoint import Checkpoint
 
 IDS = torch.tensor([[7, 3, 11, 29, 5, 41], [2, 2, 17, 8, 50, 31]])
 POINT = "multiberts:seed=3,step=20000"

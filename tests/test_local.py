@@ -7,7 +7,7 @@ from landscape.checkpoints.grid import incomplete, listed, warnings
 from landscape.checkpoints.local import labels
 from landscape.errors import InputError
 from landscape.study.sections import Checkpoints
-from landscape.study.tasks import Checkpoint
+from landscape.study.checkpoint import Checkpoint
 
 
 def touch(folder: Path) -> Path:

@@ -20,7 +20,7 @@ from landscape.points import strategy
 from landscape.session.session import Evaluator, Session, Values
 from landscape.study.file import Study, read_study
 from landscape.study.store import Store
-from landscape.study.tasks import Checkpoint
+from landscape.study.checkpoint import Checkpoint
 
 
 def linked(few_runs: Path, folder: Path) -> Path:

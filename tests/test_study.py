@@ -9,7 +9,8 @@ from landscape.errors import InputError
 from landscape.study.expand import tasks
 from landscape.study.file import Study, read_study
 from landscape.study.sections import Data
-from landscape.study.tasks import Checkpoint, Task
+from landscape.study.checkpoint import Checkpoint
+from landscape.study.tasks import Task
 
 
 def some(seeds: int, steps: tuple[int, ...] = (5, 7)) -> list[Checkpoint]:

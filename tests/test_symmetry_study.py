@@ -31,7 +31,7 @@ from landscape.study.file import Study, read_study
 from landscape.study.kinds import Barriers, Matching
 from landscape.study.sections import Data
 from landscape.study.store import Store
-from landscape.study.tasks import Checkpoint
+from landscape.study.checkpoint import Checkpoint
 from landscape.symmetry.align import How
 from landscape.symmetry.group import canonical, element, move
 from landscape.symmetry.matchers.learned import Recipe

@@ -9,7 +9,7 @@ from landscape.checkpoints.hub import client
 from landscape.checkpoints.identity import CONFIG, config_folder, content_id, hash_of, sha256
 from landscape.checkpoints.sources import place
 from landscape.errors import InputError
-from landscape.study.tasks import Checkpoint
+from landscape.study.checkpoint import Checkpoint
 
 
 def pinned(checkpoint: Checkpoint) -> Checkpoint:
@@ -18,7 +18,7 @@ def pinned(checkpoint: Checkpoint) -> Checkpoint:
     Raises:
         InputError: If the hub has no such revision, or cannot be reached and never was.
     """
-    where = place(checkpoint.ref)
+    where = checkpoint.place
     return checkpoint if where is None or checkpoint.commit else replace(checkpoint, commit=client.resolve(where))
 
 
@@ -28,7 +28,7 @@ def described(checkpoint: Checkpoint) -> Path:
     Raises:
         InputError: If there is no config, or it cannot be fetched.
     """
-    where = place(checkpoint.ref)
+    where = checkpoint.place
     if where is None:
         return config_folder(Path(checkpoint.ref), checkpoint.config)
     folder = client.describe(where, pinned(checkpoint).commit)
@@ -43,13 +43,13 @@ def weights(checkpoint: Checkpoint) -> Path:
     Raises:
         InputError: If they cannot be fetched.
     """
-    where = place(checkpoint.ref)
+    where = checkpoint.place
     return Path(checkpoint.ref) if where is None else client.fetch(where, pinned(checkpoint).commit)
 
 
 def is_here(checkpoint: Checkpoint) -> bool:
     """Whether the weights can be read without a network."""
-    where = place(checkpoint.ref)
+    where = checkpoint.place
     return where is None or (bool(checkpoint.commit) and client.is_fetched(where, checkpoint.commit))
 
 
@@ -59,7 +59,7 @@ def content(checkpoint: Checkpoint) -> str:
     Raises:
         InputError: If the files are missing, here or there.
     """
-    where = place(checkpoint.ref)
+    where = checkpoint.place
     config = described(checkpoint)
     if where is None:
         return content_id(Path(checkpoint.ref), config)
@@ -78,7 +78,7 @@ def size(checkpoint: Checkpoint) -> int:
     Raises:
         InputError: If the hub cannot be asked.
     """
-    where = place(checkpoint.ref)
+    where = checkpoint.place
     assert where is not None
     return sum(file.size for file in client.weights(client.listing(where, pinned(checkpoint).commit)).values())
 

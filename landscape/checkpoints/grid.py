@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
+
 from landscape.checkpoints.sources import expand, of_family
+from landscape.study.checkpoint import Checkpoint, order
+from landscape.study.measure import Grid
 from landscape.study.sections import Checkpoints
-from landscape.study.tasks import Checkpoint
 
 
-def listed(wanted: Checkpoints) -> tuple[list[Checkpoint], list[Checkpoint]]:
+def listed(wanted: Checkpoints) -> Grid:
     """The checkpoints of a study and their branches, as found on disk or named in a family's table."""
     if wanted.family is not None:
-        seeds = of_family(wanted.family, wanted.seeds, wanted.steps)
+        runs = of_family(wanted.family, wanted.seeds, wanted.steps)
     else:
         assert wanted.folder is not None
-        seeds = expand(wanted.folder, {"seed": wanted.seeds, "step": wanted.steps}, wanted.config or "")
-    if (kids := wanted.branches) is None:
-        return seeds, []
-    fields = {"seed": kids.seeds, "branch_step": kids.branch_step, "branch": kids.branches, "step": kids.steps}
-    return seeds, expand(kids.folder, fields, wanted.config or "")
+        runs = expand(wanted.folder, wanted.wanted, wanted.config or "")
+    kids = wanted.branches
+    return Grid(tuple(runs), tuple(expand(kids.folder, kids.wanted, wanted.config or "")) if kids else ())
 
 
-def incomplete(checkpoints: list[Checkpoint]) -> list[str]:
-    """How many combinations of the seeds and steps of a study are missing, in a sentence."""
-    there = {(c.seed, c.step) for c in checkpoints if c.seed is not None and c.step is not None}
-    seeds, steps = (sorted({pair[k] for pair in there}) for k in (0, 1))
-    lost = [f"seed {seed} step {step}" for seed in seeds for step in steps if (seed, step) not in there]
-    if not lost:
+def incomplete(checkpoints: Sequence[Checkpoint]) -> list[str]:
+    """How many combinations of the labels of a study are missing, in a sentence."""
+    names = list(dict.fromkeys(name for c in checkpoints for name, _ in c.labels))
+    there = {tuple(c.label(name) for name in names) for c in checkpoints}
+    there = {values for values in there if None not in values}
+    each = [sorted({values[k] for values in there}, key=order) for k in range(len(names))]
+    lost = [
+        " ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
+        for values in product(*each) if values not in there
+    ] if there else []  # fmt: skip
+    if len(names) < 2 or not lost:
         return []
-    return [f"{len(lost)} of {len(seeds) * len(steps)} combinations of seed and step are missing: {_some(lost)}"]
+    said = f"{', '.join(names[:-1])} and {names[-1]}"
+    return [f"{len(lost)} of {len(lost) + len(there)} combinations of {said} are missing: {_some(lost)}"]
 
 
-def warnings(checkpoints: list[Checkpoint]) -> list[str]:
+def warnings(checkpoints: Sequence[Checkpoint]) -> list[str]:
     """What a user should know before trusting the numbers: known defects, and labels that hold the same weights."""
     said: dict[str, list[str]] = {}
     for checkpoint in checkpoints:

@@ -18,10 +18,10 @@ from typing import Any
 
 from huggingface_hub import constants
 
-from landscape.checkpoints.families.family import Place
 from landscape.checkpoints.formats import pickled, safetensors
 from landscape.errors import InputError
 from landscape.files import read_json, replacing
+from landscape.study.checkpoint import Place
 
 LOG = logging.getLogger("landscape")
 ALLOW = "LANDSCAPE_ALLOW_UNVERIFIED"

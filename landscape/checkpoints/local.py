@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from glob import escape
+from itertools import product
 from pathlib import Path
-from typing import Any
 
+from landscape import rows
 from landscape.checkpoints.formats import has_weights, require_own, require_weights
 from landscape.checkpoints.numbers import WRITTEN, number, seed_in, step_in
 from landscape.errors import InputError
-from landscape.study.tasks import Checkpoint
+from landscape.study.checkpoint import STEP_LABELS, USUAL_LABELS, Checkpoint, Label, labels, order, relabelled
 
-FIELDS = ("seed", "step", "branch_step", "branch")
-STEPS = ("step", "branch_step")
-"""Fields that are written in any way in which steps are."""
 STEP_FOLDER = "checkpoint-{step}"
 RUN_FILES = (".ckpt", ".pt", ".pth", ".pt.tar", ".pth.tar")
 BESIDE = ("optimizer", "scheduler", "rng_state", "training_args", "scaler")
 """What trainers leave beside weights."""
 ADAPTER = "adapter_config.json"
+LABEL, WHOLE = r"[A-Za-z]\w*", r"\d+"
+"""A label's name; and its value, if that is a number and no step."""
 log = logging.getLogger(__name__)
 
 
@@ -42,15 +43,15 @@ def find(ref: str) -> list[Checkpoint]:
     path = Path(ref)
     if "{" in ref and not path.exists():
         return expand(ref, {})
-    own = [replace(labels(path), ref=ref)] if has_weights(path) else []
+    own = [replace(labelled(path), ref=ref)] if has_weights(path) else []
     if path.is_dir() and any(map(has_weights, path.glob(STEP_FOLDER.format(step="*")))):
         steps = expand(f"{_escaped(ref)}/{STEP_FOLDER}", {})
-        return [replace(labels(path), ref=c.ref, step=c.step) for c in steps] + own
+        return [replace(relabelled(labelled(path), {"step": c.step}), ref=c.ref) for c in steps] + own
     if own:
         return own
     if path.is_dir():
         require_own(path)
-        if files := [labels(file) for file in path.iterdir() if _is_of_a_run(file)]:
+        if files := [labelled(file) for file in path.iterdir() if _is_of_a_run(file)]:
             return sorted(files, key=lambda c: (c.step is None, c.step or 0, c.ref))
         if (path / ADAPTER).is_file():
             raise InputError(
@@ -66,93 +67,145 @@ def _is_of_a_run(file: Path) -> bool:
     return ending is not None and file.name.removesuffix(ending) not in BESIDE
 
 
-def expand(pattern: str, wanted: dict[str, tuple[int, ...] | None]) -> list[Checkpoint]:
-    """The checkpoints of a pattern such as ``runs/seed_{seed}/step_{step}``.
+def expand(pattern: str, wanted: Mapping[str, tuple[Label, ...] | None]) -> list[Checkpoint]:
+    """The checkpoints of a pattern such as ``{optimizer}/seed_{seed}/step_{step}``.
 
     Args:
-        pattern: A path with any of ``{seed} {step} {branch_step} {branch}``.
-        wanted: Values of each field; a field without values takes all that exist on disk.
+        pattern: A path with labels in braces. ``{step}`` and ``{branch_step}`` are whole numbers; another label is one
+            too, or a word if it is a word in all folders.
+        wanted: Values of each label; a label without values takes all that exist on disk.
 
     Returns:
-        Checkpoints sorted by field, as integers.
+        Checkpoints sorted by label.
 
     Raises:
-        InputError: If a wanted checkpoint is missing, a field unknown, or nothing matches.
+        InputError: If a wanted checkpoint is missing, the pattern is not well formed, or nothing matches.
     """
     pattern = _with_literal_folders(pattern)
-    try:
-        unknown = sorted(set(re.findall(r"\{(.*?)\}", pattern.replace("{{", "").replace("}}", ""))) - set(FIELDS))
-        if unknown:
-            raise InputError(f"folder pattern {pattern!r} has the fields {unknown}; the fields are {list(FIELDS)}")
-        pattern.format(**dict.fromkeys(FIELDS, ""))
-    except (ValueError, IndexError, KeyError) as error:
-        raise InputError(f"folder pattern {pattern!r} is not well formed: {error}") from error
-    used = [field for field in FIELDS if f"{{{field}}}" in pattern]
+    used = fields(pattern)
     stray = sorted(field for field, values in wanted.items() if values is not None and field not in used)
     if stray:
-        raise InputError(f"the folder pattern {pattern!r} has no field for {stray}; write it into the pattern")
+        raise InputError(f"the folder pattern {pattern!r} has no {{{stray[0]}}}; write it into the pattern")
     every = _matching(pattern, used, {field: values for field, values in wanted.items() if values is not None})
     found = {values: paths[0] for values, paths in every.items()}
     if double := next(((values, paths) for values, paths in every.items() if len(paths) > 1), None):
         said = ", ".join(f"{field} {value}" for field, value in zip(used, double[0], strict=True))
         raise InputError(f"{' and '.join(sorted(double[1]))} are both {said or 'one'}; rename or remove one of them")
-    chosen = sorted(found)
+    chosen = sorted(found, key=lambda values: [order(value) for value in values])
     for position, field in enumerate(used):
-        if lost := sorted(set(wanted.get(field) or ()) - {values[position] for values in chosen}):
+        if lost := sorted(set(wanted.get(field) or ()) - {values[position] for values in chosen}, key=order):
             raise InputError(f"no checkpoint with {field} {lost[0]} matches {pattern}; check the path and the list")
     _require_grid(pattern, used, wanted, set(chosen))
     if not chosen:
         raise InputError(f"no checkpoint matches {pattern}; a checkpoint is a folder written by save_pretrained")
-    named: Any = [dict(zip(used, values, strict=True)) for values in chosen]
-    return [replace(labels(Path(found[values])), **label) for values, label in zip(chosen, named, strict=True)]
+    return [relabelled(labelled(Path(found[values])), dict(zip(used, values, strict=True))) for values in chosen]
 
 
-def _matching(pattern: str, used: list[str], wanted: dict[str, tuple[int, ...]]) -> dict[tuple[int, ...], list[str]]:
-    """The paths with weights that match, by the wanted values of their fields.
+def fields(pattern: str) -> list[str]:
+    """The labels of a pattern: those of its own first, and then the usual ones.
+
+    >>> fields("{seed}/{optimizer}/step_{step}")
+    ['optimizer', 'seed', 'step']
+
+    Raises:
+        InputError: If the pattern is not well formed.
+    """
+    named = list(dict.fromkeys(re.findall(r"\{(.*?)\}", pattern.replace("{{", "").replace("}}", ""))))
+    try:
+        pattern.format(**dict.fromkeys(named, ""))
+    except (ValueError, IndexError, KeyError) as error:
+        raise InputError(f"folder pattern {pattern!r} is not well formed: {error}") from error
+    if odd := [name for name in named if not re.fullmatch(LABEL, name) or name in rows.RESERVED]:
+        raise InputError(
+            f"folder pattern {pattern!r} has the label {odd[0]!r}, which is a column or no word; give another"
+        )
+    return [*(name for name in named if name not in USUAL_LABELS), *(name for name in USUAL_LABELS if name in named)]
+
+
+Values = tuple[Label, ...]
+"""A value for each label of a pattern."""
+
+
+def _matching(pattern: str, used: list[str], wanted: dict[str, tuple[Label, ...]]) -> dict[Values, list[str]]:
+    """The paths with weights that match, by the wanted values of their labels.
 
     Raises:
         InputError: If nothing matches but with words in place of numbers.
     """
-    numbers, words = (re.compile(regex(str(Path(pattern)), any_word=word)) for word in (False, True))
+    shape = re.compile(regex(str(Path(pattern)), any_word=True))
     glob = "".join(escape(_unescaped(text)) + ("*" if field else "") for text, field in _parts(pattern))
-    glob = re.sub(r"\*\*+", "*", glob)  # fields side by side
+    glob = re.sub(r"\*\*+", "*", glob)  # labels side by side
     root = Path(glob).anchor or "."
-    found: dict[tuple[int, ...], list[str]] = {}
-    odd: list[tuple[str, str, Path]] = []
+    found: dict[tuple[str, ...], list[str]] = {}
     for path in Path(root).glob(str(Path(glob).relative_to(root))):
-        if not has_weights(path):
-            continue
-        match = numbers.fullmatch(str(path))
-        values = [number(match[field]) for field in used] if match else [None]
-        if None in values:
-            word = words.fullmatch(str(path))
-            odd += [(f, word[f], path) for f in used if word and not re.fullmatch(WRITTEN, word[f])][:1]
-        elif all(field not in wanted or v in wanted[field] for field, v in zip(used, values, strict=True)):
-            found.setdefault(tuple(v for v in values if v is not None), []).append(str(path))
+        if has_weights(path) and (match := shape.fullmatch(str(path))):
+            found.setdefault(tuple(match[field] for field in used), []).append(str(path))
+    return typed(found, used, wanted)
+
+
+def typed(
+    found: Mapping[tuple[str, ...], list[str]], used: Sequence[str], wanted: Mapping[str, tuple[Label, ...]]
+) -> dict[Values, list[str]]:
+    """Paths by the wanted values of their labels, as whole numbers or words.
+
+    A label is a word only if no value of it is a number, or words are asked for. Other paths are left out with a
+    warning.
+
+    Args:
+        found: Paths by the texts that stand for their labels.
+        used: The labels.
+        wanted: Values of some labels.
+
+    Raises:
+        InputError: If all are left out since a step is no number.
+    """
+    words = {
+        field for k, field in enumerate(used) if field not in STEP_LABELS and (
+            any(isinstance(value, str) for value in wanted.get(field, ()))
+            or not any(re.fullmatch(WHOLE, texts[k]) for texts in found)
+        )
+    }  # fmt: skip
+    out: dict[Values, list[str]] = {}
+    odd: list[tuple[str, str, str]] = []
+    for texts, paths in found.items():
+        values = [_value(field, text, field in words) for field, text in zip(used, texts, strict=True)]
+        known = [value for value in values if value is not None]
+        if len(known) < len(values):
+            k = values.index(None)
+            odd += [(path, used[k], texts[k]) for path in paths]
+        elif all(field not in wanted or v in wanted[field] for field, v in zip(used, known, strict=True)):
+            out.setdefault(tuple(known), []).extend(paths)
     if odd:
-        field, text, path = min(odd, key=lambda one: str(one[2]))
+        path, field, text = min(odd)
         said = f"{{{field}}} is {text!r} in {path}, and a {field} is a whole number"
-        if not found:
+        if not out:
             raise InputError(f"{said}; write that part into the pattern, or rename the folders")
-        log.warning("%d of %d folders are left out: %s", len(odd), len(odd) + sum(map(len, found.values())), said)
-    return found
+        log.warning("%d of %d folders are left out: %s", len(odd), len(odd) + sum(map(len, out.values())), said)
+    return out
+
+
+def _value(field: str, text: str, word: bool) -> Label | None:
+    """The value that a text writes; None for a word in place of a number."""
+    if word:
+        return text
+    written = WRITTEN if field in STEP_LABELS else WHOLE
+    return number(text) if re.fullmatch(written, text) else None
 
 
 def _require_grid(
-    pattern: str, used: list[str], wanted: dict[str, tuple[int, ...] | None], chosen: set[tuple[int, ...]]
+    pattern: str, used: list[str], wanted: Mapping[str, tuple[Label, ...] | None], chosen: set[Values]
 ) -> None:
-    """Seeds and steps that were both listed must all exist.
+    """If all labels were listed, all combinations must exist.
 
     Raises:
         InputError: Naming the first that is missing.
     """
-    listed = [wanted.get(field) for field in used]
-    if len(used) != 2 or any(values is None for values in listed):
+    listed = [values for field in used if (values := wanted.get(field)) is not None]
+    if len(used) < 2 or len(listed) < len(used):
         return
-    first, second = (values or () for values in listed)
-    for pair in ((x, y) for x in first for y in second):
-        if pair not in chosen:
-            missing = pattern.format(**dict(zip(used, pair, strict=True)))
+    for combination in product(*listed):
+        if combination not in chosen:
+            missing = pattern.format(**dict(zip(used, combination, strict=True)))
             raise InputError(f"no checkpoint {missing}, which the study asks for; check the path and the list")
 
 
@@ -168,7 +221,7 @@ def regex(pattern: str, *, any_word: bool = False) -> str:
     for text, field in _parts(pattern):
         parts.append(re.escape(_unescaped(text)))
         if field:
-            shape = "[^/]+" if any_word else WRITTEN if field in STEPS else r"\d+"
+            shape = "[^/]+" if any_word else WRITTEN if field in STEP_LABELS else WHOLE
             parts.append(f"(?P={field})" if field in seen else rf"(?P<{field}>{shape})")
             seen.add(field)
     return "".join(parts)
@@ -191,7 +244,7 @@ def _with_literal_folders(pattern: str) -> str:
     return pattern
 
 
-def filled(pattern: str, values: dict[str, int]) -> str:
+def filled(pattern: str, values: Mapping[str, Label]) -> str:
     """The pattern with some of its fields filled in."""
     for field, value in values.items():
         pattern = pattern.replace(f"{{{field}}}", str(value))
@@ -202,7 +255,7 @@ def _escaped(path: str) -> str:
     return path.replace("{", "{{").replace("}", "}}")
 
 
-def labels(path: Path) -> Checkpoint:
+def labelled(path: Path) -> Checkpoint:
     """Seed and step as the path names them: ``seed_3``, ``seed-3``, ``step_20k``, ``step=20``, ``checkpoint-20``."""
     name = path.as_posix()
-    return Checkpoint(ref=str(path), seed=seed_in(name), step=step_in(name))
+    return Checkpoint(str(path), labels({"seed": seed_in(name), "step": step_in(name)}))

@@ -10,7 +10,7 @@ from landscape.checkpoints import families, fetch, formats, sources
 from landscape.checkpoints.identity import CONFIG
 from landscape.errors import InputError
 from landscape.files import read_json
-from landscape.study.tasks import Checkpoint
+from landscape.study.checkpoint import Checkpoint
 
 HALF, SINGLE = 2, 4
 

@@ -8,16 +8,16 @@ from dataclasses import replace
 from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from landscape.checkpoints import families, local
-from landscape.checkpoints.families import Family, Label, Place
+from landscape.checkpoints.families import Family
 from landscape.checkpoints.hub import client, places
-from landscape.checkpoints.numbers import number
 from landscape.errors import InputError
-from landscape.study.tasks import Checkpoint
+from landscape.study.checkpoint import Checkpoint, Label, Place, labels, order, relabelled
 
-Wanted = Mapping[str, tuple[int, ...] | None]
+Wanted = Mapping[str, tuple[Label, ...] | None]
+"""Values of each label; None is all that exist."""
+FamilyLabel = tuple[int, int | None]
 
 
 def find(ref: str, config: str = "") -> list[Checkpoint]:
@@ -43,43 +43,44 @@ def find(ref: str, config: str = "") -> list[Checkpoint]:
 
 
 def expand(pattern: str, wanted: Wanted, config: str = "") -> list[Checkpoint]:
-    """The checkpoints of a pattern with any of ``{seed} {step} {branch_step} {branch}``, on disk or on the hub.
+    """The checkpoints of a pattern such as ``{optimizer}/seed_{seed}/step_{step}``, on disk or on the hub.
 
     Args:
-        pattern: A reference of any form with fields.
-        wanted: Values of each field; a field without values takes all that exist.
+        pattern: A reference of any form with labels in braces.
+        wanted: Values of each label; a label without values takes all that exist.
         config: The folder of ``config.json``, for local weights that have none.
 
     Raises:
-        InputError: If a wanted checkpoint is missing, a field unknown, or nothing matches.
+        InputError: If a wanted checkpoint is missing, a label is not in the pattern, or nothing matches.
     """
     if pattern.startswith(places.SCHEME):
         return list(_on_the_hub(pattern, wanted))
     if (named := family_parts(pattern)) is not None:
         found, values = named
-        given = {key: wanted.get(key) if "{" in value else (int(value),) for key, value in values.items()}
+        given = {key: _whole(wanted.get(key)) if "{" in value else (int(value),) for key, value in values.items()}
         return of_family(found.name, given.get("seed"), given.get("step"))
     return [replace(c, config=config) for c in local.expand(pattern, dict(wanted))]
 
 
-def of_family(name: str, seeds: tuple[int, ...] | None, steps: tuple[int, ...] | None) -> list[Checkpoint]:
+def of_family(name: str, seeds: tuple[Label, ...] | None, steps: tuple[Label, ...] | None) -> list[Checkpoint]:
     """The checkpoints of a family at some seeds and steps; None takes all.
 
     Raises:
         InputError: If a seed or step is not in the family, or not that step of that seed though both were listed.
     """
     found = families.family(name)
+    seeds, steps = _whole(seeds), _whole(steps)
     for seed in seeds or ():
         _require_seed(found, seed)
-    labels = [(s, t) for s, t in found.labels() if (seeds is None or s in seeds) and (steps is None or t in steps)]
+    every = [(s, t) for s, t in found.labels() if (seeds is None or s in seeds) and (steps is None or t in steps)]
     for step in steps or ():
         for seed in seeds or [next((s for s, own in found.steps.items() if step in own), next(iter(found.steps)))]:
-            if (seed, step) not in labels:
+            if (seed, step) not in every:
                 raise InputError(f"{name} has no step {step} of seed {seed}; {_steps(found, seed)}")
-    return [family_checkpoint(found, label) for label in labels]
+    return [family_checkpoint(found, label) for label in every]
 
 
-def family_checkpoint(found: Family, label: Label) -> Checkpoint:
+def family_checkpoint(found: Family, label: FamilyLabel) -> Checkpoint:
     """One checkpoint of a family.
 
     Raises:
@@ -90,7 +91,8 @@ def family_checkpoint(found: Family, label: Label) -> Checkpoint:
     if step is not None and step not in found.steps[seed] and (found.whole or not found.steps[seed]):
         raise InputError(f"{found.name} has no step {step} of seed {seed}; {_steps(found, seed)}")
     ref = f"{found.name}:seed={seed}" + ("" if step is None else f",step={step}")
-    return Checkpoint(ref, seed, step, defect=found.known_defects.get(label, ""))
+    return Checkpoint(ref, labels({"seed": seed, "step": step}), found.place(seed, step),
+                      defect=found.known_defects.get(label, ""))  # fmt: skip
 
 
 def hub_checkpoint(ref: str) -> Checkpoint:
@@ -102,19 +104,21 @@ def hub_checkpoint(ref: str) -> Checkpoint:
     place = places.parse(ref)
     if known := families.labelled(place):
         found, (seed, step) = known
-        return Checkpoint(ref, seed, step, defect=found.known_defects.get((seed, step), ""))
-    here = local.labels(Path(f"{place.repo}/{place.folder}"))
+        return Checkpoint(ref, labels({"seed": seed, "step": step}), place,
+                          defect=found.known_defects.get((seed, step), ""))  # fmt: skip
+    here = local.labelled(Path(f"{place.repo}/{place.folder}"))
     parts = places.named(place.revision) or {}
     named = parts.get("seed", parts.get("ingredient", ""))
-    return replace(
-        here, ref=ref, defect=families.main_defects().get(place.repo, "") if place.revision == "main" else "",
-        seed=int(named) if named.isdecimal() else here.seed,
-        step=int(parts["step"]) if "step" in parts else here.step,
-    )  # fmt: skip
+    values = {
+        "seed": int(named) if named.isdecimal() else here.seed,
+        "step": int(parts["step"]) if "step" in parts else here.step,
+    }
+    defect = families.main_defects().get(place.repo, "") if place.revision == "main" else ""
+    return Checkpoint(ref, labels(values), place, defect=defect)
 
 
 def place(ref: str) -> Place | None:
-    """Where on the hub a reference lies; None for a path."""
+    """Where on the hub a reference that is no checkpoint's lies, such as a tokenizer's; None for a path."""
     if ref.startswith(places.SCHEME):
         return places.parse(ref)
     if not Path(ref).exists() and (named := family_parts(ref)) is not None:
@@ -122,7 +126,7 @@ def place(ref: str) -> Place | None:
     return None
 
 
-def _label(found: Family, values: Mapping[str, str]) -> Label:
+def _label(found: Family, values: Mapping[str, str]) -> FamilyLabel:
     """The seed and step that a reference names; left out, the family's first and its last."""
     seed = int(values["seed"]) if "seed" in values else next(iter(found.steps))
     _require_seed(found, seed)
@@ -145,6 +149,19 @@ def family_parts(ref: str) -> tuple[Family, dict[str, str]] | None:
     if len(values) != len([part for part in match[2].split(",") if part]):
         raise InputError(f"{ref} is not well formed; write {found.name}:seed=S,step=T")
     return found, values
+
+
+def _whole(values: tuple[Label, ...] | None) -> tuple[int, ...] | None:
+    """Seeds or steps of a family.
+
+    Raises:
+        InputError: If one is a word.
+    """
+    if values is None:
+        return None
+    if words := [value for value in values if not isinstance(value, int)]:
+        raise InputError(f"seeds and steps of a family are whole numbers, and one is {words[0]!r}")
+    return tuple(value for value in values if isinstance(value, int))
 
 
 def _not_there(ref: str) -> str:
@@ -181,21 +198,21 @@ def _on_the_hub(pattern: str, wanted: Wanted) -> Iterator[Checkpoint]:
         InputError: If a value is missing, or a field is not in the pattern.
     """
     whole = places.parse(pattern)
-    fields = [field for field in local.FIELDS if f"{{{field}}}" in pattern]
+    fields = local.fields(pattern)
     if stray := sorted(field for field, values in wanted.items() if values is not None and field not in fields):
-        raise InputError(f"the pattern {pattern!r} has no field for {stray}; write it into the pattern")
+        raise InputError(f"the pattern {pattern!r} has no {{{stray[0]}}}; write it into the pattern")
     given = {field: listed for field in fields if (listed := wanted.get(field)) is not None}
     if open_ := [field for field in fields if field not in given and f"{{{field}}}" in whole.repo]:
         raise InputError(f"the hub cannot be searched for {open_[0]}s in the name {whole.repo}; list them in the study")
     for combination in product(*given.values()):
-        values: dict[str, int] = dict(zip(given, combination, strict=True))
+        values: dict[str, Label] = dict(zip(given, combination, strict=True))
         left = [field for field in fields if field not in given]
         for found in _looked_up(local.filled(pattern, values), left) if left else [{}]:
-            here: Any = {**values, **found}
-            yield replace(hub_checkpoint(pattern.format(**here)), **here)
+            here: dict[str, Label] = {**values, **found}
+            yield relabelled(hub_checkpoint(pattern.format(**here)), here)
 
 
-def _looked_up(pattern: str, fields: list[str]) -> list[dict[str, int]]:
+def _looked_up(pattern: str, fields: list[str]) -> list[dict[str, Label]]:
     """Values of the fields for which a revision, or a folder within it, exists.
 
     Raises:
@@ -208,12 +225,9 @@ def _looked_up(pattern: str, fields: list[str]) -> list[dict[str, int]]:
         shape, names = re.compile(local.regex(where.folder)), sorted({str(Path(file).parent) for file in files})
     else:
         shape, names = re.compile(local.regex(where.revision)), list(client.branches(where.repo))
-    matches = [match for name in names if (match := shape.fullmatch(name))]
-    found = [
-        {field: value for field in fields if (value := number(match[field])) is not None}
-        for match in matches
-        if all(number(match[field]) is not None for field in fields)
-    ]
-    if not found:
+    found = [match.groupdict() for name in names if (match := shape.fullmatch(name))]
+    values = local.typed({tuple(one[field] for field in fields): [""] for one in found}, fields, {})
+    if not values:
         raise InputError(f"nothing on the hub matches {pattern}; {where.repo} has {', '.join(names[:4]) or 'nothing'}")
-    return sorted(found, key=lambda values: tuple(values.values()))
+    rows = sorted(values, key=lambda row: [order(value) for value in row])
+    return [dict(zip(fields, row, strict=True)) for row in rows]

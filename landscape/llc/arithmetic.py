@@ -6,10 +6,10 @@ from landscape.llc.curvature import SAFE
 from landscape.llc.estimate import EQUILIBRIUM, settled
 from landscape.llc.samplers.sgnht import FRICTION
 from landscape.llc.sampling import inverse_temperature
-from landscape.study.kinds import Llc
+from landscape.llc.settings import ChainSettings
 
 
-def too_few(settings: Llc, step_size: float, at_least: bool = False) -> str | None:
+def too_few(settings: ChainSettings, step_size: float, at_least: bool = False) -> str | None:
     """A sentence if burn-in or draws are fewer than flat directions need at this step; None if they are enough.
 
     Args:
@@ -30,7 +30,7 @@ def too_few(settings: Llc, step_size: float, at_least: bool = False) -> str | No
     )
 
 
-def foreseen(settings: Llc, examples: int) -> str | None:
+def foreseen(settings: ChainSettings, examples: int) -> str | None:
     """What can be said of the number of steps before the curvature is measured; None if they are enough.
 
     With ``auto`` the step is at most ``0.4 / localisation``, and the needed steps grow with the largest curvature.

@@ -15,9 +15,9 @@ from landscape.llc.curvature import Sharpness
 from landscape.llc.estimate import Estimate, Run, estimate, extrapolated
 from landscape.llc.parameters import chosen
 from landscape.llc.sampling import Chain
+from landscape.llc.settings import ChainSettings
 from landscape.objectives import Objective
 from landscape.shapes import Float
-from landscape.study.kinds import Llc
 
 ROUNDING = 1e-6
 """Share of a checkpoint's length that float32 can no longer tell."""
@@ -42,7 +42,7 @@ class Coefficient:
     step_bias: float
 
 
-def coefficient(objective: Objective, point: Float[Tensor, " P"], settings: Llc) -> Coefficient:
+def coefficient(objective: Objective, point: Float[Tensor, " P"], settings: ChainSettings) -> Coefficient:
     """``n_beta (E[L(w)] - L(w*))`` with w drawn around the checkpoint w*; Lau et al. 2023, arXiv:2308.12108.
 
     ``L`` is the mean loss of an example over all examples of the objective, in nats; with squared errors it is only
@@ -77,7 +77,7 @@ def coefficient(objective: Objective, point: Float[Tensor, " P"], settings: Llc)
 def judged(
     parts: Sequence[tuple[Float[np.ndarray, "chains _"], Float[np.ndarray, " chains"]]],
     baseline: float,
-    settings: Llc,
+    settings: ChainSettings,
     chains: Sequence[Chain],
     sharp: Sharpness,
     examples: int,

@@ -18,11 +18,11 @@ from landscape.llc.engines import Kind
 from landscape.llc.langevin import Plan, Slope, Traces
 from landscape.llc.parameters import chosen
 from landscape.llc.samplers import Dynamics
+from landscape.llc.settings import ChainSettings
 from landscape.objectives import Objective
 from landscape.objectives.objective import norms
 from landscape.points import gradients
 from landscape.shapes import Float, Int
-from landscape.study.kinds import Llc
 
 AT_ONCE = 128
 """Examples in one pass where batches are all examples."""
@@ -38,7 +38,7 @@ TRIES = 10
 """Runs of a chain at most, each of a shorter step."""
 
 
-def plan(settings: Llc, examples: int) -> Plan:
+def plan(settings: ChainSettings, examples: int) -> Plan:
     """How chains are run on so many examples.
 
     Raises:
@@ -54,7 +54,7 @@ def plan(settings: Llc, examples: int) -> Plan:
     )
 
 
-def inverse_temperature(settings: Llc, examples: int) -> float:
+def inverse_temperature(settings: ChainSettings, examples: int) -> float:
     """``n_beta`` by number or by name: ``log_n`` is n / ln n of all examples, ``log_batch`` of a batch."""
     if isinstance(settings.n_beta, str):
         count = examples if settings.n_beta == "log_n" or settings.batch == "all" else settings.batch
@@ -65,7 +65,7 @@ def inverse_temperature(settings: Llc, examples: int) -> float:
 def sample(
     objective: Objective,
     points: Sequence[Float[Tensor, " P"]],
-    settings: Llc,
+    settings: ChainSettings,
     step_sizes: Sequence[float],
     *,
     chains: Sequence[int] | None = None,
@@ -141,7 +141,7 @@ class Chain:
 def sample_checked(
     objective: Objective,
     points: Sequence[Float[Tensor, " P"]],
-    settings: Llc,
+    settings: ChainSettings,
     sharp: Sequence[float | None],
     *,
     chains: Sequence[int] | None = None,
@@ -185,7 +185,7 @@ def sample_checked(
     return joined(parts), found, how
 
 
-def _seen(objective: Objective, point: Float[Tensor, " P"], own: Traces, settings: Llc) -> Sharpness:
+def _seen(objective: Objective, point: Float[Tensor, " P"], own: Traces, settings: ChainSettings) -> Sharpness:
     """The top Hessian eigenvector at the end of a chain; nan if it diverged, or if no step of it was accepted."""
     end = own.ends[0]
     stuck = settings.sampler == "mala" and np.ptp(own.losses) == 0
@@ -206,7 +206,7 @@ def joined(parts: Sequence[Traces]) -> Traces:
     )
 
 
-def baseline(objective: Objective, point: Float[Tensor, " P"], settings: Llc) -> float:
+def baseline(objective: Objective, point: Float[Tensor, " P"], settings: ChainSettings) -> float:
     """Loss of the checkpoint over all examples, in the mode of the chains."""
     everything = torch.arange(objective.examples)
     if settings.mode == "evaluation":

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from landscape.errors import InputError
-from landscape.measure.barriers import both
+from landscape.measure.pairs import pair_columns
 from landscape.measure.probes import outcomes
 from landscape.probes.base.behaviour import Distance, disagreement, divergence
 from landscape.probes.base.finding import Z, digest
@@ -18,9 +17,11 @@ from landscape.probes.base.predictions import ask, predict
 from landscape.probes.base.subject import Given
 from landscape.rows import Row
 from landscape.session.data import read_text
-from landscape.session.session import Result, Session
+from landscape.session.result import Result
+from landscape.session.session import Session
 from landscape.shapes import Int
-from landscape.study.kinds import PREDICTIONS
+from landscape.study.kinds.asking import PREDICTIONS
+from landscape.study.kinds.behaviour import Behaviour
 from landscape.study.tasks import Task
 
 
@@ -33,10 +34,9 @@ class Answers:
     clusters: np.ndarray
 
 
-def run(task: Task, session: Session) -> Result:
+def run(task: Task[Behaviour], session: Session) -> Result:
     """Rows of the table ``behaviour``: a pair and a distance, with its 95 % interval."""
-    settings: dict[str, Any] = dict(task.settings)
-    name = settings["probe"]
+    name = task.spec.name
     answers, fingerprint = _predictions(task, session) if name == PREDICTIONS else _outcomes(task, session)
     rows: list[Row] = []
     for i, j in task.pairs:
@@ -44,7 +44,7 @@ def run(task: Task, session: Session) -> Result:
         for found in _distances(answers[i], answers[j]):
             rows.append({
                 "table": "behaviour",
-                **both(a, b, settings["between"]),
+                **pair_columns(a, b, task.spec.between),
                 "probe": name,
                 "metric": found.metric,
                 "value": found.value,
@@ -53,7 +53,8 @@ def run(task: Task, session: Session) -> Result:
                 "high": found.value + Z * found.error,
                 "items": found.items,
                 "items_hash": fingerprint,
-                "objective": session.data.objective,
+                "objective": session.study.data_sets[task.on].objective,
+                "data": task.on,
                 "device": str(session.device),
             })
     return Result(rows)
@@ -66,26 +67,26 @@ def _distances(one: Answers, other: Answers) -> list[Distance]:
     return found
 
 
-def _predictions(task: Task, session: Session) -> tuple[list[Answers], str]:
+def _predictions(task: Task[Behaviour], session: Session) -> tuple[list[Answers], str]:
     """Predictions of each checkpoint on the examples of the study."""
-    anchors = session.anchors(task)
-    data = session.data
+    data, buffers = session.study.data_sets[task.on], session.batches.buffers(task.on)
+    models, anchors = session.probe_models, session.points(task)
     given = Given(text=read_text(data), sequences=data.sequences, length=data.length)
-    asked = ask(session.subject(anchors[0], task.checkpoints[0]), given)
+    asked = ask(models.of(anchors[0], task.checkpoints[0], buffers, task.on), given)
     out = []
     for point, checkpoint in zip(anchors, task.checkpoints, strict=True):
-        log_p = predict(session.subject(point, checkpoint), asked)
+        log_p = predict(models.of(point, checkpoint, buffers, task.on), asked)
         out.append(Answers(log_p.argmax(dim=1).numpy(), log_p, asked.example))
     return out, digest(asked)
 
 
-def _outcomes(task: Task, session: Session) -> tuple[list[Answers], str]:
+def _outcomes(task: Task[Behaviour], session: Session) -> tuple[list[Answers], str]:
     """Outcomes that a probe has kept of each checkpoint.
 
     Raises:
         InputError: If they are lost, or the probe asks for no choice.
     """
-    name = dict(task.settings)["probe"]
+    name = task.spec.name
     out = []
     for key in task.needs:
         items = outcomes(session.store, key)

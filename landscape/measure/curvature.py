@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from landscape.llc.curvature import sharpness
-from landscape.session.session import Result, Session
+from landscape.rows import Row
+from landscape.session.result import Result
+from landscape.session.session import Session
+from landscape.study.kinds.llc import Curvature
 from landscape.study.tasks import Task
 
 
-def run(task: Task, session: Session) -> Result:
+def run(task: Task[Curvature], session: Session) -> Result:
     """One row of the table ``curvature``."""
-    settings: dict[str, Any] = dict(task.settings)
-    (checkpoint,), (point,) = task.checkpoints, session.anchors(task)
-    session.buffers.give(checkpoint, session.objective.model)
-    found = sharpness(session.objective, point, settings["parameters"], seed=settings["seed"])
-    row = {
+    (checkpoint,), (point,) = task.checkpoints, session.points(task)
+    objective = session.objective(task)
+    session.batches.buffers(task.on).give(checkpoint, objective.model)
+    found = sharpness(objective, point, task.spec.parameters, seed=task.spec.seed)
+    row: Row = {
         "table": "curvature",
         "checkpoint": checkpoint.ref,
-        **checkpoint.labels,
+        **checkpoint.columns,
         "content": checkpoint.content,
         "curvature": found.curvature,
-        "slope_variance": found.variance,
+        "gradient_variance": found.variance,
         "parameters": found.parameters,
-        **session.settings(task),
+        **session.columns(task),
     }
     return Result([row])
+
+
+def require(task: Task[Curvature], session: Session) -> None:
+    """Refuse names of parameters that chains cannot move."""
+    from landscape.llc.parameters import chosen
+
+    objective = session.objective(task)
+    chosen(objective.model, objective.space, task.spec.parameters)

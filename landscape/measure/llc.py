@@ -12,17 +12,18 @@ from landscape.llc.coefficient import judged
 from landscape.llc.curvature import Sharpness
 from landscape.llc.sampling import Chain
 from landscape.rows import Row
-from landscape.session.session import Result, Session
-from landscape.study.kinds import Llc
+from landscape.session.result import Result
+from landscape.session.session import Session
+from landscape.study.kinds.llc import Llc
 from landscape.study.tasks import Task
 
 
-def run(task: Task, session: Session) -> Result:
+def run(task: Task[Llc], session: Session) -> Result:
     """One row of the table ``llc``, and the traces of the loss as its kept losses.
 
     The baseline is the loss over all examples that batches are drawn from.
     """
-    settings = Llc.model_validate({"kind": "llc", **dict(task.settings)})
+    settings = task.spec
     (checkpoint,) = task.checkpoints
     rows = _chains(task, session)
     sharp = session.store.rows("curvature", task.needs)
@@ -35,16 +36,16 @@ def run(task: Task, session: Session) -> Result:
     ]
     sharpness = Sharpness(
         curvature=float(sharp["curvature"]),
-        variance=float(sharp["slope_variance"]),
+        variance=float(sharp["gradient_variance"]),
         parameters=int(sharp["parameters"]),
     )
-    found = judged(parts, baseline, settings, _looks(rows, sharpness.parameters), sharpness, session.objective.examples,
-                   float(first["length"]))  # fmt: skip
+    examples, looks = session.objective(task).examples, _looks(rows, sharpness.parameters)
+    found = judged(parts, baseline, settings, looks, sharpness, examples, float(first["length"]))
     value, extrapolated = found.estimate, len(parts) == 2
     row: Row = {
         "table": "llc",
         "checkpoint": checkpoint.ref,
-        **checkpoint.labels,
+        **checkpoint.columns,
         "llc": value.llc,
         "error": value.error,
         "low": found.low,
@@ -68,7 +69,7 @@ def run(task: Task, session: Session) -> Result:
         "step_bias": None if math.isnan(found.step_bias) else found.step_bias,
         "extrapolated": extrapolated,
         "curvature": sharpness.curvature,
-        "slope_variance": sharpness.variance,
+        "gradient_variance": sharpness.variance,
         "localisation": settings.localisation,
         "n_beta": float(first["n_beta"]),
         "mode": settings.mode,
@@ -77,7 +78,7 @@ def run(task: Task, session: Session) -> Result:
         "baseline": baseline,
         "baseline_error": float(end["error"]),
         "traces": task.key,
-        **session.settings(task),
+        **session.columns(task),
         **{name: first[name] for name in ("device", "strategy", "threads")},
         "seconds": float(rows.groupby("task")["seconds"].first().sum()),
     }
@@ -86,14 +87,14 @@ def run(task: Task, session: Session) -> Result:
 
 def _looks(rows: pd.DataFrame, parameters: int) -> list[Chain]:
     """Step and curvature of each chain; those of an older version know no curvature of their own."""
-    columns = rows.reindex(columns=["step_size", "curvature", "slope_variance"]).to_numpy(float)
+    columns = rows.reindex(columns=["step_size", "curvature", "gradient_variance"]).to_numpy(float)
     return [
         Chain(step, Sharpness(curvature=curvature, variance=variance, parameters=parameters))
         for step, curvature, variance in columns.tolist()
     ]
 
 
-def _chains(task: Task, session: Session) -> pd.DataFrame:
+def _chains(task: Task[Llc], session: Session) -> pd.DataFrame:
     """Rows of the chains of the task's checkpoint with their traces, by number; ``task`` is that which ran them."""
     (checkpoint,) = task.checkpoints
     parts = []

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from landscape import measure
 from landscape.checkpoints import fetch, formats, identity
 from landscape.checkpoints.grid import incomplete, listed, warnings
-from landscape.checkpoints.sources import place
 from landscape.errors import InputError
 from landscape.session import agree
 from landscape.session import data as fixed
-from landscape.session.session import Session
+from landscape.session.session import InMemory, Session
+from landscape.study.checkpoint import Checkpoint
 from landscape.study.expand import tasks
 from landscape.study.file import Study
-from landscape.study.kinds import Llc
-from landscape.study.store import LOCK, Store
-from landscape.study.tasks import Checkpoint, Task
+from landscape.study.measure import Grid, Hashes
+from landscape.study.store import LOCK, Record, Store
+from landscape.study.tasks import Spec, Task, recorded
+
+VERSIONS = ("torch", "transformers", "landscape-toolkit")
+"""Distributions whose versions the record has."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,18 @@ class Prepared:
     """
 
     study: Study
-    tasks: list[Task]
+    tasks: list[Task[Spec]]
     session: Session
-    record: dict[str, Any]
+    record: Record
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys of the tasks."""
+        return [task.key for task in self.tasks]
 
 
 def prepare(
-    study: Study, store: Store, device: str = "cpu", found: tuple[list[Checkpoint], list[Checkpoint]] | None = None
+    study: Study, store: Store, device: str = "cpu", grid: Grid | None = None, memory: InMemory | None = None
 ) -> Prepared:
     """Find and fingerprint the checkpoints, fix the batches, and expand the tasks.
 
@@ -51,96 +59,102 @@ def prepare(
         study: The study.
         store: Where its results are or will be.
         device: Where to compute.
-        found: Checkpoints and branches, if they are already known.
+        grid: Its checkpoints, if they are already known.
+        memory: Models in memory, which the checkpoints of the grid stand for.
 
     Raises:
         InputError: If anything about checkpoints, text or device does not fit.
     """
-    record = store.record() if (store.folder / LOCK).exists() else {}
-    known = record.get("signatures", {})
-    commits = {c["ref"]: c.get("commit", "") for c in record.get("checkpoints", [])}
-    seeds, branches = found or listed(study.checkpoints)
+    before = store.record() if (store.folder / LOCK).exists() else None
+    found = grid or listed(study.checkpoints)
     signatures: dict[str, tuple[str, str]] = {}
-
-    def identify(checkpoint: Checkpoint) -> Checkpoint:
-        if place(checkpoint.ref) is not None:
-            checkpoint = fetch.pinned(replace(checkpoint, commit=checkpoint.commit or commits.get(checkpoint.ref, "")))
-            return replace(checkpoint, content=fetch.content(checkpoint))
-        path = Path(checkpoint.ref)
-        formats.index(path)
-        here = identity.signature(path, fetch.described(checkpoint))
-        where = str(path.resolve())
-        old, content = known.get(where, ("", ""))
-        if old != here:
-            content = fetch.content(checkpoint)
-            identity.require_unchanged(path, fetch.described(checkpoint), here, content)
-        signatures[where] = (here, content)
-        return replace(checkpoint, content=signatures[where][1])
-
-    seeds, branches = [identify(c) for c in seeds], [identify(c) for c in branches]
-    fixed.require_other_texts(study)
-    of_probes = partial(fixed.fingerprint_of_probes, checkpoint=seeds[0])
-    planned = tasks(study, seeds, branches, partial(fixed.fingerprint, checkpoint=seeds[0]), fixed.digest, of_probes)
-    session = Session(store, study, planned, on(device), signatures=signatures)
+    if memory is None:
+        known = before["signatures"] if before else {}
+        commits = {str(c["ref"]): str(c["commit"]) for c in before["checkpoints"]} if before else {}
+        runs, branches = (
+            tuple(_identified(c, known, commits, signatures) for c in part) for part in (found.runs, found.branches)
+        )
+        found = Grid(runs, branches)
+        fixed.require_other_texts(study)
+    every, first = found.every, found.every[0]
+    planned = tasks(study, found, _hashes(study, first, memory))
+    session = Session(store, study, planned, on(device), signatures=signatures, memory=memory)
     _require_dtype(study, session.device)
-    fixed.require_one_architecture([*seeds, *branches], session.objective)
-    _require_parameters(study, session)
-    _require_matches(planned, session)
-    for task in _first_of_each_probe(planned):
-        session.asked(task, keep=False)  # the store is not claimed yet
-    record = {
+    objective = session.batches.objective(planned[0].on)
+    if memory is None:
+        fixed.require_one_architecture(list(every), objective)
+    measure.require(planned, session)
+    stages = study.stages.model_dump(mode="json")
+    record: Record = {
+        "name": study.name,
         "study": study.model_dump(mode="json"),
-        "preregistered": record.get("preregistered") if record else study.stages.model_dump(mode="json"),
+        "preregistered": before["preregistered"] if before else stages,
         "tasks": [task.as_json() for task in planned],
-        "checkpoints": [asdict(c) for c in [*seeds, *branches]],
+        "checkpoints": [recorded(c) for c in every],
         "warnings": [
-            *([] if found else incomplete(seeds)),
-            *warnings([*seeds, *branches]),
-            *agree.warnings(study.data, [*seeds, *branches], session.objective),
+            *([] if grid else incomplete(found.runs)),
+            *warnings(every),
+            *([] if memory else agree.warnings(study.data, every, objective)),
         ],
-        "parameters": session.objective.space.size,
-        "signatures": signatures,
-        "versions": {name: version(name) for name in ("torch", "transformers", "landscape-toolkit")},
+        "parameters": objective.space.size,
+        "signatures": {where: list(pair) for where, pair in signatures.items()},
+        "versions": {name: version(name) for name in VERSIONS},
     }
     return Prepared(study, planned, session, record)
 
 
+def _hashes(study: Study, first: Checkpoint, memory: InMemory | None) -> Hashes:
+    """Hashes of what tasks read; those of models in memory are kept by nobody."""
+    if memory is not None:
+        return Hashes(study.data_sets)
+    return Hashes(
+        study.data_sets,
+        partial(fixed.fingerprint, checkpoint=first),
+        partial(fixed.fingerprint_of_probes, checkpoint=first),
+        fixed.digest,
+    )
+
+
+def _identified(
+    checkpoint: Checkpoint,
+    known: Mapping[str, list[str]],
+    commits: Mapping[str, str],
+    signatures: dict[str, tuple[str, str]],
+) -> Checkpoint:
+    """The checkpoint with its commit and content.
+
+    Args:
+        checkpoint: The checkpoint.
+        known: Signatures and contents by path, from the last time.
+        commits: Commits by reference, from the last time.
+        signatures: Where its own is noted.
+
+    Raises:
+        InputError: If its files are missing, or change meanwhile.
+    """
+    if checkpoint.place is not None:
+        pinned = fetch.pinned(replace(checkpoint, commit=checkpoint.commit or commits.get(checkpoint.ref, "")))
+        return replace(pinned, content=fetch.content(pinned))
+    path = Path(checkpoint.ref)
+    formats.index(path)
+    here = identity.signature(path, fetch.described(checkpoint))
+    where = str(path.resolve())
+    old, content = known.get(where, ["", ""])
+    if old != here:
+        content = fetch.content(checkpoint)
+        identity.require_unchanged(path, fetch.described(checkpoint), here, content)
+    signatures[where] = here, content
+    return replace(checkpoint, content=content)
+
+
 def _require_dtype(study: Study, device: torch.device) -> None:
-    """Refuse a precision that the device does not have.
+    """Refuse a dtype that the device does not have.
 
     Raises:
         InputError: If TensorFloat-32 is wanted without an NVIDIA GPU.
     """
     if device.type != "cuda" and any(getattr(m, "dtype", None) == "tf32" for m in study.measure):
-        raise InputError(f"tf32 is a precision of NVIDIA GPUs, and {device} is none; give float32, bfloat16 or auto")
-
-
-def _require_parameters(study: Study, session: Session) -> None:
-    """Refuse names of parameters that chains cannot move."""
-    for measure in study.measure:
-        if isinstance(measure, Llc):
-            from landscape.llc.parameters import chosen
-
-            chosen(session.objective.model, session.objective.space, measure.parameters)
-
-
-def _require_matches(planned: list[Task], session: Session) -> None:
-    """Refuse ways to match that the architecture does not have."""
-    for settings in _ways_to_match(planned):
-        from landscape.measure import match
-
-        match.require(session, settings)
-
-
-def _ways_to_match(planned: list[Task]) -> list[dict[str, Any]]:
-    """Settings of matching, each once."""
-    every = {json.dumps(dict(task.settings)): dict(task.settings) for task in planned if task.kind == "match"}
-    return list(every.values())
-
-
-def _first_of_each_probe(planned: list[Task]) -> list[Task]:
-    """One task of every probe and its settings, to find out now what cannot be asked."""
-    return list({task.settings: task for task in planned if task.kind == "probes"}.values())
+        raise InputError(f"tf32 needs an NVIDIA GPU, and {device} is none; give float32, bfloat16 or auto")
 
 
 def on(name: str) -> torch.device:

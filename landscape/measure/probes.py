@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import time
-from typing import Any
 
 import pandas as pd
 import torch
 
 from landscape.probes import measure
 from landscape.rows import Row
-from landscape.session.session import Result, Session
+from landscape.session.result import Result
+from landscape.session.session import Session
+from landscape.study.kinds.asking import Asking
 from landscape.study.store import Store
 from landscape.study.tasks import Task
 
@@ -19,13 +20,13 @@ KEPT = "items"
 """Folder of the outcomes of the items."""
 
 
-def run(task: Task, session: Session) -> Result:
+def run(task: Task[Asking], session: Session) -> Result:
     """Rows of the table ``probe``; the outcome of every item is kept in a file of the task's key."""
-    settings: dict[str, Any] = dict(task.settings)
-    (checkpoint,), (point,) = task.checkpoints, session.anchors(task)
-    items, fingerprint = session.asked(task)
+    (checkpoint,), (point,) = task.checkpoints, session.points(task)
+    items, fingerprint = session.probe_models.items(task)
+    model = session.probe_models.of(point, checkpoint, session.batches.buffers(task.on), task.on)
     begin = time.perf_counter()
-    found = measure(settings["probe"], session.subject(point, checkpoint), items)
+    found = measure(task.spec.name, model, items)
     seconds = time.perf_counter() - begin
     stream = io.BytesIO()
     found.items.assign(cluster=found.items[found.clusters]).to_parquet(stream, index=False)
@@ -34,8 +35,8 @@ def run(task: Task, session: Session) -> Result:
         {
             "table": "probe",
             "checkpoint": checkpoint.ref,
-            **checkpoint.labels,
-            "probe": settings["probe"],
+            **checkpoint.columns,
+            "probe": task.spec.name,
             "metric": score.metric,
             "subset": score.subset,
             "value": score.value,
@@ -49,8 +50,9 @@ def run(task: Task, session: Session) -> Result:
             "warnings": found.warnings,
             "items_hash": fingerprint,
             "outcomes": task.key,
-            "objective": session.data.objective,
-            "bos": session.begun,
+            "objective": session.study.data_sets[task.on].objective,
+            "bos": session.probe_models.begins(task.on),
+            "data": task.on,
             "device": str(session.device),
             "threads": torch.get_num_threads(),
             "seconds": seconds,
@@ -58,6 +60,11 @@ def run(task: Task, session: Session) -> Result:
         for score in found.scores
     ]
     return Result(rows)
+
+
+def require(task: Task[Asking], session: Session) -> None:
+    """Refuse a probe that cannot be measured for such a model."""
+    session.probe_models.items(task, keep=False)  # the store is not claimed yet
 
 
 def outcomes(store: Store, key: str) -> pd.DataFrame | None:

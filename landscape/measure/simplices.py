@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,41 +10,40 @@ import torch
 from landscape.paths import simplex
 from landscape.profile.paired import standard_error
 from landscape.rows import Row
-from landscape.session.session import Evaluator, Result, Session
+from landscape.session.result import Result
+from landscape.session.session import Session
+from landscape.study.kinds.simplices import Simplices
 from landscape.study.tasks import Task
 
 
-def run(task: Task, session: Session) -> Result:
+def run(task: Task[Simplices], session: Session) -> Result:
     """Rows of ``mixture``: its loss, its rise above the mixture of the losses, and what it is above the best vertex.
 
     ``rise = L(sum_i c_i w_i) - sum_i c_i L(w_i)``, which on an edge is the rise above the chord in its middle.
     """
-    settings: dict[str, Any] = dict(task.settings)
-    generator = torch.Generator().manual_seed(settings["seed"])
-    kinds, rows = simplex.mixtures(len(task.checkpoints), settings["mixtures"], generator)
+    spec = task.spec
+    generator = torch.Generator().manual_seed(spec.seed)
+    kinds, coefficients = simplex.mixtures(len(task.checkpoints), spec.mixtures, generator)
     corners = len(task.checkpoints)
     ends = np.concatenate([session.store.losses(key) for key in task.needs])
-    evaluator = Evaluator(session, settings["dtype"], task.checkpoints)
-    inside, _ = evaluator.evaluate(session.anchors(task), rows[corners:], np.arange(ends.shape[1]))
+    evaluator = session.evaluator(task, spec.dtype)
+    inside = evaluator.evaluate(session.points(task), coefficients[corners:]).losses
     losses = np.concatenate([ends, inside])
-    rise = losses - rows.numpy() @ ends
+    rise = losses - coefficients.numpy() @ ends
     above = losses - ends[ends.mean(axis=1).argmin()]
     steps = {c.step for c in task.checkpoints}
-    shared = {
+    shared: Row = {
         "step": steps.pop() if len(steps) == 1 else None,
         "branch_step": task.checkpoints[0].branch_step,
-        "between": settings["between"],
+        "between": ",".join(spec.between),
         "checkpoints": json.dumps([c.ref for c in task.checkpoints]),
-        **session.settings(task, evaluator.dtype, evaluator.dtype_error),
+        **session.columns(task, evaluator.dtype, evaluator.dtype_error),
     }
     out: list[Row] = []
     for k, kind in enumerate(kinds):
-        numbers = {"loss": losses[k], "rise": rise[k], "above_best": above[k]}
-        row: Row = {"table": "mixture", **shared, "kind": kind, "weights": json.dumps(rows[k].tolist())}
-        for name, values in numbers.items():
-            row |= {
-                name: float(values.mean()),
-                "error" if name == "loss" else f"{name}_error": float(standard_error(values)),
-            }
-        out.append({**row, **evaluator.how})
-    return Result(out, losses.astype(np.float32) if session.keep_losses else None)
+        row: Row = {"table": "mixture", **shared, "kind": kind, "weights": json.dumps(coefficients[k].tolist())}
+        for name, values in (("loss", losses[k]), ("rise", rise[k]), ("above_best", above[k])):
+            error = "error" if name == "loss" else f"{name}_error"
+            row |= {name: float(values.mean()), error: float(standard_error(values))}
+        out.append({**row, **evaluator.columns})
+    return Result(out, losses.astype(np.float32) if spec.keep_losses else None)

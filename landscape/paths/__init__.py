@@ -23,3 +23,15 @@ ARCS: dict[str, Arc] = {"spherical": spherical.spherical, "geodesic": spherical.
 def pieces(kind: str, anchors: int) -> int:
     """How many smooth pieces a path has."""
     return anchors - 1 if kind == "polychain" else 1
+
+
+def coefficients(kind: str, t: Tensor, anchors: Sequence[Tensor], sizes: Sequence[int] = ()) -> Tensor:
+    """Coefficients of a kind of path over its anchors at some t.
+
+    Args:
+        kind: Kind of path.
+        t: Positions in [0, 1].
+        anchors: Its anchors.
+        sizes: Sizes of the tensors of a point.
+    """
+    return KINDS[kind](t, len(anchors)) if kind in KINDS else ARCS[kind](t, anchors[0], anchors[1], sizes)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -40,7 +39,7 @@ class Recipe:
         decay: Weight decay of the sampled point, ``decay / 2 |w(t)|^2``; not of the anchors, which need not be small.
     """
 
-    kind: Literal["bezier", "polychain"] = "bezier"
+    kind: str = "bezier"
     bends: int = 1
     steps: int = 400
     batch: int = 32

@@ -13,8 +13,8 @@ from landscape.checkpoints.identity import sha256
 from landscape.errors import InputError
 from landscape.objectives import Objective
 from landscape.session.buffers import Buffers
+from landscape.study.checkpoint import Checkpoint
 from landscape.study.sections import Data
-from landscape.study.tasks import Checkpoint
 
 ADAPTER = re.compile(r"lora_|adapter|ia3_|prompt_encoder")
 """In the names of tensors of adapters."""

@@ -15,7 +15,8 @@ from landscape.checkpoints import fetch, models
 from landscape.errors import InputError
 from landscape.shapes import Float, Int
 from landscape.space import learned_buffers
-from landscape.study.tasks import Checkpoint, Task
+from landscape.study.checkpoint import Checkpoint
+from landscape.study.tasks import Spec, Task
 
 
 @dataclass
@@ -80,7 +81,7 @@ class Buffers:
             )
         self.give(checkpoints[0], *models)
 
-    def whose(self, task: Task) -> str | None:
+    def whose(self, task: Task[Spec]) -> str | None:
         """Whose learned buffers the points of a task take; None for a model without any."""
         if not self.fresh:
             return None

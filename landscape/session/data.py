@@ -18,10 +18,9 @@ from landscape.errors import InputError
 from landscape.objectives import KINDS, Batch, Objective, classification
 from landscape.objectives.corpus import read_corpus, read_examples
 from landscape.objectives.text import begin
+from landscape.study.checkpoint import Checkpoint
 from landscape.study.file import Study
-from landscape.study.kinds import ON_TEXT, Barriers, Curves
 from landscape.study.sections import Data
-from landscape.study.tasks import Checkpoint
 from landscape.texts import HELD_OUT_TEXT
 
 
@@ -144,24 +143,20 @@ def digest(place: str | None) -> str:
 
 
 def require_other_texts(study: Study) -> None:
-    """Refuse curves and matches that would be judged on the text that they are fitted on.
+    """Refuse measures that would be scored on a text that they are fitted or aligned on.
 
     Raises:
-        InputError: If a measure's fitting text is that of the study.
+        InputError: If a further text of a measure is that of a data set it is measured on.
     """
     for measure in study.measure:
-        if isinstance(measure, Curves) and read_text(measure.fitted_on(study.data)) == read_text(study.data):
-            raise InputError(
-                f"fit_text {measure.fit_text} is the text of [data]; a curve must be judged on text "
-                "it was not fitted on"
-            )
-        if not isinstance(measure, Barriers | Curves) or not set(measure.symmetry) & set(ON_TEXT):
-            continue
-        if read_text(measure.match.matched_on(study.data)) == read_text(study.data):
-            raise InputError(
-                f"the text to match on, {measure.match.text}, is that of [data]; what is matched on a text must be "
-                "judged on another"
-            )
+        for on in measure.on:
+            data = study.data_sets[on]
+            for setting, other in measure.other_data(data):
+                if read_text(other) == read_text(data):
+                    raise InputError(
+                        f"{setting} {other.text} is the text of [data]; what is fitted or aligned on a text is "
+                        "measured on another"
+                    )
 
 
 def _tokenizer_folder(data: Data, checkpoint: Checkpoint) -> Path:

@@ -3,58 +3,92 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, Self, Union
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
+from landscape import catalogue
 from landscape.errors import InputError
 from landscape.files import read
 from landscape.spec import Settings
 from landscape.stages.settings import Primary, Stages
-from landscape.study.kinds import (
-    AnyMeasure,
-    Barriers,
-    Behaviour,
-    Between,
-    Curves,
-    Llc,
-    Matching,
-    Measure,
-    Planes,
-    Probes,
-    Simplices,
-)
+from landscape.study import kinds
+from landscape.study.kinds.alignment import Alignment
+from landscape.study.measure import Measure
 from landscape.study.sections import Branches, Checkpoints, Data
+from landscape.study.tasks import MAIN
+
+KINDS: dict[str, type[Measure]] = {name: kinds.kind(name) for name in catalogue.MEASURES}
+OTHER_DATA = "other_data"
+"""Where the sections ``[data.NAME]`` are kept."""
+
+if TYPE_CHECKING:
+    AnyMeasure = Measure
+else:
+    AnyMeasure = Annotated[Union[tuple(KINDS.values())], Field(discriminator="kind")]  # noqa: UP007
 
 
 class Study(Settings):
-    """A study file, validated."""
+    """A study file, validated.
+
+    Attributes:
+        version: Of the format.
+        name: Of the study.
+        checkpoints: Which checkpoints.
+        data: The main data set.
+        other_data: The data sets of the sections ``[data.NAME]``; what one leaves out is as in ``[data]``.
+        measure: What is measured.
+        stages: How stages are found.
+    """
 
     version: Literal[1]
     name: str
     checkpoints: Checkpoints
     data: Data
-    measure: tuple[Measure, ...] = Field(min_length=1)
+    other_data: Mapping[str, Data] = Field(default_factory=dict)
+    measure: tuple[AnyMeasure, ...] = Field(min_length=1)
     stages: Stages = Field(default_factory=lambda: Stages.model_validate({}))
 
+    @property
+    def data_sets(self) -> dict[str, Data]:
+        """All data sets by name."""
+        return {MAIN: self.data, **self.other_data}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_data(cls, value: object) -> object:
+        """Take the tables within ``[data]`` out of it."""
+        if not isinstance(value, dict) or not isinstance(data := value.get("data"), dict):
+            return value
+        others = {k: v for k, v in data.items() if isinstance(v, dict) and k not in Data.model_fields}
+        main = {k: v for k, v in data.items() if k not in others}
+        return {**value, "data": main, OTHER_DATA: {k: {**main, **v} for k, v in others.items()}} if others else value
+
     @model_validator(mode="after")
-    def _branches_are_named(self) -> Study:
-        if any(getattr(m, "between", None) == "branches" for m in self.measure) and self.checkpoints.branches is None:
-            raise ValueError('a measure between = "branches" needs the table [checkpoints.branches]')
+    def _data_sets_are_named(self) -> Self:
+        if MAIN in self.other_data:
+            raise ValueError(f"[data.{MAIN}] is [data] itself: give it another name")
+        for measure in self.measure:
+            for name in measure.on:
+                if name not in self.data_sets:
+                    raise ValueError(
+                        f'on = "{name}" is no data set of the study; there are {", ".join(self.data_sets)}'
+                    )
         return self
 
     @model_validator(mode="after")
-    def _the_primary_can_be_tested(self) -> Study:
+    def _the_primary_can_be_tested(self) -> Self:
         if self.stages.primary is not None:
             _require_series(self.stages.primary, self.stages, self.measure)
         return self
 
 
-def _require_series(primary: Primary, stages: Stages, measures: Sequence[AnyMeasure]) -> None:
+def _require_series(primary: Primary, stages: Stages, measures: Sequence[Measure]) -> None:
     """Refuse a primary association of series that these measures do not make.
 
     Raises:
@@ -63,16 +97,16 @@ def _require_series(primary: Primary, stages: Stages, measures: Sequence[AnyMeas
     for name in (primary.connectivity, primary.behaviour):
         if "*" in name:
             raise ValueError(f"stages.primary is of one pair of series, and {name!r} is a pattern")
-    lines = {m.between for m in measures if isinstance(m, Curves) or (isinstance(m, Barriers) and m.path == "linear")}
-    barriers = [f"barrier:{between}" for between in get_args(Between) if between in lines - {"all"}]
+    barriers = list(dict.fromkeys(name for measure in measures for name in measure.connectivity()))
     if primary.connectivity not in barriers:
         raise ValueError(
             f"stages.primary: no measure makes the series {primary.connectivity!r}; known: {', '.join(barriers)}"
         )
     matrix = primary.test.startswith("matrix")
-    if matrix and primary.connectivity != "barrier:seeds":
-        raise ValueError(f"stages.primary: the test {primary.test!r} is on pairs of seeds: give barrier:seeds")
-    beside = ["loss", *barriers, *_behaviours(measures, distances=matrix)]
+    if matrix and primary.connectivity != "barrier:seed":
+        raise ValueError(f"stages.primary: the test {primary.test!r} is on pairs of seeds: give barrier:seed")
+    others = (name for measure in measures for name in measure.behaviour(distances=matrix))
+    beside = ["loss", *barriers, *others]
     if not any(primary.behaviour == name or primary.behaviour.startswith(f"{name}:") for name in beside):
         raise ValueError(
             f"stages.primary: no measure makes the series {primary.behaviour!r} for the test {primary.test!r}; known: "
@@ -81,15 +115,6 @@ def _require_series(primary: Primary, stages: Stages, measures: Sequence[AnyMeas
     for name, patterns in ((primary.connectivity, stages.connectivity), (primary.behaviour, stages.behaviour)):
         if patterns is not None and not (name.startswith("distance:") or any(fnmatchcase(name, p) for p in patterns)):
             raise ValueError(f"stages.primary is of {name!r}, which none of {', '.join(patterns)} takes")
-
-
-def _behaviours(measures: Sequence[AnyMeasure], distances: bool) -> Iterator[str]:
-    """How the names of series of behaviour begin."""
-    for measure in measures:
-        if isinstance(measure, Llc | Probes) and measure.among != "branches":
-            yield from ["llc"] if isinstance(measure, Llc) else measure.names
-        if distances and isinstance(measure, Behaviour) and measure.between == "seeds":
-            yield from (f"distance:{name}" for name in measure.names)
 
 
 MOST_BYTES = 1_000_000
@@ -116,17 +141,8 @@ def read_study(path: Path) -> Study:
         raise InputError(f"cannot read the study {path}: {why}; check the file") from error
 
 
-KINDS: dict[str, type[BaseModel]] = {
-    "barriers": Barriers,
-    "curves": Curves,
-    "simplices": Simplices,
-    "planes": Planes,
-    "llc": Llc,
-    "probes": Probes,
-    "behaviour": Behaviour,
-}
 TABLES: tuple[type[BaseModel], ...] = (Study, Checkpoints, Branches, Data, Stages, Primary)
-EVERY: tuple[type[BaseModel], ...] = (*TABLES, Matching, *KINDS.values())
+EVERY: tuple[type[BaseModel], ...] = (*TABLES, Alignment, *KINDS.values())
 FIELDS = {name for table in EVERY for name in table.model_fields}
 
 
@@ -147,17 +163,17 @@ def mistakes(error: ValidationError) -> str:
     return "\n  ".join(f"{place}: {' or '.join(texts)}" for place, texts in said.items())
 
 
-def _typo(mistake: Mapping[str, Any], meant: set[str], place: str) -> str:
+def _typo(mistake: ErrorDetails, meant: set[str], place: str) -> str:
     """An unknown setting; what it was probably meant for is put into ``meant``."""
     within = [KINDS[str(part)] for part in mistake["loc"] if part in KINDS]
-    tables: Sequence[type[BaseModel]] = [Matching] if "match" in mistake["loc"] else within or TABLES
+    tables: Sequence[type[BaseModel]] = [Alignment] if "alignment" in mistake["loc"] else within or TABLES
     near = _near(str(mistake["loc"][-1]), {name for table in tables for name in table.model_fields})
     if near:
         meant.add(".".join([*place.split(".")[:-1], near]))
     return f"unknown setting{f'; did you mean {near}?' if near else ''}"
 
 
-def _wrong(mistake: Mapping[str, Any]) -> str:
+def _wrong(mistake: ErrorDetails) -> str:
     """A value that is not as wanted."""
     if mistake["type"] == "union_tag_invalid":
         given = str(mistake["ctx"]["tag"])

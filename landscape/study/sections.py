@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from landscape.spec import MOST_SEED, BesideStudy, Settings
+from landscape import catalogue
+from landscape.spec import MOST_SEED, BesideStudy, Choice, Settings
+from landscape.study.checkpoint import Label
+
+Several = tuple[Label, ...]
+NO_LABELS: Mapping[str, Several] = {}
 
 
 class Branches(Settings):
-    """Runs that share a prefix of training up to ``branch_step`` and then see other data orders."""
+    """Runs that share a prefix of training up to ``branch_step`` and then see other data orders.
+
+    Attributes:
+        folder: A pattern of paths, with ``{branch_step}`` and ``{branch}``.
+        seeds: Which seeds.
+        branch_steps: Spawned at which steps.
+        branches: Which branches.
+        steps: Which steps.
+        labels: Which values of any other label.
+    """
 
     folder: BesideStudy
-    seeds: tuple[int, ...] | None = None
-    branch_step: tuple[int, ...] | None = None
-    branches: tuple[int, ...] | None = None
+    seeds: Several | None = None
+    branch_steps: tuple[int, ...] | None = None
+    branches: Several | None = None
     steps: tuple[int, ...] | None = None
+    labels: Mapping[str, Several] = NO_LABELS
+
+    @property
+    def wanted(self) -> dict[str, Several | None]:
+        """Values of each label; None is all that exist."""
+        return {
+            "seed": self.seeds, "branch_step": self.branch_steps, "branch": self.branches, "step": self.steps,
+            **self.labels,
+        }  # fmt: skip
 
 
 class Checkpoints(Settings):
@@ -24,29 +48,36 @@ class Checkpoints(Settings):
 
     Attributes:
         family: A family of public checkpoints.
-        folder: Or a pattern of paths, or of places on the hub.
+        folder: Or a pattern of paths, or of references on the hub, with ``{seed}``, ``{step}`` and any other labels.
         seeds: Which seeds.
         steps: Which steps.
+        labels: Which values of any other label, as ``labels = { optimizer = ["adam", "sgd"] }``.
         config: The folder of ``config.json``, for weights that have none beside them.
         branches: Runs that share a prefix.
     """
 
     family: str | None = None
     folder: BesideStudy | None = None
-    seeds: tuple[int, ...] | None = None
+    seeds: Several | None = None
     steps: tuple[int, ...] | None = None
+    labels: Mapping[str, Several] = NO_LABELS
     config: BesideStudy | None = None
     branches: Branches | None = None
 
     @model_validator(mode="after")
-    def _one_source(self) -> Checkpoints:
+    def _one_source(self) -> Self:
         if (self.family is None) == (self.folder is None):
             raise ValueError("give either family or folder")
         return self
 
+    @property
+    def wanted(self) -> dict[str, Several | None]:
+        """Values of each label; None is all that exist."""
+        return {"seed": self.seeds, "step": self.steps, **self.labels}
+
 
 class Data(Settings):
-    """The fixed batches: the same tokens and masks for every point of a study.
+    """Fixed batches: the same tokens and masks for every point of a study.
 
     Attributes:
         objective: The loss.
@@ -61,7 +92,7 @@ class Data(Settings):
         buffers: Learned buffers between checkpoints that differ in them: those of the nearest, or their mean.
     """
 
-    objective: Literal["causal-lm", "masked-lm", "classification"]
+    objective: Annotated[str, AfterValidator(Choice(catalogue.OBJECTIVES))]
     text: BesideStudy | None = None
     sequences: int = Field(256, ge=2)
     length: int = Field(128, ge=2)
@@ -72,13 +103,13 @@ class Data(Settings):
     buffers: Literal["nearest", "interpolated"] = "nearest"
 
     @model_validator(mode="after")
-    def _labels_are_given(self) -> Data:
+    def _labels_are_given(self) -> Self:
         if self.objective == "classification" and self.text is None:
             raise ValueError('classification needs labelled examples: text = "FILE" of JSON lines')
         return self
 
     @model_validator(mode="after")
-    def _bos_is_for_causal_models(self) -> Data:
+    def _bos_is_for_causal_models(self) -> Self:
         if self.bos != "auto" and self.objective != "causal-lm":
             raise ValueError(f"bos is for causal-lm, and the objective is {self.objective}; leave it out")
         return self

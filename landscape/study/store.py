@@ -9,29 +9,63 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import JsonValue
 
 from landscape.errors import InputError, StorageError
 from landscape.files import parsed, read_json, replacing
 from landscape.rows import Row
 from landscape.shapes import Float
 from landscape.study import tables
+from landscape.study.tasks import Recorded
 
 if TYPE_CHECKING:
     import pandas as pd
 
+
+class Record(TypedDict):
+    """What a results folder says of its study.
+
+    Attributes:
+        name: Of the study.
+        study: Its settings.
+        preregistered: The settings of its stages at the first run.
+        tasks: Its tasks.
+        checkpoints: Its checkpoints.
+        warnings: What should be known before the numbers are trusted.
+        parameters: Coordinates of a point.
+        signatures: By path, what checkpoints on this disk were when they were identified, and their content.
+        versions: Of the libraries that it was run with.
+    """
+
+    name: str
+    study: dict[str, JsonValue]
+    preregistered: dict[str, JsonValue]
+    tasks: list[Recorded]
+    checkpoints: list[dict[str, JsonValue]]
+    warnings: list[str]
+    parameters: int
+    signatures: dict[str, list[str]]
+    versions: dict[str, str]
+
+
 LOCK, VERIFIED, WRITTEN = "study.json", "verified.json", "written.jsonl"
+EMPTY: Record = {
+    "name": "", "study": {}, "preregistered": {}, "tasks": [], "checkpoints": [], "warnings": [], "parameters": 0,
+    "signatures": {}, "versions": {},
+}  # fmt: skip
+"""What a record that an earlier version wrote may lack."""
 SCHEMA = 1
-SMALL = {"compression": "lz4", "use_dictionary": False}
+SMALL: dict[str, str | bool] = {"compression": "lz4", "use_dictionary": False}
 """How files of a few rows and many columns are written: they are read in a quarter of the time that zstd takes."""
 STALE = 24 * 3600
 MAGIC = b"PAR1"
@@ -46,17 +80,17 @@ class Store:
 
     folder: Path
 
-    def open(self, name: str, record: Mapping[str, Any]) -> None:
+    def open(self, record: Record) -> None:
         """Claim the folder for a study and write down what it consists of.
 
         Args:
-            name: Name of the study.
             record: The study as resolved, its tasks among it.
 
         Raises:
             InputError: If the folder belongs to another study.
             StorageError: If it cannot be written.
         """
+        name = record["name"]
         if (self.folder / LOCK).exists() and (owner := self.record()["name"]) != name:
             raise InputError(
                 f"{self.folder} holds the results of another study, {owner!r}, and this one is {name!r}; "
@@ -68,9 +102,9 @@ class Store:
             for left in self.folder.rglob(".*.tmp"):
                 if time.time() - left.stat().st_mtime > STALE:
                     left.unlink(missing_ok=True)
-        self._replace(self.folder / LOCK, json.dumps({"name": name, **record}, indent=1).encode())
+        self._replace(self.folder / LOCK, json.dumps(record, indent=1).encode())
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> Record:
         """What :meth:`open` wrote.
 
         Raises:
@@ -78,8 +112,8 @@ class Store:
         """
         file = self.folder / LOCK
         try:
-            record = read_json(file)
-            return {"name": record["name"], "tasks": list(record["tasks"]), **record}
+            found = read_json(file)
+            return {**EMPTY, **found, "name": found["name"], "tasks": list(found["tasks"])}
         except FileNotFoundError as error:
             raise InputError(f"{self.folder} holds no results; make some with: landscape run STUDY.toml") from error
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -213,9 +247,9 @@ class Store:
         stats = [file.stat() for file in files if file.exists()]
         return [[s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for s in stats]
 
-    def _verified(self) -> dict[str, Any]:
+    def _verified(self) -> dict[str, list[list[int]]]:
         """What the files were when they were written, or read back."""
-        known: dict[str, Any] = {}
+        known: dict[str, list[list[int]]] = {}
         for file in (self.folder / VERIFIED, self.folder / WRITTEN):
             with suppress(OSError):
                 for line in file.read_bytes().splitlines():
@@ -232,7 +266,7 @@ class Store:
             return False
         return True
 
-    def _replace(self, file: Path, content: bytes | pa.Table, **options: Any) -> None:
+    def _replace(self, file: Path, content: bytes | pa.Table, **options: str | bool) -> None:
         with _storing(file), replacing(file) as stream:
             if isinstance(content, bytes):
                 stream.write(content)

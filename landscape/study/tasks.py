@@ -1,129 +1,142 @@
-"""Checkpoints and tasks: what is named, and what is wanted of it."""
+"""Tasks: units of work with typed settings and a content key."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from abc import ABC
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import ClassVar, Generic, TypedDict, TypeVar
 
-SCHEMA = 3
-AUTO, WHOLE = 14, 4
-"""Points that ``auto`` takes for most profiles, and passes over all examples that this comes to."""
-READ = ("losses", "chains")
-"""Kinds of task whose kept losses other tasks read."""
-LEARNING_BATCH = 16
-"""Examples of a step of matching by the loss."""
-POWER_ITERATION = 30
-"""Forward passes over all examples that the largest curvature costs, about."""
+from pydantic import JsonValue
+
+from landscape.spec import Settings
+from landscape.study.checkpoint import USUAL_LABELS, Checkpoint, order
+
+SCHEMA = 4
+"""Of rows and keys: another number makes other keys, so that old rows are not taken for new ones."""
+MAIN = "main"
+"""Name of the data set of the section ``[data]``."""
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """A reference to one checkpoint.
+class Spec(Settings, ABC):
+    """Typed settings of a task, or of a measure that is expanded into tasks.
 
     Attributes:
-        ref: Where it lies.
-        seed: Which training run.
-        step: Which optimizer step of it.
-        branch_step: For a branch, the last step shared with its siblings.
-        branch: For a branch, which data order after that.
-        content: Hash of config and weights; empty until it is known.
-        commit: For a checkpoint on the hub, the commit that its name was resolved to.
-        config: The folder of its config.json, if that is not its own.
-        defect: What is known to be wrong with it.
+        kind: Name of the kind of work; ``landscape.measure`` has a module of this name.
     """
 
-    ref: str
-    seed: int | None = None
-    step: int | None = None
-    branch_step: int | None = None
-    branch: int | None = None
-    content: str = ""
-    commit: str = ""
-    config: str = ""
-    defect: str = ""
+    ELSEWHERE: ClassVar[frozenset[str]] = frozenset()
+    """Fields that decide which tasks there are, or where they run, and not the numbers of one task."""
+    KEEPS_LOSSES: ClassVar[bool] = False
+    """Whether other tasks read the per-example losses that a task of this kind keeps."""
 
-    @property
-    def labels(self) -> dict[str, int | None]:
-        """What a row calls it."""
-        return {name: getattr(self, name) for name in ("seed", "step", "branch_step", "branch")}
+    kind: str
+
+    def deciding(self) -> dict[str, JsonValue]:
+        """The settings that decide the numbers of a task."""
+        return self.model_dump(mode="json", exclude=set(self.ELSEWHERE))
+
+    def passes(self, task: Task[Spec]) -> int:
+        """Forward passes over all examples that a task takes, about."""
+        return 0
+
+    def gradients(self, task: Task[Spec], examples: int) -> int:
+        """Gradients of one example that a task takes, of so many examples that there are."""
+        return 0
+
+    def words(self) -> tuple[str, ...]:
+        """What tells tasks of this kind apart, for people."""
+        return ()
+
+
+S_co = TypeVar("S_co", bound=Spec, covariant=True)
+
+
+class Recorded(TypedDict):
+    """A task as the record of a study has it."""
+
+    key: str
+    kind: str
+    label: str
+    needs: list[str]
+    checkpoints: list[dict[str, JsonValue]]
+    pairs: int
 
 
 @dataclass(frozen=True)
-class Task:
-    """One wanted unit of work.
+class Task(Generic[S_co]):
+    """One unit of work.
 
     Attributes:
-        kind: Kind of measurement; a name in ``measure.KINDS``.
-        checkpoints: The anchors.
+        spec: Its settings.
+        checkpoints: Its anchors.
         pairs: Pairs of positions in ``checkpoints``.
-        settings: What else decides the numbers.
         data: Fingerprint of the fixed batches.
+        on: Name of the data set that they are of.
+        texts: Hashes of whatever else it reads, each with its purpose.
         needs: Keys of the tasks whose results this one reads.
     """
 
-    kind: str
+    spec: S_co
     checkpoints: tuple[Checkpoint, ...]
-    pairs: tuple[tuple[int, int], ...]
-    settings: tuple[tuple[str, Any], ...]
-    data: str
+    pairs: tuple[tuple[int, int], ...] = ()
+    data: str = ""
+    on: str = MAIN
+    texts: tuple[tuple[str, str], ...] = ()
     needs: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """Kind of work."""
+        return self.spec.kind
 
     @cached_property
     def key(self) -> str:
-        """Hash of all that determines the rows: never the machine, nor where the files lie."""
-        checkpoints = [{**c.labels, "content": c.content} for c in self.checkpoints]
-        content = [SCHEMA, self.kind, checkpoints, self.pairs, dict(self.settings), self.data]
+        """Hash of all that decides the rows: never the machine, nor where the files lie."""
+        checkpoints = [{**c.columns, "content": c.content} for c in self.checkpoints]
+        content = [SCHEMA, self.kind, checkpoints, self.pairs, self.spec.deciding(), self.data, self.on, self.texts]
         return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     @property
-    def points(self) -> int:
-        """Passes over all examples, ends of paths left out; about, for ``auto`` and for planes that are not square."""
-        settings = dict(self.settings)
-        if self.kind in ("probes", "behaviour"):
-            return len(self.checkpoints)
-        if self.pairs:
-            points = settings["points"]
-            return self._paths * (WHOLE if points == "auto" else int(points) - 2)
-        if self.kind == "match":
-            return 2 * len(self.checkpoints)
-        if self.kind in ("curvature", "chains", "llc"):
-            return POWER_ITERATION if self.kind == "curvature" else 0
-        if self.kind == "simplices":
-            n = len(self.checkpoints)
-            return int(n * (n - 1) // 2 + 1 + settings["mixtures"])
-        return int(settings["resolution"] ** 2 // settings["parts"]) if self.kind == "planes" else 1
+    def passes(self) -> int:
+        """Forward passes over all examples, about; those at the ends of paths are other tasks'."""
+        return self.spec.passes(self)
 
     def gradients(self, examples: int) -> int:
-        """Examples whose gradient is wanted, for fits and for chains, of so many that there are."""
-        settings = dict(self.settings)
-        if self.kind == "match":
-            return int((len(self.checkpoints) - 1) * settings.get("steps", 0) * LEARNING_BATCH)
-        if self.kind == "chains":
-            batch = examples if settings["batch"] == "all" else settings["batch"]
-            steps = (settings["draws"] + settings["burn_in"]) * (2 if settings["halved"] else 1)
-            return int(len(self.checkpoints) * len(settings["chains"]) * steps * batch)
-        return int(self._paths * settings.get("fit_steps", 0) * settings.get("fit_batch", 0))
+        """Gradients of one example, for fits and chains, of so many examples that there are."""
+        return self.spec.gradients(self, examples)
 
-    @property
-    def _paths(self) -> int:
-        return len(self.pairs) * (2 if dict(self.settings).get("control") else 1)
+    def text(self, purpose: str) -> str:
+        """Hash of what it reads for a purpose; empty if nothing."""
+        return dict(self.texts).get(purpose, "")
 
     @property
     def label(self) -> str:
         """The task in a few words, for people."""
-        settings = dict(self.settings)
-        words = (settings.get("probe"), settings.get("symmetry"), settings.get("matching", {}).get("symmetry"))
-        name = " ".join([self.kind, *(word for word in words if word)])
+        name = " ".join([self.kind, *self.spec.words(), *([f"on {self.on}"] if self.on != MAIN else [])])
+        names = dict.fromkeys([*USUAL_LABELS[:1], "branch_step", "branch", "step"])
+        names |= dict.fromkeys(label for c in self.checkpoints for label, _ in c.labels)
         parts = [name]
-        for field in ("seed", "branch_step", "branch", "step"):
-            if values := sorted({v for c in self.checkpoints if (v := getattr(c, field)) is not None}):
-                parts.append(f"{field} {','.join(map(str, values))}")
+        for field in names:
+            values = {v for c in self.checkpoints if (v := c.label(field)) is not None}
+            if values:
+                parts.append(f"{field} {','.join(map(str, sorted(values, key=order)))}")
         return " ".join(parts) if len(parts) > 1 else f"{name} {' '.join(c.ref for c in self.checkpoints)}"
 
-    def as_json(self) -> dict[str, Any]:
-        """Key, kind, label, refs and needs."""
+    def as_json(self) -> Recorded:
+        """Key, kind, label, references and needs."""
+        checkpoints = [recorded(checkpoint) for checkpoint in self.checkpoints]
         return {"key": self.key, "kind": self.kind, "label": self.label, "needs": list(self.needs),
-                "checkpoints": [asdict(c) for c in self.checkpoints], "pairs": len(self.pairs)}  # fmt: skip
+                "checkpoints": checkpoints, "pairs": len(self.pairs)}  # fmt: skip
+
+
+def recorded(checkpoint: Checkpoint) -> dict[str, JsonValue]:
+    """A checkpoint as the record of a study has it."""
+    about: Mapping[str, JsonValue] = {
+        "ref": checkpoint.ref, "content": checkpoint.content, "commit": checkpoint.commit, "config": checkpoint.config,
+        "defect": checkpoint.defect,
+    }  # fmt: skip
+    return {**about, "labels": dict(checkpoint.labels)}

@@ -14,7 +14,7 @@ from landscape.checkpoints.hub.client import File, Listing, weights
 from landscape.checkpoints.hub.errors import NotThere
 from landscape.checkpoints.identity import sha256
 from landscape.errors import InputError
-from landscape.study.tasks import Checkpoint
+from landscape.study.checkpoint import Checkpoint
 
 MAIN = "main"
 
@@ -198,7 +198,7 @@ def _main(main: Labelled, labels: Sequence[Labelled], family: Family | None) -> 
     same = [label for label in labels if label.weights == main.weights]
     last = max((label.checkpoint.step or 0 for label in labels), default=0)
     if family is not None and labels:
-        last = max(family.steps[labels[0].checkpoint.seed or 0], default=last)
+        last = max(family.steps[int(labels[0].checkpoint.seed or 0)], default=last)
     if same and all(label.checkpoint.step != last for label in same):
         names = tuple(label.name for label in same)
         others = f" and {len(names) - 1} more" if len(names) > 1 else ""

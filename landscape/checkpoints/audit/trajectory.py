@@ -18,7 +18,7 @@ from landscape.checkpoints.audit.hashes import Finding
 from landscape.checkpoints.formats.tensors import FLOATS
 from landscape.errors import InputError
 from landscape.shapes import Float
-from landscape.study.tasks import Checkpoint
+from landscape.study.checkpoint import Checkpoint, Label
 
 DETOUR = 1.25
 """A step is off the way if both its neighbours are this many times farther from it than from each other."""
@@ -61,7 +61,7 @@ class Seen:
 
 def runs(checkpoints: Sequence[Checkpoint]) -> list[list[Checkpoint]]:
     """The checkpoints by run, each in the order of its steps: one run is one name with the step left out."""
-    found: dict[tuple[int | None, str], list[Checkpoint]] = {}
+    found: dict[tuple[Label | None, str], list[Checkpoint]] = {}
     for checkpoint in checkpoints:
         found.setdefault((checkpoint.seed, STEP.sub("", checkpoint.ref)), []).append(checkpoint)
     return [sorted(run, key=lambda c: (c.step is None, c.step or 0)) for run in found.values()]

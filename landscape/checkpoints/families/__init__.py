@@ -1,4 +1,4 @@
-"""Known families of public checkpoints. A family is an entry of a file's ``FAMILIES``; a new file is one line here.
+"""Known families of public checkpoints. A family is an entry of a file's ``FAMILIES``.
 
 The tables are static, so that a plan can be made with no network.
 """
@@ -8,16 +8,15 @@ from __future__ import annotations
 from difflib import get_close_matches
 from functools import cache
 
-from landscape.checkpoints.families import amber, bloom, connectivity, mistral, multiberts, olmo, pythia, smollm
-from landscape.checkpoints.families.family import Defect, Family, Label, Place
+from landscape import catalogue
+from landscape.checkpoints.families.family import Defect, Family, Label
 from landscape.errors import InputError
+from landscape.study.checkpoint import Place
 
-__all__ = ["FAMILIES", "Defect", "Family", "Label", "Place", "family", "labelled", "main_defects"]
+__all__ = ["FAMILIES", "Defect", "Family", "Label", "family", "labelled", "main_defects"]
 
 FAMILIES: dict[str, Family] = {
-    family.name: family
-    for file in (multiberts, pythia, mistral, connectivity, olmo, amber, bloom, smollm)
-    for family in file.FAMILIES
+    family.name: family for file in catalogue.FAMILIES for family in catalogue.FAMILIES.load(file).FAMILIES
 }
 
 

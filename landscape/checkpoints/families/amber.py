@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from landscape.checkpoints.families.family import Family, Place, even
+from landscape.checkpoints.families.family import Family, even
+from landscape.study.checkpoint import Place
 
 FAMILIES = (
     Family(

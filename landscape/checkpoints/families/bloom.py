@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from landscape.checkpoints.families.family import Defect, Family, Place, even
+from landscape.checkpoints.families.family import Defect, Family, even
+from landscape.study.checkpoint import Place
 
 STEPS = (1000, 10_000, *range(100_000, 600_001, 100_000))
 SIZES = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from landscape.checkpoints.families.family import Family, Place, even
+from landscape.checkpoints.families.family import Family, even
+from landscape.study.checkpoint import Place
 
 BASE = 109_482_240
 """Parameters of BERT-base with its pooler."""

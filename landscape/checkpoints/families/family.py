@@ -6,31 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from landscape.study.checkpoint import Place
+
 Label = tuple[int, int | None]
 """Seed and step."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where on the hub one checkpoint lies.
-
-    Attributes:
-        repo: ``organisation/name``.
-        revision: A branch, a tag, a pull request's ref or a commit.
-        folder: The folder within the repository.
-        title: If given, the commit on ``revision`` with this title.
-    """
-
-    repo: str
-    revision: str = "main"
-    folder: str = ""
-    title: str = ""
-
-    def __str__(self) -> str:
-        revision = "" if self.revision == "main" else f"@{self.revision}"
-        return f"hf://{self.repo}{revision}{f'/{self.folder}' if self.folder else ''}" + (
-            f' (commit "{self.title}")' if self.title else ""
-        )
 
 
 @dataclass(frozen=True)

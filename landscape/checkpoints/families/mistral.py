@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from landscape.checkpoints.families.family import Family, Place
+from landscape.checkpoints.families.family import Family
+from landscape.study.checkpoint import Place
 
 STEPS = (*range(0, 101, 10), *range(150, 2001, 50), *range(2100, 20_001, 100), *range(21_000, 400_001, 1000))
 SMALL = {21: "alias", 49: "battlestar", 81: "caprica", 343: "darkmatter", 777: "expanse"}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from landscape.checkpoints.families.family import Family, Place
+from landscape.checkpoints.families.family import Family
+from landscape.study.checkpoint import Place
 
 FINAL = 2_000_000
 STEPS = (*range(0, 200_001, 20_000), *range(300_000, FINAL + 1, 100_000))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from landscape.checkpoints.families.family import Defect, Family, Place, even
+from landscape.checkpoints.families.family import Defect, Family, even
+from landscape.study.checkpoint import Place
 
 NOTE = (
     "the number of tokens in a revision's name is computed here; where the hub has another, the branch of the same "

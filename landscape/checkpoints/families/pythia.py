@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
-from landscape.checkpoints.families.family import Defect, Family, Label, Place
+from landscape.checkpoints.families.family import Defect, Family, Label
+from landscape.study.checkpoint import Place
 
 STEPS = (0, *(2**i for i in range(10)), *range(1000, 143_001, 1000))
 LAST = STEPS[-1]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from landscape.checkpoints.families.family import Defect, Family, Place, even
+from landscape.checkpoints.families.family import Defect, Family, even
+from landscape.study.checkpoint import Place
 
 SMOLLM2 = {
     "135m": (134_515_008, range(240_000, 1_920_001, 240_000)),

@@ -18,7 +18,6 @@ import huggingface_hub
 from huggingface_hub import errors
 
 from landscape.checkpoints import hub_files
-from landscape.checkpoints.families.family import Place
 from landscape.checkpoints.formats import pickled, safetensors, shards
 from landscape.checkpoints.formats.shards import NAME as SHARD
 from landscape.checkpoints.hub.errors import NotThere
@@ -28,6 +27,7 @@ from landscape.checkpoints.hub_files import File, Listing, snapshot
 from landscape.checkpoints.identity import CONFIG, TOKENIZER
 from landscape.errors import InputError
 from landscape.files import MOST_JSON
+from landscape.study.checkpoint import Place
 
 __all__ = ["File", "Listing", "branches", "describe", "fetch", "is_fetched", "listing", "resolve", "weights"]
 

@@ -10,9 +10,9 @@ from textwrap import shorten
 import httpx2
 from huggingface_hub import constants, errors
 
-from landscape.checkpoints.families.family import Place
 from landscape.checkpoints.formats.tensors import reason
 from landscape.errors import InputError, StorageError
+from landscape.study.checkpoint import Place
 
 
 class NotThere(InputError):

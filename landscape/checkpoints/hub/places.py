@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-from landscape.checkpoints.families.family import Place
 from landscape.errors import InputError
+from landscape.study.checkpoint import Place
 
 SCHEME = "hf://"
 NAMED = re.compile(

@@ -21,9 +21,9 @@ import huggingface_hub
 from httpx2 import URL, Client, Request, Response, SyncByteStream
 from huggingface_hub import constants
 
-from landscape.checkpoints.families.family import Place
 from landscape.checkpoints.hub.errors import sentences
 from landscape.errors import InputError
+from landscape.study.checkpoint import Place
 
 LOG = logging.getLogger("landscape")
 CONNECT, READ = 10.0, 30.0

@@ -1,21 +1,21 @@
-"""What a study measures: the settings of each kind of ``[[measure]]``."""
+"""Kinds of measure: the settings of each, the checkpoints it is about, its tasks and their cost. One kind a file."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import cache
+from importlib import import_module
 
-from pydantic import Field
+from landscape import catalogue
+from landscape.study.measure import Measure
 
-from landscape.study.kinds.llc import Llc
-from landscape.study.kinds.match import ON_TEXT, Matching
-from landscape.study.kinds.pairs import Barriers, Between, Curves, Steps
-from landscape.study.kinds.probes import MOST_ITEMS, PREDICTIONS, Behaviour, Probes
-from landscape.study.kinds.regions import Planes, Simplices
 
-__all__ = [
-    "MOST_ITEMS", "ON_TEXT", "PREDICTIONS", "AnyMeasure", "Barriers", "Behaviour", "Between", "Curves", "Llc",
-    "Matching", "Measure", "Planes", "Probes", "Simplices", "Steps",
-]  # fmt: skip
+@cache
+def kind(name: str) -> type[Measure]:
+    """The class of a kind of measure: that of its file which is of this kind.
 
-AnyMeasure = Barriers | Curves | Simplices | Planes | Llc | Probes | Behaviour
-Measure = Annotated[AnyMeasure, Field(discriminator="kind")]
+    Raises:
+        ValueError: If there is no such kind.
+    """
+    module = import_module(f"{__name__}.{catalogue.MEASURES[name].module}")
+    found: type[Measure] = getattr(module, name.capitalize())
+    return found

@@ -1,73 +1,124 @@
-"""The local learning coefficient."""
+"""The local learning coefficient of each checkpoint."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, JsonValue
 
-from landscape.spec import MOST_SEED, Settings, one_or_several
-from landscape.study.kinds.pairs import Steps
+from landscape.errors import InputError
+from landscape.llc.settings import ChainSettings
+from landscape.spec import MOST_SEED
+from landscape.study.kinds.among import Among, among, none_of
+from landscape.study.kinds.losses import after_ends
+from landscape.study.measure import Grid, Group, Hashes, Measure
+from landscape.study.tasks import Spec, Task
+
+POWER_ITERATION = 30
+"""Forward passes over all examples that the largest curvature costs, about."""
 
 
-class Llc(Settings):
+class Llc(Measure, ChainSettings):
     """The local learning coefficient of each checkpoint.
 
     Attributes:
         kind: Always ``llc``.
-        among: Of the seeds, of the branches, or of both.
-        at_steps: As for barriers.
-        sampler: How draws are made.
-        chains: Independent chains.
-        draws: Steps that are kept.
-        burn_in: Steps before them, which enter no number.
-        batch: Examples of a step; ``all`` for full batches, which ``mala`` needs.
-        n_beta: Factor on the mean loss: a number, ``log_n`` for n / ln n of all examples, ``log_batch`` of a batch.
-        localisation: Strength of the pull to the checkpoint.
-        step_size: A number, or ``auto``: from the largest curvature.
-        extrapolate: Whether to run half the step too, and take the bias of the step away; costs three times as much.
-        parameters: What moves, the rest being frozen: names with ``*``, parts as ``NAME[0:16, :]``, or ``head 0.3``;
-            left out, all moves.
-        mode: ``training`` has dropout on.
-        keep_draws: Keep the point of every so many draws, in a file of its own; 0 keeps none.
-        seed: Of noise and batches.
+        among: Of the checkpoints of runs, of branches, or of both.
         parts: Tasks that the chains of a checkpoint are cut into, for several workers at one checkpoint.
         tile: Checkpoints whose chains may run in one batch, for small models; a tile is one task.
     """
 
-    kind: Literal["llc"]
-    among: Literal["seeds", "branches", "all"] = "seeds"
-    at_steps: Steps = "all"
-    sampler: Literal["sgld", "rmsprop", "sgnht", "mala"] = "sgld"
-    chains: int = Field(4, ge=1)
-    draws: int = Field(200, ge=4)
-    burn_in: int = Field(200, ge=0)
-    batch: Annotated[int, Field(ge=1)] | Literal["all"] = 32
-    n_beta: Annotated[float, Field(gt=0)] | Literal["log_n", "log_batch"] = "log_n"
-    localisation: float = Field(100.0, gt=0)
-    step_size: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
-    extrapolate: bool = False
-    parameters: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(one_or_several)] | None = None
-    mode: Literal["evaluation", "training"] = "evaluation"
-    keep_draws: int = Field(0, ge=0)
-    seed: int = Field(0, ge=0, le=MOST_SEED)
-    dtype: Literal["float32"] = "float32"
+    ELSEWHERE: ClassVar[frozenset[str]] = frozenset({"kind", "among", "at_steps", "on", "parts", "tile"})
+
+    kind: Literal["llc"] = "llc"
+    among: Among = "runs"
     parts: int = Field(1, ge=1)
     tile: int = Field(1, ge=1)
 
-    @model_validator(mode="after")
-    def _metropolis_takes_all(self) -> Llc:
-        if self.sampler == "mala" and self.batch != "all":
-            raise ValueError('sampler = "mala" is exact on full batches only: give batch = "all"')
-        if self.n_beta == "log_batch" and self.batch == "all":
-            raise ValueError('n_beta = "log_batch" needs a batch; with batch = "all" it is "log_n"')
-        if self.n_beta == "log_batch" and self.batch == 1:
-            raise ValueError('n_beta = "log_batch" needs a batch of two or more: ln 1 is 0')
-        if self.extrapolate and self.sampler == "mala":
-            raise ValueError('sampler = "mala" has no bias of the step to take away: leave out extrapolate')
-        return self
+    def groups(self, grid: Grid) -> Iterator[Group]:
+        """As many checkpoints as a tile has."""
+        every = among(self.among, self.at_steps, grid)
+        yield from (every[i : i + self.tile] for i in range(0, len(every), self.tile))
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What decides the numbers."""
-        return self.model_dump(exclude={"kind", "among", "at_steps", "parts", "tile"})
+    def tasks(self, group: Group, hashes: Hashes, on: str) -> Iterator[Task[Spec]]:
+        """Curvatures; chains, cut by checkpoints and by their numbers; then the coefficients.
+
+        Raises:
+            InputError: If a batch is larger than the data.
+        """
+        examples, data = hashes.data[on].sequences, hashes.main(on)
+        if self.batch != "all" and self.batch > examples:
+            raise InputError(
+                f"a batch of {self.batch} examples is wanted and there are {examples}; lower batch or give more data"
+            )
+        moving = Curvature(parameters=self.parameters, seed=self.seed)
+        curvatures = [Task(moving, (checkpoint,), data=data, on=on) for checkpoint in group]
+        needs = tuple(task.key for task in curvatures) if self.step_size == "auto" else ()
+        cut = [tuple(range(self.chains)[part :: self.parts]) for part in range(min(self.parts, self.chains))]
+        chains = [
+            replace(Task(Chains(llc=self, numbers=some, halved=halved), tuple(group), data=data, on=on), needs=needs)
+            for halved in ((False, True) if self.extrapolate else (False,))
+            for some in cut
+        ]
+        for checkpoint in group:
+            yield from after_ends(Task(self, (checkpoint,), data=data, on=on), self.dtype, *curvatures, *chains)
+
+    def nothing(self, grid: Grid) -> str:
+        """There is no checkpoint."""
+        return none_of(self.kind, grid)
+
+    def behaviour(self, *, distances: bool) -> Iterator[str]:
+        """The coefficient over training."""
+        if self.among != "branches":
+            yield "llc"
+
+
+class Curvature(Spec):
+    """The largest curvature of the loss at a checkpoint, the top eigenvalue of its Hessian.
+
+    Attributes:
+        kind: Always ``curvature``.
+        parameters: Which parameters move.
+        seed: Of the first direction.
+        dtype: Always float32.
+    """
+
+    kind: Literal["curvature"] = "curvature"
+    parameters: tuple[str, ...] | None
+    seed: int = Field(0, ge=0, le=MOST_SEED)
+    dtype: Literal["float32"] = "float32"
+
+    def passes(self, task: Task[Spec]) -> int:
+        """Those of power iteration."""
+        return POWER_ITERATION
+
+
+class Chains(Spec):
+    """Some chains around checkpoints.
+
+    Attributes:
+        kind: Always ``chains``.
+        llc: The settings of the coefficients that they are for.
+        numbers: Which of the chains.
+        halved: Whether with half the step and twice as many steps.
+    """
+
+    KEEPS_LOSSES: ClassVar[bool] = True
+
+    kind: Literal["chains"] = "chains"
+    llc: Llc
+    numbers: tuple[int, ...]
+    halved: bool
+
+    def deciding(self) -> dict[str, JsonValue]:
+        """Those of the chains; how many there are in all decides nothing of one of them."""
+        own = {name: value for name, value in self.llc.deciding().items() if name not in ("chains", "extrapolate")}
+        return {**own, "numbers": list(self.numbers), "halved": self.halved}
+
+    def gradients(self, task: Task[Spec], examples: int) -> int:
+        """One for each example of each step."""
+        batch = examples if self.llc.batch == "all" else self.llc.batch
+        steps = (self.llc.draws + self.llc.burn_in) * (2 if self.halved else 1)
+        return len(task.checkpoints) * len(self.numbers) * steps * batch

@@ -1,0 +1,60 @@
+"""The objectives of a study: a model with the fixed batches of each data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from landscape.objectives import Objective
+from landscape.session import data
+from landscape.session.buffers import Buffers
+from landscape.study.checkpoint import Checkpoint
+from landscape.study.sections import Data
+
+
+@dataclass
+class Batches:
+    """Objectives by data set.
+
+    Attributes:
+        data: The data sets of the study by name.
+        first: Whose architecture and tokenizer are used.
+        device: Where they are.
+        given: An objective in place of that of the study, for models in memory.
+    """
+
+    data: Mapping[str, Data]
+    first: Checkpoint
+    device: torch.device
+    given: Objective | None = None
+    _built: dict[str, Objective] = field(default_factory=dict)
+    _buffers: dict[str, Buffers] = field(default_factory=dict)
+
+    def objective(self, on: str, *, untied: bool = False) -> Objective:
+        """The objective of a data set; ``untied`` makes its head a parameter of its own.
+
+        Raises:
+            InputError: If text, tokenizer and model do not go together.
+        """
+        if self.given is not None:
+            return self.given
+        return self.of(self.data[on], untied=untied)
+
+    def of(self, wanted: Data, *, untied: bool = False) -> Objective:
+        """The objective on other batches, such as those that curves are fitted on.
+
+        Raises:
+            InputError: If text, tokenizer and model do not go together.
+        """
+        key = f"{wanted.model_dump_json()} {untied}"
+        if key not in self._built:
+            self._built[key] = data.build(wanted, self.first, untied=untied).to(self.device)
+        return self._built[key]
+
+    def buffers(self, on: str) -> Buffers:
+        """The learned buffers of the checkpoints, for the model of a data set."""
+        if on not in self._buffers:
+            self._buffers[on] = Buffers.of(self.objective(on).model, self.data[on].buffers)
+        return self._buffers[on]

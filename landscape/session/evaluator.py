@@ -1,0 +1,165 @@
+"""Losses and metrics at points, with the dtype and strategy that are fastest here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from landscape.errors import InputError
+from landscape.objectives import Objective
+from landscape.points.evaluate import Dtype, dtype_error, evaluate, tuner
+from landscape.points.fastest import fastest
+from landscape.points.remembered import Remembered
+from landscape.points.strategy import Tuner
+from landscape.rows import Row
+from landscape.session.buffers import Buffers, put
+from landscape.session.result import How, Values, joined
+from landscape.shapes import Float, Int
+from landscape.study.checkpoint import Checkpoint
+from landscape.study.kinds.losses import AnyDtype
+from landscape.study.tasks import Spec, Task
+
+GRADIENT = 3
+"""Forward passes that a gradient costs, about."""
+
+
+def evaluations(tasks: Sequence[Task[Spec]], examples: int) -> int:
+    """Evaluations of an example at a point that these tasks take; a gradient counts three times."""
+    return sum(task.passes * examples + GRADIENT * task.gradients(examples) for task in tasks)
+
+
+@dataclass
+class Choices:
+    """What was found to be fastest for an objective; it is looked for once.
+
+    Attributes:
+        objective: The objective.
+        work: Evaluations of an example at a point, in all.
+        device: Where it runs.
+    """
+
+    objective: Objective
+    work: int
+    device: torch.device
+    _tuners: dict[Dtype, Tuner] = field(default_factory=dict)
+    _fastest: Dtype | None = None
+
+    def tuner(self, dtype: Dtype) -> Tuner:
+        """What chooses the strategy for a dtype."""
+        if dtype not in self._tuners:
+            remembered = Remembered.of(self.objective, dtype)
+            known = remembered.recall()
+            self._tuners[dtype] = tuner(self.objective, 0 if known else self.work, known, remembered.keep)
+        return self._tuners[dtype]
+
+    def fastest(
+        self, anchors: list[Tensor], rows: Float[Tensor, "points *tensors anchors"], examples: Int[np.ndarray, " n"]
+    ) -> Dtype:
+        """The fastest dtype whose error does not matter.
+
+        Args:
+            anchors: Points.
+            rows: Coefficients over them.
+            examples: On which it is measured.
+        """
+        if self._fastest is None:
+            self._fastest = fastest(self.objective, anchors, rows, examples, self.work)
+        return self._fastest
+
+
+@dataclass
+class Evaluator:
+    """The evaluations of one task, and how they were made.
+
+    Attributes:
+        choices: The objective, and what is fastest for it.
+        buffers: Learned buffers of the checkpoints.
+        checkpoints: Whose learned buffers the points take, as :meth:`Buffers.shared` says: one for each anchor, or
+            checkpoints that agree in them.
+        dtype: Of the forward pass; ``auto`` is decided on the first points.
+        dtype_error: Largest error of a mean loss measured against float32; None in float32.
+        how: How they were run; None if nothing was.
+    """
+
+    choices: Choices
+    buffers: Buffers
+    checkpoints: Sequence[Checkpoint]
+    dtype: AnyDtype
+    dtype_error: float | None = None
+    how: How | None = None
+
+    def evaluate(
+        self,
+        anchors: list[Tensor],
+        rows: Float[Tensor, "points *tensors anchors"],
+        examples: Int[np.ndarray, " n"] | None = None,
+    ) -> Values:
+        """What the objective measures at the points ``rows @ anchors``.
+
+        Args:
+            anchors: Points.
+            rows: Coefficients over them.
+            examples: Which examples; None is all.
+
+        Raises:
+            InputError: If a loss is not finite.
+        """
+        model = self.choices.objective.model
+        some = np.arange(self.choices.objective.examples) if examples is None else examples
+        if self.dtype == "auto":
+            put(next(iter(self.buffers.shared(self.checkpoints, rows)))[0], model)
+            self.dtype = self.choices.fastest(anchors, rows, some)
+        order, parts = [], []
+        for buffers, here in self.buffers.shared(self.checkpoints, rows):
+            put(buffers, model)
+            order.append(here)
+            parts.append(_evaluated(self.choices, anchors, rows[here], self.dtype, None if examples is None else some))
+        values = joined(parts, torch.cat(order).argsort().numpy())
+        if values.dtype_error is not None:
+            self.dtype_error = max(values.dtype_error, self.dtype_error or 0.0)
+        before = self.how.seconds if self.how else 0.0
+        self.how = How(values.how.device, values.how.strategy, values.how.threads, values.how.seconds + before)
+        return values
+
+    def losses(
+        self, anchors: list[Tensor], rows: Float[Tensor, "points *tensors anchors"], examples: Int[np.ndarray, " n"]
+    ) -> tuple[Float[np.ndarray, "points n"], dict[str, Float[np.ndarray, "points n"]]]:
+        """Losses and metrics of these examples at the points ``rows @ anchors``; arguments as for :meth:`evaluate`."""
+        values = self.evaluate(anchors, rows, examples)
+        return values.losses, dict(values.metrics)
+
+    @property
+    def columns(self) -> Row:
+        """Columns that say how the points were evaluated; none if none was."""
+        return self.how.columns if self.how else {}
+
+
+def _evaluated(
+    choices: Choices,
+    anchors: list[Tensor],
+    rows: Float[Tensor, "points *tensors anchors"],
+    dtype: Dtype,
+    examples: Int[np.ndarray, " n"] | None,
+) -> Values:
+    search = choices.tuner(dtype)
+    objective = choices.objective if examples is None else choices.objective.take(torch.from_numpy(examples))
+    begin = time.perf_counter()
+    values = evaluate(objective, anchors, rows, strategy=search, dtype=dtype)
+    seconds = time.perf_counter() - begin
+    strategy = search.best
+    error = None if dtype == "float32" else dtype_error(objective, anchors, rows, values["loss"], strategy)
+    losses = values.pop("loss").double().numpy()
+    if bad := int((~np.isfinite(losses)).any(axis=1).sum()):
+        hint = (
+            "the weights there overflow: leave out a checkpoint that is broken" if dtype == "float32" else "try float32"
+        )
+        raise InputError(f"the loss is not finite at {bad} of {len(losses)} points in {dtype}; {hint}")
+    how = How(
+        str(choices.device), f"{strategy.kind} {strategy.points}x{strategy.examples}", torch.get_num_threads(), seconds
+    )
+    return Values(losses, {name: v.double().numpy() for name, v in values.items()}, error, how)

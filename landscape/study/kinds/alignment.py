@@ -1,0 +1,104 @@
+"""How checkpoints are aligned: moved by a symmetry of their architecture, so that they are close to the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
+
+from landscape import catalogue
+from landscape.spec import MOST_SEED, BesideStudy, Choice, Settings, one_or_several
+from landscape.study.measure import Group, Hashes
+from landscape.study.sections import Data
+from landscape.study.tasks import Spec, Task
+
+NONE = "none"
+"""Checkpoints stay as they are."""
+Align = Annotated[str, AfterValidator(Choice(catalogue.MATCHERS, NONE))]
+SymmetryGroup = Literal["all", "permutations"]
+LEARNING_BATCH = 16
+"""Examples of a step of aligning by the loss."""
+TEXT = "align"
+"""Purpose of the batches that are aligned on."""
+
+
+def reads_text(method: str) -> bool:
+    """Whether a way to align needs batches."""
+    return method != NONE and "align_text" in catalogue.MATCHERS[method].reads
+
+
+class Alignment(Settings):
+    """How the symmetries of an architecture are taken out.
+
+    Attributes:
+        symmetry_group: All that are exact, rotations of the stream and of heads among them, or permutations only.
+        groups: Patterns of the names of groups that may change, such as ``*.ffn``, ``*.heads``, ``stream``.
+        text: For ``activations`` and ``learned``: what to align on, another text than that of ``[data]``.
+        sequences: Examples of it.
+        starts: Starts of aligning by weights; None is chosen by the size of the model.
+        steps: Optimizer steps of ``learned``.
+        rate: Learning rate of ``learned``.
+        seed: Of all that is random.
+    """
+
+    symmetry_group: SymmetryGroup = "all"
+    groups: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(one_or_several)] = ("*",)
+    text: BesideStudy | None = None
+    sequences: int = Field(256, ge=8)
+    starts: int | None = Field(None, ge=1, le=1000)
+    steps: int = Field(200, ge=1)
+    rate: float = Field(0.3, gt=0)
+    seed: int = Field(0, ge=0, le=MOST_SEED)
+
+    def on(self, data: Data) -> Data:
+        """The batches that are aligned on."""
+        return data.model_copy(update={"text": self.text, "sequences": self.sequences})
+
+
+class Aligned(Spec):
+    """A group of checkpoints, aligned to the first of them.
+
+    Attributes:
+        kind: Always ``align``.
+        method: By what.
+        alignment: How.
+        dtype: Always float32.
+    """
+
+    kind: Literal["align"] = "align"
+    method: Annotated[str, AfterValidator(Choice(catalogue.MATCHERS))]
+    alignment: Alignment
+    dtype: Literal["float32"] = "float32"
+
+    @model_validator(mode="after")
+    def _text_is_given(self) -> Self:
+        if reads_text(self.method) and self.alignment.text is None:
+            raise ValueError(f'align = "{self.method}" needs a text: give alignment = {{ text = "FILE" }}')
+        return self
+
+    def deciding(self) -> dict[str, JsonValue]:
+        """What the method reads; the text counts by its fingerprint."""
+        own = {"weights": {"starts"}, "learned": {"starts", "steps", "rate"}}.get(self.method, set())
+        read = {"symmetry_group", "groups", "seed"} | own
+        return {"method": self.method, **self.alignment.model_dump(mode="json", include=read)}
+
+    def passes(self, task: Task[Spec]) -> int:
+        """Two for each checkpoint, in float64, to verify the alignment."""
+        return 2 * len(task.checkpoints)
+
+    def gradients(self, task: Task[Spec], examples: int) -> int:
+        """Those of learning by the loss."""
+        steps = self.alignment.steps if self.method == "learned" else 0
+        return (len(task.checkpoints) - 1) * steps * LEARNING_BATCH
+
+    def words(self) -> tuple[str, ...]:
+        """The method."""
+        return (self.method,)
+
+    def tasks(self, group: Group, hashes: Hashes, on: str) -> Iterator[Task[Spec]]:
+        """The task that aligns a group; none for one checkpoint."""
+        if len(group) > 1:
+            reads = reads_text(self.method)
+            texts = ((TEXT, hashes.of_data(self.alignment.on(hashes.data[on]))),) if reads else ()
+            yield Task(self, tuple(group), data=hashes.main(on), on=on, texts=texts)

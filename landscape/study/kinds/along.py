@@ -1,0 +1,138 @@
+"""What all measures along paths between pairs share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
+
+from landscape.spec import WholeOr, one_or_several
+from landscape.study.kinds.alignment import NONE, Align, Aligned, Alignment, reads_text
+from landscape.study.kinds.losses import AnyDtype, after_ends
+from landscape.study.measure import Between, Grid, Group, Hashes, Measure, paired, tiles
+from landscape.study.sections import Data
+from landscape.study.tasks import Spec, Task
+
+AUTO_PASSES = 4
+"""Passes over all examples that ``auto`` takes for most profiles."""
+ADAPTIVE = frozenset({"tolerance", "halfwidth", "target"})
+"""Settings that a fixed grid does not read."""
+
+
+class Along(Measure):
+    """Pairs of checkpoints, and how the paths between them are evaluated.
+
+    Attributes:
+        path: Kind of path.
+        between: ``seed``, or any other label or list of labels, pairs the checkpoints that differ in it alone;
+            ``neighbours`` each step of a run with the next; ``last`` and ``first`` each step of a run with its last or
+            first; ``all`` every two checkpoints.
+        align: What is done about symmetries, any of: ``none``; ``weights``, ``activations``, ``learned``, by which all
+            are aligned to the first; ``random``, a random element of the symmetry group for each, as a control.
+        alignment: How.
+        points: ``auto`` for as many points as the profile needs, or the size of an even t grid, ends included.
+        tolerance: With ``auto``: error of the profile between the points, in nats, that is good enough.
+        halfwidth: With ``auto``: half-width of the 95 % interval at which a barrier is known well enough, in nats; None
+            makes it at most a tenth wider than all examples at every point would.
+        target: With a halfwidth: whether it is that of each pair, or of the mean over the pairs of a tile, which takes
+            fewer examples.
+        dtype: Of the forward pass; points are always combined in float32. ``tf32`` needs a GPU. ``auto`` is the fastest
+            on this machine whose error, measured against float32, is below a tenth of the interval.
+        resamples: Bootstrap resamples.
+        keep_losses: Whether to keep the loss of every example, for other definitions later.
+        tile: Checkpoints on each side of a tile; a tile is one task.
+    """
+
+    ELSEWHERE: ClassVar[frozenset[str]] = frozenset({
+        "kind", "tile", "keep_losses", "at_steps", "on", "align", "alignment",
+    })  # fmt: skip
+
+    path: str
+    between: Between = ("seed",)
+    align: Annotated[tuple[Align, ...], Field(min_length=1), BeforeValidator(one_or_several)] = (NONE,)
+    alignment: Alignment = Field(default_factory=lambda: Alignment.model_validate({}))
+    points: Annotated[int | Literal["auto"], AfterValidator(WholeOr("auto", 3, 1001))] = "auto"
+    tolerance: float = Field(0.002, gt=0)
+    halfwidth: float | None = Field(None, gt=0)
+    target: Literal["pairs", "mean"] = "pairs"
+    dtype: AnyDtype = "float32"
+    resamples: int = Field(1000, ge=100)
+    keep_losses: bool = True
+    tile: int = Field(4, ge=1)
+
+    @model_validator(mode="after")
+    def _halfwidth_is_adaptive(self) -> Self:
+        given = ADAPTIVE & self.model_fields_set
+        if self.points != "auto" and (fixed := [name for name in sorted(given) if getattr(self, name) is not None]):
+            raise ValueError(
+                f"{fixed[0]} chooses where to evaluate, and points = {self.points} fixes it: leave one out"
+            )
+        if self.target == "mean" and self.halfwidth is None:
+            raise ValueError('target = "mean" needs a halfwidth, such as halfwidth = 0.02')
+        return self
+
+    @model_validator(mode="after")
+    def _alignment_is_of_a_method(self) -> Self:
+        if set(self.align) == {NONE} and self.alignment != Alignment.model_validate({}):
+            raise ValueError('alignment says how checkpoints are aligned: give align = "weights" or another way')
+        for method in self.align:
+            if reads_text(method) and self.alignment.text is None:
+                raise ValueError(f'align = "{method}" needs a text: give alignment = {{ text = "FILE" }}')
+        return self
+
+    @property
+    def aligned(self) -> Aligned | None:
+        """How the checkpoints of a task are aligned, whose settings name one way; None if they are not."""
+        (method,) = self.align
+        return None if method == NONE else Aligned(method=method, alignment=self.alignment)
+
+    def deciding(self) -> dict[str, JsonValue]:
+        """Without settings that a fixed grid does not read; with those of the alignment."""
+        without = set(self.ELSEWHERE) | (set() if self.points == "auto" else set(ADAPTIVE))
+        aligned = self.aligned
+        more: dict[str, JsonValue] = {"aligned": aligned.deciding()} if aligned else {}
+        return {**self.model_dump(mode="json", exclude=without), **more}
+
+    def passes(self, task: Task[Spec]) -> int:
+        """Those between the ends."""
+        return self.paths(task) * (AUTO_PASSES if self.points == "auto" else self.points - 2)
+
+    def paths(self, task: Task[Spec]) -> int:
+        """Paths of a task."""
+        return len(task.pairs)
+
+    def words(self) -> tuple[str, ...]:
+        """How they are aligned."""
+        return () if self.align == (NONE,) else self.align
+
+    def groups(self, grid: Grid) -> Iterator[Group]:
+        """Those of which pairs are wanted."""
+        return paired(self.between, self.at_steps, grid)
+
+    def texts(self, hashes: Hashes, on: str) -> tuple[tuple[str, str], ...]:
+        """Hashes of what its tasks read beside the batches of a data set."""
+        return ()
+
+    def tasks(self, group: Group, hashes: Hashes, on: str) -> Iterator[Task[Spec]]:
+        """The tiles of a group, once for each way to align."""
+        for method in self.align:
+            spec = self.model_copy(update={"align": (method,)})
+            aligned = list(spec.aligned.tasks(group, hashes, on)) if spec.aligned else []
+            texts = (*self.texts(hashes, on), *(text for task in aligned for text in task.texts))
+            for anchors, pairs in tiles(group, self.tile, self.between):
+                task = Task(spec, anchors, pairs, hashes.main(on), on, texts)
+                yield from after_ends(task, self.dtype, *aligned)
+
+    def nothing(self, grid: Grid) -> str:
+        """There is no pair."""
+        branches = f" and {len(grid.branches)} branches" if grid.branches else ""
+        return (
+            f"a measure of {self.kind} has nothing to pair between {', '.join(self.between)}: {len(grid.runs)} "
+            f"checkpoints{branches} share no step; give at least two at one step"
+        )
+
+    def other_data(self, data: Data) -> Iterator[tuple[str, Data]]:
+        """What is aligned on."""
+        if any(map(reads_text, self.align)):
+            yield "alignment.text", self.alignment.on(data)

@@ -1,0 +1,29 @@
+"""Barriers between pairs of checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
+from landscape import catalogue
+from landscape.spec import Choice
+from landscape.study.kinds.along import Along
+
+
+class Barriers(Along):
+    """Barriers between pairs of checkpoints.
+
+    Attributes:
+        kind: Always ``barriers``.
+        path: A straight line, an arc for each tensor, or one arc for the whole point.
+    """
+
+    kind: Literal["barriers"] = "barriers"
+    path: Annotated[str, AfterValidator(Choice(catalogue.PATHS))] = "linear"
+
+    def connectivity(self) -> Iterator[str]:
+        """The barrier over training, along straight lines."""
+        if self.path == "linear" and self.between != ("all",):
+            yield f"barrier:{','.join(self.between)}"
