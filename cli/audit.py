@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from landscape.cli.options import trust_options
 from landscape.cli.progress import console, progress
+from landscape.cli.trust import trust_options
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SHOWN = 6
 
 
+@trust_options
 @click.command()
 @click.argument("target", metavar="FAMILY|FOLDER|hf://REPOSITORY")
 @click.option("--seed", "seeds", multiple=True, type=int, help="Only this seed of a family; may be repeated.")
@@ -30,7 +31,6 @@ SHOWN = 6
 @click.option(
     "--tensors/--hashes", default=None, help="Also load the weights. [default: for what lies on disk, not for the hub]"
 )
-@trust_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout: findings and distances.")
 def command(target: str, seeds: tuple[int, ...], steps: tuple[int, ...], tensors: bool | None, as_json: bool) -> None:
     """Labels that serve the same or foreign weights, or none.
@@ -38,7 +38,6 @@ def command(target: str, seeds: tuple[int, ...], steps: tuple[int, ...], tensors
     First by the hashes of files, for which the hub is asked and no weights are fetched; then, with --tensors, by the
     tensors: steps that are equal, share matrices with a far one, or lie off their run's way.
     """
-    from landscape.checkpoints import sources
     from landscape.checkpoints.audit import hashes
 
     checkpoints, family = _chosen(target, seeds, steps)
@@ -49,14 +48,14 @@ def command(target: str, seeds: tuple[int, ...], steps: tuple[int, ...], tensors
     count = f"{len(checkpoints)} checkpoint{'' if len(checkpoints) == 1 else 's'}"
     _say(found, f"{count} of {target}, by the hashes of their files")
     runs: list[list[Seen]] = []
-    if there and (tensors or (tensors is None and all(sources.place(c.ref) is None for c in there))):
+    if there and (tensors or (tensors is None and all(c.place is None for c in there))):
         runs, lost = _walked(there)
         more = [hashes.with_known(f, checkpoints, family) for f in [*lost, *_new(runs, found)]]
         _table(runs)
         _say(more, "by their tensors")
         found = [*found, *more]
     if family:
-        _unseen(family, found, {(c.seed or 0, c.step) for c in checkpoints})
+        _unseen(family, found, {(int(c.seed or 0), c.step) for c in checkpoints})
     if as_json:
         for finding in found:
             click.echo(json.dumps({"table": "finding", **vars(finding)}))
@@ -83,12 +82,13 @@ def _chosen(target: str, seeds: tuple[int, ...], steps: tuple[int, ...]) -> tupl
 def _below(folder: Path) -> list[Checkpoint]:
     """Every checkpoint in a folder and its folders, or the one that it is."""
     from landscape.checkpoints import find, formats, local
+    from landscape.study.checkpoint import in_order
 
     if formats.has_weights(folder):
         return find(str(folder))
     inside = sorted(path for path in folder.rglob("*") if path.is_dir() and formats.has_weights(path))
-    found = [local.labels(path) for path in inside] or find(str(folder))
-    return sorted(found, key=lambda c: (c.seed is None, c.seed or 0, c.step is None, c.step or 0, c.ref))
+    found = [local.labelled(path) for path in inside] or find(str(folder))
+    return in_order(sorted(found, key=lambda c: c.ref), ["seed", "step"])
 
 
 def _walked(checkpoints: Sequence[Checkpoint]) -> tuple[list[list[Seen]], list[Finding]]:

@@ -5,23 +5,21 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from landscape.cli.frame import FAILED
 from landscape.cli.progress import console, progress
 from landscape.cli.report import write_report
-from landscape.cli.run import FAILED, run_now, run_study
+from landscape.cli.run import run_study
 from landscape.demo import PLANTED_STUDY, SHORT_STUDY, STUDY, planted
 from landscape.engines import local
 from landscape.errors import InputError, StorageError
 from landscape.files import read_json, replacing
 from landscape.study.file import read_study
-from landscape.study.kinds import Barriers
-from landscape.study.store import Store
 from landscape.texts import HELD_OUT_TEXT, TRAINING_TEXT
 
 WORLDS = {"austen": {"steps": 512, "seeds": 5}, "planted": {"steps": 1536, "seeds": 10}}
@@ -135,18 +133,16 @@ def _draw(out: Path) -> None:
     import matplotlib.pyplot as plt
 
     from landscape.checkpoints import expand
+    from landscape.face.barriers import measure
+    from landscape.face.inputs import Models
     from landscape.figures.matrix import barrier_matrix
+    from landscape.study.kinds.barriers import Barriers
 
     study = read_study(out / "study.toml")
-    barriers = [m for m in study.measure if isinstance(m, Barriers) and m.between == "seeds"][:1]
     every = expand(str(study.checkpoints.folder), {})
     last = max(checkpoint.step or 0 for checkpoint in every)
-    found = [checkpoint for checkpoint in every if checkpoint.step == last]
-    alone = study.model_copy(update={"measure": tuple(barriers)})
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder))
-        prepared, _ = run_now(alone, found, "cpu", store)
-        rows = store.rows("barrier", [task.key for task in prepared.tasks])
+    found = tuple(checkpoint for checkpoint in every if checkpoint.step == last)
+    rows = measure(Models(found, study.data, "cpu"), Barriers()).frame
     chord = rows[rows["definition"] == "chord"]
     barrier_matrix(chord, ax=plt.figure(figsize=(5, 4), layout="constrained").subplots())
     with replacing(out / FIRST) as part:

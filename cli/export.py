@@ -7,12 +7,14 @@ from pathlib import Path
 import click
 import pandas as pd
 
+from landscape import rows as rows_of
 from landscape.cli.progress import console
 from landscape.errors import InputError, StorageError
 from landscape.files import replacing
 from landscape.study.store import Store
 
-TABLES = ("barrier", "profile", "loss", "match", "llc", "probe", "behaviour", "mixture", "plane", "place")
+KEPT_BACK = ("curvature", "chain")
+"""Tables that others are made of."""
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a formula begins with in a spreadsheet."""
@@ -29,8 +31,8 @@ def command(folder: Path, kind: str) -> None:
     store = Store(folder / "results")
     found = store.tables(task["key"] for task in store.record()["tasks"])
     written = []
-    for table in TABLES:
-        if table not in found:
+    for table in rows_of.TABLES:
+        if table not in found or table in KEPT_BACK:
             continue
         rows = found[table]
         file = folder / "export" / f"{table}.{'nc' if kind == 'netcdf' else kind}"

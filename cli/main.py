@@ -20,7 +20,7 @@ COMMANDS = {
     "families": "Known families of public checkpoints, their seeds, steps and defects.",
     "audit": "Mislabelled, duplicate or missing checkpoints.",
     "barriers": "Barrier matrix between checkpoints, now.",
-    "match": "A checkpoint in the coordinates of another, as a folder.",
+    "align": "A checkpoint aligned to another, as a folder: permutations and rotations taken out.",
     "curve": "Learned curve between two checkpoints.",
     "plane": "The loss on a plane, drawn in true scale.",
     "simplex": "The loss of mixtures of checkpoints.",
@@ -29,12 +29,12 @@ COMMANDS = {
     "plan": "What a study would take; nothing is run.",
     "run": "Run or resume a study.",
     "status": "What is done, failed and left.",
-    "stages": "Events, stages, and whether connectivity goes with behaviour.",
+    "stages": "Events, stages, and whether connectivity is associated with behaviour.",
     "export": "All rows as CSV, Parquet or netCDF.",
     "report": "Figures and a page of a finished study.",
 }
 STOPPED = 75
-KEEP_NOTHING = ("barriers", "simplex", "llc", "probe", "match")
+KEEP_NOTHING = ("barriers", "simplex", "llc", "probe", "align")
 
 
 class Stopped(BaseException):
@@ -65,6 +65,7 @@ def cli() -> None:
 
     Start with: landscape demo
     """
+    listen()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -11,12 +11,12 @@ import numpy as np
 
 from landscape.checkpoints.grid import incomplete, listed, warnings
 from landscape.checkpoints.size import weights
-from landscape.cli.options import trust_options
 from landscape.cli.progress import console
-from landscape.cli.run import foreseen
+from landscape.cli.trust import trust_options
+from landscape.face.running import foreseen
 from landscape.study.expand import tasks
-from landscape.study.file import read_study
-from landscape.study.tasks import Task
+from landscape.study.file import Study, read_study
+from landscape.study.tasks import Spec, Task
 
 WORDS = 1e9
 DOWNLOAD = 1e8
@@ -24,27 +24,24 @@ FORWARD_AND_BACKWARD = 3
 """Forward passes that a gradient costs."""
 
 
+@trust_options
 @click.command()
 @click.argument("study", type=click.Path(path_type=Path))
 @click.option("--limit", default=10, show_default=True, help="Tasks to list.")
 @click.option("--tflops", type=click.FloatRange(0, min_open=True),
               help="Estimate for a machine of so many TFLOP/s. [default: a matrix product, timed here]")  # fmt: skip
-@trust_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout for each task, and the totals.")
 def command(study: Path, limit: int, tflops: float | None, as_json: bool) -> None:
     """What STUDY would take: tasks, loads, bytes, FLOPs and time. Nothing is run."""
     wanted = read_study(study)
-    seeds, branches = listed(wanted.checkpoints)
-    planned = tasks(wanted, seeds, branches)
-    sizes = {c.ref: weights(c) for c in [*seeds, *branches]}
+    grid = listed(wanted.checkpoints)
+    planned = tasks(wanted, grid)
+    sizes = {c.ref: weights(c) for c in grid.every}
     read = sum(size.bytes for size in sizes.values())
     fetch = sum(size.bytes for size in sizes.values() if size.remote)
     parameters = max(size.parameters for size in sizes.values())
-    points = sum(task.points for task in planned)
-    passes = points * wanted.data.sequences + FORWARD_AND_BACKWARD * sum(
-        task.gradients(wanted.data.sequences) for task in planned
-    )
-    flops = 2 * parameters * passes * wanted.data.length
+    points = sum(task.passes for task in planned)
+    flops = 2 * parameters * sum(_tokens(task, wanted) for task in planned)
     rate = tflops * 1e12 if tflops else _rate()
     at = f"{tflops:g} TFLOP/s" if tflops else f"the {rate / 1e9:.0f} GFLOP/s of a matrix product on this machine now"
     totals = {
@@ -68,7 +65,7 @@ def command(study: Path, limit: int, tflops: float | None, as_json: bool) -> Non
         "models under ten million parameters take several times that",
         markup=False,
     )
-    for warning in [*incomplete(seeds), *warnings([*seeds, *branches]), *foreseen(wanted)]:
+    for warning in [*incomplete(grid.runs), *warnings(grid.every), *foreseen(wanted)]:
         console.print(f"  warning: {warning}", markup=False)
     if as_json:
         for task in planned:
@@ -76,7 +73,14 @@ def command(study: Path, limit: int, tflops: float | None, as_json: bool) -> Non
         click.echo(json.dumps(totals))
 
 
-def loads(planned: list[Task]) -> int:
+def _tokens(task: Task[Spec], study: Study) -> int:
+    """Tokens of all forward passes of a task; a gradient costs three."""
+    data = study.data_sets[task.on]
+    gradients = FORWARD_AND_BACKWARD * task.gradients(data.sequences)
+    return (task.passes * data.sequences + gradients) * data.length
+
+
+def loads(planned: list[Task[Spec]]) -> int:
     """Checkpoints read by one worker that keeps the anchors of one tile."""
     count, held = 0, set[str]()
     for task in planned:
@@ -86,7 +90,7 @@ def loads(planned: list[Task]) -> int:
     return count
 
 
-def _fits(planned: list[Task], examples: int) -> str:
+def _fits(planned: list[Task[Spec]], examples: int) -> str:
     gradients = sum(task.gradients(examples) for task in planned)
     return f" and {gradients:,} gradients of an example" if gradients else ""
 

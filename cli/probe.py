@@ -2,137 +2,63 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 import pandas as pd
-from pydantic import ValidationError
+from pydantic import Field
 from rich.table import Table
 
-from landscape.cli import options
 from landscape.cli.drawing import save_figure
-from landscape.cli.options import SEED, batches, config_option, data, data_options
+from landscape.cli.frame import WATCH, Output, finish, say
 from landscape.cli.progress import console
-from landscape.cli.run import FAILED, results_of, run_now
-from landscape.errors import InputError
-from landscape.study.file import Study
-from landscape.study.kinds import MOST_ITEMS, AnyMeasure, Behaviour, Probes
-from landscape.study.sections import Checkpoints, Data
+from landscape.cli.settings import command as command_of
+from landscape.face.inputs import Inputs
+from landscape.face.probe import UNNAMED, measure
 from landscape.study.checkpoint import Checkpoint
+from landscape.study.kinds.probes import Probes
 
-USUAL = {"causal-lm": ("in-context", "induction"), "masked-lm": ("calibration",), "classification": ("calibration",)}
-"""Probes that need nothing but the model and the text."""
-READERS = {"in-context", "induction", "ngrams", "calibration", "predictions"}
-"""Probes that look at the text."""
-UNREAD = 8
-"""Tokens of an example that no probe looks at."""
 WIDE = 4
 """Checkpoints side by side in one table."""
+DISTANCES = {
+    "disagreement": "disagreement of predictions (1 - kappa)",
+    "divergence": "divergence of predictions (nats)",
+}
 
 
-@click.command()
-@click.argument("refs", nargs=-1, required=True, metavar="REF...")
-@data_options
-@click.option("--probe", "names", multiple=True, metavar="NAME",
-              help="in-context, induction, ngrams, minimal-pairs, agreement, inference, linear, syntax, calibration, "
-              "or harness:TASK; may be given more than once. [default: what needs no more than the text]")  # fmt: skip
-@click.option(
-    "--items", type=click.Path(path_type=Path), help="Your own items for the probe: a file, or a folder of them."
-)
-@click.option("--count", type=click.IntRange(2, MOST_ITEMS),
-              help="Items to make or take; of templates, choices of words. [default: by probe]")  # fmt: skip
-@click.option("--train-text", type=click.Path(path_type=Path, dir_okay=False),
-              help="Text that the models were trained on, or one like it; ngrams needs it.")  # fmt: skip
-@click.option("--labels", metavar="A,B,C",
-              help="Classes of a classifier of sentence pairs, in the order of its outputs.")  # fmt: skip
-@click.option("--pll", default="within_word_l2r", show_default=True, type=click.Choice(["within_word_l2r", "original"]),
-              help="Pseudo-log-likelihood of masked models.")  # fmt: skip
-@click.option("--distances", is_flag=True, help="Also how differently every two of them predict.")
-@click.option("--seed", default=0, show_default=True, type=SEED, help="Of what is random in the items.")
-@config_option
-@click.option("--all", "every", is_flag=True, help="Show every score: of each head, layer, template and paradigm.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Keep results here, every outcome among them, and go on from what is there. [default: keep nothing]",
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout for each row.")
-@click.pass_context
-def command(ctx: click.Context, /, **given: Any) -> None:
+class Shown(Output):
+    """What the command shows and writes.
+
+    Attributes:
+        distances: Also how differently every two of them predict.
+        every: Show every score: of each head, layer, template and paradigm.
+        out: Keep results here, every outcome among them, and go on from what is there; left out, nothing is kept.
+    """
+
+    distances: bool = False
+    every: bool = Field(False, alias="all")
+    out: str | None = None
+
+
+@command_of(Inputs, Probes, Shown, changed={"names": UNNAMED})
+def command(ctx: click.Context, refs: tuple[str, ...], inputs: Inputs, spec: Probes, shown: Shown) -> None:
     """What checkpoints can do: scores and margins of behavioural probes, with their errors.
 
     Items are the same for all checkpoints. Nothing is downloaded but checkpoints themselves.
     """
-    found = options.found(given["refs"], given["config"])
-    from landscape.checkpoints import fetch
-    from landscape.checkpoints.models import default_objective
-
-    objective = given["objective"] or default_objective(fetch.described(found[0]))
-    measures = _measures(given, objective, len(found))
-    with results_of(given["out"]) as store, _data(given, objective, measures) as texts:
-        study = Study(
-            version=1, name="probe", checkpoints=Checkpoints(folder=found[0].ref), data=texts, measure=measures
-        )
-        prepared, failed = run_now(study, found, given["device"], store)
-        keys = [task.key for task in prepared.tasks]
-        rows, distances = store.rows("probe", keys), store.rows("behaviour", keys)
-        if not rows.empty:
-            _show(rows, found, every=given["every"])
-        for metric, part in distances.groupby("metric", sort=False) if not distances.empty else ():
-            _show_distances(part, found, str(metric))
-        if given["out"]:
-            _draw(rows, given["out"])
-    if given["as_json"]:
-        for table, frame in (("probe", rows), ("behaviour", distances)):
-            for row in json.loads(frame.to_json(orient="records", double_precision=15)):
-                click.echo(json.dumps({"table": table, **row}))
-    if failed:
-        ctx.exit(FAILED)
+    out = Path(shown.out) if shown.out else None
+    found = measure(refs, inputs, spec, distances=shown.distances, out=out, watch=WATCH)
+    if not found.frame.empty:
+        _show(found.frame, found.checkpoints, every=shown.every)
+    for metric, part in found.distances.groupby("metric", sort=False) if not found.distances.empty else ():
+        _show_distances(part, found.checkpoints, str(metric))
+    if out:
+        _draw(found.frame, out)
+    finish(ctx, found.tables(), found.failed, shown)
 
 
-def _measures(given: dict[str, Any], objective: str, checkpoints: int) -> tuple[AnyMeasure, ...]:
-    """What is asked.
-
-    Raises:
-        InputError: If options do not go together.
-    """
-    if given["distances"] and checkpoints < 2:
-        raise InputError("--distances are between two or more checkpoints, and there is one")
-    settings = {
-        "names": given["names"] or USUAL[objective],
-        **{name: given[name] for name in ("count", "pll", "seed")},
-        **{name: None if given[name] is None else str(given[name]) for name in ("items", "train_text")},
-        "labels": given["labels"] and tuple(part.strip() for part in given["labels"].split(",")),
-    }
-    try:
-        probes = Probes.model_validate({"kind": "probes", **settings})
-    except ValidationError as error:
-        said = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise InputError(said.replace("a [[measure]] of its own", "a command of its own")) from error
-    between = Behaviour.model_validate({"kind": "behaviour", "between": "all"})
-    return (probes, between) if given["distances"] else (probes,)
-
-
-@contextmanager
-def _data(given: dict[str, Any], objective: str, measures: tuple[AnyMeasure, ...]) -> Generator[Data]:
-    """The examples; where no probe looks at them, whatever a model of the kind can read."""
-    asked = {name for measure in measures if isinstance(measure, Probes | Behaviour) for name in measure.names}
-    if given["text"] is not None or asked & READERS:
-        yield data(given, objective)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "unread.jsonl"
-        file.write_text('{"text": "one", "text_pair": "two", "label": 0}\n' * given["sequences"])
-        text = str(file) if objective == "classification" else None
-        yield batches({**given, "text": text, "length": UNREAD}, objective)
-
-
-def _show(rows: pd.DataFrame, found: list[Checkpoint], *, every: bool) -> None:
+def _show(rows: pd.DataFrame, found: Sequence[Checkpoint], *, every: bool) -> None:
     """The scores: a column for each checkpoint, or for many checkpoints a table for each probe's main numbers."""
     wide = len(found) <= WIDE
     shown = rows if every else rows[rows["headline"] | ((rows["subset"] == "") & wide)]
@@ -146,7 +72,7 @@ def _show(rows: pd.DataFrame, found: list[Checkpoint], *, every: bool) -> None:
         table.add_column("checkpoint")
         table.add_column("", justify="right")
     for (probe, metric, subset), part in shown.groupby(["probe", "metric", "subset"], sort=False):
-        cells = {row.checkpoint: f"{row.value:.4g} {_plus_minus(row.error)}" for row in part.itertuples()}
+        cells = {r["checkpoint"]: f"{r['value']:.4g} {_plus_minus(r['error'])}" for r in part.to_dict("records")}
         name = f"{metric}{' *' if part['headline'].any() else ''}"
         if wide:
             table.add_row(probe, name, subset, *(cells.get(c.ref, "failed") for c in found))
@@ -155,28 +81,25 @@ def _show(rows: pd.DataFrame, found: list[Checkpoint], *, every: bool) -> None:
                 before = (probe, name, subset) if k == 0 else ("", "", "")
                 table.add_row(*before, checkpoint.ref, cells.get(checkpoint.ref, "failed"))
     console.print(table)
+    scores = ["metric", "subset"]
     for probe, part in rows.groupby("probe", sort=False):
         first = part.iloc[0]
-        left = len(part.drop_duplicates(["metric", "subset"])) - len(
-            shown[shown["probe"] == probe].drop_duplicates(["metric", "subset"])
-        )
+        left = len(part.drop_duplicates(scores)) - len(shown[shown["probe"] == probe].drop_duplicates(scores))
         more = f"; {left} more scores with --all" if left else ""
-        console.print(f"{probe}: {first['about']}; items {first['items_hash']}{more}", markup=False)
+        say(f"{probe}: {first['about']}; items {first['items_hash']}{more}")
 
 
 def _plus_minus(error: float) -> str:
     return "(one item)" if pd.isna(error) else f"± {error:.2g}"
 
 
-def _show_distances(rows: pd.DataFrame, found: list[Checkpoint], metric: str) -> None:
+def _show_distances(rows: pd.DataFrame, found: Sequence[Checkpoint], metric: str) -> None:
     """A matrix of one distance, its lower half."""
-    words = {
-        "disagreement": "disagreement of predictions (1 - kappa)",
-        "divergence": "divergence of predictions (nats)",
-    }
-    table = Table(title=words[metric], caption=f"±: standard error over examples; {rows['items'].iloc[0]} predictions")
+    table = Table(
+        title=DISTANCES[metric], caption=f"±: standard error over examples; {rows['items'].iloc[0]} predictions"
+    )
     table.add_column("")
-    cells = {(row.a, row.b): f"{row.value:.3f} ± {row.error:.3f}" for row in rows.itertuples()}
+    cells = {(r["a"], r["b"]): f"{r['value']:.3f} ± {r['error']:.3f}" for r in rows.to_dict("records")}
     for number in range(len(found)):
         table.add_column(str(number + 1), justify="right", no_wrap=True)
     for i, one in enumerate(found):
@@ -199,4 +122,4 @@ def _draw(rows: pd.DataFrame, out: Path) -> None:
         probes_over_training(rows, axes)
         note(axes[0], about(rows))
         said = save_figure(figure, out, "probes")
-    console.print(said, markup=False)
+    say(said)

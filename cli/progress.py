@@ -44,6 +44,14 @@ class PlainFormatter(logging.Formatter):
         return shown(super().format(record))
 
 
+class ConsoleHandler(logging.Handler):
+    """Prints log lines on the console, so that they stand between the lines of a progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the line."""
+        console.print(self.format(record), markup=False)
+
+
 console = PlainConsole(
     stderr=True, highlight=False, emoji=False, soft_wrap=True, width=None if sys.stderr.isatty() else WIDE
 )
@@ -55,7 +63,7 @@ def listen() -> None:
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     log = logging.getLogger("landscape")
     if not log.handlers:
-        handler = logging.StreamHandler(sys.stderr)
+        handler = ConsoleHandler()
         handler.setFormatter(PlainFormatter())
         log.addHandler(handler)
         log.setLevel(logging.INFO)

@@ -8,9 +8,10 @@ from typing import Any
 import click
 import pandas as pd
 
-from landscape.cli.options import DEFINITIONS
+from landscape import catalogue
 from landscape.cli.progress import console
 from landscape.errors import InputError, StorageError
+from landscape.face.chains import chains_of
 from landscape.figures.frames import Frames
 from landscape.figures.page import Missing, page
 from landscape.files import replacing
@@ -23,7 +24,7 @@ OTHERS = ("plane", "place", "mixture", "llc", "probe", "behaviour")
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--definition", default="chord", show_default=True, type=click.Choice(DEFINITIONS))
+@click.option("--definition", default="chord", show_default=True, type=click.Choice(list(catalogue.DEFINITIONS)))
 def command(folder: Path, definition: str) -> None:
     """Write FOLDER/report.html from the results in FOLDER."""
     write_report(folder, definition)
@@ -59,7 +60,7 @@ def frames(store: Store, definition: str = "chord") -> Frames:
     barriers, profiles, losses = (tables.get(table, pd.DataFrame()) for table in ("barrier", "profile", "loss"))
     pictures: dict[str, Any] = {name: tables.get(name, pd.DataFrame()) for name in OTHERS}
     pictures |= _stages(store, definition)
-    pictures["traces"] = chains(store, _ends(pictures["llc"]))
+    pictures["traces"] = chains_of(store, _ends(pictures["llc"]))
     if barriers.empty and all(pictures[name].empty for name in OTHERS if name != "place"):
         raise InputError(f"no pair is finished in {store.folder}; run the study first, or again")
     if barriers.empty:
@@ -80,7 +81,7 @@ def frames(store: Store, definition: str = "chord") -> Frames:
         bent=bent,
         matched=matched,
         by_symmetry=summary.by_symmetry(matched),
-        match=tables.get("match", pd.DataFrame()),
+        match=tables.get("align", pd.DataFrame()),
         by_path=summary.by_path(bent),
         bent_profiles=summary.mean_profiles(bent_profiles, by="path"),
         **pictures,
@@ -89,7 +90,7 @@ def frames(store: Store, definition: str = "chord") -> Frames:
 
 def _stages(store: Store, definition: str) -> dict[str, Any]:
     """The frames on stages; none where there are no series over training."""
-    from landscape.cli.stages import of_results
+    from landscape.face.stages import of_results
     from landscape.stages.findings.sentences import sentences
 
     try:
@@ -111,13 +112,3 @@ def _ends(llc: pd.DataFrame) -> pd.DataFrame:
     rows = (seeds if len(seeds := rows[rows["branch_step"].isna()]) else rows).sort_values(["seed", "step"])
     rows = rows[rows["seed"] == rows["seed"].iloc[0]] if rows["seed"].notna().any() else rows
     return rows.iloc[sorted({0, len(rows) - 1})]
-
-
-def chains(store: Store, llc: pd.DataFrame) -> pd.DataFrame:
-    """The chains behind some rows of the table ``llc``: ``chain, draw, loss`` beside the columns of the row."""
-    parts = [
-        pd.DataFrame({"chain": chain, "draw": range(len(losses)), "loss": losses, **row})
-        for row in llc.to_dict("records")
-        for chain, losses in enumerate(store.losses(row["traces"]))
-    ]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

@@ -3,62 +3,28 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from pathlib import Path
-from typing import Any
 
 import click
 import pandas as pd
 from rich.table import Table
 
-from landscape.cli import options
-from landscape.cli.options import SEED, config_option, data, data_options
+from landscape.cli.frame import WATCH, Output, finish
 from landscape.cli.progress import console
-from landscape.cli.run import FAILED, run_now
-from landscape.errors import InputError
-from landscape.study.file import Study
-from landscape.study.kinds import Simplices
-from landscape.study.sections import Checkpoints
-from landscape.study.store import Store
+from landscape.cli.settings import command as command_of
+from landscape.face.inputs import Inputs, find
+from landscape.face.simplex import measure
+from landscape.study.kinds.simplices import Simplices
 
 NAMES = {"vertex": "checkpoints", "edge": "middles of edges", "centre": "centre: the uniform soup", "random": "random"}
 
 
-@click.command()
-@click.argument("refs", nargs=-1, required=True, metavar="REF REF...")
-@data_options
-@click.option("--mixtures", default=16, show_default=True, type=click.IntRange(0), help="Random mixtures.")
-@click.option("--seed", default=0, show_default=True, type=SEED, help="Of the random mixtures.")
-@config_option
-@click.option("--dtype", default="float32", show_default=True, type=click.Choice(["float32", "tf32", "bfloat16"]))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout for each mixture.")
-@click.pass_context
-def command(ctx: click.Context, /, **given: Any) -> None:
+@command_of(Inputs, Simplices, Output, argument="REF REF...", changed={"between": "all"})
+def command(ctx: click.Context, refs: tuple[str, ...], inputs: Inputs, spec: Simplices, output: Output) -> None:
     """The loss of mixtures of checkpoints: of two, of all (the soup), and of random shares."""
-    found = options.found(given["refs"], given["config"])
-    from landscape.checkpoints import fetch
-    from landscape.checkpoints.models import default_objective
-
-    if len(found) < 2:
-        raise InputError(f"{given['refs'][0]} is one checkpoint; a mixture is of two or more")
-    settings = {name: given[name] for name in ("mixtures", "seed", "dtype")}
-    study = Study(
-        version=1,
-        name="simplex",
-        checkpoints=Checkpoints(folder=given["refs"][0]),
-        data=data(given, given["objective"] or default_objective(fetch.described(found[0]))),
-        measure=(Simplices.model_validate({"kind": "simplices", "between": "all", **settings}),),
-    )  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder))
-        prepared, failed = run_now(study, found, given["device"], store)
-        if failed:
-            ctx.exit(FAILED)
-        rows = store.rows("mixture", [task.key for task in prepared.tasks])
-    console.print(_table(rows))
-    if given["as_json"]:
-        for row in json.loads(rows.to_json(orient="records", double_precision=15)):
-            click.echo(json.dumps({"table": "mixture", **row}))
+    found = measure(find(refs, inputs), spec, watch=WATCH)
+    if not found.failed:
+        console.print(_table(found.frame))
+    finish(ctx, found.tables(), found.failed, output)
 
 
 def _table(rows: pd.DataFrame) -> Table:

@@ -1,3 +1,45 @@
-"""Mode connectivity and loss landscapes across checkpoints and seeds."""
+"""Mode connectivity and loss landscapes across checkpoints and seeds.
+
+>>> import landscape as ls
+>>> ls.barriers  # doctest: +ELLIPSIS
+<function barriers at ...>
+
+A call is imported when it is used, so importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from landscape.lazy import resolve
+
+if TYPE_CHECKING:
+    from landscape.face.align import align
+    from landscape.face.barriers import barriers
+    from landscape.face.curve import curve
+    from landscape.face.llc import llc
+    from landscape.face.plane import plane
+    from landscape.face.probe import probe
+    from landscape.face.run import run
+    from landscape.face.simplex import simplex
+    from landscape.face.stages import stages
 
 __version__ = "0.1.0"
+__all__ = ["align", "barriers", "curve", "llc", "plane", "probe", "run", "simplex", "stages"]
+
+
+def __getattr__(name: str) -> object:
+    """A call of the face.
+
+    Raises:
+        AttributeError: If there is no such call.
+    """
+    if name not in __all__:
+        raise AttributeError(f"module 'landscape' has no attribute {name!r}")
+    globals()[name] = found = resolve(f"landscape.face.{name}:{name}")
+    return found
+
+
+def __dir__() -> list[str]:
+    """The calls, and the version."""
+    return [*__all__, "__version__"]

@@ -31,7 +31,7 @@ class Member:
     reads: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Members(Mapping[str, Member]):
     """A table of members by name.
 
@@ -51,6 +51,9 @@ class Members(Mapping[str, Member]):
 
     def __len__(self) -> int:
         return len(self.members)
+
+    def __hash__(self) -> int:
+        return hash((self.noun, *self.members))
 
     def require(self, name: str) -> str:
         """The name, if a member has it.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from landscape.objectives import Objective
 from landscape.session import data
@@ -23,12 +24,14 @@ class Batches:
         first: Whose architecture and tokenizer are used.
         device: Where they are.
         given: An objective in place of that of the study, for models in memory.
+        held: The learned buffers of models in memory, by content and name.
     """
 
     data: Mapping[str, Data]
     first: Checkpoint
     device: torch.device
     given: Objective | None = None
+    held: Mapping[str, dict[str, Tensor]] = field(default_factory=dict)
     _built: dict[str, Objective] = field(default_factory=dict)
     _buffers: dict[str, Buffers] = field(default_factory=dict)
 
@@ -57,4 +60,5 @@ class Batches:
         """The learned buffers of the checkpoints, for the model of a data set."""
         if on not in self._buffers:
             self._buffers[on] = Buffers.of(self.objective(on).model, self.data[on].buffers)
+            self._buffers[on].known.update(self.held)
         return self._buffers[on]

@@ -35,10 +35,12 @@ class InMemory:
     Attributes:
         objective: Their loss on given batches.
         points: Each as a point, by content.
+        buffers: The learned buffers of each, by content and name.
     """
 
     objective: Objective
     points: Mapping[str, Tensor]
+    buffers: Mapping[str, dict[str, Tensor]]
 
 
 @dataclass
@@ -71,8 +73,10 @@ class Session:
     @cached_property
     def batches(self) -> Batches:
         """The objectives of its data sets."""
-        given = self.memory.objective if self.memory else None
-        return Batches(self.study.data_sets, self.tasks[0].checkpoints[0], self.device, given)
+        first = self.tasks[0].checkpoints[0]
+        if self.memory is None:
+            return Batches(self.study.data_sets, first, self.device)
+        return Batches(self.study.data_sets, first, self.device, self.memory.objective, self.memory.buffers)
 
     @cached_property
     def anchors(self) -> Anchors:

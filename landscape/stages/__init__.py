@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from landscape.lazy import callable_package
 from landscape.stages.association import hypotheses, membership
 from landscape.stages.events import dating, staging
 from landscape.stages.events.dating import Dated
@@ -118,3 +119,6 @@ def _stages(dated: Dated, boundaries: str, axis: Axis) -> pd.DataFrame:
 def _curves(dated: Dated, axis: Axis) -> pd.DataFrame:
     parts = [staging.frame(series, curves, axis) for series, curves in dated.means.items()]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(staging.CURVE))
+
+
+callable_package(__name__, "landscape.face.stages:stages")

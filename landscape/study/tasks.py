@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Generic, TypedDict, TypeVar
@@ -52,6 +52,7 @@ class Spec(Settings, ABC):
         return ()
 
 
+S = TypeVar("S", bound=Spec)
 S_co = TypeVar("S_co", bound=Spec, covariant=True)
 
 
@@ -140,3 +141,9 @@ def recorded(checkpoint: Checkpoint) -> dict[str, JsonValue]:
         "defect": checkpoint.defect,
     }  # fmt: skip
     return {**about, "labels": dict(checkpoint.labels)}
+
+
+def of(spec: type[S], tasks: Iterable[Task[Spec]]) -> list[Task[S]]:
+    """The tasks whose settings are of a class."""
+    return [Task(t.spec, t.checkpoints, t.pairs, t.data, t.on, t.texts, t.needs)
+            for t in tasks if isinstance(t.spec, spec)]  # fmt: skip

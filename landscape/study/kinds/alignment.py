@@ -36,7 +36,7 @@ class Alignment(Settings):
         groups: Patterns of the names of groups that may change, such as ``*.ffn``, ``*.heads``, ``stream``.
         text: For ``activations`` and ``learned``: what to align on, another text than that of ``[data]``.
         sequences: Examples of it.
-        starts: Starts of aligning by weights; None is chosen by the size of the model.
+        starts: Starts of aligning by weights; left out, by the size of the model.
         steps: Optimizer steps of ``learned``.
         rate: Learning rate of ``learned``.
         seed: Of all that is random.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
 from landscape.spec import MOST_SEED
 from landscape.study.kinds.losses import Dtype
@@ -18,7 +18,8 @@ class Planes(Measure):
 
     Attributes:
         kind: Always ``planes``.
-        plane: ``through`` three checkpoints; ``random`` around each; ``trajectory``, the two principal components.
+        plane: ``through`` three checkpoints; ``random`` around each; ``trajectory``, the two principal components;
+            ``auto``, with ``among = "all"``, by the number of checkpoints: one, three, or more.
         among: ``runs`` takes the first three seeds at each step, or for a trajectory the steps of each run; ``all``
             takes all checkpoints.
         resolution: Points along the longer side.
@@ -32,7 +33,7 @@ class Planes(Measure):
     ELSEWHERE: ClassVar[frozenset[str]] = frozenset({"kind", "at_steps", "on", "among"})
 
     kind: Literal["planes"] = "planes"
-    plane: Literal["through", "random", "trajectory"]
+    plane: Literal["through", "random", "trajectory", "auto"]
     among: Literal["runs", "all"] = "runs"
     resolution: int = Field(21, ge=3, le=501)
     margin: float = Field(0.3, ge=0, le=10)
@@ -40,6 +41,17 @@ class Planes(Measure):
     seed: int = Field(0, ge=0, le=MOST_SEED)
     dtype: Dtype = "float32"
     parts: int = Field(4, ge=1)
+
+    @model_validator(mode="after")
+    def _auto_is_of_all(self) -> Self:
+        if self.plane == "auto" and self.among != "all":
+            raise ValueError('plane = "auto" goes by the number of checkpoints: give among = "all" too')
+        return self
+
+    def of(self, count: int) -> Planes:
+        """The same for so many checkpoints: which plane is decided then."""
+        usual = {1: "random", 3: "through"}.get(count, "trajectory")
+        return self.model_copy(update={"plane": usual}) if self.plane == "auto" else self
 
     def deciding(self) -> dict[str, JsonValue]:
         """Without what this kind of plane does not read."""
@@ -61,9 +73,10 @@ class Planes(Measure):
 
     def tasks(self, group: Group, hashes: Hashes, on: str) -> Iterator[Task[Spec]]:
         """The parts of a plane."""
-        if len(group) >= (1 if self.plane == "random" else 3):
+        spec = self.of(len(group))
+        if len(group) >= (1 if spec.plane == "random" else 3):
             for part in range(self.parts):
-                yield Task(PlanePart(plane=self, part=part), tuple(group), data=hashes.main(on), on=on)
+                yield Task(PlanePart(plane=spec, part=part), tuple(group), data=hashes.main(on), on=on)
 
     def nothing(self, grid: Grid) -> str:
         """There are no checkpoints that span a plane."""

@@ -1,0 +1,189 @@
+"""Options of commands, made from settings: the same names, defaults and help as in a study file and in Python."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Literal, TypeVar, Union, get_args, get_origin
+
+import click
+from pydantic import AfterValidator, BaseModel
+from pydantic.fields import FieldInfo
+
+from landscape.cli.progress import listen
+from landscape.cli.trust import trust_options
+from landscape.face.inputs import settings
+from landscape.spec import Choice, Settings
+
+S = TypeVar("S", bound=Settings)
+Callback = Callable[..., object]
+HIDDEN = frozenset({"kind", "at_steps", "on", "among", "tile", "between", "keep_losses", "parts"})
+"""Settings that a one-shot command has no option for: which checkpoints, and how a study is cut into tasks."""
+ENTRY = re.compile(r"^        (\w+): (.*(?:\n            .*)*)", re.M)
+
+
+@cache
+def explanations(model: type[BaseModel]) -> Mapping[str, str]:
+    """What the docstrings of a model and its bases say of each setting."""
+    found: dict[str, str] = {}
+    for cls in reversed(model.__mro__):
+        _, _, text = (cls.__doc__ or "").partition("Attributes:\n")
+        found |= {name: " ".join(said.split()) for name, said in ENTRY.findall(text)}
+    return found
+
+
+def command(
+    *models: type[Settings],
+    argument: str = "REF...",
+    omit: Sequence[str] = (),
+    changed: Mapping[str, object] | None = None,
+) -> Callable[[Callback], click.Command]:
+    """A command whose options are the settings of some models.
+
+    The function is called with click's context, the references, and an object of each model.
+
+    Args:
+        *models: The models; no two have a setting of the same name.
+        argument: What the references are called in the help; ``A B`` are two arguments.
+        omit: Settings without an option.
+        changed: Other defaults than those of the models.
+    """
+    defaults = dict(changed or {})
+
+    def make(function: Callback) -> click.Command:
+        def run(**given: object) -> object:
+            listen()
+            refs = given.pop("refs")
+            values = [_parsed(model, given, defaults) for model in models]
+            return function(click.get_current_context(), refs, *values)
+
+        options = [option for model in models for option in _options(model, omit, defaults)]
+        name = (inspect.getmodule(function).__name__ if inspect.getmodule(function) else "").rpartition(".")[2]  # type: ignore[union-attr]
+        made = click.Command(
+            name, callback=run, help=inspect.getdoc(function),
+            params=[click.Argument(["refs"], nargs=-1, required=True, metavar=argument), *options],
+        )  # fmt: skip
+        return trust_options(made)
+
+    return make
+
+
+def _parsed(model: type[S], given: Mapping[str, object], defaults: Mapping[str, object]) -> S:
+    """The settings of a model, of those options that were given."""
+    own: dict[str, object] = {name: value for name, value in defaults.items() if name in model.model_fields}
+    for name, info in model.model_fields.items():
+        nested = _nested(info)
+        if nested is not None:
+            inner = {
+                field: given[f"{name}_{field}"] for field in nested.model_fields if _is_given(given, f"{name}_{field}")
+            }
+            own |= {name: inner} if inner else {}
+        elif _is_given(given, name):
+            own[info.alias or name] = given[name]
+    return settings(model, own)
+
+
+def _is_given(given: Mapping[str, object], name: str) -> bool:
+    return given.get(name) is not None and given[name] != ()
+
+
+def _options(
+    model: type[BaseModel], omit: Sequence[str], defaults: Mapping[str, object], prefix: str = ""
+) -> list[click.Option]:
+    """The options of a model; those of a model within it have its name before theirs."""
+    said, out = explanations(model), []
+    for name, info in model.model_fields.items():
+        if name in omit or (not prefix and name in HIDDEN):
+            continue
+        nested = _nested(info)
+        if nested is not None:
+            out += _options(nested, omit, {}, f"{name}_")
+            continue
+        default = defaults.get(name, None if info.is_required() else info.get_default(call_default_factory=True))
+        out.append(_option(f"{prefix}{name}", info, said.get(name, ""), default))
+    return out
+
+
+def _option(name: str, info: FieldInfo, said: str, default: object) -> click.Option:
+    """The option of one setting; its value is checked by the model, so that all messages are the same."""
+    flag = f"--{(info.alias or name).replace('_', '-')}"
+    choices, several, truth = _choices(info), _is_several(info), _plain(info) is bool
+    text = (said[:1].upper() + said[1:]).replace("``", "")
+    shown = _shown(default)
+    if shown and not truth:
+        text += f"  [default: {shown}]"
+    if truth:
+        flags = f"{flag}/--no-{flag[2:]}" if default is True else flag
+        text += "  [default: yes]" if default is True else ""
+        return click.Option([flags, name], default=None, is_flag=True, help=text)
+    return click.Option(
+        [flag, name], default=None, help=text, multiple=several,
+        type=click.Choice(choices) if choices else None, metavar=None if choices else _metavar(info),
+    )  # fmt: skip
+
+
+def _shown(default: object) -> str:
+    """A default in words; empty for none."""
+    if default is None or default in ((), ""):
+        return ""
+    return " ".join(map(str, default)) if isinstance(default, tuple) else str(default)
+
+
+def _parts(annotation: object) -> list[object]:
+    """An annotation, and what it is made of."""
+    inner = (
+        [part for arg in get_args(annotation) for part in _parts(arg)] if get_origin(annotation) is not Literal else []
+    )
+    return [annotation, *inner]
+
+
+def _nested(info: FieldInfo) -> type[BaseModel] | None:
+    """The model that a setting is, if it is one."""
+    found = info.annotation
+    return found if isinstance(found, type) and issubclass(found, BaseModel) else None
+
+
+def _choices(info: FieldInfo) -> list[str]:
+    """The values of a setting that has a few names as values."""
+    every = [*info.metadata, *(m for part in _parts(info.annotation) for m in getattr(part, "__metadata__", ()))]
+    for mark in every:
+        if isinstance(mark, AfterValidator) and isinstance(mark.func, Choice):
+            return list(mark.func.names)
+    names = [arg for arg in _members(info.annotation) if arg is not NoneType]
+    literal = [name for part in names if get_origin(part) is Literal for name in get_args(part)]
+    if names == [bool, *[p for p in names if get_origin(p) is Literal]] and len(names) > 1:
+        return [*map(str, literal), "true", "false"]
+    return [str(name) for name in literal] if literal and all(get_origin(part) is Literal for part in names) else []
+
+
+def _members(annotation: object) -> list[object]:
+    """The members of a union, without what annotates them."""
+    if get_origin(annotation) is Annotated:
+        return _members(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [part for arg in get_args(annotation) for part in _members(arg)]
+    return [annotation]
+
+
+def _plain(info: FieldInfo) -> object:
+    """The type of a setting that has one."""
+    found = [part for part in _members(info.annotation) if part is not NoneType]
+    return found[0] if len(found) == 1 else None
+
+
+def _is_several(info: FieldInfo) -> bool:
+    return any(get_origin(part) is tuple for part in _members(info.annotation))
+
+
+def _metavar(info: FieldInfo) -> str:
+    """What stands for a value in the help."""
+    words: list[str] = []
+    for part in _members(info.annotation):
+        if get_origin(part) is Literal:
+            words += map(str, get_args(part))
+        elif part in (int, float):
+            words.append("N" if part is int else "NUMBER")
+    return "|".join(dict.fromkeys(words)) or "TEXT"

@@ -1,0 +1,156 @@
+"""Learned curves of low loss between two checkpoints."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from landscape.errors import InputError
+from landscape.face.inputs import Models, find, split
+from landscape.face.result import Result, plot_profile
+from landscape.face.running import SILENT, Ran, Watch, one_shot
+from landscape.files import replacing
+from landscape.study.kinds.curves import Curves
+from landscape.study.tasks import of
+from landscape.texts import TRAINING_TEXT
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from torch import nn
+
+    from landscape.face.inputs import Batches, Loss, Model
+
+CURVE, CONTROL = "curve.safetensors", "control.safetensors"
+"""Files of the anchors of the curve and of its control."""
+
+
+@dataclass(frozen=True)
+class Curve(Result):
+    """A learned curve between two checkpoints, with the straight line and the control.
+
+    Attributes:
+        profiles: Rows of the table ``profile``: losses along the paths.
+        aligned: Rows of the table ``align``: what alignment did.
+    """
+
+    profiles: pd.DataFrame = field(default_factory=pd.DataFrame)
+    aligned: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Barriers, profiles and alignments."""
+        return {"barrier": self.frame, "profile": self.profiles, "align": self.aligned}
+
+    @property
+    def chords(self) -> pd.DataFrame:
+        """The chord barrier of each path: the straight line, the curve, and the control."""
+        return self.frame[self.frame["definition"] == "chord"] if len(self.frame) else self.frame
+
+    def summary(self) -> pd.DataFrame:
+        """Each path: its barrier with a 95 % interval, and the mean loss above the better end, in its unit."""
+        return self.chords.reindex(columns=["path", "barrier", "low", "high", "mean_loss_increase", "path_length"])
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """The loss along the straight line and the curve."""
+        return plot_profile(self.profiles, ax)
+
+
+def curve(
+    a: Model,
+    b: Model,
+    *,
+    loss: Loss | None = None,
+    batches: Batches | None = None,
+    model: nn.Module | None = None,
+    out: str | Path | None = None,
+    **settings: object,
+) -> Curve:
+    """Learn a curve of low loss from one checkpoint to another, and score it on held-out text.
+
+    Args:
+        a: The first checkpoint; as for :func:`landscape.barriers`.
+        b: The second.
+        loss: As for :func:`landscape.barriers`.
+        batches: As for :func:`landscape.barriers`.
+        model: As for :func:`landscape.barriers`.
+        out: Folder for the results, the file of the curve and its bends; None keeps nothing.
+        **settings: Those of :class:`landscape.face.inputs.Inputs` and of the measure ``curves`` of a study file;
+            ``fit_text`` may be left out if ``text`` is too, and is the other packaged novel then.
+
+    Returns:
+        Barriers and losses in the unit of the loss.
+
+    Raises:
+        InputError: If a checkpoint or a setting is not as wanted.
+    """
+    inputs, spec = split(with_texts(settings), Curves, between="all")
+    found = find([a, b], inputs, loss=loss, batches=batches, skeleton=model)
+    return measure(found, spec, Path(out) if out else None)
+
+
+def with_texts(given: dict[str, object]) -> dict[str, object]:
+    """Settings with the packaged novel to fit on, if none is given.
+
+    Raises:
+        InputError: If a text to score on is given, and none to fit on.
+    """
+    if given.get("fit_text") is not None:
+        return {**given, "fit_text": str(given["fit_text"])}
+    if given.get("text") is not None:
+        raise InputError("text is what the curve is scored on; give fit_text too, another text to fit it on")
+    return {**given, "fit_text": str(TRAINING_TEXT)}
+
+
+def measure(models: Models, spec: Curves, out: Path | None = None, watch: Watch = SILENT) -> Curve:
+    """The same for checkpoints that are found.
+
+    Args:
+        models: The two checkpoints.
+        spec: How the curve is fitted and scored.
+        out: Folder for the results, the file of the curve and its bends; None keeps nothing.
+        watch: What is told on the way.
+
+    Raises:
+        InputError: If there are not two checkpoints, or they hold the same weights.
+    """
+    if len(models.checkpoints) != 2:
+        raise InputError(f"{len(models.checkpoints)} checkpoints are given; a curve joins two")
+    with one_shot("curve", models, [spec], out, watch) as ran:
+        one, two = ran.prepared.tasks[-1].checkpoints
+        if one.content == two.content:
+            raise InputError(f"{one.ref} and {two.ref} hold the same weights; a curve joins two checkpoints")
+        rows = ran.rows("barrier", "profile", "align")
+        if out is not None and not ran.failed:
+            _save(ran, spec, rows["barrier"], out)
+    return Curve(models.checkpoints, rows["barrier"], ran.failed, rows["profile"], rows["align"])
+
+
+def _save(ran: Ran, spec: Curves, rows: pd.DataFrame, out: Path) -> None:
+    """The file of the curve and that of its control; and each bend as a folder that ``from_pretrained`` loads.
+
+    Aligned ends, which are no folders yet, likewise.
+
+    Raises:
+        StorageError: If they cannot be written.
+    """
+    from landscape.checkpoints import fetch, saving
+    from landscape.paths import saved
+
+    named = rows.dropna(subset="curve").drop_duplicates("path")
+    for row in named.to_dict("records"):
+        file = out / (CONTROL if row["path"] == "control" else CURVE)
+        with saving.storing(file), replacing(file) as part, (ran.store.folder / row["curve"]).open("rb") as content:
+            shutil.copyfileobj(content, part)
+    if ran.prepared.session.memory is not None:
+        return
+    (task,) = of(Curves, ran.prepared.tasks)
+    model = ran.prepared.session.objective(task, spec.aligned).model.cpu()
+    described = fetch.described(task.checkpoints[0])
+    anchors = saved.load(out / CURVE).anchors
+    names = ["end_a", *(f"bend_{number}" for number in range(1, len(anchors) - 1)), "end_b"]
+    for name, point in zip(names, anchors, strict=True):
+        if spec.aligned or name.startswith("bend"):
+            saving.write(out / name, point, model, described)

@@ -1,0 +1,259 @@
+"""What all one-shot calls take: checkpoints, the data that they are evaluated on, and a device."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from landscape import catalogue
+from landscape.errors import InputError
+from landscape.spec import Choice, Settings, one_or_several
+from landscape.study.checkpoint import Checkpoint
+from landscape.study.file import mistakes
+from landscape.study.kinds.alignment import reads_text
+from landscape.study.measure import Grid
+from landscape.study.sections import Data
+from landscape.texts import TRAINING_TEXT
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from landscape.session.session import InMemory
+
+    Model = str | Path | nn.Module | Mapping[str, Tensor]
+    """A reference, or a model or state dict in memory."""
+    Loss = Callable[[Any, Mapping[str, Tensor]], Tensor]
+    """Loss of each example, of the outputs of a model and a batch."""
+    Batches = Sequence[Mapping[str, Tensor]] | Mapping[str, Tensor]
+    """One batch or several; tensors whose first axis is the example."""
+
+
+LOG = logging.getLogger("landscape")
+PACKAGED = "No text is given: evaluating on the packaged novel, Jane Austen's Persuasion."
+FEW = 30
+"""Examples below which a bootstrap is not to be trusted."""
+
+
+class Inputs(Settings):
+    """The data that checkpoints are evaluated on, and where.
+
+    Attributes:
+        text: Text to evaluate on, or the field text of JSON lines, CSV or Parquet; with labels for classification; left
+            out, the packaged novel.
+        objective: The loss; left out, that of the model's class.
+        sequences: Number of examples.
+        length: Tokens of an example.
+        tokenizer: Folder of the tokenizer; left out, that of the first checkpoint.
+        bos: Whether texts begin with the token for that (causal-lm only); auto is as the tokenizer does.
+        buffers: Learned buffers between checkpoints that differ in them: those of the nearest, or their mean.
+        config: Folder of config.json, for weights that have none beside them.
+        device: Device of torch: cpu, cuda, cuda:1.
+    """
+
+    text: str | None = None
+    objective: Annotated[str, AfterValidator(Choice(catalogue.OBJECTIVES))] | None = None
+    sequences: int = Field(128, ge=2)
+    length: int = Field(64, ge=2)
+    tokenizer: str | None = None
+    bos: bool | Literal["auto"] = "auto"
+    buffers: Literal["nearest", "interpolated"] = "nearest"
+    config: str = ""
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Models:
+    """Checkpoints of a call, with what they are evaluated on.
+
+    Attributes:
+        checkpoints: The checkpoints, in the order in which they were given.
+        data: The fixed batches.
+        device: Where to compute.
+        memory: Models in memory, which the checkpoints stand for.
+    """
+
+    checkpoints: tuple[Checkpoint, ...]
+    data: Data
+    device: str
+    memory: InMemory | None = None
+
+    @property
+    def grid(self) -> Grid:
+        """The checkpoints as a study has them."""
+        return Grid(self.checkpoints)
+
+    def among(self, checkpoints: Sequence[Checkpoint]) -> Models:
+        """The same for some of the checkpoints."""
+        return replace(self, checkpoints=tuple(checkpoints))
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def settings(model: type[S], given: Mapping[str, object]) -> S:
+    """Settings of a call.
+
+    Args:
+        model: Which settings.
+        given: Their values by name.
+
+    Raises:
+        InputError: If a name or a value is not as wanted, or settings do not go together.
+    """
+    try:
+        return model.model_validate({name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise InputError(mistakes(error)) from error
+
+
+def split(given: Mapping[str, object], spec: type[S], **fixed: object) -> tuple[Inputs, S]:
+    """Keyword arguments of a call as its inputs and its spec.
+
+    Args:
+        given: The keyword arguments; of names that are no input, the spec says which it knows.
+        spec: The spec.
+        fixed: Values of the spec that the call decides.
+
+    Raises:
+        InputError: If a name or a value is not as wanted, or settings do not go together.
+    """
+    given = _with_align_text(given) if "alignment" in spec.model_fields else given
+    inputs = {name: value for name, value in given.items() if name in Inputs.model_fields}
+    others = {name: value for name, value in given.items() if name not in inputs}
+    text = {name: str(value) if isinstance(value, Path) else value for name, value in inputs.items()}
+    return settings(Inputs, text), settings(spec, {**fixed, **others})
+
+
+def _with_align_text(given: Mapping[str, object]) -> Mapping[str, object]:
+    """Settings with the packaged novel to align on, if a way to align needs a text and none is given.
+
+    Raises:
+        InputError: If a text to measure on is given, and none to align on.
+    """
+    methods, alignment = one_or_several(given.get("align")), given.get("alignment") or {}
+    wanted = isinstance(methods, tuple | list) and any(reads_text(m) for m in methods if m in catalogue.MATCHERS)
+    if not wanted or not isinstance(alignment, Mapping) or alignment.get("text"):
+        return given
+    if given.get("text") is not None:
+        raise InputError("text is what barriers are measured on; give alignment.text too, another text to align on")
+    return {**given, "alignment": {**alignment, "text": str(TRAINING_TEXT)}}
+
+
+def find(
+    models: Sequence[Model],
+    inputs: Inputs,
+    *,
+    loss: Loss | None = None,
+    batches: Batches | None = None,
+    skeleton: nn.Module | None = None,
+) -> Models:
+    """The checkpoints of a call.
+
+    Args:
+        models: References, or models or state dicts in memory.
+        inputs: What they are evaluated on.
+        loss: For models in memory: loss of each example.
+        batches: For models in memory: what the loss is of.
+        skeleton: For state dicts: a model that takes them.
+
+    Raises:
+        InputError: If a checkpoint is not there, or loss or batches are missing.
+    """
+    refs = [model for model in models if isinstance(model, str | Path)]
+    if len(refs) == len(models):
+        if loss is not None or batches is not None:
+            raise InputError("loss and batches are for models in memory; references are evaluated on a text")
+        return _found([str(ref) for ref in refs], inputs)
+    if refs:
+        raise InputError(f"{refs[0]} is a reference, and other models are in memory; give all in one way")
+    if loss is None or batches is None:
+        raise InputError("models in memory need loss = a function of outputs and batch, and batches = tensors")
+    return _in_memory(models, inputs, loss, batches, skeleton)
+
+
+def _found(refs: Sequence[str], inputs: Inputs) -> Models:
+    """Checkpoints on disk or on the hub; of those on this disk it is known that they have a config.
+
+    Raises:
+        InputError: If one is not there, or has none.
+    """
+    from landscape.checkpoints import fetch, sources
+    from landscape.checkpoints.models import default_objective
+
+    every = [checkpoint for ref in refs for checkpoint in sources.find(ref, inputs.config)]
+    if not every:
+        raise InputError("no checkpoint is given; give references, such as folders written by save_pretrained")
+    for checkpoint in every:
+        if checkpoint.place is None:
+            fetch.described(checkpoint)
+    objective = inputs.objective or default_objective(fetch.described(every[0]))
+    found = Models(tuple(every), data(inputs, objective), inputs.device)
+    if inputs.text is None:
+        LOG.info(PACKAGED)
+    if inputs.sequences < FEW:
+        LOG.info("%d examples are few: intervals are too narrow below about %d.", inputs.sequences, FEW)
+    return found
+
+
+def data(inputs: Inputs, objective: str) -> Data:
+    """The fixed batches of a call.
+
+    Args:
+        inputs: Its inputs.
+        objective: The loss.
+
+    Raises:
+        InputError: If options do not go together.
+    """
+    fields = inputs.model_dump(include=set(Data.model_fields))
+    return settings(Data, {**fields, "objective": objective})
+
+
+def _in_memory(
+    models: Sequence[Model], inputs: Inputs, loss: Loss, batches: Batches, skeleton: nn.Module | None
+) -> Models:
+    """Models and state dicts as points of one space.
+
+    Raises:
+        InputError: If they are not of one architecture, or nothing takes a state dict.
+    """
+    import copy
+
+    import torch
+    from torch import nn
+
+    from landscape.measure.prepare import on
+    from landscape.objectives import module
+    from landscape.session.session import InMemory
+    from landscape.space import learned_buffers
+
+    first = skeleton if skeleton is not None else next((m for m in models if isinstance(m, nn.Module)), None)
+    if first is None:
+        raise InputError("state dicts need a model that takes them: give model = an nn.Module")
+    several = [batches] if isinstance(batches, Mapping) else list(batches)
+    batch = {name: torch.cat([part[name] for part in several]) for name in several[0]}
+    objective = module.build(copy.deepcopy(first), batch, loss).to(on(inputs.device))
+    points: dict[str, Tensor] = {}
+    buffers: dict[str, dict[str, Tensor]] = {}
+    checkpoints = []
+    for number, model in enumerate(models, start=1):
+        state = model.state_dict() if isinstance(model, nn.Module) else model
+        assert not isinstance(state, str | Path)
+        held = {name: value.detach().cpu() for name, value in state.items()}
+        if missing := sorted(set(objective.space.names) - set(held)):
+            raise InputError(f"model {number} has no parameter {missing[0]}; give models of one architecture")
+        point = objective.space.vector(held).float()
+        if len(point) != objective.space.size:
+            raise InputError(f"model {number} has {len(point):,} parameters, and {objective.space.size:,} are wanted")
+        content = hashlib.blake2b(point.numpy().tobytes(), digest_size=16).hexdigest()
+        points[content] = point
+        buffers[content] = {name: held[name] for name in learned_buffers(objective.model) if name in held}
+        checkpoints.append(Checkpoint(f"model {number}", content=content))
+    placeholder = Data(objective="causal-lm", sequences=max(objective.examples, 2))
+    return Models(tuple(checkpoints), placeholder, inputs.device, InMemory(objective, points, buffers))

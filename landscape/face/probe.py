@@ -1,0 +1,143 @@
+"""Behavioural probes of checkpoints."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from landscape import catalogue
+from landscape.errors import InputError
+from landscape.face.inputs import Inputs, Models, find, split
+from landscape.face.result import Result, axes
+from landscape.face.running import SILENT, Watch, one_shot
+from landscape.study.kinds.behaviour import Behaviour
+from landscape.study.kinds.probes import Probes
+from landscape.study.measure import Measure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+USUAL = {"causal-lm": ("in-context", "induction"), "masked-lm": ("calibration",), "classification": ("calibration",)}
+"""Probes that need nothing but the model and the text."""
+UNNAMED = ("",)
+"""In place of names: those that need no more than the text."""
+UNREAD = 8
+"""Tokens of an example that no probe reads."""
+UNREAD_ROW = '{"text": "one", "text_pair": "two", "label": 0}\n'
+
+
+@dataclass(frozen=True)
+class Scores(Result):
+    """Scores of probes.
+
+    Attributes:
+        distances: Rows of the table ``behaviour``: how differently every two behave; empty if that is not wanted.
+    """
+
+    distances: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Scores and distances."""
+        return {"probe": self.frame, "behaviour": self.distances}
+
+    def summary(self) -> pd.DataFrame:
+        """The headline scores of each checkpoint, with their standard errors over items."""
+        rows = self.frame[self.frame["headline"]] if len(self.frame) else self.frame
+        return rows.reindex(columns=["checkpoint", "probe", "metric", "subset", "value", "error", "items"])
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """The first headline score against step."""
+        from landscape.figures.probes import probe_over_training
+
+        rows = self.frame[self.frame["headline"]]
+        first = rows.iloc[0]
+        one = (rows["probe"] == first["probe"]) & (rows["metric"] == first["metric"])
+        return probe_over_training(rows[one], ax=axes(ax))
+
+
+def probe(
+    checkpoints: Sequence[str | Path] | str | Path,
+    names: Sequence[str] = (),
+    *,
+    distances: bool = False,
+    out: str | Path | None = None,
+    **options: object,
+) -> Scores:
+    """What checkpoints can do: scores of behavioural probes, with their errors.
+
+    Args:
+        checkpoints: One reference or several; as for :func:`landscape.barriers`.
+        names: Probes; left out, those that need no more than the text.
+        distances: Whether to measure too how differently every two predict.
+        out: Folder for the results; None keeps nothing.
+        **options: Settings of :class:`landscape.face.inputs.Inputs` and of the measure ``probes`` of a study file.
+
+    Returns:
+        Scores; each has the unit of its metric.
+
+    Raises:
+        InputError: If a checkpoint or a setting is not as wanted.
+    """
+    several = [checkpoints] if isinstance(checkpoints, str | Path) else list(checkpoints)
+    inputs, spec = split(options, Probes, names=tuple(names) or UNNAMED)
+    return measure(several, inputs, spec, distances=distances, out=Path(out) if out else None)
+
+
+def measure(
+    refs: Sequence[str | Path],
+    inputs: Inputs,
+    spec: Probes,
+    *,
+    distances: bool = False,
+    out: Path | None = None,
+    watch: Watch = SILENT,
+) -> Scores:
+    """The same for typed settings.
+
+    Args:
+        refs: References.
+        inputs: What they are evaluated on.
+        spec: Which probes; :data:`UNNAMED` stands for those that need no more than the text.
+        distances: Whether to measure too how differently every two predict.
+        out: Folder for the results; None keeps nothing.
+        watch: What is told on the way.
+
+    Raises:
+        InputError: If distances are wanted of one checkpoint.
+    """
+    with _models(refs, inputs, spec, distances=distances) as models:
+        if spec.names == UNNAMED:
+            spec = spec.model_copy(update={"names": USUAL[models.data.objective]})
+        if distances and len(models.checkpoints) < 2:
+            raise InputError("distances are between two or more checkpoints, and there is one")
+        measures: list[Measure] = [spec, *([Behaviour(between=("all",))] if distances else [])]
+        with one_shot("probe", models, measures, out, watch) as ran:
+            rows = ran.rows("probe", "behaviour")
+    return Scores(models.checkpoints, rows["probe"], ran.failed, rows["behaviour"])
+
+
+@contextmanager
+def _models(refs: Sequence[str | Path], inputs: Inputs, spec: Probes, *, distances: bool) -> Generator[Models]:
+    """The checkpoints; where no probe reads the examples, with whatever a model of the kind can read."""
+    if inputs.text is not None or distances or any(map(_reads_text, spec.names)):
+        yield find(refs, inputs)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "unread.jsonl"
+        file.write_text(UNREAD_ROW * inputs.sequences)
+        found = find(refs, inputs.model_copy(update={"length": UNREAD, "text": str(file)}))
+        labelled = found.data.objective == "classification"
+        text = found.data.text if labelled else None
+        yield replace(found, data=found.data.model_copy(update={"text": text}))
+
+
+def _reads_text(name: str) -> bool:
+    """Whether a probe reads the examples; an unknown one is refused later."""
+    known = catalogue.PROBES.members.get(name.partition(":")[0])
+    return known is None or "text" in known.reads

@@ -1,0 +1,75 @@
+"""What calls of the face return: frames of rows, which draw themselves and show themselves in notebooks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from landscape.study.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_SHOWN = 20
+"""Rows that a notebook shows."""
+Z = 1.96
+"""Standard errors of a 95 % interval."""
+
+
+@dataclass(frozen=True)
+class Result(ABC):
+    """Rows of a call.
+
+    Attributes:
+        checkpoints: What it was about, in the order in which it was given.
+        frame: The rows of its main table; ``landscape.rows`` says what the columns are.
+        failed: Message of each task that failed, by key.
+    """
+
+    checkpoints: tuple[Checkpoint, ...]
+    frame: pd.DataFrame
+    failed: Mapping[str, str]
+
+    @abstractmethod
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """All rows by table."""
+
+    @abstractmethod
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the main numbers; None is the current axes."""
+
+    @abstractmethod
+    def summary(self) -> pd.DataFrame:
+        """The main numbers, a row for each thing that was measured."""
+
+    def _repr_html_(self) -> str:
+        """The main numbers as a table, and what failed."""
+        failed = f"<p>{len(self.failed)} tasks failed: see <code>failed</code></p>" if self.failed else ""
+        shown: str = self.summary().head(MOST_SHOWN).to_html(index=False, float_format=lambda x: f"{x:.4g}")
+        return shown + failed
+
+
+def axes(ax: Axes | None) -> Axes:
+    """The axes to draw on."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.gca()
+
+
+def plot_profile(rows: pd.DataFrame, ax: Axes | None) -> Axes:
+    """Draw the loss along the paths of a pair.
+
+    Args:
+        rows: Rows of the table ``profile``.
+        ax: Where to draw.
+    """
+    from landscape.figures.curves import loss_by_path
+
+    shown = rows.assign(loss_low=rows["loss"] - Z * rows["error"], loss_high=rows["loss"] + Z * rows["error"])
+    return loss_by_path(shown, unit=str(rows["unit"].iloc[0]), ax=axes(ax))

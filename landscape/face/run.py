@@ -1,0 +1,84 @@
+"""A study that is run, or gone on with."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from landscape.face.inputs import PACKAGED
+from landscape.face.running import SILENT, Watch, execute
+from landscape.study.file import Study, read_study
+from landscape.study.store import Store
+
+LOG = logging.getLogger("landscape")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Results of a study.
+
+    Attributes:
+        store: Where they are.
+        keys: Keys of its tasks.
+        failed: Message of each task that failed, by key.
+    """
+
+    store: Store
+    keys: tuple[str, ...]
+    failed: dict[str, str]
+
+    def rows(self, table: str) -> pd.DataFrame:
+        """The rows of a table; ``landscape.rows`` says what its columns are."""
+        return self.store.rows(table, self.keys)
+
+    def _repr_html_(self) -> str:
+        """How many tasks are done."""
+        done = len(self.keys) - len(self.failed)
+        return f"<p>{done} of {len(self.keys)} tasks done; results in <code>{self.store.folder}</code></p>"
+
+
+def run(
+    study: str | Path | Study, out: str | Path | None = None, *, device: str = "cpu", workers: int | None = None
+) -> Run:
+    """Run a study, or go on with it: finished tasks are not run again.
+
+    Args:
+        study: A study file, or a study.
+        out: Folder of the results; left out, that of the file if it is called study.toml, else one of its name.
+        device: Device of torch.
+        workers: Worker processes; None is chosen by timing.
+
+    Raises:
+        InputError: If the study is not as wanted.
+        ValueError: If a study in memory has no folder.
+    """
+    if isinstance(study, Study):
+        if out is None:
+            raise ValueError("a study in memory needs a folder for its results: give out")
+        return measure(study, Path(out), device=device, workers=workers)
+    file = Path(study)
+    return measure(read_study(file), Path(out) if out else default_out(file), device=device, workers=workers)
+
+
+def default_out(study: Path) -> Path:
+    """The folder beside a study file."""
+    return study.parent if study.name == "study.toml" else study.with_suffix("")
+
+
+def measure(study: Study, out: Path, *, device: str, workers: int | None, watch: Watch = SILENT) -> Run:
+    """The same for a study that is read.
+
+    Args:
+        study: The study.
+        out: Folder of the results.
+        device: Device of torch.
+        workers: Worker processes; None is chosen by timing.
+        watch: What is told on the way.
+    """
+    if study.data.text is None:
+        LOG.info(PACKAGED)
+    ran = execute(study, Store(out / "results"), device, workers=workers, watch=watch)
+    return Run(ran.store, tuple(ran.prepared.keys), ran.failed)

@@ -1,0 +1,306 @@
+"""Studies that are run: prepared, done by workers, and what is said on the way."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from landscape.engines import local
+from landscape.errors import InputError
+from landscape.face.inputs import Models
+from landscape.study.file import Study
+from landscape.study.kinds.llc import Llc
+from landscape.study.measure import Grid, Measure
+from landscape.study.sections import Checkpoints
+from landscape.study.store import Record, Store
+from landscape.study.tasks import Spec, Task
+
+if TYPE_CHECKING:
+    from landscape.measure.prepare import Prepared
+    from landscape.session.session import InMemory, Session
+
+LOG = logging.getLogger("landscape")
+SENTENCES = 3
+"""Measures of which it is said that their steps are too few; a calibration has eighteen."""
+LISTED = 10
+"""Failed tasks that are named."""
+
+Advance = Callable[[str], None]
+"""Called once for each finished piece of work, with what it was."""
+
+
+def _nothing(label: str) -> None:
+    """Tell nothing."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is told while tasks run.
+
+    Attributes:
+        progress: Makes, for a title and a number of pieces, what shows progress over them.
+        event: Called with each event.
+        counts: Whether numbers of tasks and workers are said.
+        setup: Called first in each worker process; a function of a module.
+        only: Only tasks of this kind are run; empty is all.
+    """
+
+    progress: Callable[[str, int], AbstractContextManager[Advance]] = lambda title, total: nullcontext(_nothing)
+    event: Callable[[local.Event], None] = lambda event: None
+    counts: bool = False
+    setup: Callable[[], None] = lambda: None
+    only: str = ""
+
+
+SILENT = Watch()
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A study that was run.
+
+    Attributes:
+        prepared: It, as it was prepared.
+        store: Where its results are.
+        failed: Message of each failed task by key.
+    """
+
+    prepared: Prepared
+    store: Store
+    failed: dict[str, str]
+
+    def rows(self, *names: str) -> dict[str, pd.DataFrame]:
+        """The rows of some tables; a table without rows is an empty frame."""
+        found = self.store.tables(self.prepared.keys, names)
+        return {name: found.get(name, pd.DataFrame()) for name in names}
+
+
+@contextmanager
+def one_shot(
+    name: str, models: Models, measures: Sequence[Measure], out: Path | None = None, watch: Watch = SILENT
+) -> Generator[Ran]:
+    """Run measures of given checkpoints; results are kept below a folder, or for as long as the context.
+
+    Args:
+        name: Of the study.
+        models: Checkpoints, data and device.
+        measures: What is measured.
+        out: Folder; None keeps nothing.
+        watch: What is told on the way.
+    """
+    study = Study(
+        version=1, name=name, checkpoints=Checkpoints(folder=models.checkpoints[0].ref), data=models.data,
+        measure=tuple(measures),
+    )  # fmt: skip
+    with _results(out) as store:
+        yield execute(study, store, models.device, grid=models.grid, memory=models.memory, watch=watch)
+
+
+@contextmanager
+def _results(out: Path | None) -> Generator[Store]:
+    if out:
+        yield Store(out / "results")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Store(Path(folder))
+
+
+def execute(
+    study: Study,
+    store: Store,
+    device: str = "cpu",
+    *,
+    grid: Grid | None = None,
+    memory: InMemory | None = None,
+    workers: int | None = None,
+    watch: Watch = SILENT,
+) -> Ran:
+    """Run what is not done yet of a study.
+
+    Args:
+        study: The study.
+        store: Where its results are or will be.
+        device: Where to compute.
+        grid: Its checkpoints, if they are already known.
+        memory: Models in memory, which the checkpoints stand for.
+        workers: Worker processes; None is chosen by timing.
+        watch: What is told on the way.
+    """
+    from landscape.measure.prepare import prepare
+
+    prepared = prepare(study, store, device, grid, memory)
+    store.open(prepared.record)
+    for warning in [*prepared.record["warnings"], *foreseen(study)]:
+        LOG.warning("warning: %s", warning)
+    return Ran(prepared, store, run_tasks(prepared, workers=1 if memory else workers, watch=watch))
+
+
+def foreseen(study: Study) -> list[str]:
+    """Sentences on the steps of chains that are known to be too few, each once."""
+    chains = [measure for measure in study.measure if isinstance(measure, Llc)]
+    if not chains:  # what follows imports torch
+        return []
+    from landscape.llc.arithmetic import foreseen as of
+
+    said = [of(measure, study.data_sets[on].sequences) for measure in chains for on in measure.on]
+    every = list(dict.fromkeys(one for one in said if one))
+    more = len(every) - SENTENCES
+    return every if more <= 0 else [*every[:SENTENCES], f"the same of {more} more measures of llc"]
+
+
+def run_tasks(prepared: Prepared, *, workers: int | None = None, watch: Watch = SILENT) -> dict[str, str]:
+    """Run the tasks of a prepared study that are not done.
+
+    Args:
+        prepared: The study.
+        workers: Worker processes; None is chosen by timing.
+        watch: What is told on the way.
+
+    Returns:
+        Message of each failed task by key.
+    """
+    session = prepared.session
+    store = session.store
+    _set_aside(prepared.tasks, store)
+    left = [task for task in unfinished(prepared.tasks, store) if watch.only in ("", task.kind)]
+    failed = _run_left(prepared, left, workers, watch) if left else {}
+    for warning in worse_than_guessing(store, [task.key for task in left if task.kind == "losses"]):
+        LOG.warning("warning: %s", warning)
+    if watch.counts:
+        LOG.info("%d tasks done, %d failed", len(prepared.tasks) - len(failed), len(failed))
+    labels = {task.key: task.label for task in prepared.tasks}
+    for key, message in list(failed.items())[:LISTED]:
+        LOG.warning("  failed: %s: %s", labels[key], message)
+    return failed
+
+
+def _run_left(prepared: Prepared, left: list[Task[Spec]], workers: int | None, watch: Watch) -> dict[str, str]:
+    """Run the tasks that are left."""
+    session = prepared.session
+    store = session.store
+    count, threads = _workers(session, left, workers)
+    if watch.counts:
+        LOG.info(
+            "%d of %d tasks to do, with %d worker%s of %d thread%s on %s", len(left), len(prepared.tasks), count,
+            "s" * (count > 1), threads, "s" * (threads > 1), session.device,
+        )  # fmt: skip
+    spawn = partial(_worker, _work(prepared), count, threads, watch.setup if count > 1 else None)
+    if session.memory is not None:
+        spawn = partial(_in_process, session, threads)
+    import torch
+
+    before = torch.get_num_threads()
+    with watch.progress("measuring", len(left)) as advance:
+
+        def report(event: local.Event) -> None:
+            task: Task[Spec] = event.job
+            if event.kind == "failed":
+                store.fail(task.key, "\n".join(part for part in (event.message, event.trace) if part))
+            watch.event(event)
+            if event.kind == "silent":
+                LOG.warning("%s: %s", task.label, event.message)
+            else:
+                advance(task.label)
+
+        try:
+            return local.run(left, spawn, report, workers=count)
+        finally:
+            torch.set_num_threads(before)
+
+
+def worse_than_guessing(store: Store, keys: list[str]) -> list[str]:
+    """Checkpoints whose loss is above that of a uniform guess, counted in a sentence."""
+    rows = store.rows("loss", keys)
+    if rows.empty or "uniform_loss" not in rows:
+        return []
+    worse = rows[rows["loss"] > rows["uniform_loss"]]
+    if worse.empty:
+        return []
+    first = worse.iloc[0]
+    return [
+        f"the loss of {len(worse)} of {len(rows)} checkpoints is above that of a uniform guess, "
+        f"{first['uniform_loss']:.3f}, such as {first['loss']:.3f} of {first['checkpoint']}: they are untrained, or "
+        "the text or the tokenizer is not of the model's kind"
+    ]
+
+
+def _set_aside(tasks: Sequence[Task[Spec]], store: Store) -> None:
+    """Move damaged results out of the way, and say so."""
+    for key in store.damaged((task.key for task in tasks), anew=False):
+        store.discard(key)
+        LOG.warning("a file of results is damaged and kept under %s: %s", store.folder / "damaged", key)
+
+
+def unfinished(tasks: Sequence[Task[Spec]], store: Store) -> list[Task[Spec]]:
+    """Tasks that are not done, and those whose kept losses they need and do not find."""
+    new = {task.key for task in tasks if not store.done(task.key)}
+    needed = {key for task in tasks if task.key in new for key in task.needs}
+    lost = {t.key for t in tasks if t.spec.KEEPS_LOSSES and t.key in needed and not store.has_losses(t.key)}
+    return [task for task in tasks if task.key in new | lost]
+
+
+def _workers(session: Session, left: list[Task[Spec]], workers: int | None) -> tuple[int, int]:
+    """Workers, and threads of each."""
+    from landscape.session.workers import workers_for
+
+    try:
+        count, threads = workers_for(session, left)
+    except InputError:  # a checkpoint that cannot be loaded is its task's failure, not the run's
+        count, threads = 1, 1
+    return (workers, 1) if workers and workers > 1 else (workers or count, threads)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a worker process is given."""
+
+    store: Store
+    study: Study
+    tasks: list[Task[Spec]]
+    device: str
+
+
+def _work(prepared: Prepared) -> Work:
+    """What the workers of a prepared study are given."""
+    return Work(prepared.session.store, prepared.study, prepared.tasks, str(prepared.session.device))
+
+
+def _worker(work: Work, workers: int, threads: int, setup: Callable[[], None] | None) -> local.Work:
+    """What a worker does with a task.
+
+    Args:
+        work: The study.
+        workers: How many there are.
+        threads: Threads of each.
+        setup: Called first, in a process of its own.
+    """
+    import torch
+
+    if setup is not None:
+        setup()
+
+    from landscape.session.session import Session
+
+    record: Record = work.store.record()
+    device = torch.device(work.device)
+    session = Session(work.store, work.study, work.tasks, device, workers, record["signatures"])
+    return _in_process(session, threads)
+
+
+def _in_process(session: Session, threads: int) -> local.Work:
+    """What does tasks in a session."""
+    import torch
+
+    from landscape.measure import perform
+
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)  # softmax of a broken point is full of them, and each costs a hundred cycles
+    return partial(perform, session=session)

@@ -1,0 +1,136 @@
+"""Dated changes over training, stages, and associations of connectivity with behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from pydantic import JsonValue, ValidationError
+
+from landscape.errors import InputError
+from landscape.stages.settings import Stages
+from landscape.study.file import mistakes, read_study
+from landscape.study.store import Record, Store
+
+if TYPE_CHECKING:
+    from landscape.stages import Findings
+
+TABLES = {"loss": "losses", "llc": "llc", "probe": "probes", "barrier": "barriers", "behaviour": "behaviour"}
+"""Tables that series are made of, and the kind of task that each comes from."""
+
+
+def stages(
+    source: str | Path | pd.DataFrame,
+    pairs: str | Path | pd.DataFrame | None = None,
+    *,
+    definition: str = "chord",
+    **settings: object,
+) -> Findings:
+    """Events, stages, and whether connectivity is associated with behaviour.
+
+    Args:
+        source: A folder of results; or series, a frame or a CSV or Parquet file with the columns ``series, seed, step,
+            value`` and perhaps ``error``, where series of connectivity are called ``barrier...``.
+        pairs: For series: a frame or a file of pairs, ``series, seed_a, seed_b, step, value``.
+        definition: Definition of a barrier.
+        **settings: Those of the section ``[stages]`` of a study file.
+
+    Raises:
+        InputError: If there is nothing to find stages in, or a setting is not as wanted.
+    """
+    if isinstance(source, pd.DataFrame):
+        return _of_frames(source, pairs, settings)
+    folder = Path(source)
+    if not folder.exists():
+        raise InputError(f"there is no file or folder {folder}")
+    if folder.is_file():
+        return of_files(folder, Path(str(pairs)) if pairs is not None else None, settings)
+    if pairs is not None:
+        raise InputError("pairs go with series, and not with a folder of results")
+    return of_results(Store(folder / "results"), definition, settings)
+
+
+def of_results(store: Store, definition: str = "chord", given: Mapping[str, object] | None = None) -> Findings:
+    """Findings of a results folder, by the settings of its study and further ones.
+
+    Args:
+        store: The results.
+        definition: Definition of a barrier.
+        given: Settings in place of those of the study.
+
+    Raises:
+        InputError: If there is nothing to find stages in.
+    """
+    from landscape.stages import analyse
+    from landscape.stages.association.preregistered import preregistered
+    from landscape.stages.series.observed import from_tables
+
+    record = store.record()
+    keys = {kind: [task["key"] for task in record["tasks"] if task["kind"] == kind] for kind in TABLES.values()}
+    tables = {name: store.rows(name, keys[kind]) for name, kind in TABLES.items()}
+    if not tables["barrier"].empty:
+        tables["barrier"] = tables["barrier"][tables["barrier"]["definition"] == definition]
+    observed = from_tables(tables)
+    if observed.series.empty:
+        raise InputError(f"no series over training is finished in {store.folder}; run the study first")
+    settings = _settings({**_own(record), **(given or {})})
+    findings = analyse(observed, settings, *preregistered(record["preregistered"], settings, definition))
+    return replace(findings, notes=(*findings.notes, *_edited(store.folder.parent / "study.toml", record)))
+
+
+def _own(record: Record) -> dict[str, JsonValue]:
+    """The settings of stages that a study was run with."""
+    own = record["study"].get("stages", {})
+    return own if isinstance(own, dict) else {}
+
+
+def _edited(file: Path, record: Record) -> list[str]:
+    """A note if the study file says otherwise than at the last run."""
+    try:
+        study = read_study(file)
+    except InputError:
+        return []
+    if study.name != record["name"] or study.stages == _settings(_own(record)):
+        return []
+    return [f"{file} has other [stages] settings than the last run; run the study again to use them"]
+
+
+def of_files(series: Path, pairs: Path | None, given: Mapping[str, object]) -> Findings:
+    """Findings of other people's series.
+
+    Args:
+        series: File of series.
+        pairs: File of pairs.
+        given: Settings.
+
+    Raises:
+        InputError: If a file is not what is wanted.
+    """
+    from landscape.stages import analyse
+    from landscape.stages.series.files import read
+
+    return analyse(read(series, pairs), _settings(given))
+
+
+def _of_frames(series: pd.DataFrame, pairs: str | Path | pd.DataFrame | None, given: Mapping[str, object]) -> Findings:
+    """Findings of frames, which are read as files are."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "series.csv"
+        series.to_csv(file, index=False)
+        other = Path(str(pairs)) if pairs is not None and not isinstance(pairs, pd.DataFrame) else None
+        if isinstance(pairs, pd.DataFrame):
+            other = Path(folder) / "pairs.csv"
+            pairs.to_csv(other, index=False)
+        return of_files(file, other, given)
+
+
+def _settings(given: Mapping[str, object]) -> Stages:
+    try:
+        return Stages.model_validate(dict(given))
+    except ValidationError as error:
+        raise InputError(f"stages cannot be found by these settings: {mistakes(error)}") from error
