@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from landscape.catalogue import OBJECTIVES
 from landscape.cli.progress import console
 from landscape.errors import InputError
 from landscape.spec import MOST_SEED
@@ -24,7 +25,6 @@ USUAL = 11
 """Points that papers take."""
 FEW = 30
 """Examples below which a bootstrap is not to be trusted."""
-OBJECTIVES = ("causal-lm", "masked-lm", "classification")
 SYMMETRIES = ("none", "weights", "activations", "learned", "random")
 MATCHED = {
     "none": "as it is",
@@ -169,7 +169,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--device", default="cpu", show_default=True, help="Device of torch: cpu, cuda, cuda:1."),
         click.option("--length", default=64, show_default=True, type=click.IntRange(2), help="Tokens of an example."),
         click.option("--sequences", default=128, show_default=True, type=click.IntRange(2), help="Examples."),
-        click.option("--objective", type=click.Choice(OBJECTIVES), help="The loss. [default: by the model's class]"),
+        click.option("--objective", type=click.Choice([*OBJECTIVES]), help="The loss. [default: by the model's class]"),
         click.option("--bos", default="auto", show_default=True, type=click.Choice(["auto", "true", "false"]),
                      help="For causal-lm: whether texts begin with the token for that; auto is as the tokenizer does."),
         click.option("--buffers", default="nearest", show_default=True, type=click.Choice(["nearest", "interpolated"]),
@@ -265,8 +265,8 @@ def data(given: Mapping[str, Any], objective: str) -> Data:
         InputError: If the objective needs data that is not given, or options do not go together.
     """
     if given["text"] is None:
-        if objective == "classification":
-            raise InputError("classification needs labelled examples: give --text FILE of JSON lines")
+        if "labels" in OBJECTIVES[objective].reads:
+            raise InputError(f"{objective} needs labelled examples: give --text FILE of JSON lines")
         console.print(PACKAGED)
     if given["sequences"] < FEW:
         console.print(f"{given['sequences']} examples are few: intervals are too narrow below about {FEW}.")
@@ -279,7 +279,7 @@ def batches(given: Mapping[str, Any], objective: str) -> Data:
     Raises:
         InputError: If options do not go together.
     """
-    if given["bos"] != "auto" and objective != "causal-lm":
+    if given["bos"] != "auto" and "bos" not in OBJECTIVES[objective].reads:
         raise InputError(f"--bos is for causal-lm, and the objective is {objective}; leave it out")
     return Data.model_validate({
         "text": str(given["text"]) if given["text"] else None, "objective": objective,

@@ -14,6 +14,7 @@ import pandas as pd
 from pydantic import ValidationError
 from rich.table import Table
 
+from landscape.catalogue import OBJECTIVES, PROBES
 from landscape.cli import options
 from landscape.cli.drawing import save_figure
 from landscape.cli.options import SEED, batches, config_option, data, data_options
@@ -21,14 +22,10 @@ from landscape.cli.progress import console
 from landscape.cli.run import FAILED, results_of, run_now
 from landscape.errors import InputError
 from landscape.study.file import Study
-from landscape.study.kinds import MOST_ITEMS, AnyMeasure, Behaviour, Probes
+from landscape.study.kinds import MOST_ITEMS, PREDICTIONS, AnyMeasure, Behaviour, Probes
 from landscape.study.sections import Checkpoints, Data
 from landscape.study.tasks import Checkpoint
 
-USUAL = {"causal-lm": ("in-context", "induction"), "masked-lm": ("calibration",), "classification": ("calibration",)}
-"""Probes that need nothing but the model and the text."""
-READERS = {"in-context", "induction", "ngrams", "calibration", "predictions"}
-"""Probes that look at the text."""
 UNREAD = 8
 """Tokens of an example that no probe looks at."""
 WIDE = 4
@@ -103,8 +100,15 @@ def _measures(given: dict[str, Any], objective: str, checkpoints: int) -> tuple[
     """
     if given["distances"] and checkpoints < 2:
         raise InputError("--distances are between two or more checkpoints, and there is one")
+    from landscape.probes import usual_for
+
+    for name in given["names"]:
+        try:
+            PROBES.require(name.partition(":")[0])
+        except ValueError as error:
+            raise InputError(str(error)) from error
     settings = {
-        "names": given["names"] or USUAL[objective],
+        "names": given["names"] or usual_for(objective),
         **{name: given[name] for name in ("count", "pll", "seed")},
         **{name: None if given[name] is None else str(given[name]) for name in ("items", "train_text")},
         "labels": given["labels"] and tuple(part.strip() for part in given["labels"].split(",")),
@@ -122,14 +126,19 @@ def _measures(given: dict[str, Any], objective: str, checkpoints: int) -> tuple[
 def _data(given: dict[str, Any], objective: str, measures: tuple[AnyMeasure, ...]) -> Generator[Data]:
     """The examples; where no probe looks at them, whatever a model of the kind can read."""
     asked = {name for measure in measures if isinstance(measure, Probes | Behaviour) for name in measure.names}
-    if given["text"] is not None or asked & READERS:
+    if given["text"] is not None or any(map(_reads_text, asked)):
         yield data(given, objective)
         return
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "unread.jsonl"
         file.write_text('{"text": "one", "text_pair": "two", "label": 0}\n' * given["sequences"])
-        text = str(file) if objective == "classification" else None
+        text = str(file) if "labels" in OBJECTIVES[objective].reads else None
         yield batches({**given, "text": text, "length": UNREAD}, objective)
+
+
+def _reads_text(name: str) -> bool:
+    """Whether a probe reads the evaluation text; predictions are made on it."""
+    return name == PREDICTIONS or "text" in PROBES[name.partition(":")[0]].reads
 
 
 def _show(rows: pd.DataFrame, found: list[Checkpoint], *, every: bool) -> None:

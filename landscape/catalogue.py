@@ -22,7 +22,8 @@ class Member:
         help: What it is, in a line.
         label: What figures and tables call it; empty for its name.
         reads: What it needs beside checkpoints and the text of ``[data]``, or that it reads this text: ``text``, the
-            evaluation text; ``train_text``; ``align_text``.
+            evaluation text; ``train_text``; ``align_text``. Of objectives: ``labels``, if examples
+            have labels; ``bos``, if a text may begin with the start token.
     """
 
     module: str
@@ -115,9 +116,10 @@ PROBES = Members("probe", {
 })  # fmt: skip
 
 OBJECTIVES = Members("objective", {
-    "causal-lm": Member("landscape.objectives.causal_lm", "next-token loss, in nats per token"),
+    "causal-lm": Member("landscape.objectives.causal_lm", "next-token loss, in nats per token", reads=("bos",)),
     "masked-lm": Member("landscape.objectives.masked_lm", "loss of masked tokens, in nats per token"),
-    "classification": Member("landscape.objectives.classification", "cross-entropy of labels, in nats per example"),
+    "classification": Member("landscape.objectives.classification", "cross-entropy of labels, in nats per example",
+                             reads=("labels",)),
 })  # fmt: skip
 
 FAMILIES = Members("file of families", {

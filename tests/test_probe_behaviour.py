@@ -18,7 +18,7 @@ from sklearn.metrics import brier_score_loss, cohen_kappa_score, log_loss
 from test_probe_choices import ask
 from test_probe_language import score
 
-from landscape.probes import Given, Subject, calibration
+from landscape.probes import ProbeInputs, ProbeModel, calibration
 from landscape.probes.base import predictions
 from landscape.probes.base.behaviour import disagreement, divergence
 
@@ -59,16 +59,16 @@ def test_brier_and_likelihood_are_those_of_scikit_learn() -> None:
     random = np.random.default_rng(1)
     p = random.dirichlet(np.ones(4), 50)
     y = random.integers(0, 4, 50)
-    frame = calibration.judged(np.log(p), y[:, None])
+    frame = calibration.scored(np.log(p), y[:, None])
     assert frame["nll"].mean() == pytest.approx(log_loss(y, p, labels=range(4)))
     assert frame["brier"].mean() == pytest.approx(brier_score_loss(y, p, labels=range(4), scale_by_half=False))
     assert frame["correct"].mean() == pytest.approx((p.argmax(axis=1) == y).mean())
     own = p[np.arange(50), y]
     assert frame["margin"].to_numpy() == pytest.approx(np.log(own / (1 - own)), abs=1e-9)
-    sure = calibration.judged(np.array([[0.0, -80.0, -81.0]]), np.array([[0]]))  # no 1 - p that is rounded to nothing
+    sure = calibration.scored(np.array([[0.0, -80.0, -81.0]]), np.array([[0]]))  # no 1 - p that is rounded to nothing
     assert sure["margin"].iloc[0] == pytest.approx(80 - math.log(1 + math.exp(-1)))
     # Where two classes are right, their probabilities are added up.
-    both = calibration.judged(np.log(p), np.stack([np.zeros(50, int), np.ones(50, int)], axis=1))
+    both = calibration.scored(np.log(p), np.stack([np.zeros(50, int), np.ones(50, int)], axis=1))
     assert both["nll"].to_numpy() == pytest.approx(-np.log(p[:, 0] + p[:, 1]))
 
 
@@ -91,15 +91,15 @@ def test_calibration_of_masks_and_of_classes(kind: Any) -> None:
     lines = "\n".join(json.dumps({"text": f"w{k} w{k + 1}", "label": k % 3}) for k in range(40))
     given = {"text": cases.TEXT if kind == "masked" else lines, "sequences": 12, "length": 10}
     found = ask("calibration", model, cases.tokenizer(), kind=kind, **given)
-    subject = Subject(model, cases.tokenizer(), kind)
-    asked = predictions.ask(subject, Given(**given))
+    subject = ProbeModel(model, cases.tokenizer(), kind)
+    asked = predictions.targets_of(subject, ProbeInputs(**given))
     log_p = predictions.predict(subject, asked)
     with torch.no_grad():
         for k in (0, 5, len(asked.example) - 1):
             batch = {n: t[asked.example[k]][None] for n, t in asked.batch.items()}
             inputs = {n: t for n, t in batch.items() if n not in ("labels", "positions", "targets")}
             logits = model(**inputs).logits[0]
-            wanted = (logits if kind == "classifier" else logits[asked.place[k]]).log_softmax(dim=-1)
+            wanted = (logits if kind == "classifier" else logits[asked.position[k]]).log_softmax(dim=-1)
             assert torch.allclose(log_p[k], wanted, atol=1e-5)
     assert score(found, "nll").value == pytest.approx(
         -np.mean([float(log_p[k, t]) for k, t in enumerate(asked.target[:, 0])]), abs=1e-5
@@ -107,9 +107,9 @@ def test_calibration_of_masks_and_of_classes(kind: Any) -> None:
 
 
 def test_predictions_are_thinned_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictions, "MOST", 20 * cases.WORDS)
-    subject = Subject(cases.gpt2(), cases.tokenizer(), "causal")
-    asked = predictions.ask(subject, Given(text=cases.TEXT, sequences=9, length=12))
+    monkeypatch.setattr(predictions, "MAX_PROBABILITIES", 20 * cases.WORDS)
+    subject = ProbeModel(cases.gpt2(), cases.tokenizer(), "causal")
+    asked = predictions.targets_of(subject, ProbeInputs(text=cases.TEXT, sequences=9, length=12))
     assert len(asked.example) == 20 and set(asked.example) == set(range(9))
     whole = predictions.predict(subject, asked)
     for examples in (1, 4):

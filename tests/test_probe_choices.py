@@ -16,16 +16,16 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from landscape.errors import InputError
-from landscape.probes import Given, Subject, items_of, measure
-from landscape.probes.base import finding, grammar, pairs
-from landscape.probes.base.finding import Found, mean
+from landscape.probes import ProbeInputs, ProbeModel, items_of, measure
+from landscape.probes.base import grammar, pairs, result
+from landscape.probes.base.result import ProbeResult, mean
 
 V = len(speaker())
 
 
-def ask(name: str, model: Any, tokenizer: Any = None, kind: Any = "causal", **given: Any) -> Found:
-    subject = Subject(model, tokenizer or speaker(), kind)
-    return measure(name, subject, items_of(name, subject, Given(**given)))
+def ask(name: str, model: Any, tokenizer: Any = None, kind: Any = "causal", **given: Any) -> ProbeResult:
+    subject = ProbeModel(model, tokenizer or speaker(), kind)
+    return measure(name, subject, items_of(name, subject, ProbeInputs(**given)))
 
 
 @pytest.fixture
@@ -181,9 +181,9 @@ def test_frames_count_as_one_item_in_errors() -> None:
 
 def test_a_bootstrap_of_a_mean_has_its_exact_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of three clusters, so that one more or less is seen: the spread of the values over the root of three."""
-    monkeypatch.setattr(finding, "RESAMPLES", 6000)
+    monkeypatch.setattr(result, "RESAMPLES", 6000)
     values = np.array([0.3, 0.3, 1.7, -0.4])
-    found = finding.bootstrapped(
+    found = result.bootstrapped(
         lambda w: float(w[1:] @ values[1:]), np.array(["a", "a", "b", "c"]), np.random.RandomState(1)
     )
     exact = 3**0.5 * values[1:].std()
@@ -278,8 +278,8 @@ def test_lines_end_where_json_lines_end(tmp_path: Path) -> None:
 def test_an_item_too_long_is_named_before_anything_runs(tmp_path: Path) -> None:
     long = json.dumps({"sentence_good": "the girl " * 9, "sentence_bad": "girl the"})
     (tmp_path / "long.jsonl").write_text(long)
-    subject = Subject(Puppet(V, None, max_position_embeddings=12), speaker(), "causal")
+    subject = ProbeModel(Puppet(V, None, max_position_embeddings=12), speaker(), "causal")
     with pytest.raises(
         InputError, match="an item has 18 tokens and the model takes 12; give shorter items: the girl the"
     ):
-        items_of("minimal-pairs", subject, Given(items=tmp_path / "long.jsonl"))
+        items_of("minimal-pairs", subject, ProbeInputs(items=tmp_path / "long.jsonl"))

@@ -16,6 +16,7 @@ from test_probe_language import score
 
 from landscape.errors import InputError
 from landscape.probes import inference
+from landscape.probes.base import overlap
 
 
 def judge(say: Any, **config: Any) -> Puppet:
@@ -91,9 +92,9 @@ def test_hans_own_file_and_json_lines_are_read(tmp_path: Path) -> None:
 
 def test_schemes_are_what_they_say() -> None:
     """Every hypothesis is made of words of its premise; a subsequence is one, a constituent too."""
-    made = inference.made(16, np.random.RandomState(5), inference.SLOTS)
+    made = overlap.made(16, np.random.RandomState(5), overlap.SLOTS)
     assert {(p.heuristic, p.gold) for p in made} == {
-        (h, g) for h in inference.SCHEMES for g in ("entailed", "non-entailed")
+        (h, g) for h in overlap.SCHEMES for g in ("entailed", "non-entailed")
     }
     for pair in made:
         premise, hypothesis = (part.lower().split()[:-1] for part in (pair.premise, pair.hypothesis))
@@ -102,7 +103,7 @@ def test_schemes_are_what_they_say() -> None:
             n = len(hypothesis)
             assert any(premise[k : k + n] == hypothesis for k in range(len(premise) - n + 1)), pair
         for words in (premise, hypothesis):
-            nouns = [word for word in words if word in inference.NOUNS]
+            nouns = [word for word in words if word in overlap.NOUNS]
             assert len(nouns) == len(set(nouns))
 
 

@@ -19,8 +19,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from landscape.errors import InputError
-from landscape.probes import Subject, linear, syntax
-from landscape.probes.base import finding, grammar, words
+from landscape.probes import ProbeModel, linear, syntax
+from landscape.probes.base import grammar, result, words
 
 V = len(speaker())
 TAGS = {form: tag for pairs, tag in ((grammar.NOUNS, 0), (grammar.VERBS, 1), (grammar.TRANSITIVE, 1))
@@ -44,7 +44,7 @@ def states(ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
 @pytest.fixture
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where errors of statistics that are no means are not asked about, and few blocks make a code."""
-    monkeypatch.setattr(finding, "RESAMPLES", 3)
+    monkeypatch.setattr(result, "RESAMPLES", 3)
     monkeypatch.setattr(linear, "FRACTIONS", (0.1, 0.3, 1.0))
 
 
@@ -68,8 +68,8 @@ def test_what_is_planted_is_read_and_words_are_not_learned_by_heart(kind: Any) -
 
 
 def test_both_numbers_of_a_noun_are_held_out_together() -> None:
-    subject = Subject(Puppet(V, None), speaker(), "causal")
-    items = linear.items(subject, linear.Given(count=14), np.random.RandomState(0))
+    subject = ProbeModel(Puppet(V, None), speaker(), "causal")
+    items = linear.items(subject, linear.ProbeInputs(count=14), np.random.RandomState(0))
     for question in items.questions:
         spoken = [grammar.LEMMAS.get(word) for word in _words(items, subject)]
         held = {spoken[w] for w, test in zip(question.word, question.test_lemma, strict=True) if test}
@@ -83,8 +83,8 @@ def test_both_numbers_of_a_noun_are_held_out_together() -> None:
         assert len(sides) == question.sentence.max() + 1
 
 
-def _words(items: linear.Items, subject: Subject) -> list[str]:
-    return [subject.tokenizer.decode([token]).lower() for a in items.aligned for token in a.ids]
+def _words(items: linear.Items, subject: ProbeModel) -> list[str]:
+    return [subject.tokenizer.decode([token]).lower() for a in items.tokens for token in a.ids]
 
 
 def test_the_online_code_of_features_that_say_nothing() -> None:
@@ -158,17 +158,17 @@ def test_errors_of_compression_and_of_means_over_layers() -> None:
 def test_the_state_of_a_word_is_the_mean_over_its_tokens() -> None:
     table = torch.randn(11, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     model = Puppet(11, lambda ids: ids, states=lambda ids: (table[ids], table[ids].cumsum(dim=1)))
-    subject = Subject(model, pieces(), "masked")
-    aligned = tuple(words.align(subject, text) for text in (["unhappy", "dogs"], ["dog"], ["dog", "unhappy", "dogs"]))
-    found = linear.hidden_states(subject, linear.Items(aligned, (2, 1, 3), ()))
+    subject = ProbeModel(model, pieces(), "masked")
+    tokens = tuple(words.tokenize(subject, text) for text in (["unhappy", "dogs"], ["dog"], ["dog", "unhappy", "dogs"]))
+    found = words.hidden_states(subject, tokens, (2, 1, 3))
     wanted = []
-    for a in aligned:
+    for a in tokens:
         rows = table[list(a.ids)].numpy()
         for k in range(max(a.owner) + 1):
             own = [t for t, owner in enumerate(a.owner) if owner == k]
             wanted.append([states[own].mean(axis=0) for states in (rows, rows.cumsum(axis=0))])
     np.testing.assert_allclose(found, np.swapaxes(wanted, 0, 1), atol=1e-12)
-    assert max(len(a.ids) for a in aligned) == 5
+    assert max(len(a.ids) for a in tokens) == 5
 
 
 @pytest.mark.usefixtures("few_resamples")
@@ -206,16 +206,16 @@ def pieces() -> PreTrainedTokenizerFast:
 
 
 def test_words_own_their_tokens() -> None:
-    subject = Subject(Puppet(11, None), pieces(), "masked")
-    assert words.align(subject, ["unhappy", "dogs", "dog"], " .").owner == (0, 0, 1, 1, 2, -1)
-    assert words.align(Subject(Puppet(11, None), pieces(), "causal"), ["dog", "dogs"]).ids == (7, 7, 8)
+    subject = ProbeModel(Puppet(11, None), pieces(), "masked")
+    assert words.tokenize(subject, ["unhappy", "dogs", "dog"], " .").owner == (0, 0, 1, 1, 2, -1)
+    assert words.tokenize(ProbeModel(Puppet(11, None), pieces(), "causal"), ["dog", "dogs"]).ids == (7, 7, 8)
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=270, initial_alphabet=alphabet, show_progress=False)
     bpe.train_from_iterator(["the dogs bark", "the dog"], trainer)
-    blanks = Subject(Puppet(300, None), PreTrainedTokenizerFast(tokenizer_object=bpe), "causal")
-    found = words.align(blanks, ["the", "dogs", "bärk"], " .")
+    blanks = ProbeModel(Puppet(300, None), PreTrainedTokenizerFast(tokenizer_object=bpe), "causal")
+    found = words.tokenize(blanks, ["the", "dogs", "bärk"], " .")
     tokens = list(zip(blanks.tokenizer.convert_ids_to_tokens(list(found.ids)), found.owner, strict=True))
     spoken = ["".join(token for token, word in tokens if word == k) for k in (0, 1, 2, -1)]
     assert spoken == ["the", "Ġdogs", "ĠbÃ¤rk", "Ġ."]  # a token begins with the blank before its word
@@ -316,12 +316,12 @@ def test_models_that_show_nothing_are_told_from_those_that_do() -> None:
 
 @pytest.mark.parametrize("make", [cases.gpt2, cases.bert])
 def test_attention_of_a_real_model_is_seen_and_its_way_of_computing_restored(make: Any) -> None:
-    from landscape.probes.base.subject import attention, watching
+    from landscape.probes.base.model import attention, eager_attention
 
     model = make()
     before = model.config._attn_implementation
-    subject = Subject.of(model, cases.tokenizer())
-    with watching(subject):
+    subject = ProbeModel.of(model, cases.tokenizer())
+    with eager_attention(subject):
         maps = attention(subject, input_ids=torch.tensor([[7, 9, 11, 8]]))
     assert maps.shape == (2, 1, 3, 4, 4) and model.config._attn_implementation == before
     assert torch.allclose(maps.sum(dim=-1), torch.ones(2, 1, 3, 4), atol=1e-6)

@@ -15,10 +15,11 @@ import torch
 from puppets import TEXT, Puppet, random_table, speaker, table
 from test_probe_inside import gold_heads, states
 
+from landscape.catalogue import PROBES
 from landscape.errors import InputError
-from landscape.probes import KINDS, Found, Given, Subject, harness, items_of, linear, measure, probe
-from landscape.probes.base import finding
-from landscape.probes.base.finding import digest
+from landscape.probes import ProbeInputs, ProbeModel, ProbeResult, harness, items_of, linear, measure, probe
+from landscape.probes.base import result
+from landscape.probes.base.result import digest
 
 V = len(speaker())
 GOOD, BAD = "the girl laughs", "the girl laugh"
@@ -49,14 +50,14 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def asked(name: str, given: dict[str, Any]) -> tuple[Subject, Given]:
+def asked(name: str, given: dict[str, Any]) -> tuple[ProbeModel, ProbeInputs]:
     rest = {key: value for key, value in given.items() if key != "file"}
     items = given["file"] if name == "minimal-pairs" else None
-    whom = Subject(classifier(0) if name == "inference" else model(0), speaker(), KINDS[name].TAKES[0])
-    return whom, Given(**rest, items=items)
+    whom = ProbeModel(classifier(0) if name == "inference" else model(0), speaker(), PROBES.load(name).TAKES[0])
+    return whom, ProbeInputs(**rest, items=items)
 
 
-names = pytest.mark.parametrize("name", [name for name in KINDS if name != "harness"])
+names = pytest.mark.parametrize("name", [name for name in PROBES if name != "harness"])
 PINNED = {
     "in-context": "25f59427a6c2f61f",
     "induction": "735d2cce30cb10c4",
@@ -64,9 +65,9 @@ PINNED = {
     "minimal-pairs": "27a87fcddf0961d5",
     "agreement": "a2857b7b32b04676",
     "inference": "810ddb6b15dc077e",
-    "linear": "4287dcd54d946d02",
-    "syntax": "fcfcb765bb62ed89",
-    "calibration": "8ad7cef78f037406",
+    "linear": "49417c51ccebe9bd",
+    "syntax": "d5430a63c5a1a6fd",
+    "calibration": "16e5df9eab7a9d12",
 }
 
 
@@ -74,19 +75,19 @@ PINNED = {
 def test_items_are_the_same_in_every_process_and_on_every_platform(name: str, given: dict[str, Any]) -> None:
     subject, what = asked(name, given)
     made = items_of(name, subject, what, seed=3)
-    other = Subject(classifier(1) if name == "inference" else model(1), speaker(), subject.kind)
+    other = ProbeModel(classifier(1) if name == "inference" else model(1), speaker(), subject.kind)
     assert digest(made) == digest(items_of(name, other, what, seed=3)) == PINNED[name]
 
 
 @names
 def test_what_every_probe_gives(name: str, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finding, "RESAMPLES", 4)
+    monkeypatch.setattr(result, "RESAMPLES", 4)
     monkeypatch.setattr(linear, "FRACTIONS", (0.3, 1.0))
     subject, what = asked(name, {**given, "count": 1} if name == "linear" else given)
     items = items_of(name, subject, what)
     found = measure(name, subject, items)
     again = measure(name, subject, items)
-    assert isinstance(found, Found) and found.about and any(score.headline for score in found.scores)
+    assert isinstance(found, ProbeResult) and found.about and any(score.headline for score in found.scores)
     assert len({(score.metric, score.subset) for score in found.scores}) == len(found.scores)
     assert all(np.isfinite(score.value) and score.error >= 0 for score in found.scores)
     assert [score.value for score in found.scores] == [score.value for score in again.scores]
@@ -139,5 +140,5 @@ def test_results_of_the_harness_become_scores_and_outcomes() -> None:
 def test_a_model_of_an_unknown_class_must_say_its_kind() -> None:
     with pytest.raises(InputError, match="a Puppet does not say its kind; give kind: causal, masked, classifier"):
         probe("induction", model(0), speaker())
-    subject = Subject.of(model(0), speaker(), "causal")
+    subject = ProbeModel.of(model(0), speaker(), "causal")
     assert subject.longest == 64

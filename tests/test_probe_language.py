@@ -15,21 +15,21 @@ from puppets import Puppet, copier, heads_of_induction, random_table, speaker, t
 from transformers import MambaConfig
 
 from landscape.errors import InputError
-from landscape.probes import Given, Subject, in_context, induction, items_of, measure, ngrams
-from landscape.probes.base.finding import Found, Score
-from landscape.probes.base.subject import attention, watching
+from landscape.probes import ProbeInputs, ProbeModel, in_context, induction, items_of, measure, ngrams
+from landscape.probes.base.model import attention, eager_attention
+from landscape.probes.base.result import ProbeResult, Score
 
 LETTERS = [f"w{n}" for n in range(41)]
 TEXT = " ".join(f"w{(n * n + n // 7) % 41}" for n in range(1, 3000))
 V = len(LETTERS) + 5
 
 
-def ask(name: str, model: Any, tokenizer: Any = None, kind: Any = "causal", **given: Any) -> Found:
-    subject = Subject(model, tokenizer or speaker(LETTERS), kind)
-    return measure(name, subject, items_of(name, subject, Given(**{"text": TEXT, **given})))
+def ask(name: str, model: Any, tokenizer: Any = None, kind: Any = "causal", **given: Any) -> ProbeResult:
+    subject = ProbeModel(model, tokenizer or speaker(LETTERS), kind)
+    return measure(name, subject, items_of(name, subject, ProbeInputs(**{"text": TEXT, **given})))
 
 
-def score(found: Found, metric: str, subset: str = "") -> Score:
+def score(found: ProbeResult, metric: str, subset: str = "") -> Score:
     (one,) = [s for s in found.scores if (s.metric, s.subset) == (metric, subset)]
     return one
 
@@ -128,8 +128,8 @@ def test_the_head_that_is_best_on_one_half_is_scored_on_the_other() -> None:
 def test_segments_are_ordinary_tokens_and_repeat() -> None:
     words = [f"v{n}" for n in range(300)]
     text = " ".join(word for n, word in enumerate(words[:250]) for _ in range(1 + n)) + " unknown" * 40
-    subject = Subject(Puppet(305, None, max_position_embeddings=60), speaker(words), "causal")
-    items = items_of("induction", subject, Given(text=text, count=20))
+    subject = ProbeModel(Puppet(305, None, max_position_embeddings=60), speaker(words), "causal")
+    items = items_of("induction", subject, ProbeInputs(text=text, count=20))
     assert items.segment == 15 and items.ids.shape == (20, 60)
     assert torch.equal(items.ids[:, :15], items.ids[:, 45:]) and all(len(set(row)) == 15 for row in items.ids.tolist())
     # Of 250 kinds that occur, the two rarest and the two commonest are left out.
@@ -178,8 +178,8 @@ def test_a_model_that_is_the_bigram_table_has_no_distance_from_it() -> None:
     assert score(found, "same", "bigram").value == 1
     # From the others it is as far as the sum over all tokens says, position by position.
     for order, name in ((1, "unigram"), (3, "trigram")):
-        subject = Subject(table(log_p), tokenizer, "causal")
-        rows = items_of("ngrams", subject, Given(text=TEXT, train_text=TEXT, sequences=6, length=20)).ids.tolist()
+        subject = ProbeModel(table(log_p), tokenizer, "causal")
+        rows = items_of("ngrams", subject, ProbeInputs(text=TEXT, train_text=TEXT, sequences=6, length=20)).ids.tolist()
         wanted = []
         for row in rows:
             for t in range(1, 19):
@@ -193,7 +193,7 @@ def test_a_model_that_is_the_bigram_table_has_no_distance_from_it() -> None:
 def test_isolated_tokens_are_weighted_by_how_often_they_come() -> None:
     counted = ngrams.fit(np.array([5, 6] * 50 + [7, 5] * 10 + [8, 6]), V)
     log_p = random_table(V)
-    subject = Subject(table(log_p), speaker(LETTERS), "causal")
+    subject = ProbeModel(table(log_p), speaker(LETTERS), "causal")
     items = ngrams.Items(torch.tensor([[5, 6, 7, 8, 5, 6]]), (), counted)
     found, share = ngrams._isolated(subject, items)
     counts = {5: 60, 6: 51, 7: 10, 8: 1}
@@ -216,15 +216,17 @@ def test_what_cannot_be_asked_is_said() -> None:
         ask("induction", copier(V, 0.1), text="w1 w2 w3")
     with pytest.raises(InputError, match="needs four sequences, .*, and there are 3; give more"):
         ask("induction", copier(V, 0.1), count=3)
-    with pytest.raises(InputError, match="this probe asks about a text, and there is none; give text"):
+    with pytest.raises(InputError, match="this probe reads a text, and there is none; give text"):
         ask("in-context", copier(V, 0.1), text=" ")
     with pytest.raises(InputError, match="ngrams needs the text that the model was trained on"):
         ask("ngrams", copier(V, 0.1))
     with pytest.raises(InputError, match="this one has 2 tokens"):
         ask("ngrams", copier(V, 0.1), train_text="w1 w2")
-    with pytest.raises(InputError, match="induction asks causal models, and this one is taken as masked; leave it out"):
+    with pytest.raises(
+        InputError, match="induction takes causal models, and this one is taken as masked; leave it out"
+    ):
         ask("induction", model, kind="masked")
-    with pytest.raises(InputError, match="no probe is called 'inducton'; did you mean induction; there are"):
+    with pytest.raises(InputError, match="no probe is called 'inducton'; did you mean induction.; there are"):
         ask("inducton", model)
 
 
@@ -233,8 +235,8 @@ def test_first_and_later_losses_are_of_the_tokens_that_they_name(start: str | No
     """Later ones leave out what begins the second repeat, which nothing has yet been seen to precede."""
     log_p = random_table(V).float()
     tokenizer = speaker(LETTERS, bos_token=start)
-    subject = Subject(table(log_p), tokenizer, "causal")
-    items = items_of("induction", subject, Given(text=TEXT, count=5))
+    subject = ProbeModel(table(log_p), tokenizer, "causal")
+    items = items_of("induction", subject, ProbeInputs(text=TEXT, count=5))
     found = measure("induction", subject, items)
     n, first, later = items.segment, [], []
     for row in items.ids.tolist():
@@ -265,6 +267,6 @@ def test_a_state_space_model_is_asked_to_copy_and_has_no_heads() -> None:
     found = ask("induction", model, cases.tokenizer(), text=cases.TEXT, count=4)
     assert {one.metric for one in found.scores} == {"copy_gap", "copy_accuracy", "first_loss", "later_loss"}
     with pytest.raises(InputError, match="a MambaForCausalLM shows no attention of its heads"):
-        subject = Subject(model, cases.tokenizer(), "causal")
-        with watching(subject):
+        subject = ProbeModel(model, cases.tokenizer(), "causal")
+        with eager_attention(subject):
             attention(subject, input_ids=torch.zeros(1, 3, dtype=torch.long))

@@ -13,9 +13,9 @@ from landscape.errors import InputError
 from landscape.measure.barriers import both
 from landscape.measure.probes import outcomes
 from landscape.probes.base.behaviour import Distance, disagreement, divergence
-from landscape.probes.base.finding import Z, digest
-from landscape.probes.base.predictions import ask, predict
-from landscape.probes.base.subject import Given
+from landscape.probes.base.model import ProbeInputs
+from landscape.probes.base.predictions import predict, targets_of
+from landscape.probes.base.result import Z, digest
 from landscape.rows import Row
 from landscape.session.data import read_text
 from landscape.session.session import Result, Session
@@ -70,13 +70,13 @@ def _predictions(task: Task, session: Session) -> tuple[list[Answers], str]:
     """Predictions of each checkpoint on the examples of the study."""
     anchors = session.anchors(task)
     data = session.data
-    given = Given(text=read_text(data), sequences=data.sequences, length=data.length)
-    asked = ask(session.subject(anchors[0], task.checkpoints[0]), given)
+    inputs = ProbeInputs(text=read_text(data), sequences=data.sequences, length=data.length)
+    targets = targets_of(session.subject(anchors[0], task.checkpoints[0]), inputs)
     out = []
     for point, checkpoint in zip(anchors, task.checkpoints, strict=True):
-        log_p = predict(session.subject(point, checkpoint), asked)
-        out.append(Answers(log_p.argmax(dim=1).numpy(), log_p, asked.example))
-    return out, digest(asked)
+        log_p = predict(session.subject(point, checkpoint), targets)
+        out.append(Answers(log_p.argmax(dim=1).numpy(), log_p, targets.example))
+    return out, digest(targets)
 
 
 def _outcomes(task: Task, session: Session) -> tuple[list[Answers], str]:

@@ -1,4 +1,4 @@
-"""Whom probes ask, and with what, in a study."""
+"""The models and inputs of the probes of a study."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from landscape.objectives import KINDS
+from landscape.catalogue import OBJECTIVES
 from landscape.objectives.corpus import read_corpus
-from landscape.probes import Given, Subject, items_of, ngrams
-from landscape.probes.base.finding import digest
-from landscape.probes.base.subject import Kind, require_in_order
+from landscape.probes import ProbeInputs, ProbeModel, items_of, ngrams
+from landscape.probes.base.model import require_causal_order
+from landscape.probes.base.result import digest
 from landscape.session import data as fixed
 from landscape.study.file import Study
 from landscape.study.kinds import Behaviour, Probes
@@ -21,23 +21,22 @@ from landscape.study.sections import Data
 from landscape.study.store import Store
 from landscape.study.tasks import Checkpoint
 
-ASKED_AS: dict[str, Kind] = {"causal-lm": "causal", "masked-lm": "masked", "classification": "classifier"}
 
-
-def subject(data: Data, checkpoint: Checkpoint, device: torch.device) -> Subject:
+def subject(data: Data, checkpoint: Checkpoint, device: torch.device) -> ProbeModel:
     """A model of the checkpoint's architecture and its tokenizer, to be given weights.
 
     Raises:
         InputError: If there is no such model or tokenizer.
     """
-    model = fixed.skeleton(checkpoint, KINDS[data.objective].AUTO).requires_grad_(False).to(device)
-    asked = Subject(model, fixed.tokenizer_of(data, checkpoint), ASKED_AS[data.objective], data.bos)
+    objective = OBJECTIVES.load(data.objective)
+    model = fixed.skeleton(checkpoint, objective.AUTO).requires_grad_(False).to(device)
+    asked = ProbeModel(model, fixed.tokenizer_of(data, checkpoint), objective.MODEL_KIND, data.bos)
     if asked.kind == "causal":
-        require_in_order(asked)
+        require_causal_order(asked)
     return asked
 
 
-def given(study: Study, settings: dict[str, Any]) -> Given:
+def given(study: Study, settings: dict[str, Any]) -> ProbeInputs:
     """What the probe of a task is asked with; its files are those of the measure that has the same contents."""
     asked = next(
         m
@@ -46,7 +45,7 @@ def given(study: Study, settings: dict[str, Any]) -> Given:
         and settings["probe"] in m.names
         and (fixed.digest(m.items), fixed.digest(m.train_text)) == (settings["items"], settings["train_text"])
     )
-    return Given(
+    return ProbeInputs(
         count=settings["count"],
         items=Path(asked.items) if asked.items else None,
         text=fixed.read_text(study.data),
@@ -58,7 +57,7 @@ def given(study: Study, settings: dict[str, Any]) -> Given:
     )
 
 
-def items(name: str, asked: Subject, given: Given, seed: int, store: Store | None) -> tuple[Any, str]:
+def items(name: str, asked: ProbeModel, given: ProbeInputs, seed: int, store: Store | None) -> tuple[Any, str]:
     """The items of a probe and their hash; n-grams are counted once and kept by their text, given a place.
 
     Raises:
@@ -70,9 +69,9 @@ def items(name: str, asked: Subject, given: Given, seed: int, store: Store | Non
     return made, digest(made)
 
 
-def _counted(asked: Subject, given: Given, store: Store) -> ngrams.Ngrams:
+def _counted(asked: ProbeModel, given: ProbeInputs, store: Store) -> ngrams.Ngrams:
     ids = np.array(asked.ids(given.train_text))
-    vocabulary = int(asked.model.config.vocab_size)
+    vocabulary = int(asked.network.config.vocab_size)
     file = f"{digest([vocabulary, ids])}.npz"
     if (known := store.kept("ngrams", file)) is not None:
         return ngrams.Ngrams.from_bytes(known)

@@ -40,7 +40,7 @@ from landscape.symmetry.group.table import STREAM, Table
 from landscape.symmetry.tables import table_of, wants_untied
 
 if TYPE_CHECKING:
-    from landscape.probes import Subject
+    from landscape.probes import ProbeModel
 
 MEMORY_SHARE = 0.25
 MOVES = "symmetry"
@@ -231,11 +231,11 @@ class Session:
         self._finite.add(checkpoint.content)
         return self._staging.to(self.device)
 
-    def subject(self, point: Float[Tensor, " P"], checkpoint: Checkpoint) -> Subject:
+    def subject(self, point: Float[Tensor, " P"], checkpoint: Checkpoint) -> ProbeModel:
         """A model with these weights, the checkpoint's buffers and its tokenizer: whom probes ask."""
         params = self.objective.space.params(point)
-        self.buffers.give(checkpoint, self._asked_model.model)
-        for name, parameter in self._asked_model.model.named_parameters():
+        self.buffers.give(checkpoint, self._asked_model.network)
+        for name, parameter in self._asked_model.network.named_parameters():
             parameter.data.copy_(params[name])
         return self._asked_model
 
@@ -245,7 +245,7 @@ class Session:
         return self._asked_model.kind == "causal" and bool(self._asked_model.start)
 
     @cached_property
-    def _asked_model(self) -> Subject:
+    def _asked_model(self) -> ProbeModel:
         """A model of its own, since the weights of the objective's never move."""
         from landscape.session import asking
 

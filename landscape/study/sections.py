@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from landscape.catalogue import OBJECTIVES
 from landscape.spec import MOST_SEED, BesideStudy, Settings
 
 
@@ -73,12 +74,12 @@ class Data(Settings):
 
     @model_validator(mode="after")
     def _labels_are_given(self) -> Data:
-        if self.objective == "classification" and self.text is None:
-            raise ValueError('classification needs labelled examples: text = "FILE" of JSON lines')
+        if "labels" in OBJECTIVES[self.objective].reads and self.text is None:
+            raise ValueError(f'{self.objective} needs labelled examples: text = "FILE" of JSON lines')
         return self
 
     @model_validator(mode="after")
     def _bos_is_for_causal_models(self) -> Data:
-        if self.bos != "auto" and self.objective != "causal-lm":
+        if self.bos != "auto" and "bos" not in OBJECTIVES[self.objective].reads:
             raise ValueError(f"bos is for causal-lm, and the objective is {self.objective}; leave it out")
         return self
