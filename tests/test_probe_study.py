@@ -168,7 +168,7 @@ def test_a_report_of_probes_alone(tmp_path: Path, few_runs: Path, monkeypatch: p
     [
         (
             'kind = "probes"\nnames = ["inducton"]',
-            "no probe is called 'inducton'; did you mean induction?; there are in-context",
+            "no probe is called 'inducton'; did you mean induction.; there are in-context",
         ),
         (
             'kind = "probes"\nnames = ["inference"]',

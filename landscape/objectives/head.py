@@ -63,7 +63,13 @@ def head_is_plain(model: nn.Module, inputs: Inputs) -> bool:
 
 
 def head_is_positionwise(model: nn.Module, inputs: Inputs, chosen: Int[Tensor, "examples chosen"]) -> bool:
-    """Whether the logits at the chosen positions are the same within :func:`positions`."""
+    """Whether the logits at the chosen positions are the same within :func:`positions`.
+
+    Args:
+        model: The model.
+        inputs: Its inputs.
+        chosen: Positions in each example.
+    """
 
     def whole() -> Tensor:
         logits: Tensor = model(**inputs).logits

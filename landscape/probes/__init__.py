@@ -5,6 +5,7 @@ has the same names:
 
 - ``TAKES``: the kinds of model that it takes.
 - ``USUAL_FOR``: the objectives for which ``landscape probe`` runs it when no probe is named.
+- ``RANDOM_ITEMS``: whether the items depend on the seed.
 - ``items``: makes the items from tokenizer, inputs and random numbers, never from weights.
 - ``measure``: runs a model on the items, and returns scores with errors and an outcome for each item.
 """

@@ -23,6 +23,7 @@ from landscape.probes.base.scoring import choices, require_masked
 
 TAKES = ("causal", "masked")
 USUAL_FOR: tuple[str, ...] = ()
+RANDOM_ITEMS = True
 FRAMES = 36
 MIN_NOUNS, FEW_VERBS = 3, 6
 """Nouns that the templates need; number of verbs below which the scores depend on single words."""

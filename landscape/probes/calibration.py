@@ -23,6 +23,7 @@ from landscape.shapes import Float
 
 TAKES = ("causal", "masked", "classifier")
 USUAL_FOR = ("masked-lm", "classification")
+RANDOM_ITEMS = False
 BINS, DRAWS = 15, 100
 """Bins of the calibration error, and simulations of a calibrated model."""
 

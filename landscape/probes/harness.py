@@ -23,6 +23,7 @@ from landscape.probes.base.result import ProbeResult, Score
 
 TAKES = ("causal",)
 USUAL_FOR: tuple[str, ...] = ()
+RANDOM_ITEMS = False
 BATCH = 16
 OFFLINE = ("HF_DATASETS_OFFLINE", "HF_HUB_OFFLINE")
 

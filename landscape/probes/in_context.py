@@ -23,6 +23,7 @@ from landscape.shapes import Float, Int
 
 TAKES = ("causal",)
 USUAL_FOR = ("causal-lm",)
+RANDOM_ITEMS = False
 EARLY, LATE, AROUND = 0.1, 0.98, 64
 """Centres of the windows as shares of the length; the length divided by the reach of a window."""
 

@@ -28,6 +28,7 @@ from landscape.shapes import Float, Int
 
 TAKES = ("causal",)
 USUAL_FOR = ("causal-lm",)
+RANDOM_ITEMS = True
 COUNT, SEGMENT, REPEATS = 32, 25, 4
 """Default number of sequences, tokens of a segment, and repeats of it."""
 RARE = 0.01

@@ -33,6 +33,7 @@ from landscape.shapes import Float
 
 TAKES = ("classifier",)
 USUAL_FOR: tuple[str, ...] = ()
+RANDOM_ITEMS = True
 COUNT = 50
 """Default number of pairs for each cell."""
 

@@ -3,8 +3,7 @@
 The labels are part of speech and number of the words of template sentences, or your own tags. Training and test words
 differ in lemma and in sentence, or the probe could memorise the list of words. Singular and plural of a noun are on the
 same side of the split: with "author" in training and "authors" in the test, the shared stem points to the wrong number,
-and accuracies fall far below chance. Classes of a single lemma, such as the determiner, cannot be split and are left
-out.
+and accuracies fall far below chance. Classes of a single lemma, such as the determiner, are left out.
 
 Selectivity (Hewitt & Liang 2019, arXiv:1909.03368) is the accuracy minus that of a control task, in which each word
 type has a random label, drawn by the frequency of the labels. Both are split by sentence only, since the control cannot
@@ -39,6 +38,7 @@ from landscape.shapes import Bool, Float, Int
 
 TAKES = ("causal", "masked")
 USUAL_FOR: tuple[str, ...] = ()
+RANDOM_ITEMS = True
 FRAMES = 12
 MAX_WORDS, MIN_WORDS = 2000, 20
 """Words of a labelling; of more words, 2000 are drawn."""
@@ -60,8 +60,7 @@ class Question:
         label: Label of each of these words, as a number.
         names: Names of the labels.
         type: Number of the type of each word.
-        lemma: Number of the lemma of each word: singular and plural of a word of the templates share it, other words
-            have their type.
+        lemma: Number of the lemma of each word; of words that are not of the templates, of the type.
         sentence: Number of the sentence, or of the frame of sentences made of the same words.
         control: A random label for each type.
         test_lemma: Whether the lemma is held out.
@@ -134,15 +133,7 @@ def _question(
     sentence: Int[np.ndarray, " words"],
     random: np.random.RandomState,
 ) -> Question:
-    """A labelling with its splits.
-
-    Args:
-        name: Name of the labelling.
-        every: All words, in lower case.
-        lemmas: Lemma of each word.
-        tags: Label of each word; empty for none.
-        sentence: Number of the sentence of each word.
-        random: Draws the splits.
+    """A labelling with its splits; ``every`` word is in lower case, and has no label where its tag is empty.
 
     Raises:
         InputError: If there are too few words or classes.
@@ -230,10 +221,11 @@ def _accuracies(frame: pd.DataFrame, more: dict[str, Any]) -> list[Score]:
     def macro(weights: Float[np.ndarray, " n"]) -> float:
         return float(f1_score(y, guess, average="macro", sample_weight=weights, zero_division=0.0))
 
-    f1_error = bootstrapped(macro, lemmas, np.random.RandomState(0))
     return [
         mean("accuracy", frame["correct"].to_numpy(), lemmas, share=True, **more),
-        Score("macro_f1", macro(np.ones(len(y))), f1_error, len(y), **more),
+        Score(
+            "macro_f1", macro(np.ones(len(y))), bootstrapped(macro, lemmas, np.random.RandomState(0)), len(y), **more
+        ),
         mean("margin", frame["margin"].to_numpy(), lemmas, **more),
     ]
 
@@ -255,13 +247,7 @@ def _overall(q: Question, frames: Sequence[pd.DataFrame]) -> list[Score]:
 def _fitted(
     x: Float[np.ndarray, "train width"], y: Int[np.ndarray, " train"], test: Float[np.ndarray, "test width"]
 ) -> tuple[Float[np.ndarray, "test classes"], Int[np.ndarray, " classes"]]:
-    """Log-probabilities in nats of the classes in the training set for each test word, and these classes.
-
-    Args:
-        x: States of the training words.
-        y: Labels of the training words.
-        test: States of the test words.
-    """
+    """Log-probabilities in nats of the classes in the training set for each test word, and these classes."""
     known = np.unique(y)
     if len(known) == 1:
         return np.zeros((len(test), 1)), known

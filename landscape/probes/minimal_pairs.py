@@ -21,6 +21,7 @@ from landscape.probes.base.result import ProbeResult
 
 TAKES = ("causal", "masked")
 USUAL_FOR: tuple[str, ...] = ()
+RANDOM_ITEMS = False
 MAX_ALIKE = 0.1
 """Share of pairs with the same tokens above which the scores are unreliable."""
 

@@ -34,6 +34,7 @@ from landscape.shapes import Float, Int
 
 TAKES = ("causal",)
 USUAL_FOR: tuple[str, ...] = ()
+RANDOM_ITEMS = False
 ORDERS = {1: "unigram", 2: "bigram", 3: "trigram"}
 SEQUENCES = 32
 """Default number of stretches, at most."""

@@ -30,6 +30,7 @@ from landscape.shapes import Float
 
 TAKES = ("causal", "masked")
 USUAL_FOR: tuple[str, ...] = ()
+RANDOM_ITEMS = True
 FRAMES = 12
 """Default number of frames of each template."""
 OFFSETS = (-3, -2, -1, 1, 2)

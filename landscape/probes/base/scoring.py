@@ -25,6 +25,7 @@ from landscape.objectives.head import (
     wide,
 )
 from landscape.probes.base.model import ProbeModel
+from landscape.probes.base.prefixes import PrefixTree
 from landscape.shapes import Float, Int
 
 TOKENS, GPU_TOKENS = 512, 16384
@@ -98,7 +99,7 @@ def causal(model: ProbeModel, sequences: Sequence[Sequence[int]]) -> list[Float[
     network = model.network
     plain = head_is_plain(network, {"input_ids": torch.tensor([sequences[0]], device=model.device)})
     plain = plain and isinstance(network.get_output_embeddings(), nn.Linear)
-    tree = _Tree(sequences)
+    tree = PrefixTree(sequences)
     values = np.full(len(tree.token), np.nan)
     done = np.zeros(len(tree.token), dtype=bool)
     chosen = tree.longest()
@@ -123,31 +124,6 @@ def causal(model: ProbeModel, sequences: Sequence[Sequence[int]]) -> list[Float[
             log_p = logits[parent, token] - logits.logsumexp(dim=-1)[parent]
         values[branches] = log_p.double().cpu().numpy()
     return [values[nodes[1:]] for nodes in tree.nodes]
-
-
-class _Tree:
-    """All prefixes of some sequences: a node for each, with its last token and the prefix without it."""
-
-    def __init__(self, sequences: Sequence[Sequence[int]]) -> None:
-        known: dict[tuple[int, int], int] = {}
-        self.nodes = []
-        for sequence in sequences:
-            path, node = [], -1
-            for token in sequence:
-                node = known.setdefault((node, token), len(known))
-                path.append(node)
-            self.nodes.append(np.array(path))
-        self.parent, self.token = np.array(list(known), dtype=np.int64).T
-
-    def longest(self) -> list[int]:
-        """Sequences that together contain all prefixes, with the last token of each left out."""
-        seen = np.zeros(len(self.token), dtype=bool)
-        out = []
-        for k in sorted(range(len(self.nodes)), key=lambda k: -len(self.nodes[k])):
-            if len(self.nodes[k]) > 1 and not seen[self.nodes[k][-2]]:
-                out.append(k)
-                seen[self.nodes[k][:-1]] = True
-        return out
 
 
 def _plain(
