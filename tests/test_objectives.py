@@ -166,7 +166,7 @@ def test_any_of_several_labels_may_be_right() -> None:
 
 
 @pytest.mark.untyped
-def test_the_likeliest_class_is_judged_and_not_the_likeliest_group() -> None:
+def test_the_likeliest_class_counts_and_not_the_likeliest_group() -> None:
     shares = torch.tensor([[0.3, 0.4, 0.3], [0.2, 0.35, 0.45]], dtype=torch.float64)
     batch = {"input_ids": torch.zeros(2, 1, dtype=torch.long), "labels": torch.tensor([[0, 2], [1, 1]])}
     model: Any = lambda **_: SimpleNamespace(logits=shares.log())  # noqa: E731

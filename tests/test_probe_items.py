@@ -58,7 +58,7 @@ def probed(name: str, seed: int = 0) -> ProbeModel:
     return ProbeModel(classifier(seed) if kind == "classifier" else model(seed), speaker(), kind)
 
 
-def asked(name: str, given: dict[str, Any]) -> tuple[ProbeModel, ProbeInputs]:
+def made_for(name: str, given: dict[str, Any]) -> tuple[ProbeModel, ProbeInputs]:
     rest = {key: value for key, value in given.items() if key != "file"}
     return probed(name), ProbeInputs(**rest, items=given["file"] if "items" in PROBES[name].reads else None)
 
@@ -79,8 +79,8 @@ PINNED = {
 
 @names
 def test_items_are_the_same_in_every_process_and_on_every_platform(name: str, given: dict[str, Any]) -> None:
-    subject, what = asked(name, given)
-    made = items_of(name, subject, what, seed=3)
+    reader, what = made_for(name, given)
+    made = items_of(name, reader, what, seed=3)
     assert digest(made) == digest(items_of(name, probed(name, 1), what, seed=3))
     assert digest(made) == PINNED.get(name, digest(made)) and PINNED.keys() <= PROBES.keys()
 
@@ -89,10 +89,10 @@ def test_items_are_the_same_in_every_process_and_on_every_platform(name: str, gi
 def test_what_every_probe_gives(name: str, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(result, "RESAMPLES", 4)
     monkeypatch.setattr(linear, "FRACTIONS", (0.3, 1.0))
-    subject, what = asked(name, {**given, "count": 1} if name == "linear" else given)
-    items = items_of(name, subject, what)
-    found = measure(name, subject, items)
-    again = measure(name, subject, items)
+    reader, what = made_for(name, {**given, "count": 1} if name == "linear" else given)
+    items = items_of(name, reader, what)
+    found = measure(name, reader, items)
+    again = measure(name, reader, items)
     assert isinstance(found, ProbeResult) and found.about and any(score.headline for score in found.scores)
     assert len({(score.metric, score.subset) for score in found.scores}) == len(found.scores)
     assert all(np.isfinite(score.value) and score.error >= 0 for score in found.scores)
@@ -104,8 +104,8 @@ def test_what_every_probe_gives(name: str, given: dict[str, Any], monkeypatch: p
 
 @names
 def test_random_items_depend_on_the_seed(name: str, given: dict[str, Any]) -> None:
-    subject, what = asked(name, given)
-    one, other = (digest(items_of(name, subject, what, seed=seed)) for seed in (0, 1))
+    reader, what = made_for(name, given)
+    one, other = (digest(items_of(name, reader, what, seed=seed)) for seed in (0, 1))
     assert (one != other) == PROBES.load(name).RANDOM_ITEMS
 
 
@@ -115,7 +115,7 @@ def test_every_probe_states_the_same_facts(name: str) -> None:
     assert module.TAKES and set(module.TAKES) <= set(get_args(ModelKind))
     assert set(reads) <= {"text", "train_text", "items", "task"} and isinstance(module.RANDOM_ITEMS, bool)
     assert {OBJECTIVES.load(objective).MODEL_KIND for objective in module.USUAL_FOR} <= set(module.TAKES)
-    assert not module.USUAL_FOR or set(reads) <= {"text"}, "what is run unasked needs no more than the text"
+    assert not module.USUAL_FOR or set(reads) <= {"text"}, "what is run by default needs no more than the text"
 
 
 def test_every_objective_has_usual_probes() -> None:
@@ -128,10 +128,10 @@ def test_a_probe_reads_the_texts_that_the_catalogue_says(name: str, given: dict[
     """``landscape probe`` gives no text to a probe that says it reads none; a training text only where it is needed."""
     reads = PROBES[name].reads
     texts = {"text": TEXT, "train_text": TEXT if "train_text" in reads else ""}
-    subject, what = asked(name, {**given, **texts})
+    reader, what = made_for(name, {**given, **texts})
     for text in {"text", "train_text"} & {"text", *reads}:
-        _, changed = asked(name, {**given, **texts, text: " ".join(TEXT.split()[700:1500])})
-        one, other = (digest(items_of(name, subject, inputs)) for inputs in (what, changed))
+        _, changed = made_for(name, {**given, **texts, text: " ".join(TEXT.split()[700:1500])})
+        one, other = (digest(items_of(name, reader, inputs)) for inputs in (what, changed))
         assert (one != other) == (text in reads)
 
 
@@ -179,5 +179,5 @@ def test_results_of_the_harness_become_scores_and_outcomes() -> None:
 def test_a_model_of_an_unknown_class_must_say_its_kind() -> None:
     with pytest.raises(InputError, match="a Puppet does not say its kind; give kind: causal, masked, classifier"):
         probe("induction", model(0), speaker())
-    subject = ProbeModel.of(model(0), speaker(), "causal")
-    assert subject.longest == 64
+    reader = ProbeModel.of(model(0), speaker(), "causal")
+    assert reader.longest == 64

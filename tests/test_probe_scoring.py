@@ -42,9 +42,9 @@ def test_batches_and_shared_beginnings_change_nothing(
     monkeypatch.setattr(scoring, "TOKENS", tokens)
     monkeypatch.setattr(scoring, "BLOCK", block)
     model = make().double()
-    subject = ProbeModel(model, cases.tokenizer(), "causal")
-    ids = [subject.ids(text) for text in TEXTS]
-    found = scoring.causal(subject, ids)
+    probed = ProbeModel(model, cases.tokenizer(), "causal")
+    ids = [probed.ids(text) for text in TEXTS]
+    found = scoring.causal(probed, ids)
     for one, values in zip(ids, found, strict=True):
         np.testing.assert_allclose(values, one_by_one(model, one), atol=1e-12, rtol=0)
 
@@ -52,7 +52,7 @@ def test_batches_and_shared_beginnings_change_nothing(
 def test_a_beginning_meets_the_head_once() -> None:
     """Five texts of 26 tokens have 14 beginnings that something follows, and two of the texts are within others."""
     model = cases.gpt2()
-    subject = ProbeModel(model, cases.tokenizer(), "causal")
+    probed = ProbeModel(model, cases.tokenizer(), "causal")
     rows: list[int] = []
     model.lm_head.register_forward_hook(lambda _, args, __: rows.append(args[0].shape[:-1].numel()))
     passed: list[int] = []
@@ -65,10 +65,10 @@ def test_a_beginning_meets_the_head_once() -> None:
             seen.append(len(states))
         return linear(states, weight, bias)
 
-    ids = [subject.ids(text) for text in TEXTS]
+    ids = [probed.ids(text) for text in TEXTS]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scoring.F, "linear", counted)
-        scoring.causal(subject, ids)
+        scoring.causal(probed, ids)
     followed = {tuple(one[:k]) for one in ids for k in range(1, len(one))}
     assert sum(size for size in seen if size > 5) == len(followed)
     assert passed[-1] == 2  # three of the texts are, but for their last token, the beginning of another
@@ -76,18 +76,18 @@ def test_a_beginning_meets_the_head_once() -> None:
 
 def test_a_table_has_its_own_sums() -> None:
     log_p = random_table(len(speaker()))
-    subject = ProbeModel(table(log_p), speaker(), "causal")
+    probed = ProbeModel(table(log_p), speaker(), "causal")
     sentence = "The girl near the boys laughs"
-    ids = subject.ids(sentence)
+    ids = probed.ids(sentence)
     wanted = sum(float(log_p[a, b]) for a, b in itertools.pairwise(ids))
-    assert scoring.texts(subject, [sentence, sentence])[1] == pytest.approx(wanted, abs=1e-12)
+    assert scoring.texts(probed, [sentence, sentence])[1] == pytest.approx(wanted, abs=1e-12)
 
 
 def test_a_start_token_makes_the_first_token_count() -> None:
     log_p = random_table(len(speaker()))
-    subject = ProbeModel(table(log_p), speaker(bos_token="[CLS]"), "causal")
-    girl = subject.ids("girl")[0]
-    assert scoring.texts(subject, ["girl"])[0] == pytest.approx(float(log_p[1, girl]), abs=1e-12)
+    probed = ProbeModel(table(log_p), speaker(bos_token="[CLS]"), "causal")
+    girl = probed.ids("girl")[0]
+    assert scoring.texts(probed, ["girl"])[0] == pytest.approx(float(log_p[1, girl]), abs=1e-12)
 
 
 def pieces(**changes: Any) -> PreTrainedTokenizerFast:
@@ -121,9 +121,9 @@ def test_pseudo_log_likelihood_is_that_of_minicons(pll: str) -> None:
 
 
 def test_the_two_pseudo_log_likelihoods_differ_on_words_of_several_tokens() -> None:
-    subject = ProbeModel(cases.bert(), pieces(), "masked")
+    probed = ProbeModel(cases.bert(), pieces(), "masked")
     one, other = (
-        scoring.texts(subject, ["dog the bark", "the unhappily"], pll) for pll in ("original", "within_word_l2r")
+        scoring.texts(probed, ["dog the bark", "the unhappily"], pll) for pll in ("original", "within_word_l2r")
     )
     assert one[0] == pytest.approx(other[0], abs=1e-5) and abs(one[1] - other[1]) > 1e-3
 
@@ -139,9 +139,9 @@ def test_causal_scores_are_those_of_minicons() -> None:
 def test_choices_are_read_at_their_place(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scoring, "CPU_LOGITS", 4 * rows)
     model = cases.bert().double()
-    subject = ProbeModel(model, pieces(), "masked")
+    probed = ProbeModel(model, pieces(), "masked")
     sequences, where, wanted = [[1, 12, 4, 2], [1, 4, 9, 10, 12, 2]], [2, 1], [[8, 10], [5, 9]]
-    found = scoring.choices(subject, sequences, where, wanted)
+    found = scoring.choices(probed, sequences, where, wanted)
     with torch.no_grad():
         for k, ids in enumerate(sequences):
             log_p = model(input_ids=torch.tensor([ids])).logits[0, where[k]].log_softmax(dim=-1)

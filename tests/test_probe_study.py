@@ -56,7 +56,7 @@ def keys(folder: Path) -> list[str]:
     return [task["key"] for task in Store(folder / "results").record()["tasks"]]
 
 
-def test_a_study_asks_every_checkpoint_the_same(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_has_the_same_items_for_every_checkpoint(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(finished / "results")
     rows = store.rows("probe", keys(finished))
     assert rows.groupby("probe")["items_hash"].nunique().eq(1).all()
@@ -82,11 +82,11 @@ def test_ngrams_are_counted_once_and_kept(finished: Path) -> None:
     from landscape.probes import ngrams
     from landscape.session import asking
 
-    subject = ProbeModel(cases.gpt2(), cases.tokenizer(), "causal")
+    probed = ProbeModel(cases.gpt2(), cases.tokenizer(), "causal")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ngrams, "fit", lambda *_: pytest.fail("counted again"))
         what = ProbeInputs(text=cases.TEXT, train_text=cases.TEXT, length=12)
-        asking.items("ngrams", subject, what, 0, Store(finished / "results"))
+        asking.items("ngrams", probed, what, 0, Store(finished / "results"))
 
 
 def test_distances_are_of_each_pair_and_of_what_the_models_choose(finished: Path) -> None:
@@ -127,7 +127,7 @@ def test_running_again_does_nothing_and_a_refused_probe_leaves_the_others(finish
     assert written() == before
 
 
-def test_the_report_draws_probes_beside_loss_and_barrier(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_report_draws_probes_with_loss_and_barrier(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seaborn.matrix._draw_figure", lambda figure: None)  # which it does for each heatmap
     monkeypatch.setattr(report, "_stages", lambda *_: {})
     made = frames(Store(finished / "results"))
@@ -251,7 +251,7 @@ def test_bad_options_get_a_sentence(few_runs: Path, tmp_path: Path) -> None:
     assert "no probe is called 'nonsense'" in said("--probe", "nonsense")
 
 
-def test_a_classifier_is_asked_about_inference_without_any_text(tmp_path: Path) -> None:
+def test_inference_of_a_classifier_needs_no_text(tmp_path: Path) -> None:
     folder = tmp_path / "seed_0"
     cases.bert(0, BertForSequenceClassification, num_labels=3, vocab_size=V).save_pretrained(folder)
     speaker(cls_token="[CLS]").save_pretrained(folder)

@@ -221,11 +221,10 @@ def _accuracies(frame: pd.DataFrame, more: dict[str, Any]) -> list[Score]:
     def macro(weights: Float[np.ndarray, " n"]) -> float:
         return float(f1_score(y, guess, average="macro", sample_weight=weights, zero_division=0.0))
 
+    error = bootstrapped(macro, lemmas, np.random.RandomState(0))
     return [
         mean("accuracy", frame["correct"].to_numpy(), lemmas, share=True, **more),
-        Score(
-            "macro_f1", macro(np.ones(len(y))), bootstrapped(macro, lemmas, np.random.RandomState(0)), len(y), **more
-        ),
+        Score("macro_f1", macro(np.ones(len(y))), error, len(y), **more),
         mean("margin", frame["margin"].to_numpy(), lemmas, **more),
     ]
 
@@ -238,9 +237,8 @@ def _overall(q: Question, frames: Sequence[pd.DataFrame]) -> list[Score]:
     out = []
     for metric, column in (("accuracy", "correct"), ("margin", "margin")):
         each = np.mean([frame[column].to_numpy() for frame in tested], axis=0)
-        out.append(
-            mean(metric, each, tested[0]["lemma"], subset=q.name, better="higher", headline=metric == "accuracy")
-        )
+        main = metric == "accuracy"
+        out.append(mean(metric, each, tested[0]["lemma"], subset=q.name, better="higher", headline=main))
     return out
 
 
