@@ -28,7 +28,7 @@ LABELS = ("contradiction", "entailment", "neutral")
 
 
 def test_a_model_that_trusts_overlap_is_seen_in_the_cells() -> None:
-    found = result_of("inference", says(lambda ids: torch.tensor([0.0, 2.0, 1.0]).expand(len(ids), 3)), kind="classifier",
+    found = result_of("inference", says(lambda x: torch.tensor([0.0, 2.0, 1.0]).expand(len(x), 3)), kind="classifier",
                 labels=LABELS, count=12)  # fmt: skip
     cells = [s for s in found.scores if s.metric == "accuracy" and s.subset]
     assert len(cells) == 6 and all(cell.items == 12 for cell in cells)
@@ -59,7 +59,7 @@ def test_the_order_of_classes_is_followed() -> None:
 
 def test_neutral_and_contradiction_are_both_no_entailment() -> None:
     """Entailment is the largest class and less likely than the others together: predicted, with a margin below 0."""
-    found = result_of("inference", says(lambda ids: torch.tensor([0.3, 0.5, 0.3]).expand(len(ids), 3)), kind="classifier",
+    found = result_of("inference", says(lambda x: torch.tensor([0.3, 0.5, 0.3]).expand(len(x), 3)), kind="classifier",
                 labels=LABELS, count=4)  # fmt: skip
     assert score(found, "accuracy", "constituent, entailed").value == 1
     assert score(found, "margin", "constituent, entailed").value < 0
