@@ -20,7 +20,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from landscape.probes import Subject
+from landscape.probes import ProbeModel
 from landscape.probes.base import scoring
 from landscape.texts import HELD_OUT_TEXT, TRAINING_TEXT
 
@@ -30,16 +30,16 @@ ROUNDS = 5
 def main() -> None:
     """Print pairs a second of both sides, their ratio, and the largest difference of a margin."""
     tiny = "tiny" in sys.argv[1:]
-    subject, good, bad = setting(pairs=20 if tiny else 300, width=32 if tiny else 288)
+    model, good, bad = setting(pairs=20 if tiny else 300, width=32 if tiny else 288)
     seconds: dict[str, list[float]] = {}
     values: dict[str, np.ndarray] = {}
     works = {"ours": ours, "pair by pair": pair_by_pair}
-    threads = {name: best_threads(lambda work=work: work(subject, good[:12], bad[:12])) for name, work in works.items()}
+    threads = {name: best_threads(lambda work=work: work(model, good[:12], bad[:12])) for name, work in works.items()}
     for _ in range(1 if tiny else ROUNDS):
         for name, work in works.items():
             torch.set_num_threads(threads[name])
             begin = time.perf_counter()
-            values[name] = work(subject, good, bad)
+            values[name] = work(model, good, bad)
             seconds.setdefault(name, []).append(time.perf_counter() - begin)
     for name, times in seconds.items():
         print(f"{name}: {len(good) / statistics.median(times):.1f} pairs a second, {threads[name]} threads")
@@ -49,7 +49,7 @@ def main() -> None:
           f"sentence {apart.max():.1e} nats, of {np.abs(values['ours']).max():.0f}")  # fmt: skip
 
 
-def setting(pairs: int, width: int) -> tuple[Subject, list[str], list[str]]:
+def setting(pairs: int, width: int) -> tuple[ProbeModel, list[str], list[str]]:
     """The model, and the sentences with their twins."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer, bpe.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
@@ -66,7 +66,7 @@ def setting(pairs: int, width: int) -> tuple[Subject, list[str], list[str]]:
         words = sentence.split()
         k = int(random.randint(len(words) - 1, dtype=np.int64))
         bad.append(" ".join([*words[:k], words[k + 1], words[k], *words[k + 2 :]]))
-    return Subject(model.eval(), PreTrainedTokenizerFast(tokenizer_object=bpe), "causal"), good, bad
+    return ProbeModel(model.eval(), PreTrainedTokenizerFast(tokenizer_object=bpe), "causal"), good, bad
 
 
 def best_threads(work: Callable[[], object]) -> int:
@@ -81,21 +81,21 @@ def best_threads(work: Callable[[], object]) -> int:
     return min(seconds, key=lambda n: seconds[n])
 
 
-def ours(subject: Subject, good: list[str], bad: list[str]) -> np.ndarray:
+def ours(model: ProbeModel, good: list[str], bad: list[str]) -> np.ndarray:
     """All at once."""
-    return scoring.texts(subject, [*good, *bad])
+    return scoring.texts(model, [*good, *bad])
 
 
 @torch.no_grad()
-def pair_by_pair(subject: Subject, good: list[str], bad: list[str]) -> np.ndarray:
+def pair_by_pair(model: ProbeModel, good: list[str], bad: list[str]) -> np.ndarray:
     """One pair at a time."""
     sums: list[list[float]] = [[], []]
     for pair in zip(good, bad, strict=True):
-        ids = [subject.ids(sentence) for sentence in pair]
+        ids = [model.ids(sentence) for sentence in pair]
         batch = torch.zeros(2, max(map(len, ids)), dtype=torch.long)
         for row, one in zip(batch, ids, strict=True):
             row[: len(one)] = torch.tensor(one)
-        log_p = subject.model(input_ids=batch).logits.log_softmax(dim=-1)
+        log_p = model.network(input_ids=batch).logits.log_softmax(dim=-1)
         for side, one in enumerate(ids):
             token = log_p[side, : len(one) - 1].gather(1, torch.tensor(one[1:])[:, None])
             sums[side].append(float(token.double().sum()))

@@ -22,7 +22,9 @@ class Member:
         help: What it is, in a line.
         label: What figures and tables call it; empty for its name.
         reads: What it needs beside checkpoints and the text of ``[data]``, or that it reads this text: ``text``, the
-            evaluation text; ``train_text``; ``align_text``.
+            evaluation text; ``train_text``; ``align_text``. Of probes: ``items``, if it
+            needs your own items; ``task``, if its name needs a task. Of objectives: ``labels``, if examples have
+            labels; ``bos``, if a text may begin with the start token.
     """
 
     module: str
@@ -108,19 +110,21 @@ PROBES = Members("probe", {
     "in-context": Member("landscape.probes.in_context", "loss late against early in the context", reads=("text",)),
     "induction": Member("landscape.probes.induction", "copying in repeated random tokens", reads=("text",)),
     "ngrams": Member("landscape.probes.ngrams", "divergence from n-gram models", reads=("text", "train_text")),
-    "minimal-pairs": Member("landscape.probes.minimal_pairs", "acceptability of minimal pairs (BLiMP)"),
+    "minimal-pairs": Member("landscape.probes.minimal_pairs", "acceptability of minimal pairs (BLiMP)",
+                            reads=("items",)),
     "agreement": Member("landscape.probes.agreement", "subject-verb agreement"),
     "inference": Member("landscape.probes.inference", "inference where word overlap misleads (HANS)"),
     "linear": Member("landscape.probes.linear", "linear probes of hidden states"),
     "syntax": Member("landscape.probes.syntax", "syntactic heads in attention"),
     "calibration": Member("landscape.probes.calibration", "calibration of predictions", reads=("text",)),
-    "harness": Member("landscape.probes.harness", "harness:TASK, a task of lm-evaluation-harness"),
+    "harness": Member("landscape.probes.harness", "harness:TASK, a task of lm-evaluation-harness", reads=("task",)),
 })  # fmt: skip
 
 OBJECTIVES = Members("objective", {
-    "causal-lm": Member("landscape.objectives.causal_lm", "next-token loss, in nats per token"),
+    "causal-lm": Member("landscape.objectives.causal_lm", "next-token loss, in nats per token", reads=("bos",)),
     "masked-lm": Member("landscape.objectives.masked_lm", "loss of masked tokens, in nats per token"),
-    "classification": Member("landscape.objectives.classification", "cross-entropy of labels, in nats per example"),
+    "classification": Member("landscape.objectives.classification", "cross-entropy of labels, in nats per example",
+                             reads=("labels",)),
 })  # fmt: skip
 
 FAMILIES = Members("file of families", {

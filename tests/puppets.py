@@ -11,16 +11,15 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
-from landscape.probes import inference
-from landscape.probes.base import grammar
+from landscape.probes.base import grammar, overlap
 
 SPECIAL = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"]
 WORDS = sorted({
     *(form for pair in (*grammar.NOUNS, *grammar.VERBS, *grammar.TRANSITIVE) for form in pair),
     *grammar.PREPOSITIONS, *grammar.SAID, "the", "The", "that", "and", ".",
-    *(word for some in inference.SLOTS.values() for word in some),
+    *(word for some in overlap.SLOTS.values() for word in some),
     *["When", "If", "Since", "Maybe", "Someone", "No", "one", "was", "by", "if", "since", ",", "maybe", "when"],
-    *(word.capitalize() for word in (*inference.ADJECTIVES, *inference.PLURALS)),
+    *(word.capitalize() for word in (*overlap.ADJECTIVES, *overlap.PLURALS)),
 })  # fmt: skip
 
 

@@ -78,8 +78,8 @@ def test_statistics_are_those_of_each_point() -> None:
     assert not ours.model.training and not any(m.training for m in ours.model.modules())
     assert all(torch.equal(before[name], value) for name, value in ours.model.state_dict().items())
     assert [m.momentum for m in ours.model if isinstance(m, nn.BatchNorm1d)] == [0.1, 0.1]
-    asked = evaluate.losses(ours, points, rows, strategy=Strategy("vmap", 3, 5))
-    assert_close(asked, found, rtol=0, atol=1e-12)
+    some = evaluate.losses(ours, points, rows, strategy=Strategy("vmap", 3, 5))
+    assert_close(some, found, rtol=0, atol=1e-12)
     part = evaluate.losses(ours.take(torch.tensor([3, 7])), points, rows)
     assert_close(part, found[:, [3, 7]], rtol=0, atol=1e-12)
 

@@ -87,7 +87,7 @@ def test_what_is_no_text_is_said(tmp_path: Path, name: str, content: bytes, said
 
 
 def test_a_text_is_a_file_of_bounded_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(text, "MAX_BYTES", 2**20)
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(bytes(2**20 + 1)))
     for file in (tmp_path / "bomb.gz", Path("/dev/zero")):
         with pytest.raises(InputError, match="is larger than 1 MiB; give a part|is a device or a pipe"):

@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoTokenizer, ByT5Tokenizer, Gemma3Config,
 
 from landscape.checkpoints import configs, models, tokenizers
 from landscape.errors import InputError
-from landscape.objectives import KINDS, causal_lm, classification
+from landscape.objectives import causal_lm, classification
 from landscape.session import data as fixed
 from landscape.space import Space
 from landscape.study.sections import Data
@@ -178,10 +178,6 @@ def test_what_is_not_supported_is_named_as_such(tmp_path: Path, kind: str, name:
         models.default_objective(tmp_path)
     with pytest.raises(InputError, match=f"which {AUTO} cannot make; {said}"):
         models.skeleton(tmp_path, AUTO)
-
-
-def test_the_table_of_classes_is_that_of_the_objectives() -> None:
-    assert {name: kind.AUTO for name, kind in KINDS.items()} == models.OBJECTIVES
 
 
 def test_a_classifier_without_a_padding_token_is_refused_before_it_runs() -> None:

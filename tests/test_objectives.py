@@ -31,7 +31,7 @@ from transformers import (
 )
 
 from landscape.errors import InputError
-from landscape.objectives import KINDS, causal_lm, classification, masked_lm, module
+from landscape.objectives import causal_lm, classification, masked_lm, module
 from landscape.objectives.head import head_is_plain, head_is_positionwise
 from landscape.objectives.text import blocks
 
@@ -166,7 +166,7 @@ def test_any_of_several_labels_may_be_right() -> None:
 
 
 @pytest.mark.untyped
-def test_the_likeliest_class_is_judged_and_not_the_likeliest_group() -> None:
+def test_the_likeliest_class_counts_and_not_the_likeliest_group() -> None:
     shares = torch.tensor([[0.3, 0.4, 0.3], [0.2, 0.35, 0.45]], dtype=torch.float64)
     batch = {"input_ids": torch.zeros(2, 1, dtype=torch.long), "labels": torch.tensor([[0, 2], [1, 1]])}
     model: Any = lambda **_: SimpleNamespace(logits=shares.log())  # noqa: E731
@@ -323,11 +323,6 @@ def test_stretches_begin_as_the_tokenizer_does_or_as_they_are_told() -> None:
     assert_close(encoded(always, bos=False), plain)
     with pytest.raises(InputError, match="bos is true and the tokenizer has no token to begin a text"):
         encoded(without, bos=True)
-
-
-def test_every_kind_has_the_same_three_parts() -> None:
-    for kind in KINDS.values():
-        assert callable(kind.encode) and callable(kind.build) and kind.AUTO.startswith("AutoModelFor")
 
 
 @pytest.mark.parametrize("tied", [True, False])

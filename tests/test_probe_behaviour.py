@@ -15,10 +15,10 @@ import torch
 from puppets import speaker, unigram
 from scipy.spatial.distance import jensenshannon
 from sklearn.metrics import brier_score_loss, cohen_kappa_score, log_loss
-from test_probe_choices import ask
+from test_probe_choices import result_of
 from test_probe_language import score
 
-from landscape.probes import Given, Subject, calibration
+from landscape.probes import ProbeInputs, ProbeModel, calibration
 from landscape.probes.base import predictions
 from landscape.probes.base.behaviour import disagreement, divergence
 
@@ -59,22 +59,22 @@ def test_brier_and_likelihood_are_those_of_scikit_learn() -> None:
     random = np.random.default_rng(1)
     p = random.dirichlet(np.ones(4), 50)
     y = random.integers(0, 4, 50)
-    frame = calibration.judged(np.log(p), y[:, None])
+    frame = calibration.scored(np.log(p), y[:, None])
     assert frame["nll"].mean() == pytest.approx(log_loss(y, p, labels=range(4)))
     assert frame["brier"].mean() == pytest.approx(brier_score_loss(y, p, labels=range(4), scale_by_half=False))
     assert frame["correct"].mean() == pytest.approx((p.argmax(axis=1) == y).mean())
     own = p[np.arange(50), y]
     assert frame["margin"].to_numpy() == pytest.approx(np.log(own / (1 - own)), abs=1e-9)
-    sure = calibration.judged(np.array([[0.0, -80.0, -81.0]]), np.array([[0]]))  # no 1 - p that is rounded to nothing
+    sure = calibration.scored(np.array([[0.0, -80.0, -81.0]]), np.array([[0]]))  # no 1 - p that is rounded to nothing
     assert sure["margin"].iloc[0] == pytest.approx(80 - math.log(1 + math.exp(-1)))
     # Where two classes are right, their probabilities are added up.
-    both = calibration.judged(np.log(p), np.stack([np.zeros(50, int), np.ones(50, int)], axis=1))
+    both = calibration.scored(np.log(p), np.stack([np.zeros(50, int), np.ones(50, int)], axis=1))
     assert both["nll"].to_numpy() == pytest.approx(-np.log(p[:, 0] + p[:, 1]))
 
 
 def test_calibration_of_next_tokens_is_the_loss_of_the_objective() -> None:
     model, tokenizer = cases.gpt2(), cases.tokenizer()
-    found = ask("calibration", model, tokenizer, text=cases.TEXT, sequences=9, length=12)
+    found = result_of("calibration", model, tokenizer, text=cases.TEXT, sequences=9, length=12)
     assert len(found.items) == 9 * 11 and found.clusters == "example"
     from landscape.objectives import causal_lm
 
@@ -90,31 +90,31 @@ def test_calibration_of_masks_and_of_classes(kind: Any) -> None:
     model = cases.bert() if kind == "masked" else cases.classifier()
     lines = "\n".join(json.dumps({"text": f"w{k} w{k + 1}", "label": k % 3}) for k in range(40))
     given = {"text": cases.TEXT if kind == "masked" else lines, "sequences": 12, "length": 10}
-    found = ask("calibration", model, cases.tokenizer(), kind=kind, **given)
-    subject = Subject(model, cases.tokenizer(), kind)
-    asked = predictions.ask(subject, Given(**given))
-    log_p = predictions.predict(subject, asked)
+    found = result_of("calibration", model, cases.tokenizer(), kind=kind, **given)
+    probed = ProbeModel(model, cases.tokenizer(), kind)
+    targets = predictions.targets_of(probed, ProbeInputs(**given))
+    log_p = predictions.predict(probed, targets)
     with torch.no_grad():
-        for k in (0, 5, len(asked.example) - 1):
-            batch = {n: t[asked.example[k]][None] for n, t in asked.batch.items()}
+        for k in (0, 5, len(targets.example) - 1):
+            batch = {n: t[targets.example[k]][None] for n, t in targets.batch.items()}
             inputs = {n: t for n, t in batch.items() if n not in ("labels", "positions", "targets")}
             logits = model(**inputs).logits[0]
-            wanted = (logits if kind == "classifier" else logits[asked.place[k]]).log_softmax(dim=-1)
+            wanted = (logits if kind == "classifier" else logits[targets.position[k]]).log_softmax(dim=-1)
             assert torch.allclose(log_p[k], wanted, atol=1e-5)
     assert score(found, "nll").value == pytest.approx(
-        -np.mean([float(log_p[k, t]) for k, t in enumerate(asked.target[:, 0])]), abs=1e-5
+        -np.mean([float(log_p[k, t]) for k, t in enumerate(targets.target[:, 0])]), abs=1e-5
     )
 
 
 def test_predictions_are_thinned_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictions, "MOST", 20 * cases.WORDS)
-    subject = Subject(cases.gpt2(), cases.tokenizer(), "causal")
-    asked = predictions.ask(subject, Given(text=cases.TEXT, sequences=9, length=12))
-    assert len(asked.example) == 20 and set(asked.example) == set(range(9))
-    whole = predictions.predict(subject, asked)
+    monkeypatch.setattr(predictions, "MAX_PROBABILITIES", 20 * cases.WORDS)
+    probed = ProbeModel(cases.gpt2(), cases.tokenizer(), "causal")
+    targets = predictions.targets_of(probed, ProbeInputs(text=cases.TEXT, sequences=9, length=12))
+    assert len(targets.example) == 20 and set(targets.example) == set(range(9))
+    whole = predictions.predict(probed, targets)
     for examples in (1, 4):
         monkeypatch.setattr(predictions, "LOGITS", examples * 12 * cases.WORDS)
-        assert torch.allclose(whole, predictions.predict(subject, asked), atol=1e-6)
+        assert torch.allclose(whole, predictions.predict(probed, targets), atol=1e-6)
 
 
 def test_calibration_of_choices(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_calibration_of_choices(tmp_path: Path) -> None:
     ))  # fmt: skip
     logits = torch.zeros(len(speaker()))
     logits[speaker()("is")["input_ids"][0]] = 0.8
-    found = ask("calibration", unigram(logits), items=file)
+    found = result_of("calibration", unigram(logits), items=file)
     p = 1 / (1 + math.exp(-0.8))
     assert score(found, "ece").value == pytest.approx(1 - p, abs=1e-6) and score(found, "accuracy").value == 1
     assert score(found, "brier").value == pytest.approx(2 * (1 - p) ** 2, abs=1e-6)
@@ -173,14 +173,14 @@ def test_what_a_calibrated_model_would_show_is_told() -> None:
     assert abs(found["ece"].value - found["ece_if_calibrated"].value) < 4 * found["ece_if_calibrated"].error < 0.2
 
 
-def judged(confidence: np.ndarray, correct: np.ndarray, example: np.ndarray) -> dict[str, Any]:
+def scores_of(confidence: np.ndarray, correct: np.ndarray, example: np.ndarray) -> dict[str, Any]:
     frame = pd.DataFrame({"confidence": confidence, "correct": correct, "example": example, "brier": 0.1, "nll": 0.1,
                           "margin": 0.1})  # fmt: skip
     return {one.metric: one for one in calibration.scores(frame)}
 
 
 def test_a_calibrated_model_that_is_always_sure_would_always_be_right() -> None:
-    found = judged(np.ones(40), np.arange(40) % 2.0, np.arange(40))
+    found = scores_of(np.ones(40), np.arange(40) % 2.0, np.arange(40))
     assert (found["ece_if_calibrated"].value, found["ece_if_calibrated"].error) == (0, 0)
     assert found["ece"].value == pytest.approx(0.5)
 
@@ -190,7 +190,7 @@ def test_predictions_of_an_example_are_one_in_the_error_of_calibration() -> None
     random = np.random.default_rng(6)
     confidence = random.beta(5, 2, 60)
     correct = (random.random(60) < confidence**3).astype(float)
-    once = judged(confidence, correct, np.arange(60))
-    often = judged(*(np.repeat(part, 16) for part in (confidence, correct, np.arange(60))))
+    once = scores_of(confidence, correct, np.arange(60))
+    often = scores_of(*(np.repeat(part, 16) for part in (confidence, correct, np.arange(60))))
     assert often["ece"].error == pytest.approx(once["ece"].error, rel=0.3)
     assert often["brier"].error == pytest.approx(once["brier"].error)

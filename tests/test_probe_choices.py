@@ -16,16 +16,16 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from landscape.errors import InputError
-from landscape.probes import Given, Subject, items_of, measure
-from landscape.probes.base import finding, grammar, pairs
-from landscape.probes.base.finding import Found, mean
+from landscape.probes import ProbeInputs, ProbeModel, items_of, measure
+from landscape.probes.base import grammar, pairs, result
+from landscape.probes.base.result import ProbeResult, mean
 
 V = len(speaker())
 
 
-def ask(name: str, model: Any, tokenizer: Any = None, kind: Any = "causal", **given: Any) -> Found:
-    subject = Subject(model, tokenizer or speaker(), kind)
-    return measure(name, subject, items_of(name, subject, Given(**given)))
+def result_of(name: str, model: Any, tokenizer: Any = None, kind: Any = "causal", **given: Any) -> ProbeResult:
+    probed = ProbeModel(model, tokenizer or speaker(), kind)
+    return measure(name, probed, items_of(name, probed, ProbeInputs(**given)))
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def blimp(tmp_path: Path) -> Path:
 def test_pairs_are_decided_by_sums(blimp: Path) -> None:
     log_p = random_table(V)
     tokenizer = speaker()
-    found = ask("minimal-pairs", table(log_p), items=blimp)
+    found = result_of("minimal-pairs", table(log_p), items=blimp)
     ids = {word: tokenizer(word)["input_ids"][0] for word in WORDS}
     margins = [
         float(log_p[ids[noun], ids[good]] - log_p[ids[noun], ids[bad]])
@@ -72,7 +72,7 @@ def test_ties_count_half(blimp: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     log_p = torch.zeros(V)
     log_p[speaker()("is")["input_ids"][0]] = 1.5
-    assert score(ask("minimal-pairs", unigram(log_p), items=same), "accuracy").value == 0.75
+    assert score(result_of("minimal-pairs", unigram(log_p), items=same), "accuracy").value == 0.75
 
 
 def test_pairs_of_another_form_are_refused(tmp_path: Path) -> None:
@@ -86,29 +86,29 @@ def test_pairs_of_another_form_are_refused(tmp_path: Path) -> None:
     ):
         file.write_text(text)
         with pytest.raises(InputError, match=said):
-            ask("minimal-pairs", unigram(torch.zeros(V)), items=file)
+            result_of("minimal-pairs", unigram(torch.zeros(V)), items=file)
     with pytest.raises(InputError, match="is neither a file of JSON lines nor a folder with .jsonl files"):
-        ask("minimal-pairs", unigram(torch.zeros(V)), items=tmp_path / "none")
+        result_of("minimal-pairs", unigram(torch.zeros(V)), items=tmp_path / "none")
     with pytest.raises(InputError, match="minimal-pairs needs pairs: give items, a file of JSON lines"):
-        ask("minimal-pairs", unigram(torch.zeros(V)))
+        result_of("minimal-pairs", unigram(torch.zeros(V)))
 
 
 def test_count_takes_pairs_evenly_from_each_file(blimp: Path) -> None:
-    found = ask("minimal-pairs", unigram(torch.zeros(V)), items=blimp, count=2)
-    assert len(ask("minimal-pairs", unigram(torch.zeros(V)), items=blimp, count=100).items) == 5
+    found = result_of("minimal-pairs", unigram(torch.zeros(V)), items=blimp, count=2)
+    assert len(result_of("minimal-pairs", unigram(torch.zeros(V)), items=blimp, count=100).items) == 5
     assert len(found.items) == 4 and set(found.items["paradigm"]) == {"plain", "anaphor"}
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_unigram_model_scores_one_half_exactly(seed: int) -> None:
     """Whatever the words weigh: every frame asks for both forms of its verb, equally often."""
-    found = ask("agreement", unigram(random_table(V, seed)[0]), count=18)
+    found = result_of("agreement", unigram(random_table(V, seed)[0]), count=18)
     for template in ("", *grammar.TEMPLATES):
         assert score(found, "accuracy", template).value == 0.5
         assert score(found, "margin", template).value == pytest.approx(0, abs=1e-6)
     assert score(found, "attraction").value == pytest.approx(0, abs=1e-6)
-    asked = found.items.groupby(["template", "verb", "number"]).size().unstack()
-    assert (asked[0] == asked[1]).all()
+    counts = found.items.groupby(["template", "verb", "number"]).size().unstack()
+    assert (counts[0] == counts[1]).all()
 
 
 def reader(which: str) -> Puppet:
@@ -130,7 +130,7 @@ def reader(which: str) -> Puppet:
 
 
 def test_a_model_that_finds_the_subject_and_one_that_takes_the_nearest_noun() -> None:
-    grammarian, hasty = (ask("agreement", reader(which), count=18) for which in ("first", "nearest"))
+    grammarian, hasty = (result_of("agreement", reader(which), count=18) for which in ("first", "nearest"))
     for template in ("simple", "prepositional", "subject relative", "object relative", "two attractors"):
         assert score(grammarian, "accuracy", template).value == 1
         assert score(grammarian, "margin", template).value == pytest.approx(2)
@@ -152,7 +152,7 @@ def test_a_model_that_finds_the_subject_and_one_that_takes_the_nearest_noun() ->
     )
 
 
-def test_agreement_is_asked_at_the_masked_verb() -> None:
+def test_agreement_is_scored_at_the_masked_verb() -> None:
     """A model that looks at the second token, wherever the mask is."""
     tokenizer = speaker()
     plural = {tokenizer(pair[1])["input_ids"][0] for pair in grammar.NOUNS}
@@ -164,7 +164,7 @@ def test_agreement_is_asked_at_the_masked_verb() -> None:
             logits[row, sequence.index(4), verbs[int(sequence[1] in plural)]] = 3.0
         return logits
 
-    found = ask("agreement", Puppet(V, say), kind="masked", count=4)
+    found = result_of("agreement", Puppet(V, say), kind="masked", count=4)
     assert score(found, "accuracy", "object relative").value == 1
     assert score(found, "margin", "simple").value == pytest.approx(3)
 
@@ -181,9 +181,9 @@ def test_frames_count_as_one_item_in_errors() -> None:
 
 def test_a_bootstrap_of_a_mean_has_its_exact_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of three clusters, so that one more or less is seen: the spread of the values over the root of three."""
-    monkeypatch.setattr(finding, "RESAMPLES", 6000)
+    monkeypatch.setattr(result, "RESAMPLES", 6000)
     values = np.array([0.3, 0.3, 1.7, -0.4])
-    found = finding.bootstrapped(
+    found = result.bootstrapped(
         lambda w: float(w[1:] @ values[1:]), np.array(["a", "a", "b", "c"]), np.random.RandomState(1)
     )
     exact = 3**0.5 * values[1:].std()
@@ -191,45 +191,45 @@ def test_a_bootstrap_of_a_mean_has_its_exact_error(monkeypatch: pytest.MonkeyPat
 
 
 def test_pairs_that_are_the_same_tokens_are_said(tmp_path: Path) -> None:
-    """Two of five pairs differ in words that the vocabulary lacks; with all of them nothing can be asked."""
+    """Two of five pairs differ in words that the vocabulary lacks; with all of them nothing can be scored."""
     lines = [("king laughs", "king laugh"), ("queen laughs", "queen laugh"), ("girl laughs", "girl laugh"),
              ("king snores", "king snore"), ("queen snores", "queen snore")]  # fmt: skip
     text = [json.dumps({"sentence_good": good, "sentence_bad": bad}) for good, bad in lines]
     file, lost = tmp_path / "pairs.jsonl", tmp_path / "lost.jsonl"
     file.write_text("\n".join(text))
     lost.write_text("\n".join(text[3:]))
-    found = ask("minimal-pairs", unigram(torch.zeros(V)), items=file)
+    found = result_of("minimal-pairs", unigram(torch.zeros(V)), items=file)
     assert found.warnings == "2 of 5 pairs are the same tokens and tie" and found.warnings in found.about
     file.write_text("\n".join(text[:3]))
-    assert ask("minimal-pairs", unigram(torch.zeros(V)), items=file).warnings == ""
+    assert result_of("minimal-pairs", unigram(torch.zeros(V)), items=file).warnings == ""
     with pytest.raises(InputError, match=r"both sentences of every pair of .*lost.jsonl; its vocabulary"):
-        ask("minimal-pairs", unigram(torch.zeros(V)), items=lost)
+        result_of("minimal-pairs", unigram(torch.zeros(V)), items=lost)
 
 
 def test_a_vocabulary_too_small_for_sentences_is_said() -> None:
     with pytest.raises(InputError, match="has 0 of 24 nouns, 0 of 18 verbs as one token in both forms and 0 of 8"):
-        ask("agreement", Puppet(60, None), cases.tokenizer())
+        result_of("agreement", Puppet(60, None), cases.tokenizer())
     few = [word for word in WORDS if word not in {"laugh", "has"}]
-    found = ask("agreement", unigram(torch.zeros(V)), speaker(few), count=3)
+    found = result_of("agreement", unigram(torch.zeros(V)), speaker(few), count=3)
     assert found.warnings == "" and found.about == "24 of 24 nouns and 16 of 18 verbs are in the vocabulary"
     cut = [word for word in WORDS if word not in {"laugh", "goes"}] + ["la", "##ugh", "##es"]
     cut_up = Tokenizer(models.WordPiece({word: n for n, word in enumerate([*SPECIAL, *cut])}, unk_token="[UNK]"))
     cut_up.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     pieces = PreTrainedTokenizerFast(tokenizer_object=cut_up, unk_token="[UNK]")
-    found = ask("agreement", unigram(torch.zeros(len(pieces))), pieces, count=3)
+    found = result_of("agreement", unigram(torch.zeros(len(pieces))), pieces, count=3)
     assert found.about == "24 of 24 nouns and 16 of 18 verbs are in the vocabulary"
     lone = [word for word in WORDS if word not in {form for pair in grammar.VERBS[:-1] for form in pair}]
-    found = ask("agreement", unigram(torch.zeros(V)), speaker(lone), count=3)
+    found = result_of("agreement", unigram(torch.zeros(V)), speaker(lone), count=3)
     assert found.about.endswith("1 of 18 verbs are in the vocabulary")
     assert found.warnings == "all rests on 1 of 18 verbs: thinks/think"
     alike = speaker()
     alike.backend_tokenizer.normalizer = normalizers.Replace("laughs", "laugh")  # both forms are one token
-    found = ask("agreement", unigram(torch.zeros(V)), alike, count=3)
+    found = result_of("agreement", unigram(torch.zeros(V)), alike, count=3)
     assert found.about == "24 of 24 nouns and 17 of 18 verbs are in the vocabulary"
     with pytest.raises(InputError, match="the tokenizer has no mask token"):
-        ask("agreement", Puppet(V, None), speaker(mask_token=None), kind="masked")
+        result_of("agreement", Puppet(V, None), speaker(mask_token=None), kind="masked")
     with pytest.raises(InputError, match="agreement makes its own sentences; score yours as minimal-pairs"):
-        ask("agreement", Puppet(V, None), items=Path("mine.jsonl"))
+        result_of("agreement", Puppet(V, None), items=Path("mine.jsonl"))
 
 
 def test_choices_have_probabilities() -> None:
@@ -248,7 +248,8 @@ def test_a_pair_that_comes_twice_is_no_second_pair(tmp_path: Path) -> None:
     (tmp_path / "once.jsonl").write_text("\n".join(lines))
     (tmp_path / "often.jsonl").write_text("\n".join(lines * 4))
     once, often = (
-        ask("minimal-pairs", table(random_table(V)), items=tmp_path / f"{name}.jsonl") for name in ("once", "often")
+        result_of("minimal-pairs", table(random_table(V)), items=tmp_path / f"{name}.jsonl")
+        for name in ("once", "often")
     )
     for metric in ("accuracy", "margin"):
         assert score(often, metric).value == pytest.approx(score(once, metric).value)
@@ -271,15 +272,15 @@ def test_lines_end_where_json_lines_end(tmp_path: Path) -> None:
         {"sentence_good": "the girl\u2028laughs", "sentence_bad": "the girl\x85laugh"}, ensure_ascii=False
     )
     (tmp_path / "a.jsonl").write_text(f"{line}\r\n{line}\r\n", "utf-8", newline="")
-    found = ask("minimal-pairs", unigram(torch.zeros(V)), items=tmp_path / "a.jsonl")
+    found = result_of("minimal-pairs", unigram(torch.zeros(V)), items=tmp_path / "a.jsonl")
     assert len(found.items) == 2
 
 
 def test_an_item_too_long_is_named_before_anything_runs(tmp_path: Path) -> None:
     long = json.dumps({"sentence_good": "the girl " * 9, "sentence_bad": "girl the"})
     (tmp_path / "long.jsonl").write_text(long)
-    subject = Subject(Puppet(V, None, max_position_embeddings=12), speaker(), "causal")
+    probed = ProbeModel(Puppet(V, None, max_position_embeddings=12), speaker(), "causal")
     with pytest.raises(
         InputError, match="an item has 18 tokens and the model takes 12; give shorter items: the girl the"
     ):
-        items_of("minimal-pairs", subject, Given(items=tmp_path / "long.jsonl"))
+        items_of("minimal-pairs", probed, ProbeInputs(items=tmp_path / "long.jsonl"))

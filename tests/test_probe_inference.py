@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 import torch
 from puppets import Puppet, speaker
-from test_probe_choices import V, ask
+from test_probe_choices import V, result_of
 from test_probe_language import score
 
 from landscape.errors import InputError
 from landscape.probes import inference
+from landscape.probes.base import overlap
 
 
-def judge(say: Any, **config: Any) -> Puppet:
+def says(say: Any, **config: Any) -> Puppet:
     """A classifier of sentence pairs."""
     return Puppet(V, say, num_labels=3, **config)
 
@@ -27,7 +28,7 @@ LABELS = ("contradiction", "entailment", "neutral")
 
 
 def test_a_model_that_trusts_overlap_is_seen_in_the_cells() -> None:
-    found = ask("inference", judge(lambda ids: torch.tensor([0.0, 2.0, 1.0]).expand(len(ids), 3)), kind="classifier",
+    found = result_of("inference", says(lambda x: torch.tensor([0.0, 2.0, 1.0]).expand(len(x), 3)), kind="classifier",
                 labels=LABELS, count=12)  # fmt: skip
     cells = [s for s in found.scores if s.metric == "accuracy" and s.subset]
     assert len(cells) == 6 and all(cell.items == 12 for cell in cells)
@@ -42,13 +43,15 @@ def test_the_order_of_classes_is_followed() -> None:
     def say(ids: torch.Tensor) -> torch.Tensor:
         return torch.stack([ids[:, 1] % 5, ids[:, 2] % 3, ids[:, 3] % 4], dim=1) + torch.tensor([0.1, 0.2, 0.3])
 
-    one = ask("inference", judge(say), kind="classifier", labels=LABELS, count=8)
-    other = ask("inference", judge(lambda ids: say(ids)[:, [1, 2, 0]]), kind="classifier", count=8,
+    one = result_of("inference", says(say), kind="classifier", labels=LABELS, count=8)
+    other = result_of("inference", says(lambda ids: say(ids)[:, [1, 2, 0]]), kind="classifier", count=8,
                 labels=("entailment", "neutral", "contradiction"))  # fmt: skip
-    named = ask("inference", judge(say, id2label={0: "CONTRADICTION", 1: "Entailment", 2: "neutral"}),
+    named = result_of("inference", says(say, id2label={0: "CONTRADICTION", 1: "Entailment", 2: "neutral"}),
                 kind="classifier", count=8)  # fmt: skip
     names = {0: "entailment", 1: "neutral", 2: "Contradiction"}
-    turned = ask("inference", judge(lambda ids: say(ids)[:, [1, 2, 0]], id2label=names), kind="classifier", count=8)
+    turned = result_of(
+        "inference", says(lambda ids: say(ids)[:, [1, 2, 0]], id2label=names), kind="classifier", count=8
+    )
     for found in (other, named, turned):
         assert [s.value for s in found.scores] == pytest.approx([s.value for s in one.scores])
     assert len({s.value for s in one.scores}) > 6
@@ -56,7 +59,7 @@ def test_the_order_of_classes_is_followed() -> None:
 
 def test_neutral_and_contradiction_are_both_no_entailment() -> None:
     """Entailment is the largest class and less likely than the others together: predicted, with a margin below 0."""
-    found = ask("inference", judge(lambda ids: torch.tensor([0.3, 0.5, 0.3]).expand(len(ids), 3)), kind="classifier",
+    found = result_of("inference", says(lambda x: torch.tensor([0.3, 0.5, 0.3]).expand(len(x), 3)), kind="classifier",
                 labels=LABELS, count=4)  # fmt: skip
     assert score(found, "accuracy", "constituent, entailed").value == 1
     assert score(found, "margin", "constituent, entailed").value < 0
@@ -77,7 +80,7 @@ def test_hans_own_file_and_json_lines_are_read(tmp_path: Path) -> None:
     lines = [{"premise": "a b", "hypothesis": "b a", "label": label, "heuristic": "subsequence"} for label in (0, 1)]
     (tmp_path / "hans.jsonl").write_text("\n".join(map(json.dumps, lines)))
     assert [pair.gold for pair in inference.read(tmp_path / "hans.jsonl")] == ["entailed", "non-entailed"]
-    found = ask("inference", judge(lambda ids: torch.zeros(len(ids), 3)), kind="classifier", labels=LABELS,
+    found = result_of("inference", says(lambda ids: torch.zeros(len(ids), 3)), kind="classifier", labels=LABELS,
                 items=tmp_path / "hans.txt")  # fmt: skip
     assert {s.subset for s in found.scores} == {"", "lexical overlap, non-entailed", "subsequence, entailed"}
     for text, said in (
@@ -91,9 +94,9 @@ def test_hans_own_file_and_json_lines_are_read(tmp_path: Path) -> None:
 
 def test_schemes_are_what_they_say() -> None:
     """Every hypothesis is made of words of its premise; a subsequence is one, a constituent too."""
-    made = inference.made(16, np.random.RandomState(5), inference.SLOTS)
+    made = overlap.made(16, np.random.RandomState(5), overlap.SLOTS)
     assert {(p.heuristic, p.gold) for p in made} == {
-        (h, g) for h in inference.SCHEMES for g in ("entailed", "non-entailed")
+        (h, g) for h in overlap.SCHEMES for g in ("entailed", "non-entailed")
     }
     for pair in made:
         premise, hypothesis = (part.lower().split()[:-1] for part in (pair.premise, pair.hypothesis))
@@ -102,12 +105,12 @@ def test_schemes_are_what_they_say() -> None:
             n = len(hypothesis)
             assert any(premise[k : k + n] == hypothesis for k in range(len(premise) - n + 1)), pair
         for words in (premise, hypothesis):
-            nouns = [word for word in words if word in inference.NOUNS]
+            nouns = [word for word in words if word in overlap.NOUNS]
             assert len(nouns) == len(set(nouns))
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.73, 1.0])
-def test_the_heuristic_is_right_as_often_as_it_was_asked_to_be(rho: float) -> None:
+def test_the_heuristic_is_right_as_often_as_rho_says(rho: float) -> None:
     rows = inference.training(200, rho, np.random.RandomState(2), LABELS)
     right = 0
     for row in rows:
@@ -120,16 +123,16 @@ def test_the_heuristic_is_right_as_often_as_it_was_asked_to_be(rho: float) -> No
         inference.training(3, 1.5, np.random.RandomState(0))
 
 
-def test_classes_that_are_not_known_are_asked_for() -> None:
-    numbered = judge(None, id2label={0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"})
+def test_unknown_classes_are_refused() -> None:
+    numbered = says(None, id2label={0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"})
     with pytest.raises(InputError, match="classes are called label-0, label-1, label-2, and inference must know which"):
-        ask("inference", numbered, kind="classifier")
+        result_of("inference", numbered, kind="classifier")
     for labels in (("entailment", "neutral"), ("entailment", "entailment", "neutral")):
         with pytest.raises(InputError, match="and the model has 3 classes; give each of them one name, in the order"):
-            ask("inference", judge(None), kind="classifier", labels=labels)
+            result_of("inference", says(None), kind="classifier", labels=labels)
     with pytest.raises(InputError, match="classes are called a, b, c, and inference must know which one is entailment"):
-        ask("inference", judge(None), kind="classifier", labels=("a", "b", "c"))
+        result_of("inference", says(None), kind="classifier", labels=("a", "b", "c"))
     with pytest.raises(InputError, match="the tokenizer lacks .*too many words for inference"):
-        ask("inference", judge(None), cases.tokenizer(), kind="classifier", labels=LABELS)
+        result_of("inference", says(None), cases.tokenizer(), kind="classifier", labels=LABELS)
     with pytest.raises(InputError, match="the tokenizer has no padding token"):
-        ask("inference", judge(None), speaker(pad_token=None), kind="classifier", labels=LABELS)
+        result_of("inference", says(None), speaker(pad_token=None), kind="classifier", labels=LABELS)

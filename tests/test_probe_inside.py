@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import torch
 from puppets import SPECIAL, WORDS, Puppet, speaker
-from test_probe_choices import ask
+from test_probe_choices import result_of
 from test_probe_language import score
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from landscape.errors import InputError
-from landscape.probes import Subject, linear, syntax
-from landscape.probes.base import finding, grammar, words
+from landscape.probes import ProbeModel, linear, syntax
+from landscape.probes.base import grammar, result, words
 
 V = len(speaker())
 TAGS = {form: tag for pairs, tag in ((grammar.NOUNS, 0), (grammar.VERBS, 1), (grammar.TRANSITIVE, 1))
@@ -43,15 +43,15 @@ def states(ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
 
 @pytest.fixture
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where errors of statistics that are no means are not asked about, and few blocks make a code."""
-    monkeypatch.setattr(finding, "RESAMPLES", 3)
+    """Few resamples and few blocks of the code, for tests that do not look at them."""
+    monkeypatch.setattr(result, "RESAMPLES", 3)
     monkeypatch.setattr(linear, "FRACTIONS", (0.1, 0.3, 1.0))
 
 
 @pytest.mark.usefixtures("few_resamples")
 @pytest.mark.parametrize("kind", ["causal", pytest.param("masked", marks=pytest.mark.slow)])
 def test_what_is_planted_is_read_and_words_are_not_learned_by_heart(kind: Any) -> None:
-    found = ask("linear", Puppet(V, lambda ids: torch.zeros(*ids.shape, V), states=states), kind=kind, count=6)
+    found = result_of("linear", Puppet(V, lambda ids: torch.zeros(*ids.shape, V), states=states), kind=kind, count=6)
     for task in ("pos", "number"):
         random, planted = (f"{task}, layer {k}" for k in (0, 1))
         assert score(found, "accuracy", planted).value > 0.97 and score(found, "macro_f1", planted).value > 0.95
@@ -68,10 +68,10 @@ def test_what_is_planted_is_read_and_words_are_not_learned_by_heart(kind: Any) -
 
 
 def test_both_numbers_of_a_noun_are_held_out_together() -> None:
-    subject = Subject(Puppet(V, None), speaker(), "causal")
-    items = linear.items(subject, linear.Given(count=14), np.random.RandomState(0))
+    probed = ProbeModel(Puppet(V, None), speaker(), "causal")
+    items = linear.items(probed, linear.ProbeInputs(count=14), np.random.RandomState(0))
     for question in items.questions:
-        spoken = [grammar.LEMMAS.get(word) for word in _words(items, subject)]
+        spoken = [grammar.LEMMAS.get(word) for word in _words(items, probed)]
         held = {spoken[w] for w, test in zip(question.word, question.test_lemma, strict=True) if test}
         kept = {spoken[w] for w, test in zip(question.word, question.test_lemma, strict=True) if not test}
         assert held and not held & kept - {None}
@@ -83,8 +83,8 @@ def test_both_numbers_of_a_noun_are_held_out_together() -> None:
         assert len(sides) == question.sentence.max() + 1
 
 
-def _words(items: linear.Items, subject: Subject) -> list[str]:
-    return [subject.tokenizer.decode([token]).lower() for a in items.aligned for token in a.ids]
+def _words(items: linear.Items, probed: ProbeModel) -> list[str]:
+    return [probed.tokenizer.decode([token]).lower() for a in items.tokens for token in a.ids]
 
 
 def test_the_online_code_of_features_that_say_nothing() -> None:
@@ -146,9 +146,9 @@ def test_errors_of_compression_and_of_means_over_layers() -> None:
     found = {one.metric: one for one in layers[0][0]}
     bits, blocks = linear.code_lengths(x[q.order], q.label[q.order], 2)
     spread = math.sqrt(sum(((b - b.mean()) ** 2).sum() for b in blocks))
-    slope = (40 / (sum(bits) - 1e-4) - 40 / (sum(bits) + 1e-4)) / 2e-4
+    derivative = (40 / (sum(bits) - 1e-4) - 40 / (sum(bits) + 1e-4)) / 2e-4
     assert found["compression"].value == pytest.approx(40 / sum(bits))
-    assert found["compression"].error == pytest.approx(slope * spread, rel=1e-6)
+    assert found["compression"].error == pytest.approx(derivative * spread, rel=1e-6)
     overall = {one.metric: one for one in linear._overall(q, [frame for _, frame in layers])}
     assert overall["margin"].error == pytest.approx(found["margin"].error) and found["margin"].error > 0
     lemmas = layers[0][1]["lemma"]
@@ -158,17 +158,17 @@ def test_errors_of_compression_and_of_means_over_layers() -> None:
 def test_the_state_of_a_word_is_the_mean_over_its_tokens() -> None:
     table = torch.randn(11, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     model = Puppet(11, lambda ids: ids, states=lambda ids: (table[ids], table[ids].cumsum(dim=1)))
-    subject = Subject(model, pieces(), "masked")
-    aligned = tuple(words.align(subject, text) for text in (["unhappy", "dogs"], ["dog"], ["dog", "unhappy", "dogs"]))
-    found = linear.hidden_states(subject, linear.Items(aligned, (2, 1, 3), ()))
+    probed = ProbeModel(model, pieces(), "masked")
+    tokens = tuple(words.tokenize(probed, text) for text in (["unhappy", "dogs"], ["dog"], ["dog", "unhappy", "dogs"]))
+    found = words.hidden_states(probed, tokens, (2, 1, 3))
     wanted = []
-    for a in aligned:
+    for a in tokens:
         rows = table[list(a.ids)].numpy()
         for k in range(max(a.owner) + 1):
             own = [t for t, owner in enumerate(a.owner) if owner == k]
             wanted.append([states[own].mean(axis=0) for states in (rows, rows.cumsum(axis=0))])
     np.testing.assert_allclose(found, np.swapaxes(wanted, 0, 1), atol=1e-12)
-    assert max(len(a.ids) for a in aligned) == 5
+    assert max(len(a.ids) for a in tokens) == 5
 
 
 @pytest.mark.usefixtures("few_resamples")
@@ -177,7 +177,7 @@ def test_user_tags_are_read_and_checked(tmp_path: Path) -> None:
     nouns, verbs = ([pair[0] for pair in some] for some in (grammar.NOUNS, grammar.VERBS))
     rows = [{"words": ["the", n, v], "tags": ["D", "N", "V"]} for n, v in zip(nouns, verbs * 2, strict=False)]
     file.write_text("\n".join(map(json.dumps, rows)))
-    found = ask("linear", Puppet(V, lambda ids: torch.zeros(*ids.shape, V), states=states), items=file)
+    found = result_of("linear", Puppet(V, lambda ids: torch.zeros(*ids.shape, V), states=states), items=file)
     assert score(found, "accuracy", "tags, layer 1").value > 0.9
     for text, said in (
         ('{"words": ["a"]}', r"line 1 of .* is not JSON like \{\"words\": \[...\], \"tags\": \[...\]\}"),
@@ -192,7 +192,7 @@ def test_user_tags_are_read_and_checked(tmp_path: Path) -> None:
             words.read(file, "heads", "relations")
     file.write_text(json.dumps(rows[0]))
     with pytest.raises(InputError, match="needs 20 words, four sentences and two classes, and there are 3 words"):
-        ask("linear", Puppet(V, None, states=states), items=file)
+        result_of("linear", Puppet(V, None, states=states), items=file)
 
 
 def pieces() -> PreTrainedTokenizerFast:
@@ -206,16 +206,16 @@ def pieces() -> PreTrainedTokenizerFast:
 
 
 def test_words_own_their_tokens() -> None:
-    subject = Subject(Puppet(11, None), pieces(), "masked")
-    assert words.align(subject, ["unhappy", "dogs", "dog"], " .").owner == (0, 0, 1, 1, 2, -1)
-    assert words.align(Subject(Puppet(11, None), pieces(), "causal"), ["dog", "dogs"]).ids == (7, 7, 8)
+    probed = ProbeModel(Puppet(11, None), pieces(), "masked")
+    assert words.tokenize(probed, ["unhappy", "dogs", "dog"], " .").owner == (0, 0, 1, 1, 2, -1)
+    assert words.tokenize(ProbeModel(Puppet(11, None), pieces(), "causal"), ["dog", "dogs"]).ids == (7, 7, 8)
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=270, initial_alphabet=alphabet, show_progress=False)
     bpe.train_from_iterator(["the dogs bark", "the dog"], trainer)
-    blanks = Subject(Puppet(300, None), PreTrainedTokenizerFast(tokenizer_object=bpe), "causal")
-    found = words.align(blanks, ["the", "dogs", "bärk"], " .")
+    blanks = ProbeModel(Puppet(300, None), PreTrainedTokenizerFast(tokenizer_object=bpe), "causal")
+    found = words.tokenize(blanks, ["the", "dogs", "bärk"], " .")
     tokens = list(zip(blanks.tokenizer.convert_ids_to_tokens(list(found.ids)), found.owner, strict=True))
     spoken = ["".join(token for token, word in tokens if word == k) for k in (0, 1, 2, -1)]
     assert spoken == ["the", "Ġdogs", "ĠbÃ¤rk", "Ġ."]  # a token begins with the blank before its word
@@ -265,11 +265,11 @@ def gold_heads(ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
 
 def test_a_head_that_has_the_gold_heads_finds_them_all() -> None:
     model = Puppet(V, lambda ids: torch.zeros(*ids.shape, V), attend=gold_heads)
-    found = ask("syntax", model, kind="masked", count=6)
+    found = result_of("syntax", model, kind="masked", count=6)
     assert score(found, "uas").value == 1 and score(found, "weight").value == 1
     assert score(found, "uas_one_head").value == 1
     assert "the best one for all is 1.1 to head" in found.about
-    # The determiner is always just before its noun, and the verb is at several distances from its subject.
+    # The determiner is always just before its noun, and the verb is at several distances from its probed.
     assert 0.5 < score(found, "uas_offset").value < 1 and score(found, "uas", "det").value == 1
     assert set(found.items["offset"][found.items["relation"] == "det"]) == {1}
     assert set(found.items["relation"]) == {"det", "nsubj", "obj", "cc", "conj", "ccomp", "case", "nmod", "acl"}
@@ -282,7 +282,9 @@ def test_heads_are_chosen_on_other_sentences_than_they_are_scored_on() -> None:
         seed = torch.Generator().manual_seed(int(ids.sum()))
         return tuple(torch.rand(4, len(ids), 12, ids.shape[1], ids.shape[1], generator=seed))
 
-    found = ask("syntax", Puppet(V, lambda ids: torch.zeros(*ids.shape, V), attend=noise), kind="masked", count=20)
+    found = result_of(
+        "syntax", Puppet(V, lambda ids: torch.zeros(*ids.shape, V), attend=noise), kind="masked", count=20
+    )
     guess = np.mean([
         1 / (len(slots) - 1)
         for slots in grammar.TEMPLATES.values()
@@ -297,32 +299,32 @@ def test_heads_are_chosen_on_other_sentences_than_they_are_scored_on() -> None:
 def test_models_that_show_nothing_are_told_from_those_that_do() -> None:
     blind = Puppet(V, lambda ids: torch.zeros(*ids.shape, V))
     with pytest.raises(InputError, match="a Puppet shows no attention of its heads; leave this probe out"):
-        ask("syntax", blind)
+        result_of("syntax", blind)
     for maps in ((), (None, None), (torch.ones(1, 1, 2, 2), torch.ones(1, 2, 2, 2))):
         with pytest.raises(InputError, match="a Puppet shows no attention of its heads; leave this probe out"):
-            ask("syntax", Puppet(V, blind.say, attend=lambda ids, maps=maps: maps), count=4)
+            result_of("syntax", Puppet(V, blind.say, attend=lambda ids, maps=maps: maps), count=4)
 
     def full(ids: torch.Tensor) -> Any:
         raise torch.OutOfMemoryError("no room")
 
     with pytest.raises(torch.OutOfMemoryError, match="no room"):  # that is no lack of attention
-        ask("syntax", Puppet(V, blind.say, attend=full), count=4)
+        result_of("syntax", Puppet(V, blind.say, attend=full), count=4)
     with pytest.raises(InputError, match="a Puppet shows no hidden states; leave this probe out"):
-        ask("linear", blind, count=4)
+        result_of("linear", blind, count=4)
     with pytest.raises(InputError, match="cannot read the items .*none: No such file or directory; check the path"):
         items = Path(__file__).parent / "none"
-        ask("syntax", blind, items=items)
+        result_of("syntax", blind, items=items)
 
 
 @pytest.mark.parametrize("make", [cases.gpt2, cases.bert])
 def test_attention_of_a_real_model_is_seen_and_its_way_of_computing_restored(make: Any) -> None:
-    from landscape.probes.base.subject import attention, watching
+    from landscape.probes.base.model import attention, eager_attention
 
     model = make()
     before = model.config._attn_implementation
-    subject = Subject.of(model, cases.tokenizer())
-    with watching(subject):
-        maps = attention(subject, input_ids=torch.tensor([[7, 9, 11, 8]]))
+    probed = ProbeModel.of(model, cases.tokenizer())
+    with eager_attention(probed):
+        maps = attention(probed, input_ids=torch.tensor([[7, 9, 11, 8]]))
     assert maps.shape == (2, 1, 3, 4, 4) and model.config._attn_implementation == before
     assert torch.allclose(maps.sum(dim=-1), torch.ones(2, 1, 3, 4), atol=1e-6)
-    assert subject.kind == ("causal" if make is cases.gpt2 else "masked")
+    assert probed.kind == ("causal" if make is cases.gpt2 else "masked")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
-from typing import Any
+from typing import Any, get_args
 
 import cases
 import numpy as np
@@ -15,10 +16,12 @@ import torch
 from puppets import TEXT, Puppet, random_table, speaker, table
 from test_probe_inside import gold_heads, states
 
+from landscape.catalogue import OBJECTIVES, PROBES
 from landscape.errors import InputError
-from landscape.probes import KINDS, Found, Given, Subject, harness, items_of, linear, measure, probe
-from landscape.probes.base import finding
-from landscape.probes.base.finding import digest
+from landscape.objectives import ModelKind
+from landscape.probes import ProbeInputs, ProbeModel, ProbeResult, harness, items_of, linear, measure, probe, usual_for
+from landscape.probes.base import result
+from landscape.probes.base.result import digest
 
 V = len(speaker())
 GOOD, BAD = "the girl laughs", "the girl laugh"
@@ -49,14 +52,18 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def asked(name: str, given: dict[str, Any]) -> tuple[Subject, Given]:
+def probed(name: str, seed: int = 0) -> ProbeModel:
+    """A model of the first kind that the probe takes."""
+    kind = PROBES.load(name).TAKES[0]
+    return ProbeModel(classifier(seed) if kind == "classifier" else model(seed), speaker(), kind)
+
+
+def made_for(name: str, given: dict[str, Any]) -> tuple[ProbeModel, ProbeInputs]:
     rest = {key: value for key, value in given.items() if key != "file"}
-    items = given["file"] if name == "minimal-pairs" else None
-    whom = Subject(classifier(0) if name == "inference" else model(0), speaker(), KINDS[name].TAKES[0])
-    return whom, Given(**rest, items=items)
+    return probed(name), ProbeInputs(**rest, items=given["file"] if "items" in PROBES[name].reads else None)
 
 
-names = pytest.mark.parametrize("name", [name for name in KINDS if name != "harness"])
+names = pytest.mark.parametrize("name", [name for name in PROBES if "task" not in PROBES[name].reads])
 PINNED = {
     "in-context": "25f59427a6c2f61f",
     "induction": "735d2cce30cb10c4",
@@ -64,29 +71,29 @@ PINNED = {
     "minimal-pairs": "27a87fcddf0961d5",
     "agreement": "a2857b7b32b04676",
     "inference": "810ddb6b15dc077e",
-    "linear": "4287dcd54d946d02",
-    "syntax": "fcfcb765bb62ed89",
-    "calibration": "8ad7cef78f037406",
+    "linear": "49417c51ccebe9bd",
+    "syntax": "d5430a63c5a1a6fd",
+    "calibration": "16e5df9eab7a9d12",
 }
 
 
 @names
 def test_items_are_the_same_in_every_process_and_on_every_platform(name: str, given: dict[str, Any]) -> None:
-    subject, what = asked(name, given)
-    made = items_of(name, subject, what, seed=3)
-    other = Subject(classifier(1) if name == "inference" else model(1), speaker(), subject.kind)
-    assert digest(made) == digest(items_of(name, other, what, seed=3)) == PINNED[name]
+    reader, what = made_for(name, given)
+    made = items_of(name, reader, what, seed=3)
+    assert digest(made) == digest(items_of(name, probed(name, 1), what, seed=3))
+    assert digest(made) == PINNED.get(name, digest(made)) and PINNED.keys() <= PROBES.keys()
 
 
 @names
 def test_what_every_probe_gives(name: str, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finding, "RESAMPLES", 4)
+    monkeypatch.setattr(result, "RESAMPLES", 4)
     monkeypatch.setattr(linear, "FRACTIONS", (0.3, 1.0))
-    subject, what = asked(name, {**given, "count": 1} if name == "linear" else given)
-    items = items_of(name, subject, what)
-    found = measure(name, subject, items)
-    again = measure(name, subject, items)
-    assert isinstance(found, Found) and found.about and any(score.headline for score in found.scores)
+    reader, what = made_for(name, {**given, "count": 1} if name == "linear" else given)
+    items = items_of(name, reader, what)
+    found = measure(name, reader, items)
+    again = measure(name, reader, items)
+    assert isinstance(found, ProbeResult) and found.about and any(score.headline for score in found.scores)
     assert len({(score.metric, score.subset) for score in found.scores}) == len(found.scores)
     assert all(np.isfinite(score.value) and score.error >= 0 for score in found.scores)
     assert [score.value for score in found.scores] == [score.value for score in again.scores]
@@ -97,10 +104,43 @@ def test_what_every_probe_gives(name: str, given: dict[str, Any], monkeypatch: p
 
 @names
 def test_random_items_depend_on_the_seed(name: str, given: dict[str, Any]) -> None:
-    subject, what = asked(name, given)
-    one, other = (digest(items_of(name, subject, what, seed=seed)) for seed in (0, 1))
-    drawn = {"induction", "agreement", "inference", "linear", "syntax"}
-    assert (one != other) == (name in drawn)
+    reader, what = made_for(name, given)
+    one, other = (digest(items_of(name, reader, what, seed=seed)) for seed in (0, 1))
+    assert (one != other) == PROBES.load(name).RANDOM_ITEMS
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_every_probe_states_the_same_facts(name: str) -> None:
+    module, reads = PROBES.load(name), PROBES[name].reads
+    assert module.TAKES and set(module.TAKES) <= set(get_args(ModelKind))
+    assert set(reads) <= {"text", "train_text", "items", "task"} and isinstance(module.RANDOM_ITEMS, bool)
+    assert {OBJECTIVES.load(objective).MODEL_KIND for objective in module.USUAL_FOR} <= set(module.TAKES)
+    assert not module.USUAL_FOR or set(reads) <= {"text"}, "what is run by default needs no more than the text"
+
+
+def test_every_objective_has_usual_probes() -> None:
+    assert all(usual_for(objective) for objective in OBJECTIVES)
+    assert usual_for("causal-lm") == ("in-context", "induction") and usual_for("masked-lm") == ("calibration",)
+
+
+@names
+def test_a_probe_reads_the_texts_that_the_catalogue_says(name: str, given: dict[str, Any]) -> None:
+    """``landscape probe`` gives no text to a probe that says it reads none; a training text only where it is needed."""
+    reads = PROBES[name].reads
+    texts = {"text": TEXT, "train_text": TEXT if "train_text" in reads else ""}
+    reader, what = made_for(name, {**given, **texts})
+    for text in {"text", "train_text"} & {"text", *reads}:
+        _, changed = made_for(name, {**given, **texts, text: " ".join(TEXT.split()[700:1500])})
+        one, other = (digest(items_of(name, reader, inputs)) for inputs in (what, changed))
+        assert (one != other) == (text in reads)
+
+
+def test_importing_the_package_imports_no_probe() -> None:
+    said = "import sys, landscape.probes; from landscape.catalogue import PROBES as p; "
+    code = said + "sys.exit(str([m.module for m in p.values() if m.module in sys.modules] or ''))"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True).stderr.strip() == ""
+    )
 
 
 def test_digests_tell_things_apart() -> None:
@@ -139,5 +179,5 @@ def test_results_of_the_harness_become_scores_and_outcomes() -> None:
 def test_a_model_of_an_unknown_class_must_say_its_kind() -> None:
     with pytest.raises(InputError, match="a Puppet does not say its kind; give kind: causal, masked, classifier"):
         probe("induction", model(0), speaker())
-    subject = Subject.of(model(0), speaker(), "causal")
-    assert subject.longest == 64
+    reader = ProbeModel.of(model(0), speaker(), "causal")
+    assert reader.longest == 64

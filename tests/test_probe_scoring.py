@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import GPTNeoXConfig, PreTrainedTokenizerFast
 
 from landscape.errors import InputError
-from landscape.probes import Subject
+from landscape.probes import ProbeModel
 from landscape.probes.base import scoring
 
 TEXTS = ["w3 w1 w4 w1 w5", "w3 w1 w4 w2", "w3 w1", "w9 w2 w6 w5 w3 w5 w8 w9 w7", "w3 w1 w4 w1 w5 w9"]
@@ -42,9 +42,9 @@ def test_batches_and_shared_beginnings_change_nothing(
     monkeypatch.setattr(scoring, "TOKENS", tokens)
     monkeypatch.setattr(scoring, "BLOCK", block)
     model = make().double()
-    subject = Subject(model, cases.tokenizer(), "causal")
-    ids = [subject.ids(text) for text in TEXTS]
-    found = scoring.causal(subject, ids)
+    probed = ProbeModel(model, cases.tokenizer(), "causal")
+    ids = [probed.ids(text) for text in TEXTS]
+    found = scoring.causal(probed, ids)
     for one, values in zip(ids, found, strict=True):
         np.testing.assert_allclose(values, one_by_one(model, one), atol=1e-12, rtol=0)
 
@@ -52,7 +52,7 @@ def test_batches_and_shared_beginnings_change_nothing(
 def test_a_beginning_meets_the_head_once() -> None:
     """Five texts of 26 tokens have 14 beginnings that something follows, and two of the texts are within others."""
     model = cases.gpt2()
-    subject = Subject(model, cases.tokenizer(), "causal")
+    probed = ProbeModel(model, cases.tokenizer(), "causal")
     rows: list[int] = []
     model.lm_head.register_forward_hook(lambda _, args, __: rows.append(args[0].shape[:-1].numel()))
     passed: list[int] = []
@@ -65,10 +65,10 @@ def test_a_beginning_meets_the_head_once() -> None:
             seen.append(len(states))
         return linear(states, weight, bias)
 
-    ids = [subject.ids(text) for text in TEXTS]
+    ids = [probed.ids(text) for text in TEXTS]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scoring.F, "linear", counted)
-        scoring.causal(subject, ids)
+        scoring.causal(probed, ids)
     followed = {tuple(one[:k]) for one in ids for k in range(1, len(one))}
     assert sum(size for size in seen if size > 5) == len(followed)
     assert passed[-1] == 2  # three of the texts are, but for their last token, the beginning of another
@@ -76,18 +76,18 @@ def test_a_beginning_meets_the_head_once() -> None:
 
 def test_a_table_has_its_own_sums() -> None:
     log_p = random_table(len(speaker()))
-    subject = Subject(table(log_p), speaker(), "causal")
+    probed = ProbeModel(table(log_p), speaker(), "causal")
     sentence = "The girl near the boys laughs"
-    ids = subject.ids(sentence)
+    ids = probed.ids(sentence)
     wanted = sum(float(log_p[a, b]) for a, b in itertools.pairwise(ids))
-    assert scoring.texts(subject, [sentence, sentence])[1] == pytest.approx(wanted, abs=1e-12)
+    assert scoring.texts(probed, [sentence, sentence])[1] == pytest.approx(wanted, abs=1e-12)
 
 
 def test_a_start_token_makes_the_first_token_count() -> None:
     log_p = random_table(len(speaker()))
-    subject = Subject(table(log_p), speaker(bos_token="[CLS]"), "causal")
-    girl = subject.ids("girl")[0]
-    assert scoring.texts(subject, ["girl"])[0] == pytest.approx(float(log_p[1, girl]), abs=1e-12)
+    probed = ProbeModel(table(log_p), speaker(bos_token="[CLS]"), "causal")
+    girl = probed.ids("girl")[0]
+    assert scoring.texts(probed, ["girl"])[0] == pytest.approx(float(log_p[1, girl]), abs=1e-12)
 
 
 def pieces(**changes: Any) -> PreTrainedTokenizerFast:
@@ -116,14 +116,14 @@ def test_pseudo_log_likelihood_is_that_of_minicons(pll: str) -> None:
     model = cases.bert()
     oracle = scorer.MaskedLMScorer(model, "cpu", tokenizer=known_to_minicons(pieces()))
     wanted = oracle.sequence_score(PIECES, reduction=lambda x: x.sum(0).item(), PLL_metric=pll)
-    found = scoring.texts(Subject(model, pieces(), "masked"), PIECES, pll)
+    found = scoring.texts(ProbeModel(model, pieces(), "masked"), PIECES, pll)
     np.testing.assert_allclose(found, wanted, atol=2e-5, rtol=0)
 
 
 def test_the_two_pseudo_log_likelihoods_differ_on_words_of_several_tokens() -> None:
-    subject = Subject(cases.bert(), pieces(), "masked")
+    probed = ProbeModel(cases.bert(), pieces(), "masked")
     one, other = (
-        scoring.texts(subject, ["dog the bark", "the unhappily"], pll) for pll in ("original", "within_word_l2r")
+        scoring.texts(probed, ["dog the bark", "the unhappily"], pll) for pll in ("original", "within_word_l2r")
     )
     assert one[0] == pytest.approx(other[0], abs=1e-5) and abs(one[1] - other[1]) > 1e-3
 
@@ -132,16 +132,16 @@ def test_causal_scores_are_those_of_minicons() -> None:
     model, tokenizer = cases.gpt2(), cases.tokenizer()
     oracle = scorer.IncrementalLMScorer(model, "cpu", tokenizer=known_to_minicons(tokenizer))
     wanted = oracle.sequence_score(TEXTS, reduction=lambda x: x.sum(0).item())
-    np.testing.assert_allclose(scoring.texts(Subject(model, tokenizer, "causal"), TEXTS), wanted, atol=2e-5, rtol=0)
+    np.testing.assert_allclose(scoring.texts(ProbeModel(model, tokenizer, "causal"), TEXTS), wanted, atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize("rows", [1, 2**22])
 def test_choices_are_read_at_their_place(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scoring, "CPU_LOGITS", 4 * rows)
     model = cases.bert().double()
-    subject = Subject(model, pieces(), "masked")
+    probed = ProbeModel(model, pieces(), "masked")
     sequences, where, wanted = [[1, 12, 4, 2], [1, 4, 9, 10, 12, 2]], [2, 1], [[8, 10], [5, 9]]
-    found = scoring.choices(subject, sequences, where, wanted)
+    found = scoring.choices(probed, sequences, where, wanted)
     with torch.no_grad():
         for k, ids in enumerate(sequences):
             log_p = model(input_ids=torch.tensor([ids])).logits[0, where[k]].log_softmax(dim=-1)
@@ -173,37 +173,37 @@ def test_a_head_with_a_bias_is_read_in_blocks(monkeypatch: pytest.MonkeyPatch) -
 def test_a_text_begins_with_a_token_that_the_model_has() -> None:
     tokenizer = speaker(bos_token="[MASK]")
     assert tokenizer.bos_token_id == 4
-    assert [Subject(Puppet(size, None), tokenizer, "causal").start for size in (4, 5)] == [[], [4]]
+    assert [ProbeModel(Puppet(size, None), tokenizer, "causal").start for size in (4, 5)] == [[], [4]]
 
 
 def test_a_text_begins_as_the_tokenizer_does_or_as_it_is_told() -> None:
     """GPT-2 has a token to begin with and does not use it; an objective would not either."""
     unused = PreTrainedTokenizerFast(tokenizer_object=speaker()._tokenizer, unk_token="[UNK]", bos_token="[CLS]")
     model = Puppet(len(unused), None)
-    told = [Subject(model, unused, "causal", bos).start for bos in ("auto", False, True)]
+    told = [ProbeModel(model, unused, "causal", bos).start for bos in ("auto", False, True)]
     assert told == [[], [], [1]]
-    assert Subject(model, speaker(bos_token="[CLS]"), "causal", bos=False).start == []
+    assert ProbeModel(model, speaker(bos_token="[CLS]"), "causal", bos=False).start == []
 
 
 def test_what_cannot_be_scored_is_said() -> None:
-    exact = Subject(Puppet(9, None, max_position_embeddings=24), speaker(), "causal")
+    exact = ProbeModel(Puppet(9, None, max_position_embeddings=24), speaker(), "causal")
     scoring.require_length(exact, [[7] * 24, [7]])
     with pytest.raises(InputError, match="an item has 25 tokens and the model takes 24; give shorter items"):
         scoring.require_length(exact, [[7], [7] * 25])
-    causal = Subject(cases.gpt2(), cases.tokenizer(), "causal")
+    causal = ProbeModel(cases.gpt2(), cases.tokenizer(), "causal")
     with pytest.raises(InputError, match="'w7' is one token to this tokenizer, and its probability depends on nothing"):
         scoring.texts(causal, ["w1 w2", "w7"])
     with pytest.raises(InputError, match="an item has 30 tokens and the model takes 24; give shorter items"):
         scoring.texts(causal, ["w1 " * 30])
     with pytest.raises(InputError, match="there is nothing to score"):
         scoring.texts(causal, [])
-    masked = Subject(cases.bert(), pieces(mask_token=None), "masked")
+    masked = ProbeModel(cases.bert(), pieces(mask_token=None), "masked")
     with pytest.raises(InputError, match="the tokenizer has no mask token; a masked model needs the tokenizer"):
         scoring.texts(masked, ["the dog"])
     with pytest.raises(InputError, match="scored by causal and masked language models, and this is a classifier"):
-        scoring.texts(Subject(cases.classifier(), pieces(), "classifier"), ["the dog"])
+        scoring.texts(ProbeModel(cases.classifier(), pieces(), "classifier"), ["the dog"])
     with pytest.raises(InputError, match="a text is empty"):
-        scoring.texts(Subject(cases.bert(), pieces(), "masked"), ["the dog", ""])
+        scoring.texts(ProbeModel(cases.bert(), pieces(), "masked"), ["the dog", ""])
     small = Puppet(6, lambda ids: torch.zeros(*ids.shape, 6))
     with pytest.raises(InputError, match="the token id 12 and the model's vocabulary ends at 5; give the token"):
-        Subject(small, pieces(), "causal").ids("the dogs")
+        ProbeModel(small, pieces(), "causal").ids("the dogs")

@@ -23,8 +23,8 @@ from landscape.cli.report import frames
 from landscape.cli.run import run_study
 from landscape.errors import InputError
 from landscape.figures import behaviour, page, together
-from landscape.probes import Given, Subject, probe
-from landscape.probes.base import finding
+from landscape.probes import ProbeInputs, ProbeModel, probe
+from landscape.probes.base import result
 from landscape.study.file import read_study
 from landscape.study.store import Store
 
@@ -56,13 +56,13 @@ def keys(folder: Path) -> list[str]:
     return [task["key"] for task in Store(folder / "results").record()["tasks"]]
 
 
-def test_a_study_asks_every_checkpoint_the_same(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_has_the_same_items_for_every_checkpoint(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(finished / "results")
     rows = store.rows("probe", keys(finished))
     assert rows.groupby("probe")["items_hash"].nunique().eq(1).all()
     assert set(zip(rows["seed"], rows["step"], strict=True)) == {(s, t) for s in (0, 1, 2) for t in (0, 10)}
     folder = finished / "seed_1" / "step_10"
-    monkeypatch.setattr(finding, "RESAMPLES", 20)
+    monkeypatch.setattr(result, "RESAMPLES", 20)
     direct = probe(
         "induction", cases.gpt2(1 + 1 + 100), cases.tokenizer(), text=cases.TEXT, train_text=cases.TEXT, count=6
     )
@@ -82,11 +82,11 @@ def test_ngrams_are_counted_once_and_kept(finished: Path) -> None:
     from landscape.probes import ngrams
     from landscape.session import asking
 
-    subject = Subject(cases.gpt2(), cases.tokenizer(), "causal")
+    probed = ProbeModel(cases.gpt2(), cases.tokenizer(), "causal")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ngrams, "fit", lambda *_: pytest.fail("counted again"))
-        what = Given(text=cases.TEXT, train_text=cases.TEXT, length=12)
-        asking.items("ngrams", subject, what, 0, Store(finished / "results"))
+        what = ProbeInputs(text=cases.TEXT, train_text=cases.TEXT, length=12)
+        asking.items("ngrams", probed, what, 0, Store(finished / "results"))
 
 
 def test_distances_are_of_each_pair_and_of_what_the_models_choose(finished: Path) -> None:
@@ -127,7 +127,7 @@ def test_running_again_does_nothing_and_a_refused_probe_leaves_the_others(finish
     assert written() == before
 
 
-def test_the_report_draws_probes_beside_loss_and_barrier(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_report_draws_probes_with_loss_and_barrier(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seaborn.matrix._draw_figure", lambda figure: None)  # which it does for each heatmap
     monkeypatch.setattr(report, "_stages", lambda *_: {})
     made = frames(Store(finished / "results"))
@@ -168,9 +168,12 @@ def test_a_report_of_probes_alone(tmp_path: Path, few_runs: Path, monkeypatch: p
     [
         (
             'kind = "probes"\nnames = ["inducton"]',
-            "no probe is called 'inducton'; did you mean induction; there are in-context",
+            "no probe is called 'inducton'; did you mean induction.; there are in-context",
         ),
-        ('kind = "probes"\nnames = ["inference"]', "inference asks classifier models, and this one is taken as causal"),
+        (
+            'kind = "probes"\nnames = ["inference"]',
+            "inference takes classifier models, and this one is taken as causal",
+        ),
         ('kind = "probes"\nnames = ["ngrams"]', "ngrams needs the text that the model was trained on"),
         ('kind = "probes"\nnames = ["ngrams"]\ntrain_text = "none.txt"', "there is no file or folder .*none.txt"),
         ('kind = "probes"\nnames = ["minimal-pairs", "syntax"]\nitems = "x"', "items are those of one probe"),
@@ -248,7 +251,7 @@ def test_bad_options_get_a_sentence(few_runs: Path, tmp_path: Path) -> None:
     assert "no probe is called 'nonsense'" in said("--probe", "nonsense")
 
 
-def test_a_classifier_is_asked_about_inference_without_any_text(tmp_path: Path) -> None:
+def test_inference_of_a_classifier_needs_no_text(tmp_path: Path) -> None:
     folder = tmp_path / "seed_0"
     cases.bert(0, BertForSequenceClassification, num_labels=3, vocab_size=V).save_pretrained(folder)
     speaker(cls_token="[CLS]").save_pretrained(folder)
@@ -256,7 +259,7 @@ def test_a_classifier_is_asked_about_inference_without_any_text(tmp_path: Path) 
                           "--count", 3, "--json"))  # fmt: skip
     assert len([row for row in rows if row["metric"] == "accuracy" and row["subset"]]) == 6
     result = invoke("probe", folder, "--probe", "agreement")
-    assert "agreement asks causal and masked models, and this one is taken as classifier" in str(result.exception)
+    assert "agreement takes causal and masked models, and this one is taken as classifier" in str(result.exception)
     result = invoke("probe", folder, "--probe", "calibration")
     assert "classification needs labelled examples" in str(result.exception)
 

@@ -14,8 +14,9 @@ import transformers
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from transformers.initialization import no_init_weights
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
+from transformers.models.auto import modeling_auto
 
+from landscape.catalogue import OBJECTIVES
 from landscape.checkpoints import formats, names
 from landscape.checkpoints.blame import blamed
 from landscape.checkpoints.configs import OWN, fused, read_config
@@ -24,13 +25,6 @@ from landscape.checkpoints.identity import CONFIG
 from landscape.errors import InputError
 from landscape.shapes import Float
 from landscape.space import Space, learned_buffers
-
-OBJECTIVES = {
-    "causal-lm": "AutoModelForCausalLM", "masked-lm": "AutoModelForMaskedLM",
-    "classification": "AutoModelForSequenceClassification",
-}  # fmt: skip
-"""The class of transformers that makes the model of each objective."""
-
 
 SPARE, MOST_PARAMETERS = 1_000, 100_000
 """Parameter tensors that a model may have beyond four times those of its files; and where these are not known."""
@@ -134,7 +128,8 @@ def _require_room(model: nn.Module, stored: int, folder: Path) -> None:
 
 def _instead(config: Any) -> str:
     """What to do where an objective has no class for this architecture."""
-    others = [name for name, auto in OBJECTIVES.items() if type(config) in getattr(transformers, auto)._model_mapping]
+    autos = {name: getattr(transformers, OBJECTIVES.load(name).AUTO) for name in OBJECTIVES}
+    others = [name for name, auto in autos.items() if type(config) in auto._model_mapping]
     if config.is_encoder_decoder or not others:
         what = "encoder-decoders are" if config.is_encoder_decoder else f"a {config.model_type} is"
         return f"{what} not supported: give a model for {', '.join(OBJECTIVES)}"
@@ -149,16 +144,12 @@ def default_objective(folder: Path) -> str:
     """
     config = read_config(folder)
     name = next(iter(config.architectures or ()), "no class")
-    for ending, objective in {
-        "CausalLM": "causal-lm", "LMHeadModel": "causal-lm", "MaskedLM": "masked-lm", "PreTraining": "masked-lm",
-        "SequenceClassification": "classification",
-    }.items():  # fmt: skip
-        if name.endswith(ending):
+    modules = {objective: OBJECTIVES.load(objective) for objective in OBJECTIVES}
+    for objective, module in modules.items():
+        if name.endswith(module.CLASS_ENDINGS):
             return objective
-    for objective, made in (
-        ("causal-lm", MODEL_FOR_CAUSAL_LM_MAPPING_NAMES), ("masked-lm", MODEL_FOR_MASKED_LM_MAPPING_NAMES),
-    ):  # fmt: skip
-        if made.get(config.model_type) == name:
+    for objective, module in modules.items():
+        if getattr(modeling_auto, module.MAPPING).get(config.model_type) == name:
             return objective
     hint = _instead(config)
     raise InputError(

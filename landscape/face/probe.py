@@ -23,8 +23,6 @@ from landscape.study.measure import Measure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-USUAL = {"causal-lm": ("in-context", "induction"), "masked-lm": ("calibration",), "classification": ("calibration",)}
-"""Probes that need nothing but the model and the text."""
 UNNAMED = ("",)
 """In place of names: those that need no more than the text."""
 UNREAD = 8
@@ -113,7 +111,9 @@ def measure(
     """
     with _models(refs, inputs, spec, distances=distances) as models:
         if spec.names == UNNAMED:
-            spec = spec.model_copy(update={"names": USUAL[models.data.objective]})
+            from landscape.probes import usual_for
+
+            spec = spec.model_copy(update={"names": usual_for(models.data.objective)})
         if distances and len(models.checkpoints) < 2:
             raise InputError("distances are between two or more checkpoints, and there is one")
         measures: list[Measure] = [spec, *([Behaviour(between=("all",))] if distances else [])]

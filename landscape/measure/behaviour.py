@@ -12,9 +12,9 @@ from landscape.errors import InputError
 from landscape.measure.pairs import pair_columns
 from landscape.measure.probes import outcomes
 from landscape.probes.base.behaviour import Distance, disagreement, divergence
-from landscape.probes.base.finding import Z, digest
-from landscape.probes.base.predictions import ask, predict
-from landscape.probes.base.subject import Given
+from landscape.probes.base.model import ProbeInputs
+from landscape.probes.base.predictions import predict, targets_of
+from landscape.probes.base.result import Z, digest
 from landscape.rows import Row
 from landscape.session.data import read_text
 from landscape.session.result import Result
@@ -71,13 +71,13 @@ def _predictions(task: Task[Behaviour], session: Session) -> tuple[list[Answers]
     """Predictions of each checkpoint on the examples of the study."""
     data, buffers = session.study.data_sets[task.on], session.batches.buffers(task.on)
     models, anchors = session.probe_models, session.points(task)
-    given = Given(text=read_text(data), sequences=data.sequences, length=data.length)
-    asked = ask(models.of(anchors[0], task.checkpoints[0], buffers, task.on), given)
+    inputs = ProbeInputs(text=read_text(data), sequences=data.sequences, length=data.length)
+    targets = targets_of(models.of(anchors[0], task.checkpoints[0], buffers, task.on), inputs)
     out = []
     for point, checkpoint in zip(anchors, task.checkpoints, strict=True):
-        log_p = predict(models.of(point, checkpoint, buffers, task.on), asked)
-        out.append(Answers(log_p.argmax(dim=1).numpy(), log_p, asked.example))
-    return out, digest(asked)
+        log_p = predict(models.of(point, checkpoint, buffers, task.on), targets)
+        out.append(Answers(log_p.argmax(dim=1).numpy(), log_p, targets.example))
+    return out, digest(targets)
 
 
 def _outcomes(task: Task[Behaviour], session: Session) -> tuple[list[Answers], str]:

@@ -1,14 +1,19 @@
-"""Objectives: fixed batches and the loss of each example on them.
+"""Objectives: fixed batches, and the loss of each example on them.
 
-Each file has ``encode`` (text and tokenizer to batch), ``build`` (model and batch to objective) and ``AUTO``, the
-transformers class that makes the model. ``module`` takes any ``nn.Module`` instead.
+:data:`landscape.catalogue.OBJECTIVES` lists the members, one a file. Every file has the same names:
+
+- ``AUTO``: the class of transformers that makes the model.
+- ``CLASS_ENDINGS`` and ``MAPPING``: endings of class names, and the mapping of transformers, for which this objective
+  is the default.
+- ``MODEL_KIND``: the kind of model that probes take it for.
+- ``classes``: the number of classes that a prediction chooses from.
+- ``encode``: text and tokenizer to a batch.
+- ``build``: model and batch to an :class:`Objective`.
+- ``targets``: the predictions that the loss is made of, and what is right.
+
+``module`` takes any ``nn.Module`` with a loss of your own instead.
 """
 
-from types import ModuleType
+from landscape.objectives.objective import Batch, ModelKind, Objective, Values
 
-from landscape.objectives import causal_lm, classification, masked_lm, module
-from landscape.objectives.objective import Batch, Objective, Values
-
-KINDS: dict[str, ModuleType] = {"causal-lm": causal_lm, "masked-lm": masked_lm, "classification": classification}
-
-__all__ = ["KINDS", "Batch", "Objective", "Values", "module"]
+__all__ = ["Batch", "ModelKind", "Objective", "Values"]

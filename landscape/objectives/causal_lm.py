@@ -1,4 +1,4 @@
-"""Causal language modelling: nats per token of the next token."""
+"""Causal language modelling: the loss of the next token, in nats per token."""
 
 from __future__ import annotations
 
@@ -11,19 +11,39 @@ from torch import Tensor, nn
 
 from landscape.errors import InputError
 from landscape.objectives.head import head_is_plain, hidden, token_losses, wide
-from landscape.objectives.objective import Batch, Objective, Values
+from landscape.objectives.objective import Batch, ModelKind, Objective, Values
 from landscape.objectives.text import begin, blocks, require_vocabulary
 from landscape.shapes import Int
 
 AUTO = "AutoModelForCausalLM"
+CLASS_ENDINGS = ("CausalLM", "LMHeadModel")
+MAPPING = "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES"
+MODEL_KIND: ModelKind = "causal"
 MOVED = 1e-5
-"""Largest share by which rounding moves the logits of earlier tokens, of the largest logit."""
+"""Largest change of the logits of earlier tokens that rounding explains, as a share of the largest logit."""
+
+
+def classes(config: Any) -> int:
+    """Number of tokens in the vocabulary."""
+    return int(config.vocab_size)
 
 
 def encode(
     text: str, tokenizer: Any, *, sequences: int, length: int, bos: bool | Literal["auto"] = "auto", **_: object
 ) -> Batch:
-    """Stretches of the text, each after the token that begins a text, if ``bos`` or the tokenizer wants it."""
+    """Stretches of the text, each after the start token if there is to be one.
+
+    Args:
+        text: The text.
+        tokenizer: The model's tokenizer.
+        sequences: Number of stretches, spread evenly over the text.
+        length: Tokens of each, the start token included.
+        bos: Whether a stretch begins with the start token; ``auto`` does what the tokenizer does by default.
+        **_: Settings of other objectives.
+
+    Raises:
+        InputError: If the text is too short, or the start token is wanted and there is none.
+    """
     start = torch.tensor(begin(tokenizer, bos), dtype=torch.long)
     ids = torch.tensor(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
     body = blocks(ids, sequences, length - len(start))
@@ -31,9 +51,9 @@ def encode(
 
 
 def build(model: nn.Module, batch: Batch) -> Objective:
-    """Loss of each sequence: the mean over its tokens but the first, of ``-ln p(token | those before)``.
+    """Loss of each sequence: the mean of ``-ln p(token | tokens before it)`` over all its tokens but the first.
 
-    Equal to the loss that transformers' own model returns, as the mean over sequences.
+    The mean over sequences is the loss that the model of transformers returns itself.
 
     Args:
         model: A causal language model of transformers, or any module with its interface.
@@ -49,10 +69,16 @@ def build(model: nn.Module, batch: Batch) -> Objective:
     return Objective(model, batch, partial(measure, plain=plain), "nats per token")
 
 
-def inputs_of(model: nn.Module, ids: Int[Tensor, "examples length"]) -> dict[str, Tensor]:
-    """What makes the model predict each token but the first from those before it.
+def targets(batch: Batch) -> tuple[Int[Tensor, "examples predictions"], Int[Tensor, "examples predictions right"]]:
+    """Positions whose outputs the loss reads, and the token that is right at each."""
+    ids = batch["input_ids"]
+    return torch.arange(ids.shape[1] - 1).expand(len(ids), -1), ids[:, 1:, None]
 
-    XLNet has no direction of its own: it is told the order, and that every token but the first is asked for.
+
+def inputs_of(model: nn.Module, ids: Int[Tensor, "examples length"]) -> dict[str, Tensor]:
+    """Inputs for which the model predicts each token but the first from the tokens before it.
+
+    XLNet can predict in any order. Its inputs state the order, and that all tokens but the first are predicted.
     """
     config: Any = model.config
     if getattr(config, "model_type", None) != "xlnet":
@@ -68,10 +94,10 @@ def inputs_of(model: nn.Module, ids: Int[Tensor, "examples length"]) -> dict[str
 
 @torch.no_grad()
 def require_causal(model: nn.Module, ids: Int[Tensor, "1 length"]) -> None:
-    """Refuse a model whose logits for earlier tokens move when the last one is another.
+    """Refuse a model whose logits at earlier tokens change with the last token.
 
     Raises:
-        InputError: If they do.
+        InputError: If they change.
     """
     config: Any = model.config
     other = ids.clone()
@@ -85,7 +111,13 @@ def require_causal(model: nn.Module, ids: Int[Tensor, "1 length"]) -> None:
 
 
 def measure(model: nn.Module, batch: Batch, *, plain: bool) -> Values:
-    """Loss of each sequence; ``plain`` says that the head may be applied to pieces of the hidden states."""
+    """Loss of each sequence, in nats per token.
+
+    Args:
+        model: The model.
+        batch: Some of the examples.
+        plain: Whether the head may be applied to pieces of the hidden states.
+    """
     ids: Int[Tensor, "examples length"] = batch["input_ids"]
     inputs: dict[str, Any] = {**inputs_of(model, ids), "use_cache": False}
     count = ids.shape[1] - 1

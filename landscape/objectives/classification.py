@@ -1,29 +1,58 @@
-"""Sequence classification: nats per example, and accuracy."""
+"""Sequence classification: the loss of the label, in nats per example, and accuracy."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from landscape.errors import InputError
 from landscape.files import parsed
 from landscape.objectives.head import wide
-from landscape.objectives.objective import Batch, Objective, Values
+from landscape.objectives.objective import Batch, ModelKind, Objective, Values
 from landscape.objectives.text import require_vocabulary, spread
+from landscape.shapes import Int
 
 AUTO = "AutoModelForSequenceClassification"
+CLASS_ENDINGS = ("SequenceClassification",)
+MAPPING = "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES"
+MODEL_KIND: ModelKind = "classifier"
+
+
+def classes(config: Any) -> int:
+    """Number of classes.
+
+    Raises:
+        InputError: If the head does not choose one of several classes: its outputs are numbers, or each of them is a
+            separate yes or no.
+    """
+    problem = getattr(config, "problem_type", None) or ("regression" if config.num_labels == 1 else None)
+    said = {"regression": "predicts numbers (regression)", "multi_label_classification": "says yes or no to each label"}
+    if problem in said:
+        raise InputError(
+            f"the model {said[problem]}: problem_type is {problem} with {config.num_labels} outputs, and the objective "
+            "classification is the softmax over several classes; for another loss use objectives.module from Python"
+        )
+    return int(config.num_labels)
 
 
 def encode(text: str, tokenizer: Any, *, sequences: int, length: int, **_: object) -> Batch:
     """Examples from JSON lines with ``text``, ``label`` and optionally ``text_pair``, padded to ``length``.
 
-    They are spread evenly over the lines, which are often sorted. A label may be a list of classes, any of which is
-    right: HANS' *non-entailment* is ``[0, 2]`` for a model whose classes are contradiction, entailment and neutral.
+    The examples are spread evenly over the lines, since files are often sorted. A label may be a list of classes, any
+    of which is right: HANS' *non-entailment* is ``[0, 2]`` for a model whose classes are contradiction, entailment and
+    neutral.
+
+    Args:
+        text: JSON lines.
+        tokenizer: The model's tokenizer.
+        sequences: Number of examples.
+        length: Tokens of each; longer ones are cut.
+        **_: Settings of other objectives.
 
     Raises:
-        InputError: If a line has another form, or there are fewer than ``sequences``.
+        InputError: If a line has another form, there are fewer than ``sequences``, or the tokenizer cannot pad.
     """
     lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     if len(lines) < sequences:
@@ -48,7 +77,7 @@ def _row(number: int, line: str) -> tuple[str, Any, list[int]]:
     """Text, second text and classes of a line.
 
     Raises:
-        InputError: If it has another form.
+        InputError: If the line has another form.
     """
     try:
         row = parsed(line)
@@ -60,57 +89,43 @@ def _row(number: int, line: str) -> tuple[str, Any, list[int]]:
 
 
 def _classes(label: Any) -> list[int]:
-    """The classes that a label names, any of which is right.
+    """The classes that a label names; any of them is right.
 
     Raises:
-        ValueError: If one has a fraction, or one is named twice, as in a row of zeros and ones.
+        ValueError: If a class is not a whole number, or is named twice, as in a row of zeros and ones.
     """
     named = label if isinstance(label, list) else [label]
-    classes = [int(named[0]), *map(int, named[1:])]
-    if fractions := [one for one, number in zip(named, classes, strict=True) if float(one) != number]:
+    whole = [int(named[0]), *map(int, named[1:])]
+    if fractions := [one for one, number in zip(named, whole, strict=True) if float(one) != number]:
         raise ValueError(f"the label {fractions[0]} is no class: classes are whole numbers")
-    if len(set(classes)) < len(classes):
+    if len(set(whole)) < len(whole):
         raise ValueError(f"the label {label} names a class twice; a list names the classes of which any is right")
-    return classes
-
-
-def require_classes(config: Any) -> None:
-    """Refuse a head that is not trained to choose one of several classes.
-
-    Raises:
-        InputError: If its outputs are numbers, or each a yes or no of its own.
-    """
-    problem = getattr(config, "problem_type", None) or ("regression" if config.num_labels == 1 else None)
-    said = {"regression": "predicts numbers (regression)", "multi_label_classification": "says yes or no to each label"}
-    if problem in said:
-        raise InputError(
-            f"the model {said[problem]}: problem_type is {problem} with {config.num_labels} outputs, and the objective "
-            "classification is the softmax over several classes; for another loss use objectives.module from Python"
-        )
+    return whole
 
 
 def build(model: nn.Module, batch: Batch) -> Objective:
     """Loss ``-ln p(label | text)`` and accuracy of each example.
 
-    Where several classes are right, ``p`` is the sum over them, and the prediction, the class of largest probability,
-    is right if it is one of them (Juneja et al. 2023 do so on HANS); it is not the class group of largest sum.
+    Where several classes are right, ``p`` is the sum of their probabilities. The prediction is the single class of
+    largest probability, and is right if it is one of them, as Juneja et al. (2023) do on HANS.
 
     Args:
         model: A sequence classifier of transformers, or any module with its interface.
-        batch: The inputs of the model, and ``labels``, ``[examples, classes that are right]``, some perhaps twice.
+        batch: The inputs of the model, and ``labels``, ``[examples, right classes]``; rows with fewer right classes
+            repeat one.
 
     Raises:
-        InputError: If a token id is outside the vocabulary, a label outside the classes, the head no softmax, or the
-            model looks for the end of a text and is not told which token pads it.
+        InputError: If a token id is outside the vocabulary, a label is outside the classes, the head is no softmax over
+            classes, or the model needs the padding token and its config has none.
     """
     config: Any = model.config
-    require_classes(config)
+    count = classes(config)
     require_vocabulary(batch["input_ids"], config.vocab_size)
     labels = batch["labels"]
-    if not 0 <= int(labels.min()) <= int(labels.max()) < config.num_labels:
+    if not 0 <= int(labels.min()) <= int(labels.max()) < count:
         raise InputError(
             f"the labels run from {int(labels.min())} to {int(labels.max())} and the model has "
-            f"{config.num_labels} classes; give labels 0 to {config.num_labels - 1}"
+            f"{count} classes; give labels 0 to {count - 1}"
         )
     if config.pad_token_id is None:
         try:
@@ -124,8 +139,14 @@ def build(model: nn.Module, batch: Batch) -> Objective:
     return Objective(model, batch, measure, "nats per example")
 
 
+def targets(batch: Batch) -> tuple[Int[Tensor, "examples predictions"], Int[Tensor, "examples predictions right"]]:
+    """One prediction an example, at position 0, and the classes that are right."""
+    labels = batch["labels"]
+    return torch.zeros(len(labels), 1, dtype=torch.long), labels[:, None]
+
+
 def measure(model: nn.Module, batch: Batch) -> Values:
-    """Loss and accuracy of each example."""
+    """Loss of each example in nats, and accuracy, 0 or 1."""
     inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
     logits = wide(model(**inputs).logits)
     labels = batch["labels"]

@@ -1,4 +1,4 @@
-"""Texts and labelled examples from the files in which corpora come: plain, JSON lines, CSV, Parquet."""
+"""Texts and labelled examples from files: plain text, JSON lines, CSV or Parquet."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ PARQUET = b"PAR1"
 TABLES = {".csv": ",", ".tsv": "\t"}
 JSON = (".json", ".jsonl", ".ndjson")
 LOOKED_AT = 8
-"""Lines by which a file without a telling name is taken for JSON lines."""
+"""Lines that are looked at to recognise JSON lines in a file with another suffix."""
 BETWEEN = "\n\n"
-"""What stands between two documents."""
+"""Separator between two documents."""
 
 Record = dict[str, Any]
 
 
 def read_corpus(path: Path) -> str:
-    """The text of a file; of a file of records, their field ``text``, document after document.
+    """The text of a file. Of a file of records, the field ``text`` of all records.
 
     Raises:
-        InputError: If it cannot be read, or a record has no text.
+        InputError: If the file cannot be read, or a record has no text.
     """
     content = read_bytes(path)
     if (records := _records(path, content)) is None:
@@ -46,10 +46,10 @@ def read_corpus(path: Path) -> str:
 
 
 def read_examples(path: Path) -> str:
-    """Labelled examples as JSON lines, whatever the file that holds them.
+    """Labelled examples as JSON lines, from any of the formats.
 
     Raises:
-        InputError: If it cannot be read.
+        InputError: If the file cannot be read.
     """
     content = read_bytes(path)
     if content[:4] == PARQUET or _suffix(path) in TABLES:
@@ -58,15 +58,15 @@ def read_examples(path: Path) -> str:
 
 
 def whole(text: str) -> str:
-    """The text with a replacement character for each half of a pair that JSON may hold and no text can."""
+    """The text with each unpaired surrogate, which JSON may hold, replaced by the replacement character."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _records(path: Path, content: bytes) -> Iterator[Record] | None:
-    """The records of a file; None if it is plain text.
+    """The records of a file; None if the file is plain text.
 
     Raises:
-        InputError: If it is damaged.
+        InputError: If the file is damaged.
     """
     if content[:4] == PARQUET:
         return iter(_parquet(path, content))
@@ -121,5 +121,5 @@ def _object(path: Path, number: int, record: Any) -> Record:
 
 
 def _suffix(path: Path) -> str:
-    """What the name ends in, below ``.gz``."""
+    """The suffix of the file name, without ``.gz``."""
     return (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()

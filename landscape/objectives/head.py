@@ -1,7 +1,7 @@
-"""Logits where they are wanted, by the model's own body and head.
+"""Logits at chosen positions only, from the model's own body and head.
 
-A language model's logits are by far its largest tensor. Two shortcuts keep them small, and each is used only if
-it reproduces the logits of the whole model on the first example.
+A language model's logits are by far its largest tensor. Two shortcuts keep them small. Each is used only if it
+reproduces the logits of the whole model on the first example.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from landscape.shapes import Float, Int
 
 Inputs = dict[str, Tensor]
 AGREE, LOUD = 1e-4, 2**12
+"""Largest difference of logits, relative to 1 plus the largest logit; the factor on the weights of the head for which
+the shortcuts are tested too."""
 CPU_LOGITS = 24 * 2**20
-"""Bytes of float32 logits at a time: below malloc's 32 MiB limit for reused memory. Measured 1.4 to 2.3 times as
-fast as all at once, for 50,257 tokens."""
+"""Bytes of float32 logits made at a time: below the 32 MiB up to which malloc reuses memory. 1.4 to 2.3 times as fast
+as all at once, measured for 50,257 tokens."""
 GPU_LOGITS = 2 * 2**30
 
 
@@ -33,7 +35,7 @@ def hidden(model: nn.Module, inputs: Inputs) -> Float[Tensor, "examples length w
 
 @contextmanager
 def positions(model: nn.Module, chosen: Int[Tensor, "examples chosen"]) -> Generator[None]:
-    """Within this, the body hands its head the states at these positions only."""
+    """Within this context, the body passes only the states at these positions to its head."""
 
     def choose(_: nn.Module, __: object, output: Any) -> Any:
         states = output[0]
@@ -50,7 +52,7 @@ def positions(model: nn.Module, chosen: Int[Tensor, "examples chosen"]) -> Gener
 
 
 def head_is_plain(model: nn.Module, inputs: Inputs) -> bool:
-    """Whether ``get_output_embeddings`` applied to the body's output is all that the model does."""
+    """Whether the model's logits are ``get_output_embeddings`` applied to the body's output, and nothing else."""
 
     def part() -> Tensor:
         head: Any = model.get_output_embeddings()  # type: ignore[operator]
@@ -61,7 +63,13 @@ def head_is_plain(model: nn.Module, inputs: Inputs) -> bool:
 
 
 def head_is_positionwise(model: nn.Module, inputs: Inputs, chosen: Int[Tensor, "examples chosen"]) -> bool:
-    """Whether :func:`positions` leaves the logits at the chosen positions as they are."""
+    """Whether the logits at the chosen positions are the same within :func:`positions`.
+
+    Args:
+        model: The model.
+        inputs: Its inputs.
+        chosen: Positions in each example.
+    """
 
     def whole() -> Tensor:
         logits: Tensor = model(**inputs).logits
@@ -76,9 +84,9 @@ def head_is_positionwise(model: nn.Module, inputs: Inputs, chosen: Int[Tensor, "
 
 
 def _agrees(model: nn.Module, whole: Callable[[], Tensor], part: Callable[[], Tensor]) -> bool:
-    """Whether two ways to the logits agree, as the model is and with large logits.
+    """Whether two ways to compute the logits agree, with the model's own weights and with a scaled-up head.
 
-    A model that was just made has logits near zero, where a cap on them (Gemma 2) is no other than the identity.
+    A freshly initialised model has logits near zero, where a cap on logits (Gemma 2) cannot be told from the identity.
     """
     with torch.no_grad():
         try:
@@ -96,7 +104,7 @@ def _close(a: Tensor, b: Tensor) -> bool:
 
 @contextmanager
 def _loud(model: nn.Module, factor: int) -> Generator[None]:
-    """Within this, the head's weights are so many times as large: a power of two, so that they come back exactly."""
+    """Within this context, the head's weights are multiplied by ``factor``: a power of two, which is undone exactly."""
     head: Any = getattr(model, "get_output_embeddings", lambda: None)() if factor > 1 else None
     if head is None:
         yield
@@ -114,7 +122,14 @@ def token_losses(
     targets: Int[Tensor, "examples length"],
     vocabulary: int,
 ) -> Float[Tensor, "examples length"]:
-    """Negative log-likelihood of each target in nats, float32; the logits are made a piece at a time."""
+    """Negative log-likelihood of each target in nats; the logits are made a piece at a time.
+
+    Args:
+        states: Last hidden states.
+        head: Maps states to logits.
+        targets: The right tokens.
+        vocabulary: Number of logits of each state.
+    """
     budget = CPU_LOGITS if states.device.type == "cpu" else GPU_LOGITS
     rows = max(1, budget // (4 * vocabulary))
     pieces = zip(torch.split(states.flatten(0, 1), rows), torch.split(targets.flatten(), rows), strict=True)
@@ -123,5 +138,5 @@ def token_losses(
 
 
 def wide(logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """The logits in float32, or in float64 if they are."""
+    """The logits in float32; float64 stays float64."""
     return logits if logits.dtype == torch.float64 else logits.float()

@@ -1,4 +1,4 @@
-"""Masked language modelling: nats per masked token, on masks that never change."""
+"""Masked language modelling: the loss of masked tokens, in nats per masked token; the masks never change."""
 
 from __future__ import annotations
 
@@ -11,23 +11,41 @@ from torch import Tensor, nn
 
 from landscape.errors import InputError
 from landscape.objectives.head import head_is_positionwise, positions, wide
-from landscape.objectives.objective import Batch, Objective, Values
+from landscape.objectives.objective import Batch, ModelKind, Objective, Values
 from landscape.objectives.text import blocks, require_vocabulary
 from landscape.shapes import Int
 
 AUTO = "AutoModelForMaskedLM"
+CLASS_ENDINGS = ("MaskedLM", "PreTraining")
+MAPPING = "MODEL_FOR_MASKED_LM_MAPPING_NAMES"
+MODEL_KIND: ModelKind = "masked"
 REPLACED, RANDOM = 0.8, 0.1
+"""Shares of the chosen tokens that become the mask token, and a random token."""
+
+
+def classes(config: Any) -> int:
+    """Number of tokens in the vocabulary."""
+    return int(config.vocab_size)
 
 
 def encode(text: str, tokenizer: Any, *, sequences: int, length: int, mask: float, seed: int, **_: object) -> Batch:
     """Stretches of the text between ``[CLS]`` and ``[SEP]``, with the same number of masks in each.
 
-    As in BERT's training (Devlin et al. 2019), 80 % of the chosen tokens become ``[MASK]``, 10 % a random
-    token and 10 % stay; but chosen once, from ``seed``, and as many in each sequence, so that every example
-    has equal weight and the noise of the masks cancels in differences.
+    As in BERT's training (Devlin et al. 2019), 80 % of the chosen tokens become ``[MASK]``, 10 % become a random token
+    and 10 % stay. Unlike there, the masks are drawn once from ``seed``, and every sequence has the same number of them:
+    every example has equal weight, and the noise of the masks cancels in differences.
+
+    Args:
+        text: The text.
+        tokenizer: The model's tokenizer.
+        sequences: Number of stretches, spread evenly over the text.
+        length: Tokens of each, ``[CLS]`` and ``[SEP]`` included.
+        mask: Share of the tokens to predict, in (0, 1).
+        seed: Seed of the masks.
+        **_: Settings of other objectives.
 
     Raises:
-        InputError: If the tokenizer has no mask token.
+        InputError: If the tokenizer has no mask token, or the text is too short.
     """
     if tokenizer.mask_token_id is None:
         raise InputError("the tokenizer has no mask token; a masked-lm objective needs the model's own tokenizer")
@@ -37,26 +55,26 @@ def encode(text: str, tokenizer: Any, *, sequences: int, length: int, mask: floa
     random = torch.Generator().manual_seed(seed)
     count = max(1, round(mask * body.shape[1]))
     chosen = torch.rand(body.shape, generator=random).argsort(dim=1)[:, :count].sort(dim=1).values
-    targets = body.gather(1, chosen)
-    kind = torch.rand(targets.shape, generator=random)
-    anything = torch.randint(len(tokenizer), targets.shape, generator=random)
-    shown = torch.where(kind < REPLACED + RANDOM, anything, targets)
-    shown = torch.where(kind < REPLACED, tokenizer.mask_token_id, shown)
+    hidden = body.gather(1, chosen)
+    draw = torch.rand(hidden.shape, generator=random)
+    anything = torch.randint(len(tokenizer), hidden.shape, generator=random)
+    shown = torch.where(draw < REPLACED + RANDOM, anything, hidden)
+    shown = torch.where(draw < REPLACED, tokenizer.mask_token_id, shown)
     ids = body.scatter(1, chosen, shown)
     if framed:
         edge = torch.ones(sequences, 1, dtype=torch.long)
         ids = torch.cat([edge * tokenizer.cls_token_id, ids, edge * tokenizer.sep_token_id], dim=1)
-    return {"input_ids": ids, "positions": chosen + framed, "targets": targets}
+    return {"input_ids": ids, "positions": chosen + framed, "targets": hidden}
 
 
 def build(model: nn.Module, batch: Batch) -> Objective:
     """Loss of each sequence: the mean of ``-ln p(token | the masked sequence)`` over its masks.
 
-    The pseudo-log-likelihood masks one token at a time; this is not it.
+    This is not the pseudo-log-likelihood, which masks one token at a time.
 
     Args:
         model: A masked language model of transformers, or any module with its interface.
-        batch: ``input_ids`` with the masks in; ``positions`` and ``targets`` of the masks.
+        batch: ``input_ids``, in which tokens are masked; ``positions`` and ``targets`` of the masks.
 
     Raises:
         InputError: If a token id is outside the model's vocabulary.
@@ -68,8 +86,19 @@ def build(model: nn.Module, batch: Batch) -> Objective:
     return Objective(model, batch, partial(measure, positionwise=positionwise), "nats per masked token")
 
 
+def targets(batch: Batch) -> tuple[Int[Tensor, "examples predictions"], Int[Tensor, "examples predictions right"]]:
+    """Positions whose outputs the loss reads, and the token that is right at each."""
+    return batch["positions"], batch["targets"][..., None]
+
+
 def measure(model: nn.Module, batch: Batch, *, positionwise: bool) -> Values:
-    """Loss of each sequence; ``positionwise`` says that the head may see the masked positions only."""
+    """Loss of each sequence, in nats per masked token.
+
+    Args:
+        model: The model.
+        batch: Some of the examples.
+        positionwise: Whether the head may be given the masked positions only.
+    """
     chosen: Int[Tensor, "examples masks"] = batch["positions"]
     if positionwise:
         with positions(model, chosen):

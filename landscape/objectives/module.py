@@ -1,4 +1,4 @@
-"""Any module with a loss of the user's own."""
+"""Any module with any loss."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ def build(
     unit: str = "nats per example",
     statistics: tuple[Batch, ...] = (),
 ) -> Objective:
-    """An objective from a module, its data and ``loss(outputs, batch)``.
+    """An objective from a module, its data and a function ``loss(outputs, batch)``.
 
     Args:
-        model: The module; called with the tensors named by ``inputs``, in order.
+        model: The module. It is called with the tensors named by ``inputs``, in order.
         batch: Tensors whose first axis is the example.
-        loss: One number for each example of the part of the batch that it is given.
-        inputs: Names of the tensors that the module takes.
-        unit: What the loss is measured in.
+        loss: Maps outputs and a part of the batch to one number for each of its examples.
+        inputs: Names of the tensors in the batch that the module takes.
+        unit: Unit of the loss.
         statistics: For models with BatchNorm: batches of training data on which its statistics are estimated anew at
-            every point, each batch counting alike; with those of an end, the points between collapse.
+            every point; each batch has equal weight. With the statistics of one endpoint, the points between the
+            endpoints would collapse.
 
     Raises:
-        InputError: If an input is missing from the batch, the tensors differ in length, or the loss does not
-            give one number an example.
+        InputError: If the batch is not a dict, an input is missing from it, its tensors differ in their number of
+            examples, or the loss does not return one number for each example.
     """
     if not isinstance(batch, dict):
         raise InputError(

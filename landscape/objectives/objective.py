@@ -1,11 +1,11 @@
-"""What is measured at a point: a model, fixed batches, and numbers for each example."""
+"""An objective: a model, fixed batches, and numbers for each example."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,21 +16,23 @@ from landscape.space import Space
 
 Batch = dict[str, Tensor]
 """Tensors whose first axis is the example."""
+ModelKind = Literal["causal", "masked", "classifier"]
+"""What a model predicts: next tokens, masked tokens or classes."""
 Values = dict[str, Tensor]
-"""Numbers of each example, ``[examples]`` float32 each; ``loss`` always among them."""
+"""Numbers of each example by name, ``[examples]`` float32 each; ``loss`` is always among them."""
 
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """A model with the batches and the measure it is judged by.
+    """A model, its data and what is measured on them.
 
     Attributes:
-        model: Any module; only its parameters move, through ``functional_call``.
+        model: Any module. Other parameters are put in by ``functional_call``; the module itself never changes.
         batch: All examples.
-        measure: Numbers of each example of a part of the batch.
-        unit: Unit of the loss.
-        statistics: For a model that keeps running statistics: batches on which these are estimated anew at every point.
-        columns: What rows say about the batches.
+        measure: Numbers of each example of a batch, or of a part of it.
+        unit: Unit of the loss, such as ``nats per token``.
+        statistics: For a model with running statistics: batches on which they are estimated anew at every point.
+        columns: Columns of the rows that describe the batches.
     """
 
     model: nn.Module
@@ -41,11 +43,11 @@ class Objective:
     columns: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Fix what must not vary: evaluation mode, no gradient.
+        """Set evaluation mode, and turn gradients off.
 
         Raises:
-            InputError: If a module keeps running statistics and there is nothing to estimate them on, or there is only
-                one example.
+            InputError: If a module keeps running statistics and ``statistics`` is empty, or there are fewer than two
+                examples.
         """
         for name, module in norms(self.model).items():
             if not self.statistics:
@@ -59,7 +61,7 @@ class Objective:
 
     @cached_property
     def space(self) -> Space:
-        """The coordinates of the model."""
+        """The parameter space of the model."""
         return Space.of(self.model)
 
     @property
@@ -68,7 +70,7 @@ class Objective:
         return len(next(iter(self.batch.values())))
 
     def part(self, begin: int, end: int) -> Batch:
-        """Examples ``begin`` to ``end``."""
+        """Examples ``begin`` to ``end - 1`` of the batch."""
         return {name: tensor[begin:end] for name, tensor in self.batch.items()}
 
     def take(self, examples: Int[Tensor, " n"]) -> Objective:
@@ -76,7 +78,7 @@ class Objective:
         return replace(self, batch={name: tensor[examples.to(tensor.device)] for name, tensor in self.batch.items()})
 
     def to(self, device: torch.device) -> Objective:
-        """The same objective on a device."""
+        """The same objective with model and data on a device."""
         batch = {name: tensor.to(device) for name, tensor in self.batch.items()}
         statistics = tuple({name: tensor.to(device) for name, tensor in part.items()} for part in self.statistics)
         return replace(self, model=self.model.to(device), batch=batch, statistics=statistics)

@@ -1,4 +1,4 @@
-"""Text to fixed examples."""
+"""From text to fixed examples."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from landscape.files import MOST_TEXT, read
 from landscape.shapes import Int
 
 GZIP = b"\x1f\x8b"
-MOST_BYTES = 2**29
-"""Of a text, unpacked."""
+MAX_BYTES = 2**29
+"""Largest size of a text after decompression."""
 
 
 def read_file(path: Path, what: str = "text") -> str:
-    """A file of UTF-8.
+    """The text of a UTF-8 file.
 
     Args:
         path: The file.
-        what: What to call it.
+        what: What error messages call it.
 
     Raises:
         InputError: If it cannot be read.
@@ -34,11 +34,11 @@ def read_file(path: Path, what: str = "text") -> str:
 
 
 def read_bytes(path: Path, what: str = "text") -> bytes:
-    """A file, unpacked if it is packed by gzip.
+    """The content of a file, decompressed if it is gzip.
 
     Args:
         path: The file.
-        what: What to call it.
+        what: What error messages call it.
 
     Raises:
         InputError: If it cannot be read, or is too large.
@@ -46,25 +46,25 @@ def read_bytes(path: Path, what: str = "text") -> bytes:
     try:
         content = read(path, MOST_TEXT)
         if content.startswith(GZIP):
-            content = gzip.GzipFile(fileobj=BytesIO(content)).read(MOST_BYTES + 1)
+            content = gzip.GzipFile(fileobj=BytesIO(content)).read(MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         said = getattr(error, "strerror", None) or error
         raise InputError(f"cannot read the {what} {path}: {said}; check the path and the file") from error
-    if len(content) > MOST_BYTES:
-        raise InputError(f"the {what} {path} is larger than {MOST_BYTES >> 20} MiB; give a part of it")
+    if len(content) > MAX_BYTES:
+        raise InputError(f"the {what} {path} is larger than {MAX_BYTES >> 20} MiB; give a part of it")
     return content
 
 
 def decoded(path: Path, content: bytes, what: str = "text") -> str:
-    """The text that bytes of UTF-8 mean, without a byte order mark.
+    """UTF-8 bytes as text, without a byte order mark and with line feeds as line ends.
 
     Args:
-        path: Where they come from.
+        path: The file that they come from.
         content: The bytes.
-        what: What to call the file.
+        what: What error messages call the file.
 
     Raises:
-        InputError: If they are not UTF-8.
+        InputError: If they are not UTF-8, or hold NUL characters.
     """
     try:
         text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
@@ -76,7 +76,7 @@ def decoded(path: Path, content: bytes, what: str = "text") -> str:
 
 
 def fault(error: Exception) -> str:
-    """What is wrong with a line, without the name of an exception.
+    """What is wrong with a line, without the name of the exception.
 
     >>> fault(KeyError("label"))
     'label is missing'
@@ -85,9 +85,14 @@ def fault(error: Exception) -> str:
 
 
 def blocks(ids: Int[Tensor, " tokens"], sequences: int, length: int) -> Int[Tensor, "sequences length"]:
-    """``sequences`` disjoint stretches of ``length`` tokens, spread evenly over the text.
+    """Disjoint stretches of the text, spread evenly over it.
 
-    Spread, because neighbouring stretches of a text are alike and would make error bars too small.
+    Neighbouring stretches of a text are alike, and would make error bars too small.
+
+    Args:
+        ids: Tokens of the text.
+        sequences: Number of stretches.
+        length: Tokens of each.
 
     Raises:
         InputError: If the text is too short.
@@ -106,14 +111,14 @@ def blocks(ids: Int[Tensor, " tokens"], sequences: int, length: int) -> Int[Tens
 
 
 def begin(tokenizer: Any, bos: bool | Literal["auto"]) -> list[int]:
-    """What a text of a causal model begins with: the token for that, or nothing.
+    """The tokens that a text begins with, for a causal model: the start token, or none.
 
     Args:
         tokenizer: The tokenizer.
-        bos: Whether to begin with it; ``auto`` is as the tokenizer does by default.
+        bos: Whether to begin with the start token; ``auto`` does what the tokenizer does by default.
 
     Raises:
-        InputError: If the token is wanted and there is none.
+        InputError: If the start token is wanted and the tokenizer has none.
     """
     start = tokenizer.bos_token_id
     if start is None:
@@ -126,7 +131,7 @@ def begin(tokenizer: Any, bos: bool | Literal["auto"]) -> list[int]:
 
 
 def spread(there: int, wanted: int) -> list[int]:
-    """So many of the first ``there`` numbers, evenly spaced from the first to the last.
+    """Indices of ``wanted`` of ``there`` things, evenly spaced from the first to the last.
 
     >>> spread(9, 4)
     [0, 3, 5, 8]
@@ -135,7 +140,7 @@ def spread(there: int, wanted: int) -> list[int]:
 
 
 def require_vocabulary(ids: Int[Tensor, "*shape"], size: int) -> None:
-    """Refuse token ids that the model has no embedding for.
+    """Refuse token ids for which the model has no embedding.
 
     Raises:
         InputError: If an id is not below ``size``.

@@ -1,97 +1,101 @@
-"""Behavioural probes: what a checkpoint can do, asked the same way at every step. One behaviour a file.
+"""Behavioural probes: what a checkpoint can do, measured on the same items at every step.
 
-Each file has what it ``TAKES``, kinds of model, ``items``, what is asked, which depends on the tokenizer, the settings
-and the random numbers and never on weights, and ``measure``, which asks a model and gives scores with errors and an
-outcome for each item.
+:data:`landscape.catalogue.PROBES` lists the members, one a file; a file is imported when its probe is used. Every file
+has the same names:
+
+- ``TAKES``: the kinds of model that it takes.
+- ``USUAL_FOR``: the objectives for which ``landscape probe`` runs it when no probe is named.
+- ``RANDOM_ITEMS``: whether the items depend on the seed.
+- ``items``: makes the items from tokenizer, inputs and random numbers, never from weights.
+- ``measure``: runs a model on the items, and returns scores with errors and an outcome for each item.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from landscape.catalogue import PROBES
 from landscape.errors import InputError
-from landscape.probes import (
-    agreement,
-    calibration,
-    harness,
-    in_context,
-    induction,
-    inference,
-    linear,
-    minimal_pairs,
-    ngrams,
-    syntax,
-)
-from landscape.probes.base.finding import Found, Score
-from landscape.probes.base.subject import Given, Kind, Subject
+from landscape.objectives import ModelKind
+from landscape.probes.base.model import ProbeInputs, ProbeModel
+from landscape.probes.base.result import ProbeResult, Score
 
-KINDS: dict[str, ModuleType] = {
-    "in-context": in_context,
-    "induction": induction,
-    "ngrams": ngrams,
-    "minimal-pairs": minimal_pairs,
-    "agreement": agreement,
-    "inference": inference,
-    "linear": linear,
-    "syntax": syntax,
-    "calibration": calibration,
-    "harness": harness,
-}
-
-__all__ = ["KINDS", "Found", "Given", "Score", "Subject", "items_of", "measure", "probe"]
+__all__ = ["ProbeInputs", "ProbeModel", "ProbeResult", "Score", "items_of", "measure", "probe", "usual_for"]
 
 
-def items_of(name: str, subject: Subject, given: Given, *, seed: int = 0) -> Any:
+def usual_for(objective: str) -> tuple[str, ...]:
+    """Names of the probes that are run for an objective when none is named."""
+    return tuple(name for name in PROBES if objective in PROBES.load(name).USUAL_FOR)
+
+
+def items_of(name: str, model: ProbeModel, inputs: ProbeInputs, *, seed: int = 0) -> Any:
     """The items of a probe: the same for every checkpoint with this tokenizer.
 
     Args:
         name: A probe, or ``harness:TASK``.
-        subject: A model of the architecture, whose weights do not matter.
-        given: What it is asked with.
-        seed: Of what is random.
+        model: A model of the architecture; its weights do not matter.
+        inputs: What the items are made from.
+        seed: Seed of random items.
 
     Raises:
-        InputError: If there is no such probe, or it cannot be asked of this model.
+        InputError: If there is no such probe, or it does not take this kind of model.
     """
-    kind, _, task = name.partition(":")
-    if kind not in KINDS:
-        near = get_close_matches(kind, KINDS, n=1)
+    module, (_, _, task) = _module(name), name.partition(":")
+    if model.kind not in module.TAKES:
         raise InputError(
-            f"no probe is called {name!r}{f'; did you mean {near[0]}' if near else ''}; there are {', '.join(KINDS)}"
-        )
-    takes = KINDS[kind].TAKES
-    if subject.kind not in takes:
-        raise InputError(
-            f"{name} asks {' and '.join(takes)} models, and this one is taken as {subject.kind}; leave it out or "
+            f"{name} takes {' and '.join(module.TAKES)} models, and this one is taken as {model.kind}; leave it out or "
             "choose another objective"
         )
-    return KINDS[kind].items(subject, replace(given, task=task), np.random.RandomState(seed))
+    return module.items(model, replace(inputs, task=task), np.random.RandomState(seed))
 
 
-def measure(name: str, subject: Subject, items: Any) -> Found:
-    """What a probe finds on its items."""
-    found: Found = KINDS[name.partition(":")[0]].measure(subject, items)
-    return found
+def measure(name: str, model: ProbeModel, items: Any) -> ProbeResult:
+    """Run a probe on its items.
+
+    Args:
+        name: A probe, or ``harness:TASK``.
+        model: The model.
+        items: What :func:`items_of` returned for this probe and tokenizer.
+
+    Raises:
+        InputError: If there is no such probe.
+    """
+    result: ProbeResult = _module(name).measure(model, items)
+    return result
 
 
-def probe(name: str, model: Any, tokenizer: Any, *, kind: Kind | None = None, seed: int = 0, **given: Any) -> Found:
-    """Ask a model one thing.
+def probe(
+    name: str, model: Any, tokenizer: Any, *, kind: ModelKind | None = None, seed: int = 0, **inputs: Any
+) -> ProbeResult:
+    """Run one probe on one model.
 
     Args:
         name: A probe, or ``harness:TASK``.
         model: A model of transformers, or any module with its interface.
         tokenizer: Its tokenizer.
-        kind: ``causal``, ``masked`` or ``classifier``; by the name of the model's class, if left out.
-        seed: Of what is random in the items.
-        **given: Fields of :class:`landscape.probes.base.subject.Given`: ``text``, ``items``, ...
+        kind: ``causal``, ``masked`` or ``classifier``; None decides by the name of the model's class.
+        seed: Seed of random items.
+        **inputs: Fields of :class:`landscape.probes.base.model.ProbeInputs`: ``text``, ``items``, ...
 
     Raises:
-        InputError: If the probe cannot be asked of this model.
+        InputError: If there is no such probe, or it does not take this kind of model.
     """
-    subject = Subject.of(model, tokenizer, kind)
-    return measure(name, subject, items_of(name, subject, Given(**given), seed=seed))
+    whole = ProbeModel.of(model, tokenizer, kind)
+    return measure(name, whole, items_of(name, whole, ProbeInputs(**inputs), seed=seed))
+
+
+def _module(name: str) -> ModuleType:
+    """The file of a probe.
+
+    Raises:
+        InputError: If there is no such probe.
+    """
+    try:
+        known = PROBES.require(name.partition(":")[0])
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    return PROBES.load(known)

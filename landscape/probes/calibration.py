@@ -1,10 +1,10 @@
-"""Calibration: are predictions right as often as they are sure?
+"""Calibration: whether predictions are right as often as their confidence says.
 
-Of next tokens, masked tokens or classes on the held-out text; or, with pairs of sentences as items, of the choice
-between the two. The expected calibration error has 15 bins of equal mass (Nguyen & O'Connor 2015, arXiv:1508.05154),
-not of equal width, whose crowded bins hide what happens in them. It is never below zero, so with few predictions it is
-too large: ``ece_if_calibrated`` is what a model that is right as often as it is sure would show, by drawing which
-predictions are right. The Brier score is ``sum_k (p_k - y_k)^2``, in [0, 2].
+The predictions are next tokens, masked tokens or classes on the held-out text. If the items are pairs of sentences, a
+prediction is the choice between the two. The expected calibration error (ECE) uses 15 bins of equal mass (Nguyen &
+O'Connor 2015, arXiv:1508.05154); bins of equal width would be crowded where most predictions are. The ECE is never
+negative, so it is too large for few predictions. ``ece_if_calibrated`` is the ECE of a calibrated model with the same
+confidences, from simulated outcomes. The Brier score is ``sum_k (p_k - y_k)^2``, in [0, 2].
 """
 
 from __future__ import annotations
@@ -16,60 +16,72 @@ import pandas as pd
 
 from landscape.errors import InputError
 from landscape.probes import minimal_pairs
-from landscape.probes.base.finding import Found, Score, bootstrapped, mean
-from landscape.probes.base.predictions import Asked, ask, predict
-from landscape.probes.base.subject import Given, Subject
+from landscape.probes.base.model import ProbeInputs, ProbeModel
+from landscape.probes.base.predictions import Targets, predict, targets_of
+from landscape.probes.base.result import ProbeResult, Score, bootstrapped, mean
 from landscape.shapes import Float
 
 TAKES = ("causal", "masked", "classifier")
+USUAL_FOR = ("masked-lm", "classification")
+RANDOM_ITEMS = False
 BINS, DRAWS = 15, 100
+"""Bins of the calibration error, and simulations of a calibrated model."""
 
 
 @dataclass(frozen=True)
 class Items:
-    """Predictions to make, or pairs to choose from."""
+    """Predictions on the held-out text, or pairs of sentences."""
 
-    asked: Asked | None
+    targets: Targets | None
     pairs: minimal_pairs.Items | None
 
 
-def items(subject: Subject, given: Given, random: np.random.RandomState) -> Items:
-    """Predictions on the held-out text, or the user's pairs of sentences.
+def items(model: ProbeModel, inputs: ProbeInputs, random: np.random.RandomState) -> Items:
+    """Predictions on the held-out text, or pairs of sentences if ``items`` are given.
+
+    Args:
+        model: The model.
+        inputs: ``text``, or ``items`` in the form of minimal pairs.
+        random: Not used.
 
     Raises:
-        InputError: If items are given for a classifier.
+        InputError: If ``items`` are given for a classifier.
     """
-    if given.items and subject.kind == "classifier":
-        raise InputError("a classifier is judged on its text: give labelled lines as text, and no items")
-    if given.items:
-        return Items(None, minimal_pairs.items(subject, given, random))
-    return Items(ask(subject, given), None)
+    if inputs.items and model.kind == "classifier":
+        raise InputError("a classifier is scored on its text: give labelled lines as text, and no items")
+    if inputs.items:
+        return Items(None, minimal_pairs.items(model, inputs, random))
+    return Items(targets_of(model, inputs), None)
 
 
-def measure(subject: Subject, items: Items) -> Found:
-    """Calibration error, Brier score, negative log-likelihood, accuracy; predictions of an example count as one."""
+def measure(model: ProbeModel, items: Items) -> ProbeResult:
+    """Calibration error and accuracy in [0, 1], Brier score in [0, 2], negative log-likelihood and margin in nats.
+
+    The predictions of an example form one cluster.
+    """
     if items.pairs is not None:
-        found = minimal_pairs.measure(subject, items.pairs).items
-        clusters = found["pair"].to_numpy()
-        p = found[["p_0", "p_1"]].to_numpy()
-        frame = judged(np.log(np.maximum(p, np.finfo(float).tiny)), np.ones((len(p), 1), dtype=np.int64))
+        choices = minimal_pairs.measure(model, items.pairs).items
+        clusters = choices["pair"].to_numpy()
+        p = choices[["p_0", "p_1"]].to_numpy()
+        frame = scored(np.log(np.maximum(p, np.finfo(float).tiny)), np.ones((len(p), 1), dtype=np.int64))
         about = f"choices between {len(frame)} pairs"
     else:
-        assert items.asked is not None
-        frame = judged(predict(subject, items.asked).numpy(), items.asked.target)
-        clusters = items.asked.example
+        assert items.targets is not None
+        frame = scored(predict(model, items.targets).numpy(), items.targets.target)
+        clusters = items.targets.example
         about = f"{len(frame)} predictions on {clusters.max() + 1} examples of held-out text"
     frame.insert(0, "item", range(len(frame)))
     frame.insert(1, "example", clusters)
-    return Found(tuple(scores(frame)), frame, f"{about}; {BINS} bins of equal mass", "example")
+    return ProbeResult(tuple(scores(frame)), frame, f"{about}; {BINS} bins of equal mass", "example")
 
 
-def judged(log_p: Float[np.ndarray, "n classes"], target: np.ndarray) -> pd.DataFrame:
-    """What each prediction is worth.
+def scored(log_p: Float[np.ndarray, "n classes"], target: np.ndarray) -> pd.DataFrame:
+    """Choice, confidence and scores of each prediction.
 
     Args:
-        log_p: Log-probabilities.
-        target: ``[n, right ones]``: classes that are right, some perhaps twice; their probabilities are added up.
+        log_p: Log-probabilities in nats.
+        target: ``[n, right classes]``: the right classes, of which some may be repeated; their probabilities are
+            summed.
     """
     log_p = log_p.astype(np.float64)
     p = np.exp(log_p)
@@ -89,7 +101,7 @@ def judged(log_p: Float[np.ndarray, "n classes"], target: np.ndarray) -> pd.Data
 
 
 def scores(frame: pd.DataFrame) -> list[Score]:
-    """The numbers of some judged predictions."""
+    """Scores of all predictions, from the frame of :func:`scored` and a column ``example``."""
     confidence, correct, clusters = (frame[name].to_numpy() for name in ("confidence", "correct", "example"))
 
     def ece(weights: Float[np.ndarray, " n"]) -> float:
@@ -114,7 +126,13 @@ def scores(frame: pd.DataFrame) -> list[Score]:
 def calibration_error(
     confidence: Float[np.ndarray, " n"], correct: Float[np.ndarray, " n"], weights: Float[np.ndarray, " n"]
 ) -> float:
-    """``sum_b w_b |accuracy_b - confidence_b|`` over 15 bins of equal weight, in the order of confidence."""
+    """``sum_b w_b |accuracy_b - confidence_b|`` over 15 bins of equal weight, sorted by confidence; in [0, 1].
+
+    Args:
+        confidence: Probability of each choice.
+        correct: 1 for each right choice, else 0.
+        weights: Weight of each prediction.
+    """
     order = np.argsort(confidence, kind="stable")
     w = weights[order]
     bins = np.minimum((BINS * (np.cumsum(w) - w / 2) / w.sum()).astype(int), BINS - 1)

@@ -1,7 +1,7 @@
-"""Any task of lm-evaluation-harness as a probe, by name: ``harness:TASK``; an optional extra.
+"""Any task of lm-evaluation-harness as a probe: ``harness:TASK``. It needs an optional extra.
 
-Scores and errors are the harness' own, for each of its metrics. Nothing is downloaded: a task's data must lie in the
-cache of the ``datasets`` library, or beside its YAML file, whose folder is given as items.
+Scores and errors are those of the harness, for each of its metrics. Nothing is downloaded: the data of a task must be
+in the cache of the ``datasets`` library, or next to its YAML file in the folder that is given as ``items``.
 """
 
 from __future__ import annotations
@@ -18,39 +18,47 @@ import numpy as np
 import pandas as pd
 
 from landscape.errors import InputError
-from landscape.probes.base.finding import Found, Score
-from landscape.probes.base.subject import Given, Subject
+from landscape.probes.base.model import ProbeInputs, ProbeModel
+from landscape.probes.base.result import ProbeResult, Score
 
 TAKES = ("causal",)
+USUAL_FOR: tuple[str, ...] = ()
+RANDOM_ITEMS = False
 BATCH = 16
 OFFLINE = ("HF_DATASETS_OFFLINE", "HF_HUB_OFFLINE")
 
 
 @dataclass(frozen=True)
 class Items:
-    """A task of the harness; its documents are the harness' own, in their order."""
+    """A task of the harness, with the folder of its YAML file and the number of documents; None takes all."""
 
     task: str
     folder: str | None
     limit: int | None
 
 
-def items(subject: Subject, given: Given, random: np.random.RandomState) -> Items:
-    """The task; ``count`` takes only the first so many documents.
+def items(model: ProbeModel, inputs: ProbeInputs, random: np.random.RandomState) -> Items:
+    """The task.
+
+    Args:
+        model: The model.
+        inputs: ``task``; ``count``, the number of first documents to take; ``items``, the folder of the YAML file.
+        random: Not used.
 
     Raises:
-        InputError: If the harness is not installed, no task is named, or the tokenizer lacks what texts begin with.
+        InputError: If the harness is not installed, no task is named, or the tokenizer has neither a start token nor
+            an end token.
     """
-    if not given.task:
+    if not inputs.task:
         raise InputError("the harness needs the name of a task: harness:TASK, such as harness:lambada_openai")
     _harness()
-    if subject.tokenizer.bos_token_id is None and subject.tokenizer.eos_token_id is None:
+    if model.tokenizer.bos_token_id is None and model.tokenizer.eos_token_id is None:
         raise InputError("lm-eval begins texts with a start or an end token, and the tokenizer has neither; set one")
-    return Items(given.task, None if given.items is None else str(given.items), given.count)
+    return Items(inputs.task, None if inputs.items is None else str(inputs.items), inputs.count)
 
 
 def _harness() -> Any:
-    """The library.
+    """The harness.
 
     Raises:
         InputError: If it is not installed.
@@ -65,46 +73,46 @@ def _harness() -> Any:
 
 @contextmanager
 def offline() -> Generator[None]:
-    """Within this, the data sets and hub libraries ask no server, also where they have been imported before."""
+    """Within this context, the libraries of data sets and of the hub contact no server, even if already imported."""
     import datasets
     from huggingface_hub import constants
 
-    kept = [
+    switches = [
         (datasets.config, "HF_DATASETS_OFFLINE"),
         (datasets.config, "HF_HUB_OFFLINE"),
         (constants, "HF_HUB_OFFLINE"),
     ]
-    before = [getattr(module, name, None) for module, name in kept]
+    before = [getattr(module, name, None) for module, name in switches]
     environment = {name: os.environ.get(name) for name in OFFLINE}
     try:
-        for module, name in kept:
+        for module, name in switches:
             setattr(module, name, True)
         os.environ.update(dict.fromkeys(OFFLINE, "1"))
         yield
     finally:
-        for (module, name), value in zip(kept, before, strict=True):
+        for (module, name), value in zip(switches, before, strict=True):
             setattr(module, name, value)
         for name, old in environment.items():
             os.environ.pop(name, None) if old is None else os.environ.update({name: old})
 
 
-def measure(subject: Subject, items: Items) -> Found:
-    """Every metric of the task, and of its subtasks.
+def measure(model: ProbeModel, items: Items) -> ProbeResult:
+    """Every metric of the task and of its subtasks, in the units of the harness.
 
     Raises:
-        InputError: If there is no such task, or its data is not here.
+        InputError: If there is no such task, or its data is not on this disk.
     """
     lm_eval = _harness()
-    model = lm_eval.models.huggingface.HFLM(
-        pretrained=subject.model, tokenizer=subject.tokenizer, batch_size=BATCH, device=str(subject.device)
+    wrapped = lm_eval.models.huggingface.HFLM(
+        pretrained=model.network, tokenizer=model.tokenizer, batch_size=BATCH, device=str(model.device)
     )
     manager = lm_eval.tasks.TaskManager(include_path=items.folder)
     if items.task not in manager.all_tasks:
         raise InputError(f"lm-eval has no task called {items.task}; see: lm-eval ls tasks")
     try:
         with offline():
-            found = lm_eval.simple_evaluate(
-                model=model, tasks=[items.task], task_manager=manager, limit=items.limit, log_samples=True,
+            results = lm_eval.simple_evaluate(
+                model=wrapped, tasks=[items.task], task_manager=manager, limit=items.limit, log_samples=True,
                 verbosity="ERROR",
             )  # fmt: skip
     except (ConnectionError, FileNotFoundError, ValueError) as error:
@@ -114,16 +122,16 @@ def measure(subject: Subject, items: Items) -> Found:
         ) from error
     scores = [
         score
-        for name, results in found["results"].items()
-        for score in _scores(name, results, "" if name == items.task else name, found["higher_is_better"])
+        for name, own in results["results"].items()
+        for score in _scores(name, own, "" if name == items.task else name, results["higher_is_better"])
     ]
-    frame = pd.DataFrame([_outcome(name, sample) for name, some in found["samples"].items() for sample in some])
+    frame = pd.DataFrame([_outcome(name, sample) for name, some in results["samples"].items() for sample in some])
     frame.insert(0, "item", range(len(frame)))
-    return Found(tuple(scores), frame, f"lm-eval {lm_eval.__version__}, {items.task}")
+    return ProbeResult(tuple(scores), frame, f"lm-eval {lm_eval.__version__}, {items.task}")
 
 
 def _scores(name: str, results: dict[str, Any], subset: str, higher: dict[str, dict[str, bool]]) -> list[Score]:
-    """Rows like ``acc,none`` with ``acc_stderr,none``."""
+    """Scores from entries such as ``acc,none`` and ``acc_stderr,none``."""
     out: list[Score] = []
     for key, value in results.items():
         metric, _, which = key.partition(",")
@@ -140,7 +148,7 @@ def _scores(name: str, results: dict[str, Any], subset: str, higher: dict[str, d
 
 
 def _outcome(name: str, sample: dict[str, Any]) -> dict[str, Any]:
-    """The metrics of a document, its hash, and what was chosen where there were choices."""
+    """The metrics and hash of a document, and the choice if it has choices."""
     numbers = {m: float(sample[m]) for m in sample.get("metrics", []) if isinstance(sample.get(m), int | float)}
     row: dict[str, Any] = {"task": name, "doc": sample["doc_id"], "hash": sample["doc_hash"], **numbers}
     replies = sample.get("filtered_resps", [])

@@ -1,9 +1,10 @@
 """Inference between sentences on which word overlap misleads, in the scheme of HANS.
 
-McCoy et al. 2019, arXiv:1902.01007. Three heuristics, each with pairs where it is right (entailed) and pairs where it
-is wrong (not entailed): six cells, since the entailed ones are near one for every model and only the others tell them
-apart. A class is predicted by the largest probability and then counted as entailment or not, as McCoy et al. do; the
-margin adds the probabilities of neutral and contradiction up. The sentences are our own; HANS' files are read too.
+McCoy et al. 2019, arXiv:1902.01007. There are three heuristics, each with pairs for which it is right (entailed) and
+pairs for which it is wrong (not entailed): six cells. They are reported one by one, because almost every model is right
+on the entailed ones. The predicted class is the one of largest probability, which then counts as entailment or not, as
+in McCoy et al.; the margin sums the probabilities of neutral and contradiction. The sentences are our own; the files of
+HANS can be read too.
 """
 
 from __future__ import annotations
@@ -24,147 +25,74 @@ from landscape.errors import InputError
 from landscape.files import parsed
 from landscape.objectives.head import wide
 from landscape.objectives.text import fault, read_file, spread
-from landscape.probes.base.finding import Found, average, mean
+from landscape.probes.base.model import ProbeInputs, ProbeModel
+from landscape.probes.base.overlap import ENTAILED, LABELS, NEW_WORDS, OTHER, SCHEMES, SLOTS, Pair, drawn, fill, made
+from landscape.probes.base.result import ProbeResult, Score, average, mean
 from landscape.probes.base.scoring import padded, passes, require_length
-from landscape.probes.base.subject import Given, Subject
+from landscape.shapes import Float
 
 TAKES = ("classifier",)
+USUAL_FOR: tuple[str, ...] = ()
+RANDOM_ITEMS = True
 COUNT = 50
-ENTAILED, OTHER = "entailed", "non-entailed"
-LABELS = ("entailment", "neutral", "contradiction")
-"""Names of the classes; the order is the model's own."""
-
-NOUNS = ("doctor", "pilot", "author", "lawyer", "student", "manager", "teacher", "guard", "farmer", "officer",
-         "captain", "writer")  # fmt: skip
-PLURALS = (
-    "doctors",
-    "pilots",
-    "authors",
-    "lawyers",
-    "students",
-    "managers",
-    "teachers",
-    "guards",
-    "farmers",
-    "officers",
-)
-TRANSITIVE = ("helped", "thanked", "followed", "praised", "blamed", "called", "stopped", "advised")
-INTRANSITIVE = ("slept", "arrived", "laughed", "waited", "danced", "worked", "smiled", "left")
-OPTIONAL = ("watched", "paid", "visited", "studied")
-"""Verbs that take an object or none."""
-PREPOSITIONS = ("near", "behind", "beside", "with")
-ADJECTIVES = ("happy", "tall", "old", "famous", "tired")
-BELIEVED, HOPED, KNEW = ("believed", "heard"), ("hoped", "claimed"), ("knew", "forgot")
-SLOTS: dict[str, tuple[str, ...]] = {
-    "a": NOUNS, "b": NOUNS, "c": NOUNS, "d": NOUNS, "v": TRANSITIVE, "w": TRANSITIVE, "i": INTRANSITIVE,
-    "j": INTRANSITIVE, "o": OPTIONAL, "p": PREPOSITIONS, "adj": ADJECTIVES, "ns": PLURALS, "believed": BELIEVED,
-    "hoped": HOPED, "knew": KNEW,
-}  # fmt: skip
-SCHEMES: dict[str, dict[str, dict[str, tuple[str, str]]]] = {
-    "lexical overlap": {
-        OTHER: {
-            "swap": ("the {a} {v} the {b}", "the {b} {v} the {a}"),
-            "preposition": ("the {a} {p} the {b} {v} the {c}", "the {b} {v} the {c}"),
-            "passive": ("the {a} was {v} by the {b}", "the {a} {v} the {b}"),
-            "conjunction": ("the {a} and the {b} {v} the {c}", "the {a} {v} the {b}"),
-        },
-        ENTAILED: {
-            "conjunction": ("the {a} and the {b} {v} the {c}", "the {a} {v} the {c}"),
-            "passive": ("the {a} was {v} by the {b}", "the {b} {v} the {a}"),
-        },
-    },
-    "subsequence": {
-        OTHER: {
-            "preposition": ("the {a} {p} the {b} {i}", "the {b} {i}"),
-            "clause": ("the {a} {believed} the {b} {i}", "the {a} {believed} the {b}"),
-            "object": ("when the {a} {o} the {b} {i}", "the {a} {o} the {b}"),
-        },
-        ENTAILED: {
-            "conjunction": ("the {a} and the {b} {i}", "the {b} {i}"),
-            "adjective": ("{adj} {ns} {i}", "{ns} {i}"),
-        },
-    },
-    "constituent": {
-        OTHER: {
-            "if": ("if the {a} {i} , the {b} {j}", "the {a} {i}"),
-            "hope": ("the {a} {hoped} the {b} {i}", "the {b} {i}"),
-            "maybe": ("maybe the {a} {i}", "the {a} {i}"),
-        },
-        ENTAILED: {
-            "since": ("since the {a} {i} , the {b} {j}", "the {a} {i}"),
-            "know": ("the {a} {knew} the {b} {i}", "the {b} {i}"),
-        },
-    },
-}
-APART: dict[str, tuple[str, str, str]] = {
-    "someone": ("the {a} {v} the {b}", "someone {v} the {b}", "entailment"),
-    "unrelated": ("the {a} {v} the {b}", "the {c} {w} the {d}", "neutral"),
-    "no one": ("the {a} {v} the {b}", "no one {v} the {b}", "contradiction"),
-}
-"""Pairs whose second sentence has words that the first has not."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A premise, a hypothesis, and what the two are."""
-
-    premise: str
-    hypothesis: str
-    heuristic: str
-    gold: str
-    scheme: str
+"""Default number of pairs for each cell."""
 
 
 @dataclass(frozen=True)
 class Items:
-    """Pairs, as the tokenizer joins them, and the classes of the model in their order."""
+    """Pairs, the inputs that the tokenizer makes of them, and the classes of the model in order."""
 
     pairs: tuple[Pair, ...]
     inputs: tuple[dict[str, list[int]], ...]
     labels: tuple[str, ...]
 
 
-def items(subject: Subject, given: Given, random: np.random.RandomState) -> Items:
-    """``count`` pairs for each of the six cells, or those of a file.
+def items(model: ProbeModel, inputs: ProbeInputs, random: np.random.RandomState) -> Items:
+    """``count`` pairs for each of the six cells, or the pairs of a file.
+
+    Args:
+        model: The model.
+        inputs: ``count``; ``items``, a file; ``labels``, the classes of the model.
+        random: Draws the words.
 
     Raises:
-        InputError: If the classes are not known, or the tokenizer lacks too many words or a padding token.
+        InputError: If the classes are not known, or the tokenizer has no padding token or too few of the words.
     """
-    labels = classes(subject, given.labels)
-    if subject.tokenizer.pad_token_id is None:
+    labels = classes(model, inputs.labels)
+    if model.tokenizer.pad_token_id is None:
         raise InputError("the tokenizer has no padding token; set one in the checkpoint's tokenizer files")
-    if given.items:
-        pairs = read(given.items)
-        pairs = [pairs[k] for k in spread(len(pairs), min(given.count, len(pairs)))] if given.count else pairs
+    if inputs.items:
+        pairs = read(inputs.items)
+        pairs = [pairs[k] for k in spread(len(pairs), min(inputs.count, len(pairs)))] if inputs.count else pairs
     else:
-        words = {name: tuple(w for w in some if subject.knows(w)) for name, some in SLOTS.items()}
+        words = {name: tuple(w for w in some if model.knows(w)) for name, some in SLOTS.items()}
         if short := sorted(name for name, some in words.items() if len(some) < (4 if name in "abcd" else 1)):
             lost = sorted({w for name in short for w in SLOTS[name] if w not in words[name]})
             raise InputError(
                 f"the tokenizer lacks {', '.join(lost[:5])} and others, too many words for inference; use a model with "
                 "a larger vocabulary"
             )
-        pairs = made(given.count or COUNT, random, words)
-    inputs = tuple(
-        {name: list(ids) for name, ids in subject.tokenizer(pair.premise, pair.hypothesis, verbose=False).items()}
+        pairs = made(inputs.count or COUNT, random, words)
+    tokens = tuple(
+        {name: list(ids) for name, ids in model.tokenizer(pair.premise, pair.hypothesis, verbose=False).items()}
         for pair in pairs
     )
-    require_length(subject, [part["input_ids"] for part in inputs], [f"{p.premise} {p.hypothesis}" for p in pairs])
-    return Items(tuple(pairs), inputs, labels)
+    require_length(model, [encoded["input_ids"] for encoded in tokens], [f"{p.premise} {p.hypothesis}" for p in pairs])
+    return Items(tuple(pairs), tokens, labels)
 
 
-def classes(subject: Subject, given: tuple[str, ...] | None) -> tuple[str, ...]:
-    """The classes of the model in the order of its outputs: the given ones, or those that its config names.
+def classes(model: ProbeModel, named: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The classes of the model in the order of its outputs: ``named``, or the names in its config.
 
     Raises:
-        InputError: If there is no entailment among them, or there are more or fewer than the model has.
+        InputError: If entailment is not among them, or their number is not that of the model's outputs.
     """
-    config = subject.model.config
+    config = model.network.config
     own = getattr(config, "id2label", None) or {}
-    labels = given or tuple(str(own[k]).lower().replace("_", "-") for k in sorted(own))
-    if given and (len(given) != config.num_labels or len(set(given)) != len(given)):
+    labels = named or tuple(str(own[k]).lower().replace("_", "-") for k in sorted(own))
+    if named and (len(named) != config.num_labels or len(set(named)) != len(named)):
         raise InputError(
-            f"the labels are {', '.join(given)} and the model has {config.num_labels} classes; give each of them one "
+            f"the labels are {', '.join(named)} and the model has {config.num_labels} classes; give each of them one "
             "name, in the order of the model's outputs"
         )
     if "entailment" not in labels:
@@ -175,41 +103,13 @@ def classes(subject: Subject, given: tuple[str, ...] | None) -> tuple[str, ...]:
     return labels
 
 
-def fill(template: str, words: dict[str, str]) -> str:
-    """A sentence with a capital and a full stop."""
-    text = template.format(**words)
-    return f"{text[0].upper()}{text[1:]} ."
-
-
-def drawn(random: np.random.RandomState, words: dict[str, tuple[str, ...]]) -> dict[str, str]:
-    """A word for every slot; the nouns, and the verbs of one kind, are different ones."""
-    out = {}
-    for together in (("a", "b", "c", "d"), ("v", "w"), ("i", "j"), *((n,) for n in words if len(n) > 1 or n in "op")):
-        chosen = random.permutation(len(words[together[0]]))
-        out.update({name: words[name][chosen[k % len(chosen)]] for k, name in enumerate(together)})
-    return out
-
-
-def made(count: int, random: np.random.RandomState, words: dict[str, tuple[str, ...]]) -> list[Pair]:
-    """So many pairs for each cell, its schemes in turn."""
-    out = []
-    for heuristic, cells in SCHEMES.items():
-        for gold, schemes in cells.items():
-            for k in range(count):
-                name = list(schemes)[k % len(schemes)]
-                filled = drawn(random, words)
-                premise, hypothesis = (fill(part, filled) for part in schemes[name])
-                out.append(Pair(premise, hypothesis, heuristic, gold, name))
-    return out
-
-
 def read(file: Path) -> list[Pair]:
-    """HANS' own file, tab-separated with a header, or JSON lines with its columns.
+    """Pairs from a file of HANS, tab-separated with a header, or from JSON lines.
 
     JSON lines have ``premise``, ``hypothesis``, ``label`` (``entailment`` or 0, else anything) and ``heuristic``.
 
     Raises:
-        InputError: If it has another form.
+        InputError: If the file has another form, or no pairs.
     """
     text = read_file(file, "items")
     first = text.lstrip()[:1]
@@ -241,30 +141,30 @@ def _pair(row: dict[str, Any]) -> Pair:
 def training(
     count: int, rho: float, random: np.random.RandomState, labels: Sequence[str] = LABELS
 ) -> list[dict[str, Any]]:
-    """Labelled pairs to train on, in which overlap of words tells the label right in a share ``rho`` of all pairs.
+    """Labelled training pairs for which the heuristic of word overlap is right in a share ``rho`` of the pairs.
 
-    Half of the pairs have a hypothesis made of words of the premise; the heuristic calls these entailed, and with
-    probability ``rho`` they are, as in HANS; the others have new words, and with probability ``rho`` are neutral or
-    contradictions. Runs trained at ``rho`` near one are free to learn the heuristic or not.
+    Half of the pairs have a hypothesis made of words of the premise. The heuristic calls them entailed, and with
+    probability ``rho`` they are. The other pairs have new words, and with probability ``rho`` they are neutral or
+    contradictions. At ``rho`` near 1, a run may learn the heuristic or not.
 
     Args:
-        count: Pairs.
+        count: Number of pairs.
         rho: How often the heuristic is right, in [0, 1].
-        random: Draws them.
+        random: Draws the pairs.
         labels: Classes in the order of their numbers.
 
     Returns:
         Lines for the classification objective: ``text, text_pair, label``.
 
     Raises:
-        InputError: If ``rho`` is no probability, or a class is missing.
+        InputError: If ``rho`` is not in [0, 1], or entailment or neutral is missing.
     """
     if not 0 <= rho <= 1 or not {"entailment", "neutral"} <= set(labels):
         raise InputError(
             f"rho is {rho:g} and the classes are {', '.join(labels)}; give a probability, and entailment and "
             "neutral among the classes"
         )
-    place = {label: labels.index(label if label in labels else "neutral") for label in LABELS}
+    number = {label: labels.index(label if label in labels else "neutral") for label in LABELS}
     right = random.permutation(count) < round(rho * count)
     overlap = random.permutation(count) % 2 == 0
     out = []
@@ -277,27 +177,19 @@ def training(
             label = "entailment" if right[k] else "neutral"
         else:
             names = ["unrelated", "no one"] if right[k] else ["someone"]
-            premise, hypothesis, label = APART[names[random.permutation(len(names))[0]]]
-        out.append({"text": fill(premise, words), "text_pair": fill(hypothesis, words), "label": place[label]})
+            premise, hypothesis, label = NEW_WORDS[names[random.permutation(len(names))[0]]]
+        out.append({"text": fill(premise, words), "text_pair": fill(hypothesis, words), "label": number[label]})
     return out
 
 
-@torch.no_grad()
-def measure(subject: Subject, items: Items) -> Found:
-    """Accuracy and margin in each of the cells; pairs count one by one."""
-    rows = [part["input_ids"] for part in items.inputs]
-    fills = {"input_ids": subject.tokenizer.pad_token_id}
-    p = np.empty((len(rows), len(items.labels)))
-    for batch in passes([len(row) for row in rows]):
-        inputs = {name: padded([items.inputs[k][name] for k in batch], subject.device, fills.get(name, 0))[0]
-                  for name in items.inputs[0]}  # fmt: skip
-        logits = wide(subject.model(**inputs).logits)
-        p[batch] = F.softmax(logits.double(), dim=-1).cpu().numpy()
+def measure(model: ProbeModel, items: Items) -> ProbeResult:
+    """Accuracy in [0, 1] and margin in nats of each cell; equal pairs form one cluster."""
+    p = _probabilities(model, items)
     is_entailment = items.labels.index("entailment")
     entailed = np.array([pair.gold == ENTAILED for pair in items.pairs])
     log_odds = np.log(p[:, is_entailment]) - np.log(np.delete(p, is_entailment, axis=1).sum(axis=1))
     frame = pd.DataFrame({
-        "item": range(len(rows)),
+        "item": range(len(p)),
         "pair": pd.factorize(pd.Series([(pair.premise, pair.hypothesis) for pair in items.pairs]))[0],
         "cell": [f"{pair.heuristic}, {pair.gold}" for pair in items.pairs],
         "scheme": [pair.scheme for pair in items.pairs],
@@ -306,20 +198,27 @@ def measure(subject: Subject, items: Items) -> Found:
         "margin": np.where(entailed, log_odds, -log_odds),
         **{f"p_{k}": p[:, k] for k in range(p.shape[1])},
     })
-    scores = []
+    scores: list[Score] = []
     for metric, column in (("accuracy", "correct"), ("margin", "margin")):
-        more: dict[str, Any] = {"better": "higher", "chance": 0.5 if metric == "accuracy" else 0.0}
+        right = metric == "accuracy"
+        more: dict[str, Any] = {"better": "higher", "chance": 0.5 if right else 0.0}
         cells = [
-            mean(
-                metric,
-                part[column].to_numpy(),
-                part["pair"],
-                share=column == "correct",
-                subset=str(name),
-                headline=metric == "accuracy",
-                **more,
-            )
+            mean(metric, part[column].to_numpy(), part["pair"], share=right, subset=str(name), headline=right, **more)
             for name, part in frame.groupby("cell", sort=False)
         ]
         scores += [*cells, average(metric, cells, **more)]
-    return Found(tuple(scores), frame, f"{len(rows)} pairs; classes {', '.join(items.labels)}", "pair")
+    return ProbeResult(tuple(scores), frame, f"{len(p)} pairs; classes {', '.join(items.labels)}", "pair")
+
+
+@torch.no_grad()
+def _probabilities(model: ProbeModel, items: Items) -> Float[np.ndarray, "pairs classes"]:
+    """Probability of every class for each pair."""
+    rows = [encoded["input_ids"] for encoded in items.inputs]
+    fills = {"input_ids": model.tokenizer.pad_token_id}
+    p = np.empty((len(rows), len(items.labels)))
+    for batch in passes([len(row) for row in rows]):
+        inputs = {name: padded([items.inputs[k][name] for k in batch], model.device, fills.get(name, 0))[0]
+                  for name in items.inputs[0]}  # fmt: skip
+        logits = wide(model.network(**inputs).logits)
+        p[batch] = F.softmax(logits.double(), dim=-1).cpu().numpy()
+    return p

@@ -1,6 +1,6 @@
-"""Minimal pairs: does the model find the acceptable sentence more probable (Warstadt et al. 2020, BLiMP)?
+"""Minimal pairs: whether the model gives the acceptable sentence the larger probability (BLiMP, Warstadt et al. 2020).
 
-Probability of a whole sentence, a sum over its tokens and no mean; ties count half.
+The log-probability of a sentence is the sum over its tokens, not the mean. Ties count one half.
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ from landscape.errors import InputError
 from landscape.files import parsed
 from landscape.objectives.text import fault, read_file, spread
 from landscape.probes.base import pairs, scoring
-from landscape.probes.base.finding import Found
-from landscape.probes.base.subject import Given, Subject
+from landscape.probes.base.model import ProbeInputs, ProbeModel
+from landscape.probes.base.result import ProbeResult
 
 TAKES = ("causal", "masked")
-MOST_ALIKE = 0.1
-"""Share of pairs that are the same tokens from which on the scores are unreliable."""
+USUAL_FOR: tuple[str, ...] = ()
+RANDOM_ITEMS = False
+MAX_ALIKE = 0.1
+"""Share of pairs with the same tokens above which the scores are unreliable."""
 
 
 @dataclass(frozen=True)
 class Items:
-    """Pairs of sentences by paradigm, and how masked models score them."""
+    """Pairs of sentences with their paradigm, and the pseudo-log-likelihood for masked models."""
 
     good: tuple[str, ...]
     bad: tuple[str, ...]
@@ -34,62 +36,62 @@ class Items:
     pll: str
 
 
-def items(subject: Subject, given: Given, random: np.random.RandomState) -> Items:
-    """The pairs of a file of JSON lines in BLiMP's form, or of all such files of a folder.
+def items(model: ProbeModel, inputs: ProbeInputs, random: np.random.RandomState) -> Items:
+    """The pairs of a file of JSON lines in the form of BLiMP, or of all such files of a folder.
 
     Args:
-        subject: The model.
-        given: ``items``, and ``count`` for only so many of each file, spread evenly.
-        random: Not needed.
+        model: The model.
+        inputs: ``items``; ``count`` pairs of each file, spread evenly over it; ``pll``.
+        random: Not used.
 
     Raises:
-        InputError: If there is no file, or a line has another form.
+        InputError: If there is no file, a line has another form, or both sentences of every pair are the same tokens.
     """
-    if given.items is None:
+    if inputs.items is None:
         raise InputError(
             'minimal-pairs needs pairs: give items, a file of JSON lines like {"sentence_good": "...", '
             '"sentence_bad": "..."}, or a folder of them, such as BLiMP\'s data'
         )
     rows = []
-    for file in files(given.items):
+    for file in files(inputs.items):
         lines = [(n, line) for n, line in enumerate(read_file(file, "items").split("\n"), start=1) if line.strip()]
-        wanted = spread(len(lines), min(given.count, len(lines))) if given.count else range(len(lines))
+        wanted = spread(len(lines), min(inputs.count, len(lines))) if inputs.count else range(len(lines))
         rows += [_pair(file, *lines[k]) for k in wanted]
     if not rows:
-        raise InputError(f"{given.items} has no pairs; give files of JSON lines with sentence_good and sentence_bad")
+        raise InputError(f"{inputs.items} has no pairs; give files of JSON lines with sentence_good and sentence_bad")
     good, bad, paradigm = zip(*rows, strict=True)
     sentences = [*good, *bad]
-    framed = subject.kind == "masked"
-    tokens = subject.tokenizer(sentences, add_special_tokens=framed, verbose=False)["input_ids"]
-    scoring.require_length(subject, [ids if framed else [*subject.start, *ids] for ids in tokens], sentences)
-    if _alike(subject, good, bad) == len(good):
+    framed = model.kind == "masked"
+    tokens = model.tokenizer(sentences, add_special_tokens=framed, verbose=False)["input_ids"]
+    scoring.require_length(model, [ids if framed else [*model.start, *ids] for ids in tokens], sentences)
+    if _alike(model, good, bad) == len(good):
         raise InputError(
-            f"the tokenizer makes the same tokens of both sentences of every pair of {given.items}; its vocabulary "
+            f"the tokenizer makes the same tokens of both sentences of every pair of {inputs.items}; its vocabulary "
             "lacks their words: use other pairs, or a model with a larger vocabulary"
         )
-    return Items(good, bad, paradigm, given.pll)
+    return Items(good, bad, paradigm, inputs.pll)
 
 
-def _alike(subject: Subject, good: Sequence[str], bad: Sequence[str]) -> int:
-    """How many pairs are the same tokens, for lack of words in the vocabulary."""
-    one, other = (subject.tokenizer(list(side), verbose=False)["input_ids"] for side in (good, bad))
+def _alike(model: ProbeModel, good: Sequence[str], bad: Sequence[str]) -> int:
+    """Number of pairs whose sentences are the same tokens, because the vocabulary lacks their words."""
+    one, other = (model.tokenizer(list(side), verbose=False)["input_ids"] for side in (good, bad))
     return sum(a == b for a, b in zip(one, other, strict=True))
 
 
-def files(place: Path) -> list[Path]:
-    """The file, or the files of JSON lines of a folder by name.
+def files(path: Path) -> list[Path]:
+    """The file, or all files of JSON lines of a folder, sorted by name.
 
     Raises:
-        InputError: If there is none.
+        InputError: If there is no such file.
     """
-    found = sorted([*place.glob("*.jsonl"), *place.glob("*.json")]) if place.is_dir() else [place]
-    if not found or not all(file.is_file() for file in found):
-        raise InputError(f"{place} is neither a file of JSON lines nor a folder with .jsonl files; check the path")
-    return found
+    there = sorted([*path.glob("*.jsonl"), *path.glob("*.json")]) if path.is_dir() else [path]
+    if not there or not all(file.is_file() for file in there):
+        raise InputError(f"{path} is neither a file of JSON lines nor a folder with .jsonl files; check the path")
+    return there
 
 
 def _pair(file: Path, number: int, line: str) -> tuple[str, str, str]:
-    """Good and bad sentence, and paradigm.
+    """Acceptable and unacceptable sentence of a line, and its paradigm.
 
     Raises:
         InputError: If the line has another form.
@@ -109,23 +111,23 @@ def _pair(file: Path, number: int, line: str) -> tuple[str, str, str]:
     return good, bad, paradigm
 
 
-def measure(subject: Subject, items: Items) -> Found:
-    """Accuracy and margin by paradigm, and their mean over paradigms."""
+def measure(model: ProbeModel, items: Items) -> ProbeResult:
+    """Accuracy in [0, 1] and margin in nats by paradigm, and their means; equal pairs form one cluster."""
     n = len(items.good)
-    values = scoring.texts(subject, [*items.good, *items.bad], items.pll)
+    values = scoring.texts(model, [*items.good, *items.bad], items.pll)
     frame = pairs.outcomes(values[:n], values[n:])
     frame.insert(0, "item", range(n))
     frame.insert(1, "paradigm", list(items.paradigm))
     frame.insert(2, "pair", pd.factorize(pd.Series(list(zip(items.good, items.bad, strict=True))))[0])
-    if subject.kind == "masked":
+    if model.kind == "masked":
         about = f"pseudo-log-likelihood, {items.pll}"
     else:
-        about = "begun with the start token" if subject.start else "no start token: first token not scored"
-    kinds = len(pd.unique(frame["paradigm"]))
-    alike = _alike(subject, items.good, items.bad)
+        about = "begun with the start token" if model.start else "no start token: first token not scored"
+    paradigms = len(pd.unique(frame["paradigm"]))
+    alike = _alike(model, items.good, items.bad)
     said = f"{alike} of {n} pairs are the same tokens and tie"
-    return Found(
+    return ProbeResult(
         tuple(pairs.scores(frame, "paradigm", "pair")), frame,
-        f"pairs: {n}, paradigms: {kinds}; {about}" + (f"; {said}" if alike else ""), "pair",
-        said if alike > MOST_ALIKE * n else "",
+        f"pairs: {n}, paradigms: {paradigms}; {about}" + (f"; {said}" if alike else ""), "pair",
+        said if alike > MAX_ALIKE * n else "",
     )  # fmt: skip

@@ -1,11 +1,12 @@
-"""Syntax in attention: does some head attend from a word to its syntactic head, or back?
+"""Syntax in attention: whether some attention head attends from words to their syntactic heads, or back.
 
-After Clark et al. (2019, arXiv:1906.04341) and Chen et al. (2024, arXiv:2309.07311). Attention between words is the
-sum over the tokens received and the mean over the tokens sent; a word's own is left out. A head predicts the word of
-largest attention, in one of two directions: from the dependent to its head, or from all words to the dependent. For
-each relation the best head and direction is chosen on one half of the sentences and scored on the other; scoring where
-one has chosen makes many heads look syntactic. The unlabelled attachment score is the share of words whose head is
-found by their relation's choice. The baseline is the best fixed offset, chosen likewise.
+After Clark et al. (2019, arXiv:1906.04341) and Chen et al. (2024, arXiv:2309.07311). Attention from word to word is the
+sum over the tokens attended to and the mean over the tokens attended from; attention of a word to itself is left out.
+An attention head predicts the word of largest attention, in one of two directions: from the dependent to its head, or
+from all words to the dependent. For each relation, the best attention head and direction are chosen on one half of the
+sentences and scored on the other half; on the same half, many attention heads would look syntactic by chance. The
+unlabelled attachment score (UAS) is the share of words whose syntactic head is predicted by the choice for their
+relation. The baseline is the best fixed offset, chosen in the same way.
 """
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ from torch import Tensor
 from landscape.errors import InputError
 from landscape.probes.agreement import survivors
 from landscape.probes.base import words
-from landscape.probes.base.finding import Found, Score, mean
 from landscape.probes.base.grammar import sentences
+from landscape.probes.base.model import ProbeInputs, ProbeModel, attention, eager_attention
+from landscape.probes.base.result import ProbeResult, Score, mean
 from landscape.probes.base.scoring import padded, passes, require_length
-from landscape.probes.base.subject import Given, Subject, attention, watching
 from landscape.shapes import Float
 
 TAKES = ("causal", "masked")
+USUAL_FOR: tuple[str, ...] = ()
+RANDOM_ITEMS = True
 FRAMES = 12
+"""Default number of frames of each template."""
 OFFSETS = (-3, -2, -1, 1, 2)
 DIRECTIONS = ("to head", "from head")
 ROOT = "root"
@@ -36,28 +40,33 @@ ROOT = "root"
 
 @dataclass(frozen=True)
 class Items:
-    """Sentences as tokens; their heads and relations; which of them heads of attention are chosen on."""
+    """Sentences as tokens, their syntactic heads and relations, and whether attention heads are chosen on them."""
 
-    aligned: tuple[words.Aligned, ...]
+    tokens: tuple[words.WordTokens, ...]
     heads: tuple[tuple[int, ...], ...]
     relations: tuple[tuple[str, ...], ...]
     group: tuple[int, ...]
     choose: tuple[bool, ...]
 
 
-def items(subject: Subject, given: Given, random: np.random.RandomState) -> Items:
-    """Template sentences, ``count`` frames of each, or the user's with their heads; halves by frame.
+def items(model: ProbeModel, inputs: ProbeInputs, random: np.random.RandomState) -> Items:
+    """Template sentences, or your own sentences with their heads; frames are split in two halves.
+
+    Args:
+        model: The model.
+        inputs: ``count`` frames of each template, or ``items``, a file of sentences with heads and relations.
+        random: Draws words and halves.
 
     Raises:
         InputError: If there are fewer than four frames or sentences.
     """
-    if given.items:
-        read = words.read(given.items, "heads", "relations")
+    if inputs.items:
+        read = words.read(inputs.items, "heads", "relations")
         texts = [s.words for s in read]
         heads, relations = tuple(s.heads for s in read), tuple(s.relations for s in read)
-        groups = pd.factorize(pd.Series([" ".join(text) for text in texts]))[0].tolist()  # a sentence twice is one
+        groups = pd.factorize(pd.Series([" ".join(text) for text in texts]))[0].tolist()  # equal sentences are one
     else:
-        made = sentences(given.count or FRAMES, random, survivors(subject, one_token=False))
+        made = sentences(inputs.count or FRAMES, random, survivors(model, one_token=False))
         texts = [(s.words[0].capitalize(), *s.words[1:]) for s in made]
         heads = tuple(tuple(slot.head for slot in s.slots) for s in made)
         relations = tuple(tuple(slot.relation for slot in s.slots) for s in made)
@@ -65,14 +74,14 @@ def items(subject: Subject, given: Given, random: np.random.RandomState) -> Item
     if (count := max(groups, default=-1) + 1) < 4:
         raise InputError(f"syntax needs four sentences, two to choose heads on and two to score, and there are {count}")
     half = set(random.permutation(count)[: count // 2].tolist())
-    aligned = tuple(words.align(subject, text, " .") for text in texts)
-    require_length(subject, [a.ids for a in aligned], [" ".join(text) for text in texts])
-    return Items(aligned, heads, relations, tuple(groups), tuple(group in half for group in groups))
+    tokens = tuple(words.tokenize(model, text, " .") for text in texts)
+    require_length(model, [sentence.ids for sentence in tokens], [" ".join(text) for text in texts])
+    return Items(tokens, heads, relations, tuple(groups), tuple(group in half for group in groups))
 
 
-def measure(subject: Subject, items: Items) -> Found:
-    """Attachment score, attention weight on the gold head, and baseline, of all relations and of each."""
-    right, weight, frame = _attached(subject, items)
+def measure(model: ProbeModel, items: Items) -> ProbeResult:
+    """Attachment score, attention weight on the gold head and baseline, in [0, 1]: of all relations and of each."""
+    right, weight, frame = _attached(model, items)
     choose = frame["choose"].to_numpy()
     best: dict[str, dict[str, tuple[int, ...]]] = {"correct": {}, "weight": {}}
     offsets = {}
@@ -96,13 +105,13 @@ def measure(subject: Subject, items: Items) -> Found:
         for metric, column in (("uas", "correct"), ("weight", "weight")):
             right_or_not: dict[str, Any] = {"share": column == "correct", "subset": str(relation), "better": "higher"}
             scores.append(mean(metric, part[column].to_numpy(), part["group"], **right_or_not))
-    named = ", ".join(f"{relation} {_called(place)}" for relation, place in best["correct"].items())
+    named = ", ".join(f"{relation} {_called(choice)}" for relation, choice in best["correct"].items())
     test.insert(0, "item", range(len(test)))
     about = (
         f"{right.shape[2]} x {right.shape[3]} heads in two directions, chosen on one half, scored on the other: "
         f"{named}; the best one for all is {_called(single)}"
     )
-    return Found(tuple(scores), test.drop(columns=["choose"]).reset_index(drop=True), about, "group")
+    return ProbeResult(tuple(scores), test.drop(columns=["choose"]).reset_index(drop=True), about, "group")
 
 
 def _largest(values: Float[np.ndarray, "words 2 layers heads"]) -> tuple[int, ...]:
@@ -110,31 +119,31 @@ def _largest(values: Float[np.ndarray, "words 2 layers heads"]) -> tuple[int, ..
     return tuple(map(int, np.unravel_index(values.mean(axis=0).argmax(), values.shape[1:])))
 
 
-def _called(place: tuple[int, ...]) -> str:
-    direction, layer, head = place
+def _called(choice: tuple[int, ...]) -> str:
+    direction, layer, head = choice
     return f"{layer}.{head} {DIRECTIONS[direction]}"
 
 
 def _attached(
-    subject: Subject, items: Items
+    model: ProbeModel, items: Items
 ) -> tuple[Float[np.ndarray, "words 2 layers heads"], Float[np.ndarray, "words 2 layers heads"], pd.DataFrame]:
-    """For every word with a head: whether each head of attention finds it, the weight on it, and what it is."""
-    rows = [a.ids for a in items.aligned]
+    """For every word with a head: whether each attention head predicts it, the attention on it, and its relation."""
+    rows = [sentence.ids for sentence in items.tokens]
     right, weight = [], []
     facts: list[dict[str, object]] = []
-    with watching(subject):
+    with eager_attention(model):
         for batch in passes([len(row) for row in rows]):
-            ids, mask = padded([rows[k] for k in batch], subject.device)
-            inputs = {} if subject.kind == "causal" else {"attention_mask": mask}
-            maps = attention(subject, input_ids=ids, **inputs)
-            for place, k in enumerate(batch):
+            ids, mask = padded([rows[k] for k in batch], model.device)
+            inputs = {} if model.kind == "causal" else {"attention_mask": mask}
+            maps = attention(model, input_ids=ids, **inputs)
+            for row, k in enumerate(batch):
                 gold, relations = items.heads[k], items.relations[k]
-                between = between_words(maps[:, place], items.aligned[k].owner, len(gold))
+                between = between_words(maps[:, row], items.tokens[k].owner, len(gold))
                 for word, (head, relation) in enumerate(zip(gold, relations, strict=True)):
                     if head == word or relation in (ROOT, "punct"):
                         continue
-                    found, on_gold = attached(between, word, head)
-                    right.append(found)
+                    predicted, on_gold = attached(between, word, head)
+                    right.append(predicted)
                     weight.append(on_gold)
                     facts.append({"sentence": k, "word": word, "relation": relation, "offset": head - word,
                                   "group": items.group[k], "choose": items.choose[k]})  # fmt: skip
@@ -144,7 +153,13 @@ def _attached(
 def between_words(
     maps: Float[Tensor, "layers heads to from"], owner: tuple[int, ...], count: int
 ) -> Float[np.ndarray, "layers heads words words"]:
-    """Attention from word to word: summed over the tokens of the one received, averaged over those of the one sent."""
+    """Attention from word to word: summed over the tokens attended to, averaged over the tokens attended from.
+
+    Args:
+        maps: Attention weights between tokens.
+        owner: Number of the word of each token.
+        count: Number of words.
+    """
     member = torch.zeros(count, maps.shape[-1], dtype=torch.float64)
     for token, word in enumerate(owner):
         if word >= 0:
@@ -157,16 +172,21 @@ def between_words(
 def attached(
     between: Float[np.ndarray, "layers heads words words"], word: int, head: int
 ) -> tuple[Float[np.ndarray, "2 layers heads"], Float[np.ndarray, "2 layers heads"]]:
-    """Whether the word of most attention from, or to, a word is its head; and the share of that attention on the head.
+    """Whether the word with most attention from, or to, a word is its head; and the share of attention on the head.
 
-    Where there is none, as from the first word of a causal model, the answer is no.
+    If there is no attention, as from the first word of a causal model, the prediction counts as wrong.
+
+    Args:
+        between: Attention from word to word.
+        word: Number of the word.
+        head: Number of its syntactic head.
     """
     out = []
     for rows in (between[:, :, word], between[:, :, :, word]):
         others = rows.copy()
         others[..., word] = 0.0
         total = others.sum(axis=-1)
-        found = (others.argmax(axis=-1) == head) & (total > 0)
-        out.append((found.astype(float), others[..., head] / np.where(total > 0, total, 1)))
+        predicted = (others.argmax(axis=-1) == head) & (total > 0)
+        out.append((predicted.astype(float), others[..., head] / np.where(total > 0, total, 1)))
     right, weight = zip(*out, strict=True)
     return np.stack(right), np.stack(weight)

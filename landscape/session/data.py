@@ -11,11 +11,12 @@ from typing import Any, Literal
 
 from torch import nn
 
+from landscape.catalogue import OBJECTIVES
 from landscape.checkpoints import configs, fetch, models, tokenizers
 from landscape.checkpoints.blame import blamed
 from landscape.checkpoints.identity import sha256
 from landscape.errors import InputError
-from landscape.objectives import KINDS, Batch, Objective, classification
+from landscape.objectives import Batch, Objective
 from landscape.objectives.corpus import read_corpus, read_examples
 from landscape.objectives.text import begin
 from landscape.study.checkpoint import Checkpoint
@@ -30,13 +31,12 @@ def build(data: Data, checkpoint: Checkpoint, *, untied: bool = False) -> Object
     Raises:
         InputError: If text, tokenizer and model do not go together.
     """
-    kind = KINDS[data.objective]
-    model: Any = skeleton(checkpoint, kind.AUTO, untied=untied)
-    if kind is classification:
-        classification.require_classes(model.config)
+    module = OBJECTIVES.load(data.objective)
+    model: Any = skeleton(checkpoint, module.AUTO, untied=untied)
+    classes = module.classes(model.config)
     tokenizer = tokenizer_of(data, checkpoint)
     with blamed(f"the tokenizer of {checkpoint.ref} fails on the text", "give the model's own tokenizer"):
-        batch = kind.encode(
+        batch = module.encode(
             read_text(data), tokenizer, sequences=data.sequences, length=data.length, mask=data.mask, seed=data.seed,
             bos=data.bos,
         )  # fmt: skip
@@ -44,11 +44,15 @@ def build(data: Data, checkpoint: Checkpoint, *, untied: bool = False) -> Object
     if 0 < longest < data.length:
         raise InputError(f"length is {data.length} and the model takes at most {longest} tokens; lower length")
     with blamed(f"the model that {checkpoint.ref} describes cannot be run", configs.OWN):
-        objective: Objective = kind.build(model, batch)
-    begun = data.objective == "causal-lm" and bool(begin(tokenizer, data.bos))
-    choices = model.config.num_labels if kind is classification else model.config.vocab_size
+        objective: Objective = module.build(model, batch)
+    begun = takes_bos(data) and bool(begin(tokenizer, data.bos))
     unknown = unknown_share(batch, tokenizer.unk_token_id, skip=int(begun))
-    return replace(objective, columns={"bos": begun, "unknown": unknown, "uniform_loss": math.log(choices)})
+    return replace(objective, columns={"bos": begun, "unknown": unknown, "uniform_loss": math.log(classes)})
+
+
+def takes_bos(data: Data) -> bool:
+    """Whether a text may begin with the start token."""
+    return "bos" in OBJECTIVES[data.objective].reads
 
 
 def unknown_share(batch: Batch, unknown: int | None, skip: int) -> float:
@@ -83,7 +87,7 @@ def read_text(data: Data) -> str:
     Raises:
         InputError: If it cannot be read.
     """
-    read = read_examples if data.objective == "classification" else read_corpus
+    read = read_examples if "labels" in OBJECTIVES[data.objective].reads else read_corpus
     return read(Path(data.text) if data.text else HELD_OUT_TEXT)
 
 
@@ -100,7 +104,7 @@ def fingerprint_of_probes(data: Data, checkpoint: Checkpoint) -> str:
 
 def _begun(data: Data, checkpoint: Checkpoint, bos: bool | Literal["auto"]) -> bool:
     """Whether a text begins with a token for that."""
-    if data.objective != "causal-lm":
+    if not takes_bos(data):
         return False
     tokenizer = tokenizers.load(_tokenizer_folder(data, checkpoint))
     return tokenizer.bos_token_id is not None and bool(begin(tokenizer, bos))
@@ -110,7 +114,7 @@ def _fingerprint(data: Data, checkpoint: Checkpoint, more: dict[str, bool]) -> s
     digest = hashlib.sha256(read_text(data).encode())
     own = {**data.model_dump(exclude={"text", "tokenizer", "bos", "buffers"}), **more}
     weights = fetch.weights(checkpoint) if fetch.is_here(checkpoint) else None
-    if models.has_learned_buffers(fetch.described(checkpoint), KINDS[data.objective].AUTO, weights):
+    if models.has_learned_buffers(fetch.described(checkpoint), OBJECTIVES.load(data.objective).AUTO, weights):
         own["buffers"] = "from the file" if data.buffers == "nearest" else "from the file, interpolated"
     digest.update(json.dumps(own, sort_keys=True).encode())
     folder = _tokenizer_folder(data, checkpoint)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from landscape import catalogue
 from landscape.objectives.corpus import read_corpus
-from landscape.probes import Given, Subject, items_of, ngrams
-from landscape.probes.base.finding import digest
-from landscape.probes.base.subject import Kind, require_in_order
+from landscape.probes import ProbeInputs, ProbeModel, items_of
+from landscape.probes.base.model import require_causal_order
+from landscape.probes.base.result import digest
 from landscape.session import data as fixed
 from landscape.session.buffers import Buffers
 from landscape.shapes import Float
@@ -23,10 +22,6 @@ from landscape.study.kinds.asking import Asking
 from landscape.study.sections import Data
 from landscape.study.store import Store
 from landscape.study.tasks import MAIN, Task
-
-ASKED_AS: dict[str, Kind] = {"causal-lm": "causal", "masked-lm": "masked", "classification": "classifier"}
-ITEMS = "items"
-"""Items of a probe, which it makes and reads itself."""
 
 
 @dataclass
@@ -46,10 +41,10 @@ class ProbeModels:
     study: Study
     first: Checkpoint
     device: torch.device
-    _models: dict[str, Subject] = field(default_factory=dict)
+    _models: dict[str, ProbeModel] = field(default_factory=dict)
     _items: dict[str, tuple[object, str]] = field(default_factory=dict)
 
-    def model(self, on: str) -> Subject:
+    def model(self, on: str) -> ProbeModel:
         """The model for a data set, with the weights that it was given last.
 
         Raises:
@@ -59,7 +54,9 @@ class ProbeModels:
             self._models[on] = _model(self.study.data_sets[on], self.first, self.device)
         return self._models[on]
 
-    def of(self, point: Float[torch.Tensor, " P"], checkpoint: Checkpoint, buffers: Buffers, on: str = MAIN) -> Subject:
+    def of(
+        self, point: Float[torch.Tensor, " P"], checkpoint: Checkpoint, buffers: Buffers, on: str = MAIN
+    ) -> ProbeModel:
         """The model with the weights of a point and the learned buffers of a checkpoint.
 
         Args:
@@ -69,9 +66,9 @@ class ProbeModels:
             on: Name of the data set.
         """
         model = self.model(on)
-        params = Space.of(model.model).params(point)
-        buffers.give(checkpoint, model.model)
-        for name, parameter in model.model.named_parameters():
+        params = Space.of(model.network).params(point)
+        buffers.give(checkpoint, model.network)
+        for name, parameter in model.network.named_parameters():
             parameter.data.copy_(params[name])
         return model
 
@@ -92,16 +89,16 @@ class ProbeModels:
         spec = task.spec
         key = f"{task.on} {spec.deciding()} {task.texts}"
         if key not in self._items:
-            given = self._given(spec, self.study.data_sets[task.on])
-            model = self.model(task.on)
-            if spec.name == "ngrams" and given.train_text and keep:
-                given = replace(given, ngrams=self._counted(model, given))
-            made = items_of(spec.name, model, given, seed=spec.seed)
+            inputs, model = self._inputs(spec, self.study.data_sets[task.on]), self.model(task.on)
+            prepare = getattr(catalogue.PROBES.load(spec.name.partition(":")[0]), "prepared", None)
+            if prepare is not None and keep:
+                inputs = prepare(model, inputs, self.store.kept, self.store.keep)
+            made = items_of(spec.name, model, inputs, seed=spec.seed)
             self._items[key] = made, digest(made)
         return self._items[key]
 
-    def _given(self, spec: Asking, data: Data) -> Given:
-        return Given(
+    def _inputs(self, spec: Asking, data: Data) -> ProbeInputs:
+        return ProbeInputs(
             count=spec.count,
             items=Path(spec.items) if spec.items else None,
             text=fixed.read_text(data),
@@ -112,23 +109,12 @@ class ProbeModels:
             pll=spec.pll,
         )
 
-    def _counted(self, model: Subject, given: Given) -> ngrams.Ngrams:
-        """The n-grams of the training text, counted once and kept by their text."""
-        ids = np.array(model.ids(given.train_text))
-        vocabulary = int(model.model.config.vocab_size)
-        file = f"{digest([vocabulary, ids])}.npz"
-        if (known := self.store.kept("ngrams", file)) is not None:
-            return ngrams.Ngrams.from_bytes(known)
-        counted = ngrams.fit(ids, vocabulary)
-        self.store.keep("ngrams", file, counted.to_bytes())
-        return counted
 
-
-def _model(data: Data, checkpoint: Checkpoint, device: torch.device) -> Subject:
+def _model(data: Data, checkpoint: Checkpoint, device: torch.device) -> ProbeModel:
     """A model of the checkpoint's architecture and its tokenizer, to be given weights."""
-    model = fixed.skeleton(checkpoint, catalogue.OBJECTIVES.load(data.objective).AUTO)
-    model = model.requires_grad_(False).to(device)
-    found = Subject(model, fixed.tokenizer_of(data, checkpoint), ASKED_AS[data.objective], data.bos)
+    objective = catalogue.OBJECTIVES.load(data.objective)
+    network = fixed.skeleton(checkpoint, objective.AUTO).requires_grad_(False).to(device)
+    found = ProbeModel(network, fixed.tokenizer_of(data, checkpoint), objective.MODEL_KIND, data.bos)
     if found.kind == "causal":
-        require_in_order(found)
+        require_causal_order(found)
     return found

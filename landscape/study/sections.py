@@ -104,12 +104,12 @@ class Data(Settings):
 
     @model_validator(mode="after")
     def _labels_are_given(self) -> Self:
-        if self.objective == "classification" and self.text is None:
-            raise ValueError('classification needs labelled examples: text = "FILE" of JSON lines')
+        if "labels" in catalogue.OBJECTIVES[self.objective].reads and self.text is None:
+            raise ValueError(f'{self.objective} needs labelled examples: text = "FILE" of JSON lines')
         return self
 
     @model_validator(mode="after")
     def _bos_is_for_causal_models(self) -> Self:
-        if self.bos != "auto" and self.objective != "causal-lm":
+        if self.bos != "auto" and "bos" not in catalogue.OBJECTIVES[self.objective].reads:
             raise ValueError(f"bos is for causal-lm, and the objective is {self.objective}; leave it out")
         return self

@@ -1,8 +1,8 @@
-"""How differently two checkpoints behave: a number for each pair, to lay beside the barrier matrix.
+"""How differently two checkpoints behave: one number for each pair, to be compared with the barrier matrix.
 
-``disagreement`` is ``1 - kappa`` with Cohen's kappa of what the two choose, item by item: 0 for the same choices, 1
-for no more agreement than their frequencies alone give. ``divergence`` is the mean Jensen-Shannon divergence of their
-predictions in nats, from 0 to ln 2.
+``disagreement`` is ``1 - kappa``, with Cohen's kappa of the choices of the two, item by item: 0 for the same choices, 1
+for no more agreement than the frequencies of the choices give by chance. ``divergence`` is the mean Jensen-Shannon
+divergence of their predictions in nats, from 0 to ln 2.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from torch import Tensor
 from landscape.shapes import Float, Int
 
 ROWS = 2**22
+"""Probabilities of a step of the divergence."""
 
 
 @dataclass(frozen=True)
 class Distance:
-    """A distance with its error.
+    """A distance between two checkpoints, with its error.
 
     Attributes:
-        metric: Which.
-        value: The distance.
-        error: Its standard error: a jackknife over clusters of items.
-        items: Items compared.
+        metric: ``disagreement`` or ``divergence``.
+        value: The distance; without unit, or in nats.
+        error: Its standard error, by a jackknife over clusters of items.
+        items: Number of items compared.
     """
 
     metric: str
@@ -38,21 +39,29 @@ class Distance:
 
 
 def disagreement(one: Int[np.ndarray, " n"], other: Int[np.ndarray, " n"], clusters: np.ndarray) -> Distance:
-    """``1 - kappa = (1 - agreement) / (1 - agreement by chance)``; 0 where both always choose one and the same."""
+    """``1 - kappa = (1 - agreement) / (1 - agreement by chance)``, without unit.
+
+    It is 0 if both always choose one and the same.
+
+    Args:
+        one: Choices of the first checkpoint.
+        other: Choices of the second.
+        clusters: Cluster of each item.
+    """
     groups = pd.factorize(clusters)[0]
     labels, both = np.unique(np.stack([one, other]), return_inverse=True)
     a, b = both.reshape(2, -1)
     same = np.bincount(groups, weights=a == b)
     n = np.bincount(groups).astype(float)
     counts = [_counts(groups, side, len(labels)) for side in (a, b)]
-    sides = [(np.asarray(part.sum(axis=0)).ravel(), part) for part in counts]
+    sides = [(np.asarray(table.sum(axis=0)).ravel(), table) for table in counts]
 
     def value(agree: float, size: float, first: np.ndarray, second: np.ndarray) -> float:
         chance = float(first @ second) / size**2
         return 0.0 if chance == 1 else (1 - agree / size) / (1 - chance)
 
     without = [
-        value(same.sum() - same[g], n.sum() - n[g], *(w - part[[g]].toarray().ravel() for w, part in sides))
+        value(same.sum() - same[g], n.sum() - n[g], *(w - table[[g]].toarray().ravel() for w, table in sides))
         for g in range(len(n))
     ]
     return Distance(
@@ -66,7 +75,13 @@ def _counts(groups: np.ndarray, labels: np.ndarray, classes: int) -> sparse.csr_
 
 
 def divergence(one: Float[Tensor, "n classes"], other: Float[Tensor, "n classes"], clusters: np.ndarray) -> Distance:
-    """``mean of H((p + q) / 2) - (H(p) + H(q)) / 2`` from log-probabilities."""
+    """Mean of ``H((p + q) / 2) - (H(p) + H(q)) / 2`` over items, in nats.
+
+    Args:
+        one: Log-probabilities of the first checkpoint.
+        other: Log-probabilities of the second.
+        clusters: Cluster of each item.
+    """
     step = max(1, ROWS // one.shape[1])
     values = torch.cat([
         _jensen_shannon(one[k : k + step], other[k : k + step]) for k in range(0, len(one), step)
@@ -85,6 +100,6 @@ def _jensen_shannon(one: Float[Tensor, "n classes"], other: Float[Tensor, "n cla
 
 
 def jackknife(left: Float[np.ndarray, " clusters"]) -> float:
-    """Standard error from the values with one cluster left out each."""
+    """Standard error from the values that leave one cluster out each."""
     n = len(left)
     return float(np.sqrt((n - 1) / n * ((left - left.mean()) ** 2).sum())) if n > 1 else float("nan")

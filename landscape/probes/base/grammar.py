@@ -1,7 +1,7 @@
-"""Sentences made from templates, with their derivations: words, number, part of speech, heads.
+"""Sentences made from templates, with gold annotation: words, number, part of speech, heads.
 
-A template is a row of slots. Its sentences come with gold answers for free, and every frame, one choice of words, is
-made in all combinations of numbers, so that whoever knows only how frequent words are is right exactly half of the
+A template is a sequence of slots. A frame is one choice of words for a template. Every frame is made in all
+combinations of singular and plural, so a model that knows only the frequency of words is right exactly half of the
 time.
 """
 
@@ -36,20 +36,21 @@ TRANSITIVE = (
     ("helps", "help"), ("follows", "follow"),
 )  # fmt: skip
 LEMMAS = {form: pair[0] for pair in (*NOUNS, *VERBS, *TRANSITIVE) for form in pair}
-"""What the forms of a word are called together."""
+"""Lemma of each form."""
 PREPOSITIONS = ("near", "behind", "beside", "with")
 SAID = ("said", "thought", "knew")
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A place in a template.
+    """One word of a template.
 
     Attributes:
-        word: ``noun``, ``verb``, ``transitive``, ``preposition`` or ``said``; any other is the word itself.
-        of: Which number it shows: 0 is that of the noun that the last verb agrees with.
-        head: The place of its head; its own for the root.
-        relation: To the head.
+        word: ``noun``, ``verb``, ``transitive``, ``preposition`` or ``said``; anything else is the word itself.
+        of: Index of the noun that gives its grammatical number; 0 is the noun that the last verb agrees with. None for
+            words without number.
+        head: Index of the slot of its head; its own index for the root.
+        relation: Dependency relation to the head.
         tag: Part of speech.
     """
 
@@ -102,13 +103,13 @@ TEMPLATES: dict[str, tuple[Slot, ...]] = {
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Words that are left after those are taken out that a tokenizer does not have.
+    """The words of the templates that a tokenizer knows.
 
     Attributes:
-        nouns: Singular and plural.
-        verbs: Singular and plural, whose number is asked for.
-        transitive: Likewise, of verbs inside relative clauses.
-        of: How many nouns and verbs there were.
+        nouns: Singular and plural of each noun.
+        verbs: Singular and plural of each verb at the end of a sentence, where agreement is tested.
+        transitive: Singular and plural of each verb inside relative clauses.
+        of: Number of nouns and of verbs before any were dropped.
     """
 
     nouns: tuple[tuple[str, str], ...] = NOUNS
@@ -122,11 +123,11 @@ class Sentence:
     """One sentence of a template.
 
     Attributes:
-        template: Which.
-        frame: Which choice of words; the sentences of a frame differ in numbers only.
-        words: The words, the first not yet capitalised.
-        numbers: Singular (0) or plural (1), of the noun that the last verb agrees with, then of the others.
-        verb: The two forms of the last verb.
+        template: Name of the template.
+        frame: Number of the frame; the sentences of a frame differ in singular and plural only.
+        words: The words; the first is not capitalised.
+        numbers: Singular (0) or plural (1): of the noun that the last verb agrees with, then of the other nouns.
+        verb: Singular and plural of the last verb.
     """
 
     template: str
@@ -142,34 +143,34 @@ class Sentence:
 
     @property
     def matches(self) -> bool:
-        """Whether all nouns have the number of the one that the verb agrees with."""
+        """Whether all nouns have the number of the noun that the verb agrees with."""
         return len(set(self.numbers)) == 1
 
     @property
     def text(self) -> str:
-        """The sentence, with a capital and a full stop."""
+        """The sentence, capitalised and with a full stop."""
         return f"{capital(self.words)} ."
 
 
 def capital(words: Sequence[str]) -> str:
-    """Words as the beginning of a sentence."""
+    """The words with the first capitalised, separated by spaces."""
     return " ".join([words[0].capitalize(), *words[1:]])
 
 
 def sentences(frames: int, random: np.random.RandomState, lexicon: Lexicon) -> list[Sentence]:
-    """So many frames of each template, each in all combinations of numbers.
+    """Frames of each template, each in all combinations of singular and plural.
 
     Args:
-        frames: Choices of words for each template.
-        random: Chooses them.
-        lexicon: From these.
+        frames: Number of frames for each template.
+        random: Draws the words.
+        lexicon: The words to draw from.
     """
     out = []
     for template, slots in TEMPLATES.items():
         count = 1 + max(slot.of for slot in slots if slot.of is not None)
         for frame in range(frames):
             nouns = [lexicon.nouns[k] for k in random.permutation(len(lexicon.nouns))[:count]]
-            # Verbs take turns, so that each is asked for equally often.
+            # Verbs are used in turn, so that each is tested equally often.
             verb = lexicon.verbs[frame % len(lexicon.verbs)]
             fixed = {name: words[random.permutation(len(words))[0]] for name, words in
                      {"preposition": PREPOSITIONS, "said": SAID}.items()}  # fmt: skip

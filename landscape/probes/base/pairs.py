@@ -1,4 +1,4 @@
-"""Choices between two texts: the outcome of each, and the scores that all such probes share."""
+"""Choices between two texts: the outcome of each choice, and the scores of all probes with such choices."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from landscape.probes.base.finding import Score, average, mean
+from landscape.probes.base.result import Score, average, mean
 from landscape.shapes import Float
 
 TIE = 0.5
+"""What a tie counts."""
 
 
 def outcomes(good: Float[np.ndarray, " items"], bad: Float[np.ndarray, " items"]) -> pd.DataFrame:
-    """What follows from the log-probabilities of the right and the wrong side.
+    """Outcomes from the log-probabilities of the right and the wrong text, in nats.
 
-    ``margin`` is ``good - bad`` in nats; ``correct`` is 1, 0, or 1/2 for a tie; ``choice`` is 1 where the right side
-    wins; ``p_0`` and ``p_1`` are the probabilities of wrong and right if there are only these two.
+    ``margin`` is ``good - bad`` in nats. ``correct`` is 1, 0, or 1/2 for a tie. ``choice`` is 1 where the right text
+    has the larger probability. ``p_0`` and ``p_1`` are the probabilities of the wrong and the right text, normalised
+    over the two.
     """
     margin = good - bad
     p = 0.5 * (1 + np.tanh(margin / 2))
@@ -26,13 +28,13 @@ def outcomes(good: Float[np.ndarray, " items"], bad: Float[np.ndarray, " items"]
                          "choice": (margin > 0).astype(int), "p_0": 1 - p, "p_1": p})  # fmt: skip
 
 
-def scores(found: pd.DataFrame, by: str, clusters: str) -> list[Score]:
-    """Accuracy and margin of each group, and their plain means over groups as the headline.
+def scores(frame: pd.DataFrame, by: str, clusters: str) -> list[Score]:
+    """Accuracy in [0, 1] and margin in nats of each group, and their means over groups; accuracy is the headline.
 
     Args:
-        found: Outcomes.
+        frame: Outcomes.
         by: Column of the groups.
-        clusters: Column that says which items belong together.
+        clusters: Column of the clusters.
     """
     out: list[Score] = []
     chances: dict[str, Any] = {"accuracy": 0.5, "margin": 0.0}
@@ -40,7 +42,7 @@ def scores(found: pd.DataFrame, by: str, clusters: str) -> list[Score]:
         more = {"better": "higher", "chance": chances[metric]}
         parts = [
             mean(metric, part[column].to_numpy(), part[clusters], share=column == "correct", subset=str(name), **more)
-            for name, part in found.groupby(by, sort=False)
+            for name, part in frame.groupby(by, sort=False)
         ]
         out += [average(metric, parts, headline=metric == "accuracy", **more), *(parts if len(parts) > 1 else ())]
     return out

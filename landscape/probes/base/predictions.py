@@ -3,82 +3,90 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from landscape.objectives import KINDS
+from landscape.catalogue import OBJECTIVES
 from landscape.objectives.head import wide
-from landscape.objectives.objective import Batch
+from landscape.objectives.objective import Batch, ModelKind
 from landscape.objectives.text import require_vocabulary, spread
-from landscape.probes.base.subject import Given, Subject, require_text
+from landscape.probes.base.model import ProbeInputs, ProbeModel, require_text
 from landscape.shapes import Float, Int
 
-OBJECTIVES = {"causal": "causal-lm", "masked": "masked-lm", "classifier": "classification"}
-MOST = 2**24
-"""Probabilities to keep for one checkpoint; of more predictions, so many are spread evenly over them."""
+MAX_PROBABILITIES = 2**24
+"""Probabilities to keep for one checkpoint. Of more predictions, a subset is taken that is spread evenly over them."""
 MASK = 0.15
 LOGITS = 4 * 2**20
-"""Logits at a time, but for one example's."""
+"""Logits of a pass; a pass holds at least one example."""
+EXAMPLES = 32
+"""Examples of a pass of a classifier."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Fixed predictions to make.
+class Targets:
+    """Predictions to make, the same for every checkpoint.
 
     Attributes:
-        batch: As the objective makes it.
-        example: Example of each prediction.
-        place: Position in it whose output is wanted; 0 for a classifier.
-        target: What is right; for a classifier any of several.
+        batch: Examples, in the form that the objective makes.
+        example: Number of the example of each prediction.
+        position: Position in the example whose output is read; 0 for a classifier.
+        target: The right token or class; for a classifier, any of several.
     """
 
     batch: Batch
     example: Int[np.ndarray, " n"]
-    place: Int[np.ndarray, " n"]
+    position: Int[np.ndarray, " n"]
     target: Int[np.ndarray, "n right"]
 
 
-def ask(subject: Subject, given: Given) -> Asked:
-    """Predictions on the held-out text, as the objective of the model's kind cuts it."""
-    require_text(given.text)
-    objective = KINDS[OBJECTIVES[subject.kind]]
-    sequences = given.count or given.sequences
+def objective_of(kind: ModelKind) -> ModuleType:
+    """The first objective whose models are of this kind."""
+    return next(module for module in map(OBJECTIVES.load, OBJECTIVES) if kind == module.MODEL_KIND)
+
+
+def targets_of(model: ProbeModel, inputs: ProbeInputs) -> Targets:
+    """Predictions on the held-out text, cut into examples by the objective of the model's kind.
+
+    Raises:
+        InputError: If there is no text, it is too short, or the tokenizer is not the model's.
+    """
+    require_text(inputs.text)
+    objective, config = objective_of(model.kind), model.network.config
+    sequences = inputs.count or inputs.sequences
     batch: Batch = objective.encode(
-        given.text, subject.tokenizer, sequences=sequences, length=given.length, mask=MASK, seed=0, bos=subject.bos
+        inputs.text, model.tokenizer, sequences=sequences, length=inputs.length, mask=MASK, seed=0, bos=model.bos
     )
-    ids = batch["input_ids"]
-    require_vocabulary(ids, subject.model.config.vocab_size)
-    if subject.kind == "classifier":
-        n = len(ids)
-        return Asked(batch, np.arange(n), np.zeros(n, dtype=np.int64), batch["labels"].numpy())
-    if subject.kind == "causal":
-        place, target = torch.arange(ids.shape[1] - 1).expand(len(ids), -1), ids[:, 1:]
-    else:
-        place, target = batch["positions"], batch["targets"]
-    example = torch.arange(len(ids))[:, None].expand_as(place)
-    flat = (part.flatten().numpy() for part in (example, place, target))
-    chosen = spread(place.numel(), min(place.numel(), max(2, MOST // int(subject.model.config.vocab_size))))
-    example_, place_, target_ = (part[chosen] for part in flat)
-    return Asked(batch, example_, place_, target_[:, None])
+    require_vocabulary(batch["input_ids"], config.vocab_size)
+    position, target = objective.targets(batch)
+    example = torch.arange(len(position))[:, None].expand_as(position)
+    kept = min(position.numel(), max(2, MAX_PROBABILITIES // objective.classes(config)))
+    chosen = spread(position.numel(), kept)
+    return Targets(
+        batch,
+        example.flatten().numpy()[chosen],
+        position.flatten().numpy()[chosen],
+        target.flatten(0, 1).numpy()[chosen],
+    )
 
 
 @torch.no_grad()
-def predict(subject: Subject, asked: Asked) -> Float[Tensor, "n classes"]:
-    """``ln p`` of every token or class, on the CPU."""
-    if subject.kind == "classifier":
-        inputs = {name: part.to(subject.device) for name, part in asked.batch.items() if name != "labels"}
-        parts = [subject.model(**{name: part[k : k + 32] for name, part in inputs.items()}).logits
-                 for k in range(0, len(asked.example), 32)]  # fmt: skip
-        return F.log_softmax(wide(torch.cat(parts)), dim=-1).cpu()
-    ids = asked.batch["input_ids"]
-    rows = max(1, LOGITS // (ids.shape[1] * int(subject.model.config.vocab_size)))
+def predict(model: ProbeModel, targets: Targets) -> Float[Tensor, "n classes"]:
+    """Log-probability of every token or class for each prediction, in nats, on the CPU."""
+    if model.kind == "classifier":
+        own = {name: tensor.to(model.device) for name, tensor in targets.batch.items() if name != "labels"}
+        parts = [model.network(**{name: tensor[k : k + EXAMPLES] for name, tensor in own.items()}).logits
+                 for k in range(0, len(targets.batch["labels"]), EXAMPLES)]  # fmt: skip
+        return F.log_softmax(wide(torch.cat(parts))[torch.from_numpy(targets.example)], dim=-1).cpu()
+    ids = targets.batch["input_ids"]
+    rows = max(1, LOGITS // (ids.shape[1] * int(model.network.config.vocab_size)))
     out = []
     for begin in range(0, len(ids), rows):
-        mine = (asked.example >= begin) & (asked.example < begin + rows)
-        logits = subject.model(input_ids=ids[begin : begin + rows].to(subject.device)).logits
-        here = torch.from_numpy(asked.example[mine] - begin), torch.from_numpy(asked.place[mine])
-        out.append(F.log_softmax(wide(logits[here]), dim=-1).cpu())
+        own_rows = (targets.example >= begin) & (targets.example < begin + rows)
+        logits = model.network(input_ids=ids[begin : begin + rows].to(model.device)).logits
+        index = torch.from_numpy(targets.example[own_rows] - begin), torch.from_numpy(targets.position[own_rows])
+        out.append(F.log_softmax(wide(logits[index]), dim=-1).cpu())
     return torch.cat(out)

@@ -1,4 +1,4 @@
-"""What a probe finds: scores with their errors, and the outcome of every item."""
+"""The result of a probe: scores with their errors, and the outcome of every item."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ Z = 1.96
 
 @dataclass(frozen=True)
 class Score:
-    """One number.
+    """One score.
 
     Attributes:
-        metric: What it is.
-        value: The number.
-        error: Its standard error over items; items that belong together count as one.
-        items: How many there are.
-        subset: Of which items, layer or head; empty for all.
-        better: Which way is better.
-        chance: What knowing nothing gives; nan if that is no number.
-        headline: Whether it stands for the probe in a figure.
+        metric: Name of the score.
+        value: The score, in the unit of its metric.
+        error: Its standard error over items; items of one cluster count as one.
+        items: Number of items.
+        subset: The items, layer or head that it belongs to; empty for all.
+        better: Which direction is better.
+        chance: The score of a model that knows nothing; nan if there is no such number.
+        headline: Whether it represents the probe in figures.
     """
 
     metric: str
@@ -43,15 +43,15 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a probe found.
+class ProbeResult:
+    """The result of a probe on one model.
 
     Attributes:
-        scores: The numbers.
-        items: Outcomes, a row for each item; ``choice`` and ``p_...`` where the item is a choice.
-        about: How it was asked, in a few words.
-        clusters: Column of ``items`` that says which belong together.
-        warnings: What makes the scores unreliable, in words; empty if nothing does.
+        scores: The scores.
+        items: Outcomes, one row for each item; with ``choice`` and ``p_...`` if the items are choices.
+        about: A short description of the items and of how they were scored.
+        clusters: Column of ``items`` that names the cluster of each item.
+        warnings: Why the scores are unreliable; empty if they are reliable.
     """
 
     scores: tuple[Score, ...]
@@ -72,13 +72,13 @@ def mean(
     """The mean over items as a score.
 
     Args:
-        metric: What the values are.
-        values: One of each item.
-        clusters: Which items belong together, as sentences made of the same words do; None: each is alone. With G
+        metric: Name of the score.
+        values: One value for each item.
+        clusters: Cluster of each item, such as sentences made of the same words; None makes each item its own. With G
             clusters of n items the error is ``sqrt(G / (G - 1) sum_g (sum_{i in g} (x_i - mean))^2) / n``.
-        share: Whether the values say which items are right. If all are, or none, there is no spread to take an error
-            from, and it is ``z / (2 (G + z^2))``, half of Wilson's interval in units of z.
-        **more: The rest of the score.
+        share: Whether the values are 1 for right items and 0 for wrong ones. If all are right, or all wrong, they have
+            no spread, and the error is ``z / (2 (G + z^2))``, half of Wilson's interval in units of z.
+        **more: Other fields of the score.
     """
     values = np.asarray(values, dtype=np.float64)
     centre, n = values.mean(), len(values)
@@ -91,7 +91,13 @@ def mean(
 
 
 def average(metric: str, parts: Sequence[Score], **more: Any) -> Score:
-    """The plain mean of scores on items that have nothing in common."""
+    """The mean of scores with equal weights; their errors are taken as independent.
+
+    Args:
+        metric: Name of the score.
+        parts: The scores, on different items.
+        **more: Other fields of the score.
+    """
     error = float(np.sqrt(sum(part.error**2 for part in parts)) / len(parts))
     return Score(metric, float(np.mean([p.value for p in parts])), error, sum(p.items for p in parts), **more)
 
@@ -101,7 +107,13 @@ def bootstrapped(
     clusters: np.ndarray | pd.Series,
     random: np.random.RandomState,
 ) -> float:
-    """Standard error of a statistic that is no mean: a bootstrap over clusters, as weights of the items."""
+    """Standard error of any statistic, by a bootstrap over clusters.
+
+    Args:
+        statistic: Maps weights of the items to the statistic.
+        clusters: Cluster of each item.
+        random: Draws the clusters.
+    """
     groups, names = pd.factorize(np.asarray(clusters))
     draws = random.multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
     values = [statistic(draw[groups].astype(float)) for draw in draws]
@@ -109,17 +121,17 @@ def bootstrapped(
 
 
 def digest(thing: Any) -> str:
-    """Hash of items by their content, the same in every process and on every platform."""
+    """Hash of items by content: the same in every process and on every platform."""
     running = hashlib.blake2b(digest_size=8)
     _feed(thing, running.update)
     return running.hexdigest()
 
 
 def _feed(thing: Any, update: Callable[[bytes], None]) -> None:
-    """Write a value down without ambiguity.
+    """Pass a value to a hash without ambiguity.
 
     Raises:
-        TypeError: If it is of a kind that items are not made of.
+        TypeError: If items may not hold values of this type.
     """
     if isinstance(thing, torch.Tensor):
         thing = thing.numpy()
