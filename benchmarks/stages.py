@@ -30,7 +30,7 @@ def world(seeds: int, series: int, connectivity: int, random: np.random.Generato
     pairs = pd.DataFrame(
         [(step, a, b) for step in PYTHIA for a in range(seeds) for b in range(a)], columns=["step", "seed_a", "seed_b"]
     )
-    pairs = pairs.assign(series="barrier:seeds", value=random.uniform(0.4, 0.6, len(pairs)), error=0.01)
+    pairs = pairs.assign(series="barrier:seed", value=random.uniform(0.4, 0.6, len(pairs)), error=0.01)
     return Observed(frame, pairs)
 
 

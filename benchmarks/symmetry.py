@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=int, default=2)
     parser.add_argument("--noise", type=float, default=1.0, help="In standard deviations of the weights.")
     parser.add_argument("--independent", action="store_true")
-    parser.add_argument("--symmetry-group", default="all", choices=["all", "permutations"])
+    parser.add_argument("--alignment-symmetry-group", default="all", choices=["all", "permutations"])
     given = parser.parse_args()
     torch.manual_seed(0)
     model = BertForMaskedLM(BertConfig(num_hidden_layers=given.layers)).eval()

@@ -16,8 +16,8 @@ MEASURES = """
 kind = "barriers"
 points = 5
 resamples = 200
-symmetry = ["none", "weights", "activations", "random"]
-match = { text = "other.txt", sequences = 8, starts = 1 }
+align = ["none", "weights", "activations", "random"]
+alignment = { text = "other.txt", sequences = 8, starts = 1 }
 [[measure]]
 kind = "curves"
 at_steps = "last"

@@ -398,7 +398,7 @@ def test_help_names_every_command(capfd: pytest.CaptureFixture[str]) -> None:
         assert call(capfd, name, "--help")[0] == 0
 
 
-@pytest.mark.parametrize(("name", "said"), [("match", "begins anew"), ("barriers", "begins anew"), ("run", "to go on")])
+@pytest.mark.parametrize(("name", "said"), [("align", "begins anew"), ("barriers", "begins anew"), ("run", "to go on")])
 @pytest.mark.parametrize(("stopped", "ended"), [(KeyboardInterrupt, 130), (Stopped, 75)])
 def test_what_running_again_does_is_said(
     name: str,

@@ -36,11 +36,11 @@ def curve(runs: Path, out: Path, *more: str) -> Result:
     (out.parent / "held.txt").write_text(cases.TEXT)
     (out.parent / "train.txt").write_text(" ".join(reversed(cases.TEXT.split())))
     ends = [str(runs / f"seed_{seed}" / "step_10") for seed in (0, 1)]
-    texts = ["--text", str(out.parent / "held.txt"), "--train-text", str(out.parent / "train.txt")]
+    texts = ["--text", str(out.parent / "held.txt"), "--fit-text", str(out.parent / "train.txt")]
     size = [
         "--sequences",
         "8",
-        "--train-sequences",
+        "--fit-sequences",
         "10",
         "--length",
         "8",
@@ -105,7 +105,7 @@ def test_bad_input_gets_a_sentence(few_runs: Path, tmp_path: Path) -> None:
     seed = str(few_runs / "seed_0" / "step_10")
     run = CliRunner()
     alone = run.invoke(cli, ["curve", seed, seed, "--text", str(tmp_path / "x.txt")])
-    assert "give --train-text too, another text to fit it on" in str(alone.exception)
+    assert "give --fit-text too, another text to fit it on" in str(alone.exception)
     two = str(few_runs / "seed_1" / "step_10")
     same = run.invoke(cli, ["curve", seed, two, *(f"--{t}={tmp_path / 'x.txt'}" for t in ("text", "train-text"))])
     assert "are the same text; a curve must be judged on text it was not fitted on" in str(same.exception)
@@ -113,7 +113,7 @@ def test_bad_input_gets_a_sentence(few_runs: Path, tmp_path: Path) -> None:
     assert "is 3 checkpoints; a curve joins one to one" in str(many.exception)
     other = [seed, str(few_runs / "seed_1" / "step_10"), "--text", str(tmp_path / "x.txt")]
     (tmp_path / "y.txt").write_text(cases.TEXT[::-1])
-    texts = [*other, "--train-text", str(tmp_path / "y.txt"), "--sequences", "4", "--length", "8"]
+    texts = [*other, "--fit-text", str(tmp_path / "y.txt"), "--sequences", "4", "--length", "8"]
     fixed = run.invoke(cli, ["curve", *texts, "--points", "4", "--halfwidth", "0.1"])
     assert "--halfwidth chooses where to look, and --points 4 fixes it" in str(fixed.exception)
     for option, value, said in (

@@ -48,15 +48,15 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def rows(step: int, scale: float = 1.0, between: str = "seeds") -> list[dict[str, object]]:
-    label = "seed" if between == "seeds" else "branch"
-    other = "branch" if between == "seeds" else "seed"
+    label = "seed" if between == "seed" else "branch"
+    other = "branch" if between == "seed" else "seed"
     return [
         {
             "a": f"run/{a}/{step}", "b": f"run/{b}/{step}",
             "definition": "chord", "barrier": scale * v, "low": scale * v - 0.04, "high": scale * v + 0.06,
             f"{label}_a": a, f"{label}_b": b, f"{other}_a": None if other == "branch" else 0,
             f"{other}_b": None if other == "branch" else 0, "step_a": step, "step_b": step, "between": between,
-            "branch_step": None if between == "seeds" else step, **SETTINGS,
+            "branch_step": None if between == "seed" else step, **SETTINGS,
         }
         for (a, b), v in PAIRS.items()
     ]  # fmt: skip
@@ -157,7 +157,7 @@ def test_captions_say_what_the_interval_of_a_mean_is_about() -> None:
 
 
 def test_training_shows_mean_interval_and_every_pair(frames: Frames) -> None:
-    pairs = frames.barriers[frames.barriers["between"] == "seeds"]
+    pairs = frames.barriers[frames.barriers["between"] == "seed"]
     ax = barrier_over_training(frames.training, pairs)
     line = ax.containers[0].lines[0]
     np.testing.assert_allclose(line.get_xdata(), [0, 4, 32])
@@ -175,7 +175,7 @@ def test_training_shows_mean_interval_and_every_pair(frames: Frames) -> None:
 def test_curves_have_a_band(frames: Frames) -> None:
     """Of five seeds; three have every pair in its place, thin."""
     known = frames.curves.assign(rise_high=frames.curves["rise"] + 0.04, rise_low=frames.curves["rise"] - 0.04)
-    pairs = frames.profiles[frames.profiles["between"] == "seeds"]
+    pairs = frames.profiles[frames.profiles["between"] == "seed"]
     ax = interpolation(known, pairs, value="rise", unit="nats per token")
     np.testing.assert_allclose(ax.lines[0].get_xydata(), [[0, 0], [0.25, 0.75], [0.5, 1], [1, 0]])
     assert ax.collections[0].get_paths()[0].vertices[:, 1].max() == pytest.approx(1.04) and len(ax.lines) == 3
@@ -261,7 +261,7 @@ def test_a_page_has_a_line_for_each_kind_of_missing_task(frames: Frames) -> None
 
 @pytest.mark.usefixtures("undrawn")
 def test_page_of_unlabelled_pairs_has_what_it_can(frames: Frames) -> None:
-    barriers = frames.barriers[frames.barriers["between"] == "seeds"].assign(between="all")
+    barriers = frames.barriers[frames.barriers["between"] == "seed"].assign(between="all")
     empty = pd.DataFrame()
     html = page(Frames(barriers, frames.profiles, frames.losses, empty, empty, empty), RECORD, [])
     assert "<h2>Barrier matrices</h2>" in html and "<h2>Onset" not in html

@@ -17,7 +17,7 @@ from landscape.figures.sections import sections
 from landscape.profile import summary
 from landscape.study.store import Store
 
-KINDS = {"losses", "barriers", "match", "curves", "curvature", "chains", "llc", "probes", "behaviour"}
+KINDS = {"losses", "barriers", "align", "curves", "curvature", "chains", "llc", "probes", "behaviour"}
 
 
 def run(*words: object) -> Result:
@@ -43,11 +43,11 @@ def test_every_table_is_exported_whole(copy: Path) -> None:
     store = Store(copy / "results")
     keys = [task["key"] for task in store.record()["tasks"]]
     written = {file.stem: pd.read_csv(file) for file in (copy / "export").glob("*.csv")}
-    assert written.keys() >= {"barrier", "profile", "loss", "match", "llc", "probe", "behaviour"}
+    assert written.keys() >= {"barrier", "profile", "loss", "align", "llc", "probe", "behaviour"}
     for name, table in written.items():
         rows = store.rows(name, keys)
         assert len(table) == len(rows) > 0 and sorted(table.columns) == sorted(rows.columns)
-    assert len(written["match"]) == 3 * 2 * 2
+    assert len(written["align"]) == 3 * 2 * 2
 
 
 def test_the_report_has_a_section_for_every_kind(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def test_sections_are_drawn_from_the_rows(finished: Path) -> None:
     made = frames(store)
     keys = [task["key"] for task in store.record()["tasks"] if task["kind"] == "barriers"]
     rows = store.rows("barrier", keys)
-    chord = rows[(rows["definition"] == "chord") & (rows["symmetry"] == "none")]
+    chord = rows[(rows["definition"] == "chord") & (rows["align"] == "none")]
     means = chord.groupby("step_a")["barrier"].mean()
     shown = summary.barrier_over_training(chord).set_index("step")
     assert len(shown) == 2 and shown["barrier"].to_numpy() == pytest.approx(means.to_numpy())
@@ -74,5 +74,5 @@ def test_sections_are_drawn_from_the_rows(finished: Path) -> None:
 
 
 def test_stages_are_found_or_what_is_missing_is_said(copy: Path) -> None:
-    with pytest.raises(InputError, match="barrier:seeds is known at 2 steps in some seed, and a curve needs 5"):
+    with pytest.raises(InputError, match="barrier:seed is known at 2 steps in some seed, and a curve needs 5"):
         run("stages", copy)

@@ -127,8 +127,8 @@ def test_a_restriction_really_freezes_the_rest_and_results_are_kept(
     }  # fmt: skip
     store = Store(out / "results")
     ends = store.rows("chain", [task["key"] for task in store.record()["tasks"]])
-    variance, sharpest = (max(row[name], ends[name].max()) for name in ("slope_variance", "curvature"))
-    assert len(ends) == 2 and variance > row["slope_variance"] and ends["curvature"].notna().all()
+    variance, sharpest = (max(row[name], ends[name].max()) for name in ("gradient_variance", "curvature"))
+    assert len(ends) == 2 and variance > row["gradient_variance"] and ends["curvature"].notna().all()
     heat = 1e-4 * row["n_beta"] ** 2 * variance / 6 * (1 - 6 / 30)
     steep = 1e-4 * (row["n_beta"] * sharpest + 100)
     assert row["step_bias"] == pytest.approx((1 + heat / 0.1) / (1 - steep / 4)) and heat > 1e-4
@@ -317,7 +317,7 @@ def test_a_study_and_one_function_find_the_same(tmp_path: Path, monkeypatch: pyt
         assert row.warnings == "; ".join(value.warnings) and not row.reliable
         assert settings.extrapolate or "than rounding can tell" in row.warnings
         assert row.curvature == pytest.approx(sharp[0].curvature, rel=1e-4)
-        assert row.slope_variance == pytest.approx(sharp[0].variance, rel=1e-3)
+        assert row.gradient_variance == pytest.approx(sharp[0].variance, rel=1e-3)
 
 
 @pytest.mark.slow

@@ -55,7 +55,7 @@ def test_commands_show_names_as_they_are(few_runs: Path, tmp_path: Path, capfd: 
         shutil.copytree(few_runs / f"seed_{n}/step_0", ref)
     (tmp_path / "t").write_text(cases.TEXT)
     options = ("--text", tmp_path / "t", "--sequences", 4, "--length", 9)
-    code, _, err = call(capfd, "probe", *refs, "--probe", "in-context", *options)
+    code, _, err = call(capfd, "probe", *refs, "--names", "in-context", *options)
     assert code == 0 and "\x1b" not in err
     squeezed = "".join(err.split())
     assert "run[/red]x" in squeezed.replace("│", "") and "[lr=0.1]\\x1b[2J" in squeezed.replace("│", "")

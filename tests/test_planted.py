@@ -105,7 +105,7 @@ def test_the_order_of_the_stages_is_recovered(tmp_path: Path, monkeypatch: pytes
     The study without the barriers between seeds, which nothing here reads, on fewer examples; one report, at the end.
     """
     whole = PLANTED_STUDY.read_text()
-    begin, end = whole.index('[[measure]]\nkind = "barriers"\nbetween = "seeds"'), whole.index("[[measure]] # when")
+    begin, end = whole.index('[[measure]]\nkind = "barriers"\nbetween = "seed"'), whole.index("[[measure]] # when")
     short = whole[:begin] + whole[end:].replace("points = 9", "points = 3")
     (tmp_path / "short.toml").write_text(short.replace("sequences = 128", "sequences = 16"))
     monkeypatch.setattr(commands, "PLANTED_STUDY", tmp_path / "short.toml")

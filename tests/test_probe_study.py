@@ -222,7 +222,7 @@ def test_the_command_prints_scores_and_keeps_outcomes(few_runs: Path, tmp_path: 
 @pytest.mark.slow
 def test_the_command_prints_headlines_or_all_scores(few_runs: Path, tmp_path: Path) -> None:
     (tmp_path / "held.txt").write_text(cases.TEXT)
-    options = ["--text", tmp_path / "held.txt", *SMALL, "--probe", "induction"]
+    options = ["--text", tmp_path / "held.txt", *SMALL, "--names", "induction"]
     plain, every = (invoke("probe", few_runs / "seed_0/step_0", *options, *more).stderr for more in ([], ["--all"]))
     assert "12 more scores with --all" in plain.replace("\n", " ") and "│ 1.2" not in plain
     assert "more scores" not in every and every.count("previous_token") == 7
@@ -232,7 +232,7 @@ def test_the_command_prints_headlines_or_all_scores(few_runs: Path, tmp_path: Pa
 def test_a_trajectory_gets_a_figure(few_runs: Path, tmp_path: Path) -> None:
     (tmp_path / "held.txt").write_text(cases.TEXT)
     result = invoke("probe", few_runs / "seed_{seed}" / "step_{step}", "--text", tmp_path / "held.txt", *SMALL,
-                    "--probe", "in-context", "--out", tmp_path / "out")  # fmt: skip
+                    "--names", "in-context", "--out", tmp_path / "out")  # fmt: skip
     assert result.exit_code == 0, result.output
     assert (tmp_path / "out" / "probes.svg").exists() and (tmp_path / "out" / "probes.png").exists()
     assert result.stderr.count("seed_") >= 6
@@ -246,21 +246,21 @@ def test_bad_options_get_a_sentence(few_runs: Path, tmp_path: Path) -> None:
         assert runner.exit_code == 1 and isinstance(runner.exception, InputError), runner.output
         return str(runner.exception)
 
-    assert "items are those of one probe" in said("--probe", "induction", "--probe", "syntax", "--items", tmp_path)
+    assert "items are those of one probe" in said("--names", "induction", "--names", "syntax", "--items", tmp_path)
     assert "--distances are between two or more checkpoints" in said("--distances")
-    assert "no probe is called 'nonsense'" in said("--probe", "nonsense")
+    assert "no probe is called 'nonsense'" in said("--names", "nonsense")
 
 
 def test_inference_of_a_classifier_needs_no_text(tmp_path: Path) -> None:
     folder = tmp_path / "seed_0"
     cases.bert(0, BertForSequenceClassification, num_labels=3, vocab_size=V).save_pretrained(folder)
     speaker(cls_token="[CLS]").save_pretrained(folder)
-    rows = rows_of(invoke("probe", folder, "--probe", "inference", "--labels", "contradiction,entailment,neutral",
+    rows = rows_of(invoke("probe", folder, "--names", "inference", "--labels", "contradiction,entailment,neutral",
                           "--count", 3, "--json"))  # fmt: skip
     assert len([row for row in rows if row["metric"] == "accuracy" and row["subset"]]) == 6
-    result = invoke("probe", folder, "--probe", "agreement")
+    result = invoke("probe", folder, "--names", "agreement")
     assert "agreement takes causal and masked models, and this one is taken as classifier" in str(result.exception)
-    result = invoke("probe", folder, "--probe", "calibration")
+    result = invoke("probe", folder, "--names", "calibration")
     assert "classification needs labelled examples" in str(result.exception)
 
 

@@ -140,7 +140,7 @@ def test_references_work_where_folders_do(hub: HubMirror, tmp_path: Path) -> Non
     assert chord[str(refs[0]), str(refs[2])]["barrier"] == 0, "the same weights here and there"
     assert chord[str(refs[0]), str(refs[1])]["seed_b"] == 2
     pattern = 'folder = "hf://EleutherAI/pythia-14m-seed{seed}@step{step}"\nseeds = [1, 2]'
-    file = study(tmp_path / "s", "causal-lm", pattern, 'between = "seeds"')
+    file = study(tmp_path / "s", "causal-lm", pattern, 'between = "seed"')
     file.write_text(
         file.read_text().replace("[data]", '[data]\ntokenizer = "hf://EleutherAI/pythia-14m-seed2@step1000"')
     )

@@ -130,14 +130,14 @@ def test_the_primary_is_the_one_that_was_declared_first(finished: Path, tmp_path
     study = finished / "study.toml"
     old = study.read_text()
     try:
-        study.write_text(old.replace('test = "onset"', 'test = "matrix"').replace('"barrier:last"', '"barrier:seeds"'))
+        study.write_text(old.replace('test = "onset"', 'test = "matrix"').replace('"barrier:last"', '"barrier:seed"'))
         assert run_study(read_study(study), finished, device="cpu", workers=1) == {}
         record = Store(finished / "results").record()
         first, now = (part["primary"]["test"] for part in (record["preregistered"], record["study"]["stages"]))
         assert (first, now) == ("onset", "matrix")
         said = invoke("stages", finished).stderr
         assert (
-            "the primary association of the study (barrier:seeds with loss, by matrix) was not preregistered before"
+            "the primary association of the study (barrier:seed with loss, by matrix) was not preregistered before"
             in said
         )
         assert "exploration; what was preregistered is barrier:last with loss, by onset" in said

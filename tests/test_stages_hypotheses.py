@@ -104,7 +104,7 @@ def test_stability_onsets_of_seeds_are_tested_beside_behaviour() -> None:
     settled = found.event[found.event["event"] == "settles"].set_index("seed")
     assert np.log1p(settled["step"].drop("all")).to_numpy() == pytest.approx(3 + late, abs=0.2)
     test = found.association.set_index(["test", "hypothesis"]).loc[("onset", "seed")]
-    assert test["connectivity"] == "barrier:branches" and test["effect"] > 0.9 and test["p"] < 0.01
+    assert test["connectivity"] == "barrier:branch" and test["effect"] > 0.9 and test["p"] < 0.01
 
 
 @pytest.mark.slow
@@ -225,7 +225,7 @@ def test_matrices_are_those_of_the_last_step_that_has_all_seeds() -> None:
     """Scores in the order of the seeds, whatever that of the file."""
     seeds = [*"abcde"]
     pairs = pd.DataFrame([
-        {"series": "barrier:seeds", "seed_a": a, "seed_b": b, "step": step, "value": step + n + 10 * k}
+        {"series": "barrier:seed", "seed_a": a, "seed_b": b, "step": step, "value": step + n + 10 * k}
         for step in (2.0, 8.0, 32.0) for n, a in enumerate(seeds) for k, b in enumerate(seeds) if n < k
     ])  # fmt: skip
     scores = pd.DataFrame([
@@ -246,7 +246,7 @@ def test_clusters_are_frozen_from_the_step_on_from_which_they_stay(monkeypatch: 
     random = np.random.default_rng(4)
     before, after = (0, 0, 0, 0, 1, 1, 1, 1), (0, 1, 0, 1, 0, 1, 0, 1)
     pairs = pd.DataFrame([
-        {"series": "barrier:seeds", "seed_a": a, "seed_b": b, "step": step,
+        {"series": "barrier:seed", "seed_a": a, "seed_b": b, "step": step,
          "value": 0.2 + 0.7 * (groups[a] != groups[b]) + 0.02 * random.random()}
         for step, groups in ((1.0, after), (2.0, before), (4.0, after), (8.0, after))
         for a in range(8) for b in range(a)
@@ -260,7 +260,7 @@ def test_clusters_are_frozen_from_the_step_on_from_which_they_stay(monkeypatch: 
     found = replace(analyse(short(loss=[[2.0, 1.0]]), Stages()), cluster=rows)
     (said,) = [line for line in sentences(found) if line.startswith("Clusters of seeds")]
     assert said == (
-        "Clusters of seeds: 0, 2, 4, 6 | 1, 3, 5, 7 in barrier:seeds at step 8 (p 0.05), as at the end from step 4 on."
+        "Clusters of seeds: 0, 2, 4, 6 | 1, 3, 5, 7 in barrier:seed at step 8 (p 0.05), as at the end from step 4 on."
     )
 
 

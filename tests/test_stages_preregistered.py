@@ -21,7 +21,7 @@ curves_once = worlds.curves_once
 SETTINGS = Stages.model_validate({"draws": 50})
 MEASURES = [
     {"kind": "barriers", "between": "last"},
-    {"kind": "barriers", "between": "seeds"},
+    {"kind": "barriers", "between": "seed"},
     {"kind": "barriers", "between": "neighbours", "path": "spherical"},
     {"kind": "probes", "names": ["induction", "harness:piqa"]},
     {"kind": "probes", "names": ["ngrams"], "among": "branches"},
@@ -38,9 +38,9 @@ def study(stages: dict[str, Any]) -> Study:
     ("connectivity", "behaviour", "test"),
     [
         ("barrier:last", "induction:copy_gap", "onset"),
-        ("barrier:seeds", "harness:piqa:acc", "onset given loss"),
-        ("barrier:seeds", "distance:predictions:divergence", "matrix"),
-        ("barrier:seeds", "induction:copy_gap", "matrix given loss"),
+        ("barrier:seed", "harness:piqa:acc", "onset given loss"),
+        ("barrier:seed", "distance:predictions:divergence", "matrix"),
+        ("barrier:seed", "induction:copy_gap", "matrix given loss"),
         ("barrier:last", "loss", "onset"),
     ],
 )
@@ -52,16 +52,16 @@ def test_a_primary_of_measured_series_is_taken(connectivity: str, behaviour: str
 @pytest.mark.parametrize(
     ("connectivity", "behaviour", "test", "said"),
     [
-        ("barier:last", "induction:x", "onset", "makes the series 'barier:last'; known: barrier:seeds, barrier:last"),
-        ("barrier:neighbours", "induction:x", "onset", "makes the series 'barrier:neighbours'; known: barrier:seeds"),
+        ("barier:last", "induction:x", "onset", "makes the series 'barier:last'; known: barrier:seed, barrier:last"),
+        ("barrier:neighbours", "induction:x", "onset", "makes the series 'barrier:neighbours'; known: barrier:seed"),
         ("barrier:*", "induction:x", "onset", "'barrier:.' is a pattern"),
         ("barrier:last", "induction:*", "onset", "'induction:.' is a pattern"),
         ("barrier:last", "inducton:x", "onset", "'inducton:x' for the test 'onset'; known: .* induction:..., harness"),
         ("barrier:last", "ngrams:kl", "onset", "no measure makes the series 'ngrams:kl'"),
         ("barrier:last", "llc", "onset", "no measure makes the series 'llc'"),
         ("barrier:last", "distance:predictions:divergence", "onset", "no measure makes the series 'distance:predic"),
-        ("barrier:seeds", "distance:induction:x", "matrix", "known: .* distance:predictions:..."),
-        ("barrier:last", "induction:x", "matrix", "the test 'matrix' is on pairs of seeds: give barrier:seeds"),
+        ("barrier:seed", "distance:induction:x", "matrix", "known: .* distance:predictions:..."),
+        ("barrier:last", "induction:x", "matrix", "the test 'matrix' is on pairs of seeds: give barrier:seed"),
     ],
 )
 def test_a_primary_of_series_that_are_not_measured_is_refused(
@@ -76,8 +76,8 @@ def test_a_primary_that_the_patterns_leave_out_is_refused() -> None:
     assert study({"primary": primary, "behaviour": "induction:*"}).stages.behaviour == ("induction:*",)
     with pytest.raises(ValueError, match=r"is of 'induction:copy_gap', which none of harness:\*, loss takes"):
         study({"primary": primary, "behaviour": ["harness:*", "loss"]})
-    with pytest.raises(ValueError, match="is of 'barrier:last', which none of barrier:seeds takes"):
-        study({"primary": primary, "connectivity": "barrier:seeds"})
+    with pytest.raises(ValueError, match="is of 'barrier:last', which none of barrier:seed takes"):
+        study({"primary": primary, "connectivity": "barrier:seed"})
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_primary_that_the_patterns_leave_out_is_refused() -> None:
         ({"draws": 80}, "draws 80, preregistered: 60"),
         ({"seed": 7}, "seed 7, preregistered: 0"),
         ({"boundaries": "loss"}, ""),
-        ({"primary": {"connectivity": "barrier:seeds", "behaviour": "q", "test": "matrix"}}, ""),
+        ({"primary": {"connectivity": "barrier:seed", "behaviour": "q", "test": "matrix"}}, ""),
     ],
 )
 def test_what_decides_a_test_and_has_changed_since_is_named(now: dict[str, Any], said: str) -> None:
@@ -116,7 +116,7 @@ def world() -> Observed:
     observed = worlds.observed(values, OCTAVES)
     few = (observed.series["series"] == "contrary") & (observed.series["seed"] > 1)
     pairs = pd.DataFrame([
-        {"series": "barrier:seeds", "seed_a": a, "seed_b": b, "step": 1024.0, "value": a + 0.7 * b, "error": np.nan}
+        {"series": "barrier:seed", "seed_a": a, "seed_b": b, "step": 1024.0, "value": a + 0.7 * b, "error": np.nan}
         for a in range(6) for b in range(a)
     ])  # fmt: skip
     return Observed(observed.series[~few], pairs[1:])
@@ -134,13 +134,13 @@ def dated(world: Observed) -> Dated:
             "barrier:last",
             "nothing",
             "onset",
-            "there is no series nothing; known: barrier:last, barrier:seeds, contrary",
+            "there is no series nothing; known: barrier:last, barrier:seed, contrary",
         ),
         ("barrier:last", "good", "matrix", "matrix tests need series of pairs, and barrier:last is none"),
         ("barrier:last", "flat", "onset", "flat has no onset"),
         ("barrier:last", "contrary", "onset", "2 seeds have both, and 3 are the least"),
         ("barrier:last", "loss", "onset", "the setting behaviour leaves loss out"),
-        ("barrier:seeds", "good", "onset", "the setting connectivity leaves barrier:seeds out"),
+        ("barrier:seed", "good", "onset", "the setting connectivity leaves barrier:seed out"),
     ],
 )
 def test_why_the_primary_could_not_be_tested(
@@ -159,17 +159,17 @@ def test_a_primary_that_could_not_be_tested_is_noted_with_the_reason(world: Obse
 def test_what_matrices_lack_and_patterns_that_match_nothing_are_noted(world: Observed) -> None:
     series = pd.concat([
         world.series[world.series["series"] == "good"],
-        world.series[world.series["series"] == "barrier:last"].assign(series="barrier:seeds"),
+        world.series[world.series["series"] == "barrier:last"].assign(series="barrier:seed"),
     ])
     settings = Stages.model_validate({
         "draws": 50,
-        "connectivity": ["nix*", "barrier:seeds"],
+        "connectivity": ["nix*", "barrier:seed"],
         "behaviour": ["goo*", "x"],
     })
     lacking = analyse(Observed(series, world.pairs), settings).notes
-    assert "no series matches nix*; known: barrier:seeds, good" in lacking
-    assert "no series matches x; known: barrier:seeds, good" in lacking and not [n for n in lacking if "goo*" in n]
-    assert "the matrix of barrier:seeds is without the seed 1, for want of a pair" in lacking
+    assert "no series matches nix*; known: barrier:seed, good" in lacking
+    assert "no series matches x; known: barrier:seed, good" in lacking and not [n for n in lacking if "goo*" in n]
+    assert "the matrix of barrier:seed is without the seed 1, for want of a pair" in lacking
     whole = pd.concat([world.pairs, world.pairs[:1].assign(seed_a=1, seed_b=0)])
     assert not [note for note in analyse(Observed(series, whole), settings).notes if "matrix" in note]
     for other, why in (
@@ -178,5 +178,5 @@ def test_what_matrices_lack_and_patterns_that_match_nothing_are_noted(world: Obs
         (whole.assign(seed_a="s" + whole["seed_a"].astype(str), seed_b="s" + whole["seed_b"].astype(str)),
          "at step 1024 no value of the seeds s0, s1, s2, s3 and 2 more"),
     ):  # fmt: skip
-        said = f"the matrix of barrier:seeds is not laid beside good: {why}"
+        said = f"the matrix of barrier:seed is not laid beside good: {why}"
         assert [note for note in analyse(Observed(series, other), settings).notes if note.startswith(said)], why

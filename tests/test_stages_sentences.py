@@ -43,7 +43,7 @@ def test_there_are_eight_sentences_at_most(found: Findings) -> None:
     """Also where there is one of each kind."""
     outlier = pd.DataFrame({"series": ["good", "x"], "seed": 1, "step": 9.0, "value": 0.5, "median": 0.9, "z": -9.0,
                             "p": [0.001, 0.01]})  # fmt: skip
-    cluster = pd.DataFrame({"connectivity": "barrier:seeds", "step": 8.0, "seed": [*"abc"], "cluster": [0, 0, 1],
+    cluster = pd.DataFrame({"connectivity": "barrier:seed", "step": 8.0, "seed": [*"abc"], "cluster": [0, 0, 1],
                             "p": 0.02, "frozen": True})  # fmt: skip
     lead = onset_of(found, test="lead", hypothesis="population", effect=np.log(3), low=np.nan, high=np.nan, step=np.nan)
     rows = pd.concat([found.association, lead])
@@ -53,7 +53,7 @@ def test_there_are_eight_sentences_at_most(found: Findings) -> None:
         "Runs that end far from the others, and are in the means: seed 1 (good 0.5 where the median is 0.9, robust z "
         "-9.0, p 0.001, and in 1 more series)."
     )
-    assert said[-2].startswith("Clusters of seeds: a, b | c in barrier:seeds at step 8 (p 0.02)")
+    assert said[-2].startswith("Clusters of seeds: a, b | c in barrier:seed at step 8 (p 0.02)")
     assert "is 3.00 times that of connectivity" in said[-3]
 
 

@@ -36,7 +36,7 @@ def test_series_of_barriers_by_hand() -> None:
         barrier("seeds", (0, 8), (2, 8), 0.5),
         barrier("seeds", (1, 8), (2, 8), 0.3),
         barrier("seeds", (0, 8), (1, 8), 0.9, path="bezier"),
-        barrier("seeds", (1, 8), (2, 8), 0.8, symmetry="weights"),
+        barrier("seeds", (1, 8), (2, 8), 0.8, align="weights"),
         barrier("last", (1, 8), (1, 99), 0.4),
         barrier("neighbours", (2, 8), (2, 35), 0.7),
         *(barrier("branches", (0, 99), (0, 99), v, branch_step=4, branch_a=a, branch_b=b)
@@ -45,11 +45,11 @@ def test_series_of_barriers_by_hand() -> None:
     ])  # fmt: skip
     found = from_tables({"barrier": rows})
     values = found.series.set_index(["series", "seed", "step"])["value"]
-    assert values["barrier:seeds"].to_dict() == pytest.approx({(0, 8): 0.35, (1, 8): 0.25, (2, 8): 0.4})
+    assert values["barrier:seed"].to_dict() == pytest.approx({(0, 8): 0.35, (1, 8): 0.25, (2, 8): 0.4})
     assert values["barrier:last"].to_dict() == {(1, 8): 0.4}
     middle = 8 * (np.sqrt(2 * (35 / 8 + 1)) - 1)  # the first step is 8, and so is the unit of the axis
     assert values["barrier:neighbours"].to_dict() == pytest.approx({(2, middle): 0.7})
-    assert values["barrier:branches"].to_dict() == pytest.approx({(0, 4): 0.3})
+    assert values["barrier:branch"].to_dict() == pytest.approx({(0, 4): 0.3})
     assert len(found.branch_steps) == 3 and found.branch_steps["error"].to_numpy() == pytest.approx(0.02)
     assert found.series["error"].isna().all() and found.series["shared_error"].to_numpy() == pytest.approx(0.02)
     assert sorted(found.pairs["value"]) == [0.2, 0.3, 0.5] and found.unit == "nats per token"
@@ -70,7 +70,7 @@ def test_series_of_checkpoints_by_hand() -> None:
             {**probe, "subset": "part", "value": 0.6, "headline": False},
         ]),
         "behaviour": pd.DataFrame([
-            {"between": "seeds", "seed_a": 0, "seed_b": 1, "step_a": 16, "probe": "predictions", "metric": "divergence",
+            {"between": "seed", "seed_a": 0, "seed_b": 1, "step_a": 16, "probe": "predictions", "metric": "divergence",
              "value": 0.25, "error": 0.01}
         ]),
     }  # fmt: skip
@@ -227,7 +227,7 @@ def test_the_error_that_steps_share_moves_them_together_and_each_series_by_itsel
     world = Observed(world.series.assign(shared_error=0.05, step=3 * world.series["step"]))
     settings = Stages.model_validate({"threshold": 0.5, "draws": 2000})
     found = dating.date(world, settings).onsets
-    every = np.concatenate([found[name][1] for name in ("barrier:last", "barrier:branches")])
+    every = np.concatenate([found[name][1] for name in ("barrier:last", "barrier:branch")])
     assert every.mean(axis=1) == pytest.approx(np.log(4) / 2, abs=4 * 0.05 * np.log(4) / np.sqrt(2000))
     assert every.std(axis=1) == pytest.approx(0.05 * np.log(4), rel=4 / np.sqrt(2 * 2000))
     assert np.abs(np.corrcoef(every) - np.eye(4)).max() < 4 / np.sqrt(2000)
@@ -352,7 +352,7 @@ def test_a_missing_pair_moves_the_means_of_no_seed(kind: str) -> None:
     own = {"a": 0.1, "b": 0.7, "c": 0.3, "d": 1.2, "e": 0.5, "f": 0.9}
     side = dict(zip(own, "001101", strict=True))
     pairs = pd.DataFrame([
-        {"series": "barrier:seeds", "seed_a": one, "seed_b": two, "step": 4.0, "error": 0.1,
+        {"series": "barrier:seed", "seed_a": one, "seed_b": two, "step": 4.0, "error": 0.1,
          "value": own[one] + own[two] if kind == "sums" else 0.1 + (side[one] != side[two])}
         for one, two in combinations(own, 2)
     ])  # fmt: skip
@@ -366,7 +366,7 @@ def test_a_missing_pair_moves_the_means_of_no_seed(kind: str) -> None:
 
 def test_matrices_are_of_the_seeds_that_have_all_pairs() -> None:
     pairs = pd.DataFrame([
-        {"series": "barrier:seeds", "seed_a": one, "seed_b": two, "step": 4.0, "value": 1.0}
+        {"series": "barrier:seed", "seed_a": one, "seed_b": two, "step": 4.0, "value": 1.0}
         for one, two in combinations("abcdef", 2) if (one, two) not in {("a", "b"), ("b", "f")}
     ])  # fmt: skip
     assert aligned.complete(pairs) == [*"acdef"] and aligned.left_out(pairs) == ["b"]

@@ -56,7 +56,7 @@ def test_neighbouring_tiles_share_a_side() -> None:
 
 def test_branches_pair_within_their_parting() -> None:
     kids = [Checkpoint(f"{p}{c}{t}", 0, t, p, c, f"{p}{c}{t}") for p in (0, 4) for c in (0, 1, 2) for t in (8, 16)]
-    planned = tasks(study(between="branches"), some(2), kids)
+    planned = tasks(study(between="branch"), some(2), kids)
     pairs = [[t.checkpoints[k] for k in pair] for t in planned for pair in t.pairs]
     assert len(pairs) == 2 * 2 * 3
     assert all(a.branch_step == b.branch_step and a.step == b.step and a.branch != b.branch for a, b in pairs)
@@ -241,7 +241,7 @@ def test_study_file_is_read_with_paths_beside_it(tmp_path: Path) -> None:
         ("points = 5", "points = 2", "measure.0.points: .* or a whole number from 3 to 1001 is wanted .got 2"),
         ("version = 1", "version = 2", r"version: Input should be 1 \(got 2\)"),
         ('name = "tiny"', "", "name: Field required"),
-        ("points = 5", 'between = "branches"', r"needs the table \[checkpoints.branches\]"),
+        ("points = 5", 'between = "branch"', r"needs the table \[checkpoints.branches\]"),
         ("points = 5", "points = = 5", "is not valid TOML"),
         ('"barriers"\npoints = 5', '"planes"\nplane = "random"\npoints = 5', "points: unknown setting\n  .*resample"),
         ("points = 5", "points = 5\ntolerance = nan", "measure.0.tolerance: Input should be"),

@@ -31,7 +31,7 @@ def expected(values: dict[tuple[int, int], float], error: float) -> tuple[float,
 
 
 def test_mean_over_pairs_of_each_step() -> None:
-    rows = pd.concat([table(VALUES, between="seeds", step_a=step) for step in (4, 0)])
+    rows = pd.concat([table(VALUES, between="seed", step_a=step) for step in (4, 0)])
     found = barrier_over_training(rows)
     mean, low, high = expected(VALUES, 0.02 / 1.959964)
     assert found["step"].tolist() == [0, 4]
@@ -52,8 +52,8 @@ def test_no_mean_barrier_is_below_zero() -> None:
         mean_loss_increase=0.1,
         mean_loss_increase_error=0.01,
     )
-    ends = table(values, between="seeds", step_a=4, how="weights").rename(columns={"seed_a": "a", "seed_b": "b"})
-    assert barrier_over_training(table(values, between="seeds", step_a=4)).iloc[0][["low", "high"]].tolist() == (
+    ends = table(values, between="seed", step_a=4, how="weights").rename(columns={"seed_a": "a", "seed_b": "b"})
+    assert barrier_over_training(table(values, between="seed", step_a=4)).iloc[0][["low", "high"]].tolist() == (
         pytest.approx([0, high], rel=1e-6)
     )
     by_paths = by_path(along.rename(columns={"seed_a": "a", "seed_b": "b"})).iloc[0]
@@ -62,7 +62,7 @@ def test_no_mean_barrier_is_below_zero() -> None:
 
 
 def test_branches_are_averaged_by_branch_step() -> None:
-    rows = pd.concat([table(VALUES, between="branches", branch_step=p, step_a=9, seed_a=4, seed_b=4) for p in (2, 5)])
+    rows = pd.concat([table(VALUES, between="branch", branch_step=p, step_a=9, seed_a=4, seed_b=4) for p in (2, 5)])
     assert barrier_over_branching(rows)[["branch_step", "pairs"]].to_numpy().tolist() == [[2, 15], [5, 15]]
     assert barrier_over_training(rows).empty
 
@@ -71,7 +71,7 @@ def test_branches_of_several_seeds_are_pooled_and_the_seeds_are_the_units() -> N
     """Branch 0 of one seed is not branch 0 of another; of one pair a seed the error is that of a mean over seeds."""
     seeds = {"early": 0.574, "2": 0.0, "10": 0.21, "x": 0.4, "y": 0.36, "z": 0.1}
     rows = pd.concat([
-        table({(0, 1): value}, between="branches", branch_step=3, step_a=9, seed_a=seed, seed_b=seed)
+        table({(0, 1): value}, between="branch", branch_step=3, step_a=9, seed_a=seed, seed_b=seed)
         for seed, value in seeds.items()
     ])
     found = barrier_over_branching(rows).iloc[0]
@@ -84,9 +84,9 @@ def test_branches_of_several_seeds_are_pooled_and_the_seeds_are_the_units() -> N
 def along(path: str, values: dict[tuple[int, int], float], loss_increase: float) -> pd.DataFrame:
     rows = table(
         values,
-        between="seeds",
+        between="seed",
         path=path,
-        symmetry="none",
+        align="none",
         step_a=9,
         loss_increase=loss_increase,
         loss_increase_error=0.01,
@@ -117,11 +117,11 @@ def test_curves_stand_beside_the_lines_of_their_pairs() -> None:
 
 def test_mean_profiles_are_those_of_seeds_with_the_error_of_their_column() -> None:
     at = {
-        t: pd.concat([table({k: v * t for k, v in VALUES.items()}, between="seeds", step_a=4, t=t)]) for t in (0.3, 0.8)
+        t: pd.concat([table({k: v * t for k, v in VALUES.items()}, between="seed", step_a=4, t=t)]) for t in (0.3, 0.8)
     }
     rows = pd.concat([rows.assign(loss=2 + rows["barrier"], rise=rows["barrier"], error=0.07, rise_error=0.01)
                       for rows in at.values()])  # fmt: skip
-    branches = rows.assign(between="branches", loss=9.0, rise=9.0)
+    branches = rows.assign(between="branch", loss=9.0, rise=9.0)
     found = mean_profiles(pd.concat([rows, branches])).set_index("t")
     assert found.index.tolist() == [0.3, 0.8] and found["step"].tolist() == [4, 4]
     for t in (0.3, 0.8):

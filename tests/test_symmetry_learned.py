@@ -148,7 +148,7 @@ def test_each_is_learned_on_the_lines_to_those_before_it(monkeypatch: pytest.Mon
         calls.append((list(others), b, element))
         return learned.Learned(element, 1.0, 1.0)
 
-    monkeypatch.setattr(learned, "match", told)
+    monkeypatch.setattr(learned, "align", told)
     loads = [lambda o=o: point(o) for o in objectives]
     align.match(table, loads, align.How("learned", starts=1), objectives[0], objectives[0])
     assert [len(others) for others, _, _ in calls] == [1, 2, 3, 4, 4]

@@ -89,9 +89,9 @@ def test_a_study_has_raw_matched_and_control_for_every_pair(finished: Path) -> N
         assert pair["loss_a"].nunique() == 1 and pair["loss_b"].nunique() == 1  # the ends compute the same
     apart = chord.pivot(index=["a", "b"], columns="symmetry", values="distance")
     assert (apart["weights"] < apart["random"]).all()
-    matches = store.rows("match", keys)
+    matches = store.rows("align", keys)
     assert len(matches) == 3 * 2 * 2 and (matches["output_difference"] <= matches["tolerance"]).all()
-    by_weights = matches[matches["symmetry"] == "weights"]
+    by_weights = matches[matches["align"] == "weights"]
     assert (by_weights["distance_after"] < by_weights["distance_before"]).all()
     assert matches["untied"].all()  # GPT-2's stream turns only so
     assert all((store.folder / file).exists() for file in matches["moves"])
@@ -105,14 +105,14 @@ def test_raw_barriers_have_the_keys_that_they_had_without_symmetries(tmp_path: P
         measure = [{"kind": "barriers", **settings}]
         return tasks(Study.model_validate({**base, "measure": measure}), seeds, [])
 
-    plain, both = planned(), planned(symmetry=["none", "weights"])
+    plain, both = planned(), planned(align=["none", "weights"])
     assert {task.key for task in plain} < {task.key for task in both}
     kinds = [task.kind for task in both]
-    assert kinds.count("match") == 1 and kinds.count("barriers") == 2 and kinds.count("losses") == 3
-    (match,) = (task for task in both if task.kind == "match")
+    assert kinds.count("align") == 1 and kinds.count("barriers") == 2 and kinds.count("losses") == 3
+    (match,) = (task for task in both if task.kind == "align")
     (matched,) = (task for task in both if task.kind == "barriers" and match.key in task.needs)
     assert both.index(match) < both.index(matched) and matched.needs[-1] == match.key
-    other = planned(symmetry=["weights"], match={"symmetry_group": "permutations"})
+    other = planned(align=["weights"], match={"symmetry_group": "permutations"})
     assert {t.key for t in other if t.kind != "losses"}.isdisjoint(t.key for t in both)
 
 
@@ -120,11 +120,11 @@ def test_stages_see_checkpoints_as_they_are(finished: Path) -> None:
     store, keys = Store(finished / "results"), straight_keys(finished)
     barriers = store.rows("barrier", keys)
     barriers = barriers[barriers["definition"] == "chord"]
-    raw = barriers[barriers["symmetry"] == "none"]
+    raw = barriers[barriers["align"] == "none"]
     pd.testing.assert_frame_equal(
         from_tables({"barrier": barriers}).pairs, from_tables({"barrier": raw}).pairs, check_dtype=False
     )
-    assert set(summary.straight(barriers)["symmetry"]) == {"none"}
+    assert set(summary.straight(barriers)["align"]) == {"none"}
 
 
 def bars(ax: Axes) -> list[list[float]]:
@@ -136,10 +136,10 @@ def bars(ax: Axes) -> list[list[float]]:
 def test_the_section_is_of_the_last_step_of_the_first_kind_of_pairs_and_tells_the_worst_check() -> None:
     """Four barriers of which one is to be seen: that of the last step, between seeds."""
     rows = pd.DataFrame({
-        "a": list("xpxp"), "b": list("yqyq"), "between": ["seeds", "branches"] * 2, "step_a": [7, 7, 9, 9],
+        "a": list("xpxp"), "b": list("yqyq"), "between": ["seed", "branches"] * 2, "step_a": [7, 7, 9, 9],
         "how": "weights", "barrier": [0.1, 0.2, 0.35, 0.4], "low": [0.05, 0.15, 0.3, 0.25],
         "high": [0.2, 0.3, 0.5, 0.6], "unit": "nats per token", "definition": "chord", "examples": 8, "points": 5,
-        "objective": "causal-lm", "dtype": "float32", "path": "linear", "symmetry": "weights",
+        "objective": "causal-lm", "dtype": "float32", "path": "linear", "align": "weights",
         "length": 12, "dtype_error": 0.0,
     })  # fmt: skip
     means = rows.rename(columns={"step_a": "step"})[["between", "step", "how", "barrier", "low", "high"]].assign(
@@ -158,8 +158,8 @@ def test_the_section_is_of_the_last_step_of_the_first_kind_of_pairs_and_tells_th
 
 def test_the_figure_shows_every_pair_and_the_mean() -> None:
     chord = pd.DataFrame({
-        "a": list("xxy") * 2, "b": list("yzz") * 2, "between": "seeds", "step_a": 5, "path": "linear",
-        "symmetry": ["none"] * 3 + ["weights"] * 3, "symmetry_group": [None] * 3 + ["all"] * 3, "groups": "*",
+        "a": list("xxy") * 2, "b": list("yzz") * 2, "between": "seed", "step_a": 5, "path": "linear",
+        "align": ["none"] * 3 + ["weights"] * 3, "symmetry_group": [None] * 3 + ["all"] * 3, "groups": "*",
         "barrier": [0.5, 0.7, 0.9, 0.1, 0.3, 0.2], "low": [0.3, 0.65, 0.4, 0.02, 0.1, 0.19],
         "high": [0.6, 0.9, 0.95, 0.15, 0.33, 0.5], "unit": "nats per token",
     })  # fmt: skip
@@ -185,16 +185,16 @@ def test_the_figure_shows_every_pair_and_the_mean() -> None:
 
 def test_barriers_shows_a_matrix_for_each_way(two: Path) -> None:
     result = run("barriers", two / "one", two / "two", *few(two, "--points", 3),
-                 "--symmetry", "none", "--symmetry", "weights", "--json")  # fmt: skip
+                 "--align", "none", "--align", "weights", "--json")  # fmt: skip
     assert result.exit_code == 0
     assert "as they are" not in result.stderr and "as it is" in result.stderr and "matched by weights" in result.stderr
-    chord = {row["symmetry"]: row for row in rows(result, "barrier") if row["definition"] == "chord"}
+    chord = {row["align"]: row for row in rows(result, "barrier") if row["definition"] == "chord"}
     assert (
         chord["none"]["distance"] > 1
         and chord["weights"]["distance"] < 1e-2
         and abs(chord["weights"]["barrier"]) < 1e-5
     )
-    (match,) = rows(result, "match")
+    (match,) = rows(result, "align")
     assert match["distance_after"] < 1e-3 * match["distance_before"]
 
 
@@ -205,7 +205,7 @@ def test_match_writes_a_folder_that_computes_the_same_and_lies_on_the_first(
     one, other = planted(tmp_path, True) if untied else (two / "one", two / "two")
     out = tmp_path / "out"
     words = few(two, "--points", 3, "--out", out)
-    result = run("match", one, other, *words, "--json")
+    result = run("align", one, other, *words, "--json")
     assert result.exit_code == 0 and "two in the coordinates of" in result.stderr.replace("\n", " ")
     ids = torch.arange(10)[None] + 5
     old, new = (AutoModelForCausalLM.from_pretrained(folder).eval() for folder in (other, out))
@@ -217,24 +217,24 @@ def test_match_writes_a_folder_that_computes_the_same_and_lies_on_the_first(
         torch.testing.assert_close(value, first.get_parameter(name), rtol=1e-3, atol=1e-3)
     assert tokenizer()("w1 w2")["input_ids"] == tokenizers.load(out)("w1 w2")["input_ids"]
     assert (out / "first").exists() is not untied
-    (matched, random) = rows(result, "match")
-    assert [matched["symmetry"], random["symmetry"]] == ["weights", "random"]
+    (matched, random) = rows(result, "align")
+    assert [matched["align"], random["align"]] == ["weights", "random"]
     assert json.loads((out / "match.json").read_text())[0]["distance_after"] == matched["distance_after"]
-    chord = {row["symmetry"]: row for row in rows(result, "barrier") if row["definition"] == "chord"}
+    chord = {row["align"]: row for row in rows(result, "barrier") if row["definition"] == "chord"}
     table = [[cell.strip() for cell in line.split("\u2502")[1:4]] for line in result.stderr.splitlines()]
     table = [line for line in table if len(line) == 3]
     assert {name: (barrier, interval) for name, barrier, interval in table} == {
         name: (f"{row['barrier']:.4f}", f"{row['low']:.4f} to {row['high']:.4f}")
         for name, row in ((MATCHED[symmetry], chord[symmetry]) for symmetry in ("none", "weights", "random"))
     }
-    assert run("match", one, other, *words).exit_code == 0  # again, over the folder of the first time
+    assert run("align", one, other, *words).exit_code == 0  # again, over the folder of the first time
 
 
 def test_match_keeps_permutations_in_the_space_of_the_checkpoints(tmp_path: Path, two: Path) -> None:
     one, other = (save(bert(seed, num_hidden_layers=1), tmp_path / str(seed)) for seed in (1, 2))
     out = tmp_path / "out"
-    result = run("match", one, other, *few(two, "--points", 3), "--match-text", two / "other.txt",
-                 "--symmetry", "activations", "--match-sequences", 8, "--out", out)  # fmt: skip
+    result = run("align", one, other, *few(two, "--points", 3), "--alignment-text", two / "other.txt",
+                 "--align", "activations", "--alignment-sequences", 8, "--out", out)  # fmt: skip
     assert result.exit_code == 0, result.stderr
     old, new = (AutoModelForMaskedLM.from_pretrained(folder).eval() for folder in (other, out))
     ids = torch.arange(10)[None] + 5
@@ -247,8 +247,8 @@ def test_match_keeps_permutations_in_the_space_of_the_checkpoints(tmp_path: Path
 
 def test_curve_joins_matched_ends(tmp_path: Path, two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("landscape.cli.plane._draw", lambda *_: None)
-    result = run("curve", two / "one", two / "two", *few(two), "--train-text", two / "other.txt",
-                 "--train-sequences", 8, "--steps", 1, "--no-control", "--symmetry", "weights", "--points", 3,
+    result = run("curve", two / "one", two / "two", *few(two), "--fit-text", two / "other.txt",
+                 "--fit-sequences", 8, "--steps", 1, "--no-control", "--align", "weights", "--points", 3,
                  "--out", tmp_path / "curve", "--json")  # fmt: skip
     assert result.exit_code == 0
     found = {row["path"]: row for row in rows(result, "barrier") or map(json.loads, result.stdout.splitlines())
@@ -270,7 +270,7 @@ def test_curves_of_studies_have_their_matched_line_beside_them(tmp_path: Path) -
     file = study(tmp_path, sequences="8", length="8")
     curves = (
         'kind = "curves"\nfit_text = "train.txt"\nfit_steps = 1\nfit_batch = 4\nfit_sequences = 8\ncontrol = false\n'
-        'symmetry = ["none", "weights"]'
+        'align = ["none", "weights"]'
     )
     file.write_text(file.read_text().replace('kind = "barriers"', curves))
     assert run("run", file, "--workers", 1).exit_code == 0
@@ -293,26 +293,26 @@ def test_mistakes_get_sentences(tmp_path: Path, two: Path) -> None:
         assert isinstance(result.exception, InputError)  # before anything is run
         return str(result.exception)
 
-    assert "--match-text too" in said("barriers", one, other, *words, "--symmetry", "activations")
-    assert "are the same" in said("barriers", one, other, *words, "--symmetry", "learned", "--match-text", text)
-    assert "give --symmetry too" in said("barriers", one, other, *words, "--symmetry-group", "permutations")
-    assert "--match-text is for --symmetry activations and learned" in said(
-        "match", one, other, *words, "--match-text", text, "--out", tmp_path / "o"
+    assert "--alignment-text too" in said("barriers", one, other, *words, "--align", "activations")
+    assert "are the same" in said("barriers", one, other, *words, "--align", "learned", "--alignment-text", text)
+    assert "give --align too" in said("barriers", one, other, *words, "--alignment-symmetry-group", "permutations")
+    assert "--alignment-text is for --align activations and learned" in said(
+        "align", one, other, *words, "--alignment-text", text, "--out", tmp_path / "o"
     )
-    assert "leaves B as it is" in said("match", one, other, *words, "--symmetry", "none", "--out", tmp_path / "o")
+    assert "leaves B as it is" in said("align", one, other, *words, "--align", "none", "--out", tmp_path / "o")
     assert "no group of the symmetry table gpt2 is called heads; there are stream, 0.heads" in said(
-        "barriers", one, other, *words, "--symmetry", "weights", "--group", "heads")  # fmt: skip
+        "barriers", one, other, *words, "--align", "weights", "--alignment-groups", "heads")  # fmt: skip
     for seed in range(2):
         (tmp_path / f"seed_{seed}").mkdir()
         (tmp_path / f"seed_{seed}" / "step_0").symlink_to((one, other)[seed])
     assert "are 3 checkpoints; two are wanted" in said(
-        "match", tmp_path / "seed_{seed}" / "step_0", other, "--out", tmp_path / "o"
+        "align", tmp_path / "seed_{seed}" / "step_0", other, "--out", tmp_path / "o"
     )
     llama = LlamaForCausalLM(LlamaConfig(vocab_size=60, hidden_size=12, num_hidden_layers=1, num_attention_heads=2,
                                          num_key_value_heads=1, intermediate_size=16))  # fmt: skip
     three, four = save(rough(llama), tmp_path / "three"), save(rough(llama), tmp_path / "four")
-    result = run("barriers", three, four, *words, "--points", 3, "--symmetry", "weights", "--json")
-    assert result.exit_code == 0 and rows(result, "match")[0]["architecture"] == "llama"
+    result = run("barriers", three, four, *words, "--points", 3, "--align", "weights", "--json")
+    assert result.exit_code == 0 and rows(result, "align")[0]["architecture"] == "llama"
 
 
 def test_match_overwrites_nothing_but_its_own(tmp_path: Path, two: Path) -> None:
@@ -322,16 +322,16 @@ def test_match_overwrites_nothing_but_its_own(tmp_path: Path, two: Path) -> None
     thesis.write_text("years")
     for out, sentence in ((thesis.parent, "is there and not of this command"), (other, "holds a checkpoint"),
                           (two, "holds a checkpoint"), (thesis, "is there and not of this command")):  # fmt: skip
-        result = CliRunner().invoke(cli, ["match", str(one), str(other), "--out", str(out)])
+        result = CliRunner().invoke(cli, ["align", str(one), str(other), "--out", str(out)])
         assert isinstance(result.exception, InputError) and sentence in str(result.exception)
     assert thesis.read_text() == "years" and (other / "model.safetensors").exists()
-    result = CliRunner().invoke(cli, ["match", str(one), str(one), "--out", str(tmp_path / "new")])
+    result = CliRunner().invoke(cli, ["align", str(one), str(one), "--out", str(tmp_path / "new")])
     assert "hold the same weights; there is nothing to match" in str(result.exception)
 
 
 def test_copies_have_random_coordinates_of_their_own(tmp_path: Path, two: Path) -> None:
     copies = [save(gpt2(3, n_layer=1), tmp_path / name) for name in ("one", "two", "three")]
-    result = run("barriers", *copies, *few(two, "--points", 3), "--symmetry", "random", "--json")
+    result = run("barriers", *copies, *few(two, "--points", 3), "--align", "random", "--json")
     chord = [row for row in rows(result, "barrier") if row["definition"] == "chord"]
     assert len(chord) == 3 and all(row["distance"] > 1 for row in chord)
 
@@ -339,32 +339,32 @@ def test_copies_have_random_coordinates_of_their_own(tmp_path: Path, two: Path) 
 def test_typos_in_match_are_named(tmp_path: Path) -> None:
     runs(tmp_path, seeds=2, steps=(0,))
     for measure, sentence in (
-        ('symmetry = ["wieghts"]', "symmetry"),
+        ('align = ["wieghts"]', "symmetry"),
         (
-            'symmetry = "weights"\nmatch = { freedom = "all" }',
+            'align = "weights"\nalignment = { freedom = "all" }',
             r"match.freedom: unknown setting; did you mean symmetry_group",
         ),
-        ('symmetry = "activations"', r"is matched on a text: give match = \{ text"),
-        ('match = { symmetry_group = "permutations" }', "match says how symmetries are taken out: give symmetry"),
+        ('align = "activations"', r"is matched on a text: give match = \{ text"),
+        ('alignment = { symmetry_group = "permutations" }', "match says how symmetries are taken out: give symmetry"),
     ):
         with pytest.raises(InputError, match=sentence):
             read_study(study(tmp_path, measure=measure))
-    file = study(tmp_path, measure='symmetry = "activations"\nmatch = { text = "text.txt", sequences = 20 }')
+    file = study(tmp_path, measure='align = "activations"\nalignment = { text = "text.txt", sequences = 20 }')
     result = CliRunner().invoke(cli, ["run", str(file)])
     assert "is that of [data]; what is matched on a text must be judged on another" in str(result.exception)
 
 
 def test_settings_decide_keys_and_nothing_else_does() -> None:
-    one = Barriers.model_validate({"kind": "barriers", "symmetry": "weights"})
+    one = Barriers.model_validate({"kind": "barriers", "align": "weights"})
     assert one.symmetry == ("weights",)
     assert one.match.settings("weights") == {
-        "symmetry": "weights", "symmetry_group": "all", "groups": ["*"], "seed": 0, "starts": None,
+        "align": "weights", "symmetry_group": "all", "groups": ["*"], "seed": 0, "starts": None,
     }  # fmt: skip
     many = Matching(groups=("*.ffn", "stream"), starts=3, steps=7, rate=0.6, seed=9, text="other.txt", sequences=11)
     shared = {"symmetry_group": "all", "groups": ["*.ffn", "stream"], "seed": 9}
-    assert many.settings("learned") == {"symmetry": "learned", **shared, "starts": 3, "steps": 7, "rate": 0.6}
+    assert many.settings("learned") == {"align": "learned", **shared, "starts": 3, "steps": 7, "rate": 0.6}
     for symmetry in ("activations", "random"):
-        assert many.settings(symmetry) == {"symmetry": symmetry, **shared}
+        assert many.settings(symmetry) == {"align": symmetry, **shared}
     how = match.how_to(many.settings("learned"))
     assert how == How("learned", ("*.ffn", "stream"), 9, 3, Recipe(steps=7, rate=0.6))
     assert match.how_to(many.settings("random")) == How("random", ("*.ffn", "stream"), 9, None, Recipe())

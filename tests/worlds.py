@@ -38,7 +38,7 @@ SETTINGS = Stages.model_validate({"threshold": 0.5, "primary": PRIMARY, "draws":
 
 WHERE = {
     "path": "linear",
-    "symmetry": "none",
+    "align": "none",
     "branch_step": None,
     "branch_a": None,
     "branch_b": None,
