@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from landscape import catalogue
 from landscape.cli.progress import console
 from landscape.errors import InputError
 from landscape.spec import MOST_SEED
@@ -18,7 +19,7 @@ from landscape.study.sections import Data
 from landscape.study.tasks import Checkpoint
 from landscape.texts import TRAINING_TEXT
 
-DEFINITIONS = ("chord", "mean_ends", "max_ends", "midpoint", "area", "convexity_gap")
+DEFINITIONS = tuple(catalogue.DEFINITIONS)
 PACKAGED = "No text is given: evaluating on the packaged novel, Jane Austen's Persuasion."
 USUAL = 11
 """Points that papers take."""

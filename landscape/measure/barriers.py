@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from landscape.paths import ARCS, KINDS
-from landscape.profile.adaptive import Found, Grid, Path, profiles
+from landscape.profile.adaptive import Grid, profiles
+from landscape.profile.path_state import Evaluated, KnownEnds
 from landscape.profile.rows import tables
 from landscape.rows import Row
 from landscape.session.session import Evaluator, Result, Session
@@ -35,7 +36,7 @@ def run(task: Task, session: Session) -> Result:
     sizes = session.objective_for(matching).space.sizes
     paths = [ends_of(pair, task, session) for pair in task.pairs]
 
-    def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Found:
+    def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Evaluated:
         places = [(task.pairs[n], t) for n, t in wanted]
         rows = between(settings["path"], places, anchors, sizes)
         return evaluator.evaluate(anchors, rows, examples)
@@ -58,13 +59,13 @@ def grid(settings: dict[str, Any]) -> Grid:
     return Grid(**{field.name: settings[field.name] for field in fields(Grid) if field.name in settings})
 
 
-def ends_of(pair: tuple[int, int], task: Task, session: Session) -> Path:
+def ends_of(pair: tuple[int, int], task: Task, session: Session) -> KnownEnds:
     """A pair with the losses and metrics of its ends, from the tasks that evaluated them."""
     keys = [task.needs[k] for k in pair]
     marks = session.store.rows("loss", keys)
     known = {str(name): values.to_numpy(dtype=float) for name, values in marks.select_dtypes("number").items()}
     one_point = len({task.checkpoints[k].content for k in pair}) == 1 and "matching" not in dict(task.settings)
-    return Path(np.concatenate([session.store.losses(key) for key in keys]), known, one_point=one_point)
+    return KnownEnds(np.concatenate([session.store.losses(key) for key in keys]), known, one_point=one_point)
 
 
 def between(

@@ -23,7 +23,8 @@ from landscape.paths import KINDS, fit, saved
 from landscape.points import evaluate, gradients
 from landscape.profile import adaptive as along
 from landscape.profile import paired
-from landscape.profile.adaptive import Found, Grid, Profile
+from landscape.profile.adaptive import Grid, Profile
+from landscape.profile.path_state import Evaluated, KnownEnds
 from landscape.profile.rows import tables, trapezoid
 from landscape.rows import Row
 from landscape.session.session import Evaluator, Result, Session
@@ -41,7 +42,7 @@ CONTROL = "control"
 """What a path to a random point is called in the column ``path``."""
 log = logging.getLogger(__name__)
 
-See = Callable[[list[Tensor], Tensor, Int[np.ndarray, " n"]], Found]
+See = Callable[[list[Tensor], Tensor, Int[np.ndarray, " n"]], Evaluated]
 """Losses and metrics of some examples at the points of some coefficients over anchors."""
 
 
@@ -228,7 +229,7 @@ def looking(objective: Objective) -> See:
     """
     search = evaluate.tuner(objective, AUTO * objective.examples)
 
-    def see(anchors: list[Tensor], rows: Tensor, examples: Int[np.ndarray, " n"]) -> Found:
+    def see(anchors: list[Tensor], rows: Tensor, examples: Int[np.ndarray, " n"]) -> Evaluated:
         part = objective.take(torch.from_numpy(examples))
         values = evaluate.evaluate(part, anchors, rows, strategy=search)
         arrays = {name: value.double().numpy() for name, value in values.items()}
@@ -245,7 +246,7 @@ def judge(
     kind: str,
     grid: Grid,
     examples: int,
-    ends: along.Path | None = None,
+    ends: KnownEnds | None = None,
 ) -> tuple[Profile, list[Row], list[Row]]:
     """A path on held-out examples: a ``barrier`` row for each definition, a ``profile`` row for each t shown.
 
@@ -267,7 +268,7 @@ def judge(
 
     if ends is None:
         known, metrics = see(anchors, rows([0.0, 1.0]), everything)
-        ends = along.Path(known, {name: values.mean(axis=1) for name, values in metrics.items()})
+        ends = KnownEnds(known, {name: values.mean(axis=1) for name, values in metrics.items()})
     path = replace(ends, pieces=paths.pieces(kind, len(anchors)))
     (profile,) = along.profiles([path], lambda wanted, some: see(anchors, rows([t for _, t in wanted]), some), grid)
     found, shown = tables(profile, grid)
