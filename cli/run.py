@@ -118,14 +118,14 @@ def run_tasks(
     _set_aside(prepared.tasks, store)
     left = unfinished(prepared.tasks, store)
     if left:
-        crew, threads = _crew(session, left, workers)
+        count, threads = _workers(session, left, workers)
         if not quiet:
             console.print(
-                f"{len(left)} of {len(prepared.tasks)} tasks to do, with {crew} "
-                f"worker{'s' if crew > 1 else ''} of {threads} thread{'s' if threads > 1 else ''} on {session.device}",
+                f"{len(left)} of {len(prepared.tasks)} tasks to do, with {count} "
+                f"worker{'s' if count > 1 else ''} of {threads} thread{'s' if threads > 1 else ''} on {session.device}",
                 markup=False,
             )
-        hire = partial(hire_worker, store, prepared.study, prepared.tasks, str(session.device), crew, threads)
+        start = partial(start_worker, store, prepared.study, prepared.tasks, str(session.device), count, threads)
         with progress("measuring", len(left)) as advance:
 
             def report(event: local.Event) -> None:
@@ -140,7 +140,7 @@ def run_tasks(
                 else:
                     advance(task.label)
 
-            failed = local.run(left, hire, report, workers=crew)
+            failed = local.run(left, start, report, workers=count)
     else:
         failed = {}
     for warning in worse_than_guessing(store, [task.key for task in left if task.kind == "losses"]):
@@ -184,15 +184,15 @@ def unfinished(tasks: list[Task], store: Store) -> list[Task]:
     return [task for task in tasks if task.key in new | lost]
 
 
-def _crew(session: Session, left: list[Task], workers: int | None) -> tuple[int, int]:
+def _workers(session: Session, left: list[Task], workers: int | None) -> tuple[int, int]:
     try:
-        crew, threads = session.crew(left)
+        count, threads = session.choose_workers(left)
     except InputError:  # a checkpoint that cannot be loaded is its task's failure, not the run's
-        crew, threads = 1, 1
-    return (workers, 1) if workers and workers > 1 else (workers or crew, threads)
+        count, threads = 1, 1
+    return (workers, 1) if workers and workers > 1 else (workers or count, threads)
 
 
-def hire_worker(store: Store, study: Study, tasks: list[Task], device: str, workers: int, threads: int) -> local.Work:
+def start_worker(store: Store, study: Study, tasks: list[Task], device: str, workers: int, threads: int) -> local.Work:
     """What a worker process does with a task."""
     import torch
 

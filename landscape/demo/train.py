@@ -198,7 +198,7 @@ class Trainer:
             self.tokenizer.save_pretrained(part)
 
 
-def hire(recipe: Recipe, out: Path) -> Callable[[Run], None]:
+def start_worker(recipe: Recipe, out: Path) -> Callable[[Run], None]:
     """A trainer with one thread: on models this small, more are slower."""
     torch.set_num_threads(1)
     keep_freed_memory()

@@ -372,7 +372,7 @@ class Session:
             **self.objective.columns,
         }
 
-    def crew(self, left: Sequence[Task]) -> tuple[int, int]:
+    def choose_workers(self, left: Sequence[Task]) -> tuple[int, int]:
         """Workers and threads of each that finish the tasks soonest, by timing one thread against all.
 
         Small models often run slower on many threads than on one, and then a process a core is best. Where timing would
