@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal
@@ -20,11 +20,11 @@ from torch.func import functional_call, vmap
 
 from landscape.objectives import Batch, Objective, Values
 from landscape.objectives.objective import norms
+from landscape.points.combine import Anchors, combine, combine_tensors
 from landscape.points.strategy import ON_GPU, STACKED, Strategy, Tuner
 from landscape.shapes import Float
 
 Dtype = Literal["float32", "tf32", "bfloat16"]
-Anchors = Float[Tensor, "anchors P"] | list[Tensor]
 SAMPLE, SAMPLE_SHARE, FEWEST = 4, 0.03, 4
 """Points at which a lower precision is compared with float32, its share of all evaluations, and the fewest examples."""
 
@@ -275,37 +275,3 @@ def batch_statistics(objective: Objective) -> Generator[dict[str, Tensor]]:
         for name, module in changed.items():
             module.eval()
             module.momentum = momenta[name]
-
-
-def combine(row: list[float], anchors: Anchors, out: Float[Tensor, " P"]) -> None:
-    """Write ``sum_i row[i] * anchors[i]`` into ``out``; anchors of weight 0 are not read.
-
-    This is done anchor by anchor and not as a matrix product: a row with a single 1 is that anchor to the bit, and a
-    path between two of many anchors costs only two.
-
-    Args:
-        row: Coefficients of the point.
-        anchors: The anchors.
-        out: Memory of the point.
-    """
-    used = [(weight, anchors[i]) for i, weight in enumerate(row) if weight != 0]
-    weight, anchor = used[0]
-    torch.mul(anchor, weight, out=out)
-    for weight, anchor in used[1:]:
-        out.add_(anchor, alpha=weight)
-
-
-def combine_tensors(
-    rows: Float[Tensor, "tensors anchors"], anchors: Anchors, out: Float[Tensor, " P"], sizes: Sequence[int]
-) -> None:
-    """:func:`combine` with a row for each tensor of a point.
-
-    Args:
-        rows: Coefficients of each tensor.
-        anchors: The anchors.
-        out: Memory of the point.
-        sizes: Number of coordinates of each tensor.
-    """
-    parts = [torch.split(anchor, list(sizes)) for anchor in anchors]
-    for k, (row, part) in enumerate(zip(rows.tolist(), torch.split(out, list(sizes)), strict=True)):
-        combine(row, [anchor[k] for anchor in parts], part)

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from landscape.objectives import Objective
-from landscape.points.evaluate import Anchors, Dtype, losses
+from landscape.points.combine import Anchors
+from landscape.points.evaluate import Dtype, losses
 from landscape.points.strategy import Strategy, least_seconds
 from landscape.profile.sequential import ONE_LOOK
 from landscape.shapes import Float, Int

@@ -88,7 +88,7 @@ class PathState:
             known.setdefault(index, np.full(self.path.ends.shape[1], np.nan))[examples] = own
 
     def means(self) -> dict[str, Float[np.ndarray, " used"]]:
-        """Means of the metrics at the t in use."""
+        """Means of the metrics at the t in use, each in its own unit."""
         out = {}
         for name, known in self.metrics.items():
             first, last = self.path.metrics[name]
