@@ -77,7 +77,7 @@ def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _allow(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -> None:
     """Workers are other processes, so it is said in the environment."""
-    from landscape.checkpoints.formats.pickled import ALLOW
+    from landscape.checkpoints.formats.unpickle import ALLOW
 
     if names:
         os.environ[ALLOW] = ",".join(names)

@@ -16,9 +16,9 @@ UNITS = (
     r"units?", "nats", "bits", "seconds?", "bytes", "[GM]iB", "degrees?", "radians", "steps?", "tokens?", "examples?",
     "epochs?",
     # scales
-    r"in \[-?[01], [01]\]", r"from -?[01] to [01]", "shares?", "fractions?", "probabilit(?:y|ies)", "p-values?", "ratios?",
-    "factors?", "percent", "accurac(?:y|ies)", "correlations?", "standardi[sz]ed", "standard errors?", "z-scores?", "log",
-    "logits?", "relative", "counts?", "numbers? of", "squared",
+    r"in \[-?[01], [01]\]", r"from -?[01] to [01]", "shares?", "fractions?", "probabilit(?:y|ies)", "p-values?",
+    "ratios?", "factors?", "percent", "accurac(?:y|ies)", "correlations?", "standardi[sz]ed", "standard errors?",
+    "z-scores?", "log", "logits?", "relative", "counts?", "numbers? of", "squared",
     # positions in the space of an architecture
     "points?", "coordinates?", "coefficients?", "weights?", "gradients?", "losses",
 )  # fmt: skip
@@ -96,7 +96,7 @@ def test_arguments_and_units_are_documented(package: str) -> None:
             "f names no unit or scale of its numbers",
         ),
         (
-            '@dataclass(frozen=True)\nclass C:\n    """C.\n\n    Attributes:\n        x: How far.\n    """\n    x: float',
+            '@dataclass(frozen=True)\nclass C:\n    """C.\n\n    Attributes:\n        x: Far.\n    """\n    x: float',
             "C names no unit or scale of its numbers",
         ),
     ],

@@ -19,7 +19,8 @@ import torch
 from hostile import values
 
 from landscape.checkpoints import formats
-from landscape.checkpoints.formats import pickled
+from landscape.checkpoints.formats import pickled, unpickle
+from landscape.checkpoints.formats.archive import Archive
 from landscape.errors import InputError
 
 VALUES = np.arange(1, 13, dtype="<f4")
@@ -144,7 +145,7 @@ class Meta:
 def test_bounds_are_ours_whatever_torch_looks_at(
     first: int, shape: tuple[int, ...], steps: tuple[int, ...], fits: bool
 ) -> None:
-    archive = pickled._Archive(True, {64: 48})
+    archive = Archive(True, {64: 48})
     if fits:
         assert pickled._record(Meta(first, shape, steps), archive) == (64, 12)
         return
@@ -257,15 +258,15 @@ def test_a_class_that_is_allowed_is_passed_over_and_not_run(tmp_path: Path, monk
     name = f"{Loud.__module__}.Loud"
     with pytest.raises(InputError, match=rf"it holds {name} beside tensors, .*: --allow-class {name}"):
         formats.index(file)
-    monkeypatch.setenv(pickled.ALLOW, name)
+    monkeypatch.setenv(unpickle.ALLOW, name)
     with pytest.raises(InputError, match=r"it holds argparse.Namespace beside tensors"):
         formats.index(file)
-    monkeypatch.setenv(pickled.ALLOW, f"{name},argparse.Namespace")
+    monkeypatch.setenv(unpickle.ALLOW, f"{name},argparse.Namespace")
     np.testing.assert_array_equal(values(file)["w"], np.arange(3))
     assert not [one for one in torch.serialization.get_safe_globals() if isinstance(one, tuple)]
     for call in (os.system, print, eval):
         torch.save({"model": {"w": torch.arange(3.0)}, "args": Call(call, "touch run")}, file)
-        monkeypatch.setenv(pickled.ALLOW, "builtins.eval,builtins.print,posix.system")
+        monkeypatch.setenv(unpickle.ALLOW, "builtins.eval,builtins.print,posix.system")
         monkeypatch.chdir(tmp_path)
         if call is os.system:
             with pytest.raises(InputError, match="was refused and nothing of it was run"):

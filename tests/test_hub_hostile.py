@@ -37,7 +37,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Little, so that what takes too long takes a second; nothing is known of any hub."""
     monkeypatch.setattr(requests, "CONNECT", 1.2)
     monkeypatch.setattr(requests, "READ", 1.2)
-    monkeypatch.setattr(requests, "SECONDS", 3.0)
+    monkeypatch.setattr(requests, "MAX_SECONDS", 3.0)
     monkeypatch.setattr(client, "WAITS", (0.0, 0.0))
     monkeypatch.setattr(requests, "_SILENT", {})
 
@@ -123,7 +123,7 @@ def test_it_is_said_what_is_waited_for(
     hub: HubMirror, folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.repo("a/tiny").commit("main", folder)
-    monkeypatch.setattr(requests, "SAID", 0.05)
+    monkeypatch.setattr(requests, "NOTICE", 0.05)
     commit = client.resolve(places.parse(REF))
     hub.wrong["/tree/"] = lambda reply: (time.sleep(0.2), reply.json([]))[1]
     with caplog.at_level("WARNING", logger="landscape"):
@@ -181,9 +181,9 @@ def test_a_body_longer_than_listed_is_cut_off(hub: HubMirror, folder: Path, monk
         fetch.described(find(REF)[0])
     hub.wrong.clear()
     hub.wrong["/tree/"] = endless
-    monkeypatch.setattr(requests, "MOST", 1 << 21)
+    monkeypatch.setattr(requests, "MAX_BYTES", 1 << 21)
     with pytest.raises(InputError, match="sends more for hf://a/tiny than the 2,097,152 bytes"):
-        client._asked(places.parse(REF), "c" * 40)
+        client._listed(places.parse(REF), "c" * 40)
     hub.wrong.clear()
     assert fetch.weights(find(REF)[0]).joinpath("config.json").read_bytes() == (folder / "config.json").read_bytes()
 
@@ -269,7 +269,7 @@ def test_the_token_goes_to_no_other_host(
     commit = hub.repo("a/tiny").commit("main", folder)
     other.repo("a/tiny").commit("main", folder)
     hub.wrong["/tree/"] = answering([FILE], Link=f'<{other.url}/api/models/a/tiny/tree/{commit}>; rel="next"')
-    assert len(client._asked(places.parse(REF), commit)) > 2
+    assert len(client._listed(places.parse(REF), commit)) > 2
     hub.wrong.clear()
     hub_files._list("a/tiny", commit).unlink()
 

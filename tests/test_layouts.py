@@ -30,7 +30,7 @@ from torch.distributed.checkpoint.metadata import (
 from transformers import MixtralConfig, MixtralForCausalLM
 
 from landscape.checkpoints import expand, fetch, find, formats, models
-from landscape.checkpoints.formats import pickled
+from landscape.checkpoints.formats import unpickle
 from landscape.errors import InputError
 from landscape.space import Space
 
@@ -194,7 +194,7 @@ def test_a_class_beside_tensors_is_refused_and_can_be_allowed(tmp_path: Path, mo
     torch.save({"state_dict": state(cases.gpt2(3)), "hyper_parameters": argparse.Namespace(lr=0.1)}, file)
     with pytest.raises(InputError, match=r"it holds argparse.Namespace beside tensors, .*: --allow-class argparse.N"):
         formats.index(file)
-    monkeypatch.setenv(pickled.ALLOW, "argparse.Namespace")
+    monkeypatch.setenv(unpickle.ALLOW, "argparse.Namespace")
     assert torch.equal(models.load(file, cases.gpt2()), vector(cases.gpt2(3)))
     torch.save({"epoch": 3}, file)
     with pytest.raises(InputError, match="holds no tensors by name"):

@@ -16,11 +16,11 @@ from landscape.errors import InputError
 
 CONFIG = "tokenizer_config.json"
 FEW_WORDS = 8
-"""A tokenizer made of nothing has fewer."""
+"""Number of words that every tokenizer with a vocabulary has."""
 
 
 def load(folder: Path) -> Any:
-    """The tokenizer that lies in a folder.
+    """The tokenizer in a folder.
 
     Raises:
         InputError: If there is none, or it cannot be loaded.
@@ -46,7 +46,7 @@ def load(folder: Path) -> Any:
             words = found.get_vocab().keys() - found.get_added_vocab().keys() - set(found.all_special_tokens)
     except InputError as error:
         raise error if described else lost from error
-    # Without files of its own, AutoTokenizer makes a tokenizer of the model's kind with special tokens alone.
+    # Without files, AutoTokenizer makes a tokenizer of the model's type that has special tokens only.
     wanted = found.vocab_files_names.values()
     if not words or (len(words) < FEW_WORDS and wanted and not any((folder / str(name)).is_file() for name in wanted)):
         raise lost
@@ -59,7 +59,7 @@ def files_of(folder: Path) -> list[Path]:
     """The files of a folder that make its tokenizer.
 
     Raises:
-        InputError: If one is too large, or is no file.
+        InputError: If one is too large, or is not a regular file.
     """
     found = sorted(file for pattern in TOKENIZER for file in folder.glob(pattern))
     for file in found:
@@ -69,7 +69,7 @@ def files_of(folder: Path) -> list[Path]:
 
 def _auto_map(file: Path) -> bool:
     try:
-        given = files.read_json(file)
+        entries = files.read_json(file)
     except (OSError, ValueError):
         return False
-    return isinstance(given, dict) and "auto_map" in given
+    return isinstance(entries, dict) and "auto_map" in entries

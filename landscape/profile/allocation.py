@@ -14,7 +14,7 @@ import numpy as np
 from landscape.shapes import Bool, Float
 
 WIDER = 1.1
-"""How much larger a standard error may be than if all examples were evaluated at all times."""
+"""How much larger a standard error may be than if all examples were evaluated at all t."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Checkpoints that are not where their neighbours say they should be, found from the tensors themselves.
+"""Checkpoints that do not lie near their neighbours in training, found from the tensors themselves.
 
-Hashes of files cannot tell weights that were saved twice apart, nor a run that does not descend from its own start.
+Hashes of files cannot detect weights that were saved twice, nor a run that does not descend from its own start.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from landscape.shapes import Float
 from landscape.study.tasks import Checkpoint
 
 DETOUR = 1.25
-"""A step is off the way if both its neighbours are this many times farther from it than from each other."""
+"""A step is a detour if both neighbours are this many times farther from it than from each other."""
 
 STEP = re.compile(r"(?:global_)?(?:step|checkpoint|ckpt)[-_=]?\d+k?(?:-tokens\d+B|-\d+BT)?")
 LEAP = 3.0
 UNRELATED = 0.9
-"""Share of ``|a|^2 + |b|^2`` that ``|a - b|^2`` is at least, if a and b have nothing to do with each other (then 1)."""
+"""Fraction of ``|a|^2 + |b|^2`` from which ``|a - b|^2`` shows that a and b are unrelated; if independent, 1."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One checkpoint on its way.
+    """One checkpoint of a run. Distances and lengths are Euclidean, in units of the coordinates.
 
     Attributes:
         checkpoint: The label.
         matrices: Hash of each matrix that is not constant, by name.
         whole: Hash of all tensors.
         length: Norm of its matrices.
-        to_previous: Distance to the step before, of the same run.
+        to_previous: Distance to the previous step of the same run.
         to_first: Distance to the first step.
         across: Distance between the steps before and after.
         stored: dtype on disk.
@@ -55,12 +55,12 @@ class Seen:
 
     @property
     def name(self) -> str:
-        """The label in words."""
+        """The reference of the checkpoint."""
         return self.checkpoint.ref
 
 
 def runs(checkpoints: Sequence[Checkpoint]) -> list[list[Checkpoint]]:
-    """The checkpoints by run, each in the order of its steps: one run is one name with the step left out."""
+    """The checkpoints by run, each in the order of its steps. Names of one run differ in the step only."""
     found: dict[tuple[int | None, str], list[Checkpoint]] = {}
     for checkpoint in checkpoints:
         found.setdefault((checkpoint.seed, STEP.sub("", checkpoint.ref)), []).append(checkpoint)
@@ -70,17 +70,17 @@ def runs(checkpoints: Sequence[Checkpoint]) -> list[list[Checkpoint]]:
 def walk(
     run: Sequence[Checkpoint], tick: Callable[[str], None] = lambda label: None
 ) -> tuple[list[Seen], list[Finding]]:
-    """Read the steps of one run in order; three of them are in memory at a time.
+    """Read the steps of one run in order; three of them are in memory at the same time.
 
-    Lengths and distances are those of the matrices: the ones and zeros of norms and biases, which all models share, and
-    buffers such as masks would hide what is looked for.
+    Lengths and distances are those of the matrices alone. Norms and biases, whose ones and zeros all models share, and
+    buffers such as masks would hide the differences.
 
     Args:
         run: Checkpoints of one seed, by step.
-        tick: Called after each.
+        tick: Called after each checkpoint.
 
     Returns:
-        What was seen, and a finding for each that cannot be read or is of another shape.
+        The steps that were read, and a finding for each that cannot be read or has other shapes.
     """
     seen: list[Seen] = []
     lost: list[Finding] = []
@@ -105,7 +105,7 @@ def walk(
 
 
 def _read(checkpoint: Checkpoint, shapes: dict[str, tuple[int, ...]]) -> tuple[Seen, Float[np.ndarray, " P"]]:
-    """What is seen of a checkpoint, and its matrices one after the other.
+    """A checkpoint with its hashes and norm, and its concatenated matrices.
 
     Raises:
         InputError: If it cannot be read, or holds other tensors than the first.
@@ -164,8 +164,8 @@ def _pieces(vector: Float[np.ndarray, " P"]) -> int:
     return 1 + vector.size // (1 << 18)
 
 
-def judge(runs: Iterable[Sequence[Seen]]) -> list[Finding]:
-    """What the tensors of some runs tell.
+def findings(runs: Iterable[Sequence[Seen]]) -> list[Finding]:
+    """Findings from the tensors of some runs.
 
     Args:
         runs: The steps of each seed.

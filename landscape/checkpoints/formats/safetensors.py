@@ -16,9 +16,9 @@ from landscape.files import parsed
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-MOST_AXES = 64
+MAX_AXES = 64
 HEADER_LIMIT = 25_000_000
-"""Of 200,000 tensors; as Python objects it takes many times as much memory."""
+"""Largest header in bytes, that of 200,000 tensors; as Python objects it takes many times as much memory."""
 
 
 def claims(path: Path) -> list[Path]:
@@ -75,7 +75,7 @@ def _parsed(file: Path, size: int, changed: int) -> dict[str, Stored]:
 
 
 def _require_text(notes: Mapping[str, Any]) -> None:
-    """The metadata are texts by name.
+    """Refuse metadata whose values are not text.
 
     Raises:
         ValueError: If one is not.
@@ -85,7 +85,7 @@ def _require_text(notes: Mapping[str, Any]) -> None:
 
 
 def _require_full(spans: list[list[int]], size: int) -> None:
-    """Every byte after the header belongs to one tensor, as the format wants it.
+    """Check that every byte after the header belongs to one tensor, as the format requires.
 
     Raises:
         ValueError: If bytes belong to two, or to none.
@@ -99,7 +99,7 @@ def _require_full(spans: list[list[int]], size: int) -> None:
 def _stored(file: Path, data: int, entry: Mapping[str, Any]) -> Stored:
     dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
     if (
-        len(shape) > MOST_AXES
+        len(shape) > MAX_AXES
         or not isinstance(dtype, str)
         or not all(type(n) is int and n >= 0 for n in (*shape, begin, end))
     ):
