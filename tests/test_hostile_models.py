@@ -16,9 +16,10 @@ from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 from transformers import AutoConfig, AutoTokenizer, ByT5Tokenizer, Gemma3Config, Gemma3ForConditionalGeneration
 
+from landscape.catalogue import OBJECTIVES
 from landscape.checkpoints import configs, models, tokenizers
 from landscape.errors import InputError
-from landscape.objectives import KINDS, causal_lm, classification
+from landscape.objectives import causal_lm, classification
 from landscape.session import data as fixed
 from landscape.space import Space
 from landscape.study.sections import Data
@@ -180,8 +181,12 @@ def test_what_is_not_supported_is_named_as_such(tmp_path: Path, kind: str, name:
         models.skeleton(tmp_path, AUTO)
 
 
-def test_the_table_of_classes_is_that_of_the_objectives() -> None:
-    assert {name: kind.AUTO for name, kind in KINDS.items()} == models.OBJECTIVES
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_classes_of_each_objective_imply_it(tmp_path: Path, objective: str) -> None:
+    for ending in OBJECTIVES.load(objective).CLASSES:
+        config = transformers.BertConfig(architectures=[f"BertFor{ending}"])
+        config.save_pretrained(tmp_path)
+        assert models.default_objective(tmp_path) == objective
 
 
 def test_a_classifier_without_a_padding_token_is_refused_before_it_runs() -> None:

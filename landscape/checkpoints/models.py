@@ -14,8 +14,8 @@ import transformers
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from transformers.initialization import no_init_weights
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
+from landscape.catalogue import OBJECTIVES
 from landscape.checkpoints import formats, names
 from landscape.checkpoints.blame import blamed
 from landscape.checkpoints.configs import OWN, fused, read_config
@@ -24,13 +24,6 @@ from landscape.checkpoints.identity import CONFIG
 from landscape.errors import InputError
 from landscape.shapes import Float
 from landscape.space import Space, learned_buffers
-
-OBJECTIVES = {
-    "causal-lm": "AutoModelForCausalLM", "masked-lm": "AutoModelForMaskedLM",
-    "classification": "AutoModelForSequenceClassification",
-}  # fmt: skip
-"""The class of transformers that makes the model of each objective."""
-
 
 SPARE, MAX_TENSORS = 1_000, 100_000
 """Number of parameter tensors that a model may have beyond four times those of its files; and without files."""
@@ -134,11 +127,16 @@ def _require_room(model: nn.Module, stored: int, folder: Path) -> None:
 
 def _instead(config: Any) -> str:
     """What to do if an objective has no class for this architecture."""
-    others = [name for name, auto in OBJECTIVES.items() if type(config) in getattr(transformers, auto)._model_mapping]
+    others = [name for name in OBJECTIVES if type(config) in _classes(name)]
     if config.is_encoder_decoder or not others:
         what = "encoder-decoders are" if config.is_encoder_decoder else f"a {config.model_type} is"
         return f"{what} not supported: give a model for {', '.join(OBJECTIVES)}"
     return f"choose another objective: {' or '.join(others)}"
+
+
+def _classes(objective: str) -> Any:
+    """The classes of transformers that make the model of an objective, by their configs."""
+    return getattr(transformers, OBJECTIVES.load(objective).AUTO)._model_mapping
 
 
 def default_objective(folder: Path) -> str:
@@ -149,16 +147,11 @@ def default_objective(folder: Path) -> str:
     """
     config = read_config(folder)
     name = next(iter(config.architectures or ()), "no class")
-    for ending, objective in {
-        "CausalLM": "causal-lm", "LMHeadModel": "causal-lm", "MaskedLM": "masked-lm", "PreTraining": "masked-lm",
-        "SequenceClassification": "classification",
-    }.items():  # fmt: skip
-        if name.endswith(ending):
+    for objective in OBJECTIVES:
+        if name.endswith(OBJECTIVES.load(objective).CLASSES):
             return objective
-    for objective, made in (
-        ("causal-lm", MODEL_FOR_CAUSAL_LM_MAPPING_NAMES), ("masked-lm", MODEL_FOR_MASKED_LM_MAPPING_NAMES),
-    ):  # fmt: skip
-        if made.get(config.model_type) == name:
+    for objective in OBJECTIVES:
+        if _classes(objective)._model_mapping.get(config.model_type) == name:
             return objective
     hint = _instead(config)
     raise InputError(

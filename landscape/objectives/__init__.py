@@ -1,7 +1,8 @@
 """Objectives: fixed batches and the loss of each example on them.
 
-Each file has ``encode`` (text and tokenizer to batch), ``build`` (model and batch to objective) and ``AUTO``, the
-transformers class that makes the model. ``module`` takes any ``nn.Module`` instead.
+Each file has ``encode`` (text and tokenizer to batch), ``build`` (model and batch to objective), ``AUTO``, the
+transformers class that makes the model, and ``CLASSES``, by which such a class is known. ``module`` takes any
+``nn.Module`` instead.
 """
 
 from types import ModuleType

@@ -16,6 +16,8 @@ from landscape.objectives.text import begin, blocks, require_vocabulary
 from landscape.shapes import Int
 
 AUTO = "AutoModelForCausalLM"
+CLASSES = ("CausalLM", "LMHeadModel")
+"""Endings of the names of the classes that are trained with this objective."""
 MOVED = 1e-5
 """Largest share by which rounding moves the logits of earlier tokens, of the largest logit."""
 

@@ -14,6 +14,8 @@ from landscape.objectives.objective import Batch, Objective, Values
 from landscape.objectives.text import require_vocabulary, spread
 
 AUTO = "AutoModelForSequenceClassification"
+CLASSES = ("SequenceClassification",)
+"""Endings of the names of the classes that are trained with this objective."""
 
 
 def encode(text: str, tokenizer: Any, *, sequences: int, length: int, **_: object) -> Batch:

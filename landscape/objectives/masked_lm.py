@@ -16,6 +16,8 @@ from landscape.objectives.text import blocks, require_vocabulary
 from landscape.shapes import Int
 
 AUTO = "AutoModelForMaskedLM"
+CLASSES = ("MaskedLM", "PreTraining")
+"""Endings of the names of the classes that are trained with this objective."""
 REPLACED, RANDOM = 0.8, 0.1
 
 
