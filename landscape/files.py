@@ -109,14 +109,14 @@ def replacing(path: Path) -> Generator[IO[bytes]]:
     libraries that open it themselves.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = beside(path)
+    new = beside(path)
     try:
-        with part.open("xb") as stream:  # O_EXCL: fails if anything is there, even a dangling link
+        with new.open("xb") as stream:  # O_EXCL: fails if anything is there, even a dangling link
             yield stream
-        flushed(part)
-        part.rename(path)
+        flushed(new)
+        new.rename(path)
     finally:
-        part.unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
     flushed(path.parent)
 
 
@@ -127,22 +127,22 @@ def replacing_folder(path: Path) -> Generator[Path]:
     The old folder is removed last: after a kill there is one of the two, or both under other names.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part, old = beside(path), beside(path)
-    part.mkdir()
+    new, old = beside(path), beside(path)
+    new.mkdir()
     try:
-        yield part
-        for written in [*part.rglob("*"), part]:
+        yield new
+        for written in [*new.rglob("*"), new]:
             flushed(written)
         if path.exists():
             path.rename(old)
-        Path(part).rename(path)
+        Path(new).rename(path)
         flushed(path.parent)
     except BaseException:
         if old.exists() and not path.exists():
             old.rename(path)
         raise
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -69,7 +69,7 @@ class Space:
         parts = torch.split(vector, list(self.sizes), dim=-1)
         lead = vector.shape[:-1]
         return {
-            name: part.view(*lead, *shape) for name, part, shape in zip(self.names, parts, self.shapes, strict=True)
+            name: values.view(*lead, *shape) for name, values, shape in zip(self.names, parts, self.shapes, strict=True)
         }
 
     def vector(self, params: Mapping[str, Tensor]) -> Float[Tensor, "*batch P"]:

@@ -188,8 +188,8 @@ def own(*parts: str) -> Path:
 def remember(file: Path, text: str) -> None:
     """Write a small file atomically; nothing is written to a cache that is full or not ours."""
     try:
-        with replacing(file) as part:
-            part.write(text.encode())
+        with replacing(file) as stream:
+            stream.write(text.encode())
     except OSError as error:
         LOG.debug("%s is not remembered: %s", file, error.strerror)
 

@@ -44,16 +44,16 @@ def skeleton(folder: Path, auto: str, *, untied: bool = False, weights: Path | N
     Raises:
         InputError: If the config cannot be read, its architecture has no such class, or it has other parameters.
     """
-    config, kind = _known(folder, auto)
+    config, model_class = _known(folder, auto)
     stored = {} if weights is None else formats.index(weights)
-    shapes = _shapes(kind, config, folder, len(stored))
+    shapes = _shapes(model_class, config, folder, len(stored))
     if weights is not None:
         with suppress(names.NeedsConversion):
             names.locate(stored, shapes, Space.of(shapes), weights)
         _require_room(shapes, sum(one.bytes for one in stored.values()), folder)
     if untied:
         config.tie_word_embeddings = False
-    return _made(kind, config, folder).eval()
+    return _made(model_class, config, folder).eval()
 
 
 def _known(folder: Path, auto: str) -> tuple[Any, Any]:
@@ -63,29 +63,29 @@ def _known(folder: Path, auto: str) -> tuple[Any, Any]:
         InputError: If the class cannot make a model of this architecture.
     """
     config = fused(read_config(folder))
-    kind: Any = getattr(transformers, auto)
-    if type(config) not in kind._model_mapping:
+    model_class: Any = getattr(transformers, auto)
+    if type(config) not in model_class._model_mapping:
         raise InputError(f"{folder} is a {config.model_type}, which {auto} cannot make; {_instead(config)}")
-    return config, kind
+    return config, model_class
 
 
-def _shapes(kind: Any, config: Any, folder: Path, stored: int) -> nn.Module:
+def _shapes(model_class: Any, config: Any, folder: Path, stored: int) -> nn.Module:
     """The model without memory, with a bound on its number of tensors from the number of stored ones, if known."""
     largest = SPARE + 4 * stored if stored else MAX_TENSORS
     with torch.device("meta"), no_init_weights(), _at_most(largest, folder):
-        shapes: Any = _made(kind, config, folder)
+        shapes: Any = _made(model_class, config, folder)
         shapes.tie_weights()  # part of the initialization that is left out
     return shapes  # type: ignore[no-any-return]
 
 
-def _made(kind: Any, config: Any, folder: Path) -> nn.Module:
+def _made(model_class: Any, config: Any, folder: Path) -> nn.Module:
     """The model of a config.
 
     Raises:
         InputError: If transformers cannot make it.
     """
     with blamed(f"{folder / CONFIG} describes no model", OWN):
-        model: nn.Module = kind.from_config(
+        model: nn.Module = model_class.from_config(
             config, dtype=torch.float32, trust_remote_code=False, attn_implementation=None, experts_implementation=None
         )
     return model
@@ -201,15 +201,15 @@ def buffers(path: Path, model: nn.Module) -> dict[str, Tensor]:
     """
     own = learned_buffers(model)
     stored = names.beside(formats.index(path), model, Space.of(model), path).buffers if own else {}
-    found = {}
+    values_by_name = {}
     for name, tensor in stored.items():
         if tensor.shape != (shape := tuple(own[name].shape)):
             raise InputError(f"{path}: buffer {name!r} is {tensor.shape} on disk and {shape} in its model")
         values = torch.empty(own[name].shape)
         if not formats.read(values.view(-1).numpy(), {name: tensor}):
             raise InputError(f"{path}: the buffer {name!r} has values that are NaN or infinite")
-        found[name] = values
-    return found
+        values_by_name[name] = values
+    return values_by_name
 
 
 def has_learned_buffers(folder: Path, auto: str, weights: Path | None = None) -> bool:
@@ -227,8 +227,8 @@ def has_learned_buffers(folder: Path, auto: str, weights: Path | None = None) ->
 
 @lru_cache(maxsize=64)
 def _learns_buffers(config: str, folder: Path, auto: str, stored: int) -> bool:
-    made, kind = _known(folder, auto)
-    return bool(learned_buffers(_shapes(kind, made, folder, stored)))
+    made, model_class = _known(folder, auto)
+    return bool(learned_buffers(_shapes(model_class, made, folder, stored)))
 
 
 def unused(path: Path, model: nn.Module) -> tuple[str, ...]:

@@ -51,24 +51,24 @@ def locate(stored: Mapping[str, Stored], model: nn.Module, space: Space, path: P
         InputError: If a parameter is missing, has another shape, or a tied one is stored twice and differs.
         NeedsConversion: If transformers would do more than rename.
     """
-    found = _named(stored, model, space, path, _renaming(model))
+    named = _named(stored, model, space, path, _renaming(model))
     shapes = dict(zip(space.names, space.shapes, strict=True))
     own = shapes.keys() | dict(space.tied).keys()
     layers = {_any_layer(name) for name in space.names}
-    if beyond := sorted(n for n in found.keys() - own if _any_layer(n) != n and _any_layer(n) in layers):
+    if beyond := sorted(n for n in named.keys() - own if _any_layer(n) != n and _any_layer(n) in layers):
         raise InputError(
             f"{path} holds the parameter {beyond[0]!r}, one of {len(beyond)} that its config has no layer for; give "
             "the config that belongs to it"
         )
-    if lost := missing(found, space):
+    if lost := missing(named, space):
         raise InputError(
             f"{path} lacks the parameter {lost[0]!r} {shapes[lost[0]]} of its own model class; "
             "it may have been saved from another class"
         )
     for name, shape in shapes.items():
-        if found[name].shape != tuple(shape):
-            raise InputError(f"{path}: parameter {name!r} is {found[name].shape} on disk and {shape} in its config")
-    return {name: found[name] for name in space.names}
+        if named[name].shape != tuple(shape):
+            raise InputError(f"{path}: parameter {name!r} is {named[name].shape} on disk and {shape} in its config")
+    return {name: named[name] for name in space.names}
 
 
 @dataclass(frozen=True)
@@ -102,16 +102,16 @@ def beside(stored: Mapping[str, Stored], model: nn.Module, space: Space, path: P
             converted.add(name)
             return name
 
-    found = _named(stored, model, space, path, patient)
+    named = _named(stored, model, space, path, patient)
     learned = learned_buffers(model)
     known = {*space.names, *dict(space.tied), *dict(model.named_buffers()), *converted}
     ignored = [*(getattr(model, "_keys_to_ignore_on_load_unexpected", None) or ()), *CONSTANTS]
-    taken = {id(at) for name, at in found.items() if name in known}
+    taken = {id(at) for name, at in named.items() if name in known}
     unused = [
         name for name, at in stored.items()
         if id(at) not in taken and not any(re.search(pattern, name) for pattern in ignored)
     ]  # fmt: skip
-    return Beside({name: found[name] for name in learned if name in found}, tuple(unused))
+    return Beside({name: named[name] for name in learned if name in named}, tuple(unused))
 
 
 def _named(
@@ -164,9 +164,9 @@ def _any_layer(name: str) -> str:
     return re.sub(r"\.\d+\.", ".#.", name)
 
 
-def missing(found: Mapping[str, Stored], space: Space) -> list[str]:
-    """The parameters of the space that are not among those found."""
-    return [name for name in space.names if name not in found]
+def missing(named: Mapping[str, Stored], space: Space) -> list[str]:
+    """The parameters of the space that have no tensor."""
+    return [name for name in space.names if name not in named]
 
 
 def _renaming(model: nn.Module) -> Callable[[str], str]:

@@ -31,8 +31,8 @@ def number(text: str) -> int | None:
 
 def seed_in(name: str) -> int | None:
     """The last seed in a name."""
-    found = re.findall(_SEED, name)
-    return int(found[-1]) if found else None
+    seeds = re.findall(_SEED, name)
+    return int(seeds[-1]) if seeds else None
 
 
 def step_in(name: str) -> int | None:
@@ -41,5 +41,5 @@ def step_in(name: str) -> int | None:
     >>> [step_in(name) for name in ("run/step=1e3", "footstep2", "step_3rd", "step1000-tokens2B", "2B_tokens")]
     [1000, None, None, 1000, 2000000000]
     """
-    found = re.findall(_STEP, name) or [one or other for one, other in re.findall(_TOKENS, name)]
-    return number(found[-1]) if found else None
+    steps = re.findall(_STEP, name) or [one or other for one, other in re.findall(_TOKENS, name)]
+    return number(steps[-1]) if steps else None

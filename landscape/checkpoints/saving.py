@@ -30,8 +30,8 @@ def write(out: Path, point: Float[Tensor, " P"], model: nn.Module, folder: Path)
     Raises:
         StorageError: If it cannot be written.
     """
-    with storing(out), replacing_folder(out) as part:
-        save(part, point, model, folder)
+    with storing(out), replacing_folder(out) as new:
+        save(new, point, model, folder)
 
 
 @contextmanager

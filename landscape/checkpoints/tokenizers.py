@@ -41,18 +41,18 @@ def load(folder: Path) -> Any:
     )
     try:
         with blamed(f"the tokenizer of {folder} cannot be loaded", then):
-            found = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            found("")
-            words = found.get_vocab().keys() - found.get_added_vocab().keys() - set(found.all_special_tokens)
+            made = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            made("")
+            words = made.get_vocab().keys() - made.get_added_vocab().keys() - set(made.all_special_tokens)
     except InputError as error:
         raise error if described else lost from error
     # Without files, AutoTokenizer makes a tokenizer of the model's type that has special tokens only.
-    wanted = found.vocab_files_names.values()
+    wanted = made.vocab_files_names.values()
     if not words or (len(words) < FEW_WORDS and wanted and not any((folder / str(name)).is_file() for name in wanted)):
         raise lost
     if code:
         say(f"{folder} names code of its own for its tokenizer (auto_map), which is not run: it is not needed")
-    return found
+    return made
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -61,10 +61,10 @@ def files_of(folder: Path) -> list[Path]:
     Raises:
         InputError: If one is too large, or is not a regular file.
     """
-    found = sorted(file for pattern in TOKENIZER for file in folder.glob(pattern))
-    for file in found:
+    paths = sorted(file for pattern in TOKENIZER for file in folder.glob(pattern))
+    for file in paths:
         files.require(file, files.MOST_JSON)
-    return found
+    return paths
 
 
 def _auto_map(file: Path) -> bool:

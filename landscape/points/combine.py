@@ -42,5 +42,5 @@ def combine_tensors(
         sizes: Number of coordinates of each tensor.
     """
     parts = [torch.split(anchor, list(sizes)) for anchor in anchors]
-    for k, (row, part) in enumerate(zip(rows.tolist(), torch.split(out, list(sizes)), strict=True)):
-        combine(row, [anchor[k] for anchor in parts], part)
+    for k, (row, values) in enumerate(zip(rows.tolist(), torch.split(out, list(sizes)), strict=True)):
+        combine(row, [anchor[k] for anchor in parts], values)

@@ -39,8 +39,8 @@ class Measured(nn.Module):
 
     def forward(self, batches: list[Batch]) -> Values:
         """Values of the measure on all examples of the batches, concatenated."""
-        parts = [self.measure(self.model, batch) for batch in batches]
-        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        each = [self.measure(self.model, batch) for batch in batches]
+        return {name: torch.cat([values[name] for values in each]) for name in each[0]}
 
 
 class _Buffer:
@@ -90,7 +90,7 @@ def tuner(
     objective: Objective,
     evaluations: int,
     first: Strategy | None = None,
-    found: Callable[[Strategy], None] = lambda _: None,
+    finished: Callable[[Strategy], None] = lambda _: None,
 ) -> Tuner:
     """A search for the strategy that is fastest for an objective on the device of its model.
 
@@ -98,11 +98,11 @@ def tuner(
         objective: The objective.
         evaluations: Examples times points of the whole work.
         first: The strategy with which the search begins.
-        found: Called with the strategy that the search ends with.
+        finished: Called with the strategy that the search ends with.
     """
     device = next(objective.model.parameters()).device
     stacked = () if objective.statistics else STACKED if device.type == "cpu" else ON_GPU
-    return Tuner(objective.examples, evaluations, first or Strategy(), stacked, found=found)
+    return Tuner(objective.examples, evaluations, first or Strategy(), stacked, finished=finished)
 
 
 @torch.no_grad()
@@ -203,7 +203,7 @@ def _chunk(objective: Objective, params: dict[str, Tensor], tuner: Tuner) -> Val
         RuntimeError: If the model does not run; ``torch.OutOfMemoryError`` is a subclass.
     """
     count, done = len(next(iter(params.values()))), 0
-    module, parts = Measured(objective), list[Values]()
+    module, slices = Measured(objective), list[Values]()
     points = [{name: param[k] for name, param in params.items()} for k in range(count)]
     points = [{**point, **_statistics(objective, module, point)} for point in points]
     while done < objective.examples:
@@ -218,14 +218,14 @@ def _chunk(objective: Objective, params: dict[str, Tensor], tuner: Tuner) -> Val
                 tuner.trial is not None
             ):  # a timing has to wait for the device; without one, results are fetched once, at the end
                 values = {name: value.cpu() for name, value in values.items()}
-            parts.append(values)
+            slices.append(values)
         except RuntimeError:  # out of memory, or an operation that vmap does not support
             if not tuner.failed(strategy):
                 raise
             continue
         tuner.took(strategy, examples * count, time.perf_counter() - begin)
         done += examples
-    return {name: torch.cat([part[name].cpu() for part in parts], dim=1) for name in parts[0]}
+    return {name: torch.cat([values[name].cpu() for values in slices], dim=1) for name in slices[0]}
 
 
 def _forward(
@@ -240,7 +240,7 @@ def _forward(
             values = vmap(one, randomness="error")(params)
     else:
         each = [one(point) for point in params]
-        values = {name: torch.stack([part[name] for part in each]) for name in each[0]}
+        values = {name: torch.stack([at_point[name] for at_point in each]) for name in each[0]}
     return values
 
 

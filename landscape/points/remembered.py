@@ -57,8 +57,8 @@ class Remembered:
         """Keep a strategy; where nothing can be written, the next command searches again."""
         with suppress(OSError):
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(self.file) as part:
-                part.write(json.dumps(asdict(strategy)).encode())
+            with replacing(self.file) as stream:
+                stream.write(json.dumps(asdict(strategy)).encode())
 
 
 def _processor() -> str:

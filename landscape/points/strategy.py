@@ -65,7 +65,7 @@ class Tuner:
         stacked: Numbers of points that are tried under ``vmap``, until more are not faster.
         seconds: Seconds that ``best`` takes for one example at one point; infinite before it was timed.
         spent: Evaluations of trials so far.
-        found: Called with the fastest strategy if the search is complete, not if it ran out of work.
+        finished: Called with the fastest strategy if the search is complete, not if it ran out of work.
         trial: The strategy on trial; None after the search.
     """
 
@@ -75,7 +75,7 @@ class Tuner:
     stacked: tuple[int, ...] = STACKED
     seconds: float = math.inf
     spent: int = 0
-    found: Callable[[Strategy], None] = lambda _: None
+    finished: Callable[[Strategy], None] = lambda _: None
     trial: Strategy | None = field(init=False, default=None)
     _warm: bool = field(init=False, default=False)
     _whole: bool = field(init=False, default=True)
@@ -137,7 +137,7 @@ class Tuner:
                 return
             self._whole = False
         if self._whole:
-            self.found(self.best)
+            self.finished(self.best)
 
     def _search(self) -> Iterator[Strategy]:
         default = self.best.examples

@@ -78,7 +78,7 @@ def listed(checkpoints: Sequence[Checkpoint], tick: Callable[[str], None] = lamb
     Raises:
         InputError: If the hub cannot be asked.
     """
-    found: list[Labelled] = []
+    labelled: list[Labelled] = []
     repos: dict[str, dict[str, str]] = {}
     on_main: set[str] = set()
     for checkpoint in checkpoints:
@@ -86,20 +86,20 @@ def listed(checkpoints: Sequence[Checkpoint], tick: Callable[[str], None] = lamb
         if where is None:
             local = [file for file in formats.weight_files(Path(checkpoint.ref)) if file.is_file()]
             files = {file.name: File(file.stat().st_size, sha256(file), "") for file in local}
-            found.append(Labelled(checkpoint, files, f"seed {checkpoint.seed}"))
+            labelled.append(Labelled(checkpoint, files, f"seed {checkpoint.seed}"))
         else:
             if where.revision == MAIN:
                 on_main.add(where.repo)
             elif where.repo not in repos:
                 repos[where.repo] = _branches(where.repo)
             commit = repos.get(where.repo, {}).get(where.revision, "") if not where.title else ""
-            found.append(Labelled(checkpoint, _files(checkpoint, commit), where.repo))
+            labelled.append(Labelled(checkpoint, _files(checkpoint, commit), where.repo))
         tick(checkpoint.ref)
     for repo, names in repos.items():
         if MAIN in names and repo not in on_main:
             main = Checkpoint(f"hf://{repo}@{MAIN}", commit=names[MAIN])
-            found.append(Labelled(main, weights(client.listing(places.parse(main.ref), names[MAIN])), repo))
-    return found
+            labelled.append(Labelled(main, weights(client.listing(places.parse(main.ref), names[MAIN])), repo))
+    return labelled
 
 
 def _branches(repo: str) -> dict[str, str]:
@@ -125,15 +125,15 @@ def of_repository(ref: str) -> tuple[list[Checkpoint], Family | None]:
         InputError: If the hub cannot be reached, or there is no other branch.
     """
     where = places.parse(ref)
-    found = [sources.hub_checkpoint(f"hf://{where.repo}@{name.replace('/', '%2F')}")
+    checkpoints = [sources.hub_checkpoint(f"hf://{where.repo}@{name.replace('/', '%2F')}")
              for name in client.branches(where.repo) if name != MAIN]  # fmt: skip
-    if not found:
+    if not checkpoints:
         raise InputError(
             f"{where.repo} has no branch or tag but main; for steps in folders write "
             f"hf://{where.repo}/{{step}}, with the folders' own name around {{step}}"
         )
-    known = [at for c in found if (at := families.labelled(places.parse(c.ref)))]
-    ordered = sorted(found, key=lambda c: (c.seed or 0, c.step is None, c.step or 0, c.ref))
+    known = [at for c in checkpoints if (at := families.labelled(places.parse(c.ref)))]
+    ordered = sorted(checkpoints, key=lambda c: (c.seed or 0, c.step is None, c.step or 0, c.ref))
     return ordered, known[0][0] if known else None
 
 
@@ -148,10 +148,10 @@ def by_hashes(labels: Sequence[Labelled], family: Family | None = None) -> list[
     """
     own = [label for label in labels if not label.is_main]
     mains = [label for label in labels if label.is_main]
-    found = [*_absent(own), *_same(own), *_shared(own)]
+    out = [*_absent(own), *_same(own), *_shared(own)]
     for main in mains:
-        found += _main(main, [label for label in own if label.series == main.series], family)
-    return [with_known(finding, [label.checkpoint for label in own], family) for finding in found]
+        out += _main(main, [label for label in own if label.series == main.series], family)
+    return [with_known(finding, [label.checkpoint for label in own], family) for finding in out]
 
 
 def _absent(labels: Iterable[Labelled]) -> Iterable[Finding]:

@@ -61,10 +61,10 @@ class Seen:
 
 def runs(checkpoints: Sequence[Checkpoint]) -> list[list[Checkpoint]]:
     """The checkpoints by run, each in the order of its steps. Names of one run differ in the step only."""
-    found: dict[tuple[int | None, str], list[Checkpoint]] = {}
+    by_run: dict[tuple[int | None, str], list[Checkpoint]] = {}
     for checkpoint in checkpoints:
-        found.setdefault((checkpoint.seed, STEP.sub("", checkpoint.ref)), []).append(checkpoint)
-    return [sorted(run, key=lambda c: (c.step is None, c.step or 0)) for run in found.values()]
+        by_run.setdefault((checkpoint.seed, STEP.sub("", checkpoint.ref)), []).append(checkpoint)
+    return [sorted(run, key=lambda c: (c.step is None, c.step or 0)) for run in by_run.values()]
 
 
 def walk(
@@ -114,17 +114,17 @@ def _read(checkpoint: Checkpoint, shapes: dict[str, tuple[int, ...]]) -> tuple[S
     stored = {
         n: at for n, at in sorted(index.items(), key=_matrices_first) if at.dtype in FLOATS and not _mask(at.shape)
     }
-    found = {name: at.shape for name, at in stored.items()}
-    if odd := sorted(found.items() ^ (shapes or found).items()):
+    own = {name: at.shape for name, at in stored.items()}
+    if odd := sorted(own.items() ^ (shapes or own).items()):
         raise InputError(f"it holds other tensors than the first step, such as {odd[0][0]!r}")
-    shapes.update(found)
-    values = np.empty(sum(prod(shape) for shape in found.values()), np.float32)
+    shapes.update(own)
+    values = np.empty(sum(prod(shape) for shape in own.values()), np.float32)
     formats.read(values, stored)
-    matrices = {name: shape for name, shape in found.items() if len(shape) > 1}
+    matrices = {name: shape for name, shape in own.items() if len(shape) > 1}
     whole = hashlib.blake2b(values.data, digest_size=16).hexdigest()
     vector = values[: sum(prod(shape) for shape in matrices.values())]
-    kind = formats.stored_as(stored.values())
-    return Seen(checkpoint, _matrices(vector, matrices), whole, _norm(vector), stored=kind), vector
+    dtype = formats.stored_as(stored.values())
+    return Seen(checkpoint, _matrices(vector, matrices), whole, _norm(vector), stored=dtype), vector
 
 
 def _matrices_first(item: tuple[str, formats.Stored]) -> tuple[bool, str]:
@@ -138,19 +138,19 @@ def _mask(shape: tuple[int, ...]) -> bool:
 
 
 def _matrices(vector: Float[np.ndarray, " P"], shapes: dict[str, tuple[int, ...]]) -> dict[str, str]:
-    hashes, place = {}, 0
+    hashes, begin = {}, 0
     for name, shape in shapes.items():
-        part = vector[place : place + prod(shape)]
-        place += part.size
-        if part.size and part.min() != part.max():
-            hashes[name] = hashlib.blake2b(part.data, digest_size=16).hexdigest()
+        values = vector[begin : begin + prod(shape)]
+        begin += values.size
+        if values.size and values.min() != values.max():
+            hashes[name] = hashlib.blake2b(values.data, digest_size=16).hexdigest()
     return hashes
 
 
 def _norm(vector: Float[np.ndarray, " P"]) -> float:
     """Norm in float64, in pieces that fit the cache."""
     return float(
-        sum(np.square(part, dtype=np.float64).sum() for part in np.array_split(vector, _pieces(vector))) ** 0.5
+        sum(np.square(piece, dtype=np.float64).sum() for piece in np.array_split(vector, _pieces(vector))) ** 0.5
     )
 
 
@@ -171,10 +171,10 @@ def findings(runs: Iterable[Sequence[Seen]]) -> list[Finding]:
         runs: The steps of each seed.
     """
     runs = list(runs)
-    found = [*_same(step for run in runs for step in run), *_shared(runs)]
+    out = [*_same(step for run in runs for step in run), *_shared(runs)]
     for run in runs:
-        found += [*_detours(run), *_jumps(run)]
-    return found
+        out += [*_detours(run), *_jumps(run)]
+    return out
 
 
 def _same(steps: Iterable[Seen]) -> Iterable[Finding]:

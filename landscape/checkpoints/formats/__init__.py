@@ -93,12 +93,12 @@ def require_weights(path: Path) -> None:
         raise InputError(
             f"{path} is no weights file; give one that ends in .safetensors, .bin, .pt, .pth, .ckpt or .pth.tar"
         )
-    found = sorted(entry.name for entry in path.iterdir())
-    if parts := [name for name in found if shards.NAME.fullmatch(name)]:
+    names = sorted(entry.name for entry in path.iterdir())
+    if parts := [name for name in names if shards.NAME.fullmatch(name)]:
         raise InputError(
             f"{path} holds shards such as {parts[0]} and lacks their index, {shards.index_of(parts[0])}; copy it"
         )
-    holds = f"it holds {', '.join(found[:5])}{' ...' if len(found) > 5 else ''}" if found else "it is empty"
+    holds = f"it holds {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}" if names else "it is empty"
     raise InputError(
         f"{path} is no checkpoint: {holds}, and not model.safetensors or pytorch_model.bin, whole or in shards; "
         "give a folder written by save_pretrained"

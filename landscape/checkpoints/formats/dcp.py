@@ -92,7 +92,7 @@ def _tensors(folder: Path, metadata: Any) -> Iterator[tuple[str, Stored]]:
     for name, entry in metadata.state_dict_metadata.items():
         if not hasattr(entry, "chunks"):
             continue
-        kind, shape, pieces = str(entry.properties.values[0]), _numbers(entry.size), []
+        torch_dtype, shape, pieces = str(entry.properties.values[0]), _numbers(entry.size), []
         for chunk in entry.chunks:
             offsets, sizes = _numbers(chunk.offsets), _numbers(chunk.sizes)
             if len(offsets) != len(shape) or any(
@@ -104,7 +104,7 @@ def _tensors(folder: Path, metadata: Any) -> Iterator[tuple[str, Stored]]:
                 pieces.append(_Piece(offsets, sizes, str(info.relative_path), begin, length))
         if outside := [piece.file for piece in pieces if Path(piece.file).name != piece.file or piece.file == ".."]:
             raise InputError(f"{folder / METADATA} names {outside[0]!r} outside its folder; do not trust it")
-        dtype = DTYPES.get(kind, kind)
+        dtype = DTYPES.get(torch_dtype, torch_dtype)
         yield str(name), Stored(folder / METADATA, dtype, shape, get=partial(_assemble, folder, dtype, shape, pieces))
 
 
@@ -159,13 +159,13 @@ class _Restricted(pickle._Unpickler):
         return self.known[module, name]
 
 
-def _member(formats: Any, kind: Any, name: Any) -> Any:
+def _member(formats: Any, owner: Any, name: Any) -> Any:
     """The only accepted use of ``getattr``: Python 3.11.0 to 3.11.3 pickle members of enumerations with it.
 
     Raises:
         _Unsafe: For anything else.
     """
-    if kind is not formats or not isinstance(name, str) or name.startswith("_"):
+    if owner is not formats or not isinstance(name, str) or name.startswith("_"):
         raise _Unsafe("builtins.getattr")
     return formats()
 

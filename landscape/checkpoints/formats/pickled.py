@@ -90,12 +90,12 @@ def _plain(file: Path, size: int, changed: int) -> dict[str, Stored]:
     """
     archive = known_archive(file, size, changed)
     assert archive is not None
-    check, found = partial(require_sums, file, size, changed), {}
+    check, tensors = partial(require_sums, file, size, changed), {}
     for name, tensor in _state(file, "meta").items():
         _require_values(tensor, name, file)
         dtype, shape = _dtype(tensor), tuple(tensor.shape)
         if str(tensor.layout) != "torch.strided":
-            found[name] = Stored(file, str(tensor.layout).removeprefix("torch."), shape)
+            tensors[name] = Stored(file, str(tensor.layout).removeprefix("torch."), shape)
             continue
         try:
             begin, count = _record(tensor, archive)
@@ -103,11 +103,11 @@ def _plain(file: Path, size: int, changed: int) -> dict[str, Stored]:
             raise InputError(f"{file} is damaged: {name!r} {error}; {AGAIN}") from error
         if tensor.is_contiguous():
             first = begin + tensor.storage_offset() * tensor.element_size()
-            found[name] = Stored(file, dtype, shape, first, check=check)
+            tensors[name] = Stored(file, dtype, shape, first, check=check)
         else:
             get = partial(_strided, file, begin, count, dtype, shape, tensor.stride(), tensor.storage_offset())
-            found[name] = Stored(file, dtype, shape, get=get, check=check)
-    return require_whole(file, found)
+            tensors[name] = Stored(file, dtype, shape, get=get, check=check)
+    return require_whole(file, tensors)
 
 
 def _record(tensor: Any, archive: Archive) -> tuple[int, int]:
@@ -155,17 +155,17 @@ def _loaded(file: Path) -> dict[str, Stored]:
     stat = file.stat()
     if known_archive(file, stat.st_size, stat.st_mtime_ns) is not None:
         require_sums(file, stat.st_size, stat.st_mtime_ns)
-    found = {}
+    tensors = {}
     for name, tensor in _state(file, "cpu").items():
         _require_values(tensor, name, file)
         dtype, shape = _dtype(tensor), tuple(tensor.shape)
         if tensor.device.type == "meta":
             raise InputError(f"{file} has no values for {name!r}, which was saved on the meta device; save the weights")
         if str(tensor.layout) != "torch.strided":
-            found[name] = Stored(file, str(tensor.layout).removeprefix("torch."), shape)
+            tensors[name] = Stored(file, str(tensor.layout).removeprefix("torch."), shape)
         else:
-            found[name] = Stored(file, dtype, shape, get=partial(array, tensor))
-    return found
+            tensors[name] = Stored(file, dtype, shape, get=partial(array, tensor))
+    return tensors
 
 
 def _dtype(tensor: Any) -> str:
@@ -192,7 +192,7 @@ def _unwrapped(state: Any, file: Path, depth: int = 0) -> dict[str, Any]:
 
     if not isinstance(state, Mapping) or depth > MAX_DEPTH:
         return {}
-    inside = {w: found for w in WRAPPINGS if (found := _unwrapped(state.get(w), file, depth + 1))}
+    inside = {w: inner for w in WRAPPINGS if (inner := _unwrapped(state.get(w), file, depth + 1))}
     own = {str(k): v for k, v in state.items() if isinstance(v, torch.Tensor)}
     if not inside and not own:
         inside = {str(k): dict(v) for k, v in state.items() if _is_state(v)}

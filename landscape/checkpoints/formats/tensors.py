@@ -102,21 +102,21 @@ def read(out: Float[np.ndarray, " P"], tensors: Mapping[str, Stored], *, look: b
     """
     work: list[Piece] = []
     streams: dict[Path, int] = {}
-    place = 0
+    offset = 0
     try:
         for name, stored in tensors.items():
-            part = out[place : place + prod(stored.shape)]
-            place += part.size
+            values = out[offset : offset + prod(stored.shape)]
+            offset += values.size
             require_float(name, stored)
             if stored.check is not None:
                 stored.check()
             if stored.begin is None:
-                work.append((part.size, partial(_take, stored, part, look)))
+                work.append((values.size, partial(_take, stored, values, look)))
                 continue
             if stored.file not in streams:
                 streams[stored.file] = os.open(stored.file, os.O_RDONLY)
-            for start in range(0, part.size, PIECE):
-                piece = part[start : start + PIECE]
+            for start in range(0, values.size, PIECE):
+                piece = values[start : start + PIECE]
                 work.append((piece.size, partial(_read, streams[stored.file], stored, start, piece, look)))
         threads = min(THREADS, len(os.sched_getaffinity(0)), 1 + out.size // ALONE)
         with ThreadPoolExecutor(threads) as pool:

@@ -56,15 +56,15 @@ def resolve(place: Place) -> str:
     return _commit(_titled(place) if place.title else _branch(place), place)
 
 
-def _commit(found: object, place: Place) -> str:
+def _commit(commit: object, place: Place) -> str:
     """A commit, checked to be a hash, since it is used in paths.
 
     Raises:
         InputError: If it is not.
     """
-    if not isinstance(found, str) or not COMMIT.fullmatch(found):
-        raise InputError(f"the hub gives {str(found)[:60]!r} as the commit of {place}, which is none; do not trust it")
-    return found
+    if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
+        raise InputError(f"the hub gives {str(commit)[:60]!r} as the commit of {place}, which is none; do not trust it")
+    return commit
 
 
 def _branch(place: Place) -> str:
@@ -245,9 +245,9 @@ def _titled(place: Place) -> str:
         if known.is_file():
             return known.read_text()
         raise
-    found = [c.commit_id for c in commits if str(c.title).strip().startswith(place.title)]
-    if not found:
+    ids = [c.commit_id for c in commits if str(c.title).strip().startswith(place.title)]
+    if not ids:
         titles = ", ".join(repr(c.title) for c in commits[:8])
         raise NotThere(f"{place.repo} has no commit called {place.title!r} on {place.revision}; it has {titles}")
-    hub_files.remember(known, _commit(found[0], place))
-    return found[0]
+    hub_files.remember(known, _commit(ids[0], place))
+    return ids[0]

@@ -29,11 +29,11 @@ def parse(ref: str) -> Place:
     Raises:
         InputError: If it is not of this form, or its folder leaves the repository.
     """
-    found = re.fullmatch(r"hf://([\w.{}-]+/[\w.{}-]+)(?:@(refs/(?:pr|convert)/[\w.-]+|[^/@]+))?((?:/[^/]+)*)/?", ref)
-    parts = [*unquote(found[2] or "").split("/"), *found[3].split("/")] if found else []
-    if not found or ".." in found[1] or any(part in (".", "..") for part in parts):
+    parsed = re.fullmatch(r"hf://([\w.{}-]+/[\w.{}-]+)(?:@(refs/(?:pr|convert)/[\w.-]+|[^/@]+))?((?:/[^/]+)*)/?", ref)
+    parts = [*unquote(parsed[2] or "").split("/"), *parsed[3].split("/")] if parsed else []
+    if not parsed or ".." in parsed[1] or any(part in (".", "..") for part in parts):
         raise InputError(f"{ref} is no place on the hub; write hf://organisation/name@revision/folder")
-    return Place(found[1], unquote(found[2] or "main"), found[3].strip("/"))
+    return Place(parsed[1], unquote(parsed[2] or "main"), parsed[3].strip("/"))
 
 
 def named(revision: str) -> dict[str, str] | None:
@@ -42,8 +42,8 @@ def named(revision: str) -> dict[str, str] | None:
     >>> named("stage2-ingredient3-step11931-tokens50B")
     {'stage': '2', 'ingredient': '3', 'step': '11931'}
     """
-    found = NAMED.fullmatch(revision)
-    return {k: v for k, v in found.groupdict().items() if v is not None} if found else None
+    parsed = NAMED.fullmatch(revision)
+    return {k: v for k, v in parsed.groupdict().items() if v is not None} if parsed else None
 
 
 def same_step(wanted: str, names: list[str]) -> str | None:
