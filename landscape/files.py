@@ -48,7 +48,7 @@ def require(path: Path, most: int) -> None:
     """
     about = path.stat()
     if not stat.S_ISREG(about.st_mode):
-        raise InputError(f"{path} is no regular file; give one")
+        raise InputError(f"{path} is not a regular file; give one")
     if about.st_size > most:
         raise InputError(f"{path} is larger than the {most / 1e6:,.0f} MB that such a file may have; give less")
 
@@ -66,11 +66,11 @@ def parsed(text: bytes | str, *, strict: bool = True) -> Any:
     try:
         return json.loads(text, parse_constant=_not_finite, parse_float=_finite) if strict else json.loads(text)
     except RecursionError:
-        raise ValueError("it is nested too deep") from None
+        raise ValueError("it is nested too deeply") from None
 
 
 def _not_finite(number: str) -> NoReturn:
-    raise ValueError(f"{number} is no number of JSON")
+    raise ValueError(f"{number} is not a JSON number")
 
 
 def _finite(number: str) -> float:

@@ -302,7 +302,7 @@ def test_a_text_in_other_words_is_said(few_runs: Path, tmp_path: Path, capfd: py
     assert "50% of the tokens of the text are unknown to the tokenizer; " in err
     speaker([], cls_token="[CLS]", sep_token="[SEP]").save_pretrained(tmp_path / "empty")
     code, _, err = call(capfd, "barriers", *refs, *options, "--tokenizer", tmp_path / "empty")
-    assert code == 2 and "empty holds no tokenizer; save it beside the weights" in err
+    assert code == 2 and "empty holds no tokenizer; save it next to the weights" in err
 
 
 def test_losses_above_a_guess_are_counted(tmp_path: Path) -> None:

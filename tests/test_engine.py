@@ -129,7 +129,7 @@ def test_a_worker_that_dies_costs_its_job_and_is_replaced(tmp_path: Path) -> Non
     errands = [Errand("a", does="die"), Errand("b", does="until d"), Errand("c", does="break"), Errand("d", ("x",))]
     failed, events = run(tmp_path, [*errands, Errand("e", ("c",)), Errand("x")], 2)
     assert failed["a"] == (
-        "2 worker processes died on it, the last of SIGKILL, as the system sends where memory runs out"
+        "2 worker processes died on it, the last of SIGKILL, which the system sends when memory runs out"
     )
     assert failed["c"] == "ZeroDivisionError: a bug" and failed["e"] == f"needs a task that failed: {failed['c']}"
     assert set(failed) == set("ace") and {key for key, kind in events if kind == "done"} == set("bdx")
@@ -167,7 +167,7 @@ def test_a_worker_that_gives_no_sign_of_life_is_named(tmp_path: Path, monkeypatc
             os.kill(int(event.message.split("process ")[1].split()[0]), signal.SIGKILL)
 
     assert local.run([Errand("a", does="stop"), Errand("b")], partial(start, tmp_path), report, workers=2) == {}
-    assert "has given no sign of life for 1 s; if it was stopped, wake it with kill -CONT " in said[0]
+    assert "has sent no heartbeat for 1 s; if it was stopped, resume it with kill -CONT " in said[0]
     assert (tmp_path / "a").exists() and (tmp_path / "b").exists()
 
 
@@ -237,7 +237,7 @@ def test_a_hundred_killed_workers_lose_no_run(tmp_path: Path) -> None:
         killer.join()
         kills, runs = kills + len(killed), runs + 1
         causes = {why.removeprefix(local.NEEDED) for why in failed.values()}
-        died = "2 worker processes died on it, the last of SIGKILL, as the system sends where memory runs out"
+        died = "2 worker processes died on it, the last of SIGKILL, which the system sends when memory runs out"
         assert causes <= {died}
         assert sorted(key for key, _ in events) == sorted(errand.key for errand in errands)
         again = run(folder, [errand for errand in errands if errand.key in failed], 2)

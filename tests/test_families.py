@@ -248,7 +248,7 @@ def test_patterns_and_lists() -> None:
         ("multibert", r"no folder or file multibert: .*did you mean the family multiberts\?"),
         ("me/tiny", "check the path, or for the hub write hf://me/tiny"),
         ("https://huggingface.co/me/tiny/tree/step3", "for the hub write hf://me/tiny@step3"),
-        ("hf://x", "is no place on the hub; write hf://organisation/name@revision/folder"),
+        ("hf://x", "is not a place on the hub; write hf://organisation/name@revision/folder"),
     ],
 )
 def test_bad_references_get_a_sentence(ref: str, said: str) -> None:

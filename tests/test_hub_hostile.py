@@ -221,11 +221,11 @@ def test_commits_of_branches_and_titles_are_commits(hub: HubMirror, folder: Path
     hub.repo("a/tiny").commit("main", folder, title="step 3")
     hub.wrong["/refs"] = answering({"branches": [{"name": "b", "ref": "refs/heads/b", "targetCommit": sha}], "tags": [],
                                     "converts": [], "pullRequests": []})  # fmt: skip
-    with pytest.raises(InputError, match="as the commit of hf://a/tiny@b, which is none"):
+    with pytest.raises(InputError, match="as the commit of hf://a/tiny@b, which is not a hash"):
         client.branches("a/tiny")
     hub.wrong["/commits/"] = answering([{"id": sha, "authors": [], "date": "2024-01-01T00:00:00.000Z",
                                          "title": "step 3", "message": ""}])  # fmt: skip
-    with pytest.raises(InputError, match="as the commit of hf://a/tiny.*, which is none"):
+    with pytest.raises(InputError, match="as the commit of hf://a/tiny.*, which is not a hash"):
         client.resolve(places.Place("a/tiny", "main", "", "step 3"))
 
 
@@ -298,9 +298,7 @@ def test_config_and_tokenizer_are_what_the_listing_promises(hub: HubMirror, tmp_
     other = tmp_path / "other"
     other.write_bytes(b" " + repo.commits[commit][name].path.read_bytes()[1:])
     repo.commits[commit][name] = type(repo.commits[commit][name])(other)
-    with pytest.raises(
-        InputError, match=rf"{name} of hf://a/tiny came with git hash .* in place of {listed[name].blob[:12]}"
-    ):
+    with pytest.raises(InputError, match=rf"{name} of hf://a/tiny has git hash .* instead of {listed[name].blob[:12]}"):
         fetch.described(find(REF)[0])
     assert not (hub_files.snapshot(places.parse(REF), commit) / name).exists()
 
@@ -336,7 +334,7 @@ def test_small_weights_are_held_against_gits_hash(hub: HubMirror, folder: Path) 
     for entry in entries:
         entry.pop("lfs", None)
     hub.wrong["/tree/"] = answering(entries)
-    with pytest.raises(InputError, match="model.safetensors of hf://a/tiny came with git hash"):
+    with pytest.raises(InputError, match="model.safetensors of hf://a/tiny has git hash"):
         fetch.weights(find(REF)[0])
 
 
@@ -379,7 +377,7 @@ def test_a_cache_that_others_own_works(hub: HubMirror, folder: Path, monkeypatch
     blob.write_bytes(blob.read_bytes()[:-1] + bytes([blob.read_bytes()[-1] ^ 1]))
     with monkeypatch.context() as patched:
         patched.setattr(Path, "unlink", no)
-        with pytest.raises(InputError, match=rf"remove it, which may not be done from here, .*: {blob}"):
+        with pytest.raises(InputError, match=rf"remove it, which this process may not, .*: {blob}"):
             fetch.weights(find(REF)[0])
 
 
@@ -393,5 +391,5 @@ def test_a_damaged_list_of_files_is_asked_for_again(hub: HubMirror, folder: Path
 
 @pytest.mark.parametrize("ref", ["hf://a/b@..%2F..", "hf://a/b@x%2F..%2F..%2Fy"])
 def test_no_revision_leaves_its_folder(ref: str) -> None:
-    with pytest.raises(InputError, match="is no place on the hub"):
+    with pytest.raises(InputError, match="is not a place on the hub"):
         find(ref)

@@ -60,7 +60,7 @@ def read_config(folder: Path) -> Any:
     if entries.get("quantization_config"):
         raise InputError(
             f"{folder} is quantised, as the quantization_config of its {CONFIG} says; load it with transformers, call "
-            "dequantize() and save it again, or take that entry out if its weights are floats"
+            "dequantize() and save it again, or remove that entry if its weights are floats"
         )
     if "auto_map" in entries:
         say(f"{folder} names code of its own (auto_map), which is not run: {model_type} is known without it")
@@ -118,7 +118,7 @@ def _require_sizes(entries: Mapping[str, Any], file: Path) -> None:
                 raise InputError(f"{file} has {name} {value}; {OWN}")
             if value > MAX_COUNT and COUNT.search(name):
                 raise InputError(
-                    f"{file} has {name} {value}, and {MAX_COUNT:,} are the most that are read; give the {CONFIG} that "
+                    f"{file} has {name} {value}, and at most {MAX_COUNT:,} are read; give the {CONFIG} that "
                     "was saved with the weights"
                 )
 

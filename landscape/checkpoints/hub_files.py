@@ -54,7 +54,7 @@ class File:
             raise ValueError(f"a file of {str(self.size)[:40]!r} bytes")
         for value, form in ((self.sha256, LARGE), (self.blob, GIT)):
             if not isinstance(value, str) or (value and not form.fullmatch(value)):
-                raise ValueError(f"{str(value)[:80]!r} is no hash")
+                raise ValueError(f"{str(value)[:80]!r} is not a hash")
 
 
 Listing = dict[str, File]
@@ -130,8 +130,8 @@ def require_promised(names: Iterable[str], files: Listing, place: Place) -> None
     without = [name for name in names if not files[name].sha256 and not files[name].blob]
     if without and not os.environ.get(ALLOW):
         raise InputError(
-            f"the hub gives no hash of {', '.join(without[:3])} of {place}, so nobody can tell whether it arrives as "
-            "it was; fetch from a hub that does, or take it as it comes: --allow-unverified"
+            f"the hub gives no hash of {', '.join(without[:3])} of {place}, so it cannot be verified; fetch from a hub "
+            "that gives one, or accept it unverified: --allow-unverified"
         )
 
 
@@ -161,9 +161,9 @@ def verify(path: Path, promised: File, place: Place) -> None:
         blob.unlink(missing_ok=True)
         todo = "it was removed: fetch it again"
     except OSError:
-        todo = f"remove it, which may not be done from here, and fetch it again: {blob}"
+        todo = f"remove it, which this process may not, and fetch it again: {blob}"
     raise InputError(
-        f"{path.name} of {place} came with {'git hash' if git else 'SHA-256'} {digest[:12]}... in place of "
+        f"{path.name} of {place} has {'git hash' if git else 'SHA-256'} {digest[:12]}... instead of "
         f"{wanted[:12]}...; {todo}"
     )
 

@@ -137,7 +137,7 @@ def _named(
         options += [under(prefix) for prefix in prefixes]
         if sum(not missing(option, space) for option in options) > 1:
             raise InputError(
-                f"{path} holds the model more than once, under {prefixes}; save alone the one that is meant"
+                f"{path} holds the model more than once, under {prefixes}; save only the one that is meant"
             )
     return min(options, key=lambda option: len(missing(option, space)))
 
@@ -154,7 +154,7 @@ def _renamed(stored: Mapping[str, Stored], rename: Callable[[str], str], path: P
         if known is not at and at.dtype in FLOATS and not _same(known, at):
             raise InputError(
                 f"{path} holds the model more than once: {name!r} is there under another name too, with other values; "
-                "save alone the one that is meant"
+                "save only the one that is meant"
             )
     return here
 

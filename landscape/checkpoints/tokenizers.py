@@ -26,8 +26,8 @@ def load(folder: Path) -> Any:
         InputError: If there is none, or it cannot be loaded.
     """
     lost = InputError(
-        f'{folder} holds no tokenizer; save it beside the weights, or name its folder: tokenizer = "..." in [data], or '
-        "--tokenizer"
+        f'{folder} holds no tokenizer; save it next to the weights, or name its folder: tokenizer = "..." in [data], '
+        "or --tokenizer"
     )
     if not folder.is_dir():
         raise lost

@@ -222,12 +222,12 @@ def _death(process: SpawnProcess) -> str:
     if code >= 0:
         return f"exit code {code}"
     name = signal.Signals(-code).name
-    return name + (", as the system sends where memory runs out" if name == "SIGKILL" else "")
+    return name + (", which the system sends when memory runs out" if name == "SIGKILL" else "")
 
 
 def _silence(process: SpawnProcess) -> str:
     return (
-        f"its worker process {process.pid} has given no sign of life for {SILENT:.0f} s; if it was stopped, wake it "
+        f"its worker process {process.pid} has sent no heartbeat for {SILENT:.0f} s; if it was stopped, resume it "
         f"with kill -CONT {process.pid}, or end it with kill -KILL {process.pid} and its task is handed out again"
     )
 

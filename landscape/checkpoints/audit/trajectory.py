@@ -210,7 +210,7 @@ def _detours(run: Sequence[Seen]) -> Iterable[Finding]:
         if here.across and min(here.to_previous, after.to_previous) > DETOUR * here.across:
             says = (
                 f"{here.name} lies {here.to_previous:.3g} and {after.to_previous:.3g} from its neighbours, which are "
-                f"{here.across:.3g} apart: it is no step between them"
+                f"{here.across:.3g} apart: it is not a step between them"
             )
             yield Finding("detour", (here.name,), says)
 

@@ -91,7 +91,7 @@ def require_weights(path: Path) -> None:
         )
     if not path.is_dir():
         raise InputError(
-            f"{path} is no weights file; give one that ends in .safetensors, .bin, .pt, .pth, .ckpt or .pth.tar"
+            f"{path} is not a weights file; give one that ends in .safetensors, .bin, .pt, .pth, .ckpt or .pth.tar"
         )
     names = sorted(entry.name for entry in path.iterdir())
     if parts := [name for name in names if shards.NAME.fullmatch(name)]:
@@ -100,6 +100,6 @@ def require_weights(path: Path) -> None:
         )
     holds = f"it holds {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}" if names else "it is empty"
     raise InputError(
-        f"{path} is no checkpoint: {holds}, and not model.safetensors or pytorch_model.bin, whole or in shards; "
+        f"{path} is not a checkpoint: {holds}, and not model.safetensors or pytorch_model.bin, whole or in shards; "
         "give a folder written by save_pretrained"
     )

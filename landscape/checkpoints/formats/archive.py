@@ -75,7 +75,7 @@ def read_archive(source: Source) -> Archive | None:
                 raise InputError(f"{name} would inflate to more than weights do; do not trust it")
             for entry in entries:
                 if entry.filename.endswith("data.pkl") and BYTEARRAY.search(archive.read(entry)):
-                    raise InputError(f"{name} asks for memory beside tensors (bytearray); save its state_dict alone")
+                    raise InputError(f"{name} requests memory besides tensors (bytearray); save only its state_dict")
             order = [archive.read(entry) for entry in entries if entry.filename.endswith("/byteorder")]
             plain = all(e.compress_type == zipfile.ZIP_STORED for e in entries) and order in ([], [b"little"])
             records = {_begin(stream, entry): entry.file_size for entry in data}
@@ -126,5 +126,5 @@ def require_no_bytearray(source: Source) -> None:
         before = b""
         while piece := stream.read(1 << 20):
             if BYTEARRAY.search(before + piece):
-                raise InputError(f"{source} asks for memory beside tensors (bytearray); save its state_dict alone")
+                raise InputError(f"{source} requests memory besides tensors (bytearray); save only its state_dict")
             before = piece[-32:]

@@ -117,7 +117,7 @@ def _numbers(values: Any) -> tuple[int, ...]:
     if not isinstance(values, tuple | list) or len(values) > MAX_AXES:
         raise ValueError(f"{type(values).__name__} in place of sizes")
     if not all(type(n) is int and 0 <= n < MAX_SIZE for n in values):
-        raise ValueError("sizes that are no numbers, negative or too large")
+        raise ValueError("sizes that are not numbers, negative or too large")
     return tuple(values)
 
 
@@ -223,7 +223,7 @@ def _values(file: Path, piece: _Piece, dtype: str) -> np.ndarray:
     except InputError as error:
         raise ValueError(f"{file.name} at {piece.begin}: {error}") from error
     if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided or tensor.device.type != "cpu":
-        raise ValueError(f"{file.name} holds a {type(tensor).__name__} at {piece.begin} that is no plain tensor")
+        raise ValueError(f"{file.name} holds a {type(tensor).__name__} at {piece.begin} that is not a plain tensor")
     if DTYPES.get(str(tensor.dtype).removeprefix("torch.")) != dtype or tuple(tensor.shape) != piece.sizes:
         raise ValueError(f"{file.name} holds {tensor.dtype} {tuple(tensor.shape)} in place of {dtype} {piece.sizes}")
     return unpickle.array(tensor)

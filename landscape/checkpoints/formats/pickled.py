@@ -197,7 +197,7 @@ def _unwrapped(state: Any, file: Path, depth: int = 0) -> dict[str, Any]:
     if not inside and not own:
         inside = {str(k): dict(v) for k, v in state.items() if _is_state(v)}
     if len(inside) > 1:
-        raise InputError(f"{file} holds weights under {list(inside)}; save alone those that are meant")
+        raise InputError(f"{file} holds weights under {list(inside)}; save only the one that is meant")
     return next(iter(inside.values()), own)
 
 

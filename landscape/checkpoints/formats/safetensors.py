@@ -59,9 +59,9 @@ def _parsed(file: Path, size: int, changed: int) -> dict[str, Stored]:
                 raise InputError(f"{file} is a pointer of Git LFS and not the file itself; fetch it with: git lfs pull")
             length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
             if 8 + length > size:
-                raise InputError(f"{file} is truncated, or no safetensors file: {size} bytes; {AGAIN}")
+                raise InputError(f"{file} is truncated, or not a safetensors file: {size} bytes; {AGAIN}")
             if length > HEADER_LIMIT:
-                raise InputError(f"{file} has a header of {length} bytes, and {HEADER_LIMIT} are read; {AGAIN}")
+                raise InputError(f"{file} has a header of {length} bytes, and at most {HEADER_LIMIT} are read; {AGAIN}")
             entries = parsed(stream.read(length))
         notes = entries.pop("__metadata__", {})
         _require_text(notes)
@@ -81,7 +81,7 @@ def _require_text(notes: Mapping[str, Any]) -> None:
         ValueError: If one is not.
     """
     if wrong := [name for name, note in notes.items() if not isinstance(note, str)]:
-        raise ValueError(f"its metadata {wrong[0]!r:.40} is no text")
+        raise ValueError(f"its metadata {wrong[0]!r:.40} is not text")
 
 
 def _require_full(spans: list[list[int]], size: int) -> None:

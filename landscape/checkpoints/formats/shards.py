@@ -64,7 +64,7 @@ def named(index: Path) -> set[str]:
         raise InputError(f"{index} is damaged ({error}); {AGAIN}") from error
     if wrong:
         raise InputError(
-            f"{index} names {wrong[0]!r:.60}, which is no name of a file or lies outside its folder; do not trust it"
+            f"{index} names {wrong[0]!r:.60}, which is not a file name or lies outside its folder; do not trust it"
         )
     return names
 

@@ -182,13 +182,13 @@ def reason(error: BaseException) -> str:
     """What is wrong with a file, from an error raised while it was read: its first line, or its name.
 
     >>> reason(KeyError("shape")), reason(TypeError("'int' object is not subscriptable"))
-    ("'shape' is missing", 'it is not built as such files are')
+    ("'shape' is missing", 'its structure is not that of such files')
     """
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
     if isinstance(error, KeyError):
         return f"{error.args[0]!r} is missing" if error.args else "a part is missing"
     if isinstance(error, TypeError | AttributeError | IndexError) or "values to unpack" in (lines or [""])[0]:
-        return "it is not built as such files are"
+        return "its structure is not that of such files"
     if len(lines) > 1 and lines[0].endswith(":"):
         return f"{lines[0]} {lines[1]}"
     return lines[0] if lines else type(error).__name__

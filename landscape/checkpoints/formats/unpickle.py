@@ -59,14 +59,14 @@ def load(source: Source, device: str) -> Any:
         what = wants[1] if wants else "something"
         harmless = wants and what.split(".")[0] not in HARMFUL
         raise InputError(
-            f"{name} was refused and nothing of it was run: it holds {what} beside tensors, or is no file of "
-            f"torch.save; save its state_dict alone, best as safetensors"
+            f"{name} was refused and nothing of it was run: it holds {what} besides tensors, or is not a file of "
+            f"torch.save; save only its state_dict, best as safetensors"
             + (f", or pass over it: --allow-class {what}" if harmless else "")
         ) from error
     except Exception as error:
         why = reason(error)
         why = "a form that may hold code" if "weights_only" in why else why  # torch advises to run the code
-        raise InputError(f"{name} is damaged, or no file of torch.save ({why}); {AGAIN}") from error
+        raise InputError(f"{name} is damaged, or not a file of torch.save ({why}); {AGAIN}") from error
 
 
 def array(tensor: Any) -> np.ndarray:

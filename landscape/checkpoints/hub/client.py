@@ -63,7 +63,9 @@ def _commit(commit: object, place: Place) -> str:
         InputError: If it is not.
     """
     if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
-        raise InputError(f"the hub gives {str(commit)[:60]!r} as the commit of {place}, which is none; do not trust it")
+        raise InputError(
+            f"the hub gives {str(commit)[:60]!r} as the commit of {place}, which is not a hash; do not trust it"
+        )
     return commit
 
 

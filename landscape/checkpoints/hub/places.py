@@ -32,7 +32,7 @@ def parse(ref: str) -> Place:
     parsed = re.fullmatch(r"hf://([\w.{}-]+/[\w.{}-]+)(?:@(refs/(?:pr|convert)/[\w.-]+|[^/@]+))?((?:/[^/]+)*)/?", ref)
     parts = [*unquote(parsed[2] or "").split("/"), *parsed[3].split("/")] if parsed else []
     if not parsed or ".." in parsed[1] or any(part in (".", "..") for part in parts):
-        raise InputError(f"{ref} is no place on the hub; write hf://organisation/name@revision/folder")
+        raise InputError(f"{ref} is not a place on the hub; write hf://organisation/name@revision/folder")
     return Place(parsed[1], unquote(parsed[2] or "main"), parsed[3].strip("/"))
 
 

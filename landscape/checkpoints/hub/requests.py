@@ -123,7 +123,7 @@ def _before(request: Request) -> None:
     if not call.patient and now - _SILENT.get(here, -FORGET) < FORGET:
         raise Silent(
             f"{call.place} is not in the cache and the hub cannot be reached ({here} does not answer); run again with "
-            "a network, or set HF_HUB_OFFLINE=1 to ask no more"
+            "a network, or set HF_HUB_OFFLINE=1 to stop asking"
         )
     _require_time(call, now)
     request.headers["accept-encoding"] = "identity"
