@@ -56,9 +56,9 @@ def test_only_ends_tell_the_definitions_apart() -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**31), *[st.floats(-5, 5, allow_subnormal=False)] * 2)
-def test_tilting_the_landscape_changes_nothing(seed: int, level: float, slope: float) -> None:
+def test_tilting_the_landscape_changes_nothing(seed: int, level: float, tilt: float) -> None:
     losses = noisy(2 + np.sin(7 * T), 0.3, 40, seed)
-    one, two = (estimate(T, x, weights=WEIGHTS) for x in (losses, losses + (level + slope * T)[:, None]))
+    one, two = (estimate(T, x, weights=WEIGHTS) for x in (losses, losses + (level + tilt * T)[:, None]))
     assert_allclose([two.value, two.low, two.high], [one.value, one.low, one.high], atol=1e-10)
 
 

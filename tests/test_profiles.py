@@ -1,4 +1,4 @@
-"""Adaptive times and examples: held against dense grids, closed forms and simulation."""
+"""Adaptive t and examples: compared with dense grids, closed forms and simulation."""
 
 from __future__ import annotations
 

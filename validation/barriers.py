@@ -31,13 +31,13 @@ PROFILES: dict[str, Curve] = {
     "two near-equal peaks": lambda t: (bump(0.2, 0.06, 0.07)(t) + bump(0.8, 0.06, 0.068)(t)) * (t > 0) * (t < 1),
 }
 SEEDS = (5, 10, 25)
-KINDS = ("smooth", "two peaks", "narrow", "plateau", "cusp-like")
+SHAPES = ("smooth", "two peaks", "narrow", "plateau", "cusp-like")
 
 
 def of_definitions(worlds: int, random: np.random.Generator, *, noise: str, profile: str, examples: int) -> Hits:
     """Whether the interval of each definition holds the barrier of the mean profile.
 
-    An example has a level of its own, a rise that is larger or smaller than the mean, and noise at every t.
+    Each example has its own level, its own factor on the mean rise, and noise at every t.
     """
     mean = PROFILES[profile](T)
     true = {one: naive(one, T, mean) for one in DEFINITIONS}
@@ -53,7 +53,7 @@ def of_definitions(worlds: int, random: np.random.Generator, *, noise: str, prof
 
 
 def naive(definition: str, t: np.ndarray, loss: np.ndarray) -> float:
-    """The barrier of a known profile, as the papers word it."""
+    """The barrier of a known profile, as the papers define it."""
     chord = (1 - t) * loss[0] + t * loss[-1]
     match definition:
         case "chord":
@@ -79,9 +79,9 @@ def adaptive(
 ) -> Hits:
     """Whether the interval of the chord barrier on adaptive points holds the largest rise of the whole profile.
 
-    With a wanted half-width also whether it is as narrow, and whether an interval would hold the barrier that does not
-    know that the data was looked at several times; without one, whether the interval is at most 1.15 times as wide as
-    that from all examples at all of its times.
+    With a wanted half-width also whether it is that narrow, and whether an interval that ignores the number of looks
+    would hold the barrier. Without one, whether the interval is at most 1.15 times as wide as that from all examples at
+    all t.
     """
     curve = {
         "flat": lambda t: 0 * t,
@@ -143,9 +143,9 @@ def interpolation(worlds: int, random: np.random.Generator, *, kind: str, tolera
 def pairs(worlds: int, random: np.random.Generator, *, kind: str, seeds: int) -> Hits:
     """Whether the interval of the mean over pairs holds the mean of the population that the seeds come from.
 
-    All pairs are measured on the same examples, which shift them together by an error of 0.02.
-    Kinds: ``additive`` (what either seed brings), ``distances`` (of points), ``independent`` pairs, and two clusters.
-    A seed joins either cluster with equal chances, or the small one with a chance of 0.2.
+    All pairs are measured on the same examples, whose error of 0.02 is common to them. Kinds: ``additive`` effects of
+    both seeds, ``distances`` of points, ``independent`` pairs, and two clusters. A seed joins either cluster with
+    probability 0.5, or the small one with probability 0.2.
     """
     upper = np.triu_indices(seeds, 1)
     mine, plain = [], []
@@ -178,7 +178,7 @@ def pairs(worlds: int, random: np.random.Generator, *, kind: str, seeds: int) ->
 
 BY_DEFINITION = dict.fromkeys(DEFINITIONS, COVERS_95)
 FAULTS = dict.fromkeys((415, 416, 417), ("interval",))
-"""Known not to hold, by the number of the case; they stand in the table like any other."""
+"""Known failures by the number of the case; the table shows them like the others."""
 CASES = table.marked([
     *(
         Case(
@@ -209,7 +209,7 @@ CASES = table.marked([
             number, "Error of the interpolant between adaptive points, without noise", f"{kind}, tolerance {tolerance}",
             interpolation, {"kind": kind, "tolerance": tolerance}, {"t_error below the true error": RARE}, 0.5,
         )
-        for number, (kind, tolerance) in enumerate(product(KINDS, (0.002, 0.01)), start=300)
+        for number, (kind, tolerance) in enumerate(product(SHAPES, (0.002, 0.01)), start=300)
     ),
     *(
         Case(
