@@ -14,7 +14,6 @@ TO_DO: tuple[str, ...] = (
     "landscape/llc", "landscape/measure", "landscape/objectives", "landscape/paths", "landscape/points/gradients.py",
     "landscape/points/recorded.py", "landscape/probes", "landscape/profile/summary.py", "landscape/profile/units.py",
     "landscape/session", "landscape/spec.py", "landscape/stages", "landscape/study", "landscape/symmetry",
-    "landscape/catalogue.py",
 )  # fmt: skip
 """Files and folders that are not held to the style yet."""
 

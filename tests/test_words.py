@@ -33,7 +33,7 @@ class Ban:
     def regex(self) -> re.Pattern[str]:
         """The pattern with the borders of words in prose, in ``snake_case`` and in ``CamelCase``."""
         body = self.pattern if self.exact else f"(?i:{self.pattern})"
-        return re.compile(rf"(?<![A-Za-z]){body}(?![a-z])")
+        return re.compile(rf"(?<![A-Za-z]){body}(?![a-z]|(?<=[A-Z])[A-Z])")
 
 
 BANS = (
@@ -141,7 +141,7 @@ def test_a_fault_is_seen(tmp_path: Path, name: str, line: str, word: str | None)
         'if found := re.match(r"x", text):', "    match path:", "        case 1:", "pattern.match(text)",
         "signal.alarm(3)", "for node in ast.iter_child_nodes(tree):", "the rate of false alarms", "sounds", "gradient",
         "MOST_TOKENS = 3",
-        "subject-verb agreement", "a matcher of names", "matchers",
+        "subject-verb agreement", "a matcher of names", "matchers", "MATCHERS",
     ],
 )  # fmt: skip
 def test_what_is_no_fault_is_not_one(tmp_path: Path, line: str) -> None:
