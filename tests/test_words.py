@@ -33,7 +33,7 @@ class Ban:
     def regex(self) -> re.Pattern[str]:
         """The pattern with the borders of words in prose, in ``snake_case`` and in ``CamelCase``."""
         body = self.pattern if self.exact else f"(?i:{self.pattern})"
-        return re.compile(rf"(?<![A-Za-z]){body}(?![a-z]|(?<=[A-Z])[A-Z])")
+        return re.compile(rf"(?:(?<![A-Za-z])|(?<=[a-z])(?=[A-Z])){body}(?![a-z]|(?<=[A-Z])[A-Z])")
 
 
 BANS = (
@@ -115,6 +115,7 @@ def test_words_are_those_of_the_field(package: str) -> None:
     [
         ("landscape/x.py", "def choose_slopes(x):", "slopes"),
         ("landscape/x.py", "class SteepestDirection:", "Steepest"),
+        ("landscape/x.py", "class BestSlopes:", "Slopes"),
         ("landscape/x.py", "# Points in the\n# coordinates of A.", None),
         ("landscape/x.py", "matched = match(a, b)", "matched"),
         ("landscape/x.py", '"""They are written whole or\n    not at all."""', "whole or not at all"),

@@ -69,7 +69,7 @@ class Event:
 
 
 def run(
-    jobs: Sequence[Any], start: Callable[[], Work], report: Callable[[Event], None], *, workers: int = 1
+    jobs: Sequence[Job], start: Callable[[], Work], report: Callable[[Event], None], *, workers: int = 1
 ) -> dict[str, str]:
     """Run jobs in their order, each after those it needs.
 
@@ -99,14 +99,14 @@ def run(
 class _Queue:
     """Jobs still to do, in plan order."""
 
-    def __init__(self, jobs: Sequence[Any], report: Callable[[Event], None]) -> None:
+    def __init__(self, jobs: Sequence[Job], report: Callable[[Event], None]) -> None:
         self.waiting = list(jobs)
         self.open = {job.key for job in jobs}
         self.failed: dict[str, str] = {}
         self.deaths: Counter[str] = Counter()
         self.report = report
 
-    def next(self) -> Any | None:
+    def next(self) -> Job | None:
         """The first job that needs nothing unfinished; None if there is none now."""
         for job in list(self.waiting):
             if lost := next((key for key in job.needs if key in self.failed), None):
@@ -117,7 +117,7 @@ class _Queue:
                 return job
         return None
 
-    def lost(self, job: Any, how: str) -> None:
+    def lost(self, job: Job, how: str) -> None:
         """Put the job of a worker that died back in front of all others; after a second death it has failed."""
         self.deaths[job.key] += 1
         if self.deaths[job.key] < MAX_DEATHS:
@@ -125,7 +125,7 @@ class _Queue:
         else:
             self.finish(job, f"{self.deaths[job.key]} worker processes died on it, the last of {how}")
 
-    def finish(self, job: Any, message: str = "", trace: str = "") -> None:
+    def finish(self, job: Job, message: str = "", trace: str = "") -> None:
         """Record a finished job; with a message, it has failed."""
         self.open.discard(job.key)
         if message:
@@ -133,7 +133,7 @@ class _Queue:
         self.report(Event("failed" if message else "done", job, message, trace))
 
 
-def _attempt(work: Work, job: Any) -> tuple[str, str]:
+def _attempt(work: Work, job: Job) -> tuple[str, str]:
     """Message and traceback of a failure, or two empty strings.
 
     Raises:
@@ -154,7 +154,7 @@ def _attempt(work: Work, job: Any) -> tuple[str, str]:
 class _Worker:
     process: SpawnProcess
     line: Connection
-    job: Any = None
+    job: Job | None = None
     heard: float = field(default_factory=time.monotonic)
 
 
@@ -207,7 +207,7 @@ def _receive(queue: _Queue, worker: _Worker, start: Callable[[], Work]) -> _Work
             queue.lost(worker.job, _death(worker.process))
         return _spawn(start)
     worker.heard = time.monotonic()
-    if answer is not None:
+    if answer is not None and worker.job is not None:
         job, worker.job = worker.job, None
         stop, message, trace = answer
         if stop:
