@@ -178,7 +178,7 @@ def work(deal: tuple[list[int], list[tuple[int, int]]]) -> tuple[np.ndarray, np.
     return mean[: len(ends)], mean[len(ends) :].reshape(len(pairs), -1)
 
 
-def crew(pool: Any, count: int, seeds: int, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+def workers(pool: Any, count: int, seeds: int, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
     """As :func:`ours`, with the ends and the pairs dealt out to worker processes."""
     deals = [(list(range(seeds))[k::count], list(pairs)[k::count]) for k in range(count)]
     ends: dict[int, float] = {}
@@ -233,7 +233,7 @@ def run(name: str, device: str, dtype: Sequence[str], count: int) -> list[dict[s
             pools.append(pool)
             key = f"{cores} workers {kind}"
             labels[key] = (kind, f"{cores} processes of 1 thread")
-            sides[key] = lambda p=pool: crew(p, cores, shape.seeds, pairs)  # type: ignore[misc]
+            sides[key] = lambda p=pool: workers(p, cores, shape.seeds, pairs)  # type: ignore[misc]
 
     error = {key: float(np.abs(side() - exact).max()) for key, side in sides.items()}
     assert all(e < 1e-4 for key, e in error.items() if "bfloat16" not in key), f"sides disagree: {error}"

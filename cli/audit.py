@@ -105,7 +105,7 @@ def _new(runs: list[list[Seen]], found: list[Finding]) -> list[Finding]:
     from landscape.checkpoints.audit import trajectory
 
     known = [set(finding.labels) for finding in found if finding.kind == "same weights"]
-    return [f for f in trajectory.judge(runs) if not (f.kind == "same tensors" and set(f.labels) in known)]
+    return [f for f in trajectory.findings(runs) if not (f.kind == "same tensors" and set(f.labels) in known)]
 
 
 def _say(found: list[Finding], where: str) -> None:

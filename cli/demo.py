@@ -95,7 +95,7 @@ def _train(out: Path, world: str, steps: int, seeds: int, full: bool) -> None:
     Raises:
         InputError: If a run fails.
     """
-    from landscape.demo.train import Recipe, branches_of, folders, hire, planted_recipe, seeds_of
+    from landscape.demo.train import Recipe, branches_of, folders, planted_recipe, seeds_of, start_worker
 
     if world == "planted":
         recipe = planted_recipe(out / "training.txt", steps)
@@ -121,7 +121,7 @@ def _train(out: Path, world: str, steps: int, seeds: int, full: bool) -> None:
                 if not left and world == "austen" and event.kind == "done":
                     _draw(out)
 
-        failed = local.run(jobs, partial(hire, recipe, folder), report, workers=len(os.sched_getaffinity(0)))
+        failed = local.run(jobs, partial(start_worker, recipe, folder), report, workers=len(os.sched_getaffinity(0)))
     if failed:
         raise InputError(f"training failed: {next(iter(failed.values()))}; run again to go on")
 

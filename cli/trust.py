@@ -9,14 +9,14 @@ import click
 
 def _allow(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -> None:
     """Workers are other processes, so it is said in the environment."""
-    from landscape.checkpoints.formats.pickled import ALLOW
+    from landscape.checkpoints.formats.unpickle import ALLOW
 
     if names:
         os.environ[ALLOW] = ",".join(names)
 
 
 def _unverified(ctx: click.Context, param: click.Parameter, given: bool) -> None:
-    from landscape.checkpoints.hub_files import ALLOW
+    from landscape.checkpoints.hub.snapshots import ALLOW
 
     if given:
         os.environ[ALLOW] = "1"

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import pandas as pd
 
+from landscape.catalogue import DEFINITIONS
+
 MOST_UNKNOWN = 0.1
 """Share of unknown tokens beyond which a caption says it."""
 ALL = 0.995
 """Share of evaluations from which on all are said to be."""
-MEANING = {
-    "chord": "barrier: largest rise of the loss above the chord",
-    "mean_ends": "barrier: largest loss above the mean of the ends",
-    "max_ends": "barrier: largest loss above the higher end",
-    "midpoint": "barrier: loss at t = 1/2 above the mean of the ends",
-    "area": "barrier: area between loss and chord",
-    "convexity_gap": "barrier: largest rise above the chord of any sub-segment",
-}
 
 
 def caption(rows: pd.DataFrame) -> str:
     """How the rows were made: barrier definition, t grid, objective, examples, dtype."""
     parts = []
     if "definition" in rows:
-        parts.append(MEANING[_only(rows, "definition")])
+        parts.append(f"barrier: {DEFINITIONS[_only(rows, 'definition')].help}")
     if "points" in rows:
         parts.append(f"{_grid(rows)} on a {_only(rows, 'path')} path")
     parts.append(f"objective: {_only(rows, 'objective')}, {_only(rows, 'unit')}")

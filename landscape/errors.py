@@ -1,12 +1,12 @@
-"""The one error that is the user's to mend."""
+"""Errors that the user can fix."""
 
 
 class InputError(Exception):
-    """Bad input: one sentence with what was given, what was wanted and what to do.
+    """Bad input: one sentence that says what was given, what was wanted and what to do.
 
-    The command line prints the sentence and exits with 2; any other exception is ours.
+    The command line prints the sentence and exits with 2. Any other exception is a bug.
     """
 
 
 class StorageError(InputError):
-    """Results could not be written, so no later task can be either; the run stops."""
+    """A result could not be written. Later ones could not be written either, so the run stops."""

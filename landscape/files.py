@@ -1,4 +1,4 @@
-"""Files that others can change: read within bounds, and written so that a reader sees the old one or the new one."""
+"""Files that others may change: read within bounds, and written atomically."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing import IO, Any, NoReturn
 from landscape.errors import InputError
 
 MOST_TEXT = 1 << 28
-"""Bytes of a text: its tokens take many times as much memory."""
+"""Bytes of a text; its tokens take many times as much memory."""
 MOST_JSON = 100_000_000
-"""Bytes of a JSON file: that of a tokenizer has up to 40 million."""
+"""Bytes of a JSON file; that of a tokenizer has up to 40 million."""
 
 
 def read(path: Path, most: int) -> bytes:
@@ -27,7 +27,7 @@ def read(path: Path, most: int) -> bytes:
 
     Raises:
         OSError: If it cannot be opened.
-        InputError: If it is something else, or larger.
+        InputError: If it is not a regular file, or is larger.
     """
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
@@ -41,14 +41,14 @@ def read(path: Path, most: int) -> bytes:
 
 
 def require(path: Path, most: int) -> None:
-    """Refuse what is no regular file of at most ``most`` bytes, before others read it.
+    """Refuse a path that is not a regular file of at most ``most`` bytes, before a library reads it.
 
     Raises:
         InputError: If it is not.
     """
     about = path.stat()
     if not stat.S_ISREG(about.st_mode):
-        raise InputError(f"{path} is no regular file; give one")
+        raise InputError(f"{path} is not a regular file; give one")
     if about.st_size > most:
         raise InputError(f"{path} is larger than the {most / 1e6:,.0f} MB that such a file may have; give less")
 
@@ -58,19 +58,19 @@ def parsed(text: bytes | str, *, strict: bool = True) -> Any:
 
     Args:
         text: The text.
-        strict: Whether numbers have to be finite.
+        strict: Whether numbers must be finite.
 
     Raises:
-        ValueError: If it is not JSON, is nested too deep, or has such a number.
+        ValueError: If it is not JSON, is nested too deeply, or has a number that is not finite.
     """
     try:
         return json.loads(text, parse_constant=_not_finite, parse_float=_finite) if strict else json.loads(text)
     except RecursionError:
-        raise ValueError("it is nested too deep") from None
+        raise ValueError("it is nested too deeply") from None
 
 
 def _not_finite(number: str) -> NoReturn:
-    raise ValueError(f"{number} is no number of JSON")
+    raise ValueError(f"{number} is not a JSON number")
 
 
 def _finite(number: str) -> float:
@@ -83,6 +83,11 @@ def _finite(number: str) -> float:
 def read_json(path: Path, *, strict: bool = True, most: int = MOST_JSON) -> Any:
     """A JSON file as Python values.
 
+    Args:
+        path: The file.
+        strict: As in :func:`parsed`.
+        most: Largest size in bytes.
+
     Raises:
         OSError: If it cannot be opened.
         ValueError: As :func:`parsed`.
@@ -92,57 +97,57 @@ def read_json(path: Path, *, strict: bool = True, most: int = MOST_JSON) -> Any:
 
 
 def beside(path: Path) -> Path:
-    """A name beside a file or folder that nobody can know before, on this machine or on another."""
+    """An unpredictable temporary name in the folder of a file or folder."""
     return path.with_name(f".{path.name[-40:]}.{secrets.token_hex(8)}.tmp")
 
 
 @contextmanager
 def replacing(path: Path) -> Generator[IO[bytes]]:
-    """A new file beside ``path``, which takes its place when all is written, and is removed if anything fails.
+    """A new file that replaces ``path`` atomically when it is complete, and is removed if anything fails.
 
-    No link is followed and no file is opened that was there before. ``name`` of the stream is the path of the new
-    file, for libraries that open it themselves.
+    No link is followed and no existing file is opened. ``name`` of the stream is the path of the new file, for
+    libraries that open it themselves.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = beside(path)
+    new = beside(path)
     try:
-        with part.open("xb") as stream:  # O_EXCL: fails where anything is, even a link to nowhere
+        with new.open("xb") as stream:  # O_EXCL: fails if anything is there, even a dangling link
             yield stream
-        flushed(part)
-        part.rename(path)
+        flushed(new)
+        new.rename(path)
     finally:
-        part.unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
     flushed(path.parent)
 
 
 @contextmanager
 def replacing_folder(path: Path) -> Generator[Path]:
-    """A new folder beside ``path``, which takes its place when all is written, and is removed if anything fails.
+    """A new folder that replaces ``path`` when it is complete, and is removed if anything fails.
 
-    What was there is removed last: a kill leaves the one or the other, or both under other names.
+    The old folder is removed last: after a kill there is one of the two, or both under other names.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part, old = beside(path), beside(path)
-    part.mkdir()
+    new, old = beside(path), beside(path)
+    new.mkdir()
     try:
-        yield part
-        for written in [*part.rglob("*"), part]:
+        yield new
+        for written in [*new.rglob("*"), new]:
             flushed(written)
         if path.exists():
             path.rename(old)
-        Path(part).rename(path)
+        Path(new).rename(path)
         flushed(path.parent)
     except BaseException:
         if old.exists() and not path.exists():
             old.rename(path)
         raise
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def flushed(path: Path) -> None:
-    """Have the system write a file or a folder to its disk."""
+    """Flush a file or a folder to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

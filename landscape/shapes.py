@@ -1,4 +1,4 @@
-"""Shapes in annotations: jaxtyping where it is installed (the tests check them), plain otherwise."""
+"""Shapes in annotations: by jaxtyping where it is installed (tests check them there), plain otherwise."""
 
 from typing import TYPE_CHECKING
 

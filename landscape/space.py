@@ -17,7 +17,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Space:
-    """The unique parameters of a model, in the model's own order.
+    """The unique parameters of a model, in the order of the model.
 
     A tied weight is one parameter, under the first of its names; buffers are never part of a space.
 
@@ -63,17 +63,17 @@ class Space:
     def params(self, vector: Float[Tensor, "*batch P"]) -> dict[str, Tensor]:
         """Named views of ``vector``, each ``[*batch, *shape]``.
 
-        One ``torch.split``, whose backward is one concatenation; a slice for each name would cost a
-        full-size zero tensor per parameter there.
+        This is one ``torch.split``, whose backward pass is one concatenation. A slice for each name would cost a
+        full-size zero tensor per parameter in the backward pass.
         """
         parts = torch.split(vector, list(self.sizes), dim=-1)
         lead = vector.shape[:-1]
         return {
-            name: part.view(*lead, *shape) for name, part, shape in zip(self.names, parts, self.shapes, strict=True)
+            name: values.view(*lead, *shape) for name, values, shape in zip(self.names, parts, self.shapes, strict=True)
         }
 
     def vector(self, params: Mapping[str, Tensor]) -> Float[Tensor, "*batch P"]:
-        """The point with these parameters: the inverse of :meth:`params`, as a copy."""
+        """The point with these parameters, its coordinates copied: the inverse of :meth:`params`."""
         flat = [
             params[name].reshape(*params[name].shape[: params[name].ndim - len(shape)], -1)
             for name, shape in zip(self.names, self.shapes, strict=True)
@@ -82,10 +82,10 @@ class Space:
 
 
 def learned_buffers(model: nn.Module) -> dict[str, Tensor]:
-    """What a checkpoint holds of a model beside parameters: persistent buffers of real numbers, by name.
+    """The persistent buffers of a model that hold real numbers, by name: what checkpoints store besides parameters.
 
-    The router bias of a mixture of experts is one. Running statistics of norms are left out: they are estimated anew at
-    every point.
+    The router bias of a mixture of experts is one. Running statistics of norms are left out: they are estimated again
+    at every point.
     """
     statistics = {
         f"{name}.{own}" if name else own
@@ -98,16 +98,22 @@ def learned_buffers(model: nn.Module) -> dict[str, Tensor]:
 
 
 def untie(point: Float[Tensor, " P"], tied: Space, untied: Space) -> Float[Tensor, " Q"]:
-    """The same point in a space in which tied weights are parameters of their own."""
+    """The coordinates of a point in a space in which tied weights are separate parameters.
+
+    Args:
+        point: The point.
+        tied: Its space.
+        untied: The space in which they are separate.
+    """
     params = tied.params(point)
     return untied.vector({**params, **{alias: params[name] for alias, name in tied.tied}})
 
 
 def output_axes(model: nn.Module) -> tuple[int, ...]:
-    """Which axis of each parameter of a model's space counts its outputs.
+    """The axis of each parameter of a model's space that indexes its outputs.
 
-    0 as torch keeps linear layers and convolutions, 1 for transposed convolutions and for the ``Conv1D`` of GPT-2, a
-    linear layer stored the other way round.
+    It is 0 for linear layers and convolutions of torch, and 1 for transposed convolutions and for the ``Conv1D`` of
+    GPT-2, which stores the transpose of a linear layer.
     """
     turned = {
         f"{name}.weight" if name else "weight"
@@ -118,17 +124,19 @@ def output_axes(model: nn.Module) -> tuple[int, ...]:
 
 
 def distance(a: Float[Tensor, " P"], b: Float[Tensor, " P"]) -> float:
-    """Euclidean distance between two points, ``|b - a|``, accumulated in float64."""
+    """Euclidean distance between two points, ``|b - a|``, in units of the coordinates, accumulated in float64."""
     return float(torch.linalg.vector_norm(b - a, dtype=torch.float64))
 
 
 FLOORS = {"float16": 5e-4, "bfloat16": 4e-3}
+"""Relative distances that two roundings to a dtype may cause, with a margin."""
 
 
 def storage_floor(dtype: str) -> float:
-    """The relative distance ``|b - a| / |a|`` below which rounding on disk may be all that is seen.
+    """The relative distance ``|b - a| / |a|`` below which the difference may be rounding on disk alone.
 
-    Rounding to float16 moves a point by about 2e-4 of its length, bfloat16, with three bits less, by eight times that;
-    the bound is for two roundings with a margin. Zero for float32, whose rounding is as fine as the arithmetic.
+    Rounding to float16 moves a point by about 2e-4 of its norm. Rounding to bfloat16, which has three bits less, moves
+    it by eight times as much. The bound is for two roundings with a margin. It is zero for float32, whose rounding is
+    that of the arithmetic itself.
     """
     return FLOORS.get(dtype, 0.0)

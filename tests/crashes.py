@@ -29,7 +29,7 @@ LIMIT = 60
 
 
 def run(work: Callable[[], object], root: Path, *, end_at: int = 0, mode: Mode = "kept") -> tuple[bool, list[str]]:
-    """Do some work in a branch, and end it at an operation.
+    """Do some work in a child process, and end it at an operation.
 
     Args:
         work: What to do.
@@ -44,18 +44,18 @@ def run(work: Callable[[], object], root: Path, *, end_at: int = 0, mode: Mode =
         AssertionError: If the work failed by itself.
     """
     told, tell = os.pipe()
-    if not (branch := os.fork()):
+    if not (child := os.fork()):
         _child(_Disk(root, end_at, mode, tell), work)
     os.close(tell)
     with os.fdopen(told) as lines:
         begun = lines.read().split("\n")[:-1]
-    code = os.waitstatus_to_exitcode(os.waitpid(branch, 0)[1])
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert code in (0, CRASHED), f"the work failed with {code}: {begun[-1:]}"
     return code == CRASHED, begun
 
 
 def _child(disk: _Disk, work: Callable[[], object]) -> None:
-    signal.warning(LIMIT)
+    signal.alarm(LIMIT)
     code = FAILED
     try:
         disk.watch()

@@ -30,10 +30,10 @@ from landscape.session.buffers import Buffers
 from landscape.session.data import build, fingerprint, fingerprint_of_probes, unknown_share
 from landscape.session.session import Session, Values
 from landscape.space import learned_buffers
+from landscape.study.checkpoint import Checkpoint
 from landscape.study.file import read_study
 from landscape.study.sections import Data
 from landscape.study.store import Store
-from landscape.study.checkpoint import Checkpoint
 
 BIAS = "model.layers.1.mlp.gate.e_score_correction_bias"
 
@@ -302,7 +302,7 @@ def test_a_text_in_other_words_is_said(few_runs: Path, tmp_path: Path, capfd: py
     assert "50% of the tokens of the text are unknown to the tokenizer; " in err
     speaker([], cls_token="[CLS]", sep_token="[SEP]").save_pretrained(tmp_path / "empty")
     code, _, err = call(capfd, "barriers", *refs, *options, "--tokenizer", tmp_path / "empty")
-    assert code == 2 and "empty holds no tokenizer; save it beside the weights" in err
+    assert code == 2 and "empty holds no tokenizer; save it next to the weights" in err
 
 
 def test_losses_above_a_guess_are_counted(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which times need all examples: closed forms, and every choice tried."""
+"""Which t need all examples: closed forms, and an exhaustive search."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from landscape.profile.allocation import WIDER, allocate
 COUNTS = (64, 96, 144, 216, 324, 486, 500)
 
 
-def parts_of(covariance: np.ndarray, seed: int = 0) -> np.ndarray:
+def pilot_with(covariance: np.ndarray, seed: int = 0) -> np.ndarray:
     """A pilot with exactly this covariance."""
     drawn = np.random.default_rng(seed).standard_normal((len(covariance), COUNTS[0]))
     white = np.linalg.solve(np.linalg.cholesky(np.cov(drawn)), drawn - drawn.mean(axis=1, keepdims=True))
@@ -22,22 +22,22 @@ def parts_of(covariance: np.ndarray, seed: int = 0) -> np.ndarray:
 
 def test_what_nothing_depends_on_gets_a_pilot_alone() -> None:
     free = np.array([False, False, False, True])
-    found = allocate(parts_of(np.eye(4)), np.array([[0.0, 1, 0, 0.3]]), free, COUNTS)
+    found = allocate(pilot_with(np.eye(4)), np.array([[0.0, 1, 0, 0.3]]), free, COUNTS)
     assert found.whole.tolist() == [False, True, False, True] and found.few == 64
 
 
 def test_independent_parts_that_all_count_get_nearly_all_examples() -> None:
-    found = allocate(parts_of(np.eye(3)), np.eye(3)[:2], np.array([False, False, True]), COUNTS)
+    found = allocate(pilot_with(np.eye(3)), np.eye(3)[:2], np.array([False, False, True]), COUNTS)
     assert found.few == next(count for count in COUNTS if count >= 500 / WIDER**2 * (1 + 2 / 64))
 
 
 @pytest.mark.parametrize("share", [0.9, 0.91588, 0.97, 0.99])
 def test_the_rest_of_a_regression_is_known_as_well_as_it_has_to_be(share: float) -> None:
     """One part whole, the other its multiple with a rest: ``1.21 / N = share / N + (1 - share) (1 + 1 / 64) / n``."""
-    slope = share**0.5
-    covariance = np.array([[1.0, slope], [slope, 1.0]])
+    coefficient = share**0.5
+    covariance = np.array([[1.0, coefficient], [coefficient, 1.0]])
     rows = np.array([[1.0, 0.0], [0.0, 1.0]])
-    found = allocate(parts_of(covariance), rows, np.array([False, False]), COUNTS)
+    found = allocate(pilot_with(covariance), rows, np.array([False, False]), COUNTS)
     needed = 500 * (1 - share) * (1 + 1 / 64) / (WIDER**2 - share)
     assert found.whole.sum() == 1 and found.few == next(count for count in COUNTS if count >= needed)
 
@@ -50,14 +50,14 @@ def test_no_choice_is_much_cheaper(seed: int) -> None:
     covariance = mixing @ mixing.T + 0.05 * np.eye(5)
     rows = np.vstack([np.eye(5)[:3], random.uniform(0, 0.4, 5)])
     free = np.arange(5) == 4
-    parts = parts_of(covariance, seed)
+    parts = pilot_with(covariance, seed)
     found = allocate(parts, rows, free, COUNTS)
 
     def variance(whole: np.ndarray, few: int) -> np.ndarray:
         weights = rows.copy()
-        slopes = np.linalg.lstsq(parts[whole].T, parts[~whole].T, rcond=None)[0].T
-        rest = np.cov(parts[~whole] - slopes @ parts[whole]).reshape((~whole).sum(), -1) * (1 + whole.sum() / 64)
-        known = weights[:, whole] + weights[:, ~whole] @ slopes
+        coefficients = np.linalg.lstsq(parts[whole].T, parts[~whole].T, rcond=None)[0].T
+        rest = np.cov(parts[~whole] - coefficients @ parts[whole]).reshape((~whole).sum(), -1) * (1 + whole.sum() / 64)
+        known = weights[:, whole] + weights[:, ~whole] @ coefficients
         return np.array([
             k @ covariance[np.ix_(whole, whole)] @ k / 500 + r @ rest @ r / few
             for k, r in zip(known, weights[:, ~whole], strict=True)

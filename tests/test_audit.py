@@ -212,7 +212,7 @@ def walked(kind: str, seed: int = 0, steps: int = 8) -> dict[int, np.ndarray]:
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_an_honest_run_has_no_finding(tmp_path: Path, kind: str, seed: int) -> None:
     runs = [run(tmp_path, walked(kind, seed), 0), run(tmp_path, walked(kind, seed + 10), 1)]
-    assert trajectory.judge(runs) == []
+    assert trajectory.findings(runs) == []
 
 
 def test_distances_are_those_of_the_points(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_distances_are_those_of_the_points(tmp_path: Path) -> None:
 def test_a_step_of_another_run_is_found(tmp_path: Path, kind: str, place: int, labels: set[int]) -> None:
     points = walked("walk", 5)
     points[10 * place] = walked("walk", 6)[10 * place]
-    (finding,) = trajectory.judge([run(tmp_path, points)])
+    (finding,) = trajectory.findings([run(tmp_path, points)])
     assert finding.kind == kind and {int(label.rpartition("_")[2]) for label in finding.labels} == labels
 
 
@@ -240,7 +240,7 @@ def test_a_step_of_another_run_is_found(tmp_path: Path, kind: str, place: int, l
 def test_a_run_that_goes_on_as_another_is_found(tmp_path: Path, place: int) -> None:
     points = walked("walk", 5)
     points |= {step: point for step, point in walked("walk", 6).items() if step >= 10 * place}
-    (finding,) = trajectory.judge([run(tmp_path, points)])
+    (finding,) = trajectory.findings([run(tmp_path, points)])
     assert finding.kind == "no descent"
     assert [int(label.rpartition("_")[2]) for label in finding.labels] == [10 * place - 10, 10 * place]
 
@@ -249,7 +249,7 @@ def test_a_small_detour_is_found_by_its_neighbours(tmp_path: Path) -> None:
     """Twice a step sideways: 1.6 times as far from both neighbours as they are from each other."""
     points = walked("walk", 5)
     points[40] += 0.2 * np.random.default_rng(1).normal(size=5000).astype(np.float32)
-    (finding,) = trajectory.judge([run(tmp_path, points)])
+    (finding,) = trajectory.findings([run(tmp_path, points)])
     assert finding.kind == "detour" and finding.labels[0].endswith("step_40")
 
 
@@ -259,7 +259,7 @@ def test_a_detour_is_far_from_both_neighbours(before: float, after: float, found
         trajectory.Seen(Checkpoint(f"step_{n}", 0, n), {}, f"{n}", 90.0, to_previous=way, across=across)
         for n, way, across in ((0, 0.0, 0.0), (10, before, 1.0), (20, after, 0.0))
     ]
-    assert [finding.kind for finding in trajectory.judge([steps])] == found_
+    assert [finding.kind for finding in trajectory.findings([steps])] == found_
 
 
 def test_the_same_tensors_saved_twice_are_found_and_a_chimera(tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_the_same_tensors_saved_twice_are_found_and_a_chimera(tmp_path: Path) ->
     points[60] = points[20].copy()
     points[30][:2000] = points[70][:2000]
     kinds = {
-        f.kind: {label.rpartition("_")[2] for label in f.labels} for f in trajectory.judge([run(tmp_path, points)])
+        f.kind: {label.rpartition("_")[2] for label in f.labels} for f in trajectory.findings([run(tmp_path, points)])
     }
     assert kinds["same tensors"] == {"20", "60"} and kinds["shared tensors"] == {"30", "70"}
 

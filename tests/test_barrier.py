@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from landscape.profile import definitions
-from landscape.profile.definitions import Definition, available, contrasts, estimate, matrix, resamples
+from landscape.catalogue import DEFINITIONS
+from landscape.profile import barrier
+from landscape.profile.barrier import available, contrasts, estimate, matrix, resamples
 from landscape.profile.paired import band, functionals, standard_error
 
 T = np.array([0.0, 0.13, 0.4, 0.5, 0.71, 1.0])
@@ -21,8 +22,8 @@ def noisy(mean: np.ndarray, spread: float, examples: int, seed: int) -> np.ndarr
     return mean[:, None] + level + spread * random.normal(size=(len(mean), examples))
 
 
-@pytest.mark.parametrize("definition", Definition)
-def test_plugin_is_the_definition_written_naively(definition: Definition) -> None:
+@pytest.mark.parametrize("definition", DEFINITIONS)
+def test_plugin_is_the_definition_written_naively(definition: str) -> None:
     losses = noisy(2 + np.sin(7 * T) - T, 0.3, 40, seed=3)
     found = estimate(T, losses, definition, weights=WEIGHTS)
     assert found.plugin == pytest.approx(oracles.barrier(definition, T, losses.mean(axis=1)), abs=1e-12)
@@ -38,47 +39,47 @@ def test_parabola() -> None:
     top = 7 * (5 / 7) * (2 / 7) + 2 + 3 * 5 / 7
     closed |= {"mean_ends": top - 3.5, "max_ends": top - 5}
     for definition, value in closed.items():
-        found = estimate(t, losses, Definition(definition), weights=few)
+        found = estimate(t, losses, definition, weights=few)
         assert found.value == pytest.approx(value, abs=5e-3), definition
         assert found.high - found.low == pytest.approx(0, abs=1e-9)
     assert estimate(t, losses, weights=few).t_at_max == 0.5
-    assert estimate(t, losses, Definition.MAX_ENDS, weights=few).t_at_max == pytest.approx(0.725)
+    assert estimate(t, losses, "max_ends", weights=few).t_at_max == pytest.approx(0.725)
 
 
 def test_only_ends_tell_the_definitions_apart() -> None:
     """A straight profile with unequal ends has no barrier, but lies above the mean of its ends."""
     losses = np.tile((2 + 3 * T)[:, None], 40)
-    values = {d.value: estimate(T, losses, d, weights=WEIGHTS).value for d in Definition}
+    values = {d: estimate(T, losses, d, weights=WEIGHTS).value for d in DEFINITIONS}
     assert values["mean_ends"] == pytest.approx(1.5)
     assert_allclose([v for name, v in values.items() if name != "mean_ends"], 0, atol=1e-12)
 
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**31), *[st.floats(-5, 5, allow_subnormal=False)] * 2)
-def test_tilting_the_landscape_changes_nothing(seed: int, level: float, slope: float) -> None:
+def test_tilting_the_landscape_changes_nothing(seed: int, level: float, tilt: float) -> None:
     losses = noisy(2 + np.sin(7 * T), 0.3, 40, seed)
-    one, two = (estimate(T, x, weights=WEIGHTS) for x in (losses, losses + (level + slope * T)[:, None]))
+    one, two = (estimate(T, x, weights=WEIGHTS) for x in (losses, losses + (level + tilt * T)[:, None]))
     assert_allclose([two.value, two.low, two.high], [one.value, one.low, one.high], atol=1e-10)
 
 
 def test_walking_back_changes_nothing() -> None:
     losses = noisy(2 + np.sin(7 * T), 0.3, 40, seed=1)
-    for definition in Definition:
+    for definition in DEFINITIONS:
         there = estimate(T, losses, definition, weights=WEIGHTS)
         back = estimate(1 - T[::-1], losses[::-1], definition, weights=WEIGHTS)
         assert_allclose([there.value, there.low, there.high], [back.value, back.low, back.high], atol=1e-12)
 
 
-@pytest.mark.parametrize("definition", Definition)
-def test_a_checkpoint_against_itself_is_exactly_zero(definition: Definition) -> None:
+@pytest.mark.parametrize("definition", DEFINITIONS)
+def test_a_checkpoint_against_itself_is_exactly_zero(definition: str) -> None:
     losses = np.tile(cases.examples(2, 40) + 3.3, (6, 1))
     found = estimate(T, losses, definition, weights=WEIGHTS)
     assert (found.value, found.plugin, found.low, found.high) == (0, 0, 0, 0)
 
 
-@pytest.mark.parametrize("definition", Definition)
+@pytest.mark.parametrize("definition", DEFINITIONS)
 @pytest.mark.parametrize("seed", range(2))
-def test_examples_that_differ_by_rounding_only_have_no_error(definition: Definition, seed: int) -> None:
+def test_examples_that_differ_by_rounding_only_have_no_error(definition: str, seed: int) -> None:
     """As where every token is unknown to the tokenizer: a number, and no noise made of rounding."""
     rounding = 1e-17 * cases.examples(seed, 6, 40)
     losses = (2 + np.sin(7 * T))[:, None] + rounding - rounding.mean(axis=1, keepdims=True) + 3e-17
@@ -89,7 +90,7 @@ def test_examples_that_differ_by_rounding_only_have_no_error(definition: Definit
 
 def test_an_error_of_a_billionth_is_an_error() -> None:
     losses = (1 + np.sin(3 * T))[:, None] + 0.3 * cases.examples(5, 6, 40)
-    found, small = (estimate(T, size * losses, Definition.CHORD, weights=WEIGHTS) for size in (1, 1e-9))
+    found, small = (estimate(T, size * losses, "chord", weights=WEIGHTS) for size in (1, 1e-9))
     assert found.high > found.low
     assert_allclose([small.value, small.low, small.high], 1e-9 * np.array([found.value, found.low, found.high]))
 
@@ -130,7 +131,7 @@ def planted(count: int, size: float) -> np.ndarray:
 def test_the_interval_of_one_contrast_is_that_of_a_mean() -> None:
     losses = np.zeros((len(T), 200))
     losses[3] = 0.4 + planted(1, 0.03)[0]
-    found = estimate(T, losses, Definition.MIDPOINT, weights=MANY)
+    found = estimate(T, losses, "midpoint", weights=MANY)
     assert found.plugin == pytest.approx(0.4)
     assert [(found.plugin - found.low) / 0.03, (found.high - found.plugin) / 0.03] == pytest.approx([ONE] * 2, abs=OFF)
 
@@ -141,7 +142,7 @@ def test_the_interval_of_a_middle_known_on_few_examples_is_that_of_these() -> No
     losses[1] = np.nan
     losses[1, :50] = 0.4 + 0.7 * cases.examples(3, 50)
     error = losses[1, :50].std() / 50**0.5
-    found = estimate(np.array([0, 0.5, 1]), losses, Definition.MIDPOINT, weights=MANY)
+    found = estimate(np.array([0, 0.5, 1]), losses, "midpoint", weights=MANY)
     assert found.high - found.low == pytest.approx(2 * ONE * error, rel=0.1)
 
 
@@ -160,17 +161,17 @@ def test_a_middle_above_two_ends_that_may_be_the_higher_one() -> None:
     losses = np.zeros((3, 200))
     losses[[0, 2]] = planted(2, 0.01)
     losses[1] = 1.0
-    found = estimate(np.array([0, 0.5, 1]), losses, Definition.MAX_ENDS, weights=MANY)
+    found = estimate(np.array([0, 0.5, 1]), losses, "max_ends", weights=MANY)
     assert [(1 - found.low) / 0.01, (found.high - 1) / 0.01] == pytest.approx([TWO] * 2, abs=OFF)
     losses[2] -= 0.5
-    apart = estimate(np.array([0, 0.5, 1]), losses, Definition.MAX_ENDS, weights=MANY)
+    apart = estimate(np.array([0, 0.5, 1]), losses, "max_ends", weights=MANY)
     assert [(1 - apart.low) / 0.01, (apart.high - 1) / 0.01] == pytest.approx([TWO] * 2, abs=OFF)
 
 
 def test_an_estimate_of_a_maximum_is_kept_in_its_interval_and_no_interval_goes_below_the_ends() -> None:
     """A valley: the halves may say what they like, the ends take part in the maximum; not in a signed definition."""
     losses = noisy(-PEAK, 0.2, 40, seed=3)
-    chord, area = (estimate(T, losses, d, weights=WEIGHTS) for d in (Definition.CHORD, Definition.AREA))
+    chord, area = (estimate(T, losses, d, weights=WEIGHTS) for d in ("chord", "area"))
     assert chord.low == 0 <= chord.value <= chord.high
     assert area.low < area.value < 0
 
@@ -211,16 +212,16 @@ def test_functionals_are_means_of_weighted_sums_and_shares_are_those_of_independ
 
 def test_midpoint_needs_its_point() -> None:
     even = np.linspace(0, 1, 10)
-    assert Definition.MIDPOINT not in available(even)
-    assert set(available(T)) == set(Definition)
+    assert "midpoint" not in available(even)
+    assert set(available(T)) == set(DEFINITIONS)
     with pytest.raises(ValueError, match="needs t = 1/2 on the grid"):
-        contrasts(Definition.MIDPOINT, even)
+        contrasts("midpoint", even)
 
 
 @pytest.mark.parametrize("bad", [[0.1, 0.5, 1.0], [0.0, 0.5, 0.9], [0.0, 0.6, 0.5, 1.0], [0.0, 0.4, 0.4, 1.0]])
 def test_times_must_rise_from_0_to_1(bad: list[float]) -> None:
     with pytest.raises(ValueError, match="must rise from 0 to 1"):
-        contrasts(Definition.CHORD, np.array(bad))
+        contrasts("chord", np.array(bad))
 
 
 def test_one_example_has_no_error() -> None:
@@ -250,9 +251,9 @@ def test_definitions_keep_their_order_and_their_identities(seed: int, points: in
     found = {d: estimate(t, losses, d, weights=resamples(2, 20, 0)).plugin for d in available(t)}
     apart = abs(curve[0] - curve[-1]) / 2
     unclipped = curve.max() - max(curve[0], curve[-1])
-    assert found[Definition.MEAN_ENDS] == pytest.approx(unclipped + apart, abs=1e-12)
-    assert found[Definition.MAX_ENDS] == pytest.approx(max(unclipped, 0), abs=1e-12)
-    assert found[Definition.CONVEXITY_GAP] >= found[Definition.CHORD] - 1e-12 >= found[Definition.MAX_ENDS] - 2e-12
+    assert found["mean_ends"] == pytest.approx(unclipped + apart, abs=1e-12)
+    assert found["max_ends"] == pytest.approx(max(unclipped, 0), abs=1e-12)
+    assert found["convexity_gap"] >= found["chord"] - 1e-12 >= found["max_ends"] - 2e-12
 
 
 def test_contrasts_that_are_certainly_below_the_maximum_do_not_widen_its_interval() -> None:
@@ -263,18 +264,18 @@ def test_contrasts_that_are_certainly_below_the_maximum_do_not_widen_its_interva
     t, error = np.linspace(0, 1, 11), n**-0.5
     losses = noise + np.where(np.arange(11) % 10 == 0, 0, 1.0)[:, None]
     losses[5] += 10.5 * error - losses[5].mean() + losses[[1, 2, 3, 4, 6, 7, 8, 9]].mean(axis=1).max()
-    weights = definitions.resamples(n, 1000, seed=0)
-    found = definitions.estimate(t, losses, weights=weights)
+    weights = barrier.resamples(n, 1000, seed=0)
+    found = barrier.estimate(t, losses, weights=weights)
     assert found.plugin - found.low == pytest.approx(1.96 * error, rel=0.12)
 
 
 def test_resampling_some_contrasts_at_a_time_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(3)
     t, losses = np.linspace(0, 1, 9), random.normal(size=(9, 50)) + np.sin(3 * np.linspace(0, 1, 9))[:, None]
-    weights = definitions.resamples(50, 200, seed=0)
-    whole = [definitions.estimate(t, losses, one, weights=weights) for one in definitions.available(t)]
-    monkeypatch.setattr(definitions, "AT_ONCE", 5)
+    weights = barrier.resamples(50, 200, seed=0)
+    whole = [barrier.estimate(t, losses, one, weights=weights) for one in barrier.available(t)]
+    monkeypatch.setattr(barrier, "AT_ONCE", 5)
     for one, two in zip(
-        whole, (definitions.estimate(t, losses, d, weights=weights) for d in definitions.available(t)), strict=True
+        whole, (barrier.estimate(t, losses, d, weights=weights) for d in barrier.available(t)), strict=True
     ):
         assert_allclose(list(vars(two).values())[1:], list(vars(one).values())[1:], rtol=1e-12)

@@ -239,7 +239,7 @@ def out_is_a_file(runs: Path) -> list[object]:
     ("case", "said"),
     [
         (bad_folder, "Error: no folder .*gone: a checkpoint is a folder written by save_pretrained; check the path"),
-        (empty_folder, "Error: .*empty is no checkpoint: it is empty, and not model.safetensors"),
+        (empty_folder, "Error: .*empty is not a checkpoint: it is empty, and not model.safetensors"),
         (
             truncated,
             "Error: .*model.safetensors is truncated: 3000 bytes, and its header promises .*; copy or download",

@@ -26,8 +26,8 @@ from landscape.profile.adaptive import Grid
 from landscape.session.buffers import Buffers
 from landscape.session.session import Session
 from landscape.space import Space
-from landscape.study.store import Store
 from landscape.study.checkpoint import Checkpoint
+from landscape.study.store import Store
 
 IDS = torch.randint(5, cases.WORDS, (20, 9), generator=cases.generator(8))
 

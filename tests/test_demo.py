@@ -90,7 +90,7 @@ def test_texts_are_whole_and_of_known_origin() -> None:
     assert all(
         path.read_text().isascii() and len(path.read_text()) > 400_000 for path in (TRAINING_TEXT, HELD_OUT_TEXT)
     )
-    assert "public domain" in (STUDY.parent / "TEXTS.md").read_text()
+    assert "public domain" in (TRAINING_TEXT.parent / "TEXTS.md").read_text()
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ class Errand:
     does: str = "write"
 
 
-def hire(folder: Path) -> Callable[[Errand], None]:
+def start(folder: Path) -> Callable[[Errand], None]:
     return partial(work, folder, f"{os.getpid()}")
 
 
@@ -86,7 +86,7 @@ def wait_for(file: Path) -> None:
 
 def run(folder: Path, errands: list[Errand], workers: int) -> tuple[dict[str, str], list[tuple[str, str]]]:
     events: list[tuple[str, str]] = []
-    failed = local.run(errands, partial(hire, folder), lambda e: events.append((e.job.key, e.kind)), workers=workers)
+    failed = local.run(errands, partial(start, folder), lambda e: events.append((e.job.key, e.kind)), workers=workers)
     return failed, events
 
 
@@ -129,7 +129,7 @@ def test_a_worker_that_dies_costs_its_job_and_is_replaced(tmp_path: Path) -> Non
     errands = [Errand("a", does="die"), Errand("b", does="until d"), Errand("c", does="break"), Errand("d", ("x",))]
     failed, events = run(tmp_path, [*errands, Errand("e", ("c",)), Errand("x")], 2)
     assert failed["a"] == (
-        "2 worker processes died on it, the last of SIGKILL, as the system sends where memory runs out"
+        "2 worker processes died on it, the last of SIGKILL, which the system sends when memory runs out"
     )
     assert failed["c"] == "ZeroDivisionError: a bug" and failed["e"] == f"needs a task that failed: {failed['c']}"
     assert set(failed) == set("ace") and {key for key, kind in events if kind == "done"} == set("bdx")
@@ -153,7 +153,7 @@ def test_idle_workers_that_are_killed_cost_nothing(tmp_path: Path) -> None:
 
     done: list[str] = []
     errands = [Errand("a"), Errand("b", does="until a"), Errand("c", ("b",)), Errand("d", ("b",))]
-    assert local.run(errands, partial(hire, tmp_path), report, workers=2) == {} and sorted(done) == [*"abcd"]
+    assert local.run(errands, partial(start, tmp_path), report, workers=2) == {} and sorted(done) == [*"abcd"]
 
 
 def test_a_worker_that_gives_no_sign_of_life_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,8 +166,8 @@ def test_a_worker_that_gives_no_sign_of_life_is_named(tmp_path: Path, monkeypatc
             said.append(event.message)
             os.kill(int(event.message.split("process ")[1].split()[0]), signal.SIGKILL)
 
-    assert local.run([Errand("a", does="stop"), Errand("b")], partial(hire, tmp_path), report, workers=2) == {}
-    assert "has given no sign of life for 1 s; if it was stopped, wake it with kill -CONT " in said[0]
+    assert local.run([Errand("a", does="stop"), Errand("b")], partial(start, tmp_path), report, workers=2) == {}
+    assert "has sent no heartbeat for 1 s; if it was stopped, resume it with kill -CONT " in said[0]
     assert (tmp_path / "a").exists() and (tmp_path / "b").exists()
 
 
@@ -237,7 +237,7 @@ def test_a_hundred_killed_workers_lose_no_run(tmp_path: Path) -> None:
         killer.join()
         kills, runs = kills + len(killed), runs + 1
         causes = {why.removeprefix(local.NEEDED) for why in failed.values()}
-        died = "2 worker processes died on it, the last of SIGKILL, as the system sends where memory runs out"
+        died = "2 worker processes died on it, the last of SIGKILL, which the system sends when memory runs out"
         assert causes <= {died}
         assert sorted(key for key, _ in events) == sorted(errand.key for errand in errands)
         again = run(folder, [errand for errand in errands if errand.key in failed], 2)
@@ -248,7 +248,7 @@ def test_a_hundred_killed_workers_lose_no_run(tmp_path: Path) -> None:
 def kill_children(over: Event, random: Random, killed: list[int]) -> None:
     """Kill one of the worker processes now and then."""
     while not over.wait(random.uniform(0.1, 0.6)):
-        if branches := [branch for branch in multiprocessing.active_children() if branch.pid]:
-            victim = random.choice(branches)
+        if children := [child for child in multiprocessing.active_children() if child.pid]:
+            victim = random.choice(children)
             victim.kill()
             killed.append(victim.pid or 0)

@@ -11,7 +11,8 @@ from transformers import GPTNeoXConfig, LlamaConfig
 
 from landscape.objectives import Batch, Objective, causal_lm, classification, masked_lm, module
 from landscape.points import gradients, recorded
-from landscape.points.evaluate import combine, dtype_error, losses
+from landscape.points.combine import combine
+from landscape.points.evaluate import dtype_error, losses
 from landscape.points.gradients import slope, slopes
 from landscape.points.strategy import Strategy
 

@@ -14,11 +14,11 @@ from click.testing import CliRunner
 
 from landscape.checkpoints import expand, families, fetch, find, sources
 from landscape.checkpoints.families import FAMILIES
-from landscape.study.checkpoint import Place
 from landscape.checkpoints.hub import places
 from landscape.checkpoints.size import weights
 from landscape.cli.main import cli
 from landscape.errors import InputError
+from landscape.study.checkpoint import Place
 
 ROOT = Path(__file__).parent.parent
 NEOX = {  # width, layers, heads, feed-forward, vocabulary: the configs of EleutherAI/pythia
@@ -249,7 +249,7 @@ def test_patterns_and_lists() -> None:
         ("multibert", r"no folder or file multibert: .*did you mean the family multiberts\?"),
         ("me/tiny", "check the path, or for the hub write hf://me/tiny"),
         ("https://huggingface.co/me/tiny/tree/step3", "for the hub write hf://me/tiny@step3"),
-        ("hf://x", "is no place on the hub; write hf://organisation/name@revision/folder"),
+        ("hf://x", "is not a place on the hub; write hf://organisation/name@revision/folder"),
     ],
 )
 def test_bad_references_get_a_sentence(ref: str, said: str) -> None:

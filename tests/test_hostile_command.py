@@ -11,7 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from landscape.checkpoints.formats import pickled
+from landscape.checkpoints.formats import unpickle
 from landscape.cli.main import cli
 from landscape.errors import InputError
 from landscape.objectives.text import read_file
@@ -46,7 +46,7 @@ def test_a_class_is_allowed_by_its_name(few_runs: Path, tmp_path: Path, monkeypa
     first = few_runs / "seed_0" / "step_0"
     state = {"model": cases.gpt2(1).state_dict(), "args": argparse.Namespace(lr=1)}
     torch.save(state, tmp_path / "x.pt")
-    monkeypatch.setenv(pickled.ALLOW, "")
+    monkeypatch.setenv(unpickle.ALLOW, "")
     given = ["barriers", str(tmp_path / "x.pt"), str(few_runs / "seed_1" / "step_0"), "--config", str(first),
              "--sequences", "4", "--length", "8", "--points", "3"]  # fmt: skip
     (tmp_path / "t.txt").write_text(cases.TEXT)
@@ -54,7 +54,7 @@ def test_a_class_is_allowed_by_its_name(few_runs: Path, tmp_path: Path, monkeypa
     refused = CliRunner().invoke(cli, given)
     assert isinstance(refused.exception, InputError) and "--allow-class argparse.Namespace" in str(refused.exception)
     assert CliRunner().invoke(cli, [*given, "--allow-class", "argparse.Namespace"]).exit_code == 0
-    assert os.environ[pickled.ALLOW] == "argparse.Namespace"
+    assert os.environ[unpickle.ALLOW] == "argparse.Namespace"
 
 
 def test_texts_without_an_end_are_refused(tmp_path: Path) -> None:

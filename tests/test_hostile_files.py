@@ -16,8 +16,8 @@ from landscape import files
 from landscape.checkpoints import formats, identity, size
 from landscape.errors import InputError
 from landscape.objectives import corpus
-from landscape.study.store import Store
 from landscape.study.checkpoint import Checkpoint
+from landscape.study.store import Store
 
 ROOT = Path(__file__).parent.parent
 
@@ -87,7 +87,7 @@ def test_only_regular_files_within_bounds_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "NaN", "-Infinity", "1e400", "[1, {]", "9" * 5000])
 def test_what_is_no_json_is_one_error(text: str) -> None:
-    with pytest.raises(ValueError, match="deep|no number of JSON|Expecting|integer string"):
+    with pytest.raises(ValueError, match="deep|not a JSON number|Expecting|integer string"):
         files.parsed(text)
 
 

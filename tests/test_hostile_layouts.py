@@ -41,7 +41,7 @@ def test_a_variant_is_read(tmp_path: Path, most: str) -> None:
 
 def test_what_is_neither_file_nor_folder_is_no_checkpoint(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.pt")
-    with pytest.raises(InputError, match="x.pt is no weights file"):
+    with pytest.raises(InputError, match="x.pt is not a weights file"):
         formats.index(tmp_path / "x.pt")
 
 
@@ -50,7 +50,7 @@ def test_what_is_neither_file_nor_folder_is_no_checkpoint(tmp_path: Path) -> Non
 )
 def test_an_index_names_files_of_its_folder(tmp_path: Path, name: Any) -> None:
     (tmp_path / safetensors.INDEX).write_text(json.dumps({"weight_map": {"w": name}}))
-    with pytest.raises(InputError, match="index.json (names .* which is no name of a file|is damaged)"):
+    with pytest.raises(InputError, match="index.json (names .* which is not a file name|is damaged)"):
         formats.index(tmp_path)
 
 

@@ -21,8 +21,8 @@ from landscape.errors import InputError
 from landscape.objectives import causal_lm, classification
 from landscape.session import data as fixed
 from landscape.space import Space
-from landscape.study.sections import Data
 from landscape.study.checkpoint import Checkpoint
+from landscape.study.sections import Data
 
 ROOT = Path(__file__).parent.parent
 AUTO = causal_lm.AUTO
@@ -256,7 +256,7 @@ def test_damaged_tokenizers_are_one_sentence(folder: Path, name: str, text: str)
 
 def test_files_of_a_tokenizer_have_bounds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "merges.txt").symlink_to("/dev/zero")
-    with pytest.raises(InputError, match="merges.txt is no regular file"):
+    with pytest.raises(InputError, match="merges.txt is not a regular file"):
         tokenizers.load(folder)
     (folder / "merges.txt").unlink()
     monkeypatch.setattr(tokenizers.files, "MOST_JSON", 200)

@@ -19,7 +19,8 @@ import torch
 from hostile import values
 
 from landscape.checkpoints import formats
-from landscape.checkpoints.formats import pickled
+from landscape.checkpoints.formats import pickled, unpickle
+from landscape.checkpoints.formats.archive import Archive
 from landscape.errors import InputError
 
 VALUES = np.arange(1, 13, dtype="<f4")
@@ -144,7 +145,7 @@ class Meta:
 def test_bounds_are_ours_whatever_torch_looks_at(
     first: int, shape: tuple[int, ...], steps: tuple[int, ...], fits: bool
 ) -> None:
-    archive = pickled._Archive(True, {64: 48})
+    archive = Archive(True, {64: 48})
     if fits:
         assert pickled._record(Meta(first, shape, steps), archive) == (64, 12)
         return
@@ -192,7 +193,7 @@ def test_what_would_take_memory_is_refused_by_its_size(tmp_path: Path) -> None:
         formats.index(zeros)
     for new in (True, False):
         torch.save({"w": Call(bytearray, 10**11)}, tmp_path / "array.pt", _use_new_zipfile_serialization=new)
-        with pytest.raises(InputError, match=r"array.pt asks for memory beside tensors \(bytearray\)"):
+        with pytest.raises(InputError, match=r"array.pt requests memory besides tensors \(bytearray\)"):
             formats.index(tmp_path / "array.pt")
 
 
@@ -255,17 +256,17 @@ def test_a_class_that_is_allowed_is_passed_over_and_not_run(tmp_path: Path, monk
     file = tmp_path / "x.pt"
     torch.save({"model": {"w": torch.arange(3.0)}, "args": Loud(), "more": argparse.Namespace(lr=1)}, file)
     name = f"{Loud.__module__}.Loud"
-    with pytest.raises(InputError, match=rf"it holds {name} beside tensors, .*: --allow-class {name}"):
+    with pytest.raises(InputError, match=rf"it holds {name} besides tensors, .*: --allow-class {name}"):
         formats.index(file)
-    monkeypatch.setenv(pickled.ALLOW, name)
-    with pytest.raises(InputError, match=r"it holds argparse.Namespace beside tensors"):
+    monkeypatch.setenv(unpickle.ALLOW, name)
+    with pytest.raises(InputError, match=r"it holds argparse.Namespace besides tensors"):
         formats.index(file)
-    monkeypatch.setenv(pickled.ALLOW, f"{name},argparse.Namespace")
+    monkeypatch.setenv(unpickle.ALLOW, f"{name},argparse.Namespace")
     np.testing.assert_array_equal(values(file)["w"], np.arange(3))
     assert not [one for one in torch.serialization.get_safe_globals() if isinstance(one, tuple)]
     for call in (os.system, print, eval):
         torch.save({"model": {"w": torch.arange(3.0)}, "args": Call(call, "touch run")}, file)
-        monkeypatch.setenv(pickled.ALLOW, "builtins.eval,builtins.print,posix.system")
+        monkeypatch.setenv(unpickle.ALLOW, "builtins.eval,builtins.print,posix.system")
         monkeypatch.chdir(tmp_path)
         if call is os.system:
             with pytest.raises(InputError, match="was refused and nothing of it was run"):
@@ -283,7 +284,7 @@ def test_weights_under_any_one_name_are_found(tmp_path: Path, name: str) -> None
     np.testing.assert_array_equal(values(tmp_path / "x.pth.tar")["w"], np.arange(3))
     torch.save({name: weights, "ema_of_it": weights, **rest}, tmp_path / "x.pth.tar")
     if name in {"generator", "student"}:
-        with pytest.raises(InputError, match=rf"holds weights under \['{name}', 'ema_of_it'\]; save alone"):
+        with pytest.raises(InputError, match=rf"holds weights under \['{name}', 'ema_of_it'\]; save only"):
             formats.index(tmp_path / "x.pth.tar")
 
 
@@ -311,6 +312,6 @@ def test_nobody_is_told_to_load_unsafely(tmp_path: Path) -> None:
         formats.index(tmp_path / "old.pt")
     assert "weights_only" not in str(old.value)
     torch.save({"w": torch.ones(2), "x": os.system}, tmp_path / "evil.bin")
-    with pytest.raises(InputError, match="system beside tensors") as evil:
+    with pytest.raises(InputError, match="system besides tensors") as evil:
         formats.index(tmp_path / "evil.bin")
     assert "--allow-class" not in str(evil.value)

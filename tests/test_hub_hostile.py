@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from hub_mirror import HubMirror, Reply
 from huggingface_hub import constants
 
-from landscape.checkpoints import fetch, find, hub_files
+from landscape.checkpoints import fetch, find, snapshots
 from landscape.checkpoints.hub import client, places, requests
 from landscape.cli.main import cli
 from landscape.errors import InputError
@@ -37,7 +37,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Little, so that what takes too long takes a second; nothing is known of any hub."""
     monkeypatch.setattr(requests, "CONNECT", 1.2)
     monkeypatch.setattr(requests, "READ", 1.2)
-    monkeypatch.setattr(requests, "SECONDS", 3.0)
+    monkeypatch.setattr(requests, "MAX_SECONDS", 3.0)
     monkeypatch.setattr(client, "WAITS", (0.0, 0.0))
     monkeypatch.setattr(requests, "_SILENT", {})
 
@@ -123,7 +123,7 @@ def test_it_is_said_what_is_waited_for(
     hub: HubMirror, folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.repo("a/tiny").commit("main", folder)
-    monkeypatch.setattr(requests, "SAID", 0.05)
+    monkeypatch.setattr(requests, "NOTICE", 0.05)
     commit = client.resolve(places.parse(REF))
     hub.wrong["/tree/"] = lambda reply: (time.sleep(0.2), reply.json([]))[1]
     with caplog.at_level("WARNING", logger="landscape"):
@@ -181,9 +181,9 @@ def test_a_body_longer_than_listed_is_cut_off(hub: HubMirror, folder: Path, monk
         fetch.described(find(REF)[0])
     hub.wrong.clear()
     hub.wrong["/tree/"] = endless
-    monkeypatch.setattr(requests, "MOST", 1 << 21)
+    monkeypatch.setattr(requests, "MAX_BYTES", 1 << 21)
     with pytest.raises(InputError, match="sends more for hf://a/tiny than the 2,097,152 bytes"):
-        client._asked(places.parse(REF), "c" * 40)
+        client._listed(places.parse(REF), "c" * 40)
     hub.wrong.clear()
     assert fetch.weights(find(REF)[0]).joinpath("config.json").read_bytes() == (folder / "config.json").read_bytes()
 
@@ -221,11 +221,11 @@ def test_commits_of_branches_and_titles_are_commits(hub: HubMirror, folder: Path
     hub.repo("a/tiny").commit("main", folder, title="step 3")
     hub.wrong["/refs"] = answering({"branches": [{"name": "b", "ref": "refs/heads/b", "targetCommit": sha}], "tags": [],
                                     "converts": [], "pullRequests": []})  # fmt: skip
-    with pytest.raises(InputError, match="as the commit of hf://a/tiny@b, which is none"):
+    with pytest.raises(InputError, match="as the commit of hf://a/tiny@b, which is not a hash"):
         client.branches("a/tiny")
     hub.wrong["/commits/"] = answering([{"id": sha, "authors": [], "date": "2024-01-01T00:00:00.000Z",
                                          "title": "step 3", "message": ""}])  # fmt: skip
-    with pytest.raises(InputError, match="as the commit of hf://a/tiny.*, which is none"):
+    with pytest.raises(InputError, match="as the commit of hf://a/tiny.*, which is not a hash"):
         client.resolve(places.Place("a/tiny", "main", "", "step 3"))
 
 
@@ -269,9 +269,9 @@ def test_the_token_goes_to_no_other_host(
     commit = hub.repo("a/tiny").commit("main", folder)
     other.repo("a/tiny").commit("main", folder)
     hub.wrong["/tree/"] = answering([FILE], Link=f'<{other.url}/api/models/a/tiny/tree/{commit}>; rel="next"')
-    assert len(client._asked(places.parse(REF), commit)) > 2
+    assert len(client._listed(places.parse(REF), commit)) > 2
     hub.wrong.clear()
-    hub_files._list("a/tiny", commit).unlink()
+    snapshots._list("a/tiny", commit).unlink()
 
     def away(reply: Reply) -> None:
         headers = {"Location": other.url + reply.request.path, "X-Repo-Commit": commit, "Content-Length": "0"}
@@ -298,11 +298,9 @@ def test_config_and_tokenizer_are_what_the_listing_promises(hub: HubMirror, tmp_
     other = tmp_path / "other"
     other.write_bytes(b" " + repo.commits[commit][name].path.read_bytes()[1:])
     repo.commits[commit][name] = type(repo.commits[commit][name])(other)
-    with pytest.raises(
-        InputError, match=rf"{name} of hf://a/tiny came with git hash .* in place of {listed[name].blob[:12]}"
-    ):
+    with pytest.raises(InputError, match=rf"{name} of hf://a/tiny has git hash .* instead of {listed[name].blob[:12]}"):
         fetch.described(find(REF)[0])
-    assert not (hub_files.snapshot(places.parse(REF), commit) / name).exists()
+    assert not (snapshots.snapshot(places.parse(REF), commit) / name).exists()
 
 
 def test_weights_that_nobody_promises_are_refused_unless_asked_for(
@@ -324,7 +322,7 @@ def test_weights_that_nobody_promises_are_refused_unless_asked_for(
              "--points", "3"]  # fmt: skip
     refused = CliRunner().invoke(cli, given)
     assert refused.exit_code == 3 and "--allow-unverified" in refused.output
-    monkeypatch.setenv(hub_files.ALLOW, "")  # what the option sets is undone
+    monkeypatch.setenv(snapshots.ALLOW, "")  # what the option sets is undone
     taken = CliRunner().invoke(cli, [*given, "--allow-unverified"])
     assert taken.exit_code == 0, taken.output
 
@@ -336,7 +334,7 @@ def test_small_weights_are_held_against_gits_hash(hub: HubMirror, folder: Path) 
     for entry in entries:
         entry.pop("lfs", None)
     hub.wrong["/tree/"] = answering(entries)
-    with pytest.raises(InputError, match="model.safetensors of hf://a/tiny came with git hash"):
+    with pytest.raises(InputError, match="model.safetensors of hf://a/tiny has git hash"):
         fetch.weights(find(REF)[0])
 
 
@@ -372,14 +370,14 @@ def test_a_cache_that_others_own_works(hub: HubMirror, folder: Path, monkeypatch
     def no(*_: Any, **__: Any) -> Any:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(hub_files, "replacing", no)
+    monkeypatch.setattr(snapshots, "replacing", no)
     found = fetch.weights(find(REF)[0])
-    assert found.joinpath("model.safetensors").is_file() and not hub_files.own("verified").exists()
+    assert found.joinpath("model.safetensors").is_file() and not snapshots.own("verified").exists()
     blob = (found / "model.safetensors").resolve()
     blob.write_bytes(blob.read_bytes()[:-1] + bytes([blob.read_bytes()[-1] ^ 1]))
     with monkeypatch.context() as patched:
         patched.setattr(Path, "unlink", no)
-        with pytest.raises(InputError, match=rf"remove it, which may not be done from here, .*: {blob}"):
+        with pytest.raises(InputError, match=rf"remove it, which this process may not, .*: {blob}"):
             fetch.weights(find(REF)[0])
 
 
@@ -387,11 +385,11 @@ def test_a_damaged_list_of_files_is_asked_for_again(hub: HubMirror, folder: Path
     commit = hub.repo("a/tiny").commit("main", folder)
     whole = client.listing(places.parse(REF), commit)
     for damage in ("", "[]", json.dumps({"config.json": ["3", "", ""]}), "{" * 10_000):
-        hub_files._list("a/tiny", commit).write_text(damage)
+        snapshots._list("a/tiny", commit).write_text(damage)
         assert client.listing(places.parse(REF), commit) == whole
 
 
 @pytest.mark.parametrize("ref", ["hf://a/b@..%2F..", "hf://a/b@x%2F..%2F..%2Fy"])
 def test_no_revision_leaves_its_folder(ref: str) -> None:
-    with pytest.raises(InputError, match="is no place on the hub"):
+    with pytest.raises(InputError, match="is not a place on the hub"):
         find(ref)

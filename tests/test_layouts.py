@@ -30,7 +30,7 @@ from torch.distributed.checkpoint.metadata import (
 from transformers import MixtralConfig, MixtralForCausalLM
 
 from landscape.checkpoints import expand, fetch, find, formats, models
-from landscape.checkpoints.formats import pickled
+from landscape.checkpoints.formats import unpickle
 from landscape.errors import InputError
 from landscape.space import Space
 
@@ -85,7 +85,7 @@ def test_what_trainers_leave_beside_weights_is_no_run(tmp_path: Path) -> None:
     for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
         torch.save({"state": torch.ones(2)}, tmp_path / name)
     with pytest.raises(
-        InputError, match="is no checkpoint: it holds optimizer.pt, rng_state.pth, scheduler.pt, and not"
+        InputError, match="is not a checkpoint: it holds optimizer.pt, rng_state.pth, scheduler.pt, and not"
     ):
         find(str(tmp_path))
 
@@ -192,9 +192,9 @@ def test_sharded_bin_and_one_that_is_cut(tmp_path: Path) -> None:
 def test_a_class_beside_tensors_is_refused_and_can_be_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "last.ckpt"
     torch.save({"state_dict": state(cases.gpt2(3)), "hyper_parameters": argparse.Namespace(lr=0.1)}, file)
-    with pytest.raises(InputError, match=r"it holds argparse.Namespace beside tensors, .*: --allow-class argparse.N"):
+    with pytest.raises(InputError, match=r"it holds argparse.Namespace besides tensors, .*: --allow-class argparse.N"):
         formats.index(file)
-    monkeypatch.setenv(pickled.ALLOW, "argparse.Namespace")
+    monkeypatch.setenv(unpickle.ALLOW, "argparse.Namespace")
     assert torch.equal(models.load(file, cases.gpt2()), vector(cases.gpt2(3)))
     torch.save({"epoch": 3}, file)
     with pytest.raises(InputError, match="holds no tensors by name"):
@@ -313,16 +313,16 @@ def test_a_config_of_fewer_layers_is_refused(tmp_path: Path) -> None:
 
 def test_damage_is_said_in_words(tmp_path: Path) -> None:
     (tmp_path / "zero.pt").touch()
-    with pytest.raises(InputError, match=r"zero.pt is damaged, or no file of torch.save \(\w+"):
+    with pytest.raises(InputError, match=r"zero.pt is damaged, or not a file of torch.save \(\w+"):
         formats.index(tmp_path / "zero.pt")
     (tmp_path / "text.pt").write_text("hello there")
-    with pytest.raises(InputError, match="text.pt (is damaged, or no file of torch.save|was refused)"):
+    with pytest.raises(InputError, match="text.pt (is damaged, or not a file of torch.save|was refused)"):
         formats.index(tmp_path / "text.pt")
     torch.save({"w": torch.eye(3).to_sparse()}, tmp_path / "sparse.pt")
     with pytest.raises(InputError, match="'w' is stored as sparse_coo"):
         formats.read(np.empty(9, np.float32), formats.index(tmp_path / "sparse.pt"))
     torch.save({"model": {"w": torch.ones(3)}, "state_dict": {"w": torch.zeros(3)}}, tmp_path / "both.pt")
-    with pytest.raises(InputError, match=r"holds weights under \['state_dict', 'model'\]; save alone"):
+    with pytest.raises(InputError, match=r"holds weights under \['state_dict', 'model'\]; save only"):
         formats.index(tmp_path / "both.pt")
     save_dcp({"w": torch.ones(300)}, tmp_path / "d")
     (shard,) = (tmp_path / "d").glob("*.distcp")

@@ -6,8 +6,8 @@ from landscape.checkpoints import expand, find, sources
 from landscape.checkpoints.grid import incomplete, listed, warnings
 from landscape.checkpoints.local import labels
 from landscape.errors import InputError
-from landscape.study.sections import Checkpoints
 from landscape.study.checkpoint import Checkpoint
+from landscape.study.sections import Checkpoints
 
 
 def touch(folder: Path) -> Path:
@@ -171,7 +171,7 @@ def test_branches_have_their_own_pattern(tmp_path: Path) -> None:
 def test_bad_references_get_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no folder or file .*/gone: a checkpoint is a folder"):
         find(str(tmp_path / "gone"))
-    with pytest.raises(InputError, match="is no checkpoint: it is empty"):
+    with pytest.raises(InputError, match="is not a checkpoint: it is empty"):
         find(str(tmp_path))
     (tmp_path / "optimizer.pkl").touch()
     with pytest.raises(InputError, match="it holds optimizer.pkl, and not model.safetensors"):

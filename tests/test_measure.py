@@ -18,9 +18,9 @@ from landscape.measure import barriers, perform
 from landscape.measure.prepare import prepare
 from landscape.points import strategy
 from landscape.session.session import Evaluator, Session, Values
+from landscape.study.checkpoint import Checkpoint
 from landscape.study.file import Study, read_study
 from landscape.study.store import Store
-from landscape.study.checkpoint import Checkpoint
 
 
 def linked(few_runs: Path, folder: Path) -> Path:
@@ -140,7 +140,7 @@ def test_auto_takes_float32_where_bfloat16_is_no_faster_or_less_exact_than_the_d
     ):  # fmt: skip
         seconds |= {fast: 1.0, slow: 2.0}
         session = prepare(study, Store(tmp_path / "store")).session
-        monkeypatch.setattr("landscape.points.fastest.ALLOWED", share)
+        monkeypatch.setattr("landscape.points.fastest.MAX_ERROR", share)
         monkeypatch.setattr(Session, "_evaluations", lambda *_: 10**6)
         (task,) = [task for task in session.tasks if task.kind == "barriers"]
         rows = torch.tensor([[0.3, 0.7], [0.8, 0.2], [0.5, 0.5]], dtype=torch.float64)
@@ -321,13 +321,13 @@ def test_workers_and_threads_are_the_cheapest_by_the_clock(
     monkeypatch.setattr(
         module, "least_seconds", lambda _: whole[torch.get_num_threads()] * 1000 * module.TRIAL_EXAMPLES / evaluations
     )
-    assert session.crew(session.tasks) == (1, 1), "nothing is timed for a small model and little work"
+    assert session.choose_workers(session.tasks) == (1, 1), "nothing is timed for a small model and little work"
     monkeypatch.setattr(module, "ONE_THREAD", 0)
-    assert session.crew(session.tasks) == (1, 2)
+    assert session.choose_workers(session.tasks) == (1, 2)
     monkeypatch.setattr(strategy, "TRIAL_SHARE", 2 * 2 * module.TRIAL_EXAMPLES / evaluations)
-    assert session.crew(session.tasks) == (2, 1)
+    assert session.choose_workers(session.tasks) == (2, 1)
     whole[2] = 0.4
-    assert session.crew(session.tasks) == (1, 2)
+    assert session.choose_workers(session.tasks) == (1, 2)
     whole.update({1: 1e-5, 2: 2e-5})
-    assert session.crew(session.tasks) == (1, 1)
-    assert replace(session, device=torch.device("meta")).crew(session.tasks) == (1, 2)
+    assert session.choose_workers(session.tasks) == (1, 1)
+    assert replace(session, device=torch.device("meta")).choose_workers(session.tasks) == (1, 2)

@@ -1,4 +1,4 @@
-"""Means along a path and their errors, with some times known on few examples."""
+"""Means along a path and their errors, with some t evaluated on few examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adaptive times and examples: held against dense grids, closed forms and simulation."""
+"""Adaptive t and examples: compared with dense grids, closed forms and simulation."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from numpy.testing import assert_allclose
 from scipy import stats
 from simulated import Curve, bump, drawn
 
-from landscape.profile import definitions, paired, sequential
-from landscape.profile.adaptive import Found, Grid, Path, profiles
+from landscape.catalogue import DEFINITIONS
+from landscape.profile import paired, sequential
+from landscape.profile.adaptive import Grid, profiles
+from landscape.profile.path_state import Evaluated, KnownEnds
 from landscape.profile.rows import tables
 from landscape.shapes import Int
 
@@ -39,10 +41,12 @@ def stated_error_covers(kind: str, tolerance: float, repeats: int) -> None:
         curve = drawn(kind, random)
         noiseless = np.zeros((2, 4)) + np.array([[curve(np.array(0.0))], [curve(np.array(1.0))]])
 
-        def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"], curve: Curve = curve) -> Found:
+        def evaluate(
+            wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"], curve: Curve = curve
+        ) -> Evaluated:
             return np.array([np.full(len(examples), curve(np.array(t))) for _, t in wanted]), {}
 
-        (found,) = profiles([Path(noiseless)], look, Grid(tolerance=tolerance))
+        (found,) = profiles([KnownEnds(noiseless)], evaluate, Grid(tolerance=tolerance))
         rise = found.interpolation.matrix @ paired.band(found.t, found.losses).rise
         truth = curve(DENSE) - (1 - DENSE) * curve(DENSE)[0] - DENSE * curve(DENSE)[-1]
         assert found.t_error is not None
@@ -53,10 +57,10 @@ def stated_error_covers(kind: str, tolerance: float, repeats: int) -> None:
 
 
 def test_corners_need_no_more_points_than_straight_pieces() -> None:
-    def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Found:
+    def evaluate(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Evaluated:
         return np.array([np.full(len(examples), 2 - abs(3 * t - 1)) for _, t in wanted]), {}
 
-    (chain,) = profiles([Path(np.array([[1.0] * 4, [0.0] * 4]), pieces=3)], look, Grid())
+    (chain,) = profiles([KnownEnds(np.array([[1.0] * 4, [0.0] * 4]), pieces=3)], evaluate, Grid())
     assert chain.t_error == pytest.approx(0, abs=1e-12) and len(chain.t) == 3 * 8 + 1
 
 
@@ -66,10 +70,10 @@ def test_the_barrier_is_read_where_the_interpolant_is_finest() -> None:
     def cubic(t: np.ndarray) -> np.ndarray:
         return np.asarray(27 / 4 * t**2 * (1 - t))
 
-    def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Found:
+    def evaluate(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Evaluated:
         return np.array([np.full(len(examples), cubic(np.array(t))) for _, t in wanted]), {}
 
-    (found,) = profiles([Path(np.zeros((2, 4)))], look, Grid())
+    (found,) = profiles([KnownEnds(np.zeros((2, 4)))], evaluate, Grid())
     rows = {row["definition"]: row for row in tables(found, Grid(resamples=10))[0]}
     assert len(found.t) == 9 and rows["chord"]["t_at_max"] == 43 / 64
     assert rows["chord"]["plugin"] == pytest.approx(cubic(np.arange(65) / 64).max(), abs=1e-12)
@@ -80,11 +84,11 @@ def test_the_shape_is_settled_by_the_error_of_all_examples() -> None:
     """A pilot's own error is large; that of all examples is small, and so must be that of the interpolant."""
     heights = 1 + 0.5 * np.random.default_rng(8).normal(size=4000)
 
-    def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Found:
+    def evaluate(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Evaluated:
         return np.array([bump(0.43, 0.14, 1.0)(np.array(t)) * heights[examples] for _, t in wanted]), {}
 
     ends = np.array([bump(0.43, 0.14, 1.0)(np.array(t)) * heights for t in (0.0, 1.0)])
-    (found,) = profiles([Path(ends)], look, Grid(tolerance=1e-4))
+    (found,) = profiles([KnownEnds(ends)], evaluate, Grid(tolerance=1e-4))
     assert found.t_error is not None and found.t_error < 1.3 * stats.sem(heights)
     assert 9 < len(found.t) < 20, "no better than the data will be able to tell"
 
@@ -102,15 +106,15 @@ class World:
         shapes = np.array([4 * t * (1 - t), np.sin(2 * np.pi * t), np.sin(3 * np.pi * t)])
         return np.asarray(2 + t + self.height * shapes[0] + self.level + shapes @ self.own)
 
-    def look(self, wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Found:
+    def evaluate(self, wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Evaluated:
         self.looked += [(n, t, int(e)) for n, t in wanted for e in examples]
         losses = np.array([self.at(t)[examples] for _, t in wanted])
         return losses, {"accuracy": losses + 1}
 
     @property
-    def path(self) -> Path:
+    def path(self) -> KnownEnds:
         ends = np.array([self.at(0.0), self.at(1.0)])
-        return Path(ends, {"accuracy": ends.mean(axis=1) + 1})
+        return KnownEnds(ends, {"accuracy": ends.mean(axis=1) + 1})
 
 
 @pytest.mark.slow
@@ -119,7 +123,7 @@ def test_intervals_at_the_stop_cover_and_are_as_narrow_as_wanted() -> None:
     for seed in range(repeats):
         world = World(800, seed, 0.5, 0.3)
         grid = Grid(halfwidth=halfwidth, resamples=200)
-        (found,) = profiles([world.path], world.look, grid)
+        (found,) = profiles([world.path], world.evaluate, grid)
         rows = tables(found, grid)[0]
         chord = next(row for row in rows if row["definition"] == "chord")
         assert chord["high"] - chord["low"] <= 2 * halfwidth or found.examples == 800
@@ -135,7 +139,7 @@ def test_intervals_at_the_stop_cover_and_are_as_narrow_as_wanted() -> None:
 def test_what_some_times_have_more_is_no_error_between_them(seed: int) -> None:
     """Curves so smooth that nine points read them, and noise that makes the counts at these very different."""
     world = World(900, seed, 0.5, 0.3)
-    (found,) = profiles([world.path], world.look, Grid(halfwidth=0.04, resamples=100))
+    (found,) = profiles([world.path], world.evaluate, Grid(halfwidth=0.04, resamples=100))
     counts = np.isfinite(found.losses).sum(axis=1)
     assert found.t_error is not None and found.t_error < 0.02 and counts.max() > 10 * counts.min()
 
@@ -143,15 +147,15 @@ def test_what_some_times_have_more_is_no_error_between_them(seed: int) -> None:
 def test_nothing_is_evaluated_twice_and_paths_stop_by_themselves() -> None:
     easy, hard = World(900, 1, 0.5, 0.05), World(900, 2, 0.5, 0.6)
 
-    def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Found:
-        parts = [(easy, hard)[n].look([(n, t)], examples) for n, t in wanted]
+    def evaluate(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Evaluated:
+        parts = [(easy, hard)[n].evaluate([(n, t)], examples) for n, t in wanted]
         return np.concatenate([losses for losses, _ in parts]), {
             "accuracy": np.concatenate([metrics["accuracy"] for _, metrics in parts])
         }
 
-    same = Path(np.stack([easy.at(0.0)] * 2), one_point=True)
+    same = KnownEnds(np.stack([easy.at(0.0)] * 2), one_point=True)
     grid = Grid(halfwidth=0.02, resamples=200)
-    one, two, three = profiles([easy.path, hard.path, same], look, grid)
+    one, two, three = profiles([easy.path, hard.path, same], evaluate, grid)
     looked = easy.looked + hard.looked
     assert len(looked) == len(set(looked)) == one.evaluations + two.evaluations
     assert one.evaluations < two.evaluations / 3 and one.examples < 200 < two.examples
@@ -172,7 +176,7 @@ def test_nothing_is_evaluated_twice_and_paths_stop_by_themselves() -> None:
 def test_without_precision_intervals_are_as_if_all_examples_were_evaluated() -> None:
     """Nearly: what is evaluated on few is known by what is evaluated on all."""
     world = World(900, 3, 0.5, 0.2)
-    (found,) = profiles([world.path], world.look, Grid())
+    (found,) = profiles([world.path], world.evaluate, Grid())
     counts = np.isfinite(found.losses).sum(axis=1)
     assert len(world.looked) == len(set(world.looked)) == found.evaluations < 0.8 * 900 * (len(found.t) - 2)
     assert found.widening == 1 and counts.max() == 900 and counts[1:-1].min() >= 32 and found.examples == 900
@@ -192,7 +196,7 @@ def test_without_precision_intervals_are_as_if_all_examples_were_evaluated() -> 
         assert row["rise_error"] <= 1.6 * stats.sem(rise) + 2e-3
         assert row["accuracy"] is None or abs(row["accuracy"] - 1 - here.mean()) < 0.15
         assert (row["accuracy"] is None) != row["evaluated"]
-    assert {row["definition"] for row in barriers} == {d.value for d in definitions.Definition}
+    assert {row["definition"] for row in barriers} == set(DEFINITIONS)
     area = next(row for row in barriers if row["definition"] == "area")
     assert area["low"] < 0.5 * 4 / 6 < area["high"]
 
@@ -216,10 +220,10 @@ def two_places(
 def widths(losses: Callable[..., Any]) -> tuple[dict[str, float], np.ndarray]:
     """How much wider each interval is than from all examples everywhere, and the examples of each time."""
 
-    def look(wanted: list[tuple[int, float]], some: Int[np.ndarray, " n"]) -> Found:
+    def evaluate(wanted: list[tuple[int, float]], some: Int[np.ndarray, " n"]) -> Evaluated:
         return np.array([losses(t, some) for _, t in wanted]), {}
 
-    (found,) = profiles([Path(np.array([losses(0.0), losses(1.0)]))], look, Grid())
+    (found,) = profiles([KnownEnds(np.array([losses(0.0), losses(1.0)]))], evaluate, Grid())
     whole = replace(found, losses=np.array([losses(float(t)) for t in found.t]))
     ours, usual = (tables(one, Grid(resamples=400))[0] for one in (found, whole))
     ratio = {a["definition"]: (a["high"] - a["low"]) / (b["high"] - b["low"]) for a, b in zip(ours, usual, strict=True)}
@@ -249,13 +253,15 @@ def test_the_mean_of_pairs_is_known_as_well_as_wanted_on_fewer_examples() -> Non
     for seed in range(repeats):
         worlds = [World(1200, 10 * seed + k, 0.4 + 0.05 * k, 0.4) for k in range(6)]
 
-        def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"], worlds: Any = worlds) -> Found:
-            return np.concatenate([worlds[n].look([(n, t)], examples)[0] for n, t in wanted]), {}
+        def evaluate(
+            wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"], worlds: Any = worlds
+        ) -> Evaluated:
+            return np.concatenate([worlds[n].evaluate([(n, t)], examples)[0] for n, t in wanted]), {}
 
         count = {}
         for target in ("mean", "pairs"):
             grid = Grid(halfwidth=0.03, target=target, resamples=100)  # type: ignore[arg-type]
-            found = profiles([Path(world.path.ends) for world in worlds], look, grid)
+            found = profiles([KnownEnds(world.path.ends) for world in worlds], evaluate, grid)
             count[target] = sum(one.evaluations for one in found)
             if target == "mean":
                 mean = np.mean([
@@ -272,11 +278,11 @@ def test_examples_in_order_do_not_mislead(drift: float) -> None:
     random = np.random.default_rng(6)
     each = 1 + drift * np.linspace(-1, 1, 2000) + 0.1 * random.normal(size=2000)
 
-    def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Found:
+    def evaluate(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Evaluated:
         return np.array([4 * t * (1 - t) * each[examples] for _, t in wanted]), {}
 
     grid = Grid(halfwidth=0.1, resamples=100)
-    (found,) = profiles([Path(np.zeros((2, 2000)))], look, grid)
+    (found,) = profiles([KnownEnds(np.zeros((2, 2000)))], evaluate, grid)
     chord = tables(found, grid)[0][0]
     assert chord["low"] < each.mean() < chord["high"] <= chord["low"] + 0.2 and found.examples < 500
 
@@ -286,12 +292,12 @@ def test_rival_peaks_are_both_followed() -> None:
     random = np.random.default_rng(7)
     noise = 0.4 * random.normal(size=(2, 2000))
 
-    def look(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Found:
+    def evaluate(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Evaluated:
         bumps = np.array([[bump(c, 0.1, 1.0)(np.array(t)) for c in (0.3, 0.7)] for _, t in wanted])
         return bumps @ (1 + noise[:, examples]), {}
 
     grid = Grid(halfwidth=0.07, resamples=100)
-    (found,) = profiles([Path(np.zeros((2, 2000)))], look, grid)
+    (found,) = profiles([KnownEnds(np.zeros((2, 2000)))], evaluate, grid)
     chord = tables(found, grid)[0][0]
     assert chord["high"] - chord["low"] <= 0.14 and found.examples < 2000
     counts = np.isfinite(found.losses).sum(axis=1)

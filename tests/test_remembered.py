@@ -59,13 +59,13 @@ def test_where_nothing_can_be_written_work_goes_on(own_folder: Path) -> None:
 def test_a_search_is_kept_when_it_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strategy, "TRIAL_SHARE", 1.0)
     found: list[Strategy] = []
-    search = Tuner(40, 10**6, Strategy(examples=8), (), found=found.append)
+    search = Tuner(40, 10**6, Strategy(examples=8), (), finished=found.append)
     while search.trial is not None:
         assert not found
         how, _ = search.next(64, 40)
         search.took(how, 8, {8: 3.0, 128: 1.0, 40: 1.0}.get(how.examples, 2.0))
     assert found == [search.best]
-    poor = Tuner(40, 60, Strategy(examples=8), (), found=found.append)
+    poor = Tuner(40, 60, Strategy(examples=8), (), finished=found.append)
     while poor.trial is not None:
         poor.took(poor.next(64, 40)[0], 8, 1.0)
     assert len(found) == 1, "what is not tried for want of work may be faster"

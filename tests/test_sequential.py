@@ -1,4 +1,4 @@
-"""How many examples are looked at, and what holds at every look."""
+"""The numbers of examples at the looks, and critical values that hold at every look."""
 
 from __future__ import annotations
 

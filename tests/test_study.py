@@ -6,10 +6,10 @@ import cases
 import pytest
 
 from landscape.errors import InputError
+from landscape.study.checkpoint import Checkpoint
 from landscape.study.expand import tasks
 from landscape.study.file import Study, read_study
 from landscape.study.sections import Data
-from landscape.study.checkpoint import Checkpoint
 from landscape.study.tasks import Task
 
 

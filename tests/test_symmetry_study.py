@@ -26,12 +26,12 @@ from landscape.measure import match
 from landscape.profile import summary
 from landscape.space import Space
 from landscape.stages.series.observed import from_tables
+from landscape.study.checkpoint import Checkpoint
 from landscape.study.expand import tasks
 from landscape.study.file import Study, read_study
 from landscape.study.kinds import Barriers, Matching
 from landscape.study.sections import Data
 from landscape.study.store import Store
-from landscape.study.checkpoint import Checkpoint
 from landscape.symmetry.align import How
 from landscape.symmetry.group import canonical, element, move
 from landscape.symmetry.matchers.learned import Recipe

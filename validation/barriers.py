@@ -16,8 +16,10 @@ from scipy import stats
 from simulated import NOISES, Curve, bump, drawn
 from table import COVERS_95, RARE, Case, Hits
 
-from landscape.profile import definitions, paired
-from landscape.profile.adaptive import Found, Grid, Path, profiles
+from landscape.catalogue import DEFINITIONS
+from landscape.profile import barrier, paired
+from landscape.profile.adaptive import Grid, profiles
+from landscape.profile.path_state import Evaluated, KnownEnds
 from landscape.profile.units import mean_over_units
 from landscape.shapes import Int
 
@@ -29,42 +31,42 @@ PROFILES: dict[str, Curve] = {
     "two near-equal peaks": lambda t: (bump(0.2, 0.06, 0.07)(t) + bump(0.8, 0.06, 0.068)(t)) * (t > 0) * (t < 1),
 }
 SEEDS = (5, 10, 25)
-KINDS = ("smooth", "two peaks", "narrow", "plateau", "cusp-like")
+SHAPES = ("smooth", "two peaks", "narrow", "plateau", "cusp-like")
 
 
 def of_definitions(worlds: int, random: np.random.Generator, *, noise: str, profile: str, examples: int) -> Hits:
     """Whether the interval of each definition holds the barrier of the mean profile.
 
-    An example has a level of its own, a rise that is larger or smaller than the mean, and noise at every t.
+    Each example has its own level, its own factor on the mean rise, and noise at every t.
     """
     mean = PROFILES[profile](T)
-    true = {one: naive(one, T, mean) for one in definitions.Definition}
-    weights = definitions.resamples(examples, 1000, seed=0)
-    hits: dict[str, list[bool]] = {one.value: [] for one in definitions.Definition}
+    true = {one: naive(one, T, mean) for one in DEFINITIONS}
+    weights = barrier.resamples(examples, 1000, seed=0)
+    hits: dict[str, list[bool]] = {one: [] for one in DEFINITIONS}
     for _ in range(worlds):
         level, rise = NOISES[noise](random, 2, examples)
         losses = 2 + level + mean[:, None] * (1 + 0.5 * rise) + 0.2 * NOISES[noise](random, len(T), examples)
-        for one in definitions.Definition:
-            found = definitions.estimate(T, losses, one, weights=weights)
-            hits[one.value].append(found.low <= true[one] <= found.high)
+        for one in DEFINITIONS:
+            found = barrier.estimate(T, losses, one, weights=weights)
+            hits[one].append(found.low <= true[one] <= found.high)
     return hits
 
 
-def naive(definition: definitions.Definition, t: np.ndarray, loss: np.ndarray) -> float:
-    """The barrier of a known profile, as the papers word it."""
+def naive(definition: str, t: np.ndarray, loss: np.ndarray) -> float:
+    """The barrier of a known profile, as the papers define it."""
     chord = (1 - t) * loss[0] + t * loss[-1]
     match definition:
-        case definitions.Definition.CHORD:
+        case "chord":
             return float((loss - chord).max())
-        case definitions.Definition.MEAN_ENDS:
+        case "mean_ends":
             return float(loss.max() - (loss[0] + loss[-1]) / 2)
-        case definitions.Definition.MAX_ENDS:
+        case "max_ends":
             return float(loss.max() - max(loss[0], loss[-1]))
-        case definitions.Definition.MIDPOINT:
+        case "midpoint":
             return float((loss - chord)[t == 0.5][0])
-        case definitions.Definition.AREA:
+        case "area":
             return float(np.trapezoid(loss - chord, t))
-        case definitions.Definition.CONVEXITY_GAP:
+        case "convexity_gap":
             over = [
                 loss[j] - ((t[k] - t[j]) * loss[i] + (t[j] - t[i]) * loss[k]) / (t[k] - t[i])
                 for i, j, k in combinations(range(len(t)), 3)
@@ -77,9 +79,9 @@ def adaptive(
 ) -> Hits:
     """Whether the interval of the chord barrier on adaptive points holds the largest rise of the whole profile.
 
-    With a wanted half-width also whether it is as narrow, and whether an interval would hold the barrier that does not
-    know that the data was looked at several times; without one, whether the interval is at most 1.15 times as wide as
-    that from all examples at all of its times.
+    With a wanted half-width also whether it is that narrow, and whether an interval that ignores the number of looks
+    would hold the barrier. Without one, whether the interval is at most 1.15 times as wide as that from all examples at
+    all t.
     """
     curve = {
         "flat": lambda t: 0 * t,
@@ -94,25 +96,25 @@ def adaptive(
         shapes = np.array([4 * t * (1 - t), np.sin(2 * np.pi * t), np.sin(3 * np.pi * t)])
         return np.asarray(2 + t + curve(np.array(t)) + level[world, some] + shapes @ own[world][:, some])
 
-    def look(wanted: list[tuple[int, float]], some: Int[np.ndarray, " n"]) -> Found:
+    def evaluate(wanted: list[tuple[int, float]], some: Int[np.ndarray, " n"]) -> Evaluated:
         return np.array([losses(world, t, some) for world, t in wanted]), {}
 
     everyone = np.arange(examples)
-    paths = [Path(np.array([losses(world, t, everyone) for t in (0.0, 1.0)])) for world in range(worlds)]
-    weights = definitions.resamples(examples, 400, seed=0)
+    paths = [KnownEnds(np.array([losses(world, t, everyone) for t in (0.0, 1.0)])) for world in range(worlds)]
+    weights = barrier.resamples(examples, 400, seed=0)
     hits: dict[str, list[bool]] = {}
-    for world, one in enumerate(profiles(paths, look, Grid(halfwidth=halfwidth, resamples=400))):
-        how = {"weights": weights, "reading": one.interpolation}
-        found = definitions.estimate(one.t, one.losses, widening=one.widening, **how)
+    for world, one in enumerate(profiles(paths, evaluate, Grid(halfwidth=halfwidth, resamples=400))):
+        how = {"weights": weights, "interpolation": one.interpolation}
+        found = barrier.estimate(one.t, one.losses, widening=one.widening, **how)
         hits.setdefault("interval", []).append(found.low <= true <= found.high)
         if halfwidth is not None:
-            plain = definitions.estimate(one.t, one.losses, **how)
+            plain = barrier.estimate(one.t, one.losses, **how)
             narrow = found.high - found.low <= 2 * halfwidth or one.examples == examples
             hits.setdefault("interval, looks not counted", []).append(plain.low <= true <= plain.high)
             hits.setdefault("narrow as asked, or all examples used", []).append(narrow)
         else:
             whole = np.array([losses(world, float(t), everyone) for t in one.t])
-            usual = definitions.estimate(one.t, whole, **how)
+            usual = barrier.estimate(one.t, whole, **how)
             as_wide = found.high - found.low <= 1.15 * (usual.high - usual.low)
             hits.setdefault("at most 1.15 times as wide", []).append(as_wide)
             hits.setdefault("half of all evaluations, or fewer", []).append(2 * one.evaluations <= whole[1:-1].size)
@@ -123,12 +125,12 @@ def interpolation(worlds: int, random: np.random.Generator, *, kind: str, tolera
     """Whether ``t_error`` is below the true error of the maximum, on profiles without noise and of random height."""
     curves = [drawn(kind, random) for _ in range(worlds)]
 
-    def look(wanted: list[tuple[int, float]], some: Int[np.ndarray, " n"]) -> Found:
+    def evaluate(wanted: list[tuple[int, float]], some: Int[np.ndarray, " n"]) -> Evaluated:
         return np.array([np.full(len(some), curves[world](np.array(t))) for world, t in wanted]), {}
 
-    paths = [Path(np.repeat(curve(np.array([[0.0], [1.0]])), 4, axis=1)) for curve in curves]
+    paths = [KnownEnds(np.repeat(curve(np.array([[0.0], [1.0]])), 4, axis=1)) for curve in curves]
     below, above = [], []
-    for curve, one in zip(curves, profiles(paths, look, Grid(tolerance=tolerance)), strict=True):
+    for curve, one in zip(curves, profiles(paths, evaluate, Grid(tolerance=tolerance)), strict=True):
         rise = one.interpolation.matrix @ paired.band(one.t, one.losses).rise
         whole = curve(DENSE)
         true = float((whole - (1 - DENSE) * whole[0] - DENSE * whole[-1]).max())
@@ -141,9 +143,9 @@ def interpolation(worlds: int, random: np.random.Generator, *, kind: str, tolera
 def pairs(worlds: int, random: np.random.Generator, *, kind: str, seeds: int) -> Hits:
     """Whether the interval of the mean over pairs holds the mean of the population that the seeds come from.
 
-    All pairs are measured on the same examples, which shift them together by an error of 0.02.
-    Kinds: ``additive`` (what either seed brings), ``distances`` (of points), ``independent`` pairs, and two clusters.
-    A seed joins either cluster with equal chances, or the small one with a chance of 0.2.
+    All pairs are measured on the same examples, whose error of 0.02 is common to them. Kinds: ``additive`` effects of
+    both seeds, ``distances`` of points, ``independent`` pairs, and two clusters. A seed joins either cluster with
+    probability 0.5, or the small one with probability 0.2.
     """
     upper = np.triu_indices(seeds, 1)
     mine, plain = [], []
@@ -174,9 +176,9 @@ def pairs(worlds: int, random: np.random.Generator, *, kind: str, seeds: int) ->
     return {"interval": mine, "interval, pairs taken as independent": plain}
 
 
-BY_DEFINITION = {one.value: COVERS_95 for one in definitions.Definition}
+BY_DEFINITION = dict.fromkeys(DEFINITIONS, COVERS_95)
 FAULTS = dict.fromkeys((415, 416, 417), ("interval",))
-"""Known not to hold, by the number of the case; they stand in the table like any other."""
+"""Known failures by the number of the case; the table shows them like the others."""
 CASES = table.marked([
     *(
         Case(
@@ -207,7 +209,7 @@ CASES = table.marked([
             number, "Error of the interpolant between adaptive points, without noise", f"{kind}, tolerance {tolerance}",
             interpolation, {"kind": kind, "tolerance": tolerance}, {"t_error below the true error": RARE}, 0.5,
         )
-        for number, (kind, tolerance) in enumerate(product(KINDS, (0.002, 0.01)), start=300)
+        for number, (kind, tolerance) in enumerate(product(SHAPES, (0.002, 0.01)), start=300)
     ),
     *(
         Case(

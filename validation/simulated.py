@@ -1,4 +1,4 @@
-"""Simulated worlds that several cases share."""
+"""Simulated data that several cases share."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NOISES: dict[str, Noise] = {"Gaussian": normal, "skewed": skewed, "heavy-tailed"
 
 
 def sigmoid(x: np.ndarray, at: float | np.ndarray, width: float = 0.3) -> np.ndarray:
-    """A rise from 0 to 1 around a place."""
+    """A rise from 0 to 1, centred at ``at``."""
     return np.asarray(1 / (1 + np.exp(-(x - at) / width)))
 
 
@@ -49,7 +49,7 @@ def bump(centre: float, width: float, height: float) -> Curve:
 
 
 def drawn(kind: str, random: np.random.Generator) -> Curve:
-    """A profile of a kind with a random height from 0.05 to 5."""
+    """A profile of a given shape with a random height from 0.05 to 5."""
     height = float(np.exp(random.uniform(np.log(0.05), np.log(5))))
     match kind:
         case "two peaks":
@@ -75,7 +75,7 @@ def two_steps(x: np.ndarray) -> np.ndarray:
 
 
 def hill(x: np.ndarray) -> np.ndarray:
-    """A hill on a slope."""
+    """A hill on a linear trend."""
     return np.asarray(np.exp(-0.5 * ((x - 4.1) / 1.0) ** 2) + 0.1 * x)
 
 
@@ -119,7 +119,7 @@ TOP = float(GRID[np.where(GRID < 5.5, hill(GRID), -9).argmax()])
 
 
 def drift(random: np.random.Generator, *shape: int, size: float, keep: float = 0.7) -> np.ndarray:
-    """Noise over the last axis, of which each step keeps a share of the one before."""
+    """Autoregressive noise along the last axis: each step keeps a fraction of the one before."""
     out = size * random.standard_normal(shape)
     for step in range(1, shape[-1]):
         out[..., step] = keep * out[..., step - 1] + np.sqrt(1 - keep**2) * out[..., step]
@@ -133,7 +133,7 @@ def coupled(random: np.random.Generator, coupling: float, *shape: int) -> np.nda
 
 
 def dated(random: np.random.Generator, true: np.ndarray, error: float, draws: int = 50) -> np.ndarray:
-    """Draws of dates, around estimates that err by as much as the draws do."""
+    """Draws of dates around estimates whose errors have the spread of the draws."""
     estimates = true + error * random.standard_normal(true.shape)
     return np.asarray(estimates[..., None] + error * random.standard_normal((*true.shape, draws)))
 
@@ -152,13 +152,13 @@ def symmetric(values: np.ndarray) -> np.ndarray:
 def run_of(
     steps: np.ndarray, value: np.ndarray, random: np.random.Generator, error: float = np.nan
 ) -> tuple[Measured, Curves]:
-    """A run and the draws of the curve behind it, on ``log(step + 1)``."""
+    """A run and posterior draws of its curve, on ``log(step + 1)``."""
     rows = pd.DataFrame({"seed": 0, "step": steps, "value": value, "error": error})
     run = measured("one", rows, Axis())[0][0]
     return run, smooth(run.x, run.value, run.sd, run.count, draws=200, random=random)
 
 
 def bounds_of(run: Measured, curves: Curves) -> list[Event]:
-    """Its extrema and plateaus."""
+    """The extrema and plateaus of a run."""
     turns = evidence.turning_points(run.value, run.sd, run.count)
     return changes.boundaries(curves, turns, evidence.paces(run.x, run.value, run.sd, run.count))

@@ -1,4 +1,4 @@
-"""Errors of libraries as one sentence about what they were given."""
+"""Errors of libraries as one sentence about their input."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from landscape.errors import InputError
 
 @contextmanager
 def blamed(what: str, then: str) -> Generator[None]:
-    """Whatever a library raises within this is the fault of what it was given: one sentence says so.
+    """Turn every error that a library raises within this context into one sentence about its input.
+
+    Args:
+        what: Beginning of the sentence.
+        then: What to do.
 
     Raises:
-        InputError: With the first line of what was raised.
+        InputError: With the first line of the error.
     """
     try:
         yield
     except InputError:
         raise
     except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # as libraries in Rust raise
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # raised by libraries in Rust
             raise
         raise InputError(f"{what} ({formats.reason(error)}); {then}") from error

@@ -1,4 +1,4 @@
-"""The config of a checkpoint: read without obeying it, and what of it changes the function."""
+"""The config of a checkpoint: read without running its code, and which of its settings change the function."""
 
 from __future__ import annotations
 
@@ -22,47 +22,49 @@ INCIDENTAL = {
     "initializer_range", "training_step", "gradient_checkpointing", "base_model_name_or_path", "unsloth_version",
     "unsloth_fixed",
 }  # fmt: skip
-"""What a config holds that is no part of the function: what it was made from, and what training left there."""
+"""Entries that do not change the function: provenance, and leftovers of training."""
 OWN = f"give the {CONFIG} that was saved with the weights"
 OF_TEXT = ("vocab_size", "max_position_embeddings", "pad_token_id")
-"""What is asked of a config, and which models of text and images keep in a config of their own for the text."""
-MOST_CONFIG = 10_000_000
+"""Entries that models of text and images keep in a separate config for the text."""
+MAX_CONFIG = 10_000_000
+"""Largest size of a config in bytes."""
 COUNT = re.compile(r"layer|label|head|expert|block|depth")
-MOST_COUNT = 1_000_000
-"""Of layers, classes and the like: Python goes through them one by one."""
+MAX_COUNT = 1_000_000
+"""Largest number of layers, classes and the like: Python handles them one by one."""
 SIZE = re.compile(r"(n|d|num)_.*|.*(_size|_dim|_heads|_layers|_positions|_embeddings)")
 
 
 def read_config(folder: Path) -> Any:
-    """The checkpoint's configuration, without what it says of code, kernels and forms of output.
+    """The configuration of a checkpoint, without its settings of code, kernels and output formats.
 
     Raises:
-        InputError: If it cannot be read, is of an unknown or quantised model, or cannot be meant.
+        InputError: If it cannot be read, belongs to an unknown or quantised model, or has impossible sizes.
     """
     file = folder / CONFIG
     try:
-        given = files.read_json(file, strict=False, most=MOST_CONFIG)
+        entries = files.read_json(file, strict=False, most=MAX_CONFIG)
     except (OSError, ValueError) as error:
         raise InputError(f"{file} cannot be read ({error}); give a folder written by save_pretrained") from error
-    kind = given.get("model_type") if isinstance(given, dict) else None
-    if not isinstance(kind, str):
+    model_type = entries.get("model_type") if isinstance(entries, dict) else None
+    if not isinstance(model_type, str):
         raise InputError(f'{file} has no "model_type": "..."; give the {CONFIG} that save_pretrained wrote')
-    if kind not in transformers.CONFIG_MAPPING:
+    if model_type not in transformers.CONFIG_MAPPING:
         why = (
-            f"needs code of its own (auto_map) for its type {kind!r}, which is never run; convert it to a type that "
-            "transformers knows"
-            if "auto_map" in given
-            else f"is a {kind!r}, which transformers {transformers.__version__} does not know; update transformers"
+            f"needs code of its own (auto_map) for its type {model_type!r}, which is never run; convert it to a type "
+            "that transformers knows"
+            if "auto_map" in entries
+            else f"is a {model_type!r}, which transformers {transformers.__version__} does not know; update "
+            "transformers"
         )
         raise InputError(f"{folder} {why}")
-    if given.get("quantization_config"):
+    if entries.get("quantization_config"):
         raise InputError(
             f"{folder} is quantised, as the quantization_config of its {CONFIG} says; load it with transformers, call "
-            "dequantize() and save it again, or take that entry out if its weights are floats"
+            "dequantize() and save it again, or remove that entry if its weights are floats"
         )
-    if "auto_map" in given:
-        say(f"{folder} names code of its own (auto_map), which is not run: {kind} is known without it")
-    _require_sizes(given, file)
+    if "auto_map" in entries:
+        say(f"{folder} names code of its own (auto_map), which is not run: {model_type} is known without it")
+    _require_sizes(entries, file)
     with blamed(f"{file} describes no model", OWN):
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         layers = getattr(_plain(config), "num_hidden_layers", 1)
@@ -72,23 +74,23 @@ def read_config(folder: Path) -> Any:
 
 
 def settings(folder: Path) -> dict[str, object]:
-    """The settings that change the function in evaluation mode, however old the file that holds them.
+    """The settings that change the function in evaluation mode, whatever version of transformers wrote the file.
 
     Raises:
         InputError: If the config cannot be read.
     """
-    read = read_config(folder)
-    config: dict[str, object] = read.to_dict()
-    if read.problem_type is None:
-        config["problem_type"] = "regression" if read.num_labels == 1 else "single_label_classification"
+    made = read_config(folder)
+    config: dict[str, object] = made.to_dict()
+    if made.problem_type is None:
+        config["problem_type"] = "regression" if made.num_labels == 1 else "single_label_classification"
     return {name: value for name, value in config.items() if name not in INCIDENTAL and "drop" not in name}
 
 
 def fused(config: Any) -> Any:
     """The config with transformers' one-kernel activation in place of its eight-kernel one of the same formula.
 
-    ``gelu_new`` and ``gelu_fast`` write out the tanh approximation of GELU; ``gelu_pytorch_tanh`` is the same function
-    to rounding, and made whole forward passes of small GPT-2s 1.1 to 1.4 times as fast.
+    ``gelu_new`` and ``gelu_fast`` compute the tanh approximation of GELU step by step. ``gelu_pytorch_tanh`` is the
+    same function up to rounding; with it, forward passes of small GPT-2s were measured at 1.1 to 1.4 times the speed.
     """
     for name in ("activation_function", "hidden_act"):
         if getattr(config, name, None) in ("gelu_new", "gelu_fast"):
@@ -98,31 +100,31 @@ def fused(config: Any) -> Any:
 
 @cache
 def say(sentence: str) -> None:
-    """Once a process."""
+    """Log a sentence once per process."""
     LOG.info(sentence)
 
 
-def _require_sizes(given: Mapping[str, Any], file: Path) -> None:
-    """Refuse sizes that are negative, and counts that nothing has, at any depth.
+def _require_sizes(entries: Mapping[str, Any], file: Path) -> None:
+    """Refuse negative sizes and impossibly large counts, at any depth.
 
     Raises:
-        InputError: Naming the first.
+        InputError: If there is one; the message names the first.
     """
-    for name, value in given.items():
+    for name, value in entries.items():
         if isinstance(value, dict):
             _require_sizes(value, file)
         elif isinstance(value, int | float):
             if value < 0 and SIZE.fullmatch(name):
                 raise InputError(f"{file} has {name} {value}; {OWN}")
-            if value > MOST_COUNT and COUNT.search(name):
+            if value > MAX_COUNT and COUNT.search(name):
                 raise InputError(
-                    f"{file} has {name} {value}, and {MOST_COUNT:,} are the most that are read; give the {CONFIG} that "
+                    f"{file} has {name} {value}, and at most {MAX_COUNT:,} are read; give the {CONFIG} that "
                     "was saved with the weights"
                 )
 
 
 def _plain(config: Any) -> Any:
-    """The config, without code, and with models that give named outputs and nothing beside them."""
+    """The config without code, whose models give named outputs without attentions and hidden states."""
     if hasattr(config, "auto_map"):
         del config.auto_map
     config.output_attentions = config.output_hidden_states = False

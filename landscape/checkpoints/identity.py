@@ -1,4 +1,4 @@
-"""What a checkpoint on this disk is: its config, and a hash of its content."""
+"""The identity of a checkpoint on this disk: its config, and a hash of its content."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ TOKENIZER = (
     "tokenizer*.json", "vocab.*", "merges.txt", "*_map.json", "added_tokens.json", "*.model", "*.spm", "*.codes",
     "*.tiktoken", "tekken.json",
 )  # fmt: skip
-"""What files of tokenizers are called."""
+"""Names of the files of tokenizers."""
 
 
-def config_folder(path: Path, given: str = "") -> Path:
-    """The folder of a checkpoint's ``config.json``: the one given, or the checkpoint's own.
+def config_folder(path: Path, configured: str = "") -> Path:
+    """The folder of a checkpoint's ``config.json``: the configured one, or the checkpoint's own.
 
     Raises:
-        InputError: If there is no config, without which the model is not known.
+        InputError: If there is no config, without which the model is unknown.
     """
-    folder = Path(given) if given else path if path.is_dir() else path.parent
+    folder = Path(configured) if configured else path if path.is_dir() else path.parent
     folder = folder.parent if folder.name == CONFIG else folder
     if not (folder / CONFIG).is_file():
         raise InputError(
@@ -35,7 +35,7 @@ def config_folder(path: Path, given: str = "") -> Path:
 
 
 def content_id(path: Path, config: Path) -> str:
-    """SHA-256 over config and weights: the same for the same model wherever it lies.
+    """SHA-256 over config and weights: the same for the same model in any folder.
 
     Raises:
         InputError: If a file is missing.
@@ -64,22 +64,22 @@ def sha256(file: Path) -> str:
 
 
 def signature(path: Path, config: Path) -> str:
-    """Names, sizes, times and inodes of the files behind :func:`content_id`; changes when they may have.
+    """Names, sizes, times and inodes of the files behind :func:`content_id`: a change of a file changes the signature.
 
-    The time of the last change is among them, which no copy that keeps the time of writing can keep.
+    The time of the last inode change is among them, since a copy may preserve the time of writing but not this one.
     """
     stats = [(file.name, file.stat()) for file in [config / CONFIG, *weight_files(path)] if file.is_file()]
     return json.dumps([(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for name, s in stats])
 
 
 def require_unchanged(path: Path, config: Path, known: str, content: str) -> None:
-    """Refuse a checkpoint that is no longer what was identified, after its weights were read.
+    """Refuse a checkpoint whose content has changed since it was identified; called after its weights were read.
 
     Args:
-        path: Of the checkpoint.
+        path: Folder or file of the checkpoint.
         config: Folder of its config.
         known: Its signature when it was identified.
-        content: Its content then.
+        content: Its content hash at that time.
 
     Raises:
         InputError: If its files have changed, and their content has.

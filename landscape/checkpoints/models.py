@@ -1,4 +1,4 @@
-"""A checkpoint as a model of transformers, and as a point."""
+"""Checkpoints as models of transformers, and as points."""
 
 from __future__ import annotations
 
@@ -26,67 +26,67 @@ from landscape.errors import InputError
 from landscape.shapes import Float
 from landscape.space import Space, learned_buffers
 
-SPARE, MOST_PARAMETERS = 1_000, 100_000
-"""Parameter tensors that a model may have beyond four times those of its files; and where these are not known."""
+SPARE, MAX_TENSORS = 1_000, 100_000
+"""Number of parameter tensors that a model may have beyond four times those of its files; and without files."""
 
 
 def skeleton(folder: Path, auto: str, *, untied: bool = False, weights: Path | None = None) -> nn.Module:
     """A freshly initialised float32 model of the checkpoint's architecture.
 
-    It is first made without memory, and its shapes are held against the header of the weights: a config that is
+    It is first made without memory, and its shapes are compared with the header of the weights. So a config that is
     damaged or belongs to other weights costs nothing.
 
     Args:
         folder: The checkpoint; only its config is read.
         auto: Name of the transformers class, such as ``AutoModelForCausalLM``.
-        untied: Whether a head that is tied to the embedding becomes a parameter of its own.
+        untied: Whether a head that is tied to the embedding becomes a separate parameter.
         weights: Weights of the architecture, if they are on this disk.
 
     Raises:
-        InputError: If the config cannot be read, its architecture has no such class, or has other parameters.
+        InputError: If the config cannot be read, its architecture has no such class, or it has other parameters.
     """
-    config, kind = _known(folder, auto)
+    config, model_class = _known(folder, auto)
     stored = {} if weights is None else formats.index(weights)
-    shapes = _shapes(kind, config, folder, len(stored))
+    shapes = _shapes(model_class, config, folder, len(stored))
     if weights is not None:
         with suppress(names.NeedsConversion):
             names.locate(stored, shapes, Space.of(shapes), weights)
         _require_room(shapes, sum(one.bytes for one in stored.values()), folder)
     if untied:
         config.tie_word_embeddings = False
-    return _made(kind, config, folder).eval()
+    return _made(model_class, config, folder).eval()
 
 
 def _known(folder: Path, auto: str) -> tuple[Any, Any]:
     """A config, and the class of transformers that makes its model.
 
     Raises:
-        InputError: If the class has none of this architecture.
+        InputError: If the class cannot make a model of this architecture.
     """
     config = fused(read_config(folder))
-    kind: Any = getattr(transformers, auto)
-    if type(config) not in kind._model_mapping:
+    model_class: Any = getattr(transformers, auto)
+    if type(config) not in model_class._model_mapping:
         raise InputError(f"{folder} is a {config.model_type}, which {auto} cannot make; {_instead(config)}")
-    return config, kind
+    return config, model_class
 
 
-def _shapes(kind: Any, config: Any, folder: Path, stored: int) -> nn.Module:
-    """The model without memory; with few more parameter tensors than are stored, if that is known."""
-    most = SPARE + 4 * stored if stored else MOST_PARAMETERS
-    with torch.device("meta"), no_init_weights(), _at_most(most, folder):
-        shapes: Any = _made(kind, config, folder)
-        shapes.tie_weights()  # as the initialization does, which is left out
+def _shapes(model_class: Any, config: Any, folder: Path, stored: int) -> nn.Module:
+    """The model without memory, with a bound on its number of tensors from the number of stored ones, if known."""
+    largest = SPARE + 4 * stored if stored else MAX_TENSORS
+    with torch.device("meta"), no_init_weights(), _at_most(largest, folder):
+        shapes: Any = _made(model_class, config, folder)
+        shapes.tie_weights()  # part of the initialization that is left out
     return shapes  # type: ignore[no-any-return]
 
 
-def _made(kind: Any, config: Any, folder: Path) -> nn.Module:
-    """The model of a config; whatever transformers raises is the config's fault.
+def _made(model_class: Any, config: Any, folder: Path) -> nn.Module:
+    """The model of a config.
 
     Raises:
-        InputError: If there is none.
+        InputError: If transformers cannot make it.
     """
     with blamed(f"{folder / CONFIG} describes no model", OWN):
-        model: nn.Module = kind.from_config(
+        model: nn.Module = model_class.from_config(
             config, dtype=torch.float32, trust_remote_code=False, attn_implementation=None, experts_implementation=None
         )
     return model
@@ -94,7 +94,7 @@ def _made(kind: Any, config: Any, folder: Path) -> nn.Module:
 
 @contextmanager
 def _at_most(parameters: int, folder: Path) -> Generator[None]:
-    """Within this, no more parameters are made: a config can ask for a billion layers."""
+    """Within this context, no more parameters than this are made: a config can request a billion layers."""
     made = 0
 
     def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
@@ -114,10 +114,10 @@ def _at_most(parameters: int, folder: Path) -> Generator[None]:
 
 
 def _require_room(model: nn.Module, stored: int, folder: Path) -> None:
-    """Refuse a model with more values than its files have bytes, whose names could not be compared.
+    """Refuse a model with more values than its files have bytes, where names could not be compared.
 
     Raises:
-        InputError: With both numbers.
+        InputError: If it has; the message gives both numbers.
     """
     if (size := Space.of(model).size) > stored:
         raise InputError(
@@ -128,19 +128,23 @@ def _require_room(model: nn.Module, stored: int, folder: Path) -> None:
 
 def _instead(config: Any) -> str:
     """What to do where an objective has no class for this architecture."""
-    autos = {name: getattr(transformers, OBJECTIVES.load(name).AUTO) for name in OBJECTIVES}
-    others = [name for name, auto in autos.items() if type(config) in auto._model_mapping]
+    others = [name for name in OBJECTIVES if type(config) in _classes(name)]
     if config.is_encoder_decoder or not others:
         what = "encoder-decoders are" if config.is_encoder_decoder else f"a {config.model_type} is"
         return f"{what} not supported: give a model for {', '.join(OBJECTIVES)}"
     return f"choose another objective: {' or '.join(others)}"
 
 
+def _classes(objective: str) -> Any:
+    """The classes of transformers that make the model of an objective, by their configs."""
+    return getattr(transformers, OBJECTIVES.load(objective).AUTO)._model_mapping
+
+
 def default_objective(folder: Path) -> str:
-    """The objective that the checkpoint's own class was trained with.
+    """The objective that the class of a checkpoint was trained with.
 
     Raises:
-        InputError: If the class does not say.
+        InputError: If the class does not imply one.
     """
     config = read_config(folder)
     name = next(iter(config.architectures or ()), "no class")
@@ -160,13 +164,14 @@ def default_objective(folder: Path) -> str:
 def load(
     path: Path, model: nn.Module, out: Float[Tensor, " P"] | None = None, *, look: bool = True
 ) -> Float[Tensor, " P"]:
-    """The point that a checkpoint is: float32 whatever is stored, in memory of its own.
+    """The coordinates of a checkpoint, float32 whatever is stored, in separate memory.
 
     Args:
         path: A folder or file with weights.
-        model: A model of its class, whose parameters are the coordinates; its own values are not used.
-        out: Memory to read into, a float32 tensor that is no longer needed; fresh memory costs ten times the reading.
-        look: Whether to look for values that are not finite; not needed for content that was looked at before.
+        model: A model of its class, whose parameters are the coordinates; its values are not used.
+        out: Memory to read into, a float32 tensor that is no longer needed; new memory takes ten times as long as the
+            reading.
+        look: Whether to check that all values are finite; not needed for content that was checked before.
 
     Raises:
         InputError: If a parameter is missing, of another shape, or not finite.
@@ -187,7 +192,7 @@ def load(
 
 
 def buffers(path: Path, model: nn.Module) -> dict[str, Tensor]:
-    """The learned buffers that a checkpoint holds of a model, by name; see :func:`landscape.space.learned_buffers`.
+    """The learned buffers of a model in a checkpoint, by name; see :func:`landscape.space.learned_buffers`.
 
     Args:
         path: A folder or file with weights.
@@ -198,19 +203,19 @@ def buffers(path: Path, model: nn.Module) -> dict[str, Tensor]:
     """
     own = learned_buffers(model)
     stored = names.beside(formats.index(path), model, Space.of(model), path).buffers if own else {}
-    found = {}
-    for name, place in stored.items():
-        if place.shape != (shape := tuple(own[name].shape)):
-            raise InputError(f"{path}: buffer {name!r} is {place.shape} on disk and {shape} in its model")
+    values_by_name = {}
+    for name, tensor in stored.items():
+        if tensor.shape != (shape := tuple(own[name].shape)):
+            raise InputError(f"{path}: buffer {name!r} is {tensor.shape} on disk and {shape} in its model")
         values = torch.empty(own[name].shape)
-        if not formats.read(values.view(-1).numpy(), {name: place}):
+        if not formats.read(values.view(-1).numpy(), {name: tensor}):
             raise InputError(f"{path}: the buffer {name!r} has values that are NaN or infinite")
-        found[name] = values
-    return found
+        values_by_name[name] = values
+    return values_by_name
 
 
 def has_learned_buffers(folder: Path, auto: str, weights: Path | None = None) -> bool:
-    """Whether a checkpoint's model has buffers that are part of its function; no weight is read.
+    """Whether the model of a checkpoint has learned buffers; no weight is read.
 
     Args:
         folder: The folder of its config.
@@ -224,22 +229,27 @@ def has_learned_buffers(folder: Path, auto: str, weights: Path | None = None) ->
 
 @lru_cache(maxsize=64)
 def _learns_buffers(config: str, folder: Path, auto: str, stored: int) -> bool:
-    made, kind = _known(folder, auto)
-    return bool(learned_buffers(_shapes(kind, made, folder, stored)))
+    made, model_class = _known(folder, auto)
+    return bool(learned_buffers(_shapes(model_class, made, folder, stored)))
 
 
 def unused(path: Path, model: nn.Module) -> tuple[str, ...]:
-    """Names of the tensors of a checkpoint that the model has no place for, an adapter's beside it among them."""
+    """Names of the tensors of a checkpoint that the model does not use, those of an adapter next to it included."""
     beside = names.beside(formats.index(path), model, Space.of(model), path).unused
     adapters = sorted(path.glob("adapter_model.*")) if path.is_dir() else []
     return (*beside, *(name for file in adapters if formats.has_weights(file) for name in formats.index(file)))
 
 
 def require_fit(path: Path, model: nn.Module, space: Space) -> None:
-    """Refuse a checkpoint whose headers show that it cannot be a point of the space.
+    """Refuse a checkpoint whose headers show that it is not a point of the space.
+
+    Args:
+        path: A folder or file with weights.
+        model: A model of the space.
+        space: The space.
 
     Raises:
-        InputError: If a parameter is missing, of another shape, or no float.
+        InputError: If a parameter is missing, of another shape, or not a float.
     """
     with suppress(names.NeedsConversion):
         for name, stored in names.locate(formats.index(path), model, space, path).items():
@@ -247,7 +257,7 @@ def require_fit(path: Path, model: nn.Module, space: Space) -> None:
 
 
 def _converted(path: Path, model: Any, space: Space) -> Float[Tensor, " P"]:
-    """The slow way, for architectures whose files transformers splits or merges (mixtures of experts).
+    """The slow path, for architectures whose tensors transformers splits or merges (mixtures of experts).
 
     Raises:
         InputError: If a parameter is missing.

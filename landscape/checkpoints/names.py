@@ -1,4 +1,4 @@
-"""From the names that a file uses to the parameters of a model."""
+"""From the names in a file to the parameters of a model."""
 
 from __future__ import annotations
 
@@ -22,62 +22,62 @@ from landscape.errors import InputError
 from landscape.space import Space, learned_buffers
 
 WRAPPERS = re.compile(r"\b(?:_orig_mod|_forward_module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
-"""Segments that torch.compile, Fabric and FSDP put into names; no module of a model is called so."""
+"""Segments that torch.compile, Fabric and FSDP insert into names; no module of a model has such a name."""
 CONSTANTS = (r"position_ids$", r"inv_freq$", r"\b(?:attn|attention)\.(?:masked_)?bias$", r"num_batches_tracked$")
-"""What old files hold of a model that is no weight: positions, frequencies, causal masks."""
+"""Entries of old files that are not weights: position ids, frequencies, causal masks."""
 
 
 _RENAMINGS: WeakKeyDictionary[nn.Module, Callable[[str], str]] = WeakKeyDictionary()
 
 
 class NeedsConversion(Exception):
-    """Tensors on disk must be split or merged to become parameters, which transformers can do and names cannot."""
+    """Tensors on disk must be split or merged to become parameters, which only transformers can do."""
 
 
 def locate(stored: Mapping[str, Stored], model: nn.Module, space: Space, path: Path) -> dict[str, Stored]:
-    """Where each parameter of a model lies, in the order of its space.
+    """The stored tensor of each parameter of a model, in the order of its space.
 
-    Names are cleaned of wrappers (DDP, compile, FSDP, Lightning's attribute), then renamed as transformers itself
-    would (``LayerNorm.gamma``, ``embed_out``, a missing ``bert.``). What is no parameter is left: masks, position ids,
-    heads of another class. A tied parameter may be stored under any of its names.
+    Names are stripped of wrappers (DDP, compile, FSDP, Lightning's attribute), then renamed as transformers itself
+    does (``LayerNorm.gamma``, ``embed_out``, a missing ``bert.``). Tensors that are not parameters are ignored: masks,
+    position ids, heads of another class. A tied parameter may be stored under any of its names.
 
     Args:
         stored: The tensors of the checkpoint.
         model: The model.
         space: Its space.
-        path: Named in errors.
+        path: The checkpoint, for error messages.
 
     Raises:
         InputError: If a parameter is missing, has another shape, or a tied one is stored twice and differs.
         NeedsConversion: If transformers would do more than rename.
     """
-    found = _named(stored, model, space, path, _renaming(model))
+    named = _named(stored, model, space, path, _renaming(model))
     shapes = dict(zip(space.names, space.shapes, strict=True))
     own = shapes.keys() | dict(space.tied).keys()
     layers = {_any_layer(name) for name in space.names}
-    if beyond := sorted(n for n in found.keys() - own if _any_layer(n) != n and _any_layer(n) in layers):
+    if beyond := sorted(n for n in named.keys() - own if _any_layer(n) != n and _any_layer(n) in layers):
         raise InputError(
             f"{path} holds the parameter {beyond[0]!r}, one of {len(beyond)} that its config has no layer for; give "
             "the config that belongs to it"
         )
-    if lost := missing(found, space):
+    if lost := missing(named, space):
         raise InputError(
             f"{path} lacks the parameter {lost[0]!r} {shapes[lost[0]]} of its own model class; "
             "it may have been saved from another class"
         )
     for name, shape in shapes.items():
-        if found[name].shape != tuple(shape):
-            raise InputError(f"{path}: parameter {name!r} is {found[name].shape} on disk and {shape} in its config")
-    return {name: found[name] for name in space.names}
+        if named[name].shape != tuple(shape):
+            raise InputError(f"{path}: parameter {name!r} is {named[name].shape} on disk and {shape} in its config")
+    return {name: named[name] for name in space.names}
 
 
 @dataclass(frozen=True)
 class Beside:
-    """What a file holds beside the parameters of a model.
+    """The tensors of a file besides the parameters of a model.
 
     Attributes:
         buffers: Its learned buffers, by name.
-        unused: Names of what the model has no place for.
+        unused: Names of the tensors that the model does not use.
     """
 
     buffers: dict[str, Stored]
@@ -85,13 +85,13 @@ class Beside:
 
 
 def beside(stored: Mapping[str, Stored], model: nn.Module, space: Space, path: Path) -> Beside:
-    """What a file holds beside the parameters of a model; masks, position ids and the like are left out.
+    """The tensors of a file besides the parameters of a model; masks, position ids and the like are left out.
 
     Args:
         stored: The tensors of the checkpoint.
         model: The model.
         space: Its space.
-        path: Named in errors.
+        path: The checkpoint, for error messages.
     """
     rename, converted = _renaming(model), set[str]()
 
@@ -102,25 +102,25 @@ def beside(stored: Mapping[str, Stored], model: nn.Module, space: Space, path: P
             converted.add(name)
             return name
 
-    found = _named(stored, model, space, path, patient)
+    named = _named(stored, model, space, path, patient)
     learned = learned_buffers(model)
     known = {*space.names, *dict(space.tied), *dict(model.named_buffers()), *converted}
     ignored = [*(getattr(model, "_keys_to_ignore_on_load_unexpected", None) or ()), *CONSTANTS]
-    taken = {id(at) for name, at in found.items() if name in known}
+    taken = {id(at) for name, at in named.items() if name in known}
     unused = [
         name for name, at in stored.items()
         if id(at) not in taken and not any(re.search(pattern, name) for pattern in ignored)
     ]  # fmt: skip
-    return Beside({name: found[name] for name in learned if name in found}, tuple(unused))
+    return Beside({name: named[name] for name in learned if name in named}, tuple(unused))
 
 
 def _named(
     stored: Mapping[str, Stored], model: nn.Module, space: Space, path: Path, rename: Callable[[str], str]
 ) -> dict[str, Stored]:
-    """The tensors under the names of the model's parameters, under the prefix that fits best.
+    """The tensors by the names of the model's parameters, with the prefix removed that fits best.
 
     Raises:
-        InputError: If the model is there more than once, or tied copies differ.
+        InputError: If the file holds the model more than once, or tied copies differ.
     """
     clean = _renamed(stored, lambda name: WRAPPERS.sub("", name), path)
 
@@ -137,16 +137,16 @@ def _named(
         options += [under(prefix) for prefix in prefixes]
         if sum(not missing(option, space) for option in options) > 1:
             raise InputError(
-                f"{path} holds the model more than once, under {prefixes}; save alone the one that is meant"
+                f"{path} holds the model more than once, under {prefixes}; save only the one that is meant"
             )
     return min(options, key=lambda option: len(missing(option, space)))
 
 
 def _renamed(stored: Mapping[str, Stored], rename: Callable[[str], str], path: Path) -> dict[str, Stored]:
-    """Tensors under other names.
+    """Tensors by their new names.
 
     Raises:
-        InputError: If two that differ come to the same name.
+        InputError: If two different tensors get the same name.
     """
     here: dict[str, Stored] = {}
     for name, at in stored.items():
@@ -154,23 +154,23 @@ def _renamed(stored: Mapping[str, Stored], rename: Callable[[str], str], path: P
         if known is not at and at.dtype in FLOATS and not _same(known, at):
             raise InputError(
                 f"{path} holds the model more than once: {name!r} is there under another name too, with other values; "
-                "save alone the one that is meant"
+                "save only the one that is meant"
             )
     return here
 
 
 def _any_layer(name: str) -> str:
-    """The name with the numbers of its layers left out."""
+    """The name without its layer numbers."""
     return re.sub(r"\.\d+\.", ".#.", name)
 
 
-def missing(found: Mapping[str, Stored], space: Space) -> list[str]:
-    """The parameters of the space that are not among those found."""
-    return [name for name in space.names if name not in found]
+def missing(named: Mapping[str, Stored], space: Space) -> list[str]:
+    """The parameters of the space that have no tensor."""
+    return [name for name in space.names if name not in named]
 
 
 def _renaming(model: nn.Module) -> Callable[[str], str]:
-    """What transformers does to names for this model; made once a model, and forgotten with it."""
+    """The function by which transformers renames tensors for this model; made once per model."""
     if model not in _RENAMINGS:
         _RENAMINGS[model] = cache(_new_renaming(model))
     return _RENAMINGS[model]

@@ -19,27 +19,27 @@ from landscape.space import Space
 
 
 def write(out: Path, point: Float[Tensor, " P"], model: nn.Module, folder: Path) -> None:
-    """A point as a folder that ``from_pretrained`` loads, whole or not at all.
+    """Write a point as a folder that ``from_pretrained`` loads, atomically.
 
     Args:
-        out: The folder; one that was written before is replaced.
+        out: The folder; an existing one is replaced.
         point: The point.
-        model: A model of transformers whose parameters are the coordinates; its own values are lost.
-        folder: Whose config and tokenizer, if it has one, go with it.
+        model: A model of transformers whose parameters are the coordinates; its values are overwritten.
+        folder: A checkpoint whose config is copied, and its tokenizer, if it has one.
 
     Raises:
         StorageError: If it cannot be written.
     """
-    with storing(out), replacing_folder(out) as part:
-        save(part, point, model, folder)
+    with storing(out), replacing_folder(out) as new:
+        save(new, point, model, folder)
 
 
 @contextmanager
 def storing(out: Path) -> Generator[None]:
-    """What fails while checkpoints are written, as a sentence.
+    """Turn errors of writing checkpoints into one sentence.
 
     Raises:
-        StorageError: If something does.
+        StorageError: If there is one.
     """
     try:
         yield
@@ -48,14 +48,21 @@ def storing(out: Path) -> Generator[None]:
 
 
 def save(out: Path, point: Float[Tensor, " P"], model: nn.Module, folder: Path) -> None:
-    """Put a point into a new folder, as :func:`write` does."""
-    kind: Any = model
+    """Write a point into a new folder.
+
+    Args:
+        out: The folder.
+        point: As in :func:`write`.
+        model: As in :func:`write`.
+        folder: As in :func:`write`.
+    """
+    pretrained: Any = model
     config = read_config(folder)
     config.architectures, config.dtype = [type(model).__name__], "float32"
-    config.tie_word_embeddings = kind.config.tie_word_embeddings
+    config.tie_word_embeddings = pretrained.config.tie_word_embeddings
     for name, value in Space.of(model).params(point).items():
         model.get_parameter(name).data.copy_(value)
-    kind.save_pretrained(out)
+    pretrained.save_pretrained(out)
     config.save_pretrained(out)
     with suppress(InputError):
         tokenizers.load(folder).save_pretrained(out)

@@ -1,4 +1,4 @@
-"""How large a checkpoint is, before anything of it is fetched or loaded."""
+"""The size of a checkpoint, before it is fetched or loaded."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Size:
     """Size of a checkpoint.
 
     Attributes:
-        bytes: Bytes of weights.
-        parameters: Parameters, or what is stored beside them too where headers alone are known.
-        remote: Whether it lies on the hub.
+        bytes: Size of the weights in bytes.
+        parameters: Number of parameters; where only headers are known, of all stored values.
+        remote: Whether it is on the hub.
     """
 
     bytes: int
@@ -31,7 +31,7 @@ class Size:
 
 
 def weights(checkpoint: Checkpoint) -> Size:
-    """Size of a checkpoint: of a known family from its table; else from its headers or the hub's listing.
+    """Size of a checkpoint: from the table of its family, if known; else from its headers or the listing of the hub.
 
     Raises:
         InputError: If it is missing.

@@ -16,18 +16,18 @@ from landscape.errors import InputError
 
 CONFIG = "tokenizer_config.json"
 FEW_WORDS = 8
-"""A tokenizer made of nothing has fewer."""
+"""Number of words that every tokenizer with a vocabulary has."""
 
 
 def load(folder: Path) -> Any:
-    """The tokenizer that lies in a folder.
+    """The tokenizer in a folder.
 
     Raises:
         InputError: If there is none, or it cannot be loaded.
     """
     lost = InputError(
-        f'{folder} holds no tokenizer; save it beside the weights, or name its folder: tokenizer = "..." in [data], or '
-        "--tokenizer"
+        f'{folder} holds no tokenizer; save it next to the weights, or name its folder: tokenizer = "..." in [data], '
+        "or --tokenizer"
     )
     if not folder.is_dir():
         raise lost
@@ -41,35 +41,35 @@ def load(folder: Path) -> Any:
     )
     try:
         with blamed(f"the tokenizer of {folder} cannot be loaded", then):
-            found = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            found("")
-            words = found.get_vocab().keys() - found.get_added_vocab().keys() - set(found.all_special_tokens)
+            made = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            made("")
+            words = made.get_vocab().keys() - made.get_added_vocab().keys() - set(made.all_special_tokens)
     except InputError as error:
         raise error if described else lost from error
-    # Without files of its own, AutoTokenizer makes a tokenizer of the model's kind with special tokens alone.
-    wanted = found.vocab_files_names.values()
+    # Without files, AutoTokenizer makes a tokenizer of the model's type that has special tokens only.
+    wanted = made.vocab_files_names.values()
     if not words or (len(words) < FEW_WORDS and wanted and not any((folder / str(name)).is_file() for name in wanted)):
         raise lost
     if code:
         say(f"{folder} names code of its own for its tokenizer (auto_map), which is not run: it is not needed")
-    return found
+    return made
 
 
 def files_of(folder: Path) -> list[Path]:
     """The files of a folder that make its tokenizer.
 
     Raises:
-        InputError: If one is too large, or is no file.
+        InputError: If one is too large, or is not a regular file.
     """
-    found = sorted(file for pattern in TOKENIZER for file in folder.glob(pattern))
-    for file in found:
+    paths = sorted(file for pattern in TOKENIZER for file in folder.glob(pattern))
+    for file in paths:
         files.require(file, files.MOST_JSON)
-    return found
+    return paths
 
 
 def _auto_map(file: Path) -> bool:
     try:
-        given = files.read_json(file)
+        entries = files.read_json(file)
     except (OSError, ValueError):
         return False
-    return isinstance(given, dict) and "auto_map" in given
+    return isinstance(entries, dict) and "auto_map" in entries

@@ -1,4 +1,4 @@
-"""The small runs that are trained on the packaged novels, and their studies."""
+"""Small runs trained on the packaged novels, and their studies."""
 
 from pathlib import Path
 

@@ -1,16 +1,16 @@
-"""A world whose stages are known: a language of four parts that a small model learns one after the other.
+"""A language with planted stages: a small model learns its four parts one after the other.
 
-Lines of words, each from one part:
+Each line of words is from one part:
 
 1. *frequency*: words drawn independently, by Zipf's law;
 2. *succession*: a Markov chain, in which each word has one likely successor;
 3. *repetition*: a stretch of words drawn evenly, and the same stretch again;
-4. *agreement*: ``the``, a noun in the singular or plural, perhaps another noun between, and a verb that agrees.
+4. *agreement*: ``the``, a noun in the singular or plural, sometimes another noun in between, and a verb that agrees.
 
-How early a part is learned follows from what it takes (counts, pairs, two layers of attention, one relation at a
-distance) and from its share of the text, which puts them far enough apart to be told from each other. Pairs of
-sentences of each part tell when it was learned. They are counterbalanced, so that whoever knows only the other parts
-chooses the better one half of the time.
+When a part is learned depends on what it needs (counts, pairs, two layers of attention, one long-distance relation) and
+on its share of the text. The shares are such that the times are clearly separated. Minimal pairs of sentences of each
+part show when it was learned. They are counterbalanced: a model that knows only the other parts is right half of the
+time.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ import numpy as np
 PARTS = ("frequency", "succession", "repetition", "agreement")
 """In the order in which they are learned."""
 SHARES = (0.2, 0.22, 0.5, 0.08)
-"""Shares of the words."""
+"""Share of the words of each part."""
 WORDS = tuple(a + b for a, b in product("bdfgklmnprst", "aeio"))
 NOUNS = ("cat", "dog", "bird", "fish", "goat", "bear"), ("cats", "dogs", "birds", "fishes", "goats", "bears")
 VERBS = ("sings", "runs", "sleeps", "jumps"), ("sing", "run", "sleep", "jump")
 LINE = 12
-"""Words of a line of the first three parts."""
+"""Number of words in a line of the first three parts."""
 LIKELY = 0.9
-"""Chance of a word's own successor; else the next word is drawn by its frequency."""
+"""Probability of the likely successor of a word; else the next word is drawn by its frequency."""
 COMMON, RARE = 8, 24
-"""The commonest words, and where the rarer half begins."""
+"""Number of common words, and the rank at which the rarer half begins."""
 ZIPF = (weights := 1 / np.arange(1, len(WORDS) + 1)) / weights.sum()
 SUCCESSOR = np.random.RandomState(0).permutation(len(WORDS))
 Sentence = list[str]
 
 
 def corpus(words: int, seed: int) -> str:
-    """Lines of so many words or a few more, each part with its share of them."""
+    """Lines with this many words or a few more; each part has its share of them."""
     random = np.random.RandomState(seed)
     lengths = np.array([LINE, LINE, LINE, 5])
     chances = np.array(SHARES) / lengths
@@ -54,13 +54,13 @@ def corpus(words: int, seed: int) -> str:
 
 
 def write(out: Path, words: int, seed: int, items: int) -> None:
-    """The training text, another one held out, and for each part a file of pairs of sentences.
+    """Write the training text, a held-out text, and for each part a file of minimal pairs.
 
     Args:
         out: Folder of ``training.txt``, ``heldout.txt`` and ``pairs/``.
-        words: Of the training text; the other has a tenth.
-        seed: Of both.
-        items: Pairs of each part, or one more.
+        words: Number of words of the training text; the held-out text has a tenth.
+        seed: Of the random numbers.
+        items: Number of pairs of each part; there may be one more.
     """
     (out / "pairs").mkdir(parents=True, exist_ok=True)
     (out / "training.txt").write_text(corpus(words, seed), "utf-8")
@@ -94,9 +94,9 @@ def _line(part: str, random: np.random.RandomState) -> Sentence:
 
 
 def _pairs(part: str, random: np.random.RandomState) -> Iterator[tuple[Sentence, Sentence]]:
-    """A pair and its counterpart, in which what is right and what is wrong change places where that can be.
+    """A minimal pair and its counterpart with right and wrong exchanged, where that is possible.
 
-    A line break begins each sentence, as every line of the text but the first is begun.
+    Each sentence begins with a line break, like every line of the text but the first.
     """
     start = "\n"
     match part:
@@ -108,10 +108,10 @@ def _pairs(part: str, random: np.random.RandomState) -> Iterator[tuple[Sentence,
                 yield [start, WORDS[a], WORDS[SUCCESSOR[a]]], [start, WORDS[a], WORDS[SUCCESSOR[b]]]
         case "repetition":
             words = [WORDS[k] for k in random.choice(len(WORDS), LINE // 2 + 1, replace=False)]
-            place, (other, *stretch) = LINE // 4, words
-            changed = [*stretch[:place], other, *stretch[place + 1 :]]
+            index, (other, *stretch) = LINE // 4, words
+            changed = [*stretch[:index], other, *stretch[index + 1 :]]
             for a, b in ((stretch, changed), (changed, stretch)):
-                yield [start, *a, *a[: place + 1]], [start, *a, *b[: place + 1]]
+                yield [start, *a, *a[: index + 1]], [start, *a, *b[: index + 1]]
         case _:
             verb, noun, other = random.randint(len(VERBS[0])), random.randint(len(NOUNS[0])), NOUNS[random.randint(2)]
             between = ["near", "the", _one(other, random)]

@@ -1,4 +1,4 @@
-"""Small GPT-2s, trained on the packaged text: seeds, and branches of one seed."""
+"""Training of small GPT-2s on the packaged text: seeds, and branches of one seed."""
 
 from __future__ import annotations
 
@@ -24,8 +24,25 @@ from landscape.texts import TRAINING_TEXT
 class Recipe:
     """How every run is trained.
 
-    The learning rate is high, so that runs with other data orders come apart, and decays to a twentieth,
-    so that they come to rest.
+    The learning rate is high, so that runs with different data orders diverge, and decays to a twentieth, so that they
+    converge.
+
+    Attributes:
+        steps: Number of training steps.
+        batch: Sequences in a batch.
+        length: Tokens in a sequence.
+        vocabulary: Number of tokens of the tokenizer.
+        width: Size of the hidden states.
+        layers: Number of layers.
+        heads: Number of attention heads of a layer.
+        rate: Largest learning rate, per step.
+        warmup: Steps over which the learning rate rises.
+        branches: Number of branches spawned at each branch step.
+        per_octave: Checkpoints of a seed in each doubling of the step.
+        divisors: ``steps`` over each of these is a branch step.
+        activation: Activation function, by its name in transformers.
+        text: The training text.
+        whole_words: Whether tokens are words, not byte pairs.
     """
 
     steps: int = 512
@@ -46,7 +63,7 @@ class Recipe:
 
     @property
     def saved(self) -> tuple[int, ...]:
-        """Steps at which a seed is saved: 0 and the powers of two, more of each octave if wanted, and the end.
+        """Steps at which a seed is saved: 0, the powers of two, more steps of each octave if wanted, and the last step.
 
         >>> Recipe(steps=12).saved
         (0, 1, 2, 4, 8, 12)
@@ -56,23 +73,23 @@ class Recipe:
 
     @property
     def branch_steps(self) -> tuple[int, ...]:
-        """Steps after which branches part: 0, and the total over each of the divisors."""
+        """Steps at which branches are spawned: 0, and the total over each of the divisors."""
         return (0, *sorted({self.steps // n for n in self.divisors if self.steps // n > 0}))
 
     def rate_at(self, step: int) -> float:
-        """Learning rate: linear warm-up, then a cosine to a twentieth."""
+        """Learning rate per step: a linear warm-up, then a cosine decay to a twentieth."""
         cosine = 0.5 * (1 + math.cos(math.pi * step / self.steps))
         return self.rate * min(1.0, (step + 1) / self.warmup) * (0.95 * cosine + 0.05)
 
 
 def planted_recipe(text: Path, steps: int) -> Recipe:
-    """How a run in the planted world is trained: two checkpoints an octave, and no branches."""
+    """How a run on the planted language is trained: two checkpoints per octave, and no branches."""
     return Recipe(steps=steps, rate=4e-3, branches=0, per_octave=2, text=text, whole_words=True)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training job: a seed, or the branches of a seed that part after step ``branch_step``."""
+    """One training job: a seed, or the branches of a seed that are spawned at ``branch_step``."""
 
     seed: int
     branch_step: int | None = None
@@ -80,42 +97,48 @@ class Run:
 
     @property
     def key(self) -> str:
-        """What makes it unique."""
+        """Its unique key."""
         return (
             f"seed {self.seed}"
             if self.branch_step is None
-            else f"branches of seed {self.seed} parted at {self.branch_step}"
+            else f"branches of seed {self.seed} spawned at {self.branch_step}"
         )
 
 
 def seeds_of(count: int) -> list[Run]:
-    """The jobs of so many seeds."""
+    """The jobs of this many seeds."""
     return [Run(seed) for seed in range(count)]
 
 
 def branches_of(recipe: Recipe) -> list[Run]:
-    """The jobs of the branches, if any, the longest first; they are those of seed 0."""
+    """The jobs of the branches of seed 0, if any, the longest first."""
     return [Run(0, branch_step) for branch_step in recipe.branch_steps if recipe.branches]
 
 
 def folders(run: Run, recipe: Recipe, out: Path) -> list[Path]:
-    """The checkpoints that a job leaves, in order."""
+    """The checkpoints that a job writes, in order.
+
+    Args:
+        run: The job.
+        recipe: How it is trained.
+        out: Folder of all checkpoints.
+    """
     if run.branch_step is None:
         return [out / f"seed_{run.seed}" / f"step_{step}" for step in recipe.saved]
-    branch_step = out / "branches" / f"seed_{run.seed}" / f"branched_at_{run.branch_step}"
-    return [branch_step / f"branch_{branch}" / f"step_{recipe.steps}" for branch in range(recipe.branches)]
+    spawned = out / "branches" / f"seed_{run.seed}" / f"branched_at_{run.branch_step}"
+    return [spawned / f"branch_{branch}" / f"step_{recipe.steps}" for branch in range(recipe.branches)]
 
 
 @dataclass
 class Trainer:
-    """What a worker keeps between jobs."""
+    """Trains jobs; a worker keeps it between them."""
 
     recipe: Recipe
     out: Path
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerFast:
-        """A byte-level BPE of the training text, or its words as they are."""
+        """The tokenizer: a byte-level BPE of the training text, or its words."""
         if self.recipe.whole_words:
             return self._words()
         bpe = Tokenizer(models.BPE())
@@ -143,26 +166,26 @@ class Trainer:
         return PreTrainedTokenizerFast(tokenizer_object=tokenizer)  # type: ignore[no-untyped-call]
 
     def __call__(self, run: Run) -> None:
-        """Train a job and save its checkpoints; nothing if they are there."""
-        places = folders(run, self.recipe, self.out)
-        if places[-1].exists():
+        """Train a job and save its checkpoints, unless they exist."""
+        checkpoints = folders(run, self.recipe, self.out)
+        if checkpoints[-1].exists():
             return
         model = self._model(run.seed)
         optimizer = torch.optim.AdamW(model.parameters(), lr=self.recipe.rate, betas=(0.9, 0.95), weight_decay=0.1)
         if run.branch_step is None:
-            for step, place in zip(self.recipe.saved, places, strict=True):
+            for step, folder in zip(self.recipe.saved, checkpoints, strict=True):
                 self._train(model, optimizer, step, order=run.seed)
-                self._save(model, place)
+                self._save(model, folder)
             return
         self._train(model, optimizer, run.branch_step, order=run.seed)
-        for branch, place in enumerate(places):
+        for branch, folder in enumerate(checkpoints):
             twin = copy.deepcopy(model)
             its = torch.optim.AdamW(twin.parameters(), lr=self.recipe.rate)
             its.load_state_dict(copy.deepcopy(optimizer.state_dict()))
             self._train(
                 twin, its, self.recipe.steps, order=1_000 + 100 * run.branch_step + branch, begin=run.branch_step
             )
-            self._save(twin, place)
+            self._save(twin, folder)
 
     def _model(self, seed: int) -> Any:
         r = self.recipe
@@ -173,11 +196,11 @@ class Trainer:
             activation_function=r.activation,
         )  # fmt: skip
         model: Any = GPT2LMHeadModel(config).train()
-        model.loss_type = "ForCausalLM"  # the default, without a warning that it is
+        model.loss_type = "ForCausalLM"  # the default, set to avoid a warning
         return model
 
     def _train(self, model: Any, optimizer: Any, end: int, *, order: int, begin: int | None = None) -> None:
-        """Train on to step ``end``; the batch of a step depends on ``order`` and the step alone."""
+        """Continue training to step ``end``; the batch of a step depends on ``order`` and the step only."""
         r = self.recipe
         done = next((int(s["step"]) for s in optimizer.state.values()), 0) if begin is None else begin
         for step in range(done, end):
@@ -191,15 +214,15 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
 
-    def _save(self, model: Any, place: Path) -> None:
-        """Save a checkpoint as a folder that is whole or absent."""
-        with replacing_folder(place) as part:
-            model.save_pretrained(part)
-            self.tokenizer.save_pretrained(part)
+    def _save(self, model: Any, folder: Path) -> None:
+        """Save a checkpoint atomically."""
+        with replacing_folder(folder) as new:
+            model.save_pretrained(new)
+            self.tokenizer.save_pretrained(new)
 
 
-def hire(recipe: Recipe, out: Path) -> Callable[[Run], None]:
-    """A trainer with one thread: on models this small, more are slower."""
+def start_worker(recipe: Recipe, out: Path) -> Callable[[Run], None]:
+    """A trainer with one thread: for models this small, more threads are slower."""
     torch.set_num_threads(1)
     keep_freed_memory()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]

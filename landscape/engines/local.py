@@ -1,7 +1,7 @@
-"""Tasks on this machine: in this process, or in a few worker processes.
+"""Jobs on this machine: in this process, or in a few worker processes.
 
-The queue stays here and a worker holds one task at a time, so the order of the plan is kept and a worker that dies
-costs the time of one task, which is handed out once more. A worker ends by itself when this process does.
+The queue stays in this process and a worker holds one job at a time. So the order of the plan is kept, and a worker
+that dies costs the time of one job, which is handed out once more. A worker ends by itself when this process does.
 """
 
 from __future__ import annotations
@@ -25,35 +25,42 @@ from landscape.errors import InputError, StorageError
 
 
 class Job(Protocol):
-    """What an engine asks of a task."""
+    """What an engine needs to know of a job."""
 
     @property
     def key(self) -> str:
-        """What makes it unique."""
+        """Its unique key."""
         ...
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Keys of jobs to finish first; one that is not handed in counts as finished."""
+        """Keys of jobs to finish first; a key that belongs to no job of the run counts as finished."""
         ...
 
 
-PARTING = 5.0
+SHUTDOWN = 5.0
 """Seconds that an idle worker has to end by itself."""
-BEAT, SILENT = 10.0, 60.0
-"""Seconds between the signs of life of a worker, and after which one that gives none is named."""
-DEATHS = 2
-"""Workers that may die on a job before it counts as failed."""
+HEARTBEAT, SILENT = 10.0, 60.0
+"""Seconds between the heartbeats of a worker, and without any after which it is reported."""
+MAX_DEATHS = 2
+"""Number of workers that may die on a job before the job counts as failed."""
 
 NEEDED = "needs a task that failed: "
 
 Work = Callable[[Any], object]
-"""Does one job; a raised exception is the job's failure, a ``StorageError`` ends the run."""
+"""Does one job. An exception is the failure of the job; a ``StorageError`` ends the run."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to a job."""
+    """What happened to a job.
+
+    Attributes:
+        kind: ``done``, ``failed``, or ``silent`` if its worker sends no heartbeat.
+        job: The job.
+        message: Of a failure or of the silence.
+        trace: Traceback of a failure that is not the user's.
+    """
 
     kind: Literal["done", "failed", "silent"]
     job: Any
@@ -62,15 +69,15 @@ class Event:
 
 
 def run(
-    jobs: Sequence[Any], hire: Callable[[], Work], report: Callable[[Event], None], *, workers: int = 1
+    jobs: Sequence[Job], start: Callable[[], Work], report: Callable[[Event], None], *, workers: int = 1
 ) -> dict[str, str]:
     """Run jobs in their order, each after those it needs.
 
     Args:
         jobs: Jobs; see :class:`Job`.
-        hire: Makes what does the work; called once in each worker, so it must be picklable for more than one.
-        report: Called here for each finished or failed job, and for one whose worker gives no sign of life.
-        workers: Processes; 1 is this process itself.
+        start: Makes the function that does the work; called once in each worker, and pickled if there are several.
+        report: Called in this process for each finished or failed job, and for one whose worker sends no heartbeat.
+        workers: Number of processes; 1 is this process itself.
 
     Returns:
         Message of each failed job by key.
@@ -82,24 +89,24 @@ def run(
     if workers == 1:
         work: Work | None = None
         while job := queue.next():
-            work = work or hire()
+            work = work or start()
             queue.finish(job, *_attempt(work, job))
     elif jobs:
-        _crew(queue, hire, min(workers, len(jobs)))
+        _run_workers(queue, start, min(workers, len(jobs)))
     return queue.failed
 
 
 class _Queue:
     """Jobs still to do, in plan order."""
 
-    def __init__(self, jobs: Sequence[Any], report: Callable[[Event], None]) -> None:
+    def __init__(self, jobs: Sequence[Job], report: Callable[[Event], None]) -> None:
         self.waiting = list(jobs)
         self.open = {job.key for job in jobs}
         self.failed: dict[str, str] = {}
         self.deaths: Counter[str] = Counter()
         self.report = report
 
-    def next(self) -> Any | None:
+    def next(self) -> Job | None:
         """The first job that needs nothing unfinished; None if there is none now."""
         for job in list(self.waiting):
             if lost := next((key for key in job.needs if key in self.failed), None):
@@ -110,27 +117,27 @@ class _Queue:
                 return job
         return None
 
-    def lost(self, job: Any, how: str) -> None:
-        """Hand the job of a worker that died out again, before all others; a second death is its failure."""
+    def lost(self, job: Job, how: str) -> None:
+        """Put the job of a worker that died back in front of all others; after a second death it has failed."""
         self.deaths[job.key] += 1
-        if self.deaths[job.key] < DEATHS:
+        if self.deaths[job.key] < MAX_DEATHS:
             self.waiting.insert(0, job)
         else:
             self.finish(job, f"{self.deaths[job.key]} worker processes died on it, the last of {how}")
 
-    def finish(self, job: Any, message: str = "", trace: str = "") -> None:
-        """Take note of a result; a message is that of a failure."""
+    def finish(self, job: Job, message: str = "", trace: str = "") -> None:
+        """Record a finished job; with a message, it has failed."""
         self.open.discard(job.key)
         if message:
             self.failed[job.key] = message
         self.report(Event("failed" if message else "done", job, message, trace))
 
 
-def _attempt(work: Work, job: Any) -> tuple[str, str]:
-    """Message and trace of a failure, or two empty strings.
+def _attempt(work: Work, job: Job) -> tuple[str, str]:
+    """Message and traceback of a failure, or two empty strings.
 
     Raises:
-        StorageError: If the result could not be stored, which no other job's could be either.
+        StorageError: If the result could not be stored; no other job could store its result either.
     """
     try:
         work(job)
@@ -147,60 +154,60 @@ def _attempt(work: Work, job: Any) -> tuple[str, str]:
 class _Worker:
     process: SpawnProcess
     line: Connection
-    job: Any = None
+    job: Job | None = None
     heard: float = field(default_factory=time.monotonic)
 
 
-def _crew(queue: _Queue, hire: Callable[[], Work], count: int) -> None:
-    crew = [_hire(hire) for _ in range(count)]
+def _run_workers(queue: _Queue, start: Callable[[], Work], count: int) -> None:
+    workers = [_spawn(start) for _ in range(count)]
     try:
         while True:
-            _hand_out(queue, crew)
-            if all(worker.job is None for worker in crew):
+            _hand_out(queue, workers)
+            if all(worker.job is None for worker in workers):
                 break
-            ready = connection.wait([worker.line for worker in crew], SILENT)
-            for n, worker in enumerate(crew):
+            ready = connection.wait([worker.line for worker in workers], SILENT)
+            for n, worker in enumerate(workers):
                 if worker.line in ready:
-                    crew[n] = _heard(queue, worker, hire)
+                    workers[n] = _receive(queue, worker, start)
                 elif worker.job is not None and time.monotonic() - worker.heard > SILENT:
                     worker.heard = time.monotonic()
                     queue.report(Event("silent", worker.job, _silence(worker.process)))
-        for worker in crew:
+        for worker in workers:
             with suppress(OSError):
                 worker.line.send(None)
-            worker.process.join(PARTING)
+            worker.process.join(SHUTDOWN)
     finally:
-        for worker in crew:
+        for worker in workers:
             worker.process.terminate()
-        for worker in crew:
-            worker.process.join(PARTING)
+        for worker in workers:
+            worker.process.join(SHUTDOWN)
             worker.process.kill()
             worker.process.join()
 
 
-def _hand_out(queue: _Queue, crew: Sequence[_Worker]) -> None:
-    for worker in crew:
+def _hand_out(queue: _Queue, workers: Sequence[_Worker]) -> None:
+    for worker in workers:
         if worker.job is None and (job := queue.next()):
             worker.job = job
-            with suppress(OSError):  # a worker that is gone is seen when it is listened to
+            with suppress(OSError):  # a dead worker is noticed when its line is read
                 worker.line.send(job)
 
 
-def _heard(queue: _Queue, worker: _Worker, hire: Callable[[], Work]) -> _Worker:
-    """Take what a worker says: a sign of life, or how its job went. One that is gone is replaced.
+def _receive(queue: _Queue, worker: _Worker, start: Callable[[], Work]) -> _Worker:
+    """Receive a heartbeat or the result of a job. A worker that has died is replaced.
 
     Raises:
         StorageError: If the worker could not store a result, or could not be set up.
     """
     try:
         answer = worker.line.recv()
-    except (EOFError, OSError):  # it is gone; the second if it left something unread
+    except (EOFError, OSError):  # it died; OSError if it left something unread
         worker.process.join()
         if worker.job is not None:
             queue.lost(worker.job, _death(worker.process))
-        return _hire(hire)
+        return _spawn(start)
     worker.heard = time.monotonic()
-    if answer is not None:
+    if answer is not None and worker.job is not None:
         job, worker.job = worker.job, None
         stop, message, trace = answer
         if stop:
@@ -215,61 +222,61 @@ def _death(process: SpawnProcess) -> str:
     if code >= 0:
         return f"exit code {code}"
     name = signal.Signals(-code).name
-    return name + (", as the system sends where memory runs out" if name == "SIGKILL" else "")
+    return name + (", which the system sends when memory runs out" if name == "SIGKILL" else "")
 
 
 def _silence(process: SpawnProcess) -> str:
     return (
-        f"its worker process {process.pid} has given no sign of life for {SILENT:.0f} s; if it was stopped, wake it "
+        f"its worker process {process.pid} has sent no heartbeat for {SILENT:.0f} s; if it was stopped, resume it "
         f"with kill -CONT {process.pid}, or end it with kill -KILL {process.pid} and its task is handed out again"
     )
 
 
-def _hire(hire: Callable[[], Work]) -> _Worker:
+def _spawn(start: Callable[[], Work]) -> _Worker:
     context = get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, hire), daemon=True)
+    process = context.Process(target=_worker_loop, args=(there, start), daemon=True)
     process.start()
     there.close()
     return _Worker(process, here)
 
 
-def _serve(line: Connection, hire: Callable[[], Work]) -> None:
-    """A worker's life."""
+def _worker_loop(line: Connection, start: Callable[[], Work]) -> None:
+    """The worker loop: receive a job, do it, send the result; None ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave)
-    speaking = Lock()
+    signal.signal(signal.SIGTERM, _stop)
+    sending = Lock()
     Thread(target=_end_with_parent, daemon=True).start()
-    Thread(target=_live, args=(line, speaking), daemon=True).start()
+    Thread(target=_send_heartbeats, args=(line, sending), daemon=True).start()
     work: Work | None = None
     while True:
         if (job := line.recv()) is None:
             return
         try:
-            work = work or hire()
+            work = work or start()
             answer = False, *_attempt(work, job)
         except Exception as error:
             answer = True, str(error), traceback.format_exc()
-        with speaking:
+        with sending:
             line.send(answer)
 
 
-def _live(line: Connection, speaking: Lock) -> None:
-    """Give a sign of life now and then, until there is nobody to take it."""
+def _send_heartbeats(line: Connection, sending: Lock) -> None:
+    """Send heartbeats until nobody receives them."""
     with suppress(OSError):
         while True:
-            time.sleep(BEAT)
-            with speaking:
+            time.sleep(HEARTBEAT)
+            with sending:
                 line.send(None)
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
-    """End by an exception, so that a job that is long can save what it has.
+def _stop(number: int, frame: FrameType | None) -> None:
+    """End by an exception, so that a long job can save its state.
 
     Raises:
         SystemExit: Always.
     """
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a group is signalled at once, and by the parent once more
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the whole group gets the signal, and the parent sends it again
     raise SystemExit(1)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from landscape.measure import pairs
-from landscape.profile.adaptive import Found, profiles
+from landscape.profile.adaptive import profiles
+from landscape.profile.path_state import Evaluated
 from landscape.profile.rows import tables
 from landscape.rows import Row
 from landscape.session.result import Result
@@ -28,7 +29,7 @@ def run(task: Task[Barriers], session: Session) -> Result:
     sizes = session.objective(task, aligned).space.sizes
     paths = [pairs.ends_of(pair, task, session) for pair in task.pairs]
 
-    def evaluate(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Found:
+    def evaluate(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Evaluated:
         rows = pairs.between(spec.path, [(task.pairs[n], t) for n, t in wanted], anchors, sizes)
         return evaluator.losses(anchors, rows, examples)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from landscape import paths
 from landscape.measure import pairs
 from landscape.paths import fit, saved
-from landscape.profile import adaptive, paired
+from landscape.profile import adaptive, paired, path_state
 from landscape.profile.adaptive import Grid, Profile
 from landscape.profile.rows import tables, trapezoid
 from landscape.rows import Row
@@ -92,7 +92,7 @@ def _jobs(
 
 
 def score(
-    evaluator: Evaluator, anchors: list[Tensor], kind: str, grid: Grid, ends: adaptive.Path | None = None
+    evaluator: Evaluator, anchors: list[Tensor], kind: str, grid: Grid, ends: path_state.KnownEnds | None = None
 ) -> tuple[Profile, list[Row], list[Row]]:
     """A path on held-out examples: a ``barrier`` row for each definition, a ``profile`` row for each t shown.
 
@@ -110,12 +110,12 @@ def score(
     def rows(t: list[float]) -> Tensor:
         return paths.coefficients(kind, torch.tensor(t, dtype=torch.float64), anchors)
 
-    def evaluate(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> adaptive.Found:
+    def evaluate(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> path_state.Evaluated:
         return evaluator.losses(anchors, rows([t for _, t in wanted]), examples)
 
     if ends is None:
         known = evaluator.evaluate(anchors, rows([0.0, 1.0]))
-        ends = adaptive.Path(known.losses, {name: values.mean(axis=1) for name, values in known.metrics.items()})
+        ends = path_state.KnownEnds(known.losses, {name: values.mean(axis=1) for name, values in known.metrics.items()})
     path = replace(ends, pieces=paths.pieces(kind, len(anchors)))
     (profile,) = adaptive.profiles([path], evaluate, grid)
     found, shown = tables(profile, grid)

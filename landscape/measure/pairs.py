@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from landscape import paths
-from landscape.profile.adaptive import Grid, Path
+from landscape.profile.adaptive import Grid
+from landscape.profile.path_state import KnownEnds
 from landscape.rows import Row
 from landscape.session.session import Session
 from landscape.shapes import Float
@@ -26,7 +27,7 @@ def grid(spec: Along) -> Grid:
     return Grid(spec.points, spec.tolerance, spec.halfwidth, spec.target, spec.resamples)
 
 
-def ends_of(pair: tuple[int, int], task: Task[Along], session: Session) -> Path:
+def ends_of(pair: tuple[int, int], task: Task[Along], session: Session) -> KnownEnds:
     """A pair with the losses and metrics of its ends, from the tasks that evaluated them.
 
     Args:
@@ -38,7 +39,7 @@ def ends_of(pair: tuple[int, int], task: Task[Along], session: Session) -> Path:
     marks = session.store.rows("loss", keys)
     known = {str(name): values.to_numpy(dtype=float) for name, values in marks.select_dtypes("number").items()}
     one_point = len({task.checkpoints[k].content for k in pair}) == 1 and task.spec.aligned is None
-    return Path(np.concatenate([session.store.losses(key) for key in keys]), known, one_point=one_point)
+    return KnownEnds(np.concatenate([session.store.losses(key) for key in keys]), known, one_point=one_point)
 
 
 def between(

@@ -1,15 +1,15 @@
-"""Losses at many points at once; ``gradients`` has their slopes.
+"""Losses at many points at once; :mod:`landscape.points.gradients` has their gradients.
 
 A point is a row of coefficients over a few anchors. Two strategies give the same numbers: a loop that writes one
-point after the other into one buffer, and ``vmap`` over a chunk of points. Which is faster, and with how many examples
-in a pass, is found by the clock (:mod:`landscape.points.strategy`).
+point after the other into one buffer, and ``vmap`` over a chunk of points. Which one is faster, and with how many
+examples in a pass, is timed (:mod:`landscape.points.strategy`).
 """
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal
@@ -20,17 +20,17 @@ from torch.func import functional_call, vmap
 
 from landscape.objectives import Batch, Objective, Values
 from landscape.objectives.objective import norms
+from landscape.points.combine import Anchors, combine, combine_tensors
 from landscape.points.strategy import ON_GPU, STACKED, Strategy, Tuner
 from landscape.shapes import Float
 
 Dtype = Literal["float32", "tf32", "bfloat16"]
-Anchors = Float[Tensor, "anchors P"] | list[Tensor]
 SAMPLE, SAMPLE_SHARE, FEWEST = 4, 0.03, 4
-"""Points at which a lower precision is held against float32, the share of all evaluations, and the fewest examples."""
+"""Points at which a lower precision is compared with float32, its share of all evaluations, and the fewest examples."""
 
 
 class Measured(nn.Module):
-    """The model and its measure as one module, so that one ``functional_call`` runs all batches."""
+    """The model and the measure of an objective as one module, so that one ``functional_call`` runs all batches."""
 
     def __init__(self, objective: Objective) -> None:
         super().__init__()
@@ -38,13 +38,13 @@ class Measured(nn.Module):
         self.measure = objective.measure
 
     def forward(self, batches: list[Batch]) -> Values:
-        """What the measure gives on all examples of the batches, one after the other."""
-        parts = [self.measure(self.model, batch) for batch in batches]
-        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        """Values of the measure on all examples of the batches, concatenated."""
+        each = [self.measure(self.model, batch) for batch in batches]
+        return {name: torch.cat([values[name] for values in each]) for name in each[0]}
 
 
 class _Buffer:
-    """Memory for a chunk of points, written again for every chunk and made anew for a larger one."""
+    """Memory for a chunk of points: overwritten by every chunk, and reallocated for a larger one."""
 
     def __init__(self, objective: Objective, anchor: Tensor, dtype: Dtype) -> None:
         self.space = objective.space
@@ -74,7 +74,15 @@ def losses(
     strategy: Strategy | Tuner | None = None,
     dtype: Dtype = "float32",
 ) -> Float[Tensor, "points examples"]:
-    """Loss of each example at each of the points ``coefficients @ anchors``; see :func:`evaluate`."""
+    """Loss of each example at each of the points ``coefficients @ anchors``, in the unit of the objective.
+
+    Args:
+        objective: As in :func:`evaluate`.
+        anchors: As in :func:`evaluate`.
+        coefficients: As in :func:`evaluate`.
+        strategy: As in :func:`evaluate`.
+        dtype: As in :func:`evaluate`.
+    """
     return evaluate(objective, anchors, coefficients, strategy=strategy, dtype=dtype)["loss"]
 
 
@@ -82,19 +90,19 @@ def tuner(
     objective: Objective,
     evaluations: int,
     first: Strategy | None = None,
-    found: Callable[[Strategy], None] = lambda _: None,
+    finished: Callable[[Strategy], None] = lambda _: None,
 ) -> Tuner:
-    """A search for the strategy that is fastest for an objective, where its model lies.
+    """A search for the strategy that is fastest for an objective on the device of its model.
 
     Args:
         objective: The objective.
         evaluations: Examples times points of the whole work.
-        first: Where the search begins.
-        found: Called with what a search ends with.
+        first: The strategy with which the search begins.
+        finished: Called with the strategy that the search ends with.
     """
     device = next(objective.model.parameters()).device
     stacked = () if objective.statistics else STACKED if device.type == "cpu" else ON_GPU
-    return Tuner(objective.examples, evaluations, first or Strategy(), stacked, found=found)
+    return Tuner(objective.examples, evaluations, first or Strategy(), stacked, finished=finished)
 
 
 @torch.no_grad()
@@ -106,20 +114,21 @@ def evaluate(
     strategy: Strategy | Tuner | None = None,
     dtype: Dtype = "float32",
 ) -> dict[str, Float[Tensor, "points examples"]]:
-    """All that the objective measures, at the points ``coefficients @ anchors``.
+    """All metrics of an objective at the points ``coefficients @ anchors``.
 
-    Points are combined in the anchors' own dtype, whatever the dtype of the forward pass.
+    Points are combined in the dtype of the anchors, whatever the dtype of the forward pass.
 
     Args:
         objective: Model, batches and measure.
         anchors: Points of its space, on its device.
-        coefficients: A row for each wanted point, or for each of its tensors.
-        strategy: How; or what finds the fastest way on these points and is told of them. None is a new one.
+        coefficients: A row for each wanted point, or for each tensor of each point.
+        strategy: How to evaluate, or a tuner that searches for the fastest strategy on these points. None is a new
+            tuner.
         dtype: Precision of weights and activations in the forward pass; losses are float32 or better. ``tf32`` is
-            float32 whose products are rounded to TensorFloat-32, by NVIDIA GPUs.
+            float32 with products rounded to TensorFloat-32 by NVIDIA GPUs.
 
     Returns:
-        Values of each example at each point, on the CPU, by name.
+        Values of each example at each point, on the CPU, by name; losses in the unit of the objective.
 
     Raises:
         torch.OutOfMemoryError: If one point and one example do not fit; before that, chunks are halved.
@@ -150,7 +159,7 @@ def evaluate(
 
 @contextmanager
 def _products(dtype: Dtype) -> Generator[None]:
-    """Within this, GPUs round the factors of float32 products to TensorFloat-32, or do not."""
+    """Within this context, GPUs round the factors of float32 products to TensorFloat-32, or do not."""
     backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
     rounded = dtype == "tf32"
     before = [backend.allow_tf32 for backend in backends]
@@ -176,8 +185,8 @@ def dtype_error(
         objective: Model, batches and measure.
         anchors: As in :func:`evaluate`.
         coefficients: All points.
-        lower: Their losses in the lower precision.
-        strategy: How to run float32.
+        lower: Losses of all points in the lower precision.
+        strategy: How to evaluate in float32.
     """
     points, examples = len(coefficients), objective.examples
     sample = torch.linspace(0, points - 1, min(SAMPLE, points)).round().long()
@@ -188,13 +197,13 @@ def dtype_error(
 
 
 def _chunk(objective: Objective, params: dict[str, Tensor], tuner: Tuner) -> Values:
-    """Values of all examples at a chunk of points, in the slices that the tuner asks for.
+    """Values of all examples at a chunk of points, in the slices that the tuner chooses.
 
     Raises:
-        RuntimeError: If the model does not run; of that kind is ``torch.OutOfMemoryError``.
+        RuntimeError: If the model does not run; ``torch.OutOfMemoryError`` is a subclass.
     """
     count, done = len(next(iter(params.values()))), 0
-    module, parts = Measured(objective), list[Values]()
+    module, slices = Measured(objective), list[Values]()
     points = [{name: param[k] for name, param in params.items()} for k in range(count)]
     points = [{**point, **_statistics(objective, module, point)} for point in points]
     while done < objective.examples:
@@ -205,31 +214,33 @@ def _chunk(objective: Objective, params: dict[str, Tensor], tuner: Tuner) -> Val
         try:
             stacked = strategy.kind == "vmap" and not objective.statistics
             values = _forward(module, batches, params if stacked else points)
-            if tuner.trial is not None:  # the clock waits for the device; else results are fetched once, at the end
+            if (
+                tuner.trial is not None
+            ):  # a timing has to wait for the device; without one, results are fetched once, at the end
                 values = {name: value.cpu() for name, value in values.items()}
-            parts.append(values)
-        except RuntimeError:  # out of memory, or what vmap cannot do
+            slices.append(values)
+        except RuntimeError:  # out of memory, or an operation that vmap does not support
             if not tuner.failed(strategy):
                 raise
             continue
         tuner.took(strategy, examples * count, time.perf_counter() - begin)
         done += examples
-    return {name: torch.cat([part[name].cpu() for part in parts], dim=1) for name in parts[0]}
+    return {name: torch.cat([values[name].cpu() for values in slices], dim=1) for name in slices[0]}
 
 
 def _forward(
     module: Measured, batches: list[Batch], params: list[dict[str, Tensor]] | dict[str, Tensor]
 ) -> dict[str, Float[Tensor, "points examples"]]:
-    """Values of the batches at points that are stacked, under ``vmap``, or that are not, one after the other."""
+    """Values of the batches: of stacked points under ``vmap``, of a list of points one after the other."""
     one = partial(_at, module, batches)
     if isinstance(params, dict):
         with warnings.catch_warnings():
-            # Slow operators under vmap are what the timing is for.
+            # The timing finds operators that are slow under vmap.
             warnings.filterwarnings("ignore", "There is a performance drop")
             values = vmap(one, randomness="error")(params)
     else:
         each = [one(point) for point in params]
-        values = {name: torch.stack([part[name] for part in each]) for name in each[0]}
+        values = {name: torch.stack([at_point[name] for at_point in each]) for name in each[0]}
     return values
 
 
@@ -239,7 +250,7 @@ def _at(module: Measured, batches: list[Batch], params: dict[str, Tensor]) -> Va
 
 
 def _statistics(objective: Objective, module: nn.Module, params: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Running statistics of the model at a point: the mean over the batches of what each batch has there."""
+    """Running statistics of the model at a point: the mean over the batches of the statistics of each batch."""
     with batch_statistics(objective) as buffers:
         for batch in objective.statistics:
             functional_call(module, {**params, **buffers}, ([batch],))
@@ -248,7 +259,7 @@ def _statistics(objective: Objective, module: nn.Module, params: dict[str, Tenso
 
 @contextmanager
 def batch_statistics(objective: Objective) -> Generator[dict[str, Tensor]]:
-    """Let norms use and accumulate the statistics of batches, in fresh buffers; nothing of the model changes."""
+    """Let norms use and accumulate the statistics of batches in fresh buffers; the model itself does not change."""
     changed = norms(objective.model) if objective.statistics else {}
     momenta = {name: module.momentum for name, module in changed.items()}
     try:
@@ -264,25 +275,3 @@ def batch_statistics(objective: Objective) -> Generator[dict[str, Tensor]]:
         for name, module in changed.items():
             module.eval()
             module.momentum = momenta[name]
-
-
-def combine(row: list[float], anchors: Anchors, out: Float[Tensor, " P"]) -> None:
-    """Write ``sum_i row[i] * anchors[i]`` into ``out``; anchors of weight 0 are not read.
-
-    Anchor by anchor and not as a matrix product: a row with a single 1 is that anchor to the bit, and a
-    path between two of many anchors costs two.
-    """
-    used = [(weight, anchors[i]) for i, weight in enumerate(row) if weight != 0]
-    weight, anchor = used[0]
-    torch.mul(anchor, weight, out=out)
-    for weight, anchor in used[1:]:
-        out.add_(anchor, alpha=weight)
-
-
-def combine_tensors(
-    rows: Float[Tensor, "tensors anchors"], anchors: Anchors, out: Float[Tensor, " P"], sizes: Sequence[int]
-) -> None:
-    """:func:`combine` with a row for each tensor of a point."""
-    parts = [torch.split(anchor, list(sizes)) for anchor in anchors]
-    for k, (row, part) in enumerate(zip(rows.tolist(), torch.split(out, list(sizes)), strict=True)):
-        combine(row, [anchor[k] for anchor in parts], part)

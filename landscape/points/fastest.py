@@ -1,4 +1,4 @@
-"""Which precision of the forward pass is the fastest whose error does not matter."""
+"""The fastest precision of the forward pass whose error is negligible."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import torch
 from torch import Tensor
 
 from landscape.objectives import Objective
-from landscape.points.evaluate import Anchors, Dtype, losses
+from landscape.points.combine import Anchors
+from landscape.points.evaluate import Dtype, losses
 from landscape.points.strategy import Strategy, least_seconds
 from landscape.profile.sequential import ONE_LOOK
 from landscape.shapes import Float, Int
 
 POINTS, EXAMPLES = 2, (8, 16, 32, 64)
-"""Points and examples on which each is tried."""
-ALLOWED, TRIED = 0.1, 0.1
-"""Largest error, in the width of an interval; and largest share of the work that is spent on trying."""
+"""Number of points and of examples on which each precision is tried."""
+MAX_ERROR, TRIAL_SHARE = 0.1, 0.1
+"""Largest error as a fraction of the width of an interval, and largest share of the work that is spent on trials."""
 
 
 def fastest(
@@ -29,32 +30,33 @@ def fastest(
     examples: Int[np.ndarray, " n"],
     work: int,
 ) -> Dtype:
-    """The fastest precision whose error is small beside that of the sample of examples.
+    """The fastest precision whose error is small compared with the sampling error of the examples.
 
-    The error of a mean loss against float32 must be below ``ALLOWED`` of the 95 % interval of the mean difference of
-    two of the points, from all examples. Where trying would be too large a part of the work, it is float32.
+    The error of a mean loss against float32 must be below ``MAX_ERROR`` times the width of the 95 % interval of the
+    mean difference between two of the points, from all examples. Where trials would take too large a share of the work,
+    the precision is float32.
 
     Args:
         objective: Model, batches and measure.
         anchors: Points of its space, on its device.
-        rows: Coefficients over them; of which a few are taken.
-        examples: Of which a few are taken.
+        rows: Coefficients over the anchors; a few rows are tried.
+        examples: Indices of examples; a few are tried.
         work: Examples times points of the whole work.
     """
     device = next(objective.model.parameters()).device
     every: tuple[Dtype, ...] = ("float32", "bfloat16") if device.type == "cpu" else get_args(Dtype)
     sample = rows[torch.linspace(0, len(rows) - 1, min(POINTS, len(rows))).round().long()]
-    most = TRIED * work / (2 * len(every) * len(sample))
-    if most < EXAMPLES[0]:
+    largest = TRIAL_SHARE * work / (2 * len(every) * len(sample))
+    if largest < EXAMPLES[0]:
         return "float32"
-    few = objective.take(torch.from_numpy(examples[: max(n for n in EXAMPLES if n <= most)]))
-    found: dict[str, Float[np.ndarray, "points n"]] = {}
+    few = objective.take(torch.from_numpy(examples[: max(n for n in EXAMPLES if n <= largest)]))
+    tried: dict[str, Float[np.ndarray, "points n"]] = {}
 
     def once(*, dtype: Dtype) -> None:
-        found[dtype] = losses(few, anchors, sample, strategy=Strategy(), dtype=dtype).double().numpy()
+        tried[dtype] = losses(few, anchors, sample, strategy=Strategy(), dtype=dtype).double().numpy()
 
     seconds: dict[str, float] = {dtype: least_seconds(partial(once, dtype=dtype)) for dtype in every}
-    exact = found["float32"]
+    exact = tried["float32"]
     apart = float((exact - exact[::-1]).std(axis=1, ddof=1).max())
-    allowed = ALLOWED * 2 * ONE_LOOK * apart / math.sqrt(objective.examples)
-    return min((n for n in every if np.abs((found[n] - exact).mean(axis=1)).max() <= allowed), key=lambda n: seconds[n])
+    allowed = MAX_ERROR * 2 * ONE_LOOK * apart / math.sqrt(objective.examples)
+    return min((n for n in every if np.abs((tried[n] - exact).mean(axis=1)).max() <= allowed), key=lambda n: seconds[n])

@@ -1,4 +1,4 @@
-"""How this process takes memory from the system."""
+"""How this process allocates memory."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from functools import cache
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """Options of glibc's ``mallopt``."""
 LARGEST_ON_HEAP = 32 * 2**20
-"""The largest that glibc allows."""
+"""Bytes of the largest block on the heap that glibc allows."""
 
 
 @cache
 def keep_freed_memory() -> None:
-    """Keep memory that tensors of up to 32 MiB have freed, for the next ones; where the C library is glibc.
+    """Keep the memory of freed tensors of up to 32 MiB for the next tensors, where the C library is glibc.
 
-    By default freed memory goes back to the system, and each forward pass pays for its pages anew: with activations of
-    a few MiB a pass was measured at 1.1 to 1.4 times as long.
+    By default freed memory goes back to the system, and each forward pass pays for new pages. With activations of a few
+    MiB, this was measured to make a pass 1.1 to 1.4 times as long.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -1,6 +1,6 @@
-"""Gradients at several points as one straight list of operations, recorded once.
+"""Gradients at several points as one flat list of operations, recorded once.
 
-For models so small that modules, autograd and vmap cost more than their arithmetic.
+This is for models so small that modules, autograd and vmap cost more than the arithmetic.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from landscape.shapes import Float, Int
 Slopes = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Mean losses at points ``[points, P]``, each on its own examples ``[points, n]``, and the gradients there."""
 
-CLOSE = 1e-4
-"""Largest share by which the recording may differ from what it records, of the largest value."""
+MAX_DIFFERENCE = 1e-4
+"""Largest difference between the recording and the model, as a fraction of the largest value."""
 
 
 def record(
@@ -31,13 +31,13 @@ def record(
 ) -> Slopes:
     """:func:`landscape.points.gradients.slopes` in one batch, without modules, autograd or vmap around it.
 
-    What is recorded is checked at other points and on other examples, since a model that looks at its values to decide
-    what to do cannot be recorded.
+    The recording is checked at other points and on other examples: a model whose operations depend on its values cannot
+    be recorded.
 
     Args:
         objective: Model, batches and measure; without running statistics.
-        points: So many points as will be asked for.
-        examples: So many examples of each.
+        points: As many points as later calls will have.
+        examples: As many examples of each point as later calls will have.
         names: Parameters whose gradient is wanted; None is all.
 
     Raises:
@@ -61,8 +61,8 @@ def record(
     other = points * 1.01 + 0.01 * points.flip(0).roll(1, dims=1)
     shifted = (examples + 1) % objective.examples
     for one, two in zip(recorded(other, shifted), eager(other, _taken(objective, shifted)), strict=True):
-        if not (one - two).abs().max() <= CLOSE * two.abs().max():
-            raise RuntimeError("the model decides by its values what to do, so it cannot be recorded")
+        if not (one - two).abs().max() <= MAX_DIFFERENCE * two.abs().max():
+            raise RuntimeError("the operations of the model depend on its values, so it cannot be recorded")
     return recorded
 
 

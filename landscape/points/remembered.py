@@ -1,4 +1,4 @@
-"""The strategies that were fastest, in the user's cache folder: what was found once is not looked for again."""
+"""The strategies that were fastest, kept in the user's cache folder, so that no search is repeated."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from landscape.objectives import Objective
 from landscape.points.strategy import Strategy
 
 FOLDER = "LANDSCAPE_CACHE"
-"""Variable of the environment: the folder; by default ``landscape`` in the user's cache folder."""
+"""Environment variable with the folder; by default ``landscape`` in the user's cache folder."""
 SCHEMA = 1
 
 
@@ -26,14 +26,14 @@ class Remembered:
     """The strategy of one kind of work on one machine.
 
     Attributes:
-        file: Where it is kept.
+        file: The file that holds it.
     """
 
     file: Path
 
     @classmethod
     def of(cls, objective: Objective, dtype: str) -> Remembered:
-        """That of a model's shape, batches, precision, versions and machine; weights and text do not matter."""
+        """The strategy for a model's shape, batches, precision, versions and machine, whatever the weights and text."""
         device = next(objective.model.parameters()).device
         what = {
             "schema": SCHEMA,
@@ -48,17 +48,17 @@ class Remembered:
         return cls(_folder() / "strategies" / f"{name}.json")
 
     def recall(self) -> Strategy | None:
-        """The strategy; None if there is none, or it cannot be read."""
+        """The strategy; None if none is kept, or it cannot be read."""
         with suppress(OSError, ValueError, TypeError):
             return Strategy(**json.loads(self.file.read_text("utf-8")))
         return None
 
     def keep(self, strategy: Strategy) -> None:
-        """Keep a strategy; where nothing can be written, the next command looks for it again."""
+        """Keep a strategy; where nothing can be written, the next command searches again."""
         with suppress(OSError):
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(self.file) as part:
-                part.write(json.dumps(asdict(strategy)).encode())
+            with replacing(self.file) as stream:
+                stream.write(json.dumps(asdict(strategy)).encode())
 
 
 def _processor() -> str:

@@ -1,7 +1,7 @@
 """How to evaluate many points fast: one after the other or several under ``vmap``, and how many examples in a pass.
 
-Which is fastest depends on model and device, so it is timed; on passes whose losses are results, so that nothing is
-evaluated for the sake of the choice.
+Which strategy is fastest depends on the model and the device, so it is timed. The timed passes give results like all
+others, so no evaluation is wasted on the choice.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from typing import Literal
 import torch
 
 TRIAL_SHARE = 0.05
-"""Largest share of the work that is spent on trying strategies or numbers of threads; 0 tries nothing."""
+"""Largest share of the work that is spent on trials of strategies or numbers of threads; 0 tries nothing."""
 LONG = 0.3
-"""Seconds of a pass beside which its warming up does not count."""
+"""Seconds of a pass from which on its warm-up is negligible."""
 TOLERANCE = 0.95
-"""A strategy replaces another if it takes less than this share of its time."""
+"""A strategy replaces another if it takes less than this fraction of its time."""
 LARGER, SMALLER = (128, 512), (16, 8)
 """Examples in a pass that are tried after the default."""
 STACKED, ON_GPU = (2, 4, 8, 16, 32, 64), (16, 64)
-"""Points at once that are tried; a GPU waits for the processor until there is much to do at once."""
+"""Numbers of stacked points that are tried; a GPU needs many at once to be busy."""
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """How to evaluate; it never changes the result beyond rounding.
+    """How to evaluate; results are the same up to rounding.
 
     Attributes:
         kind: ``loop`` or ``vmap``.
-        points: Points at once; 1 for the loop.
-        examples: Examples in one forward pass of a point.
+        points: Number of points at once; 1 for the loop.
+        examples: Number of examples in one forward pass of a point.
     """
 
     kind: Literal["loop", "vmap"] = "loop"
@@ -42,7 +42,7 @@ class Strategy:
     examples: int = 32
 
     def smaller(self) -> Strategy | None:
-        """Half as much memory; None if there is nothing left to halve."""
+        """A strategy with half as much memory; None if there is nothing left to halve."""
         if self.points > 2:
             return replace(self, points=self.points // 2)
         if self.kind == "vmap":
@@ -54,18 +54,19 @@ class Strategy:
 class Tuner:
     """The fastest strategy so far, and the one on trial.
 
-    A candidate takes two slices of the work, of which the first warms up. The search goes from the default to larger
-    batches, if these do not help to smaller ones, and then to several points under ``vmap``; it stops before its slices
-    make up more than ``TRIAL_SHARE`` of the work. The slices of a trial are results like all others.
+    A candidate gets two slices of the work, of which the first is a warm-up. The search starts at the default and tries
+    larger batches, smaller ones if larger ones do not help, and then several points under ``vmap``. It stops before its
+    slices make up more than ``TRIAL_SHARE`` of the work. The slices of a trial give results like all others.
 
     Attributes:
-        examples: Examples of a point; no batch is larger.
+        examples: Number of examples of a point; no batch is larger.
         evaluations: Examples times points of the whole work; 0 tries nothing.
         best: The fastest strategy so far.
-        stacked: Points at once that are tried under ``vmap``, until more are not faster.
-        seconds: What ``best`` takes for one example at one point; infinite before it was timed.
+        stacked: Numbers of points that are tried under ``vmap``, until more are not faster.
+        seconds: Seconds that ``best`` takes for one example at one point; infinite before it was timed.
         spent: Evaluations of trials so far.
-        found: Called with the fastest, if the search ends by itself and not for want of work.
+        finished: Called with the fastest strategy if the search is complete, not if it ran out of work.
+        trial: The strategy on trial; None after the search.
     """
 
     examples: int
@@ -74,14 +75,14 @@ class Tuner:
     stacked: tuple[int, ...] = STACKED
     seconds: float = math.inf
     spent: int = 0
-    found: Callable[[Strategy], None] = lambda _: None
+    finished: Callable[[Strategy], None] = lambda _: None
     trial: Strategy | None = field(init=False, default=None)
     _warm: bool = field(init=False, default=False)
     _whole: bool = field(init=False, default=True)
     _candidates: Iterator[Strategy] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Put the default itself on trial, which costs nothing."""
+        """Put the default itself on trial, which costs nothing extra."""
         self.best = replace(self.best, examples=min(self.best.examples, self.examples))
         self._candidates = self._search()
         if self.evaluations * TRIAL_SHARE >= 1:
@@ -89,18 +90,27 @@ class Tuner:
 
     @property
     def points(self) -> int:
-        """Points to stack for the next chunk."""
+        """Number of points to stack for the next chunk."""
         return (self.trial or self.best).points
 
     def next(self, points: int, examples: int) -> tuple[Strategy, int]:
-        """What to do with a chunk of so many points whose last examples are left: how, and with how many of them."""
+        """The strategy for the next slice of a chunk, and the number of its examples.
+
+        ``points`` is the size of the chunk, and ``examples`` the number of its examples that are left.
+        """
         trial = self.trial
         if trial is None or trial.examples > examples or trial.points > points:
             return self.best, examples
         return trial, trial.examples
 
     def took(self, strategy: Strategy, evaluations: int, seconds: float) -> None:
-        """Learn from one slice; what is not on trial teaches nothing."""
+        """Use the time of one slice; it counts only if the strategy is on trial.
+
+        Args:
+            strategy: The strategy of the slice.
+            evaluations: Examples times points of the slice.
+            seconds: Time that it took.
+        """
         if strategy != self.trial:
             return
         self.spent += evaluations if strategy != self.best else 0
@@ -113,7 +123,7 @@ class Tuner:
         self._advance()
 
     def failed(self, strategy: Strategy) -> bool:
-        """Whether a strategy that could not run was on trial; it is tried no more."""
+        """Whether a strategy that could not run was on trial; if so, it is not tried again."""
         if strategy != self.trial or strategy == self.best:
             return False
         self._advance()
@@ -127,7 +137,7 @@ class Tuner:
                 return
             self._whole = False
         if self._whole:
-            self.found(self.best)
+            self.finished(self.best)
 
     def _search(self) -> Iterator[Strategy]:
         default = self.best.examples
@@ -147,28 +157,28 @@ class Tuner:
 
 
 def affordable(trials: int, work: int) -> bool:
-    """Whether so much work for trials is a small part of the whole."""
+    """Whether this much work for trials is a small share of the whole."""
     return trials <= TRIAL_SHARE * work
 
 
 def least_seconds(work: Callable[[], object]) -> float:
-    """Seconds of a piece of work once it is warm; run twice, or once if it is long."""
-    least = math.inf
+    """Seconds of a piece of work after warm-up; it runs twice, or once if it is long."""
+    fastest = math.inf
     for _ in range(2):
         begin = time.perf_counter()
         work()
-        least = min(least, seconds := time.perf_counter() - begin)
+        fastest = min(fastest, seconds := time.perf_counter() - begin)
         if seconds > LONG:
             break
-    return least
+    return fastest
 
 
 def choose_threads(work: Callable[[], object], repeats: int) -> None:
-    """Let torch use one thread or all, whichever does some work sooner; small models are slower on many.
+    """Let torch use one thread or all, whichever is faster; small models are slower on many.
 
     Args:
         work: One piece of the work.
-        repeats: How many such pieces there are; if trying would be too large a part of them, nothing changes.
+        repeats: Number of such pieces; if trials would be too large a share of them, nothing changes.
     """
     counts = {1, len(os.sched_getaffinity(0))}
     if affordable(2 * len(counts), repeats):

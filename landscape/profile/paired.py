@@ -1,4 +1,4 @@
-"""Means over a profile and their errors, paired over examples; some times may be known on fewer of them.
+"""Means over a profile and their errors, paired over examples; some t may be evaluated on fewer examples than others.
 
 Numbers in, numbers out.
 """
@@ -12,46 +12,50 @@ import numpy as np
 from landscape.profile.nodes import Interpolation, identity
 from landscape.shapes import Float
 
-EACH = 8
-"""Examples for each part that another is regressed on."""
+EXAMPLES_PER_REGRESSOR = 8
 
 
-def parts_of(
+def components(
     t: Float[np.ndarray, " t"], losses: Float[np.ndarray, "t examples"]
-) -> tuple[Float[np.ndarray, "parts examples"], Float[np.ndarray, "parts parts"]]:
-    """What a profile is made of, example by example: its rise above the chord at each time, and the ends' difference.
+) -> tuple[Float[np.ndarray, "components examples"], Float[np.ndarray, "components components"]]:
+    """The components of a profile for each example: its rise above the chord at each t, and the ends' difference.
 
-    Rises are paired example by example, so that times known on fewer examples than the ends lose nothing by it. A
-    rise that is known on fewer examples than others is taken as a combination of those known best, the nearest first,
-    and of the ends' difference, plus a rest: the first is known well, and the second is small (a regression estimator).
+    Rises are paired over examples, so a t that was evaluated on fewer examples than the ends loses no precision by
+    that. A rise known on fewer examples than others is regressed on those known on most, the nearest first, and on the
+    ends' difference. It becomes the residual of that regression, which is small (a regression estimator).
 
     Returns:
-        The parts, nan where unknown; and the weights of the parts in rises and difference.
+        The components, in the unit of the losses, nan where unknown; and their weights in rises and difference, without
+        a unit.
     """
     relative = (losses - losses[:1]).astype(np.float64)
-    parts = np.concatenate([relative - t[:, None] * relative[-1:], relative[-1:]])
-    mixing, last = np.eye(len(parts)), len(parts) - 1
-    counts = np.isfinite(parts[1:-2]).sum(axis=1)
+    values = np.concatenate([relative - t[:, None] * relative[-1:], relative[-1:]])
+    mixing, last = np.eye(len(values)), len(values) - 1
+    counts = np.isfinite(values[1:-2]).sum(axis=1)
     best = 1 + np.flatnonzero(counts == counts.max(initial=0))
     for k in 1 + np.flatnonzero(counts < counts.max(initial=0)):
-        here = np.isfinite(parts[k])
+        known = np.isfinite(values[k])
         nearest = best[np.argsort(np.abs(best - k), kind="stable")]
-        use = np.append(nearest[: max(1, int(here.sum()) // EACH - 1)], last)
-        x, y = parts[use][:, here], parts[k, here]
+        use = np.append(nearest[: max(1, int(known.sum()) // EXAMPLES_PER_REGRESSOR - 1)], last)
+        x, y = values[use][:, known], values[k, known]
         centred = x - x.mean(axis=1, keepdims=True)
-        slopes = np.linalg.lstsq(centred.T, y - y.mean(), rcond=1e-6)[0]
-        mixing[k, use] = slopes
-        parts[k] -= slopes @ parts[use]
-    return parts, mixing
+        coefficients = np.linalg.lstsq(centred.T, y - y.mean(), rcond=1e-6)[0]
+        mixing[k, use] = coefficients
+        values[k] -= coefficients @ values[use]
+    return values, mixing
 
 
-def means_of(parts: Float[np.ndarray, "parts examples"]) -> Float[np.ndarray, " parts"]:
-    """Mean of each part over the examples on which it is known."""
-    return np.asarray(np.nanmean(parts, axis=1))
+def component_means(values: Float[np.ndarray, "components examples"]) -> Float[np.ndarray, " components"]:
+    """Mean of each component over the examples on which it is known, in the unit of the losses."""
+    return np.asarray(np.nanmean(values, axis=1))
 
 
 def means_by_differences(values: Float[np.ndarray, "t examples"]) -> Float[np.ndarray, " t"]:
-    """Means; of a time that is known on fewer examples, by its differences from the nearest that is known best."""
+    """Means at each t, in the unit of the values.
+
+    A t with fewer examples than others gets the mean of the nearest t with most examples, plus the mean difference
+    from it.
+    """
     known = np.isfinite(values)
     counts = known.sum(axis=1)
     best = np.flatnonzero(counts == counts.max(initial=0))
@@ -64,14 +68,14 @@ def means_by_differences(values: Float[np.ndarray, "t examples"]) -> Float[np.nd
 
 @dataclass(frozen=True)
 class Band:
-    """Means along a path, with their standard errors.
+    """Means along a path with their standard errors, in the unit of the losses.
 
     Attributes:
         loss: Mean loss.
         error: Its standard error.
         rise: Mean rise above the chord.
         rise_error: Its standard error, paired over examples.
-        shares: Variance of the rise that comes from each evaluated time, as if they were independent.
+        shares: Variance of the rise due to each evaluated t, as if these were independent; squared unit.
     """
 
     loss: Float[np.ndarray, " read"]
@@ -84,29 +88,29 @@ class Band:
 def band(
     t: Float[np.ndarray, " t"], losses: Float[np.ndarray, "t examples"], interpolation: Interpolation | None = None
 ) -> Band:
-    """Mean loss and mean rise above the chord where a profile is read.
+    """Mean loss and mean rise above the chord where a profile is read, in the unit of the losses.
 
     Args:
-        t: Times, increasing from 0 to 1.
-        losses: As in :func:`landscape.profile.definitions.estimate`.
-        interpolation: As in :func:`landscape.profile.definitions.estimate`.
+        t: The evaluated t, increasing from 0 to 1.
+        losses: As in :func:`landscape.profile.barrier.estimate`.
+        interpolation: As in :func:`landscape.profile.barrier.estimate`.
     """
     interpolation = interpolation or identity(t)
-    times = interpolation.t
-    at = np.eye(len(times))
-    ends = np.outer(1 - times, times == 0) + np.outer(times, times == 1)
+    read = interpolation.t
+    at = np.eye(len(read))
+    ends = np.outer(1 - read, read == 0) + np.outer(read, read == 1)
     loss, rise = (functionals(rows, t, losses, interpolation) for rows in (at, at - ends))
     return Band(loss.value, loss.error, rise.value, rise.error, rise.shares)
 
 
 @dataclass(frozen=True)
 class Functionals:
-    """Linear functionals of a mean profile, with their standard errors, paired over examples.
+    """Linear functionals of a mean profile with their standard errors, paired over examples, in the unit of the losses.
 
     Attributes:
         value: Each functional.
         error: Its standard error.
-        shares: Its variance that comes from each evaluated time, as if they were independent.
+        shares: Its variance due to each evaluated t, as if these were independent; squared unit.
     """
 
     value: Float[np.ndarray, " rows"]
@@ -120,20 +124,20 @@ def functionals(
     losses: Float[np.ndarray, "t examples"],
     interpolation: Interpolation | None = None,
 ) -> Functionals:
-    """Weighted sums of the mean loss over the places where a profile is read: means, differences, integrals.
+    """Weighted sums of the mean loss over the t where a profile is read: means, differences, integrals.
 
     Args:
-        rows: Weight of each place.
-        t: Times, increasing from 0 to 1.
-        losses: As in :func:`landscape.profile.definitions.estimate`.
-        interpolation: As in :func:`landscape.profile.definitions.estimate`.
+        rows: Weight of each t that is read.
+        t: The evaluated t, increasing from 0 to 1.
+        losses: As in :func:`landscape.profile.barrier.estimate`.
+        interpolation: As in :func:`landscape.profile.barrier.estimate`.
     """
     interpolation = interpolation or identity(t)
-    rises, mixing = parts_of(t, losses)
-    parts = np.concatenate([rises, losses[:1]])
-    known = np.isfinite(parts)
-    means, count = means_of(parts), known.sum(axis=1)
-    centred = np.where(known, parts - means[:, None], 0)
+    rises, mixing = components(t, losses)
+    values = np.concatenate([rises, losses[:1]])
+    known = np.isfinite(values)
+    means, count = component_means(values), known.sum(axis=1)
+    centred = np.where(known, values - means[:, None], 0)
     shared = known.astype(float) @ known.T
     covariance = centred @ centred.T / np.outer(count, count) * shared / np.maximum(shared - 1, 1)
     of_rises = np.concatenate([rows @ interpolation.matrix, (rows @ interpolation.t)[:, None]], axis=1) @ mixing
@@ -143,28 +147,29 @@ def functionals(
 
 
 def influences(
-    place: int | np.integer,
+    index: int | np.integer,
     t: Float[np.ndarray, " t"],
     losses: Float[np.ndarray, "t examples"],
     interpolation: Interpolation | None = None,
 ) -> Float[np.ndarray, " examples"]:
-    """What each example adds to the mean rise at a place: the root of their sum of squares is its standard error.
+    """Influence of each example on the mean rise at one t, in the unit of the losses.
 
-    Those of several profiles on the same examples may be added up: that gives the error of a sum of profiles.
+    The root of their sum of squares is the standard error of that rise. Influences of several profiles on the same
+    examples may be added: the result gives the error of the sum of the profiles.
 
     Args:
-        place: Where the profile is read, a position in the times of the interpolation.
-        t: Times, increasing from 0 to 1.
-        losses: As in :func:`landscape.profile.definitions.estimate`.
-        interpolation: As in :func:`landscape.profile.definitions.estimate`.
+        index: Which t of the interpolation.
+        t: The evaluated t, increasing from 0 to 1.
+        losses: As in :func:`landscape.profile.barrier.estimate`.
+        interpolation: As in :func:`landscape.profile.barrier.estimate`.
     """
     interpolation = interpolation or identity(t)
-    parts, mixing = parts_of(t, losses)
-    known = np.isfinite(parts)
-    centred = np.where(known, parts - means_of(parts)[:, None], 0) / known.sum(axis=1, keepdims=True)
-    return np.asarray(np.append(interpolation.matrix[place], 0) @ mixing @ centred)
+    values, mixing = components(t, losses)
+    known = np.isfinite(values)
+    centred = np.where(known, values - component_means(values)[:, None], 0) / known.sum(axis=1, keepdims=True)
+    return np.asarray(np.append(interpolation.matrix[index], 0) @ mixing @ centred)
 
 
 def standard_error(values: Float[np.ndarray, "*batch examples"]) -> Float[np.ndarray, "*batch"]:
-    """Standard error of the mean over the last axis."""
+    """Standard error of the mean over the last axis, in the unit of the values."""
     return np.asarray(values.std(axis=-1, ddof=1) / np.sqrt(values.shape[-1]))

@@ -1,7 +1,7 @@
-"""How many examples are enough: looks at growing numbers of them, with an interval that holds at every look.
+"""How many examples are enough: interim looks at growing numbers of examples, with an interval valid at every look.
 
-Stopping when an interval is narrow, and stopping at a look because of what it shows, are both allowed: the
-critical value is that of all looks together (group-sequential, Pocock 1977), not that of one.
+It is allowed to stop when an interval is narrow, and to stop because of what a look shows: the critical value is that
+of all looks together (a group-sequential design, Pocock 1977), not that of one look.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ONE_LOOK = NormalDist().inv_cdf(1 - TAIL)
 
 
 def looks(examples: int, first: int = PILOT) -> tuple[int, ...]:
-    """Numbers of examples to look at: each half as many again, the last all; no look adds one alone.
+    """Numbers of examples at the looks: each 1.5 times the one before, the last all; no look adds a single example.
 
     >>> looks(300)
     (32, 48, 72, 108, 162, 243, 300)
@@ -36,23 +36,24 @@ def looks(examples: int, first: int = PILOT) -> tuple[int, ...]:
 def critical(looks: tuple[int, ...]) -> float:
     """The ``c`` with ``P(max_k Z_k > c) = 0.025`` for the means at the looks, ``corr(Z_j, Z_k) = sqrt(n_j / n_k)``.
 
-    By integrating the density of the running sum from look to look (Armitage, McPherson and Rowe 1969), on a grid.
+    In standard errors. The density of the running sum is integrated from look to look on a grid (Armitage, McPherson
+    and Rowe 1969).
     """
     if len(looks) == 1:
         return ONE_LOOK
     from scipy import optimize, stats
 
     ends = stats.norm.isf(TAIL), stats.norm.isf(TAIL / len(looks))
-    return float(optimize.brentq(lambda bound: _crossing(bound, looks) - TAIL, *ends, xtol=1e-4))
+    return float(optimize.brentq(lambda bound: _exceedance(bound, looks) - TAIL, *ends, xtol=1e-4))
 
 
 def widening(looks: tuple[int, ...]) -> float:
-    """What an interval for one look is to be widened by to hold at all: :func:`critical` over 1.96."""
+    """Factor by which an interval for one look must be widened to hold at all looks: :func:`critical` over 1.96."""
     return critical(looks) / ONE_LOOK
 
 
-def _crossing(bound: float, looks: tuple[int, ...]) -> float:
-    """Chance that the standardised mean exceeds the bound at any look."""
+def _exceedance(bound: float, looks: tuple[int, ...]) -> float:
+    """Probability that the standardised mean exceeds the bound at any look."""
     from scipy import stats
 
     z = np.linspace(-8, bound, 401)
@@ -75,18 +76,19 @@ def wanting(
     shares: Float[np.ndarray, "read t"],
     halfwidth: float,
 ) -> Int[np.ndarray, " wanting"]:
-    """Which evaluated times need more examples for the interval of the maximum to become narrow.
+    """Which evaluated t need more examples for the interval of the maximum to become narrow.
 
-    A place of the path is in question if it may lie so far above what is certain that the interval is too wide, or if
-    it is the place that is certain. A time needs more if it has more than an even share in the variance there.
+    A t of the path is in question if its upper end lies so far above the highest lower end that the interval is too
+    wide, or if it has the highest lower end. An evaluated t needs more examples if it causes more than the mean share
+    of the variance at a t in question.
 
     Args:
-        low: Lower end of the band at each place.
+        low: Lower end of the band at each t that is read.
         high: Upper end of it.
-        shares: Variance at each place that comes from each evaluated time.
-        halfwidth: Wanted half-width of the interval of the maximum.
+        shares: Variance at each of these t due to each evaluated t.
+        halfwidth: Wanted half-width of the interval of the maximum, in the unit of the band.
     """
     in_question = high > low.max() + 2 * halfwidth
     in_question[low.argmax()] = True
-    asked = shares[in_question]
-    return np.flatnonzero((asked > asked.mean(axis=1, keepdims=True)).any(axis=0))
+    causes = shares[in_question]
+    return np.flatnonzero((causes > causes.mean(axis=1, keepdims=True)).any(axis=0))

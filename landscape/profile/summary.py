@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
-from landscape.profile.definitions import TAIL
+from landscape.profile.barrier import TAIL
 from landscape.profile.units import mean_over_units
 
 RAW = "none"

@@ -1,4 +1,4 @@
-"""Labels that lie: checkpoints that are not what their name says, found from the hashes of their files alone."""
+"""Wrong labels: checkpoints that are not what their names say, found from the hashes of their files alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Labelled:
     Attributes:
         checkpoint: The label.
         files: The weight files that would be read; None if there is no such revision or repository.
-        series: What its steps belong to: the repository, or the run.
+        series: The repository or run that its steps belong to.
     """
 
     checkpoint: Checkpoint
@@ -35,12 +35,12 @@ class Labelled:
 
     @property
     def name(self) -> str:
-        """The label in words."""
+        """The reference of the checkpoint."""
         return self.checkpoint.ref
 
     @property
     def is_main(self) -> bool:
-        """Whether this is a branch ``main`` beside the labelled ones."""
+        """Whether this is the branch ``main`` of a repository with labelled branches."""
         return self.checkpoint.ref.endswith(f"@{MAIN}")
 
     @property
@@ -51,15 +51,15 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong.
+    """A defect of labels.
 
     Attributes:
         kind: ``same weights``, ``shared file``, ``no weights``, ``no revision``, ``missing shard``, ``empty main``,
             ``wrong main``; from tensors also ``unreadable``, ``same tensors``, ``shared tensors``, ``detour``,
             ``no descent``.
-        labels: The labels that are concerned.
-        says: A sentence.
-        known: The known defects that say so already; empty if it is new.
+        labels: The labels that it is about.
+        says: A sentence about it.
+        known: The known defects that include it; empty if it is new.
     """
 
     kind: str
@@ -73,33 +73,33 @@ def listed(checkpoints: Sequence[Checkpoint], tick: Callable[[str], None] = lamb
 
     Args:
         checkpoints: The labels.
-        tick: Called after each.
+        tick: Called after each label.
 
     Raises:
         InputError: If the hub cannot be asked.
     """
-    found: list[Labelled] = []
+    labelled: list[Labelled] = []
     repos: dict[str, dict[str, str]] = {}
     on_main: set[str] = set()
     for checkpoint in checkpoints:
         where = sources.place(checkpoint.ref)
         if where is None:
-            there = [file for file in formats.weight_files(Path(checkpoint.ref)) if file.is_file()]
-            files = {file.name: File(file.stat().st_size, sha256(file), "") for file in there}
-            found.append(Labelled(checkpoint, files, f"seed {checkpoint.seed}"))
+            local = [file for file in formats.weight_files(Path(checkpoint.ref)) if file.is_file()]
+            files = {file.name: File(file.stat().st_size, sha256(file), "") for file in local}
+            labelled.append(Labelled(checkpoint, files, f"seed {checkpoint.seed}"))
         else:
             if where.revision == MAIN:
                 on_main.add(where.repo)
             elif where.repo not in repos:
                 repos[where.repo] = _branches(where.repo)
             commit = repos.get(where.repo, {}).get(where.revision, "") if not where.title else ""
-            found.append(Labelled(checkpoint, _files(checkpoint, commit), where.repo))
+            labelled.append(Labelled(checkpoint, _files(checkpoint, commit), where.repo))
         tick(checkpoint.ref)
     for repo, names in repos.items():
         if MAIN in names and repo not in on_main:
             main = Checkpoint(f"hf://{repo}@{MAIN}", commit=names[MAIN])
-            found.append(Labelled(main, weights(client.listing(places.parse(main.ref), names[MAIN])), repo))
-    return found
+            labelled.append(Labelled(main, weights(client.listing(places.parse(main.ref), names[MAIN])), repo))
+    return labelled
 
 
 def _branches(repo: str) -> dict[str, str]:
@@ -119,39 +119,39 @@ def _files(checkpoint: Checkpoint, commit: str) -> Listing | None:
 
 
 def of_repository(ref: str) -> tuple[list[Checkpoint], Family | None]:
-    """Every branch and tag of a repository but ``main``, as checkpoints, and the family that they are of, if any.
+    """Every branch and tag of a repository but ``main``, as checkpoints, and their family, if any.
 
     Raises:
-        InputError: If it cannot be asked, or has no other branch.
+        InputError: If the hub cannot be reached, or there is no other branch.
     """
     where = places.parse(ref)
-    found = [sources.hub_checkpoint(f"hf://{where.repo}@{name.replace('/', '%2F')}")
+    checkpoints = [sources.hub_checkpoint(f"hf://{where.repo}@{name.replace('/', '%2F')}")
              for name in client.branches(where.repo) if name != MAIN]  # fmt: skip
-    if not found:
+    if not checkpoints:
         raise InputError(
             f"{where.repo} has no branch or tag but main; for steps in folders write "
             f"hf://{where.repo}/{{step}}, with the folders' own name around {{step}}"
         )
-    known = [at for c in found if (at := families.labelled(places.parse(c.ref)))]
-    ordered = sorted(found, key=lambda c: (c.seed or 0, c.step is None, c.step or 0, c.ref))
+    known = [at for c in checkpoints if (at := families.labelled(places.parse(c.ref)))]
+    ordered = sorted(checkpoints, key=lambda c: (c.seed or 0, c.step is None, c.step or 0, c.ref))
     return ordered, known[0][0] if known else None
 
 
 def by_hashes(labels: Sequence[Labelled], family: Family | None = None) -> list[Finding]:
-    """What the hashes of files tell, in the order of the labels.
+    """Findings from the hashes of files, in the order of the labels.
 
-    A ``main`` that equals the last step of its repository is as it should be.
+    A ``main`` that equals the last step of its repository is correct.
 
     Args:
         labels: Labels and files.
-        family: The family, to say what is known already.
+        family: The family, for its known defects.
     """
     own = [label for label in labels if not label.is_main]
     mains = [label for label in labels if label.is_main]
-    found = [*_absent(own), *_same(own), *_shared(own)]
+    out = [*_absent(own), *_same(own), *_shared(own)]
     for main in mains:
-        found += _main(main, [label for label in own if label.series == main.series], family)
-    return [with_known(finding, [label.checkpoint for label in own], family) for finding in found]
+        out += _main(main, [label for label in own if label.series == main.series], family)
+    return [with_known(finding, [label.checkpoint for label in own], family) for finding in out]
 
 
 def _absent(labels: Iterable[Labelled]) -> Iterable[Finding]:
@@ -161,9 +161,9 @@ def _absent(labels: Iterable[Labelled]) -> Iterable[Finding]:
         elif not label.weights:
             yield Finding("no weights", (label.name,), f"{label.name} exists and holds no weights")
         else:
-            shards = [match for name in label.files if (match := SHARD.fullmatch(name))]
-            want = max((int(match[2]) for match in shards), default=0)
-            if lost := sorted(set(range(1, want + 1)) - {int(match[1]) for match in shards}) if shards else []:
+            shards = [shard for name in label.files if (shard := SHARD.fullmatch(name))]
+            want = max((int(shard[2]) for shard in shards), default=0)
+            if lost := sorted(set(range(1, want + 1)) - {int(shard[1]) for shard in shards}) if shards else []:
                 says = f"{label.name} lacks shard {', '.join(map(str, lost))} of {want}"
                 yield Finding("missing shard", (label.name,), says)
 
@@ -179,7 +179,7 @@ def _same(labels: Sequence[Labelled]) -> Iterable[Finding]:
 
 
 def _shared(labels: Sequence[Labelled]) -> Iterable[Finding]:
-    """Single files that labels share whose weights are otherwise different."""
+    """Single files shared by labels whose other weights differ."""
     holders: dict[str, list[tuple[Labelled, str]]] = {}
     for label in labels:
         for name, file in (label.files or {}).items():
@@ -207,7 +207,13 @@ def _main(main: Labelled, labels: Sequence[Labelled], family: Family | None) -> 
 
 
 def with_known(finding: Finding, labels: Sequence[Checkpoint], family: Family | None) -> Finding:
-    """A finding is known if a defect of its kind covers all its labels, the last step of each seed set aside."""
+    """A finding, marked as known if a defect of its kind covers all its labels but the last step of each seed.
+
+    Args:
+        finding: The finding.
+        labels: All labels.
+        family: The family, for its known defects; without one nothing is known.
+    """
     if family is None:
         return finding
     at = {label.ref: (label.seed or 0, label.step) for label in labels}

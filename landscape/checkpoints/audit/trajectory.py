@@ -1,6 +1,6 @@
-"""Checkpoints that are not where their neighbours say they should be, found from the tensors themselves.
+"""Checkpoints that do not lie near their neighbours in training, found from the tensors themselves.
 
-Hashes of files cannot tell weights that were saved twice apart, nor a run that does not descend from its own start.
+Hashes of files cannot detect weights that were saved twice, nor a run that does not descend from its own start.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from landscape.shapes import Float
 from landscape.study.checkpoint import Checkpoint, Label
 
 DETOUR = 1.25
-"""A step is off the way if both its neighbours are this many times farther from it than from each other."""
+"""A step is a detour if both neighbours are this many times farther from it than from each other."""
 
 STEP = re.compile(r"(?:global_)?(?:step|checkpoint|ckpt)[-_=]?\d+k?(?:-tokens\d+B|-\d+BT)?")
 LEAP = 3.0
 UNRELATED = 0.9
-"""Share of ``|a|^2 + |b|^2`` that ``|a - b|^2`` is at least, if a and b have nothing to do with each other (then 1)."""
+"""Fraction of ``|a|^2 + |b|^2`` from which ``|a - b|^2`` shows that a and b are unrelated; if independent, 1."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One checkpoint on its way.
+    """One checkpoint of a run. Distances and lengths are Euclidean, in units of the coordinates.
 
     Attributes:
         checkpoint: The label.
         matrices: Hash of each matrix that is not constant, by name.
         whole: Hash of all tensors.
         length: Norm of its matrices.
-        to_previous: Distance to the step before, of the same run.
+        to_previous: Distance to the previous step of the same run.
         to_first: Distance to the first step.
         across: Distance between the steps before and after.
         stored: dtype on disk.
@@ -55,32 +55,32 @@ class Seen:
 
     @property
     def name(self) -> str:
-        """The label in words."""
+        """The reference of the checkpoint."""
         return self.checkpoint.ref
 
 
 def runs(checkpoints: Sequence[Checkpoint]) -> list[list[Checkpoint]]:
-    """The checkpoints by run, each in the order of its steps: one run is one name with the step left out."""
-    found: dict[tuple[Label | None, str], list[Checkpoint]] = {}
+    """The checkpoints by run, each in the order of its steps. Names of one run differ in the step only."""
+    by_run: dict[tuple[Label | None, str], list[Checkpoint]] = {}
     for checkpoint in checkpoints:
-        found.setdefault((checkpoint.seed, STEP.sub("", checkpoint.ref)), []).append(checkpoint)
-    return [sorted(run, key=lambda c: (c.step is None, c.step or 0)) for run in found.values()]
+        by_run.setdefault((checkpoint.seed, STEP.sub("", checkpoint.ref)), []).append(checkpoint)
+    return [sorted(run, key=lambda c: (c.step is None, c.step or 0)) for run in by_run.values()]
 
 
 def walk(
     run: Sequence[Checkpoint], tick: Callable[[str], None] = lambda label: None
 ) -> tuple[list[Seen], list[Finding]]:
-    """Read the steps of one run in order; three of them are in memory at a time.
+    """Read the steps of one run in order; three of them are in memory at the same time.
 
-    Lengths and distances are those of the matrices: the ones and zeros of norms and biases, which all models share, and
-    buffers such as masks would hide what is looked for.
+    Lengths and distances are those of the matrices alone. Norms and biases, whose ones and zeros all models share, and
+    buffers such as masks would hide the differences.
 
     Args:
         run: Checkpoints of one seed, by step.
-        tick: Called after each.
+        tick: Called after each checkpoint.
 
     Returns:
-        What was seen, and a finding for each that cannot be read or is of another shape.
+        The steps that were read, and a finding for each that cannot be read or has other shapes.
     """
     seen: list[Seen] = []
     lost: list[Finding] = []
@@ -105,7 +105,7 @@ def walk(
 
 
 def _read(checkpoint: Checkpoint, shapes: dict[str, tuple[int, ...]]) -> tuple[Seen, Float[np.ndarray, " P"]]:
-    """What is seen of a checkpoint, and its matrices one after the other.
+    """A checkpoint with its hashes and norm, and its concatenated matrices.
 
     Raises:
         InputError: If it cannot be read, or holds other tensors than the first.
@@ -114,17 +114,17 @@ def _read(checkpoint: Checkpoint, shapes: dict[str, tuple[int, ...]]) -> tuple[S
     stored = {
         n: at for n, at in sorted(index.items(), key=_matrices_first) if at.dtype in FLOATS and not _mask(at.shape)
     }
-    found = {name: at.shape for name, at in stored.items()}
-    if odd := sorted(found.items() ^ (shapes or found).items()):
+    own = {name: at.shape for name, at in stored.items()}
+    if odd := sorted(own.items() ^ (shapes or own).items()):
         raise InputError(f"it holds other tensors than the first step, such as {odd[0][0]!r}")
-    shapes.update(found)
-    values = np.empty(sum(prod(shape) for shape in found.values()), np.float32)
+    shapes.update(own)
+    values = np.empty(sum(prod(shape) for shape in own.values()), np.float32)
     formats.read(values, stored)
-    matrices = {name: shape for name, shape in found.items() if len(shape) > 1}
+    matrices = {name: shape for name, shape in own.items() if len(shape) > 1}
     whole = hashlib.blake2b(values.data, digest_size=16).hexdigest()
     vector = values[: sum(prod(shape) for shape in matrices.values())]
-    kind = formats.stored_as(stored.values())
-    return Seen(checkpoint, _matrices(vector, matrices), whole, _norm(vector), stored=kind), vector
+    dtype = formats.stored_as(stored.values())
+    return Seen(checkpoint, _matrices(vector, matrices), whole, _norm(vector), stored=dtype), vector
 
 
 def _matrices_first(item: tuple[str, formats.Stored]) -> tuple[bool, str]:
@@ -138,19 +138,19 @@ def _mask(shape: tuple[int, ...]) -> bool:
 
 
 def _matrices(vector: Float[np.ndarray, " P"], shapes: dict[str, tuple[int, ...]]) -> dict[str, str]:
-    hashes, place = {}, 0
+    hashes, begin = {}, 0
     for name, shape in shapes.items():
-        part = vector[place : place + prod(shape)]
-        place += part.size
-        if part.size and part.min() != part.max():
-            hashes[name] = hashlib.blake2b(part.data, digest_size=16).hexdigest()
+        values = vector[begin : begin + prod(shape)]
+        begin += values.size
+        if values.size and values.min() != values.max():
+            hashes[name] = hashlib.blake2b(values.data, digest_size=16).hexdigest()
     return hashes
 
 
 def _norm(vector: Float[np.ndarray, " P"]) -> float:
     """Norm in float64, in pieces that fit the cache."""
     return float(
-        sum(np.square(part, dtype=np.float64).sum() for part in np.array_split(vector, _pieces(vector))) ** 0.5
+        sum(np.square(piece, dtype=np.float64).sum() for piece in np.array_split(vector, _pieces(vector))) ** 0.5
     )
 
 
@@ -164,17 +164,17 @@ def _pieces(vector: Float[np.ndarray, " P"]) -> int:
     return 1 + vector.size // (1 << 18)
 
 
-def judge(runs: Iterable[Sequence[Seen]]) -> list[Finding]:
-    """What the tensors of some runs tell.
+def findings(runs: Iterable[Sequence[Seen]]) -> list[Finding]:
+    """Findings from the tensors of some runs.
 
     Args:
         runs: The steps of each seed.
     """
     runs = list(runs)
-    found = [*_same(step for run in runs for step in run), *_shared(runs)]
+    out = [*_same(step for run in runs for step in run), *_shared(runs)]
     for run in runs:
-        found += [*_detours(run), *_jumps(run)]
-    return found
+        out += [*_detours(run), *_jumps(run)]
+    return out
 
 
 def _same(steps: Iterable[Seen]) -> Iterable[Finding]:
@@ -210,7 +210,7 @@ def _detours(run: Sequence[Seen]) -> Iterable[Finding]:
         if here.across and min(here.to_previous, after.to_previous) > DETOUR * here.across:
             says = (
                 f"{here.name} lies {here.to_previous:.3g} and {after.to_previous:.3g} from its neighbours, which are "
-                f"{here.across:.3g} apart: it is no step between them"
+                f"{here.across:.3g} apart: it is not a step between them"
             )
             yield Finding("detour", (here.name,), says)
 

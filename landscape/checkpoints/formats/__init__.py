@@ -1,4 +1,4 @@
-"""Forms in which weights lie on disk. A form is one file, with ``claims`` and ``index``, and one line in ``FORMATS``.
+"""Formats of weights on disk. A format is one file, with ``claims`` and ``index``, and one line in ``FORMATS``.
 
 Only NumPy is needed here; torch is imported when a file of ``torch.save`` is read.
 """
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 FORMATS = {"safetensors": safetensors, "torch": pickled, "dcp": dcp}
-"""By preference: a folder that holds two forms is read in the first."""
+"""By preference: a folder that holds two formats is read in the first."""
 
 ZERO = "convert it with its own script: python zero_to_fp32.py . OUT --safe_serialization, and put config.json into OUT"
 OLD = "convert it with transformers 4: from_pretrained(..., from_{}=True) and save_pretrained"
@@ -37,12 +37,12 @@ FOREIGN = {
     "tf_model.h5": f"a TensorFlow checkpoint; {OLD.format('tf')}",
     "flax_model.msgpack": f"a Flax checkpoint; {OLD.format('flax')}",
 }
-"""Layouts that are known and not read, with what to do."""
+"""Layouts that are recognised but not read, with what to do."""
 
 
 def has_weights(path: Path) -> bool:
-    """Whether a folder or file holds weights in a form that is read here."""
-    return any(form.claims(path) for form in FORMATS.values())
+    """Whether a folder or file holds weights in a format that is read here."""
+    return any(module.claims(path) for module in FORMATS.values())
 
 
 def weight_files(path: Path) -> list[Path]:
@@ -52,24 +52,24 @@ def weight_files(path: Path) -> list[Path]:
         InputError: If there are none.
     """
     require_weights(path)
-    return next(files for form in FORMATS.values() if (files := form.claims(path)))
+    return next(files for module in FORMATS.values() if (files := module.claims(path)))
 
 
 def index(path: Path) -> dict[str, Stored]:
-    """Every tensor by the name that it has on disk.
+    """Every tensor by its name on disk.
 
     Raises:
         InputError: If there are none, or a file is damaged or unsafe.
     """
     require_weights(path)
-    return next(form.index(path) for form in FORMATS.values() if form.claims(path))
+    return next(module.index(path) for module in FORMATS.values() if module.claims(path))
 
 
 def require_own(path: Path) -> None:
-    """Refuse a folder in a layout that is known and not read.
+    """Refuse a folder in a layout that is recognised but not read.
 
     Raises:
-        InputError: With what to do about it.
+        InputError: If it is in one; the message says what to do.
     """
     for pattern, sentence in FOREIGN.items():
         if path.is_dir() and (any(path.glob(pattern)) or any(path.glob(f"global_step*/{pattern}"))):
@@ -77,10 +77,10 @@ def require_own(path: Path) -> None:
 
 
 def require_weights(path: Path) -> None:
-    """Refuse what holds no weights.
+    """Refuse a path without weights.
 
     Raises:
-        InputError: With what it seems to be instead.
+        InputError: If there are none; the message says what is there instead.
     """
     if has_weights(path):
         return
@@ -91,15 +91,15 @@ def require_weights(path: Path) -> None:
         )
     if not path.is_dir():
         raise InputError(
-            f"{path} is no weights file; give one that ends in .safetensors, .bin, .pt, .pth, .ckpt or .pth.tar"
+            f"{path} is not a weights file; give one that ends in .safetensors, .bin, .pt, .pth, .ckpt or .pth.tar"
         )
-    found = sorted(entry.name for entry in path.iterdir())
-    if parts := [name for name in found if shards.NAME.fullmatch(name)]:
+    names = sorted(entry.name for entry in path.iterdir())
+    if parts := [name for name in names if shards.NAME.fullmatch(name)]:
         raise InputError(
             f"{path} holds shards such as {parts[0]} and lacks their index, {shards.index_of(parts[0])}; copy it"
         )
-    holds = f"it holds {', '.join(found[:5])}{' ...' if len(found) > 5 else ''}" if found else "it is empty"
+    holds = f"it holds {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}" if names else "it is empty"
     raise InputError(
-        f"{path} is no checkpoint: {holds}, and not model.safetensors or pytorch_model.bin, whole or in shards; "
+        f"{path} is not a checkpoint: {holds}, and not model.safetensors or pytorch_model.bin, whole or in shards; "
         "give a folder written by save_pretrained"
     )

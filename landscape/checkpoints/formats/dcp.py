@@ -1,7 +1,7 @@
 """PyTorch's distributed checkpoints (DCP, FSDP): a folder of ``.distcp`` files and a pickled ``.metadata``.
 
-torch reads ``.metadata`` with a plain unpickler, which runs what the file says. Here every name in it becomes an inert
-record of this module, made anew for each file, and only names that DCP itself writes are known.
+torch reads ``.metadata`` with a plain unpickler, which runs code of the file. Here every name in it becomes an inert
+record, made again for each file, and only names that DCP itself writes are accepted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from landscape.checkpoints.formats import pickled
+from landscape.checkpoints.formats import unpickle
 from landscape.checkpoints.formats.tensors import AGAIN, DTYPES, FLOATS, ITEM, Stored, reason
 from landscape.errors import InputError
 from landscape.files import read
@@ -38,9 +38,9 @@ CLASSES = {
     "collections": {"OrderedDict"},
 }  # fmt: skip
 DTYPE = re.compile(r"(complex|float|bfloat|q?u?int|bits|bool)\w*")
-MOST = 500_000_000
-"""Bytes of ``.metadata``."""
-MOST_AXES, MOST_SIZE = 64, 1 << 48
+MAX_METADATA = 500_000_000
+"""Largest size of ``.metadata`` in bytes."""
+MAX_AXES, MAX_SIZE = 64, 1 << 48
 
 
 def claims(path: Path) -> list[Path]:
@@ -65,10 +65,10 @@ class _Piece:
 
 
 def index(path: Path) -> dict[str, Stored]:
-    """Every tensor by name, whole, from however many ranks.
+    """Every tensor by name, assembled from all ranks.
 
     Raises:
-        InputError: If the metadata is damaged or asks for more than DCP writes.
+        InputError: If the metadata is damaged or requests more than DCP writes.
     """
     folder = _folder(path)
     assert folder is not None
@@ -79,7 +79,7 @@ def index(path: Path) -> dict[str, Stored]:
 
 
 def _tensors(folder: Path, metadata: Any) -> Iterator[tuple[str, Stored]]:
-    """Names and places.
+    """Names and locations of the tensors.
 
     Raises:
         InputError: If a piece lies outside its folder.
@@ -92,7 +92,7 @@ def _tensors(folder: Path, metadata: Any) -> Iterator[tuple[str, Stored]]:
     for name, entry in metadata.state_dict_metadata.items():
         if not hasattr(entry, "chunks"):
             continue
-        kind, shape, pieces = str(entry.properties.values[0]), _numbers(entry.size), []
+        torch_dtype, shape, pieces = str(entry.properties.values[0]), _numbers(entry.size), []
         for chunk in entry.chunks:
             offsets, sizes = _numbers(chunk.offsets), _numbers(chunk.sizes)
             if len(offsets) != len(shape) or any(
@@ -104,29 +104,29 @@ def _tensors(folder: Path, metadata: Any) -> Iterator[tuple[str, Stored]]:
                 pieces.append(_Piece(offsets, sizes, str(info.relative_path), begin, length))
         if outside := [piece.file for piece in pieces if Path(piece.file).name != piece.file or piece.file == ".."]:
             raise InputError(f"{folder / METADATA} names {outside[0]!r} outside its folder; do not trust it")
-        dtype = DTYPES.get(kind, kind)
+        dtype = DTYPES.get(torch_dtype, torch_dtype)
         yield str(name), Stored(folder / METADATA, dtype, shape, get=partial(_assemble, folder, dtype, shape, pieces))
 
 
 def _numbers(values: Any) -> tuple[int, ...]:
-    """Sizes or offsets.
+    """Sizes or offsets, checked.
 
     Raises:
-        ValueError: If they are none.
+        ValueError: If they are not.
     """
-    if not isinstance(values, tuple | list) or len(values) > MOST_AXES:
+    if not isinstance(values, tuple | list) or len(values) > MAX_AXES:
         raise ValueError(f"{type(values).__name__} in place of sizes")
-    if not all(type(n) is int and 0 <= n < MOST_SIZE for n in values):
-        raise ValueError("sizes that are no numbers, negative or too large")
+    if not all(type(n) is int and 0 <= n < MAX_SIZE for n in values):
+        raise ValueError("sizes that are not numbers, negative or too large")
     return tuple(values)
 
 
 class _Unsafe(pickle.UnpicklingError):
-    """The file asks for something that no distributed checkpoint holds."""
+    """The file requests something that no distributed checkpoint holds."""
 
 
 class _Record:
-    """What a file says of one object: its state, and no behaviour."""
+    """The state of one object of a file, without behaviour."""
 
     def __new__(cls, *_: object) -> _Record:
         return object.__new__(cls)
@@ -136,9 +136,9 @@ class _Record:
 
 
 class _Restricted(pickle._Unpickler):
-    """The unpickler in Python: that in C makes room for whatever length a file claims.
+    """The unpickler in Python: the one in C allocates whatever length a file claims.
 
-    Names are records of this unpickler alone, so that what a file does to them ends with it.
+    The records of names belong to this unpickler alone, so a file cannot change them for the next one.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -153,26 +153,26 @@ class _Restricted(pickle._Unpickler):
         if (module, name) == ("builtins", "getattr"):
             return partial(_member, self.known["torch.distributed.checkpoint.metadata", FORMATS])
         if (module, name) not in self.known and module == "torch" and DTYPE.fullmatch(name):
-            return name  # a dtype that is no float; it is refused where it is read
+            return name  # a dtype that is not a float; it is refused when the tensor is read
         if (module, name) not in self.known:
             raise _Unsafe(f"{module}.{name}")
         return self.known[module, name]
 
 
-def _member(formats: Any, kind: Any, name: Any) -> Any:
-    """The one use of ``getattr`` there is: Python 3.11.0 to 3.11.3 pickle a member of an enumeration so.
+def _member(formats: Any, owner: Any, name: Any) -> Any:
+    """The only accepted use of ``getattr``: Python 3.11.0 to 3.11.3 pickle members of enumerations with it.
 
     Raises:
         _Unsafe: For anything else.
     """
-    if kind is not formats or not isinstance(name, str) or name.startswith("_"):
+    if owner is not formats or not isinstance(name, str) or name.startswith("_"):
         raise _Unsafe("builtins.getattr")
     return formats()
 
 
 def _metadata(file: Path) -> Any:
     try:
-        return _Restricted(read(file, MOST)).load()
+        return _Restricted(read(file, MAX_METADATA)).load()
     except _Unsafe as error:
         raise InputError(
             f"{file} was refused and nothing of it was run: it asks for {error}, which no distributed checkpoint holds"
@@ -187,7 +187,7 @@ def _assemble(folder: Path, dtype: str, shape: tuple[int, ...], pieces: list[_Pi
     """One tensor from its pieces; each is a small file of ``torch.save`` within a ``.distcp``.
 
     Raises:
-        InputError: If a piece is missing, damaged, or of another kind, or the pieces leave a hole.
+        InputError: If a piece is missing, damaged, or of another dtype or shape, or the pieces leave a gap.
     """
     whole: np.ndarray = np.empty(shape, FLOATS[dtype])
     filled = np.zeros(shape, bool)
@@ -219,11 +219,11 @@ def _values(file: Path, piece: _Piece, dtype: str) -> np.ndarray:
         stream.seek(piece.begin)
         content = stream.read(piece.length)
     try:
-        tensor = pickled.load(io.BytesIO(content), "cpu")
+        tensor = unpickle.load(io.BytesIO(content), "cpu")
     except InputError as error:
         raise ValueError(f"{file.name} at {piece.begin}: {error}") from error
     if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided or tensor.device.type != "cpu":
-        raise ValueError(f"{file.name} holds a {type(tensor).__name__} at {piece.begin} that is no plain tensor")
+        raise ValueError(f"{file.name} holds a {type(tensor).__name__} at {piece.begin} that is not a plain tensor")
     if DTYPES.get(str(tensor.dtype).removeprefix("torch.")) != dtype or tuple(tensor.shape) != piece.sizes:
         raise ValueError(f"{file.name} holds {tensor.dtype} {tuple(tensor.shape)} in place of {dtype} {piece.sizes}")
-    return pickled.array(tensor)
+    return unpickle.array(tensor)

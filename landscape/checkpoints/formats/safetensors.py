@@ -16,9 +16,9 @@ from landscape.files import parsed
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-MOST_AXES = 64
+MAX_AXES = 64
 HEADER_LIMIT = 25_000_000
-"""Of 200,000 tensors; as Python objects it takes many times as much memory."""
+"""Largest header in bytes, that of 200,000 tensors; as Python objects it takes many times as much memory."""
 
 
 def claims(path: Path) -> list[Path]:
@@ -59,9 +59,9 @@ def _parsed(file: Path, size: int, changed: int) -> dict[str, Stored]:
                 raise InputError(f"{file} is a pointer of Git LFS and not the file itself; fetch it with: git lfs pull")
             length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
             if 8 + length > size:
-                raise InputError(f"{file} is truncated, or no safetensors file: {size} bytes; {AGAIN}")
+                raise InputError(f"{file} is truncated, or not a safetensors file: {size} bytes; {AGAIN}")
             if length > HEADER_LIMIT:
-                raise InputError(f"{file} has a header of {length} bytes, and {HEADER_LIMIT} are read; {AGAIN}")
+                raise InputError(f"{file} has a header of {length} bytes, and at most {HEADER_LIMIT} are read; {AGAIN}")
             entries = parsed(stream.read(length))
         notes = entries.pop("__metadata__", {})
         _require_text(notes)
@@ -75,17 +75,17 @@ def _parsed(file: Path, size: int, changed: int) -> dict[str, Stored]:
 
 
 def _require_text(notes: Mapping[str, Any]) -> None:
-    """The metadata are texts by name.
+    """Refuse metadata whose values are not text.
 
     Raises:
         ValueError: If one is not.
     """
     if wrong := [name for name, note in notes.items() if not isinstance(note, str)]:
-        raise ValueError(f"its metadata {wrong[0]!r:.40} is no text")
+        raise ValueError(f"its metadata {wrong[0]!r:.40} is not text")
 
 
 def _require_full(spans: list[list[int]], size: int) -> None:
-    """Every byte after the header belongs to one tensor, as the format wants it.
+    """Check that every byte after the header belongs to one tensor, as the format requires.
 
     Raises:
         ValueError: If bytes belong to two, or to none.
@@ -99,7 +99,7 @@ def _require_full(spans: list[list[int]], size: int) -> None:
 def _stored(file: Path, data: int, entry: Mapping[str, Any]) -> Stored:
     dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
     if (
-        len(shape) > MOST_AXES
+        len(shape) > MAX_AXES
         or not isinstance(dtype, str)
         or not all(type(n) is int and n >= 0 for n in (*shape, begin, end))
     ):

@@ -1,4 +1,4 @@
-"""One weight file, or many and an index that names them."""
+"""One weight file, or several shards and an index that names them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from landscape.errors import InputError
 from landscape.files import read_json
 
 NAME = re.compile(r"(?:model|pytorch_model)-(\d+)-of-(\d+)\.(?:safetensors|bin)")
-"""A shard: its number and how many there are."""
+"""The name of a shard: its number and the number of shards."""
 
 
 def index_of(shard: str) -> str:
@@ -26,7 +26,12 @@ def index_of(shard: str) -> str:
 def files(folder: Path, single: str, index: str) -> list[Path]:
     """The weight files of a folder: ``single``, or those that ``index`` names, or none.
 
-    Where there is neither, a variant of theirs is taken, such as ``model.fp16.safetensors``.
+    If there is neither, a variant of one is taken, such as ``model.fp16.safetensors``.
+
+    Args:
+        folder: The folder.
+        single: Name of a single weight file.
+        index: Name of an index of shards.
 
     Raises:
         InputError: If the index cannot be read, names a file outside its folder, or there are several variants.
@@ -47,7 +52,7 @@ def files(folder: Path, single: str, index: str) -> list[Path]:
 
 
 def named(index: Path) -> set[str]:
-    """The file names that an index of shards holds.
+    """The file names in an index of shards.
 
     Raises:
         InputError: If it cannot be read, or a name leaves its folder.
@@ -59,11 +64,11 @@ def named(index: Path) -> set[str]:
         raise InputError(f"{index} is damaged ({error}); {AGAIN}") from error
     if wrong:
         raise InputError(
-            f"{index} names {wrong[0]!r:.60}, which is no name of a file or lies outside its folder; do not trust it"
+            f"{index} names {wrong[0]!r:.60}, which is not a file name or lies outside its folder; do not trust it"
         )
     return names
 
 
 def _is_plain(name: object) -> bool:
-    """Whether it is the name of a file, and of none elsewhere."""
+    """Whether it is a plain file name, without a folder."""
     return isinstance(name, str) and re.fullmatch(r"(?!\.\.?$)[^/\0]{1,200}", name) is not None and name.isprintable()

@@ -1,4 +1,4 @@
-"""Tensors as they lie on disk: where they are, what they are, and how to read them as float32."""
+"""Tensors on disk: their location, dtype and shape, and how to read them as float32."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from landscape.shapes import Float
 
 Shape = tuple[int, ...]
 Piece = tuple[int, Callable[[], bool]]
-"""How many values, and what reads them and says whether they are finite."""
+"""A number of values, and a function that reads them and returns whether they are finite."""
 
 ITEM = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 FLOATS: dict[str, np.dtype[Any]] = {
@@ -27,13 +27,13 @@ FLOATS: dict[str, np.dtype[Any]] = {
 }
 DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64", "int32": "I32",
           "int16": "I16", "int8": "I8", "uint8": "U8", "bool": "BOOL"}  # fmt: skip
-"""Names of safetensors by those of torch."""
+"""Dtype names of safetensors by those of torch."""
 
 PIECE = 1 << 18
-"""Values that are read and looked at together: a mebibyte, which stays in the cache of a core."""
+"""Number of values that are read and checked together: a mebibyte, which fits the cache of a core."""
 
 ALONE = 1 << 22
-"""Values that one thread reads sooner than two."""
+"""Number of values up to which one thread is faster than two."""
 
 THREADS = 4
 AGAIN = "copy or download the checkpoint again"
@@ -45,11 +45,11 @@ class Stored:
 
     Attributes:
         file: The file that holds it.
-        dtype: As safetensors calls it: ``F32``, ``BF16``, ...
+        dtype: Its name in safetensors: ``F32``, ``BF16``, ...
         shape: Its shape.
-        begin: First byte of its values, which lie in C order with nothing between; None if they do not.
-        get: Gives the values in their stored dtype (bfloat16 as ``<u2``) when ``begin`` is None.
-        check: Refuses a damaged file; called before its values are read.
+        begin: Offset of the first byte of its values, if these are contiguous and in C order; else None.
+        get: Returns the values in their stored dtype (bfloat16 as ``<u2``) if ``begin`` is None.
+        check: Refuses a damaged file; called before values are read.
     """
 
     file: Path
@@ -61,7 +61,7 @@ class Stored:
 
     @property
     def bytes(self) -> int:
-        """Size of the values."""
+        """Size of the values in bytes."""
         return prod(self.shape) * ITEM.get(self.dtype, 1)
 
     def same_place(self, other: Stored) -> bool:
@@ -70,10 +70,10 @@ class Stored:
 
 
 def require_float(name: str, stored: Stored) -> None:
-    """Refuse a parameter that is no float on disk.
+    """Refuse a parameter that is not a float on disk.
 
     Raises:
-        InputError: If it is none.
+        InputError: If it is not.
     """
     if stored.dtype not in FLOATS:
         raise InputError(
@@ -85,56 +85,57 @@ def require_float(name: str, stored: Stored) -> None:
 def read(out: Float[np.ndarray, " P"], tensors: Mapping[str, Stored], *, look: bool = True) -> bool:
     """Read tensors into ``out``, one after the other, as float32.
 
-    Float32 values go from the file to their place with no copy between; others are converted. Files are read and
-    never mapped: a mapped file that is truncated under us would end the process. Pieces are small enough to be looked
-    at while they are in the cache, and are read by a few threads.
+    Float32 values are read in place without a copy; others are converted. Files are read and never memory-mapped: if a
+    mapped file were truncated meanwhile, the process would die. Pieces are small enough to be checked while they are in
+    the cache, and are read by a few threads.
 
     Args:
-        out: Contiguous float32, as long as the tensors together.
-        tensors: What to read, in order, by name.
-        look: Whether to look at every value, which costs a fifth of the reading.
+        out: Contiguous float32, as long as all tensors together.
+        tensors: The tensors to read, in order, by name.
+        look: Whether to check that every value is finite, which adds a fifth to the time.
 
     Returns:
-        Whether all values that were looked at are finite.
+        Whether all checked values are finite.
 
     Raises:
-        InputError: If one is no float, or its file was cut.
+        InputError: If a tensor is not a float, or its file was truncated.
     """
     work: list[Piece] = []
     streams: dict[Path, int] = {}
-    place = 0
+    offset = 0
     try:
         for name, stored in tensors.items():
-            part = out[place : place + prod(stored.shape)]
-            place += part.size
+            values = out[offset : offset + prod(stored.shape)]
+            offset += values.size
             require_float(name, stored)
             if stored.check is not None:
                 stored.check()
             if stored.begin is None:
-                work.append((part.size, partial(_take, stored, part, look)))
+                work.append((values.size, partial(_take, stored, values, look)))
                 continue
             if stored.file not in streams:
                 streams[stored.file] = os.open(stored.file, os.O_RDONLY)
-            for start in range(0, part.size, PIECE):
-                piece = part[start : start + PIECE]
+            for start in range(0, values.size, PIECE):
+                piece = values[start : start + PIECE]
                 work.append((piece.size, partial(_read, streams[stored.file], stored, start, piece, look)))
-        hands = min(THREADS, len(os.sched_getaffinity(0)), 1 + out.size // ALONE)
-        with ThreadPoolExecutor(hands) as pool:
-            return all(pool.map(_all, _shared_out(work, hands)))
+        threads = min(THREADS, len(os.sched_getaffinity(0)), 1 + out.size // ALONE)
+        with ThreadPoolExecutor(threads) as pool:
+            return all(pool.map(_all, _shared_out(work, threads)))
     finally:
         for descriptor in streams.values():
             os.close(descriptor)
 
 
-def _shared_out(work: list[Piece], hands: int) -> list[list[Piece]]:
-    """A stretch of the work for each hand, of about equal size: neighbours in a file are read one after the other."""
+def _shared_out(work: list[Piece], threads: int) -> list[list[Piece]]:
+    """Contiguous parts of the work of about equal size, one for each thread."""
     ends = np.cumsum([size for size, _ in work], dtype=np.int64)
-    cuts = [0, *np.searchsorted(ends, ends[-1] * np.arange(1, hands) / hands).tolist(), len(work)] if work else [0, 0]
+    inner = np.searchsorted(ends, ends[-1] * np.arange(1, threads) / threads).tolist() if work else []
+    cuts = [0, *inner, len(work)]
     return [work[begin:end] for begin, end in pairwise(cuts)]
 
 
 def _all(work: list[Piece]) -> bool:
-    finite = [read() for _, read in work]  # all of it must be read, whatever is found
+    finite = [read() for _, read in work]  # no short circuit: everything must be read
     return all(finite)
 
 
@@ -165,7 +166,7 @@ def _read(descriptor: int, stored: Stored, start: int, out: Float[np.ndarray, " 
 
 
 def _finite(values: Float[np.ndarray, " n"]) -> bool:
-    """Both bounds, since a nan fails either comparison; twice as fast as ``isfinite``."""
+    """Whether all values are finite, by both bounds: nan fails either comparison. Twice as fast as ``isfinite``."""
     return not values.size or bool(-np.inf < values.min() and values.max() < np.inf)
 
 
@@ -173,38 +174,38 @@ def _convert(raw: np.ndarray, dtype: str, out: Float[np.ndarray, " n"]) -> None:
     if dtype == "BF16":
         out.view(np.uint32)[...] = raw.astype(np.uint32) << 16
     else:
-        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, and is refused as such
+        with np.errstate(over="ignore"):  # a float64 beyond the range of float32 becomes inf, and is refused
             out[...] = raw
 
 
 def reason(error: BaseException) -> str:
-    """What is wrong with a file, of an error that reading it made: its first line, or its name.
+    """What is wrong with a file, from an error raised while it was read: its first line, or its name.
 
     >>> reason(KeyError("shape")), reason(TypeError("'int' object is not subscriptable"))
-    ("'shape' is missing", 'it is not built as such files are')
+    ("'shape' is missing", 'its structure is not that of such files')
     """
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
     if isinstance(error, KeyError):
         return f"{error.args[0]!r} is missing" if error.args else "a part is missing"
     if isinstance(error, TypeError | AttributeError | IndexError) or "values to unpack" in (lines or [""])[0]:
-        return "it is not built as such files are"
+        return "its structure is not that of such files"
     if len(lines) > 1 and lines[0].endswith(":"):
         return f"{lines[0]} {lines[1]}"
     return lines[0] if lines else type(error).__name__
 
 
 def stored_as(tensors: Iterable[Stored]) -> str:
-    """The dtype that holds most of the values, by torch's name for it."""
+    """The dtype of most of the values, by its name in torch."""
     sizes: dict[str, int] = {}
     for stored in tensors:
         if stored.dtype in FLOATS:
             sizes[stored.dtype] = sizes.get(stored.dtype, 0) + prod(stored.shape)
-    most = max(sizes, key=lambda dtype: sizes[dtype], default="")
-    return next((name for name, dtype in DTYPES.items() if dtype == most), "none")
+    largest = max(sizes, key=lambda dtype: sizes[dtype], default="")
+    return next((name for name, dtype in DTYPES.items() if dtype == largest), "none")
 
 
 def require_whole(file: Path, tensors: Mapping[str, Stored]) -> dict[str, Stored]:
-    """The tensors, if the file is as long as they need.
+    """The tensors, if the file is long enough to hold them.
 
     Raises:
         InputError: If it is not.

@@ -1,6 +1,6 @@
 """Checkpoints on the Hugging Face hub: resolve to a commit, list files and hashes, fetch the few that are needed.
 
-Everything is kept in the hub client's own cache, so what was fetched once works with no network, whoever fetched it.
+Everything is kept in the cache of the hub client, so files that any program fetched before need no network.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import httpx2
 import huggingface_hub
 from huggingface_hub import errors
 
-from landscape.checkpoints import hub_files
 from landscape.checkpoints.formats import pickled, safetensors, shards
 from landscape.checkpoints.formats.shards import NAME as SHARD
+from landscape.checkpoints.hub import snapshots
 from landscape.checkpoints.hub.errors import NotThere
 from landscape.checkpoints.hub.places import nearest, same_step
 from landscape.checkpoints.hub.requests import COMMIT, Silent, asking
-from landscape.checkpoints.hub_files import File, Listing, snapshot
+from landscape.checkpoints.hub.snapshots import File, Listing, snapshot
 from landscape.checkpoints.identity import CONFIG, TOKENIZER
 from landscape.errors import InputError
 from landscape.files import MOST_JSON
@@ -34,21 +34,21 @@ __all__ = ["File", "Listing", "branches", "describe", "fetch", "is_fetched", "li
 LOG = logging.getLogger("landscape")
 FORMS = ((safetensors.SINGLE, safetensors.INDEX), (pickled.SINGLE, pickled.INDEX))
 SMALL = re.compile("|".join(fnmatch.translate(name) for name in (CONFIG, "generation_config.json", *TOKENIZER)))
-"""Fetched before anything else; never weights of another framework, optimizer states or code."""
+"""Names of the files that are fetched first; weights of other frameworks, optimizer states and code never are."""
 PLAIN = re.compile(r"[\w.-]+")
-"""A file's name in the folder itself."""
+"""A file name without a folder."""
 
 WAITS = (1.0, 4.0)
-"""Seconds before a download is tried again."""
+"""Seconds to wait before each retry of a download."""
 AT_ONCE = 8
-"""Files that are fetched at the same time."""
+"""Number of files that are fetched at the same time."""
 
 
 def resolve(place: Place) -> str:
-    """The commit that a place means now; from the cache if the hub cannot be reached.
+    """The current commit of a place; from the cache if the hub cannot be reached.
 
     Raises:
-        InputError: If there is no way to the hub, or its answer is no commit.
+        InputError: If the hub cannot be reached, or its answer is not a commit.
         NotThere: If it has no such repository or revision.
     """
     if COMMIT.fullmatch(place.revision) and not place.title:
@@ -56,23 +56,25 @@ def resolve(place: Place) -> str:
     return _commit(_titled(place) if place.title else _branch(place), place)
 
 
-def _commit(found: object, place: Place) -> str:
-    """A commit, which has to look like one: it is used in paths.
+def _commit(commit: object, place: Place) -> str:
+    """A commit, checked to be a hash, since it is used in paths.
 
     Raises:
-        InputError: If it does not.
+        InputError: If it is not.
     """
-    if not isinstance(found, str) or not COMMIT.fullmatch(found):
-        raise InputError(f"the hub gives {str(found)[:60]!r} as the commit of {place}, which is none; do not trust it")
-    return found
+    if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
+        raise InputError(
+            f"the hub gives {str(commit)[:60]!r} as the commit of {place}, which is not a hash; do not trust it"
+        )
+    return commit
 
 
 def _branch(place: Place) -> str:
-    """The commit of a branch, a tag or a pull request; from the cache if the hub is silent.
+    """The commit of a branch, a tag or a pull request; from the cache if the hub does not answer.
 
     Raises:
-        NotThere: If there is none of this name, nor of another that is of the same step.
-        Silent: If the cache does not know it either.
+        NotThere: If there is no revision of this name, and none of the same step.
+        Silent: If the hub does not answer and the cache does not have it.
     """
     try:
         with asking(place):
@@ -82,7 +84,7 @@ def _branch(place: Place) -> str:
                 names = branches(place.repo)
     except Silent as silent:
         try:
-            return hub_files.ref(place).read_text().strip()
+            return snapshots.ref(place).read_text().strip()
         except OSError:
             raise silent from None
     if (other := same_step(place.revision, list(names))) is not None:
@@ -94,7 +96,7 @@ def branches(repo: str) -> dict[str, str]:
     """Commit of every branch and tag of a repository.
 
     Raises:
-        InputError: If it cannot be asked.
+        InputError: If the hub cannot be reached.
     """
     with asking(Place(repo)):
         refs = huggingface_hub.HfApi().list_repo_refs(repo)
@@ -105,33 +107,33 @@ def listing(place: Place, commit: str) -> Listing:
     """The files of a place at a commit, by their path within its folder; no file is fetched.
 
     Raises:
-        InputError: If the hub cannot be asked and never was, and the cache does not hold the commit either.
-        NotThere: If it says that there is no such commit.
+        InputError: If the hub cannot be reached, and neither a listing nor the commit is in the cache.
+        NotThere: If the hub has no such commit.
     """
     try:
-        files = _asked(place, commit)
+        files = _listed(place, commit)
     except NotThere:
         raise
     except InputError:
-        if not (files := hub_files.cached(place.repo, commit)):
+        if not (files := snapshots.cached(place.repo, commit)):
             raise
     start = f"{place.folder}/" if place.folder else ""
     return {path.removeprefix(start): file for path, file in files.items() if path.startswith(start)}
 
 
-def _asked(place: Place, commit: str) -> Listing:
-    """All files of a repository, from its own listing."""
-    if (files := hub_files.kept(place.repo, commit)) is not None:
+def _listed(place: Place, commit: str) -> Listing:
+    """All files of a repository, from the remembered listing or from the hub."""
+    if (files := snapshots.kept(place.repo, commit)) is not None:
         return files
     with asking(place):
         tree = huggingface_hub.HfApi().list_repo_tree(place.repo, revision=commit, recursive=True)
-        files = hub_files.listed(entry for entry in tree if isinstance(entry, huggingface_hub.RepoFile))
-    hub_files.keep(place.repo, commit, files)
+        files = snapshots.listed(entry for entry in tree if isinstance(entry, huggingface_hub.RepoFile))
+    snapshots.keep(place.repo, commit, files)
     return files
 
 
 def weights(files: Listing) -> dict[str, File]:
-    """The weight files that would be read: safetensors before ``.bin``, one file before shards; or none."""
+    """The weight files to read: safetensors rather than ``.bin``, a single file rather than shards; or none."""
     for single, index in FORMS:
         if single in files:
             return {single: files[single]}
@@ -168,14 +170,14 @@ def _nothing(place: Place, files: Listing, what: str) -> str:
 
 
 def fetch(place: Place, commit: str) -> Path:
-    """The folder with config, tokenizer and weights of a place; fetched if need be, and held against the hub's hashes.
+    """The folder with config, tokenizer and weights of a place; fetched if need be, and verified by the hub's hashes.
 
     Raises:
-        InputError: If there are no weights, they cannot be fetched, or are not what the hub promised.
+        InputError: If there are no weights, they cannot be fetched, or their hashes differ.
     """
     files = listing(place, commit)
     if not (chosen := weights(files)):
-        _asked(place, commit)  # the cache may hold a part, and then says so
+        _listed(place, commit)  # raises if the cache holds only some of the files
         raise InputError(_nothing(place, files, "weights in safetensors or .bin"))
     folder = _fetch(place, commit, _small(files))
     if any(SHARD.fullmatch(name) for name in chosen):
@@ -199,23 +201,23 @@ def is_fetched(place: Place, commit: str) -> bool:
 
 
 def _fetch(place: Place, commit: str, files: Listing) -> Path:
-    """The folder with some files, each held against its hash.
+    """The folder with some files, each verified by its hash.
 
-    Names come from patterns or a checked index, never from the hub as they are.
+    File names come from patterns or a checked index, never directly from the hub.
     """
     folder = snapshot(place, commit)
     missing = [name for name in files if not (folder / name).is_file()]
-    hub_files.require_promised(missing, files, place)
+    snapshots.require_promised(missing, files, place)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for _ in pool.map(lambda name: _download(place, commit, name, files[name].size), missing):
             pass
     for name, file in files.items():
-        hub_files.verify(folder / name, file, place)
+        snapshots.verify(folder / name, file, place)
     return folder
 
 
 def _download(place: Place, commit: str, name: str, size: int) -> None:
-    """Fetch a file; the client repeats some requests itself, and goes on from where it was cut."""
+    """Fetch a file; the client itself retries some requests, and resumes an interrupted download."""
     path = f"{place.folder}/{name}" if place.folder else name
     with asking(place, file=size):
         for wait in WAITS:
@@ -230,14 +232,14 @@ def _download(place: Place, commit: str, name: str, size: int) -> None:
 
 
 def _titled(place: Place) -> str:
-    """The newest commit with the title; remembered, so that it is found with no network too.
+    """The newest commit with the title; remembered, so that it is found without a network too.
 
     Raises:
         NotThere: If there is none.
-        InputError: If the hub cannot be asked and never was.
+        InputError: If the hub cannot be reached and the commit is not remembered.
     """
     name = hashlib.sha256(f"{place.revision} {place.title}".encode()).hexdigest()
-    known = hub_files.own("commits", place.repo.replace("/", "--"), name)
+    known = snapshots.own("commits", place.repo.replace("/", "--"), name)
     try:
         with asking(place):
             commits = huggingface_hub.HfApi().list_repo_commits(place.repo, revision=place.revision)
@@ -245,9 +247,9 @@ def _titled(place: Place) -> str:
         if known.is_file():
             return known.read_text()
         raise
-    found = [c.commit_id for c in commits if str(c.title).strip().startswith(place.title)]
-    if not found:
+    ids = [c.commit_id for c in commits if str(c.title).strip().startswith(place.title)]
+    if not ids:
         titles = ", ".join(repr(c.title) for c in commits[:8])
         raise NotThere(f"{place.repo} has no commit called {place.title!r} on {place.revision}; it has {titles}")
-    hub_files.remember(known, _commit(found[0], place))
-    return found[0]
+    snapshots.remember(known, _commit(ids[0], place))
+    return ids[0]

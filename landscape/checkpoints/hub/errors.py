@@ -1,4 +1,4 @@
-"""What the errors of the hub's client mean, in sentences."""
+"""Clear messages for the errors of the hub client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from landscape.study.checkpoint import Place
 
 
 class NotThere(InputError):
-    """The hub was asked, and has no such repository, revision or commit."""
+    """The hub answered that it has no such repository, revision or commit."""
 
 
 ABSENT = (errors.RepositoryNotFoundError, errors.RevisionNotFoundError)
@@ -55,15 +55,15 @@ SENTENCES: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
         "the hub's answer for {place} cannot be used ({why}); check the name",
     ),
 )
-"""What each of the client's errors means, the first that fits."""
+"""The message for each error of the client; the first that applies is used."""
 
 
 @contextmanager
 def sentences(place: Place) -> Generator[None]:
-    """Turn the client's errors into sentences.
+    """Turn errors of the client into clear messages.
 
     Raises:
-        InputError: With the sentence.
+        InputError: With the message.
         StorageError: If the cache cannot be written.
     """
     try:
@@ -86,7 +86,7 @@ def sentences(place: Place) -> Generator[None]:
 
 
 def _first(error: BaseException) -> str:
-    """Why, in a few words."""
+    """The root cause in a few words."""
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
     cause = error

@@ -1,7 +1,7 @@
-"""Requests to the hub: within bounds of time and size, with the token for nobody else.
+"""Requests to the hub: bounded in time and size, with the token sent to the hub only.
 
-The client itself waits without an end, follows pages to any host with the token, and makes paths of what a header
-says. All its requests pass through the two hooks here.
+The client itself waits without a limit, follows pages to any host with the token, and makes paths from headers. All its
+requests pass through the two hooks here.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from landscape.study.checkpoint import Place
 
 LOG = logging.getLogger("landscape")
 CONNECT, READ = 10.0, 30.0
-"""Seconds to reach the hub, and between two pieces of its answer."""
-SAID = 5.0
-"""Seconds until it is said what is waited for."""
+"""Seconds to connect to the hub, and between two chunks of its answer."""
+NOTICE = 5.0
+"""Seconds until a message says what is waited for."""
 FORGET = 30.0
-"""Seconds until a hub that was silent is asked again; files are fetched with more patience."""
-MOST, SECONDS = 64 << 20, 120.0
-"""Bytes and seconds of an answer that is no file; a page of the largest listing has a megabyte."""
+"""Seconds until a hub that did not answer is queried again; downloads wait longer."""
+MAX_BYTES, MAX_SECONDS = 64 << 20, 120.0
+"""Largest size and time of an answer that is not a file; a page of the largest listing has a megabyte."""
 SLOW = 10_000
-"""Bytes a second below which a file never ends."""
+"""Lowest accepted speed of a download, in bytes per second."""
 SHORT = 1 << 20
-"""Bytes that the page of an error may have."""
+"""Largest size of an error page in bytes."""
 COMMIT = re.compile(r"[0-9a-f]{40}")
 ETAG = re.compile(r'(?:W/)?"?[\w+=-]{1,200}"?')
 
 _SILENT: dict[str, float] = {}
-"""When an origin did not answer."""
+"""The time at which each origin last failed to answer, in seconds of the monotonic clock."""
 
 
 class Silent(InputError):
@@ -51,14 +51,14 @@ class Silent(InputError):
 
 @dataclass
 class _Call:
-    """What may still be spent on one question, or on one file."""
+    """The budget of one query, or of one download."""
 
     place: Place
     most: int
     until: float
     patient: bool = False
     sent: tuple[str, float] | None = None
-    """Where the request went that has no answer yet, and when."""
+    """Origin and time of the request that has no answer yet."""
 
 
 _CALL: ContextVar[_Call | None] = ContextVar("_CALL", default=None)
@@ -66,27 +66,27 @@ _CALL: ContextVar[_Call | None] = ContextVar("_CALL", default=None)
 
 @contextmanager
 def asking(place: Place, file: int | None = None) -> Generator[None]:
-    """Ask the hub within bounds; what goes wrong is a sentence.
+    """Query the hub within bounds, with clear messages for errors.
 
-    A question that stays without an answer is not asked again for a while, and others neither: the cache may know. A
-    file is waited for, since a task would fail without it.
+    After a query without an answer, no query is sent for a while, since the cache may have the answer. Downloads still
+    wait, since a task would fail without its file.
 
     Args:
-        place: What is asked about.
-        file: Bytes of the file that is fetched; None for a question.
+        place: The subject of the query.
+        file: Size of the file to download, in bytes; None for a query.
 
     Raises:
         Silent: If the hub does not answer.
-        InputError: If its answer is longer, takes longer, or cannot be used.
+        InputError: If its answer is too long, takes too long, or cannot be used.
         StorageError: If the cache cannot be written.
     """
     _install()
-    waiting = threading.Timer(SAID, LOG.warning, ("waiting for the hub to answer about %s", place))
+    waiting = threading.Timer(NOTICE, LOG.warning, ("waiting for the hub to answer about %s", place))
     waiting.daemon = True
-    until = time.monotonic() + SECONDS
-    call = _Call(place, MOST, until) if file is None else _Call(place, file, until + file / SLOW, patient=True)
+    until = time.monotonic() + MAX_SECONDS
+    call = _Call(place, MAX_BYTES, until) if file is None else _Call(place, file, until + file / SLOW, patient=True)
     token = _CALL.set(call)
-    if not call.patient:  # what is fetched is said elsewhere, with its size
+    if not call.patient:  # what a download waits for is logged elsewhere, with its size
         waiting.start()
     try:
         with sentences(place):
@@ -107,10 +107,10 @@ def _install() -> None:
 
 
 def _before(request: Request) -> None:
-    """Bound a request, and take the token from it if it goes to another host.
+    """Bound a request, and remove the token if it goes to another host.
 
     Raises:
-        Silent: If there is no time left, or the hub has just shown that it does not answer.
+        Silent: If there is no time left, or the hub has just failed to answer.
     """
     here = _origin(request.url)
     if here != _origin(URL(constants.ENDPOINT)):
@@ -123,7 +123,7 @@ def _before(request: Request) -> None:
     if not call.patient and now - _SILENT.get(here, -FORGET) < FORGET:
         raise Silent(
             f"{call.place} is not in the cache and the hub cannot be reached ({here} does not answer); run again with "
-            "a network, or set HF_HUB_OFFLINE=1 to ask no more"
+            "a network, or set HF_HUB_OFFLINE=1 to stop asking"
         )
     _require_time(call, now)
     request.headers["accept-encoding"] = "identity"
@@ -132,17 +132,17 @@ def _before(request: Request) -> None:
 
 
 def _note(call: _Call, after: float) -> None:
-    """Remember who has left a request without an answer for so many seconds."""
+    """Remember the origin if it has left a request without an answer for this many seconds."""
     now = time.monotonic()
     if call.sent is not None and now - call.sent[1] >= after:
         _SILENT[call.sent[0]] = now
 
 
 def _after(response: Response) -> None:
-    """Bound an answer, and refuse headers that are used as parts of paths and are none.
+    """Bound an answer, and refuse headers that would be used in paths but are not valid there.
 
     Raises:
-        InputError: If there are some.
+        InputError: If there is one.
     """
     if (call := _CALL.get()) is None:
         return
@@ -157,13 +157,13 @@ def _after(response: Response) -> None:
         raise InputError(f"the hub sends {call.place} compressed, which was not asked for; run again later")
     routes = (response.links.get("xet-auth", {}).get("url"), headers.get("x-xet-refresh-route"))
     if any(route and _origin(URL(route)) not in _trusted() for route in routes):
-        headers.pop("x-xet-hash", None)  # where the token would go; the file has an address of the usual kind too
+        headers.pop("x-xet-hash", None)  # the token would be sent there; the file has an ordinary address too
     assert isinstance(response.stream, SyncByteStream)
     response.stream = _Bounded(response.stream, call, call.most if response.is_success else max(call.most, SHORT))
 
 
 class _Bounded(SyncByteStream):
-    """The body of an answer, which ends in an error where it is too long or too slow."""
+    """The body of an answer, which raises an error if it is too long or too slow."""
 
     def __init__(self, stream: SyncByteStream, call: _Call, most: int) -> None:
         self._stream, self._call, self._most = stream, call, most
@@ -194,5 +194,5 @@ def _origin(url: URL) -> str:
 
 
 def _trusted() -> tuple[str, ...]:
-    """Where the client renews its leave to fetch: an address of the first is rewritten to the second."""
+    """Origins at which the client may renew its access: addresses of the first are rewritten to the second."""
     return _origin(URL(constants.HUGGINGFACE_CO_URL_HOME)), _origin(URL(constants.ENDPOINT))

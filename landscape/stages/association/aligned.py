@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import pandas as pd
 
-from landscape.profile.definitions import matrix
+from landscape.profile.barrier import matrix
 from landscape.shapes import Float
 from landscape.stages.association import matrices
 from landscape.stages.association.by_seed import Square

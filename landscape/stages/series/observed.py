@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from landscape.profile.definitions import matrix
+from landscape.profile.barrier import matrix
 from landscape.stages.series.axis import Axis, of
 
 SERIES = ("series", "seed", "step", "value", "error")

@@ -1,6 +1,6 @@
-"""Files of a commit on the hub: what is promised of each, and whether what is in the cache keeps it.
+"""Files of a commit on the hub: the hashes that the hub lists, and whether the files in the cache have them.
 
-What was listed and verified is remembered beside the hub client's cache, if that may be written.
+Listings and verified files are remembered next to the cache of the hub client, if that is writable.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from landscape.study.checkpoint import Place
 
 LOG = logging.getLogger("landscape")
 ALLOW = "LANDSCAPE_ALLOW_UNVERIFIED"
-"""Variable of the environment: weights that the hub promises no hash of are taken; ``--allow-unverified`` sets it."""
+"""Environment variable: weights without a hash on the hub are accepted; ``--allow-unverified`` sets it."""
 GIT, LARGE = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
 WEIGHTS = tuple(Path(name).suffix for name in (safetensors.SINGLE, pickled.SINGLE))
 
@@ -35,9 +35,9 @@ class File:
     """A file of a commit.
 
     Attributes:
-        size: Bytes.
-        sha256: Hash of its content; empty for a small file, which git knows by another hash.
-        blob: Git's hash: of the content, or of the pointer to a large file.
+        size: Size in bytes.
+        sha256: Hash of its content; empty for a small file, for which git has another hash.
+        blob: Hash of git: of the content, or of the pointer to a large file.
     """
 
     size: int
@@ -45,16 +45,16 @@ class File:
     blob: str
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be of a file.
+        """Refuse an impossible size or hash.
 
         Raises:
-            ValueError: If it cannot.
+            ValueError: If there is one.
         """
         if type(self.size) is not int or self.size < 0:
             raise ValueError(f"a file of {str(self.size)[:40]!r} bytes")
         for value, form in ((self.sha256, LARGE), (self.blob, GIT)):
             if not isinstance(value, str) or (value and not form.fullmatch(value)):
-                raise ValueError(f"{str(value)[:80]!r} is no hash")
+                raise ValueError(f"{str(value)[:80]!r} is not a hash")
 
 
 Listing = dict[str, File]
@@ -69,7 +69,13 @@ def kept(repo: str, commit: str) -> Listing | None:
 
 
 def keep(repo: str, commit: str, files: Listing) -> None:
-    """Remember what the hub listed."""
+    """Remember a listing of the hub.
+
+    Args:
+        repo: Name of the repository.
+        commit: The commit.
+        files: Its files.
+    """
     remember(_list(repo, commit), json.dumps({path: astuple(file) for path, file in files.items()}))
 
 
@@ -78,25 +84,27 @@ def _repo(place: Place) -> Path:
 
 
 def snapshot(place: Place, commit: str) -> Path:
-    """Where the client keeps the files of a place."""
+    """The folder in which the client keeps the files of a place."""
     return _repo(place) / "snapshots" / commit / place.folder
 
 
 def ref(place: Place) -> Path:
-    """Where the client keeps the commit of a revision."""
+    """The file in which the client keeps the commit of a revision."""
     return _repo(place) / "refs" / place.revision
 
 
 def cached(repo: str, commit: str) -> Listing:
-    """The files of a commit that the cache holds, whoever put them there; none if it has not seen the commit.
+    """The files of a commit in the cache; none if it does not have the commit.
 
-    The client names what it fetches by its hash; other copies are hashed here.
+    The client names fetched files by their hashes; other copies are hashed here.
     """
     folder = snapshot(Place(repo), commit)
-    return {path.relative_to(folder).as_posix(): _found(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): _cached_file(path) for path in sorted(folder.rglob("*")) if path.is_file()
+    }
 
 
-def _found(path: Path) -> File:
+def _cached_file(path: Path) -> File:
     blob = path.resolve()
     stat, name = blob.stat(), blob.name
     if path.is_symlink() and LARGE.fullmatch(name):
@@ -109,7 +117,12 @@ def _found(path: Path) -> File:
 
 
 def require_promised(names: Iterable[str], files: Listing, place: Place) -> None:
-    """Refuse to fetch files whose content the hub does not promise, unless that was asked for.
+    """Refuse to fetch files without a hash on the hub, unless unverified files are allowed.
+
+    Args:
+        names: Names of the files to fetch.
+        files: The listing of the hub.
+        place: Where they are.
 
     Raises:
         InputError: If there are some.
@@ -117,16 +130,21 @@ def require_promised(names: Iterable[str], files: Listing, place: Place) -> None
     without = [name for name in names if not files[name].sha256 and not files[name].blob]
     if without and not os.environ.get(ALLOW):
         raise InputError(
-            f"the hub gives no hash of {', '.join(without[:3])} of {place}, so nobody can tell whether it arrives as "
-            "it was; fetch from a hub that does, or take it as it comes: --allow-unverified"
+            f"the hub gives no hash of {', '.join(without[:3])} of {place}, so it cannot be verified; fetch from a hub "
+            "that gives one, or accept it unverified: --allow-unverified"
         )
 
 
 def verify(path: Path, promised: File, place: Place) -> None:
-    """Hold a file of the cache against the hub's hash, once: the client checks sizes only.
+    """Compare the hash of a file in the cache with that of the hub, once: the client checks sizes only.
+
+    Args:
+        path: The file in the cache.
+        promised: The size and hash that the hub lists.
+        place: Where it is on the hub.
 
     Raises:
-        InputError: If it is another file; it is removed from the cache.
+        InputError: If the hash is another; the file is removed from the cache.
     """
     wanted, git = promised.sha256 or promised.blob, not promised.sha256
     blob = path.resolve()
@@ -134,8 +152,8 @@ def verify(path: Path, promised: File, place: Place) -> None:
     mark = own("verified", f"{wanted}-{stat.st_size}-{stat.st_mtime_ns}")
     if not wanted or mark.exists():
         return
-    found = _digest(blob, stat.st_size, stat.st_mtime_ns, git=git)
-    if found == wanted:
+    digest = _digest(blob, stat.st_size, stat.st_mtime_ns, git=git)
+    if digest == wanted:
         remember(mark, "")
         return
     try:
@@ -143,16 +161,16 @@ def verify(path: Path, promised: File, place: Place) -> None:
         blob.unlink(missing_ok=True)
         todo = "it was removed: fetch it again"
     except OSError:
-        todo = f"remove it, which may not be done from here, and fetch it again: {blob}"
+        todo = f"remove it, which this process may not, and fetch it again: {blob}"
     raise InputError(
-        f"{path.name} of {place} came with {'git hash' if git else 'SHA-256'} {found[:12]}... in place of "
+        f"{path.name} of {place} has {'git hash' if git else 'SHA-256'} {digest[:12]}... instead of "
         f"{wanted[:12]}...; {todo}"
     )
 
 
 @cache
 def _digest(file: Path, size: int, mtime_ns: int, *, git: bool) -> str:
-    """SHA-256, or git's hash, of a file as it was written then; once in a process."""
+    """SHA-256, or the hash of git, of one state of a file; computed once per process."""
     with file.open("rb") as stream:
         if not git:
             return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -163,15 +181,15 @@ def _digest(file: Path, size: int, mtime_ns: int, *, git: bool) -> str:
 
 
 def own(*parts: str) -> Path:
-    """Where something is remembered beside the cache."""
+    """A path next to the cache for what is remembered."""
     return Path(constants.HF_HUB_CACHE).parent.joinpath("landscape", *parts)
 
 
 def remember(file: Path, text: str) -> None:
-    """Write a small file whole or not at all; in a cache that others own, or that is full, there is no need to."""
+    """Write a small file atomically; nothing is written to a cache that is full or not ours."""
     try:
-        with replacing(file) as part:
-            part.write(text.encode())
+        with replacing(file) as stream:
+            stream.write(text.encode())
     except OSError as error:
         LOG.debug("%s is not remembered: %s", file, error.strerror)
 
@@ -181,10 +199,10 @@ def _list(repo: str, commit: str) -> Path:
 
 
 def listed(entries: Iterable[Any]) -> Listing:
-    """What the client makes of the hub's listing, checked.
+    """The listing of the hub, from the client's entries, checked.
 
     Raises:
-        ValueError: If a size or a hash is none.
+        ValueError: If a size or a hash is invalid.
     """
     return {
         entry.path: File(entry.size, (entry.lfs and entry.lfs.sha256) or "", entry.blob_id or "") for entry in entries

@@ -1,0 +1,62 @@
+"""What the tests of style share: which files they read."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+TO_DO: tuple[str, ...] = (
+    "README.md", "docs", "studies", "cli", "figures",
+    "landscape/checkpoints/families", "landscape/checkpoints/fetch.py", "landscape/checkpoints/grid.py",
+    "landscape/checkpoints/local.py", "landscape/checkpoints/sources.py",
+    "landscape/llc", "landscape/measure", "landscape/objectives", "landscape/paths", "landscape/points/gradients.py",
+    "landscape/points/recorded.py", "landscape/probes", "landscape/profile/summary.py", "landscape/profile/units.py",
+    "landscape/session", "landscape/spec.py", "landscape/stages", "landscape/study", "landscape/symmetry",
+)  # fmt: skip
+"""Files and folders that are not held to the style yet."""
+
+
+def is_done(name: str) -> bool:
+    """Whether a file, by its path from the root, is held to the style."""
+    return not any(name == item or name.startswith(f"{item}/") for item in TO_DO)
+
+
+def python_files(root: Path = ROOT) -> list[Path]:
+    """The Python files of the package that are held to the style."""
+    found = [file for folder in ("landscape", "cli", "figures") for file in sorted((root / folder).rglob("*.py"))]
+    return [file for file in found if is_done(file.relative_to(root).as_posix())]
+
+
+def packages(files: list[Path], root: Path = ROOT) -> dict[str, list[Path]]:
+    """The files of each folder, by its path from the root."""
+    by_folder: dict[str, list[Path]] = {}
+    for file in files:
+        by_folder.setdefault(file.parent.relative_to(root).as_posix(), []).append(file)
+    return by_folder
+
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def public(tree: ast.Module) -> Iterator[tuple[Function | ast.ClassDef, ast.ClassDef | None]]:
+    """Public functions and classes of a module, and the public methods of these; each with its class."""
+    for node in tree.body:
+        if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_"):
+            yield node, None
+            if isinstance(node, ast.ClassDef):
+                for inner in node.body:
+                    if isinstance(inner, Function) and not inner.name.startswith("_"):
+                        yield inner, node
+
+
+def arguments(node: Function) -> list[str]:
+    """Names of the arguments of a function, without ``self``, ``cls`` and those that are collected."""
+    every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+    return [one.arg for one in every if one.arg not in ("self", "cls")]
+
+
+def decorators(node: Function | ast.ClassDef) -> list[str]:
+    """The decorators of a function or class, as they are written."""
+    return [ast.unparse(one) for one in node.decorator_list]
