@@ -63,7 +63,7 @@ def mean_profiles(profiles: pd.DataFrame, by: str = "step_a") -> pd.DataFrame:
 
 def straight(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows on straight lines between checkpoints as they are."""
-    return rows[(rows["path"] == LINE) & (rows["symmetry"] == RAW)]
+    return rows[(rows["path"] == LINE) & (rows["align"] == RAW)]
 
 
 def beside_raw(barriers: pd.DataFrame) -> pd.DataFrame:
@@ -76,14 +76,14 @@ def beside_raw(barriers: pd.DataFrame) -> pd.DataFrame:
         The rows, with a column ``how`` that tells ways of matching apart.
     """
     rows = barriers[barriers["path"] == LINE]
-    pairs = rows.loc[rows["symmetry"] != RAW, ["a", "b", "between"]].drop_duplicates()
+    pairs = rows.loc[rows["align"] != RAW, ["a", "b", "between"]].drop_duplicates()
     rows = rows.merge(pairs, on=["a", "b", "between"])
     if rows.empty:
         return rows.assign(how="")
-    several = rows.loc[rows["symmetry"] != RAW, ["symmetry_group", "groups"]].drop_duplicates()
+    several = rows.loc[rows["align"] != RAW, ["symmetry_group", "groups"]].drop_duplicates()
     names = [
         how if how == RAW or len(several) == 1 else f"{how} ({symmetry_group}{'' if groups == '*' else f', {groups}'})"
-        for how, symmetry_group, groups in zip(rows["symmetry"], rows["symmetry_group"], rows["groups"], strict=True)
+        for how, symmetry_group, groups in zip(rows["align"], rows["symmetry_group"], rows["groups"], strict=True)
     ]
     return rows.assign(how=names)
 
@@ -114,8 +114,8 @@ def curves(barriers: pd.DataFrame) -> pd.DataFrame:
         barriers: Rows of the table ``barrier`` of one definition, or of the table ``profile``.
     """
     learned = set(barriers["path"]) - {LINE, *ARCS, CONTROL}
-    pairs = barriers.loc[barriers["path"].isin(learned), ["a", "b", "symmetry"]].drop_duplicates()
-    return barriers[barriers["path"].isin({LINE, CONTROL, *learned})].merge(pairs, on=["a", "b", "symmetry"])
+    pairs = barriers.loc[barriers["path"].isin(learned), ["a", "b", "align"]].drop_duplicates()
+    return barriers[barriers["path"].isin({LINE, CONTROL, *learned})].merge(pairs, on=["a", "b", "align"])
 
 
 def by_path(rows: pd.DataFrame) -> pd.DataFrame:
