@@ -264,7 +264,7 @@ def test_bad_lists_get_a_sentence() -> None:
         sources.of_family("multiberts", None, (7,))
     with pytest.raises(InputError, match="cannot be searched for seeds in the name EleutherAI/pythia-14m-seed"):
         expand("hf://EleutherAI/pythia-14m-seed{seed}@step0", {})
-    with pytest.raises(InputError, match=r"has no field for \['step'\]"):
+    with pytest.raises(InputError, match=r"'hf://a/b-seed\{seed\}' has no \{step\}; write it into"):
         expand("hf://a/b-seed{seed}", {"seed": (1,), "step": (2,)})
 
 

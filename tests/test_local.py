@@ -4,9 +4,9 @@ import pytest
 
 from landscape.checkpoints import expand, find, sources
 from landscape.checkpoints.grid import incomplete, listed, warnings
-from landscape.checkpoints.local import labels
+from landscape.checkpoints.local import labelled
 from landscape.errors import InputError
-from landscape.study.checkpoint import Checkpoint
+from landscape.study.checkpoint import Checkpoint, labels
 from landscape.study.sections import Checkpoints
 
 
@@ -101,7 +101,7 @@ def test_names_of_folders_are_no_patterns(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_a_name_says_a_step_or_none(name: str, seed: int | None, step: int | None) -> None:
-    found = labels(Path(name))
+    found = labelled(Path(name))
     assert (found.seed, found.step) == (seed, step)
 
 
@@ -124,18 +124,30 @@ def test_two_folders_of_one_step_are_refused_unless_they_are_not_wanted(tmp_path
     assert len(expand(pattern, {"seed": (1,), "step": (10,)})) == 1
 
 
-def test_seeds_that_are_words_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for seed in ("adam", "sgd"):
+def test_labels_are_words_if_none_is_a_number(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for seed in ("sgd", "adam"):
         touch(tmp_path / f"seed_{seed}" / "step_1")
     pattern = f"{tmp_path}/seed_{{seed}}/step_{{step}}"
-    with pytest.raises(InputError, match=r"\{seed\} is 'adam' in .*seed_adam/step_1, and a seed is a whole number"):
-        find(pattern)
+    assert [c.seed for c in find(pattern)] == ["adam", "sgd"]
+    assert [c.seed for c in expand(pattern, {"seed": ("sgd",)})] == ["sgd"]
     touch(tmp_path / "seed_3" / "step_1")
+    assert [c.seed for c in expand(pattern, {"seed": ("sgd",), "step": (1,)})] == ["sgd"]
     touch(tmp_path / "seed_3" / "step_best")
     with caplog.at_level("WARNING", "landscape"):
         assert [c.seed for c in find(pattern)] == [3]
     (said,) = caplog.messages
     assert said.startswith("3 of 4 folders are left out: {step} is 'best' in ")
+    with pytest.raises(InputError, match=r"\{step\} is 'est' in .*seed_3/step_best, and a step is a whole number"):
+        find(f"{tmp_path}/seed_{{seed}}/step_b{{step}}")
+
+
+def test_labels_are_free(tmp_path: Path) -> None:
+    for optimizer, rate in (("sgd", "01"), ("adam", "1"), ("adam", "2")):
+        touch(tmp_path / optimizer / f"rate_{rate}" / "step_5")
+    found = find(f"{tmp_path}/{{optimizer}}/rate_{{rate}}/step_{{step}}")
+    assert [dict(c.labels) for c in found] == [
+        {"optimizer": o, "rate": r, "step": 5} for o, r in (("adam", 1), ("adam", 2), ("sgd", 1))
+    ]
 
 
 def test_an_adapter_alone_is_told_to_be_merged(tmp_path: Path) -> None:
@@ -146,8 +158,8 @@ def test_an_adapter_alone_is_told_to_be_merged(tmp_path: Path) -> None:
 
 
 def test_missing_combinations_are_counted() -> None:
-    def grid(*labels: tuple[int | None, int | None]) -> list[Checkpoint]:
-        return [Checkpoint(f"{seed} {step}", seed, step) for seed, step in labels]
+    def grid(*values: tuple[int | None, int | None]) -> list[Checkpoint]:
+        return [Checkpoint(f"{seed} {step}", labels({"seed": seed, "step": step})) for seed, step in values]
 
     whole = grid((0, 5), (0, 9), (2, 5), (2, 9), (None, 7), (1, None))
     assert incomplete(whole) == [] == incomplete([])
@@ -163,9 +175,11 @@ def test_branches_have_their_own_pattern(tmp_path: Path) -> None:
         "folder": f"{tmp_path}/seed_{{seed}}/step_{{step}}",
         "branches": {"folder": f"{tmp_path}/kids/{{seed}}_{{branch_step}}/{{branch}}/step_{{step}}"},
     })  # fmt: skip
-    seeds, branches = listed(wanted)
-    assert [c.labels for c in seeds] == [{"seed": 0, "step": 4, "branch_step": None, "branch": None}]
-    assert [c.labels for c in branches] == [{"seed": 0, "step": 4, "branch_step": 2, "branch": n} for n in (0, 1)]
+    found = listed(wanted)
+    assert [c.columns for c in found.runs] == [{"seed": 0, "step": 4, "branch_step": None, "branch": None}]
+    assert [c.columns for c in found.branches] == [
+        {"seed": 0, "step": 4, "branch_step": 2, "branch": n} for n in (0, 1)
+    ]
 
 
 def test_bad_references_get_a_sentence(tmp_path: Path) -> None:
@@ -184,11 +198,13 @@ def test_bad_patterns_get_a_sentence(tmp_path: Path) -> None:
     touch(tmp_path / "s1_t1")
     touch(tmp_path / "s2_t2")
     pattern = f"{tmp_path}/s{{seed}}_t{{step}}"
-    with pytest.raises(InputError, match=r"has the fields \['stp'\]"):
-        expand(f"{tmp_path}/{{stp}}", {})
+    with pytest.raises(InputError, match="has the label 'barrier', which is a column or no word; give another"):
+        expand(f"{tmp_path}/{{barrier}}", {})
+    with pytest.raises(InputError, match="has the label '2nd', which is a column or no word; give another"):
+        expand(f"{tmp_path}/{{2nd}}", {})
     with pytest.raises(InputError, match="is not well formed"):
         expand(f"{tmp_path}/{{seed", {})
-    with pytest.raises(InputError, match=r"has no field for \['branch_step'\]"):
+    with pytest.raises(InputError, match=r"s\{seed\}_t\{step\}' has no \{branch_step\}; write it into"):
         expand(pattern, {"branch_step": (1,)})
     with pytest.raises(InputError, match="no checkpoint with seed 3 matches"):
         expand(pattern, {"seed": (1, 3)})

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -6,15 +7,36 @@ import cases
 import pytest
 
 from landscape.errors import InputError
-from landscape.study.checkpoint import Checkpoint
-from landscape.study.expand import tasks
+from landscape.study.checkpoint import Checkpoint, Label, labels, relabelled
+from landscape.study.expand import tasks as expand
 from landscape.study.file import Study, read_study
+from landscape.study.kinds.along import Along
+from landscape.study.kinds.barriers import Barriers
+from landscape.study.kinds.curves import TEXT
+from landscape.study.kinds.llc import Chains
+from landscape.study.kinds.losses import Losses
+from landscape.study.kinds.planes import PlanePart
+from landscape.study.measure import Grid, Hashes
 from landscape.study.sections import Data
-from landscape.study.tasks import Task
+from landscape.study.tasks import Spec, Task, of
+
+
+def one(name: str, **values: Label) -> Checkpoint:
+    return Checkpoint(name, labels(values), content=name)
 
 
 def some(seeds: int, steps: tuple[int, ...] = (5, 7)) -> list[Checkpoint]:
-    return [Checkpoint(f"s{s}t{t}", seed=s, step=t, content=f"{s} {t}") for s in range(seeds) for t in steps]
+    return [one(f"s{s}t{t}", seed=s, step=t) for s in range(seeds) for t in steps]
+
+
+def tasks(
+    wanted: Study, runs: list[Checkpoint], branches: Sequence[Checkpoint] = (), hashes: Hashes | None = None
+) -> list[Task[Spec]]:
+    return expand(wanted, Grid(tuple(runs), tuple(branches)), hashes)
+
+
+def pairs_of(planned: list[Task[Spec]]) -> list[tuple[str, str]]:
+    return sorted((t.checkpoints[i].ref, t.checkpoints[j].ref) for t in planned for i, j in t.pairs)
 
 
 def study(**measure: object) -> Study:
@@ -54,9 +76,10 @@ def test_neighbouring_tiles_share_a_side() -> None:
     assert min(shared) >= 2
 
 
-def test_branches_pair_within_their_parting() -> None:
-    kids = [Checkpoint(f"{p}{c}{t}", 0, t, p, c, f"{p}{c}{t}") for p in (0, 4) for c in (0, 1, 2) for t in (8, 16)]
-    planned = tasks(study(between="branch"), some(2), kids)
+def test_branches_pair_within_their_branch_step() -> None:
+    spawned = [one(f"{p}{b}{t}", seed=0, step=t, branch_step=p, branch=b)
+               for p in (0, 4) for b in (0, 1, 2) for t in (8, 16)]  # fmt: skip
+    planned = tasks(study(between="branch"), some(2), spawned)
     pairs = [[t.checkpoints[k] for k in pair] for t in planned for pair in t.pairs]
     assert len(pairs) == 2 * 2 * 3
     assert all(a.branch_step == b.branch_step and a.step == b.step and a.branch != b.branch for a, b in pairs)
@@ -94,28 +117,28 @@ def curves(**more: object) -> dict[str, object]:
 
 def test_curves_bring_the_straight_lines_of_their_pairs() -> None:
     """Once: those of a measure on lines where there is one, else their own."""
-    seen: list[Data] = []
 
     def fingerprint(data: Data) -> str:
-        seen.append(data)
         return f"{data.text} {data.sequences}"
 
     alone = study(**curves(points=9))
-    planned = tasks(alone, some(3), (), fingerprint)
-    kinds = [(t.kind, len(t.pairs), dict(t.settings)["path"], dict(t.settings)["points"]) for t in planned if t.pairs]
+    hashes = Hashes(alone.data_sets, fingerprint)
+    planned = tasks(alone, some(3), (), hashes)
+    along = of(Along, planned)
+    kinds = [(t.kind, len(t.pairs), t.spec.path, t.spec.points) for t in along]
     assert sorted(kinds) == sorted([
         ("barriers", 1, "linear", 9),
         ("barriers", 2, "linear", 9),
         ("curves", 1, "bezier", 9),
         ("curves", 2, "bezier", 9),
     ])
-    (fitted,) = {dict(t.settings)["fitted_on"] for t in planned if t.kind == "curves"}
+    (fitted,) = {t.text(TEXT) for t in planned if t.kind == "curves"}
     assert fitted == "train.txt 1024" and all(t.data == "None 256" for t in planned)
     both = study(points=11).model_copy(update={"measure": (study(points=11).measure[0], alone.measure[0])})
-    lines = [t for t in tasks(both, some(3)) if t.kind == "barriers"]
-    assert {dict(t.settings)["points"] for t in lines} == {11} and sum(len(t.pairs) for t in lines) == 6
+    lines = of(Barriers, tasks(both, some(3)))
+    assert {t.spec.points for t in lines} == {11} and sum(len(t.pairs) for t in lines) == 6
     other = study(**curves(fit_sequences=7)).measure[0]
-    changed = tasks(alone.model_copy(update={"measure": (other,)}), some(3), (), fingerprint)
+    changed = tasks(alone.model_copy(update={"measure": (other,)}), some(3), (), hashes)
     assert not {t.key for t in changed if t.kind == "curves"} & {t.key for t in planned}
 
 
@@ -138,14 +161,14 @@ def test_planes_go_through_the_checkpoints_that_they_say(measure: dict[str, obje
         return
     planned = tasks(wanted, some(4))
     assert [len(t.checkpoints) for t in planned] == [size for size in sizes for _ in range(2)]
-    assert [dict(t.settings)["part"] for t in planned] == [0, 1] * len(sizes)
-    assert len({t.key for t in planned}) == len(planned) and all(t.points == 21 * 21 // 2 for t in planned)
+    assert [t.spec.part for t in of(PlanePart, planned)] == [0, 1] * len(sizes)
+    assert len({t.key for t in planned}) == len(planned) and all(t.passes == 21 * 21 // 2 for t in planned)
 
 
 def test_a_simplex_is_of_all_seeds_of_a_step() -> None:
     planned = [t for t in tasks(study(kind="simplices", mixtures=5), some(4)) if t.kind == "simplices"]
     assert [[c.step for c in t.checkpoints] for t in planned] == [[5] * 4, [7] * 4]
-    assert all(len(t.needs) == 4 and t.points == 6 + 1 + 5 for t in planned)
+    assert all(len(t.needs) == 4 and t.passes == 6 + 1 + 5 for t in planned)
 
 
 def test_gradients_are_counted_in_the_plan() -> None:
@@ -162,16 +185,58 @@ def test_gradients_are_counted_in_the_plan() -> None:
 
 
 def test_nothing_to_pair_is_said() -> None:
-    with pytest.raises(InputError, match="nothing to pair between seeds: 2 checkpoints share no step"):
+    with pytest.raises(InputError, match="nothing to pair between seed: 2 checkpoints share no step"):
         tasks(study(), some(1))
 
 
-TASK = Task("barriers", tuple(some(2, (5,))), ((0, 1),), (("points", 11), ("path", "linear")), "data")
+def test_a_label_that_no_checkpoint_has_is_said() -> None:
+    said = (
+        r'between = "branch" pairs checkpoints by a label that they do not have; their labels are seed, step, and all'
+    )
+    with pytest.raises(InputError, match=said):
+        tasks(study(between="branch"), some(3))
+
+
+def test_labels_are_free_and_may_be_words() -> None:
+    """Pairs that differ in one label only, or in several; whole numbers come before words."""
+    runs = [one(f"{o}{s}t{t}", optimizer=o, seed=s, step=t) for o in ("sgd", "adam") for s in ("best", 10, 9)
+            for t in (5, 7)]  # fmt: skip
+    planned = tasks(study(between="optimizer"), runs)
+    assert pairs_of(planned) == sorted((f"adam{s}t{t}", f"sgd{s}t{t}") for s in ("best", 10, 9) for t in (5, 7))
+    assert {t.label for t in planned if t.pairs} >= {"barriers seed best step 7 optimizer adam,sgd"}
+    planned = tasks(study(between="seed", at_steps=[7]), runs)
+    assert pairs_of(planned) == sorted(
+        (f"{o}{a}t7", f"{o}{b}t7") for o in ("sgd", "adam") for a, b in combinations((9, 10, "best"), 2)
+    )
+    assert [t.label for t in planned if t.pairs] == [
+        "barriers seed 9,10,best step 7 optimizer adam", "barriers seed 9,10,best step 7 optimizer sgd",
+    ]  # fmt: skip
+    both = tasks(study(between=["optimizer", "seed"], at_steps="last"), runs)
+    assert len(pairs_of(both)) == 6 * 5 // 2 and all(a.endswith("t7") and b.endswith("t7") for a, b in pairs_of(both))
+    assert len(pairs_of(tasks(study(between="neighbours"), runs))) == 6
+
+
+def test_a_measure_is_of_every_data_set_that_it_names() -> None:
+    """What a data set leaves out is as in [data]; the tasks differ in their batches and by its name."""
+    several = {"objective": "causal-lm", "length": 9, "hans": {"sequences": 7}}
+    wanted = Study.model_validate({
+        "version": 1, "name": "x", "data": several, "checkpoints": {"folder": "f"},
+        "measure": [{"kind": "barriers", "on": ["main", "hans"]}],
+    })  # fmt: skip
+    assert (wanted.data_sets["hans"].length, wanted.data_sets["hans"].sequences) == (9, 7)
+    planned = tasks(wanted, some(2), (), Hashes(wanted.data_sets, lambda data: f"{data.sequences}"))
+    assert [(t.on, t.data) for t in planned if t.pairs] == 2 * [("main", "256")] + 2 * [("hans", "7")]
+    assert {t.label for t in planned} >= {"losses on hans seed 0 step 5", "barriers on hans seed 0,1 step 7"}
+    ends = {(t.key, t.on) for t in planned if t.kind == "losses"}
+    assert len(ends) == 8 and all((key, t.on) in ends for t in planned for key in t.needs)
+
+
+TASK: Task[Spec] = Task(Barriers(points=11), tuple(some(2, (5,))), ((0, 1),), "data")
 
 
 def test_key_is_pinned() -> None:
     """A store must survive an upgrade: change this only with the schema version."""
-    assert TASK.key == "fa502138b1ac93331b2d8fcce4f4bc93"
+    assert TASK.key == "a0192a3523c1a91f88b69cca4aa83d97"
 
 
 def test_key_knows_what_decides_the_numbers_and_nothing_else() -> None:
@@ -180,15 +245,18 @@ def test_key_knows_what_decides_the_numbers_and_nothing_else() -> None:
     )
     assert moved.key == TASK.key
     others = [
-        replace(TASK, kind="losses"),
+        replace(TASK, spec=Losses()),
         replace(TASK, checkpoints=TASK.checkpoints[::-1]),
         replace(TASK, checkpoints=(TASK.checkpoints[0], replace(TASK.checkpoints[1], content="other"))),
-        replace(TASK, checkpoints=(TASK.checkpoints[0], replace(TASK.checkpoints[1], step=6))),
+        replace(TASK, checkpoints=(TASK.checkpoints[0], relabelled(TASK.checkpoints[1], {"step": 6}))),
+        replace(TASK, checkpoints=(TASK.checkpoints[0], relabelled(TASK.checkpoints[1], {"optimizer": "sgd"}))),
         replace(TASK, pairs=((1, 0),)),
-        replace(TASK, settings=(("points", 21), ("path", "linear"))),
+        replace(TASK, spec=Barriers(points=21)),
         replace(TASK, data="other"),
+        replace(TASK, on="hans"),
+        replace(TASK, texts=(("align", "other"),)),
     ]
-    assert len({t.key for t in [TASK, *others]}) == 8
+    assert len({t.key for t in [TASK, *others]}) == 1 + len(others)
 
 
 def keys(wanted: str, **measure: object) -> set[str]:
@@ -214,7 +282,7 @@ def test_keys_know_the_seed_of_what_is_random_and_not_how_work_is_cut() -> None:
 def test_halved_chains_are_for_extrapolation_only() -> None:
     for extrapolate, halved in ((True, [False, True]), (False, [False])):
         llc = {"kind": "llc", "chains": 2, "draws": 10, "burn_in": 5, "extrapolate": extrapolate}
-        chains = [dict(t.settings)["halved"] for t in tasks(study(**llc), some(2)) if t.kind == "chains"]
+        chains = [t.spec.halved for t in of(Chains, tasks(study(**llc), some(2)))]
         assert sorted(set(chains)) == halved
 
 
@@ -241,7 +309,14 @@ def test_study_file_is_read_with_paths_beside_it(tmp_path: Path) -> None:
         ("points = 5", "points = 2", "measure.0.points: .* or a whole number from 3 to 1001 is wanted .got 2"),
         ("version = 1", "version = 2", r"version: Input should be 1 \(got 2\)"),
         ('name = "tiny"', "", "name: Field required"),
-        ("points = 5", 'between = "branch"', r"needs the table \[checkpoints.branches\]"),
+        ("points = 5", 'between = ["seed", "last"]', r"measure.0.between: last pairs steps .*: give it alone"),
+        ("points = 5", 'on = "hans"', 'on = "hans" is no data set of the study; there are main'),
+        ("[[measure]]", "[data.main]\n[[measure]]", r"\[data.main\] is \[data\] itself: give it another name"),
+        (
+            "[[measure]]",
+            "[data.hans]\nlengt = 5\n[[measure]]",
+            r"data.hans.lengt: unknown setting; did you mean length",
+        ),
         ("points = 5", "points = = 5", "is not valid TOML"),
         ('"barriers"\npoints = 5', '"planes"\nplane = "random"\npoints = 5', "points: unknown setting\n  .*resample"),
         ("points = 5", "points = 5\ntolerance = nan", "measure.0.tolerance: Input should be"),
@@ -249,7 +324,11 @@ def test_study_file_is_read_with_paths_beside_it(tmp_path: Path) -> None:
         ('folder = "seed', 'family = "multiberts"\nfolder = "seed', "checkpoints: give either family or folder"),
         ("[data]", "[data]\nlengt = 5", r"data.lengt: unknown setting; did you mean length\?"),
         ('name = "tiny"', 'nam = "tiny"', r"nam: unknown setting; did you mean name\?"),
-        ("points = 5", "points = 5\nprecision = 0.1", r'measure.0: .*precision needs points = "auto"'),
+        (
+            "points = 5",
+            "points = 5\nhalfwidth = 0.1",
+            r"measure.0: halfwidth chooses where to evaluate, and points = 5 fixes",
+        ),
         ('"barriers"\npoints = 5', '"curves"\npoints = 5', "measure.0.fit_text: Field required"),
         (
             '"barriers"\npoints = 5',

@@ -153,8 +153,9 @@ def mistakes(error: ValidationError) -> str:
     for one in sorted(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden"):  # typos come first
         typo = one["type"] == "extra_forbidden"
         last = len(one["loc"]) - 1 if typo else None
-        parts = (p for n, p in enumerate(one["loc"]) if n == last or isinstance(p, int) or p in FIELDS)
-        place = ".".join(map(str, parts))
+        name = 1 if one["loc"][:1] == (OTHER_DATA,) else None
+        parts = [p for n, p in enumerate(one["loc"]) if n in (last, name) or isinstance(p, int) or p in FIELDS]
+        place = ".".join(map(str, parts if name is None else ["data", *parts[1:]]))
         if (one["type"] == "missing" and place in meant) or (one["type"] == "too_short" and said):
             continue  # what follows from the mistakes before
         text = _typo(one, meant, place) if typo else _wrong(one)
