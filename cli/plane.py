@@ -35,9 +35,9 @@ def command(ctx: click.Context, refs: tuple[str, ...], inputs: Inputs, spec: Pla
     One REF gives a random plane around it, three the plane through them, more the plane of their two principal
     components. Run again, it goes on where it was stopped.
     """
-    from landscape.paths import saved
-
     models = find(refs, inputs)
+    from landscape.paths import saved  # which imports torch: what is refused is refused before
+
     drawn = saved.load(Path(shown.curve)) if shown.curve else None
     found = measure(models, spec, Path(shown.out), drawn, WATCH)
     if not found.failed:

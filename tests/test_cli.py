@@ -14,17 +14,16 @@ import pytest
 import xarray
 from safetensors.torch import load_file, save_file
 
-from landscape.cli import export, options, report
+from landscape.cli import export, frame, report
 from landscape.cli.main import COMMANDS, Stopped, cli, main
 from landscape.cli.run import run_study
 from landscape.figures.frames import Frames
 from landscape.figures.page import Missing
 from landscape.points import strategy
 from landscape.points.strategy import Strategy, Tuner
-from landscape.session import session
+from landscape.session import evaluator
 from landscape.study.file import read_study
-from landscape.study.store import Store
-from landscape.study.tasks import Task
+from landscape.study.store import EMPTY, Store
 
 
 def call(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -167,7 +166,8 @@ def test_without_text_the_packaged_one_is_used_and_said(
 ) -> None:
     """All its words are unknown to this tokenizer, so that examples differ by the rounding of their batch only."""
     refs = [runs / "seed_0" / "step_10", runs / "seed_1" / "step_10"]
-    monkeypatch.setattr(session, "Tuner", lambda examples, *_, **__: Tuner(examples, 0, Strategy(examples=3)))
+    fixed = Strategy(examples=3)
+    monkeypatch.setattr(evaluator, "tuner", lambda objective, *_: Tuner(objective.examples, 0, fixed))
     code, _, err = call(capfd, "barriers", *refs, "--length", 12, "--sequences", 10, "--points", 3)
     assert code == 0 and "No text is given: evaluating on the packaged novel" in err
 
@@ -222,7 +222,7 @@ def missing_step(runs: Path) -> list[object]:
 
 
 def other_study(runs: Path) -> list[object]:
-    Store(runs / "results").open("somebody else's", {"tasks": []})
+    Store(runs / "results").open({**EMPTY, "name": "somebody else's"})
     return ["run", cases.study(runs)]
 
 
@@ -431,9 +431,9 @@ def test_a_gradient_costs_three_passes(runs: Path, capfd: pytest.CaptureFixture[
 
 def test_numbers_are_finite_and_intervals_are_held_against_their_halves(capfd: pytest.CaptureFixture[str]) -> None:
     code, _, err = call(capfd, "barriers", "a", "b", "--halfwidth", "nan")
-    assert code == 2 and "nan is not a finite number" in err
+    assert code == 2 and "halfwidth: Input should be a finite number (got 'nan')" in err
     rows = [{"evaluations": 90, "low": 0.1, "high": high} for high in (0.115, 0.125)]
-    said = options.saved(rows, 10, 0.01)
+    said = frame.saved(pd.DataFrame(rows), 10, 0.01)
     assert "180 evaluations" in said and "100% of the 180 of" in said
     assert said.endswith("; 1 of 2 barriers need more than these 10 examples")
 
@@ -453,11 +453,17 @@ def test_usage_errors_exit_with_2(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_task_labels_are_for_people() -> None:
-    from landscape.study.checkpoint import Checkpoint
+    from landscape.study.checkpoint import Checkpoint, labels
+    from landscape.study.kinds.barriers import Barriers
+    from landscape.study.kinds.losses import Losses
+    from landscape.study.tasks import Task
 
-    task = Task("barriers", (Checkpoint("a", 1, 5), Checkpoint("b", 0, 5)), ((0, 1),), (), "")
-    assert task.label == "barriers seed 0,1 step 5"
-    assert Task("losses", (Checkpoint("here"),), (), (), "").label == "losses here"
+    a, b = (Checkpoint(ref, labels({"seed": seed, "step": 5})) for ref, seed in (("a", 1), ("b", 0)))
+    assert Task(Barriers(), (a, b), ((0, 1),)).label == "barriers seed 0,1 step 5"
+    assert Task(Losses(), (Checkpoint("here"),)).label == "losses here"
+    words = [Checkpoint(name, labels({"optimizer": name, "step": 5})) for name in ("sgd", "adam")]
+    assert Task(Barriers(), tuple(words), ((0, 1),)).label == "barriers step 5 optimizer adam,sgd"
+    assert Task(Losses(), (a,), on="hans").label == "losses on hans seed 1 step 5"
 
 
 def test_a_precision_of_the_mean_is_said_in_a_sentence(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -466,7 +472,7 @@ def test_a_precision_of_the_mean_is_said_in_a_sentence(runs: Path, capfd: pytest
     words = ["barriers", *refs, "--text", runs / "text.txt", "--sequences", "33", "--length", "12", "--target", "mean"]
     code, _, err = call(capfd, *words, "--halfwidth", "5")
     pairs = len(refs) * (len(refs) - 1) // 2
-    assert code == 0 and f"mean chord barrier of {pairs} pairs, as it is: " in err, err
+    assert code == 0 and f"mean chord barrier of {pairs} pairs, not aligned: " in err, err
     assert "an interval over other checkpoints needs 5 of them" in err and "need more than these" not in err
     code, _, err = call(capfd, *words)
-    assert code == 2 and "--target mean is about --halfwidth: give the half-width" in err
+    assert code == 2 and 'target = "mean" needs a halfwidth' in err

@@ -19,12 +19,13 @@ from landscape.checkpoints import models
 from landscape.cli.main import cli
 from landscape.errors import InputError
 from landscape.measure import curves
-from landscape.objectives import causal_lm, module
+from landscape.objectives import Objective, causal_lm, module
 from landscape.paths import KINDS, fit, saved
 from landscape.points import evaluate, gradients
 from landscape.profile.adaptive import Grid
+from landscape.session import fitting
 from landscape.session.buffers import Buffers
-from landscape.session.session import Session
+from landscape.session.evaluator import Choices, Evaluator
 from landscape.space import Space
 from landscape.study.checkpoint import Checkpoint
 from landscape.study.store import Store
@@ -44,9 +45,9 @@ def curve(runs: Path, out: Path, *more: str) -> Result:
         "10",
         "--length",
         "8",
-        "--batch",
+        "--fit-batch",
         "5",
-        "--steps",
+        "--fit-steps",
         "12",
         "--points",
         "5",
@@ -54,9 +55,17 @@ def curve(runs: Path, out: Path, *more: str) -> Result:
     return CliRunner().invoke(cli, ["curve", *ends, *texts, *size, "--out", str(out), "--json", *more])
 
 
+def evaluator_of(objective: Objective) -> Evaluator:
+    """Evaluates points of a model that is no checkpoint."""
+    choices = Choices(objective, 0, torch.device("cpu"))
+    here = Checkpoint("a", content="a")
+    buffers = Buffers.of(objective.model)
+    return Evaluator(choices, replace(buffers, known={"a": buffers.fresh}), [here], "float32")
+
+
 @pytest.mark.parametrize(("kind", "bends"), [("bezier", 2), ("polychain", 1)])
 def test_a_curve_is_learned_judged_and_saved(few_runs: Path, tmp_path: Path, kind: str, bends: int) -> None:
-    result = curve(few_runs, tmp_path / "out", "--kind", kind, "--bends", str(bends), "--rate", "0.01")
+    result = curve(few_runs, tmp_path / "out", "--path", kind, "--bends", str(bends), "--rate", "0.01")
     assert result.exit_code == 0, result.output
     rows = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
     chord = {row["path"]: row for row in rows if row["table"] == "barrier" and row["definition"] == "chord"}
@@ -64,8 +73,8 @@ def test_a_curve_is_learned_judged_and_saved(few_runs: Path, tmp_path: Path, kin
     assert chord[kind]["mean_loss"] < chord["linear"]["mean_loss"]
     assert chord[kind]["loss_a"] == pytest.approx(chord["linear"]["loss_a"], abs=1e-6)
     assert chord[kind]["distance"] == pytest.approx(chord["linear"]["distance"])
-    assert chord["linear"]["path_length"] == pytest.approx(chord["linear"]["distance"])
-    assert chord[kind]["path_length"] > chord["linear"]["path_length"]
+    assert chord["linear"]["path_length"] is None, "the length of a straight line is the distance of its ends"
+    assert chord[kind]["path_length"] > chord["linear"]["distance"]
 
     path = saved.load(tmp_path / "out" / "curve.safetensors")
     assert path.state.step == 12 and len(path.anchors) == bends + 2
@@ -90,14 +99,16 @@ def test_a_fit_that_was_stopped_goes_on(few_runs: Path, tmp_path: Path, monkeypa
 
     monkeypatch.setattr(gradients, "slope", interrupted)
     assert curve(few_runs, tmp_path / "parts", "--no-control").exit_code != 0
-    file = tmp_path / "parts" / "curve.safetensors"
-    assert 0 < saved.load(file).state.step < 12
+    (kept,) = (tmp_path / "parts" / "results" / "curves").iterdir()
+    assert 0 < saved.load(kept).state.step < 12 and not (tmp_path / "parts" / "curve.safetensors").exists()
     assert curve(few_runs, tmp_path / "parts", "--no-control").exit_code == 0
-    whole = saved.load(tmp_path / "whole" / "curve.safetensors")
+    assert len(calls) < 2 * 12 + 12, "what was fitted is not fitted again"
+    file, whole = tmp_path / "parts" / "curve.safetensors", saved.load(tmp_path / "whole" / "curve.safetensors")
     torch.testing.assert_close(saved.load(file).anchors, whole.anchors, rtol=0, atol=1e-6)
     for changed in (("--rate", "0.5"), ("--seed", "3")):
         other = curve(few_runs, tmp_path / "parts", "--no-control", *changed)
         assert "holds another curve, of other ends, text or settings; choose another --out" in str(other.exception)
+        assert len(list(kept.parent.iterdir())) == 1, "it is refused before it is fitted"
 
 
 def test_bad_input_gets_a_sentence(few_runs: Path, tmp_path: Path) -> None:
@@ -105,24 +116,24 @@ def test_bad_input_gets_a_sentence(few_runs: Path, tmp_path: Path) -> None:
     seed = str(few_runs / "seed_0" / "step_10")
     run = CliRunner()
     alone = run.invoke(cli, ["curve", seed, seed, "--text", str(tmp_path / "x.txt")])
-    assert "give --fit-text too, another text to fit it on" in str(alone.exception)
+    assert "give fit_text too, another text to fit it on" in str(alone.exception)
     two = str(few_runs / "seed_1" / "step_10")
-    same = run.invoke(cli, ["curve", seed, two, *(f"--{t}={tmp_path / 'x.txt'}" for t in ("text", "train-text"))])
-    assert "are the same text; a curve must be judged on text it was not fitted on" in str(same.exception)
+    same = run.invoke(cli, ["curve", seed, two, *(f"--{t}={tmp_path / 'x.txt'}" for t in ("text", "fit-text"))])
+    assert "is the text of [data]; what is fitted or aligned on a text is measured on another" in str(same.exception)
     many = run.invoke(cli, ["curve", seed, f"{few_runs}/seed_{{seed}}/step_10"])
-    assert "is 3 checkpoints; a curve joins one to one" in str(many.exception)
+    assert "are 4 checkpoints; a curve joins two, one each" in str(many.exception)
     other = [seed, str(few_runs / "seed_1" / "step_10"), "--text", str(tmp_path / "x.txt")]
     (tmp_path / "y.txt").write_text(cases.TEXT[::-1])
     texts = [*other, "--fit-text", str(tmp_path / "y.txt"), "--sequences", "4", "--length", "8"]
     fixed = run.invoke(cli, ["curve", *texts, "--points", "4", "--halfwidth", "0.1"])
-    assert "--halfwidth chooses where to look, and --points 4 fixes it" in str(fixed.exception)
+    assert "halfwidth chooses where to evaluate, and points = 4 fixes it" in str(fixed.exception)
     for option, value, said in (
-        ("--rate", "nan", "nan is not a finite number"),
-        ("--seed", "99999999999999999999", "is not in the range 0<=x<=2147483647"),
-        ("--halfwidth", "inf", "inf is not a finite number"),
+        ("--rate", "nan", "rate: Input should be a finite number (got 'nan')"),
+        ("--seed", "99999999999999999999", "seed: Input should be less than or equal to 2147483647"),
+        ("--halfwidth", "inf", "halfwidth: Input should be a finite number (got 'inf')"),
     ):
         refused = run.invoke(cli, ["curve", *texts, option, value])
-        assert refused.exit_code == 2 and said in refused.output
+        assert isinstance(refused.exception, InputError) and said in str(refused.exception)
     twice = run.invoke(cli, ["curve", seed, *texts[:1], *texts[2:]])
     assert "hold the same weights; a curve joins two checkpoints" in str(twice.exception)
     device = run.invoke(cli, ["curve", *texts, "--device", "cuda:77"])
@@ -136,12 +147,13 @@ def test_bad_input_gets_a_sentence(few_runs: Path, tmp_path: Path) -> None:
 def test_a_fit_that_diverges_says_so_and_leaves_nothing(few_runs: Path, tmp_path: Path) -> None:
     lost = curve(few_runs, tmp_path / "out", "--rate", "1e30", "--no-control")
     said = r"the loss of the fit is not finite at step \d+ with rate 1e\+30; give a lower rate"
-    assert re.fullmatch(said, str(lost.exception)), lost.exception
+    assert lost.exit_code == 3 and re.search(said, " ".join(lost.stderr.split())), lost.stderr
+    assert not list(tmp_path.rglob("*.safetensors"))
     assert curve(few_runs, tmp_path / "out", "--rate", "0.01", "--no-control").exit_code == 0
 
 
 def test_a_batch_of_one_example_has_one_position(few_runs: Path, tmp_path: Path) -> None:
-    assert curve(few_runs, tmp_path / "out", "--batch", "1", "--no-control").exit_code == 0
+    assert curve(few_runs, tmp_path / "out", "--fit-batch", "1", "--no-control").exit_code == 0
     t, batches = fit.draw(fit.Recipe(batch=3, parts=8), 20, 1, 2)
     assert len(t) == len(batches) == 3 and all(len(batch) == 1 for batch in batches)
 
@@ -168,8 +180,8 @@ def test_length_and_means_are_those_of_the_points() -> None:
     objective = causal_lm.build(model.double(), {"input_ids": IDS[:6]})
     anchors = 0.1 * torch.randn(4, objective.space.size, generator=cases.generator(4), dtype=torch.float64)
 
-    see = curves.looking(objective)
-    _, found, profile = curves.judge(see, list(anchors), "bezier", Grid(9, resamples=50), 6)
+    evaluator = evaluator_of(objective)
+    _, found, profile = curves.score(evaluator, list(anchors), "bezier", Grid(9, resamples=50))
     t = torch.linspace(0, 1, 9, dtype=torch.float64)
     points = KINDS["bezier"](t, 4) @ anchors
     each = evaluate.losses(objective, points, torch.eye(9, dtype=torch.float64)).double().numpy()
@@ -190,7 +202,7 @@ def test_length_and_means_are_those_of_the_points() -> None:
         assert row[f"{name}_error"] == pytest.approx(values.std(ddof=1) / 6**0.5, rel=1e-3), name
     assert [p["loss"] for p in profile] == pytest.approx(losses, abs=1e-6)
     assert row["arc_mean_loss"] != pytest.approx(row["mean_loss"], abs=1e-6)
-    _, (dense, *_), _ = curves.judge(see, list(anchors), "bezier", Grid(resamples=10), 6)
+    _, (dense, *_), _ = curves.score(evaluator, list(anchors), "bezier", Grid(resamples=10))
     assert dense["path_length"] == row["path_length"]
 
 
@@ -259,11 +271,11 @@ def test_curves_fitted_together_are_those_fitted_alone(
     ends = 0.1 * torch.randn(3, 2, objective.space.size, generator=cases.generator(4))
     recipe = fit.Recipe(bends=2, steps=4, batch=5, rate=0.01)
     monkeypatch.setattr(gradients, "choose_slopes", lambda *_: kind)
-    wanted = [curves.Wanted(tmp_path / f"{n}.safetensors", (str(n),), recipe, 7) for n in range(3)]
-    together = curves.learn(objective, ends, wanted, lambda step, loss: None)
+    wanted = [fitting.Wanted(tmp_path / f"{n}.safetensors", (str(n),), recipe, 7) for n in range(3)]
+    together = fitting.learn(objective, ends, wanted, lambda step, loss: None)
     for n in range(3):
-        alone = curves.Wanted(tmp_path / f"alone_{n}.safetensors", (str(n),), recipe, 7)
-        (curve_alone,) = curves.learn(objective, ends[n : n + 1], [alone], lambda step, loss: None)
+        alone = fitting.Wanted(tmp_path / f"alone_{n}.safetensors", (str(n),), recipe, 7)
+        (curve_alone,) = fitting.learn(objective, ends[n : n + 1], [alone], lambda step, loss: None)
         torch.testing.assert_close(together[n], curve_alone, rtol=0, atol=1e-5)
         assert saved.load(wanted[n].file).state.step == 4
         assert torch.equal(saved.load(wanted[n].file).anchors, together[n])
@@ -276,7 +288,7 @@ def test_a_chain_is_read_piece_by_piece() -> None:
     spread = torch.tensor([0.9, 1.0, 1.3, 0.4], dtype=torch.float64)
     bowl = module.build(cases.Bowl(curvature), {"inputs": spread}, lambda out, _: out)
     corners = torch.randn(4, 3, generator=cases.generator(6), dtype=torch.float64)
-    profile, _, shown = curves.judge(curves.looking(bowl), list(corners), "polychain", Grid(resamples=10), 4)
+    profile, _, shown = curves.score(evaluator_of(bowl), list(corners), "polychain", Grid(resamples=10))
     assert len(profile.t) == 3 * 8 + 1
     for row in shown:
         (point,) = KINDS["polychain"](torch.tensor([row["t"]], dtype=torch.float64), 4) @ corners
@@ -288,12 +300,11 @@ def test_a_loss_that_is_not_finite_is_no_loss() -> None:
     """Of one example among others at one of two points."""
     bowl = module.build(cases.Bowl(torch.ones(2)), {"inputs": torch.tensor([1.0, 3e38, 2.0])}, lambda out, _: out)
     ends = [torch.tensor([0.1, 0.2]), torch.tensor([3.0, 1.0])]
-    with pytest.raises(InputError, match="the loss is not finite at 1 of 2 points of the path"):
-        curves.looking(bowl)(ends, torch.eye(2), np.arange(3))
-    held = Session(Store(Path()), None, [], torch.device("cpu"))  # type: ignore[arg-type]
-    held.objective, held.buffers = bowl, Buffers(bowl.model, {})
-    with pytest.raises(InputError, match="the loss is not finite at 1 of 2 points in float32; the weights"):
-        held.evaluate(ends, torch.eye(2), "float32", [Checkpoint("a")])
+    for examples in (np.arange(3), None):
+        with pytest.raises(InputError, match="the loss is not finite at 1 of 2 points in float32; the weights"):
+            evaluator_of(bowl).evaluate(ends, torch.eye(2), examples)
+    finite = evaluator_of(bowl).evaluate(ends, torch.eye(2), np.array([0, 2]))
+    assert finite.losses.shape == (2, 2) and np.isfinite(finite.losses).all()
 
 
 def test_recipes_have_names_of_their_own() -> None:

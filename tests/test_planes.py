@@ -282,7 +282,7 @@ def test_a_learned_path_is_drawn_where_it_lies(
     saved.save(file, saved.Saved(("a", "b"), fit.Recipe(steps=3), whole, state))
     done = run("plane", *refs, *options(tmp_path), "--resolution", 4, "--curve", file, "--out", tmp_path / "p")
     assert done.exit_code == 0, done.exception
-    assert ("its shadow is drawn" in done.output) == (not within)
+    assert ("its projection is drawn" in done.output) == (not within)
     (path,) = [line for line in lines if len(line) == 101]
     a, b, middle = (point.double() for point in (*anchors[:2], bend))
     u = (b - a) / (b - a).norm()
@@ -293,7 +293,7 @@ def test_a_learned_path_is_drawn_where_it_lies(
     few = torch.randn(3, 8, generator=cases.generator(1))
     saved.save(file, saved.Saved(("a", "b"), fit.Recipe(steps=3), few, fit.State(few[1:-1], few[1:-1], few[1:-1], 3)))
     other = run("plane", *refs, *options(tmp_path), "--resolution", 4, "--curve", file, "--out", tmp_path / "p")
-    assert "the path of --curve has 8 parameters and the checkpoints have" in str(other.exception)
+    assert "the path has 8 parameters and the checkpoints have" in str(other.exception)
 
 
 def test_mixtures_are_those_models(few_runs: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from landscape.face.inputs import Batches, Loss, Model
+    from landscape.measure.prepare import Prepared
 
 CURVE, CONTROL = "curve.safetensors", "control.safetensors"
 """Files of the anchors of the curve and of its control."""
@@ -114,18 +116,35 @@ def measure(models: Models, spec: Curves, out: Path | None = None, watch: Watch 
         watch: What is told on the way.
 
     Raises:
-        InputError: If there are not two checkpoints, or they hold the same weights.
+        InputError: If there are not two checkpoints, they hold the same weights, or the folder holds another curve.
     """
     if len(models.checkpoints) != 2:
         raise InputError(f"{len(models.checkpoints)} checkpoints are given; a curve joins two")
-    with one_shot("curve", models, [spec], out, watch) as ran:
-        one, two = ran.prepared.tasks[-1].checkpoints
-        if one.content == two.content:
-            raise InputError(f"{one.ref} and {two.ref} hold the same weights; a curve joins two checkpoints")
+    with one_shot("curve", models, [spec], out, watch, partial(_require_new, out=out)) as ran:
         rows = ran.rows("barrier", "profile", "align")
         if out is not None and not ran.failed:
             _save(ran, spec, rows["barrier"], out)
     return Curve(models.checkpoints, rows["barrier"], ran.failed, rows["profile"], rows["align"])
+
+
+def _require_new(prepared: Prepared, out: Path | None) -> None:
+    """Refuse two copies of one checkpoint, and a folder that holds another curve.
+
+    Raises:
+        InputError: If it is one of these.
+    """
+    from landscape.measure.curves import identity, recipe
+    from landscape.paths import saved
+
+    (task,) = of(Curves, prepared.tasks)
+    one, two = task.checkpoints
+    if one.content == two.content:
+        raise InputError(f"{one.ref} and {two.ref} hold the same weights; a curve joins two checkpoints")
+    if out is None or not (out / CURVE).exists():
+        return
+    before = saved.load(out / CURVE)
+    if (before.ends, before.recipe) != (identity(task, (0, 1)), recipe(task.spec)):
+        raise InputError(f"{out / CURVE} holds another curve, of other ends, text or settings; choose another --out")
 
 
 def _save(ran: Ran, spec: Curves, rows: pd.DataFrame, out: Path) -> None:

@@ -184,7 +184,6 @@ def _found(refs: Sequence[str], inputs: Inputs) -> Models:
         InputError: If one is not there, or has none.
     """
     from landscape.checkpoints import fetch, sources
-    from landscape.checkpoints.models import default_objective
 
     every = [checkpoint for ref in refs for checkpoint in sources.find(ref, inputs.config)]
     if not every:
@@ -192,6 +191,8 @@ def _found(refs: Sequence[str], inputs: Inputs) -> Models:
     for checkpoint in every:
         if checkpoint.place is None:
             fetch.described(checkpoint)
+    from landscape.checkpoints.models import default_objective  # which imports torch: what is refused is refused before
+
     objective = inputs.objective or default_objective(fetch.described(every[0]))
     found = Models(tuple(every), data(inputs, objective), inputs.device)
     if inputs.text is None:

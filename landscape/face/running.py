@@ -85,7 +85,12 @@ class Ran:
 
 @contextmanager
 def one_shot(
-    name: str, models: Models, measures: Sequence[Measure], out: Path | None = None, watch: Watch = SILENT
+    name: str,
+    models: Models,
+    measures: Sequence[Measure],
+    out: Path | None = None,
+    watch: Watch = SILENT,
+    require: Callable[[Prepared], None] = lambda prepared: None,
 ) -> Generator[Ran]:
     """Run measures of given checkpoints; results are kept below a folder, or for as long as the context.
 
@@ -95,13 +100,16 @@ def one_shot(
         measures: What is measured.
         out: Folder; None keeps nothing.
         watch: What is told on the way.
+        require: Called before anything runs; refuses what cannot be run.
     """
     study = Study(
         version=1, name=name, checkpoints=Checkpoints(folder=models.checkpoints[0].ref), data=models.data,
         measure=tuple(measures),
     )  # fmt: skip
     with _results(out) as store:
-        yield execute(study, store, models.device, grid=models.grid, memory=models.memory, watch=watch)
+        yield execute(
+            study, store, models.device, grid=models.grid, memory=models.memory, watch=watch, require=require
+        )
 
 
 @contextmanager
@@ -122,6 +130,7 @@ def execute(
     memory: InMemory | None = None,
     workers: int | None = None,
     watch: Watch = SILENT,
+    require: Callable[[Prepared], None] = lambda prepared: None,
 ) -> Ran:
     """Run what is not done yet of a study.
 
@@ -133,10 +142,12 @@ def execute(
         memory: Models in memory, which the checkpoints stand for.
         workers: Worker processes; None is chosen by timing.
         watch: What is told on the way.
+        require: Called before anything runs; refuses what cannot be run.
     """
     from landscape.measure.prepare import prepare
 
     prepared = prepare(study, store, device, grid, memory)
+    require(prepared)
     store.open(prepared.record)
     for warning in [*prepared.record["warnings"], *foreseen(study)]:
         LOG.warning("warning: %s", warning)

@@ -81,14 +81,18 @@ def _jobs(
             LOG.warning("%s and %s hold the same weights: no curve is learned between them", a.ref, b.ref)
             continue
         ends = torch.stack([anchors[i], anchors[j]])
-        ids = (a.content, b.content, task.text(TEXT), str(spec.seed))
-        moved = task.needs[len(task.checkpoints) :]  # the ends are others then
-        folder = session.store.folder / "curves"
+        ids, folder = identity(task, (i, j)), session.store.folder / "curves"
         for control in ((), (CONTROL,)) if spec.control else ((),):
-            more = (*(key[:12] for key in moved), *control)
-            key = "_".join([*(part[:12] for part in ids[:3]), str(spec.seed), saved.key(how), *more])
+            key = "_".join([*(part[:12] for part in ids[:4]), saved.key(how), *ids[4:], *control])
             here = fit.controls(ends.cpu(), spec.seed).to(ends.device) if control else ends
-            yield (i, j), Wanted(folder / f"{key}.safetensors", (*ids, *more), how, spec.seed), here
+            yield (i, j), Wanted(folder / f"{key}.safetensors", (*ids, *control), how, spec.seed), here
+
+
+def identity(task: Task[Curves], pair: tuple[int, int]) -> tuple[str, ...]:
+    """What tells the curve of a pair from those of other ends, texts and seeds, and from those of aligned ends."""
+    a, b = (task.checkpoints[k] for k in pair)
+    moved = task.needs[len(task.checkpoints) :]  # the ends are others then
+    return a.content, b.content, task.text(TEXT), str(task.spec.seed), *(key[:12] for key in moved)
 
 
 def score(

@@ -26,7 +26,7 @@ def barrier_over_training(barriers: pd.DataFrame) -> pd.DataFrame:
         ``step, barrier, low, high, pairs, best, worst``; see :func:`landscape.profile.units.mean_over_units` for the
             interval, which is nan with fewer than five seeds.
     """
-    return _means(barriers[barriers["between"] == "seeds"], "step_a", "seed").rename(columns={"step_a": "step"})
+    return _means(barriers[barriers["between"] == "seed"], "step_a", "seed").rename(columns={"step_a": "step"})
 
 
 def barrier_over_branching(barriers: pd.DataFrame) -> pd.DataFrame:
@@ -34,7 +34,7 @@ def barrier_over_branching(barriers: pd.DataFrame) -> pd.DataFrame:
 
     Branches of one seed are the units of their mean; those of several seeds are pooled, and the seeds are the units.
     """
-    return _means(barriers[barriers["between"] == "branches"], "branch_step", "branch")
+    return _means(barriers[barriers["between"] == "branch"], "branch_step", "branch")
 
 
 def mean_profiles(profiles: pd.DataFrame, by: str = "step_a") -> pd.DataFrame:
@@ -47,7 +47,7 @@ def mean_profiles(profiles: pd.DataFrame, by: str = "step_a") -> pd.DataFrame:
     Returns:
         ``step``, or the other column, ``t``, and for ``loss`` and ``rise`` the mean with ``_low`` and ``_high``.
     """
-    rows, seeds = [], profiles[profiles["between"] == "seeds"]
+    rows, seeds = [], profiles[profiles["between"] == "seed"]
     pairs = seeds.groupby([by, "t"], dropna=False)["t"].transform("size")
     all_pairs = pairs.groupby(seeds[by], dropna=False).transform("max")
     shared = seeds[pairs == all_pairs]

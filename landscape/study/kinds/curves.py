@@ -79,7 +79,7 @@ class Curves(Along):
         lines = {(m.between, m.on, way) for m in measures if isinstance(m, Barriers) and m.path == "linear"
                  for way in m.align}  # fmt: skip
         if missing := tuple(way for way in self.align if (self.between, self.on, way) not in lines):
-            shared = self.model_dump(include=set(Along.model_fields) & self.model_fields_set - {"kind"})
+            shared = self.model_dump(include=set(Along.model_fields) & self.model_fields_set - {"kind", "path"})
             yield Barriers.model_validate({**shared, "align": missing, "tile": self.tile})
 
     def connectivity(self) -> Iterator[str]:
