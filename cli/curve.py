@@ -100,12 +100,12 @@ def command(**given: Any) -> None:
     contents = (*contents, *more)
     fitted = fixed.build(train, one, untied=not judged.space.tied).to(device)
     Buffers.of(fitted.model).give_common([one, two], "a learned curve", fitted.model, judged.model)
-    recipe = fit.Recipe(given["kind"], given["bends"], given["steps"], given["batch"], given["parts"], given["rate"],
+    recipe = fit.FitSettings(given["kind"], given["bends"], given["steps"], given["batch"], given["parts"], given["rate"],
                         given["decay"])  # fmt: skip
     names = (*contents, fixed.fingerprint(train, one), str(given["seed"]))
     if device.type == "cpu":
         some = torch.arange(min(recipe.batch, fitted.examples))
-        strategy.choose_threads(lambda: gradients.slope(fitted, ends[0], some), recipe.steps)
+        strategy.choose_threads(lambda: gradients.value_and_grad(fitted, ends[0], some), recipe.steps)
     wanted = curves.Wanted(given["out"] / "curve.safetensors", names, recipe, given["seed"])
     anchors = {"linear": ends, recipe.kind: _learn(fitted, ends, wanted, "curve")}
     _save(given["out"], fetch.described(one), judged, anchors[recipe.kind], ends=given["symmetry"] != "none")

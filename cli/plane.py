@@ -126,7 +126,7 @@ def _path(path: Saved, prepared: Prepared) -> pd.DataFrame:
     chosen, anchors = span(checkpoints, dict(task.settings), prepared.session)
     t = torch.linspace(0, 1, 101, dtype=torch.float64)
     points = path.coefficients(t).float() @ path.anchors
-    xy, off = chosen.places(list(points), anchors)
+    xy, off = chosen.project(list(points), anchors)
     if float(off.max()) > 0.01 * float((xy[-1] - xy[0]).norm()):
         console.print(f"The path leaves the plane by up to {float(off.max()):.3g}; its shadow is drawn.", markup=False)
     return pd.DataFrame(xy.numpy(), columns=["x", "y"]).assign(off_plane=off.numpy())

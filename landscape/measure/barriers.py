@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape.paths import ARCS, KINDS
+from landscape.paths import kind as path_kind
 from landscape.profile.adaptive import Found, Grid, Path, profiles
 from landscape.profile.rows import tables
 from landscape.rows import Row
@@ -81,7 +81,7 @@ def between(
     parts = []
     for (i, j), here in groupby(places, key=itemgetter(0)):
         t = torch.tensor([t for _, t in here], dtype=torch.float64)
-        own = KINDS[kind](t, 2) if kind in KINDS else ARCS[kind](t, anchors[i], anchors[j], sizes)
+        own = path_kind(kind).coefficients(t, [anchors[i], anchors[j]], sizes)
         part = torch.zeros(*own.shape[:-1], len(anchors), dtype=torch.float64)
         part[..., [i, j]] = own
         parts.append(part)

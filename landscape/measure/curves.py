@@ -19,7 +19,7 @@ from landscape import paths
 from landscape.errors import InputError
 from landscape.measure import barriers
 from landscape.objectives import Objective
-from landscape.paths import KINDS, fit, saved
+from landscape.paths import fit, saved
 from landscape.points import evaluate, gradients
 from landscape.profile import adaptive as along
 from landscape.profile import paired
@@ -58,7 +58,7 @@ class Wanted:
 
     file: Path
     ends: tuple[str, ...]
-    recipe: fit.Recipe
+    recipe: fit.FitSettings
     seed: int
 
 
@@ -66,7 +66,7 @@ def run(task: Task, session: Session) -> Result:
     """Rows of ``barrier`` and ``profile`` for a learned curve between each pair of a tile, and for its control."""
     settings: dict[str, Any] = dict(task.settings)
     grid = barriers.grid(settings)
-    recipe = fit.Recipe(settings["path"], settings["bends"], settings["fit_steps"], settings["fit_batch"],
+    recipe = fit.FitSettings(settings["path"], settings["bends"], settings["fit_steps"], settings["fit_batch"],
                         settings["fit_parts"], settings["rate"], settings["decay"])  # fmt: skip
     anchors, matching = session.matched(task), settings.get("matching")
     fitted = session.fitting(settings["fitted_on"], untied=session.unties(matching))
@@ -96,7 +96,7 @@ def run(task: Task, session: Session) -> Result:
 
 
 def _jobs(
-    task: Task, session: Session, anchors: list[Tensor], recipe: fit.Recipe
+    task: Task, session: Session, anchors: list[Tensor], recipe: fit.FitSettings
 ) -> Iterator[tuple[tuple[int, int], Wanted, Tensor]]:
     """Pairs of positions with the curves that they want: each its own, and perhaps a control; none for one point."""
     settings: dict[str, Any] = dict(task.settings)
@@ -155,15 +155,15 @@ def learn(
     kind: Literal["loop", "vmap"] = "loop"
     if len(open_ones) > 1:
         some = torch.arange(min(recipe.batch, 32, objective.examples))
-        kind = gradients.choose_slopes(objective, ends[open_ones, 0], some, recipe.steps)
-    slope = partial(gradients.slopes, objective, kind=kind)
+        kind = gradients.loop_or_vmap(objective, ends[open_ones, 0], some, recipe.steps)
+    value_and_grad = partial(gradients.values_and_grads, objective, kind=kind)
     for _, group in groupby(open_ones, key=lambda n: states[n].step if kind == "vmap" else n):
         together = list(group)
         inner, first, second = (
             torch.stack([getattr(states[n], name) for n in together]) for name in ("inner", "first", "second")
         )
         state = fit.State(inner, first, second, states[together[0]].step)
-        state = _fit(objective.examples, ends[together], [wanted[n] for n in together], state, slope, report)
+        state = _fit(objective.examples, ends[together], [wanted[n] for n in together], state, value_and_grad, report)
         for place, n in enumerate(together):
             states[n] = fit.State(state.inner[place], state.first[place], state.second[place], state.step)
     return torch.stack([saved.joined(pair, state) for pair, state in zip(ends, states, strict=True)])
@@ -178,7 +178,7 @@ def _before(ends: Float[Tensor, "2 P"], wanted: Wanted) -> fit.State:
     if not wanted.file.exists():
         return fit.start(ends, wanted.recipe.bends)
     before = saved.load(wanted.file)
-    if (before.ends, before.recipe) != (wanted.ends, wanted.recipe):
+    if (before.ends, before.settings) != (wanted.ends, wanted.recipe):
         raise InputError(f"{wanted.file} holds another curve, of other ends, text or settings; choose another --out")
     return before.state.to(ends.device)
 
@@ -188,7 +188,7 @@ def _fit(
     ends: Float[Tensor, "pairs 2 P"],
     wanted: Sequence[Wanted],
     state: fit.State,
-    slope: fit.Slope,
+    value_and_grad: fit.ValueAndGrad,
     report: Callable[[int, float], None],
 ) -> fit.State:
     """Fit to the last step, saving on the way.
@@ -206,7 +206,7 @@ def _fit(
     while state.step < recipe.steps:
         begin = time.monotonic()
         try:
-            state = fit.fit(ends, slope, examples, recipe, state, seed=wanted[0].seed, until=state.step + stretch,
+            state = fit.fit(ends, value_and_grad, examples, recipe, state, seed=wanted[0].seed, until=state.step + stretch,
                             report=report)  # fmt: skip
         except InputError:  # it diverged: what is on disk is on the way to that
             for want in wanted:
@@ -263,12 +263,12 @@ def judge(
     everything = np.arange(examples)
 
     def rows(times: list[float]) -> Tensor:
-        return KINDS[kind](torch.tensor(times, dtype=torch.float64), len(anchors))
+        return paths.kind(kind).coefficients(torch.tensor(times, dtype=torch.float64), anchors, ())
 
     if ends is None:
         known, metrics = see(anchors, rows([0.0, 1.0]), everything)
         ends = along.Path(known, {name: values.mean(axis=1) for name, values in metrics.items()})
-    path = replace(ends, pieces=paths.pieces(kind, len(anchors)))
+    path = replace(ends, pieces=paths.kind(kind).pieces(len(anchors)))
     (profile,) = along.profiles([path], lambda wanted, some: see(anchors, rows([t for _, t in wanted]), some), grid)
     found, shown = tables(profile, grid)
     shared = {
@@ -281,9 +281,10 @@ def judge(
 
 def _shape(profile: Profile, anchors: list[Tensor], kind: str) -> Row:
     """Length of a path, and its mean loss by arc length."""
+    coefficients = paths.kind(kind).coefficients
     t = torch.linspace(0, 1, FINE, dtype=torch.float64)
-    length = _steps(anchors, KINDS[kind](t, len(anchors))).sum()
-    steps = _steps(anchors, KINDS[kind](torch.from_numpy(profile.interpolation.t), len(anchors)))
+    length = _steps(anchors, coefficients(t, anchors, ())).sum()
+    steps = _steps(anchors, coefficients(torch.from_numpy(profile.interpolation.t), anchors, ()))
     weights = trapezoid(steps)[None] / steps.sum()
     found = paired.functionals(weights, profile.t, profile.losses, profile.interpolation)
     return {

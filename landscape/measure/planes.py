@@ -28,7 +28,7 @@ def run(task: Task, session: Session) -> Result:
     session.buffers.give_common(task.checkpoints, "a plane", session.objective.model)
     checkpoints = session.anchors(task)
     chosen, anchors = span(checkpoints, settings, session)
-    places, off = chosen.places(checkpoints, anchors)
+    places, off = chosen.project(checkpoints, anchors)
     xy = raster(places, chosen, anchors, settings)[settings["part"] :: settings["parts"]]
     everything = np.arange(session.objective.examples)
     evaluator = Evaluator(session, settings["dtype"], task.checkpoints[:1])

@@ -1,4 +1,4 @@
-"""Losses at many points at once; ``gradients`` has their slopes.
+"""Losses at many points at once; ``gradients`` adds their gradients.
 
 A point is a row of coefficients over a few anchors. Two strategies give the same numbers: a loop that writes one
 point after the other into one buffer, and ``vmap`` over a chunk of points. Which is faster, and with how many examples

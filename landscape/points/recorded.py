@@ -1,6 +1,6 @@
-"""Gradients at several points as one straight list of operations, recorded once.
+"""Gradients at several points as one flat list of operations, recorded once.
 
-For models so small that modules, autograd and vmap cost more than their arithmetic.
+For models so small that modules, autograd and vmap cost more than the arithmetic.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from landscape.objectives import Batch, Objective
 from landscape.points import gradients
 from landscape.shapes import Float, Int
 
-Slopes = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+ValuesAndGrads = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Mean losses at points ``[points, P]``, each on its own examples ``[points, n]``, and the gradients there."""
 
 CLOSE = 1e-4
-"""Largest share by which the recording may differ from what it records, of the largest value."""
+"""Largest difference between the recording and the model, as a share of the largest value."""
 
 
 def record(
@@ -28,17 +28,17 @@ def record(
     points: Float[Tensor, "points P"],
     examples: Int[Tensor, "points n"],
     names: frozenset[str] | None = None,
-) -> Slopes:
-    """:func:`landscape.points.gradients.slopes` in one batch, without modules, autograd or vmap around it.
+) -> ValuesAndGrads:
+    """:func:`landscape.points.gradients.values_and_grads` in one batch, without the overhead of modules, autograd and vmap.
 
-    What is recorded is checked at other points and on other examples, since a model that looks at its values to decide
-    what to do cannot be recorded.
+    The recording is checked at other points and on other examples, because a model whose control flow depends on
+    values cannot be recorded.
 
     Args:
         objective: Model, batches and measure; without running statistics.
-        points: So many points as will be asked for.
-        examples: So many examples of each.
-        names: Parameters whose gradient is wanted; None is all.
+        points: Points, as many as in later calls.
+        examples: Indices of the examples of each point, as many as in later calls.
+        names: Parameters whose gradient is computed; None is all.
 
     Raises:
         RuntimeError: If the model cannot be recorded.
@@ -55,14 +55,14 @@ def record(
 
     def recorded(points: Tensor, examples: Tensor) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
-            losses, slopes = graph(points, _taken(objective, examples))
-        return losses, slopes
+            losses, grads = graph(points, _taken(objective, examples))
+        return losses, grads
 
     other = points * 1.01 + 0.01 * points.flip(0).roll(1, dims=1)
     shifted = (examples + 1) % objective.examples
     for one, two in zip(recorded(other, shifted), eager(other, _taken(objective, shifted)), strict=True):
         if not (one - two).abs().max() <= CLOSE * two.abs().max():
-            raise RuntimeError("the model decides by its values what to do, so it cannot be recorded")
+            raise RuntimeError("the control flow of the model depends on values, so it cannot be recorded")
     return recorded
 
 
