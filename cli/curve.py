@@ -100,8 +100,8 @@ def command(**given: Any) -> None:
     contents = (*contents, *more)
     fitted = fixed.build(train, one, untied=not judged.space.tied).to(device)
     Buffers.of(fitted.model).give_common([one, two], "a learned curve", fitted.model, judged.model)
-    recipe = fit.FitSettings(given["kind"], given["bends"], given["steps"], given["batch"], given["parts"], given["rate"],
-                        given["decay"])  # fmt: skip
+    recipe = fit.FitSettings(given["kind"], given["bends"], given["steps"], given["batch"], given["parts"],
+                             given["rate"], given["decay"])  # fmt: skip
     names = (*contents, fixed.fingerprint(train, one), str(given["seed"]))
     if device.type == "cpu":
         some = torch.arange(min(recipe.batch, fitted.examples))

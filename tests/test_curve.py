@@ -279,7 +279,9 @@ def test_a_chain_is_read_piece_by_piece() -> None:
     profile, _, shown = curves.judge(curves.looking(bowl), list(corners), "polychain", Grid(resamples=10), 4)
     assert len(profile.t) == 3 * 8 + 1
     for row in shown:
-        (point,) = kind("polychain").coefficients(torch.tensor([row["t"]], dtype=torch.float64), list(corners), ()) @ corners
+        (point,) = (
+            kind("polychain").coefficients(torch.tensor([row["t"]], dtype=torch.float64), list(corners), ()) @ corners
+        )
         assert row["loss"] == pytest.approx(0.9 * float((curvature * point**2).sum()), abs=1e-9)
 
 

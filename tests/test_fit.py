@@ -66,7 +66,9 @@ def test_it_starts_as_the_straight_line(kind: str, bends: int) -> None:
     a, b = torch.randn(2, 7, generator=cases.generator(1), dtype=torch.float64)
     anchors = torch.cat([a[None], fit.start(torch.stack([a, b]), bends).inner, b[None]])
     t = torch.linspace(0, 1, 9, dtype=torch.float64)
-    assert_close(load(kind).coefficients(t, list(anchors), ()) @ anchors, torch.lerp(a, b, t[:, None]), rtol=0, atol=1e-14)
+    assert_close(
+        load(kind).coefficients(t, list(anchors), ()) @ anchors, torch.lerp(a, b, t[:, None]), rtol=0, atol=1e-14
+    )
 
 
 @pytest.mark.parametrize("kind", CURVES)

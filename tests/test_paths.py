@@ -10,8 +10,8 @@ from scipy.spatial import geometric_slerp
 from torch import Tensor
 from torch.testing import assert_close
 
-from landscape.errors import InputError
 from landscape.catalogue import CURVES, PATHS
+from landscape.errors import InputError
 from landscape.paths import kind as load
 from landscape.paths import kinds as folder
 from landscape.points.evaluate import combine, combine_tensors

@@ -291,7 +291,9 @@ def test_a_learned_path_is_drawn_where_it_lies(
     expected = [[0, 0], [float(half @ u), float(half @ v / v.norm())], [float((b - a).norm()), 0]]
     np.testing.assert_allclose(path[[0, 50, 100]], expected, rtol=0, atol=1e-4)
     few = torch.randn(3, 8, generator=cases.generator(1))
-    saved.save(file, saved.Saved(("a", "b"), fit.FitSettings(steps=3), few, fit.State(few[1:-1], few[1:-1], few[1:-1], 3)))
+    saved.save(
+        file, saved.Saved(("a", "b"), fit.FitSettings(steps=3), few, fit.State(few[1:-1], few[1:-1], few[1:-1], 3))
+    )
     other = run("plane", *refs, *options(tmp_path), "--resolution", 4, "--curve", file, "--out", tmp_path / "p")
     assert "the path of --curve has 8 parameters and the checkpoints have" in str(other.exception)
 

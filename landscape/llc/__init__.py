@@ -1,1 +1,1 @@
-"""The local learning coefficient: draws around a checkpoint, and numbers with errors from them."""
+"""The local learning coefficient: chains around a checkpoint, and estimates with errors from them."""

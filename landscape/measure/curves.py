@@ -206,8 +206,8 @@ def _fit(
     while state.step < recipe.steps:
         begin = time.monotonic()
         try:
-            state = fit.fit(ends, value_and_grad, examples, recipe, state, seed=wanted[0].seed, until=state.step + stretch,
-                            report=report)  # fmt: skip
+            state = fit.fit(ends, value_and_grad, examples, recipe, state, seed=wanted[0].seed,
+                            until=state.step + stretch, report=report)  # fmt: skip
         except InputError:  # it diverged: what is on disk is on the way to that
             for want in wanted:
                 want.file.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from landscape.llc.coefficient import judged
+from landscape.llc.coefficient import from_traces
 from landscape.llc.curvature import Sharpness
 from landscape.llc.sampling import Chain
 from landscape.rows import Row
@@ -38,8 +38,9 @@ def run(task: Task, session: Session) -> Result:
         variance=float(sharp["slope_variance"]),
         parameters=int(sharp["parameters"]),
     )
-    found = judged(parts, baseline, settings, _looks(rows, sharpness.parameters), sharpness, session.objective.examples,
-                   float(first["length"]))  # fmt: skip
+    chains = _looks(rows, sharpness.parameters)
+    found = from_traces(parts, baseline, settings, chains, sharpness, session.objective.examples,
+                        float(first["length"]))  # fmt: skip
     value, extrapolated = found.estimate, len(parts) == 2
     row: Row = {
         "table": "llc",

@@ -72,7 +72,8 @@ def values_and_grads(
     if kind == "loop" or objective.statistics:
         own = examples.expand(len(points), -1)
         each = [
-            value_and_grad(objective, point, some, at_once=at_once, names=names) for point, some in zip(points, own, strict=True)
+            value_and_grad(objective, point, some, at_once=at_once, names=names)
+            for point, some in zip(points, own, strict=True)
         ]
         return points.new_tensor([loss for loss, _ in each]), torch.stack([g for _, g in each])
     gradient, total = torch.zeros_like(points), torch.zeros(len(points), dtype=points.dtype, device=points.device)

@@ -29,7 +29,7 @@ def record(
     examples: Int[Tensor, "points n"],
     names: frozenset[str] | None = None,
 ) -> ValuesAndGrads:
-    """:func:`landscape.points.gradients.values_and_grads` in one batch, without the overhead of modules, autograd and vmap.
+    """:func:`landscape.points.gradients.values_and_grads` without the overhead of modules, autograd and vmap.
 
     The recording is checked at other points and on other examples, because a model whose control flow depends on
     values cannot be recorded.

@@ -2,72 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field
 
-from landscape.spec import MOST_SEED, Settings, one_or_several
+from landscape.llc.settings import ChainSettings
 from landscape.study.kinds.pairs import Steps
 
 
-class Llc(Settings):
+class Llc(ChainSettings):
     """The local learning coefficient of each checkpoint.
 
     Attributes:
         kind: Always ``llc``.
         among: Of the seeds, of the branches, or of both.
         at_steps: As for barriers.
-        sampler: How draws are made.
-        chains: Independent chains.
-        draws: Steps that are kept.
-        burn_in: Steps before them, which enter no number.
-        batch: Examples of a step; ``all`` for full batches, which ``mala`` needs.
-        n_beta: Factor on the mean loss: a number, ``log_n`` for n / ln n of all examples, ``log_batch`` of a batch.
-        localisation: Strength of the pull to the checkpoint.
-        step_size: A number, or ``auto``: from the largest curvature.
-        extrapolate: Whether to run half the step too, and take the bias of the step away; costs three times as much.
-        parameters: What moves, the rest being frozen: names with ``*``, parts as ``NAME[0:16, :]``, or ``head 0.3``;
-            left out, all moves.
-        mode: ``training`` has dropout on.
-        keep_draws: Keep the point of every so many draws, in a file of its own; 0 keeps none.
-        seed: Of noise and batches.
-        parts: Tasks that the chains of a checkpoint are cut into, for several workers at one checkpoint.
+        parts: Number of tasks that the chains of a checkpoint are split into, so that several workers share them.
         tile: Checkpoints whose chains may run in one batch, for small models; a tile is one task.
     """
 
     kind: Literal["llc"]
     among: Literal["seeds", "branches", "all"] = "seeds"
     at_steps: Steps = "all"
-    sampler: Literal["sgld", "rmsprop", "sgnht", "mala"] = "sgld"
-    chains: int = Field(4, ge=1)
-    draws: int = Field(200, ge=4)
-    burn_in: int = Field(200, ge=0)
-    batch: Annotated[int, Field(ge=1)] | Literal["all"] = 32
-    n_beta: Annotated[float, Field(gt=0)] | Literal["log_n", "log_batch"] = "log_n"
-    localisation: float = Field(100.0, gt=0)
-    step_size: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
-    extrapolate: bool = False
-    parameters: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(one_or_several)] | None = None
-    mode: Literal["evaluation", "training"] = "evaluation"
-    keep_draws: int = Field(0, ge=0)
-    seed: int = Field(0, ge=0, le=MOST_SEED)
-    dtype: Literal["float32"] = "float32"
     parts: int = Field(1, ge=1)
     tile: int = Field(1, ge=1)
-
-    @model_validator(mode="after")
-    def _metropolis_takes_all(self) -> Llc:
-        if self.sampler == "mala" and self.batch != "all":
-            raise ValueError('sampler = "mala" is exact on full batches only: give batch = "all"')
-        if self.n_beta == "log_batch" and self.batch == "all":
-            raise ValueError('n_beta = "log_batch" needs a batch; with batch = "all" it is "log_n"')
-        if self.n_beta == "log_batch" and self.batch == 1:
-            raise ValueError('n_beta = "log_batch" needs a batch of two or more: ln 1 is 0')
-        if self.extrapolate and self.sampler == "mala":
-            raise ValueError('sampler = "mala" has no bias of the step to take away: leave out extrapolate')
-        return self
 
     @property
     def settings(self) -> dict[str, Any]:
         """What decides the numbers."""
-        return self.model_dump(exclude={"kind", "among", "at_steps", "parts", "tile"})
+        return self.model_dump(include=set(ChainSettings.model_fields))
