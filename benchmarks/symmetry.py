@@ -22,6 +22,7 @@ from landscape.symmetry import align
 from landscape.symmetry.group import move
 from landscape.symmetry.group.element import draw
 from landscape.symmetry.group.move import Move
+from landscape.symmetry.settings import AlignSettings
 from landscape.symmetry.tables import table_of
 
 
@@ -62,7 +63,7 @@ def main() -> None:
         second = loads[1]()
         loads[1] = lambda: second
     begin = time.perf_counter()
-    found = align.match(table, loads, align.How("weights"), objective)
+    found = align.align(table, loads, "weights", AlignSettings(), objective)
     took = time.perf_counter() - begin
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     distances = ", ".join(f"{one.before:.1f} to {one.after:.1f}" for one in found[1:4])

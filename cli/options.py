@@ -13,7 +13,7 @@ import click
 from landscape.cli.progress import console
 from landscape.errors import InputError
 from landscape.spec import MOST_SEED
-from landscape.study.kinds import ON_TEXT, Matching
+from landscape.study.kinds import ON_TEXT, Alignment
 from landscape.study.sections import Data
 from landscape.study.tasks import Checkpoint
 from landscape.texts import TRAINING_TEXT
@@ -210,7 +210,7 @@ def symmetry_options(usual: str, *, several: bool = False) -> Callable[[Callable
     return add
 
 
-def matching(given: dict[str, Any], wanted: Sequence[str], data: Data) -> Matching:
+def matching(given: dict[str, Any], wanted: Sequence[str], data: Data) -> Alignment:
     """How to match, by the options of a one-shot command.
 
     Raises:
@@ -230,7 +230,7 @@ def matching(given: dict[str, Any], wanted: Sequence[str], data: Data) -> Matchi
         fields |= {"text": str(given["match_text"] or TRAINING_TEXT), "sequences": given["match_sequences"]}
         if fields["text"] == data.text:
             raise InputError("--text and --match-text are the same; what is matched on a text is judged on another")
-    return Matching.model_validate(fields)
+    return Alignment.model_validate(fields)
 
 
 def checked(rows: list[dict[str, Any]]) -> list[str]:

@@ -120,7 +120,7 @@ def test_steps_are_unstable_from_where_it_is_said(name: str) -> None:
 
 @every
 def test_flat_directions_are_in_equilibrium_when_it_is_said(name: str) -> None:
-    """Where the loss is flat the variance goes to ``1 / localisation``; a thermostat that starts at rest overshoots first."""
+    """Where the loss is flat the variance goes to ``1 / localisation``; a thermostat at rest overshoots first."""
     step = 0.02 / LOCALISATION
     wanted = equilibrium(name, step, LOCALISATION)
     sampler = samplers.load(name)

@@ -18,10 +18,10 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaFo
 from landscape.demo.train import Recipe, Trainer
 from landscape.objectives import Objective, causal_lm, masked_lm, module
 from landscape.symmetry import align
-from landscape.symmetry.align import How
 from landscape.symmetry.group import canonical, move
 from landscape.symmetry.group.element import draw
 from landscape.symmetry.group.move import Move
+from landscape.symmetry.settings import AlignSettings
 from landscape.symmetry.tables import table_of
 
 LENGTH, STEPS = 32, 200
@@ -128,7 +128,7 @@ def test_a_planted_barrier_is_taken_out_of_a_trained_model(name: str) -> None:
         planted = Move(element, canonical.gains(table, params))
         there = move.moved(table, objective.space, here, planted)
         raw = barrier(objective, here, there)
-        found = align.match(table, [lambda: here, lambda there=there: there], How("weights"), objective)[1]
+        found = align.align(table, [lambda: here, lambda there=there: there], "weights", AlignSettings(), objective)[1]
         matched = barrier(objective, here, move.moved(table, objective.space, there, found.move))
         print(f"{name}: raw {raw:.3f}, matched {matched:.1e}")
         assert raw > 0.3 and abs(matched) < 1e-4

@@ -60,7 +60,8 @@ class Setting:
         localisation: Pull to the checkpoint.
         curvature: What is taken for the largest curvature at the checkpoint; nan where it is not known. It is looked up
             where chains end.
-        gradient_noise: Half of the difference of the gradients of two examples along the top Hessian eigenvector, one a step.
+        gradient_noise: Half of the difference of the gradients of two examples, one a step, along the top Hessian
+            eigenvector.
     """
 
     sampler: str = "sgld"

@@ -175,7 +175,7 @@ def profile(runs: Runs, what: str, kind: str, anchors: list[Any], pieces: int = 
 def straight(runs: Runs) -> Iterator[Trained]:
     """Pairs of seeds at each step, of steps of one run, and aligned pairs."""
     from landscape.symmetry.group import element
-    from landscape.symmetry.matchers import weights
+    from landscape.symmetry.search import descent
     from landscape.symmetry.tables import table_of
 
     points, pairs, space = runs.points, list(combinations(range(SEEDS), 2)), runs.objective.space
@@ -186,7 +186,7 @@ def straight(runs: Runs) -> Iterator[Trained]:
     table = table_of(runs.objective.model)
     for i, j in pairs:
         a, b = ({n: v.double() for n, v in space.params(points[x][-1]).items()} for x in (i, j))
-        moved = element.apply(table, b, weights.match(table, a, b, generator(0)).element)
+        moved = element.apply(table, b, descent.align(table, a, b, generator(0)).element)
         yield profile(runs, "aligned", "linear", [points[i][-1], space.vector(moved).float()])
 
 

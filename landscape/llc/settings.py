@@ -12,7 +12,7 @@ from landscape.spec import MOST_SEED, Settings, one_or_several
 if TYPE_CHECKING:
     SamplerName = str
 else:
-    SamplerName = Literal[tuple(SAMPLERS)]
+    SamplerName = Literal[*SAMPLERS]
 
 
 class ChainSettings(Settings):

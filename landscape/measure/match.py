@@ -17,13 +17,13 @@ from landscape.session import data as fixed
 from landscape.session.session import Result, Session, moves_file, unties
 from landscape.shapes import Float
 from landscape.space import untie
-from landscape.study.kinds import ON_TEXT, Matching
+from landscape.study.kinds import ON_TEXT, Alignment
 from landscape.study.sections import Data
 from landscape.study.tasks import Checkpoint, Task
 from landscape.symmetry import align
 from landscape.symmetry.group import move
 from landscape.symmetry.group.table import Table
-from landscape.symmetry.matchers import learned
+from landscape.symmetry.settings import AlignSettings
 from landscape.symmetry.tables import table_of
 
 TELL_EVERY = 15.0
@@ -52,7 +52,7 @@ def run(task: Task, session: Session) -> Result:
             log.info("%s: %s is %s", task.label, task.checkpoints[which].ref, what)
 
     loaders = [partial(load, checkpoint) for checkpoint in task.checkpoints]
-    found = align.match(table, loaders, how_to(settings), objective, fitting, tell)
+    found = align.align(table, loaders, settings["symmetry"], how_to(settings), objective, fitting, tell)
     file = moves_file(session.store, task.key)
     # By reference: copies of one checkpoint have moves of their own.
     move.save(file, {c.ref: one.move for c, one in zip(reversed(task.checkpoints), reversed(found), strict=True)})
@@ -69,18 +69,17 @@ def require(session: Session, settings: Mapping[str, Any]) -> None:
 
     An ``InputError`` says which.
     """
-    align.chosen(session.table(settings), how_to(settings))
+    align.chosen(session.table(settings), settings["groups"])
     if "matched_on" in settings:
         session.fitting(settings["matched_on"], untied=session.unties(settings))
 
 
-def how_to(settings: Mapping[str, Any]) -> align.How:
-    """How to match, by the settings of a task."""
-    recipe = learned.Recipe(**{name: settings[name] for name in ("steps", "rate") if name in settings})
-    return align.How(settings["symmetry"], tuple(settings["groups"]), settings["seed"], settings.get("starts"), recipe)
+def how_to(settings: Mapping[str, Any]) -> AlignSettings:
+    """How to align, by the settings of a task."""
+    return AlignSettings.model_validate({n: v for n, v in settings.items() if n in AlignSettings.model_fields})
 
 
-def row(settings: Mapping[str, Any], table: Table, objective: Objective, found: align.Found) -> Row:
+def row(settings: Mapping[str, Any], table: Table, objective: Objective, found: align.Aligned) -> Row:
     """What matching one checkpoint came to."""
     return {
         "table": "match", "architecture": table.name, "symmetry": settings["symmetry"],
@@ -92,7 +91,7 @@ def row(settings: Mapping[str, Any], table: Table, objective: Objective, found: 
 
 
 def pair(
-    checkpoint: Checkpoint, held: Data, how: Matching, symmetry: str, judged: Objective, ends: Float[Tensor, "2 P"]
+    checkpoint: Checkpoint, held: Data, how: Alignment, symmetry: str, judged: Objective, ends: Float[Tensor, "2 P"]
 ) -> tuple[Objective, Float[Tensor, "2 Q"], Row]:
     """Two points, the second in the coordinates of the first.
 
@@ -114,9 +113,9 @@ def pair(
         ends = torch.stack([untie(end, tied, judged.space) for end in ends])
     fitting = None
     if symmetry in ON_TEXT:
-        fitting = fixed.build(how.matched_on(held), checkpoint, untied=untied).to(ends.device)
+        fitting = fixed.build(how.aligned_on(held), checkpoint, untied=untied).to(ends.device)
     table = table_of(judged.model, how.symmetry_group)
     loaders = [partial(ends.__getitem__, n) for n in range(2)]
-    found = align.match(table, loaders, how_to(settings), judged, fitting)[1]
+    found = align.align(table, loaders, symmetry, how_to(settings), judged, fitting)[1]
     there = move.moved(table, judged.space, ends[1], found.move)
     return judged, torch.stack([ends[0], there]), {**row(settings, table, judged, found), "untied": untied}

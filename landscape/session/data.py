@@ -157,7 +157,7 @@ def require_other_texts(study: Study) -> None:
             )
         if not isinstance(measure, Barriers | Curves) or not set(measure.symmetry) & set(ON_TEXT):
             continue
-        if read_text(measure.match.matched_on(study.data)) == read_text(study.data):
+        if read_text(measure.match.aligned_on(study.data)) == read_text(study.data):
             raise InputError(
                 f"the text to match on, {measure.match.text}, is that of [data]; what is matched on a text must be "
                 "judged on another"

@@ -153,7 +153,7 @@ class Session:
             first = self.tasks[0].checkpoints[0]
             wanted = [m.fitted_on(self.data) for m in self.study.measure if isinstance(m, Curves)]
             along = [m for m in self.study.measure if isinstance(m, Barriers | Curves)]
-            wanted += [m.match.matched_on(self.data) for m in along if set(m.symmetry) & set(ON_TEXT)]
+            wanted += [m.match.aligned_on(self.data) for m in along if set(m.symmetry) & set(ON_TEXT)]
             (data, *_) = (data for data in wanted if fixed.fingerprint(data, first) == fingerprint)
             self._fitting[key] = fixed.build(data, first, untied=untied).to(self.device)
         return self._fitting[key]

@@ -160,7 +160,7 @@ def _matching(
         return []
     settings = {**measure.match.settings(symmetry), "dtype": "float32"}
     if symmetry in ON_TEXT:
-        settings["matched_on"] = fingerprint(measure.match.matched_on(fixed))
+        settings["matched_on"] = fingerprint(measure.match.aligned_on(fixed))
     return [Task("match", tuple(group), (), tuple(settings.items()), data)]
 
 

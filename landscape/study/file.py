@@ -16,13 +16,13 @@ from landscape.files import read
 from landscape.spec import Settings
 from landscape.stages.settings import Primary, Stages
 from landscape.study.kinds import (
+    Alignment,
     AnyMeasure,
     Barriers,
     Behaviour,
     Between,
     Curves,
     Llc,
-    Matching,
     Measure,
     Planes,
     Probes,
@@ -126,7 +126,7 @@ KINDS: dict[str, type[BaseModel]] = {
     "behaviour": Behaviour,
 }
 TABLES: tuple[type[BaseModel], ...] = (Study, Checkpoints, Branches, Data, Stages, Primary)
-EVERY: tuple[type[BaseModel], ...] = (*TABLES, Matching, *KINDS.values())
+EVERY: tuple[type[BaseModel], ...] = (*TABLES, Alignment, *KINDS.values())
 FIELDS = {name for table in EVERY for name in table.model_fields}
 
 
@@ -150,7 +150,7 @@ def mistakes(error: ValidationError) -> str:
 def _typo(mistake: Mapping[str, Any], meant: set[str], place: str) -> str:
     """An unknown setting; what it was probably meant for is put into ``meant``."""
     within = [KINDS[str(part)] for part in mistake["loc"] if part in KINDS]
-    tables: Sequence[type[BaseModel]] = [Matching] if "match" in mistake["loc"] else within or TABLES
+    tables: Sequence[type[BaseModel]] = [Alignment] if "match" in mistake["loc"] else within or TABLES
     near = _near(str(mistake["loc"][-1]), {name for table in tables for name in table.model_fields})
     if near:
         meant.add(".".join([*place.split(".")[:-1], near]))

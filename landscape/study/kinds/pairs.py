@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from landscape.spec import MOST_SEED, BesideStudy, Settings, one_or_several
-from landscape.study.kinds.match import ON_TEXT, Matching, Symmetry
+from landscape.study.kinds.alignment import ON_TEXT, Alignment, Symmetry
 from landscape.study.sections import Data
 
 
@@ -49,7 +49,7 @@ class _Along(Settings):
     between: Between = "seeds"
     at_steps: Steps = "all"
     symmetry: Annotated[tuple[Symmetry, ...], Field(min_length=1), BeforeValidator(one_or_several)] = ("none",)
-    match: Matching = Field(default_factory=lambda: Matching.model_validate({}))
+    match: Alignment = Field(default_factory=lambda: Alignment.model_validate({}))
     points: Points = "auto"
     tolerance: float = Field(0.002, gt=0)
     halfwidth: float | None = Field(None, gt=0)
@@ -69,7 +69,7 @@ class _Along(Settings):
 
     @model_validator(mode="after")
     def _match_says_how_and_symmetry_what(self) -> _Along:
-        if set(self.symmetry) == {"none"} and self.match != Matching.model_validate({}):
+        if set(self.symmetry) == {"none"} and self.match != Alignment.model_validate({}):
             raise ValueError('match says how symmetries are taken out: give symmetry = "weights" or another way')
         return self
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from landscape.symmetry.group.table import Fused, Group, Norm, SymmetryGroup, Table, activation_of, heads, stream, units
+from landscape.symmetry.group.groups import activation_of, heads, stream, units
+from landscape.symmetry.group.table import Fused, Group, Norm, SymmetryGroup, Table
+
+TURNS_UNTIED = True
+"""Whether the stream can be rotated only if the head is not tied to the embedding."""
 
 
 def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
-    """Its symmetries; the stream turns only if the head is not tied to the embedding.
+    """The symmetries of a model; the stream is rotated only if the head is not tied to the embedding.
 
-    The last gain is folded into the head, and into the embedding it must not be.
+    The last gain is folded into the head, and must not be folded into the embedding.
     """
     config = model.config
     width, size = config.n_embd, config.n_embd // config.n_head

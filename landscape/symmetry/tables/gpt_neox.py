@@ -5,11 +5,15 @@ from __future__ import annotations
 from math import ceil
 from typing import Any
 
-from landscape.symmetry.group.table import Fused, Group, Norm, SymmetryGroup, Table, activation_of, heads, stream, units
+from landscape.symmetry.group.groups import activation_of, heads, stream, units
+from landscape.symmetry.group.table import Fused, Group, Norm, SymmetryGroup, Table
+
+TURNS_UNTIED = True
+"""Whether the stream can be rotated only if the head is not tied to the embedding."""
 
 
 def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
-    """Its symmetries."""
+    """The symmetries of a model."""
     config = model.config
     count, width = config.num_attention_heads, config.hidden_size
     size = width // count

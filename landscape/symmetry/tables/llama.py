@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from landscape.symmetry.group.table import Fused, Group, Norm, SymmetryGroup, Table, heads, stream, units
+from landscape.symmetry.group.groups import heads, stream, units
+from landscape.symmetry.group.table import Fused, Group, Norm, SymmetryGroup, Table
+
+TURNS_UNTIED = True
+"""Whether the stream can be rotated only if the head is not tied to the embedding."""
 
 
 def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
-    """Its symmetries; a unit's gate is only reordered, what it gates may take any factor."""
+    """The symmetries of a model; the gate of a unit is only permuted, and what it gates may take any factor."""
     config = model.config
     width, keys = config.hidden_size, config.num_key_value_heads
     size = getattr(config, "head_dim", None) or width // config.num_attention_heads

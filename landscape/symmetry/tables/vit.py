@@ -1,14 +1,18 @@
-"""ViT: patches in place of words, norms before each layer, a classifier that reads the first position."""
+"""ViT: patches in place of tokens, norms before each layer, a classifier that reads the first position."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from landscape.symmetry.group.table import Fused, Group, Norm, SymmetryGroup, Table, activation_of, heads, stream, units
+from landscape.symmetry.group.groups import activation_of, heads, stream, units
+from landscape.symmetry.group.table import Fused, Group, Norm, SymmetryGroup, Table
+
+TURNS_UNTIED = False
+"""Whether the stream can be rotated only if the head is not tied to the embedding."""
 
 
 def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
-    """Its symmetries."""
+    """The symmetries of a model."""
     config = model.config
     width, count = config.hidden_size, config.num_attention_heads
     turns = symmetry_group == "all"
