@@ -114,7 +114,7 @@ def test_adam_is_that_of_torch() -> None:
     inner = fit.start(two, 1).inner.clone().requires_grad_()
     adam = torch.optim.Adam([inner], lr=1)
     for step in range(20):
-        (row,) = load("bezier").coefficients(fit.draw(settings, 4, 2, step)[0], [*two, inner], ())
+        (row,) = load("bezier").coefficients(fit.draw(settings, 4, 2, step)[0], [two[0], inner[0], two[1]], ())
         adam.param_groups[0]["lr"] = settings.rate_at(step)
         adam.zero_grad()
         ((row @ torch.cat([two[:1], inner, two[1:]]) - target) ** 2).sum().backward()

@@ -21,9 +21,7 @@ from landscape.symmetry.tables import load, table_of
 SHARED = {"symmetry_group", "groups", "seed"}
 QUICK = AlignSettings(starts=1, steps=3)
 every = pytest.mark.parametrize("method", MATCHERS)
-architectures = pytest.mark.parametrize(
-    "name", [name for name in ARCHITECTURES if name.split()[0] in SYMMETRY_TABLES.members]
-)
+known = pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name.split()[0] in SYMMETRY_TABLES.members])
 
 
 def three(count: int = 3) -> list[Objective]:
@@ -106,7 +104,7 @@ def test_what_happens_to_each_is_reported(method: str) -> None:
     assert {n for n, _ in said} == {1, 2} and said[-1] == (2, "checked") and said[0][1] != "checked"
 
 
-@architectures
+@known
 def test_an_untied_head_lets_the_stream_turn_where_the_table_says_so(name: str) -> None:
     """Random elements move the stream by a rotation, and not by a permutation, iff it turns."""
     objective = build(name)

@@ -90,11 +90,7 @@ def estimate(
     Raises:
         ValueError: If fewer than four draws are left.
     """
-    draws = losses[:, run.burn_in :]
-    if draws.shape[1] < 4:
-        raise ValueError(
-            f"{losses.shape[1]} steps with {run.burn_in} of burn-in leave {draws.shape[1]} draws; give four"
-        )
+    draws = _draws(losses, run.burn_in)
     lost = ~np.isfinite(losses).all(axis=1)
     per_chain = np.where(lost, np.nan, run.n_beta * (draws.mean(axis=1) - baseline))
     kept = draws[~lost]
@@ -124,6 +120,18 @@ def estimate(
             "chains stay closer to the checkpoint than rounding can tell: a weaker localisation, a larger step"
         )
     return replace(found, warnings=tuple(warnings))
+
+
+def _draws(losses: Float[np.ndarray, "chains steps"], burn_in: int) -> Float[np.ndarray, "chains draws"]:
+    """Losses without the burn-in.
+
+    Raises:
+        ValueError: If fewer than four draws are left.
+    """
+    draws = losses[:, burn_in:]
+    if draws.shape[1] < 4:
+        raise ValueError(f"{losses.shape[1]} steps with {burn_in} of burn-in leave {draws.shape[1]} draws; give four")
+    return draws
 
 
 def _without(

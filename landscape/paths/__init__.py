@@ -1,7 +1,7 @@
 """Paths: maps from t in [0, 1] to coefficients over anchors. A kind is one file in ``kinds`` and one catalogue line."""
 
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 from torch import Tensor
 
@@ -10,6 +10,7 @@ from landscape.catalogue import CURVES, PATHS, Members
 ALL = Members("path", {**PATHS, **CURVES})
 
 
+@runtime_checkable
 class Kind(Protocol):
     """What every file in ``kinds`` has."""
 

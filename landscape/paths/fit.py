@@ -8,7 +8,7 @@ the loss.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -129,17 +129,7 @@ def fit(
         t, batches = draw(settings, examples, seed, step)
         anchors = [ends[..., 0, :], *inner.unbind(-2), ends[..., 1, :]]
         rows = coefficients(t, anchors, [ends.shape[-1]]).to(ends)
-        total, loss = torch.zeros_like(inner), 0.0
-        for row, batch in zip(rows, batches, strict=True):
-            share = len(batch) / sum(len(b) for b in batches)
-            point = row[0] * ends[..., 0, :] + row[-1] * ends[..., 1, :]
-            for k, weight in enumerate(row[1:-1].tolist()):
-                point.add_(inner[..., k, :], alpha=weight)
-            value, gradient = value_and_grad(point, batch)
-            gradient = gradient.add(point, alpha=settings.decay)
-            for k, weight in enumerate(row[1:-1].tolist()):
-                total[..., k, :].add_(gradient, alpha=share * weight)
-            loss += share * float(value.mean())
+        total, loss = _gradient(ends, inner, rows, batches, value_and_grad, settings)
         if not math.isfinite(loss):
             raise InputError(
                 f"the loss of the fit is not finite at step {step + 1} with rate {settings.rate:g}; give a lower rate"
@@ -147,6 +137,29 @@ def fit(
         _adam(inner, total, first, second, step, settings.rate_at(step))
         report(step, loss)
     return State(inner, first, second, last)
+
+
+def _gradient(
+    ends: Float[Tensor, "*pairs 2 P"],
+    inner: Float[Tensor, "*pairs bends P"],
+    rows: Float[Tensor, "parts anchors"],
+    batches: Sequence[Int[Tensor, " _"]],
+    value_and_grad: ValueAndGrad,
+    settings: FitSettings,
+) -> tuple[Float[Tensor, "*pairs bends P"], float]:
+    """Gradient of the inner anchors in one step, and the mean loss over points and paths."""
+    total, loss = torch.zeros_like(inner), 0.0
+    for row, batch in zip(rows, batches, strict=True):
+        share = len(batch) / sum(len(b) for b in batches)
+        point = row[0] * ends[..., 0, :] + row[-1] * ends[..., 1, :]
+        for k, weight in enumerate(row[1:-1].tolist()):
+            point.add_(inner[..., k, :], alpha=weight)
+        value, gradient = value_and_grad(point, batch)
+        gradient = gradient.add(point, alpha=settings.decay)
+        for k, weight in enumerate(row[1:-1].tolist()):
+            total[..., k, :].add_(gradient, alpha=share * weight)
+        loss += share * float(value.mean())
+    return total, loss
 
 
 def draw(

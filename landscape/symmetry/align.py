@@ -6,7 +6,6 @@ per pair, and going from one to another and on to a third is the same as going t
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -95,21 +94,14 @@ def align(
     random = [torch.Generator().manual_seed(settings.seed + n) for n in range(len(load))]
     problem = Problem(table, form, ones, settings, only, fitting, random, report)
     elements = MATCHERS.load(method).elements(problem)
-    out = [Aligned(STAY, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)]
-    back = inverse(table, gauge)
+    back, out = inverse(table, gauge), [Aligned(STAY, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)]
     for n in range(1, len(load)):
-        report(n, "checked")
-        begin = time.perf_counter()
-        plain, own = form(n)
-        point = load[n]()
-        move = Move(compose(table, back, compose(table, elements[n], own)), known)
-        checked = require_same(objective, table, point, move)
-        there = moved(table, space, point, move)
-        out.append(Aligned(
-            move, distance(ones, plain), distance(ones, apply(table, plain, elements[n])),
-            checked.difference, checked.tolerance, _loss_error(objective, point, there),
-            problem.seconds[n] + time.perf_counter() - begin,
-        ))  # fmt: skip
+        with problem.timed(n, "checked"):
+            plain, own = form(n)
+            move = Move(compose(table, back, compose(table, elements[n], own)), known)
+            found = _checked(objective, table, load[n](), move)
+            apart = distance(ones, plain), distance(ones, apply(table, plain, elements[n]))
+        out.append(Aligned(move, *apart, *found, problem.seconds[n]))
     return out
 
 
@@ -125,6 +117,17 @@ def chosen(table: Table, patterns: Sequence[str]) -> list[str]:
                 f"no group of the symmetry table {table.name} is called {pattern}; there are {', '.join(table.groups)}"
             )
     return [name for name in table.groups if any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def _checked(objective: Objective, table: Table, point: Float[Tensor, " P"], move: Move) -> tuple[float, float, float]:
+    """Difference of outputs, tolerance and error of the loss of a move.
+
+    Raises:
+        InputError: If the move changes the function.
+    """
+    checked = require_same(objective, table, point, move)
+    there = moved(table, objective.space, point, move)
+    return checked.difference, checked.tolerance, _loss_error(objective, point, there)
 
 
 def _loss_error(objective: Objective, before: Tensor, after: Tensor) -> float:

@@ -3,7 +3,7 @@
 No file of this folder imports torch, so that the validators of settings can read what a sampler needs.
 """
 
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 from landscape.catalogue import SAMPLERS
 from landscape.llc.samplers.state import Dynamics, LossAndGradient, Noise, State, Tensor
@@ -11,6 +11,7 @@ from landscape.llc.samplers.state import Dynamics, LossAndGradient, Noise, State
 __all__ = ["Dynamics", "LossAndGradient", "Noise", "Sampler", "State", "load"]
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """What every sampler's file has.
 

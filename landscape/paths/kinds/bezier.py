@@ -10,7 +10,7 @@ from landscape.shapes import Float
 
 
 def coefficients(
-    t: Float[Tensor, " t"], anchors: Sequence[Float[Tensor, " P"]], sizes: Sequence[int]
+    t: Float[Tensor, " t"], anchors: Sequence[Float[Tensor, "*paths P"]], sizes: Sequence[int]
 ) -> Float[Tensor, "t anchors"]:
     """Bernstein weight of each anchor.
 

@@ -9,7 +9,7 @@ from landscape.shapes import Float
 
 
 def coefficients(
-    t: Float[Tensor, " t"], anchors: Sequence[Float[Tensor, " P"]], sizes: Sequence[int]
+    t: Float[Tensor, " t"], anchors: Sequence[Float[Tensor, "*paths P"]], sizes: Sequence[int]
 ) -> Float[Tensor, "t anchors"]:
     """Weight of each corner, with equal stretches of t from corner to corner.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from landscape.catalogue import SYMMETRY_TABLES
 from landscape.errors import InputError
@@ -11,6 +11,7 @@ from landscape.symmetry.group.table import SymmetryGroup, Table
 from landscape.symmetry.tables import chain
 
 
+@runtime_checkable
 class Architecture(Protocol):
     """What every table's file has.
 
