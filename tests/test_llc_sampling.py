@@ -476,7 +476,7 @@ def test_the_second_run_of_an_extrapolation_burns_in_twice_as_long() -> None:
     assert found.low == pytest.approx(found.estimate.llc - 1.96 * found.estimate.error, rel=1e-3)
     own = [*chains[:5], sampling.Chain(8e-4, sharp), *chains[6:]]
     (said,) = from_traces([(whole, far), (half, far)], 1.5, settings, own, sharp, 500).estimate.warnings[-1:]
-    assert said == "chains took steps of their own: give a step size of 0.0008"
+    assert said == "chains took different steps: give a step size of 0.0008"
 
 
 class Quartic(nn.Module):

@@ -140,8 +140,8 @@ def test_maps_go_in_on_one_side_and_out_on_the_other() -> None:
 
 def test_gpt2_turns_when_its_head_is_untied_and_bert_never() -> None:
     tied, untied = build("gpt2").model, build("gpt2 untied").model
-    assert table_of(tied).groups["stream"] == stream(12, turns=False, centred=True)
-    assert table_of(untied).groups["stream"] == stream(12, turns=True, centred=True)
+    assert table_of(tied).groups["stream"] == stream(12, rotates=False, centred=True)
+    assert table_of(untied).groups["stream"] == stream(12, rotates=True, centred=True)
     assert table_of(untied, "permutations").groups["stream"].blocks == 12
     assert wants_untied(tied, "all") and not wants_untied(tied, "permutations") and not wants_untied(untied, "all")
     assert not any(wants_untied(build(name).model, "all") for name in ("bert", "bert untied"))
@@ -210,7 +210,7 @@ def test_a_gain_as_good_as_zero_cannot_be_folded(gain: float) -> None:
     objective = build("llama")
     params = fine(objective)
     params["model.layers.1.input_layernorm.weight"][3] = gain
-    with pytest.raises(InputError, match=r"layers.1.input_layernorm.weight' has a value as good as zero.*permutations"):
+    with pytest.raises(InputError, match=r"layers.1.input_layernorm.weight' has a value that is practically zero.*permutations"):
         canonical.canonical(table_of(objective.model), params)
 
 

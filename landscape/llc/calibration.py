@@ -50,9 +50,9 @@ def plateau(rows: pd.DataFrame) -> pd.DataFrame:
         step, llc, error = (line[name].to_numpy(float) for name in ("step_size", "llc", "error"))
         gradient, start = np.polyfit(step[reliable], llc[reliable], 1, w=1 / error[reliable])
         uncertainty = np.hypot(gradient * step, error) / abs(start)
-        beside = np.r_[False, reliable[:-1]] | np.r_[reliable[1:], False]
+        neighbour = np.r_[False, reliable[:-1]] | np.r_[reliable[1:], False]
         out.loc[line.index, "uncertainty"] = uncertainty
-        out.loc[line.index, "flat"] = reliable & beside & (uncertainty < FLAT)
+        out.loc[line.index, "flat"] = reliable & neighbour & (uncertainty < FLAT)
     return out
 
 

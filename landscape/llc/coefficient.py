@@ -115,7 +115,7 @@ def from_traces(
         found.append(estimate(losses, baseline, runs[-1], distances))
     value = extrapolated(*found) if len(found) == 2 else found[0]
     if len(found) == 2 and len({chain.step_size for chain in chains}) > 1:
-        said = f"chains took steps of their own: give a step size of {step:.3g}"
+        said = f"chains took different steps: give a step size of {step:.3g}"
         value = replace(value, warnings=(*value.warnings, said))
     bias = float("nan") if len(found) == 2 else runs[0].bias
     return Coefficient(value, *value.interval(bias), step, bias)

@@ -37,8 +37,8 @@ class Estimate:
     """A local learning coefficient.
 
     Attributes:
-        llc: ``n_beta (mean of L(w) over draws - L(w*))``, over the chains that did not diverge. It has no
-            unit; nan if no chain is left.
+        llc: ``n_beta (mean of L(w) over draws - L(w*))``, over the chains that did not diverge. It has no unit;
+            nan if no chain is left.
         error: Monte Carlo standard error of it.
         per_chain: The value of each chain; nan where it diverged.
         rhat: Rank-normalised split R-hat of the loss.
@@ -137,7 +137,7 @@ def _draws(losses: Float[np.ndarray, "chains steps"], burn_in: int) -> Float[np.
 def _without(
     llc: float, per_chain: Float[np.ndarray, " chains"], lost: Bool[np.ndarray, " chains"], said: str
 ) -> Estimate:
-    """An estimate without an error, for the reason that is said."""
+    """An estimate without an error, with the reason as its warning."""
     return Estimate(llc, np.nan, per_chain, np.nan, 0.0, int(lost.sum()), np.nan, np.nan, np.nan, warnings=(said,))
 
 

@@ -39,7 +39,7 @@ TRIES = 10
 
 
 def plan(settings: ChainSettings, examples: int) -> Plan:
-    """Sampler and numbers of steps for so many examples.
+    """Sampler and numbers of steps for a number of examples.
 
     Raises:
         InputError: If a batch is larger than the data.

@@ -18,7 +18,7 @@ class Kind(Protocol):
         """Coefficients over the anchors at each t, for the whole point or for each tensor."""
 
     def pieces(self, count: int) -> int:
-        """How many smooth pieces a path over so many anchors has."""
+        """Number of smooth pieces of a path over ``count`` anchors."""
 
 
 def kind(name: str) -> Kind:

@@ -70,10 +70,10 @@ def step_bias(share: float, heat: float, quartic: bool) -> float:
 
 
 def relaxation_rate(pull: float) -> float:
-    """Infinite: the steps have another unit, so no time can be told from the settings."""
+    """Infinite: the steps have another unit, so the settings do not determine a time."""
     return math.inf
 
 
 def pull_at(rate: float) -> float:
-    """0: no pull is too small, as far as the settings tell."""
+    """0: the settings do not determine a smallest pull."""
     return 0.0

@@ -26,5 +26,5 @@ def coefficients(
 
 
 def pieces(count: int) -> int:
-    """How many smooth pieces a path over so many anchors has."""
+    """Number of smooth pieces of a path over ``count`` anchors."""
     return 1

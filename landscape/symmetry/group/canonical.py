@@ -18,7 +18,7 @@ from landscape.shapes import Float
 from landscape.symmetry.group.element import Element, apply, compose, moved, still
 from landscape.symmetry.group.table import STREAM, Group, Params, Part, Table
 from landscape.symmetry.search import inside
-from landscape.symmetry.search.nearest import turning
+from landscape.symmetry.search.nearest import rotated_part
 
 SMALL = 1e-6
 """Share of the largest gain of a norm below which a gain is too small to divide by."""
@@ -49,8 +49,8 @@ def gains(table: Table, params: Params, only: Collection[str] | None = None) -> 
     for name, gain in out.items():
         if float(gain.abs().min()) <= SMALL * float(gain.abs().max()):
             raise InputError(
-                f"the gain {name!r} has a value as good as zero, so that it cannot be folded and the stream cannot "
-                "turn; give permutations as the symmetry_group"
+                f"the gain {name!r} has a value that is practically zero, so that it cannot be folded and the "
+                "stream cannot be rotated; give permutations as the symmetry_group"
             )
     return out
 
@@ -143,7 +143,7 @@ def _balance(table: Table, group: Group, part: Part, params: Params) -> Float[Te
     square = torch.zeros(2, group.blocks, part.size, part.size, dtype=torch.float64)
     for piece in table.touching[group.name]:
         for dim, axis in enumerate(piece.axes):
-            if axis and axis.group == group.name and axis.part == part.name and turning(group, axis):
+            if axis and axis.group == group.name and axis.part == part.name and rotated_part(group, axis):
                 rows = piece.take(params).movedim(dim, 0).double()
                 within = group.within if axis.queries else 1
                 blocks = rows.reshape(group.blocks, within, part.size, -1).transpose(1, 2)

@@ -10,15 +10,15 @@ ACTIVATIONS: dict[str, PartKind] = {"relu": "scale", "tanh": "sign", "linear": "
 """What commutes with an activation: ``f(c x) = c f(x)`` for positive c, for -1, for any c."""
 
 
-def stream(width: int, *, turns: bool, centred: bool) -> Group:
+def stream(width: int, *, rotates: bool, centred: bool) -> Group:
     """The residual stream: permuted, or rotated as a whole.
 
     Args:
         width: Number of its coordinates.
-        turns: Whether it may be rotated; its norms must be folded then.
+        rotates: Whether it may be rotated; its norms must be folded then.
         centred: Whether its norms subtract the mean, which a rotation must then keep.
     """
-    if not turns:
+    if not rotates:
         return Group(STREAM, width)
     return Group(STREAM, 1, (Part("", width, "centred" if centred else "orthogonal"),))
 

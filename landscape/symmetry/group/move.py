@@ -81,10 +81,10 @@ def save(path: Path, moves: Mapping[str, Move]) -> None:
             tensors |= {f"{n}|maps|{name}|{part}": maps for part, maps in change.maps.items()}
         tensors |= {f"{n}|gain|{name}": gain for name, gain in move.gains.items()}
     try:
-        told = {"landscape_moves": VERSION, "names": json.dumps(list(moves))}
+        metadata = {"landscape_moves": VERSION, "names": json.dumps(list(moves))}
         whole = {name: tensor.cpu().contiguous().clone() for name, tensor in tensors.items()}
         with replacing(path) as part:
-            save_file(whole, part.name, metadata=told)
+            save_file(whole, part.name, metadata=metadata)
     except (OSError, SafetensorError) as error:
         raise StorageError(f"cannot write {path}: {error}; make room or choose another --out") from error
 

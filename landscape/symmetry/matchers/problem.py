@@ -1,4 +1,4 @@
-"""What every way to align is given. No torch, so that studies can read which settings a way has."""
+"""The input of every way to align. No torch, so that studies can read which settings a way has."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from landscape.shapes import Bool, Float
 from landscape.space import output_axes
 from landscape.symmetry.group.element import Change, Element, still
 from landscape.symmetry.group.table import Axis, Params, Table
-from landscape.symmetry.search.nearest import Products, nearest, turning
+from landscape.symmetry.search.nearest import Products, nearest, rotated_part
 
 DEAD = 1e-6
 """Share of the largest deviation of a group's features below which a feature counts as constant."""
@@ -99,7 +99,7 @@ def align(table: Table, objective: Objective, a: Params, b: Params, *, only: Col
         found = Products()
         for source in sources:
             if source.axis.group == name and source in sums:
-                part = turning(group, source.axis)
+                part = rotated_part(group, source.axis)
                 block = part.size if part and part.kind != "permutation" else 1
                 found.add_whole(source.axis, group, sums[source].correlation(block))
         element[name] = nearest(group, found)[0] if not found.empty else still(group)

@@ -81,7 +81,7 @@ def align(
     size = _parameters(a)
     count = starts or (FEW if size > LARGE else MANY)
     before = distance(a, b)
-    best, least, tries = dict[str, Change](), before, 0
+    best, lowest, tries = dict[str, Change](), before, 0
     for n in range(count):
         begin: Element = {} if n < 2 else draw(table, random, stretch=False, only=names)
         settled = set[str]()
@@ -89,11 +89,11 @@ def align(
             begin, settled = anchored(table, a, b, names)
         found, took = descend(table, a, b, begin, names, random, more=0 if size > LARGE else MANY, settled=settled)
         tries += took
-        if (here := distance(a, apply(table, b, found))) < least:
-            best, least = dict(found), here
-        if least < EQUAL * before:
+        if (here := distance(a, apply(table, b, found))) < lowest:
+            best, lowest = dict(found), here
+        if lowest < EQUAL * before:
             break
-    return Nearest(best, before, least, count, tries)
+    return Nearest(best, before, lowest, count, tries)
 
 
 def distance(a: Params, b: Params) -> float:
@@ -129,7 +129,7 @@ def descend(
     element = {name: start.get(name, still(table.groups[name])) for name in names}
     enough = LOOSE if _parameters(a) > LARGE else ENOUGH
     sizes = {name: enough * _size(table, name, a, b) for name in names}
-    beside = {
+    neighbours = {
         name: {axis.group for piece in table.touching[name] for axis in piece.axes if axis} & set(names) - {name}
         for name in names
     }
@@ -142,7 +142,7 @@ def descend(
         steps += 1
         if gained > sizes[name]:
             element[name] = change
-            stale |= beside[name]
+            stale |= neighbours[name]
     return element, steps
 
 
@@ -167,8 +167,8 @@ def improve(
         order = quadratic.best_order(plain, pairs, now.order, random, more)
         gained = quadratic.value(plain, pairs, order) - quadratic.value(plain, pairs, now.order)
         return Change(order, now.queries, {}), gained
-    change, most = nearest(group, linear)
-    return change, most - product(group, linear, now)
+    change, largest = nearest(group, linear)
+    return change, largest - product(group, linear, now)
 
 
 def products(
@@ -256,7 +256,9 @@ def _compare(
         if d != dim and axis and axis.group not in element and axis.group not in held
     ]
     axes = [axis for d in unknown if (axis := piece.axes[d])]
-    if unknown and (not guess or _turns(group, here) or any(_turns(table.groups[axis.group], axis) for axis in axes)):
+    if unknown and (
+        not guess or _rotates(group, here) or any(_rotates(table.groups[axis.group], axis) for axis in axes)
+    ):
         return
     one, two = piece.take(points[0]), moved(piece.take(points[1]), piece.axes, table, element, but=name)
     for d in unknown:
@@ -264,7 +266,7 @@ def _compare(
     found.add(here, group, one.movedim(dim, 0), two.movedim(dim, 0))
 
 
-def _turns(group: Group, axis: Axis | None) -> bool:
+def _rotates(group: Group, axis: Axis | None) -> bool:
     part = group.part(axis.part) if axis else None
     return part is not None and part.kind not in ("fixed", "scale")
 

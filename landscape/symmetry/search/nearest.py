@@ -46,13 +46,13 @@ class Products:
             a: Weights of one point, with that axis first.
             b: Weights of the other, likewise.
         """
-        part, within = turning(group, axis), group.within if axis.queries else 1
+        part, within = rotated_part(group, axis), group.within if axis.queries else 1
         rows = group.blocks * within * (part.size if part else 1)
         self.add_whole(axis, group, a.reshape(rows, -1) @ b.reshape(rows, -1).mT)
 
     def add_whole(self, axis: Axis, group: Group, whole: Float[Tensor, "n n"]) -> None:
         """Add the products of all coordinates of an axis."""
-        part, within = turning(group, axis), group.within if axis.queries else 1
+        part, within = rotated_part(group, axis), group.within if axis.queries else 1
         if part is None:
             rows = group.blocks * within
             square = whole.reshape(rows, -1, rows, whole.shape[1] // rows).diagonal(dim1=1, dim2=3).sum(-1)
@@ -77,10 +77,10 @@ class Products:
     @property
     def empty(self) -> bool:
         """Whether nothing was added."""
-        return self.plain is None and self.queries is None and not self.turns
+        return self.plain is None and self.queries is None and not self.rotates
 
     @property
-    def turns(self) -> bool:
+    def rotates(self) -> bool:
         """Whether any part has maps."""
         return bool(self.parts) or bool(self.query_parts)
 
@@ -109,7 +109,7 @@ class Products:
         return float(sum(float(t.double().square().sum()) for t in every) / max(sum(t.numel() for t in every), 1))
 
 
-def turning(group: Group, axis: Axis) -> Part | None:
+def rotated_part(group: Group, axis: Axis) -> Part | None:
     """The part whose maps act along an axis; None if it is only permuted."""
     part = group.part(axis.part)
     return part if part and part.kind != "fixed" else None
@@ -224,7 +224,7 @@ def _query_orders(group: Group, products: Products) -> tuple[Tensor, Tensor]:
     """
     count, within = group.blocks, group.within
     rows, columns = (axis.reshape(-1) for axis in torch.meshgrid(*[torch.arange(count)] * 2, indexing="ij"))
-    most, best = (
+    largest, best = (
         torch.full((count * count,), -torch.inf, dtype=torch.float64),
         torch.zeros(count * count, within).long(),
     )
@@ -236,9 +236,9 @@ def _query_orders(group: Group, products: Products) -> tuple[Tensor, Tensor]:
             }  # fmt: skip
             orders = _assigned(_query_gains(products, rows, columns, maps))
         found = _reached(group, products, rows, columns, orders)
-        better = found > most
-        most, best = torch.where(better, found, most), torch.where(better[:, None], orders, best)
-    return best.reshape(count, count, within), most.reshape(count, count)
+        better = found > largest
+        largest, best = torch.where(better, found, largest), torch.where(better[:, None], orders, best)
+    return best.reshape(count, count, within), largest.reshape(count, count)
 
 
 def _starts(group: Group, products: Products, rows: Tensor, columns: Tensor) -> list[Tensor]:

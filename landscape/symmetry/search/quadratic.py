@@ -54,13 +54,13 @@ def best_order(
     middle = torch.full_like(eye, 1 / n)
     begin = [eye[now], eye[assign(linear)], middle]
     begin += [(middle + eye[torch.randperm(n, generator=random)]) / 2 for _ in range(starts)]
-    best, most = now, value(linear, pairs, now)
+    best, largest = now, value(linear, pairs, now)
     for start in begin:
         order = assign(_ascend(linear, pairs, start))
         # An ascent may end inside the polytope and is rounded; a second one starts from the rounded order.
         order = assign(_ascend(linear, pairs, eye[order]))
-        if (found := value(linear, pairs, order)) > most:
-            best, most = order, found
+        if (found := value(linear, pairs, order)) > largest:
+            best, largest = order, found
     return best
 
 

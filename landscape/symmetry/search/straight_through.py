@@ -29,7 +29,7 @@ HELD_OUT = 0.25
 """Share of the examples that is held out, to compare elements on."""
 LOOK_EVERY = 10
 """Steps from one comparison to the next."""
-TURN = 0.01
+ROTATION = 0.01
 """Rate of rotations relative to that of permutations: scores must change more to change an order."""
 SLOW, SLOWER = 0.9, 0.99
 """Decay rates of the running mean gradient and of its mean square."""
@@ -94,8 +94,8 @@ def learn(
     momenta = {name: _Moments() for name in names}
     held = max(1, int(HELD_OUT * objective.examples))
     learning = torch.arange(objective.examples - held)
-    judged = objective.take(torch.arange(objective.examples - held, objective.examples))
-    before = least = middle(judged, space, others, apply(table, b, element))
+    held_out = objective.take(torch.arange(objective.examples - held, objective.examples))
+    before = lowest = middle(held_out, space, others, apply(table, b, element))
     best = dict(element)
     for step in range(settings.steps):
         t = 0.5 + NEAR * (2 * float(torch.rand((), generator=random)) - 1)
@@ -106,14 +106,14 @@ def learn(
         down = space.params(-gradient)
         for name in names:
             moved = momenta[name].step(_products(table, down, b, element, name), step)
-            rate = settings.rate * (TURN if scores[name].turns else 1.0)
+            rate = settings.rate * (ROTATION if scores[name].rotates else 1.0)
             scores[name] = scores[name].plus(moved[0], rate / moved[1])
         element = {name: nearest(table.groups[name], scores[name])[0] for name in names}
         if (step + 1) % LOOK_EVERY == 0 or step + 1 == settings.steps:
-            here = middle(judged, space, others, apply(table, b, element))
-            if here < least:
-                best, least = dict(element), here
-    return Learned(best, before, least)
+            here = middle(held_out, space, others, apply(table, b, element))
+            if here < lowest:
+                best, lowest = dict(element), here
+    return Learned(best, before, lowest)
 
 
 @dataclass
@@ -131,7 +131,7 @@ class _Moments:
 
 
 def middle(objective: Objective, space: Space, others: Sequence[Params], b: Params) -> float:
-    """Mean loss half-way between a point and others, in the units of the objective.
+    """Mean loss at the midpoints between a point and others, in the units of the objective.
 
     Args:
         objective: Model and batches.

@@ -16,10 +16,10 @@ class Architecture(Protocol):
     """What every table's file has.
 
     Attributes:
-        TURNS_UNTIED: Whether the stream can be rotated only if the head is not tied to the embedding.
+        ROTATES_UNTIED: Whether the stream can be rotated only if the head is not tied to the embedding.
     """
 
-    TURNS_UNTIED: bool
+    ROTATES_UNTIED: bool
 
     def table(self, model: Any, symmetry_group: SymmetryGroup) -> Table:
         """The symmetries of a model."""
@@ -56,9 +56,9 @@ def table_of(model: Any, symmetry_group: SymmetryGroup = "all") -> Table:
 
 
 def wants_untied(model: Any, symmetry_group: SymmetryGroup) -> bool:
-    """Whether the stream of a model could be rotated if its head were a parameter of its own.
+    """Whether the stream of a model could be rotated if its head were a separate parameter.
 
     Raises:
         InputError: If there is no table for its architecture.
     """
-    return symmetry_group == "all" and load(model).TURNS_UNTIED and bool(Space.of(model).tied)
+    return symmetry_group == "all" and load(model).ROTATES_UNTIED and bool(Space.of(model).tied)

@@ -7,7 +7,7 @@ from typing import Any
 from landscape.symmetry.group.groups import activation_of, heads, stream, units
 from landscape.symmetry.group.table import Fused, Group, SymmetryGroup, Table
 
-TURNS_UNTIED = False
+ROTATES_UNTIED = False
 """Whether the stream can be rotated only if the head is not tied to the embedding."""
 
 
@@ -20,7 +20,7 @@ def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
     width, count = config.hidden_size, config.num_attention_heads
     decoder = "stream" if config.tie_word_embeddings else "decoder"
     groups: list[Group] = [
-        stream(width, turns=False, centred=True),
+        stream(width, rotates=False, centred=True),
         Group("decoder", width),
         units("pooler", width, "tanh", symmetry_group),
     ]

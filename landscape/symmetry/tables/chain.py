@@ -20,7 +20,7 @@ NORMS = (*BATCH_NORMS, nn.LayerNorm)
 ACTIVATIONS = {nn.ReLU: "relu", nn.Tanh: "tanh"}
 """Activations that commute with factors; all others commute with permutations only."""
 
-TURNS_UNTIED = False
+ROTATES_UNTIED = False
 """Whether the stream can be rotated only if the head is not tied to the embedding."""
 
 
@@ -37,16 +37,16 @@ def table(model: nn.Module, symmetry_group: SymmetryGroup) -> Table:
                 f"there is no symmetry table for a {type(model).__name__} whose {name} is a {type(module).__name__}; "
                 'give a table, or symmetry = "none"'
             )
-    places = [k for k, (_, module) in enumerate(leaves) if isinstance(module, WEIGHTED)]
-    if not places:
+    weighted = [k for k, (_, module) in enumerate(leaves) if isinstance(module, WEIGHTED)]
+    if not weighted:
         raise InputError(f"a {type(model).__name__} has no layers to align; give a table")
     groups: list[Group] = []
     lines: dict[str, str | Fused] = {}
     inputs = "-"
-    for place, after in pairwise([*places, None]):
-        assert place is not None
-        name, layer = leaves[place]
-        between = leaves[place + 1 : after]
+    for number, after in pairwise([*weighted, None]):
+        assert number is not None
+        name, layer = leaves[number]
+        between = leaves[number + 1 : after]
         kinds = [ACTIVATIONS.get(type(module), "") for _, module in between if _acts(module)]
         norms = [module for _, module in between if isinstance(module, BATCH_NORMS)]
         normed = bool(norms)

@@ -11,7 +11,7 @@ from typing import Any
 from landscape.symmetry.group.groups import units
 from landscape.symmetry.group.table import Fused, Group, SymmetryGroup, Table
 
-TURNS_UNTIED = False
+ROTATES_UNTIED = False
 """Whether the stream can be rotated only if the head is not tied to the embedding."""
 
 
