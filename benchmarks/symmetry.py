@@ -1,4 +1,4 @@
-"""How long matching takes: a pair of BERT-base, and several of them to one set of coordinates.
+"""How long alignment takes: a pair of BERT-base, and several of them to one set of coordinates.
 
 The two are random BERTs of the real size, the second a permuted and turned copy of the first with noise, as much as
 makes the share of right units that a pair of seeds may have (``--noise``), or another random one (``--independent``),
@@ -59,7 +59,7 @@ def main() -> None:
         return load
 
     loads = [lambda: first, *(other(n) for n in range(1, given.checkpoints))]
-    if given.checkpoints == 2:  # planting is no part of matching
+    if given.checkpoints == 2:  # planting is not part of alignment
         second = loads[1]()
         loads[1] = lambda: second
     begin = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Matching by activations: which features are read where, and how they are compared."""
+"""Alignment by activations: which features are read where, and how they are compared."""
 
 from __future__ import annotations
 

@@ -210,7 +210,9 @@ def test_a_gain_as_good_as_zero_cannot_be_folded(gain: float) -> None:
     objective = build("llama")
     params = fine(objective)
     params["model.layers.1.input_layernorm.weight"][3] = gain
-    with pytest.raises(InputError, match=r"layers.1.input_layernorm.weight' has a value that is practically zero.*permutations"):
+    with pytest.raises(
+        InputError, match=r"layers.1.input_layernorm.weight' has a value that is practically zero.*permutations"
+    ):
         canonical.canonical(table_of(objective.model), params)
 
 

@@ -1,4 +1,4 @@
-"""Matching by the loss: slopes against autograd, and the promise never to be worse."""
+"""Alignment by the loss: gradients against autograd, and the promise never to be worse."""
 
 from __future__ import annotations
 
@@ -58,16 +58,16 @@ def products_by_hand(a: Params, b: Params, orders: dict[str, Tensor]) -> dict[st
 
 @pytest.mark.parametrize(("name", "turn"), [("mlp gelu", 1.0), ("mlp relu", 0.01)])
 def test_scores_are_learned_by_the_definition(name: str, turn: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Adam with one size for each group, written by hand, on the slopes that were asked for; and where they were."""
+    """Adam with one size for each group, written by hand, on the recorded gradients; and where they were."""
     one, recipe = build(name), LearnedSettings(steps=12, batch=6, rate=0.7)
     table = table_of(one.model)
     others, b = ([canonical.canonical(table, o.space.params(point(o)))[0] for o in builds]
                  for builds in ([one, build(name, 1)], [build(name, 2)]))  # fmt: skip
     asked, seen, looks = list[tuple[Tensor, Tensor, Tensor]](), list[tuple[str, Tensor, Change]](), list[float]()
-    slope, pick, middle = gradients.value_and_grad, straight_through.nearest, straight_through.middle
+    value_and_grad, pick, middle = gradients.value_and_grad, straight_through.nearest, straight_through.middle
 
-    def slopes(objective: Objective, at: Tensor, some: Tensor) -> tuple[float, Tensor]:
-        loss, found = slope(objective, at, some)
+    def recorded(objective: Objective, at: Tensor, some: Tensor) -> tuple[float, Tensor]:
+        loss, found = value_and_grad(objective, at, some)
         asked.append((at, some, found))
         return loss, found
 
@@ -80,7 +80,7 @@ def test_scores_are_learned_by_the_definition(name: str, turn: float, monkeypatc
         looks.append(middle(*words))
         return looks[-1]
 
-    monkeypatch.setattr(gradients, "value_and_grad", slopes)
+    monkeypatch.setattr(gradients, "value_and_grad", recorded)
     monkeypatch.setattr(straight_through, "nearest", picked)
     monkeypatch.setattr(straight_through, "middle", looked)
     start = draw(table, some(4), stretch=False)
@@ -95,8 +95,8 @@ def test_scores_are_learned_by_the_definition(name: str, turn: float, monkeypatc
         times.append(float((at - one.space.vector(a)) @ line / (line @ line)))
         torch.testing.assert_close(at, one.space.vector(a) + times[-1] * line)
         assert int(chosen.max()) < 30 and len(chosen) == 6  # the last quarter is held out
-        slopes_now = products_by_hand(one.space.params(-up), b[0], orders)
-        for group, now in slopes_now.items():
+        products_now = products_by_hand(one.space.params(-up), b[0], orders)
+        for group, now in products_now.items():
             mean[group] = 0.9 * mean[group] + 0.1 * now if step else now
             size[group] = 0.99 * size[group] + 0.01 * float(now.square().mean())
             root = (size[group] / (1 - 0.99 ** (step + 1))) ** 0.5
@@ -159,7 +159,7 @@ def test_each_is_learned_on_the_lines_to_those_before_it(monkeypatch: pytest.Mon
         assert all(torch.equal(calls[-1][0][n + 1][key], value) for key, value in there.items())
 
 
-def test_the_slope_with_respect_to_an_order_is_that_of_autograd() -> None:
+def test_the_gradient_with_respect_to_an_order_is_that_of_autograd() -> None:
     """Gradients of the loss in weights become gradients in the change, also where a group moves both axes."""
     objective = build("bert")
     table = table_of(objective.model)

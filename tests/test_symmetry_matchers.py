@@ -118,3 +118,10 @@ def test_an_untied_head_lets_the_stream_turn_where_the_table_says_so(name: str) 
     here = point(objective)
     there = move.moved(table, objective.space, here, Move(draw(table, some(1), stretch=False), {}))
     assert there.shape == here.shape and not torch.equal(there, here)
+
+
+@pytest.mark.parametrize("name", SYMMETRY_TABLES)
+def test_a_table_has_the_skeleton_of_its_siblings(name: str) -> None:
+    found = SYMMETRY_TABLES.load(name)
+    assert isinstance(found, tables.Architecture) and isinstance(found.ROTATES_UNTIED, bool)
+    assert name in {architecture.split()[0] for architecture in ARCHITECTURES}

@@ -1,4 +1,4 @@
-"""Matching: planted answers, the promise never to make it worse, brute force where that can be done."""
+"""Alignment: planted answers, the promise never to make it worse, brute force where that can be done."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def twin(objective: Objective, symmetry_group: Any = "all", seed: int = 11) -> T
 
 @pytest.mark.parametrize(("name", "symmetry_group", "method"), PLANTED)
 def test_a_planted_element_is_taken_out(name: str, symmetry_group: Any, method: Any) -> None:
-    """B is A by a random element: matched, it is A to rounding, and no barrier is left."""
+    """B is A by a random element: aligned, it is A to rounding, and no barrier is left."""
     objective = build(name, SEEDS.get(name, 0), examples=40 if method == "activations" else 6)
     here, there = point(objective), twin(objective, symmetry_group)
     table = table_of(objective.model, symmetry_group)
@@ -114,7 +114,7 @@ def test_planted_residual_networks_are_recovered(width: int, anchored: bool) -> 
 
 
 @pairs
-def test_matching_never_takes_two_points_farther_apart(name: str, symmetry_group: Any) -> None:
+def test_aligning_never_takes_two_points_farther_apart(name: str, symmetry_group: Any) -> None:
     one, two = build(name, seed=0), build(name, seed=5)
     table = table_of(one.model, symmetry_group)
     a, b = (canonical.canonical(table, o.space.params(point(o)))[0] for o in (one, two))
@@ -222,7 +222,7 @@ def test_queries_that_share_a_key_by_brute_force(orders: str, monkeypatch: pytes
     assert misses <= 3  # orders and maps are found in turns, so not always the best
 
 
-def test_sources_of_a_channel_do_as_it_does() -> None:
+def test_places_of_a_channel_do_as_it_does() -> None:
     """Three channels that a linear layer reads in four places each: products are of the same place."""
     whole = torch.randn(12, 12, generator=some(1), dtype=torch.float64)
     want = [[sum(float(whole[4 * i + p, 4 * j + p]) for p in range(4)) for j in range(3)] for i in range(3)]
@@ -267,7 +267,7 @@ def test_a_climb_goes_to_the_top_of_the_line_and_not_over_it() -> None:
     torch.testing.assert_close(found, p + shares[heights.argmax()] * (corner - p), rtol=0, atol=1e-4)
 
 
-def test_the_slope_of_the_quadratic_is_that_of_autograd() -> None:
+def test_the_gradient_of_the_quadratic_is_that_of_autograd() -> None:
     linear, p, a, b = (torch.randn(4, 4, generator=some(k), dtype=torch.float64) for k in range(4))
     p.requires_grad_()
     ((linear * p).sum() + (a * (p @ b @ p.T)).sum()).backward()
@@ -376,7 +376,7 @@ def test_the_error_of_a_loss_is_its_largest_change_either_way() -> None:
         assert align._loss_error(objective, *ends) == pytest.approx(want, rel=1e-5)
 
 
-def test_a_wrong_table_stops_matching() -> None:
+def test_a_wrong_table_stops_an_alignment() -> None:
     objective = build("mlp tanh")
     here, there = point(objective), twin(objective)
     table = table_of(objective.model)
@@ -385,7 +385,7 @@ def test_a_wrong_table_stops_matching() -> None:
         align.align(bad, [lambda: here, lambda: there], "weights", AlignSettings(), objective)
 
 
-def test_a_layer_of_one_kind_of_units_can_be_matched_by_hand() -> None:
+def test_a_layer_of_one_kind_of_units_can_be_aligned_by_hand() -> None:
     """Two units whose weights are swapped: what anyone would do."""
     model = nn.Sequential(nn.Linear(1, 2), nn.GELU(), nn.Linear(2, 1))
     table = table_of(model)
