@@ -54,6 +54,9 @@ class Members(Mapping[str, Member]):
     def __len__(self) -> int:
         return len(self.members)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.members
+
     def __hash__(self) -> int:
         return hash((self.noun, *self.members))
 

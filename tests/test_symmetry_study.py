@@ -29,12 +29,11 @@ from landscape.stages.series.observed import from_tables
 from landscape.study.checkpoint import Checkpoint
 from landscape.study.expand import tasks
 from landscape.study.file import Study, read_study
-from landscape.study.kinds import Barriers, Matching
+from landscape.study.kinds import Alignment, Barriers
 from landscape.study.sections import Data
 from landscape.study.store import Store
-from landscape.symmetry.align import How
 from landscape.symmetry.group import canonical, element, move
-from landscape.symmetry.matchers.learned import Recipe
+from landscape.symmetry.settings import AlignSettings
 from landscape.symmetry.tables import table_of
 
 
@@ -360,14 +359,14 @@ def test_settings_decide_keys_and_nothing_else_does() -> None:
     assert one.match.settings("weights") == {
         "align": "weights", "symmetry_group": "all", "groups": ["*"], "seed": 0, "starts": None,
     }  # fmt: skip
-    many = Matching(groups=("*.ffn", "stream"), starts=3, steps=7, rate=0.6, seed=9, text="other.txt", sequences=11)
+    many = Alignment(groups=("*.ffn", "stream"), starts=3, steps=7, rate=0.6, seed=9, text="other.txt", sequences=11)
     shared = {"symmetry_group": "all", "groups": ["*.ffn", "stream"], "seed": 9}
     assert many.settings("learned") == {"align": "learned", **shared, "starts": 3, "steps": 7, "rate": 0.6}
     for symmetry in ("activations", "random"):
         assert many.settings(symmetry) == {"align": symmetry, **shared}
     how = match.how_to(many.settings("learned"))
-    assert how == How("learned", ("*.ffn", "stream"), 9, 3, Recipe(steps=7, rate=0.6))
-    assert match.how_to(many.settings("random")) == How("random", ("*.ffn", "stream"), 9, None, Recipe())
+    assert how == AlignSettings(groups=("*.ffn", "stream"), seed=9, starts=3, steps=7, rate=0.6)
+    assert match.how_to(many.settings("random")) == AlignSettings(groups=("*.ffn", "stream"), seed=9)
     data = Data(objective="causal-lm", text="text.txt", sequences=20, length=13, seed=4)
-    assert many.matched_on(data) == Data(objective="causal-lm", text="other.txt", sequences=11, length=13, seed=4)
+    assert many.aligned_on(data) == Data(objective="causal-lm", text="other.txt", sequences=11, length=13, seed=4)
     assert "symmetry" not in one.settings and "match" not in one.settings
