@@ -67,7 +67,7 @@ def frames(store: Store, definition: str = "chord") -> Frames:
     barriers = barriers[barriers["definition"] == definition]
     if barriers.empty:
         raise InputError(f"no row has the definition {definition}: the t grid of the study lacks what it needs")
-    matched = summary.beside_raw(barriers)
+    matched = summary.alignments(barriers)
     bent, bent_profiles = summary.curves(barriers), summary.curves(profiles)
     barriers, profiles = summary.straight(barriers), summary.straight(profiles)
     return Frames(

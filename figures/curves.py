@@ -78,12 +78,12 @@ def _colors() -> dict[str, tuple[float, float, float]]:
 
 def section(frames: Frames) -> Section | None:
     """Learned curves beside the straight line."""
-    if frames.bent.empty:
+    if frames.learned.empty:
         return None
-    rows = frames.bent
+    rows = frames.learned
     control = " and to a random point as far away (the control)" if "control" in set(rows["path"]) else ""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.8))
-    loss_by_path(frames.bent_profiles, unit=str(rows["unit"].iloc[0]), ax=left)
+    loss_by_path(frames.learned_profiles, unit=str(rows["unit"].iloc[0]), ax=left)
     by_path(frames.by_path, rows, value="mean_loss_increase", ax=right)
     text = (
         "mean loss increase: mean loss along the path above that of the better end; "

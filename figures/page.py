@@ -58,7 +58,7 @@ def page(frames: Frames, record: Mapping[str, Any], missing: Sequence[Missing]) 
         findings=_findings(frames), record=record,
         warnings=_warnings(frames, record),
         settings="" if frames.barriers.empty else caption(frames.barriers),
-        said=frames.said, notes=frames.notes, tests=_tests(frames.association),
+        said=frames.sentences, notes=frames.notes, tests=_tests(frames.association),
         coupling=record["study"].get("stages", {}).get("coupling", ""),
         tables=[t for t in (_table(frames.training), _table(frames.branching)) if t],
     )  # fmt: skip

@@ -19,7 +19,7 @@ from landscape.figures.style import literal, step_axis
 EVERYONE = "all"
 MOST = 9
 """Panels of the figure."""
-ONSETS = ("crossing", "settles")
+ONSETS = ("half_rise", "stable")
 WIDE = 5
 """Gaps between checkpoints that are so many times as wide as the median are bridged by dots."""
 BANDS = ("#eef2f7", "#dbe4ef")
@@ -73,7 +73,7 @@ def shown(curve: pd.DataFrame, event: pd.DataFrame, boundaries: str) -> list[str
     known = [str(name) for name in pd.unique(curve["series"])]
     first = [name for name in dict.fromkeys(["loss", boundaries]) if name in known]
     barriers = [name for name in known if name.startswith("barrier") and name not in first]
-    onsets = event[(event["seed"] == EVERYONE) & (event["event"] == "crossing")].set_index("series")["step"].to_dict()
+    onsets = event[(event["seed"] == EVERYONE) & (event["event"] == "half_rise")].set_index("series")["step"].to_dict()
     rest = [name for name in known if name not in {*first, *barriers}]
     rest.sort(key=lambda name: (not np.isfinite(onsets.get(name, np.nan)), onsets.get(name, np.inf)))
     return [*first, *barriers, *rest][:MOST]

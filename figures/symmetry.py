@@ -56,7 +56,7 @@ def _label(how: str) -> str:
 
 def section(frames: Frames) -> Section | None:
     """Raw, matched and random, at the last step that has them."""
-    rows = frames.matched
+    rows = frames.aligned
     if rows.empty:
         return None
     between = rows["between"].iloc[0]
@@ -66,7 +66,7 @@ def section(frames: Frames) -> Section | None:
         rows, means = rows[rows["step_a"] == last], means[means["step"] == last]
     figure, ax = plt.subplots(figsize=(8, 4.6))
     barriers_by_symmetry(means, rows, ax=ax)
-    checks = frames.match
+    checks = frames.alignment
     worst = checks.loc[(checks["output_difference"] / checks["tolerance"]).idxmax()]
     untied = "; heads untied from embeddings where streams turn" if checks["untied"].any() else ""
     text = (

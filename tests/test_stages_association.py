@@ -27,7 +27,7 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def bent(y: np.ndarray, x: np.ndarray, degree: int) -> np.ndarray:
-    """What a polynomial through y over x leaves."""
+    """Residuals of a polynomial fit of y over x."""
     return y - np.polyval(np.polyfit(x, y, degree), x)
 
 

@@ -1,4 +1,4 @@
-"""Onsets of barriers that settle, matrices of pairs, and clusters of seeds."""
+"""Times to stable connectivity, matrices of pairs, and clusters of seeds."""
 
 from itertools import permutations as every_order
 from itertools import product
@@ -27,7 +27,7 @@ def p_of(statistics: np.ndarray) -> float:
 
 
 def left(y: np.ndarray, *x: np.ndarray) -> np.ndarray:
-    """What a regression of y on x and a constant leaves."""
+    """Residuals of a regression of y on x and a constant."""
     design = np.column_stack([np.ones(len(y)), *x])
     return y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
 
@@ -37,7 +37,7 @@ def symmetric(values: np.ndarray) -> np.ndarray:
     return upper + upper.T
 
 
-def test_settling_is_where_the_line_crosses_the_threshold_for_good() -> None:
+def test_stable_connectivity_begins_where_the_line_crosses_the_threshold_for_good() -> None:
     draws = np.array([
         [0.9, 0.5, 0.1, 0.02, 0.01],  # between 16 and 64
         [0.04, 0.03, 0.02, 0.01, 0.0],  # always
@@ -45,7 +45,7 @@ def test_settling_is_where_the_line_crosses_the_threshold_for_good() -> None:
         [0.9, 0.01, 0.4, 0.02, 0.01],  # touches and leaves: pooled to 0.205 at 4 and 16
         [0.05, 0.04, 0.03, 0.02, 0.01],  # on it from the start
     ])
-    event = onsets.settles(X, draws, 0.05)
+    event = onsets.stable(X, draws, 0.05)
     first = X[2] + (0.1 - 0.05) / (0.1 - 0.02) * (X[3] - X[2])
     last = X[2] + (0.205 - 0.05) / (0.205 - 0.02) * (X[3] - X[2])
     np.testing.assert_allclose(event.at, [first, -np.inf, np.inf, last, -np.inf])
@@ -256,7 +256,7 @@ def test_freezing_is_the_first_step_from_which_nothing_moves() -> None:
 
 @pytest.mark.parametrize("adjusted", [False, True])
 def test_behaviour_by_cluster_is_the_share_of_variance_and_its_exact_test(adjusted: bool) -> None:
-    """What the loss leaves of the score is permuted, and rid of the loss again, as are the clusters."""
+    """Score and clusters are residualised on the loss; residuals of the score are permuted and residualised again."""
     random = np.random.default_rng(8)
     labels, loss = np.array([0, 2, 1, 1, 0, 2]), random.standard_normal(6)
     values = labels % 2 + loss + random.standard_normal(6)

@@ -68,8 +68,8 @@ def means(worlds: int, random: np.random.Generator, *, seeds: int) -> Hits:
         }
         runs = {seed: Measured(x, one.mean, np.full(100, 0.01), 98) for seed, one in curves.items()}
         _, mean = mean_run(runs, curves, random)
-        half.append(holds(changes.crossing(mean, 0.5, rising=True), 6.0, x))
-        median.append(holds(onsets.middle([Event("settles", "fall", draws) for draws in at], random), 6.0, x))
+        half.append(holds(changes.half_rise(mean, 0.5, rising=True), 6.0, x))
+        median.append(holds(onsets.median_of_seeds([Event("stable", "fall", draws) for draws in at], random), 6.0, x))
     return {"half-way up of the mean run": half, "median of when runs settle": median}
 
 
@@ -84,8 +84,8 @@ def branches(worlds: int, random: np.random.Generator) -> Hits:
         values = 0.05 * np.exp(true - np.log1p(steps))[:, None] * own[:, pair].mean(axis=2)
         values = values + 0.002 * random.standard_normal((len(steps), 1))
         draws = onsets.resampled([(one, np.full(6, 0.002), pair) for one in values], 200, random)
-        hits.append(holds(onsets.settles(np.log1p(steps), draws, 0.05), true, np.log1p(steps)))
-    return {"settles": hits}
+        hits.append(holds(onsets.stable(np.log1p(steps), draws, 0.05), true, np.log1p(steps)))
+    return {"stable": hits}
 
 
 def holds(event: Event, true: float, seen: np.ndarray) -> bool:
@@ -99,7 +99,7 @@ Finder = Callable[[Measured, Curves], Event | None]
 
 def half_way(run: Measured, curves: Curves) -> Event:
     """The crossing of one half."""
-    return changes.crossing(curves, 0.5, rising=True)
+    return changes.half_rise(curves, 0.5, rising=True)
 
 
 def sharpness(run: Measured, curves: Curves) -> Event:
@@ -111,7 +111,7 @@ def nearest(kind: str, place: float) -> Finder:
     """The boundary of a kind that is nearest to a place."""
 
     def find(run: Measured, curves: Curves) -> Event | None:
-        found = [event for event in bounds_of(run, curves) if event.kind == kind]
+        found = [event for event in bounds_of(run, curves) if event.name == kind]
         return min(found, key=lambda event: abs(np.median(event.at) - place)) if found else None
 
     return find
@@ -146,7 +146,7 @@ def likeness(
         used = []
         for kind, end in zip(kinds, ENDS[:-1], strict=True):
             place = np.log1p(end)
-            near = [one for one in bounds if one.kind == kind and abs(np.median(one.at) - place) < NEAR]
+            near = [one for one in bounds if one.name == kind and abs(np.median(one.at) - place) < NEAR]
             found.append(bool(near))
             if near:
                 used.append(min(near, key=lambda one, place=place: abs(np.median(one.at) - place)))
@@ -162,7 +162,7 @@ def published(worlds: int, random: np.random.Generator, *, name: str) -> Hits:
     events_ = dating.table(dating.date(observed, Stages(behaviour=tuple(names), boundaries=names[0])), observed)
     order, peaks = [], []
     for _, own in events_[events_["seed"] != staging.EVERYONE].groupby("seed"):
-        half = own[own["event"] == "crossing"].set_index("series")["step"].reindex(names).to_numpy()
+        half = own[own["event"] == "half_rise"].set_index("series")["step"].reindex(names).to_numpy()
         order.append(bool((np.diff(half) > 0).all()))
         tops = own[own["way"] == "maximum"].groupby("series")["step"].first().reindex(names[:2]).to_numpy()
         peaks.append(bool(tops[0] < tops[1]))
@@ -213,7 +213,7 @@ def rise(random: np.random.Generator, x: np.ndarray) -> np.ndarray:
 
 
 PLANTED = {
-    "crossing": (lambda x: sigmoid(x, 4.37), 4.37, half_way, SIXTY, 0.03, simulated.normal, np.nan),
+    "half_rise": (lambda x: sigmoid(x, 4.37), 4.37, half_way, SIXTY, 0.03, simulated.normal, np.nan),
     "crossing, steep, few steps": (
         lambda x: sigmoid(x, 4.37, 0.1), 4.37, half_way, OCTAVES, 0.05, simulated.normal, np.nan,
     ),
@@ -261,7 +261,7 @@ CASES = table.marked([
              {"half-way up of the mean run": COVERS_90, "median of when runs settle": COVERS_90}, 0.5)
         for number, seeds in enumerate(SEEDS, start=420)
     ),
-    Case(430, OVER_SEEDS, "four branches of one run", branches, {}, {"settles": COVERS_90}, 0.5),
+    Case(430, OVER_SEEDS, "four branches of one run", branches, {}, {"stable": COVERS_90}, 0.5),
     *(
         Case(number, "Planted events: recall, and coverage of the 90 % interval", name, planted,
              dict(zip(("make", "true", "find", "steps", "size", "noise", "error"), one, strict=True)),

@@ -66,7 +66,7 @@ def straight(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[(rows["path"] == LINE) & (rows["symmetry"] == RAW)]
 
 
-def beside_raw(barriers: pd.DataFrame) -> pd.DataFrame:
+def alignments(barriers: pd.DataFrame) -> pd.DataFrame:
     """The rows on straight lines of pairs that were matched: raw, matched, and the control.
 
     Args:
@@ -92,7 +92,7 @@ def by_symmetry(rows: pd.DataFrame) -> pd.DataFrame:
     """Mean barrier over the pairs by what was done about symmetries, at each step.
 
     Args:
-        rows: From :func:`beside_raw`.
+        rows: From :func:`alignments`.
 
     Returns:
         ``between, step, how, barrier, low, high, pairs, best, worst``; the interval is that of

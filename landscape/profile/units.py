@@ -8,7 +8,7 @@ from scipy import stats
 from landscape.profile.definitions import TAIL
 from landscape.shapes import Float, Int
 
-LEAST = 5
+MIN_UNITS = 5
 """Units that an interval over them needs: fewer may all be of one cluster, and nothing shows that there are two."""
 
 
@@ -46,7 +46,7 @@ def mean_over_units(
     if n < 2 or pairs < 2:
         half = float(stats.norm.ppf(1 - TAIL)) * shared
         return mean, mean - half, mean + half
-    if n < LEAST:
+    if n < MIN_UNITS:
         return mean, np.nan, np.nan
     brought = np.zeros((pairs, n))
     np.add.at(brought, (np.arange(pairs), ends.reshape(2, -1)), 1)
