@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from landscape.catalogue import MATCHERS
 from landscape.cli.progress import console
 from landscape.errors import InputError
 from landscape.spec import MOST_SEED
@@ -26,14 +27,8 @@ FEW = 30
 """Examples below which a bootstrap is not to be trusted."""
 OBJECTIVES = ("causal-lm", "masked-lm", "classification")
 SYMMETRIES = ("none", "weights", "activations", "learned", "random")
-MATCHED = {
-    "none": "as it is",
-    "weights": "matched by weights",
-    "activations": "matched by activations",
-    "learned": "matched by the loss",
-    "random": "in random coordinates (control)",
-}
-"""What is done about symmetries, in words."""
+MATCHED = {"none": "raw", **{name: MATCHERS.label(name) for name in MATCHERS}}
+"""Ways to align, in words."""
 
 
 class Points(click.ParamType):  # type: ignore[type-arg]

@@ -1,32 +1,26 @@
-"""Lines that say how numbers were made; they need no library of figures."""
+"""Captions that say how numbers were made; they import no plotting library."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-MOST_UNKNOWN = 0.1
-"""Share of unknown tokens beyond which a caption says it."""
+from landscape.catalogue import DEFINITIONS
+
+MAX_UNKNOWN = 0.1
+"""Share of unknown tokens above which a caption mentions them."""
 ALL = 0.995
-"""Share of evaluations from which on all are said to be."""
-MEANING = {
-    "chord": "barrier: largest rise of the loss above the chord",
-    "mean_ends": "barrier: largest loss above the mean of the ends",
-    "max_ends": "barrier: largest loss above the higher end",
-    "midpoint": "barrier: loss at t = 1/2 above the mean of the ends",
-    "area": "barrier: area between loss and chord",
-    "convexity_gap": "barrier: largest rise above the chord of any sub-segment",
-}
+"""Share of evaluations above which a caption counts all as evaluated."""
 
 
 def caption(rows: pd.DataFrame) -> str:
     """How the rows were made: barrier definition, t grid, objective, examples, dtype."""
     parts = []
     if "definition" in rows:
-        parts.append(MEANING[_only(rows, "definition")])
+        parts.append(f"barrier: {DEFINITIONS[_only(rows, 'definition')].help}")
     if "points" in rows:
         parts.append(f"{_grid(rows)} on a {_only(rows, 'path')} path")
     parts.append(f"objective: {_only(rows, 'objective')}, {_only(rows, 'unit')}")
-    if "unknown" in rows and (share := float(pd.to_numeric(rows["unknown"]).max())) > MOST_UNKNOWN:
+    if "unknown" in rows and (share := float(pd.to_numeric(rows["unknown"]).max())) > MAX_UNKNOWN:
         parts.append(f"{share:.0%} of the tokens of the text are unknown to the tokenizer")
     parts.append(f"{_range(rows, 'examples')} examples of {_only(rows, 'length')} tokens{_share(rows)}")
     dtype = _only(rows, "dtype")
@@ -36,12 +30,12 @@ def caption(rows: pd.DataFrame) -> str:
 
 
 def of_mean(low: pd.Series, pairs: pd.Series, units: str) -> str:
-    """What the interval of a mean over pairs is about, or why there is none.
+    """What the interval of a mean over pairs covers, or why there is none.
 
     Args:
-        low: Lower ends of the means; nan where there are too few units for an interval.
-        pairs: Pairs behind each mean.
-        units: What pairs share: seeds, branches, checkpoints.
+        low: Lower ends of the intervals; nan if there are too few units.
+        pairs: Number of pairs of each mean.
+        units: Units that pairs share: ``seeds``, ``branches`` or ``checkpoints``.
     """
     if (pairs == 1).all():
         return "mean: one pair, 95 % interval over examples"
@@ -52,7 +46,7 @@ def of_mean(low: pd.Series, pairs: pd.Series, units: str) -> str:
 
 
 def _grid(rows: pd.DataFrame) -> str:
-    """The t grid: even, or adaptive with the error that it leaves."""
+    """The t grid: even, or adaptive with its remaining error."""
     errors = pd.to_numeric(rows["t_error"]).dropna() if "t_error" in rows else pd.Series(dtype=float)
     if errors.empty:
         return f"t grid: {_only(rows, 'points')} even points"
@@ -60,7 +54,7 @@ def _grid(rows: pd.DataFrame) -> str:
 
 
 def _share(rows: pd.DataFrame) -> str:
-    """How much of what lies between the ends was evaluated, if not all."""
+    """Share of the examples that were evaluated at points between the ends, if not all."""
     if "evaluations" not in rows:
         return ""
     share = float(rows["evaluations"].sum() / ((rows["points"] - 2) * rows["examples"]).sum())

@@ -19,7 +19,7 @@ from landscape.figures.interpolation import interpolation, some
 from landscape.figures.llc import llc_over_training
 from landscape.figures.loss import loss_over_training
 from landscape.figures.matrix import barrier_matrix
-from landscape.figures.page import FOLDED, Missing, figures, page
+from landscape.figures.page import MAX_LISTED, Missing, figures, page
 from landscape.figures.plane import about, loss_plane
 from landscape.figures.probes import probe_over_training
 from landscape.figures.style import MOST_STEPS, step_axis
@@ -237,7 +237,7 @@ def test_page_is_self_contained_and_escaped(frames: Frames, monkeypatch: pytest.
     assert not {"script", "link"} & set(links.tags)
     assert "&lt;script&gt;" in html and "task &lt;img&gt;: failed &amp; gone" in html
     assert "At the end (step 32) the mean barrier between seeds is 0.333 (pairs 0.200 to 0.500)" in html
-    assert "Branches that parted latest, after step 8, end with a barrier of 0.100" in html
+    assert "Branches spawned latest, after step 8, end with a barrier of 0.100" in html
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -255,7 +255,7 @@ def test_a_page_has_a_line_for_each_kind_of_missing_task(frames: Frames) -> None
         "probes: 3 failed, of 4; most often: no text",
     ]
     listed = re.findall("<li>(.*?)</li>", lines[0][1])
-    assert listed[:2] == ["pair 7: too &lt;large&gt;", "pair 57: too &lt;large&gt;"] and len(listed) == FOLDED + 1
+    assert listed[:2] == ["pair 7: too &lt;large&gt;", "pair 57: too &lt;large&gt;"] and len(listed) == MAX_LISTED + 1
     assert listed[6] == "pair 0: not run yet" and listed[-1] == "and 100 more"
 
 
@@ -304,14 +304,20 @@ def bent_frames(frames: Frames) -> Frames:
         for kind, loss in (("vertex", 2.0), ("vertex", 2.1), ("edge", 2.7), ("centre", 2.8), ("random", 2.4))
     ])  # fmt: skip
     return replace(
-        frames, bent=bent, by_path=by_path(bent), bent_profiles=profiles, plane=plane, place=place, mixture=mixture
+        frames,
+        learned=bent,
+        by_path=by_path(bent),
+        learned_profiles=profiles,
+        plane=plane,
+        place=place,
+        mixture=mixture,
     )
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_page_shows_curves_planes_and_mixtures(frames: Frames) -> None:
     made = bent_frames(frames)
-    names = ("bent", "by_path", "bent_profiles", "plane", "place", "mixture")
+    names = ("learned", "by_path", "learned_profiles", "plane", "place", "mixture")
     made = Frames(**{name: getattr(made, name) for name in names})
     shown = figures(made)
     assert list(shown) == ["learned_curves", "planes", "mixtures"]
@@ -418,7 +424,7 @@ def test_a_plane_is_drawn_in_true_scale(frames: Frames) -> None:
     assert drawn == {(0.0, 1.0, 2.0)} and [line.get_color() for line in ax.lines].count("crimson") == 1
     assert [t.get_text() for t in ax.texts] == ["seed 0 step 0", "seed 0 step 8", "seed 0 step 16"]
     words = about(made.plane, made.place)
-    assert "15 places 1 apart" in words and "lie up to 0.4 off the plane" in words
+    assert "15 points 1 apart" in words and "lie up to 0.4 off the plane" in words
 
 
 def test_mixtures_are_those_of_the_last_step_with_their_intervals(frames: Frames) -> None:

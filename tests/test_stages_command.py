@@ -288,7 +288,7 @@ def test_no_torch_is_loaded(files: Path) -> None:
 def findings() -> Frames:
     found = analyse(worlds.observed(coupled(), OCTAVES), Stages.model_validate({"threshold": 0.5, "draws": 50}))
     names = ("series", "curve", "event", "stage", "association", "outlier", "boundaries", "unreliable", "notes")
-    return Frames(**{name: getattr(found, name) for name in names}, said=tuple(sentences(found)))
+    return Frames(**{name: getattr(found, name) for name in names}, sentences=tuple(sentences(found)))
 
 
 def test_the_main_figure_draws_stages_bands_and_onsets(findings: Frames) -> None:
@@ -337,8 +337,8 @@ def test_what_is_learned_is_drawn_beside_the_loss_of_checkpoints_alone() -> None
     at = {"branch_step": None, "seed": 0, "unit": "nats per token", "error": 0.1}
     losses = pd.DataFrame([{**at, "step": 0, "loss": 3.0}, {**at, "step": 8, "loss": 2.0},
                            {**at, "step": 9, "loss": 7.0, "branch_step": 4}])  # fmt: skip
-    score = {**at, "probe": "p", "metric": "score", "subset": "", "headline": True, "better": "higher", "chance": 0.5}
-    score |= {"items": 9, "version": "1", "about": "of this", "value": 0.6, "low": 0.5, "high": 0.7}
+    score = {**at, "probe": "in-context", "metric": "score", "subset": "", "headline": True, "better": "higher"}
+    score |= {"chance": 0.5, "items": 9, "version": "1", "about": "of this", "value": 0.6, "low": 0.5, "high": 0.7}
     probe = pd.DataFrame([{**score, "step": 0}, {**score, "step": 8}])
     made = together(Frames(probe=probe, losses=losses))
     assert made is not None and together(Frames(probe=probe[:1], losses=losses)) is None
@@ -356,7 +356,7 @@ def test_the_page_shows_findings_and_tests_escaped(findings: Frames) -> None:
     versions = dict.fromkeys(("landscape-toolkit", "torch", "transformers"), "0")
     record = {"name": "<i>x</i>", "checkpoints": [], "parameters": 5, "tasks": [], "versions": versions}
     record["study"] = {"stages": {"coupling": 0.9}}
-    frames_ = Frames(**{**vars(findings), "said": ("  <b>bold</b>",)})
+    frames_ = Frames(**{**vars(findings), "sentences": ("  <b>bold</b>",)})
     html = page(frames_, record, [])
     assert "&lt;b&gt;bold&lt;/b&gt;" in html and "<b>bold" not in html and "<i>x" not in html
     assert html.count("tests of the seed hypothesis: a seed whose connectivity is early") == 1
@@ -365,4 +365,4 @@ def test_the_page_shows_findings_and_tests_escaped(findings: Frames) -> None:
 
 def test_the_report_of_a_study_has_the_stages(finished: Path) -> None:
     made = frames(Store(finished / "results"))
-    assert set(made.curve["series"]) >= {"loss", "barrier:last"} and made.said and made.boundaries == "loss"
+    assert set(made.curve["series"]) >= {"loss", "barrier:last"} and made.sentences and made.boundaries == "loss"

@@ -152,7 +152,7 @@ def test_why_the_primary_could_not_be_tested(
 
 def test_a_primary_that_could_not_be_tested_is_noted_with_the_reason(world: Observed) -> None:
     primary = Primary(connectivity="barrier:last", behaviour="good", test="matrix")
-    said = "(barrier:last with good, by matrix) could not be tested: matrix tests need series of pairs"
+    said = "(barrier:last with good, by matrix) could not be tested: matrix tests need a series of pairs"
     assert any(f"the primary association {said}" in note for note in analyse(world, SETTINGS, primary).notes)
 
 
