@@ -35,18 +35,18 @@ def at_half(run: Measured, curves: Curves) -> Event:
     return changes.half_rise(curves, 0.5, rising=True)
 
 
-def sharpness(run: Measured, curves: Curves) -> Event:
+def steepest(run: Measured, curves: Curves) -> Event:
     return changes.fastest(curves)
 
 
 PLANTED = {
     "half_rise": (lambda x: sigmoid(x, 4.37), 4.37, at_half, SIXTY, 0.03, normal, np.nan),
-    "crossing, steep, few steps": (lambda x: sigmoid(x, 4.37, 0.1), 4.37, at_half, OCTAVES, 0.05, normal, np.nan),
-    "crossing, slow, noisy": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, at_half, SIXTY, 0.1, normal, np.nan),
-    "crossing, error understated": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, at_half, SIXTY, 0.1, normal, 0.02),
-    "crossing, heavy tails": (lambda x: sigmoid(x, 4.37), 4.37, at_half, SIXTY, 0.06, heavy, np.nan),
-    "fastest": (lambda x: sigmoid(x, 4.37), 4.37, sharpness, SIXTY, 0.05, normal, np.nan),
-    "fastest, uneven steps": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, sharpness, SIXTY, 0.05, normal, np.nan),
+    "half-rise, steep, few steps": (lambda x: sigmoid(x, 4.37, 0.1), 4.37, at_half, OCTAVES, 0.05, normal, np.nan),
+    "half-rise, slow, noisy": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, at_half, SIXTY, 0.1, normal, np.nan),
+    "half-rise, error understated": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, at_half, SIXTY, 0.1, normal, 0.02),
+    "half-rise, heavy tails": (lambda x: sigmoid(x, 4.37), 4.37, at_half, SIXTY, 0.06, heavy, np.nan),
+    "fastest": (lambda x: sigmoid(x, 4.37), 4.37, steepest, SIXTY, 0.05, normal, np.nan),
+    "fastest, uneven steps": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, steepest, SIXTY, 0.05, normal, np.nan),
     "maximum": (hill, TOP, nearest("extremum", TOP), SIXTY, 0.05, normal, np.nan),
     "maximum, heavy tails": (hill, TOP, nearest("extremum", TOP), SIXTY, 0.05, heavy, np.nan),
     "plateau": (two_steps, 4.6, nearest("plateau", 4.6), SIXTY, 0.02, normal, np.nan),
@@ -102,7 +102,7 @@ def test_a_run_without_the_change_is_censored_and_not_dropped() -> None:
     assert 0.2 < row["happened"] <= 1 and row["high"] > OCTAVES[-2]
 
 
-def test_crossing_is_where_the_line_between_two_places_is() -> None:
+def test_half_rise_is_where_the_line_between_two_places_is() -> None:
     x = np.array([0.0, 1.0, 2.0, 4.0])
     draws = np.array([[0, 1, 3, 9.0], [5, 6, 7, 8.0], [0, 0.5, 0.1, 0.2], [-9, 3, -9, 3]])
     at = changes.half_rise(flat(draws, x), 2.0, rising=True).at
@@ -199,7 +199,7 @@ def test_a_plateau_is_flatter_than_both_sides_for_certain_and_by_as_much_as_coun
     assert changes.plateaus(flat(base + 1.8 * tilt, x), paces) == []
     (falling,) = changes.plateaus(flat(-base + 0.2 * tilt, x), [Turn(-1, 12, 48, 22, 38)])
     assert falling.way == "fall"
-    assert changes.plateaus(flat(-base + 0.2 * tilt, x), paces) == [], "the sharpness place of a fall"
+    assert changes.plateaus(flat(-base + 0.2 * tilt, x), paces) == [], "the steepest point of a fall"
     steeper = np.interp(x, [0, 2, 4, 6], [0, 2, 2 + 1.3, 7.3])
     assert changes.plateaus(flat(steeper + 0.1 * tilt, x), paces) == [], "a slope of 0.65 is above exp(-0.5)"
     turning = [Event("extremum", way, np.full(80, at)) for way, at in (("maximum", 2.5), ("minimum", 3.5))]
@@ -257,4 +257,4 @@ def test_intervals_and_draws_stay_inside_training() -> None:
 def test_published_models_fit_ngrams_in_the_order_of_n(name: str) -> None:
     """In every seed; and unigrams are left before bigrams."""
     found = validation_stages.published(1, np.random.default_rng(0), name=name)
-    assert len(found["half-way up in the order of n"]) in (4, 6) and all(all(hits) for hits in found.values())
+    assert len(found["half-rise in the order of n"]) in (4, 6) and all(all(hits) for hits in found.values())
