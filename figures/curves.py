@@ -36,7 +36,7 @@ def loss_by_path(means: pd.DataFrame, *, unit: str = "nats", ax: Axes | None = N
         t, middle, low, high = (rows[name].to_numpy(dtype=float) for name in ("t", "loss", "loss_low", "loss_high"))
         ax.fill_between(t, low, high, color=color, alpha=0.25, linewidth=0)
         ax.plot(t, middle, color=color, label=NAMES[path])
-    ax.set(xlabel="t (position between the two checkpoints)", ylabel=f"loss ({unit})", xlim=(0, 1))
+    ax.set(xlabel="t (from the first to the second checkpoint)", ylabel=f"loss ({unit})", xlim=(0, 1))
     ax.legend(frameon=False)
     return ax
 

@@ -50,7 +50,7 @@ def interpolation(
                 ax.plot(pair["t"].to_numpy(dtype=float), pair[value].to_numpy(dtype=float), color=color, linewidth=0.7,
                         alpha=0.6)  # fmt: skip
         ax.plot(t, middle, color=color, marker="." if len(t) <= CROWDED else None, label=name)
-    ax.set(xlabel="t (position between the two checkpoints)", ylabel=f"{NAMES[value]} ({unit})", xlim=(0, 1))
+    ax.set(xlabel="t (from the first to the second checkpoint)", ylabel=f"{NAMES[value]} ({unit})", xlim=(0, 1))
     if legend:
         ax.legend(frameon=False, fontsize=9)
     return ax

@@ -56,8 +56,25 @@ def loss_plane(
             label="projection of the learned path" if projected else "learned path",
         )
         ax.legend(frameon=True, fontsize=9)
+    _draw_checkpoints(places, ax, norm, joined=rows["kind"].iloc[0] == "trajectory")
+    ax.figure.colorbar(
+        drawn,
+        ax=ax,
+        label=f"loss ({rows['unit'].iloc[0]})",
+        format="%.2f",
+        shrink=0.85,
+        ticks=[*levels[::3], levels[-1]],
+    )
+    ax.set_aspect("equal")
+    ax.grid(visible=False)
+    ax.set(xlabel=_label("x", rows), ylabel=_label("y", rows))
+    return ax
+
+
+def _draw_checkpoints(places: pd.DataFrame, ax: Axes, norm: PowerNorm, *, joined: bool) -> None:
+    """Dots in the colour of their loss, with names; lines join the checkpoints of a run."""
     ordered = places.sort_values(["seed", "step"], na_position="first")
-    if rows["kind"].iloc[0] == "trajectory":
+    if joined:
         for _, run in ordered.groupby("seed", dropna=False):
             ax.plot(run["x"], run["y"], color="white", linewidth=1.2, alpha=0.9)
     ax.scatter(ordered["x"], ordered["y"], c=ordered["loss"], norm=norm, cmap="viridis", s=60, edgecolor="white",
@@ -73,18 +90,6 @@ def loss_plane(
             zorder=4,
             path_effects=[withStroke(linewidth=2, foreground="0.25")],
         )
-    ax.figure.colorbar(
-        drawn,
-        ax=ax,
-        label=f"loss ({rows['unit'].iloc[0]})",
-        format="%.2f",
-        shrink=0.85,
-        ticks=[*levels[::3], levels[-1]],
-    )
-    ax.set_aspect("equal")
-    ax.grid(visible=False)
-    ax.set(xlabel=_label("x", rows), ylabel=_label("y", rows))
-    return ax
 
 
 def about(rows: pd.DataFrame, places: pd.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""Times to stable connectivity, matrices of pairs, and clusters of seeds."""
+"""Dates to stable connectivity, matrices of pairs, and clusters of seeds."""
 
 from itertools import permutations as every_order
 from itertools import product

@@ -219,7 +219,9 @@ PLANTED = {
         lambda x: sigmoid(x, 4.37, 0.1), 4.37, half_rise, OCTAVES, 0.05, simulated.normal, np.nan,
     ),
     "half-rise, slow, noisy": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, half_rise, SIXTY, 0.1, simulated.normal, np.nan),
-    "half-rise, error understated": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, half_rise, SIXTY, 0.1, simulated.normal, 0.02),
+    "half-rise, error understated": (
+        lambda x: sigmoid(x, 3.1, 0.6), 3.1, half_rise, SIXTY, 0.1, simulated.normal, 0.02,
+    ),
     "half-rise, heavy tails": (lambda x: sigmoid(x, 4.37), 4.37, half_rise, SIXTY, 0.06, simulated.heavy, np.nan),
     "half-rise, autocorrelated noise": (
         lambda x: sigmoid(x, 4.37), 4.37, half_rise, SIXTY, 0.05,

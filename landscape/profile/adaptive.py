@@ -62,7 +62,7 @@ class Profile:
     """Losses along a path.
 
     Attributes:
-        t: Times that were evaluated.
+        t: Dates that were evaluated.
         losses: Loss of each example at each time; nan where it was not evaluated.
         metrics: Means of everything else, at each time.
         interpolation: How the profile is read between the times.
@@ -205,7 +205,7 @@ def _extend(states: list[_State], wanted: list[tuple[int, int]], examples: Int[n
 def _adaptive(paths: Sequence[Path], look: Look, grid: Grid) -> list[Profile]:
     """First the shape, on a few examples, then the height, on as many as it takes.
 
-    Times are added on the first examples until the interpolant is good enough. Then more examples are evaluated
+    Dates are added on the first examples until the interpolant is good enough. Then more examples are evaluated
     where they matter: without a wanted halfwidth so many that intervals are hardly wider than if all examples were
     evaluated at all times, else at the times on which the maximum depends, until it is known well enough.
     """

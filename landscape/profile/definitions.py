@@ -103,7 +103,7 @@ def contrasts(
 
     Args:
         definition: Which definition.
-        t: Times, increasing from 0 to 1.
+        t: Dates, increasing from 0 to 1.
 
     Returns:
         Contrasts, whose largest ``min`` over the second axis is the barrier; and their times.
@@ -172,7 +172,7 @@ def estimate(
     of examples; not that of the grid, nor of other seeds.
 
     Args:
-        t: Times, increasing from 0 to 1.
+        t: Dates, increasing from 0 to 1.
         losses: Loss of each example at each time; nan where it was not evaluated. The ends know all examples.
         definition: Which definition.
         weights: Bootstrap weights over the examples, from :func:`resamples`.

@@ -87,7 +87,7 @@ def band(
     """Mean loss and mean rise above the chord where a profile is read.
 
     Args:
-        t: Times, increasing from 0 to 1.
+        t: Dates, increasing from 0 to 1.
         losses: As in :func:`landscape.profile.definitions.estimate`.
         interpolation: As in :func:`landscape.profile.definitions.estimate`.
     """
@@ -124,7 +124,7 @@ def functionals(
 
     Args:
         rows: Weight of each place.
-        t: Times, increasing from 0 to 1.
+        t: Dates, increasing from 0 to 1.
         losses: As in :func:`landscape.profile.definitions.estimate`.
         interpolation: As in :func:`landscape.profile.definitions.estimate`.
     """
@@ -154,7 +154,7 @@ def influences(
 
     Args:
         place: Where the profile is read, a position in the times of the interpolation.
-        t: Times, increasing from 0 to 1.
+        t: Dates, increasing from 0 to 1.
         losses: As in :func:`landscape.profile.definitions.estimate`.
         interpolation: As in :func:`landscape.profile.definitions.estimate`.
     """

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -101,7 +100,7 @@ def _boundaries(observed: Observed, dated: Dated, settings: Stages) -> str:
 
 def _stages(dated: Dated, boundaries: str, axis: Axis) -> pd.DataFrame:
     """Stages of each seed, and of the mean over seeds."""
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for series, seed in [key for key in dated.events if key[0] == boundaries]:
         own = (
             dated.means if seed == staging.EVERYONE

@@ -33,7 +33,7 @@ CUBIC_SEEDS = 12
 """Seeds from which on the effect of the loss is a cubic, and not a parabola."""
 TIE_DECIMALS = 12
 """Decimals of an affinity; smaller differences are ties."""
-Times = Float[np.ndarray, "seeds draws"]
+Dates = Float[np.ndarray, "seeds draws"]
 Square = Float[np.ndarray, "seeds seeds"]
 Squares = Float[np.ndarray, "*worlds seeds seeds"]
 
@@ -77,7 +77,7 @@ def ranks(at: Float[np.ndarray, "seeds ..."]) -> Float[np.ndarray, "seeds ..."]:
     return _unit(ranked - ranked.mean(axis=0))
 
 
-def onset(connectivity: Times, behaviour: Times, orders: Int[np.ndarray, "orders seeds"]) -> Association:
+def onset(connectivity: Dates, behaviour: Dates, orders: Int[np.ndarray, "orders seeds"]) -> Association:
     """Rank correlation of two onsets over the seeds (Spearman's rho), the mean over draws of both.
 
     The statistic is this mean, so uncertain dates weaken the test as they should. One-sided: a positive correlation.
@@ -97,8 +97,8 @@ def onset(connectivity: Times, behaviour: Times, orders: Int[np.ndarray, "orders
 
 
 def onset_given(
-    connectivity: Times,
-    behaviour: Times,
+    connectivity: Dates,
+    behaviour: Dates,
     fixed: Float[np.ndarray, "seeds others"],
     orders: Int[np.ndarray, "orders seeds"],
 ) -> Association:
@@ -254,7 +254,7 @@ def over_orders(
     return Association(test, SEED, effect, *interval, p, p_floor, statistics)
 
 
-def _leak(with_c: Float[np.ndarray, " seeds"], with_b: Float[np.ndarray, " seeds"], fixed: Times) -> float:
+def _leak(with_c: Float[np.ndarray, " seeds"], with_b: Float[np.ndarray, " seeds"], fixed: Dates) -> float:
     """Partial correlation that errors of a cause leave between two series, from what it explains of each."""
     error = float(fixed.var(axis=1, ddof=1).mean()) if fixed.shape[1] > 1 else 0.0
     reliability = max(1 - error / max(float(fixed.mean(axis=1).var(ddof=1)), 1e-300), MIN_RELIABILITY)

@@ -32,7 +32,7 @@ COLUMNS = (
     "connectivity", "behaviour", "step", "hypothesis", "test", "effect", "low", "high", "p", "p_floor", "q", "p_family",
     "power", "seeds", "primary", "verdict", "censored", "bound", "unreliable", "effect_without", "p_without",
 )  # fmt: skip
-Labelled = list[tuple[dict[str, Any], Association]]
+Labelled = list[tuple[dict[str, object], Association]]
 """Tests with their labels: the series, the step, the seeds, the power."""
 
 
@@ -107,7 +107,7 @@ def _timing(connectivity: str, behaviour: str, observed: Observed, dated: Dated,
         c_, b_, loss = (_finite(at, ends) for at in (c, b, loss))
         tests.append((by_seed.onset_given(c_, b_, loss, orders), np.nan))
     labels = {"connectivity": connectivity, "behaviour": behaviour, "step": np.nan, "seeds": len(seeds), "who": who}
-    own: dict[str, dict[str, Any]] = {"lead": _censoring(c, b)}
+    own: dict[str, dict[str, object]] = {"lead": _censoring(c, b)}
     if (curves := _together(dated, connectivity, behaviour, seeds)) is not None:
         kept, x, y = curves
         own["trajectory"] = {"seeds": len(kept), "who": str(sorted(map(str, kept)))}
@@ -154,11 +154,11 @@ def _matrices(observed: Observed, settings: Stages) -> Labelled:
             who = f"{step} {sorted(map(str, seeds))}"
             tests = [(matrices.mantel(a, b, orders), strength)]
             if loss is not None and len(seeds) >= MIN_SEEDS_GIVEN:
-                given = (
+                partial = (
                     matrices.distances_given_loss(a, b, loss, settings.permutations, random) if scores is None
                     else matrices.given_loss(a, scores, loss, orders)
                 )  # fmt: skip
-                tests.append((given, np.nan))
+                tests.append((partial, np.nan))
             if scores is not None and len(seeds) >= clusters.MIN_SEEDS:
                 if who not in divided:
                     divided[who] = clusters.clusters(a, stream(settings, "clusters", step)).labels
@@ -239,7 +239,7 @@ def _finite(at: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
     return np.asarray(np.clip(at, *ends))
 
 
-def _censoring(c: np.ndarray, b: np.ndarray) -> dict[str, Any]:
+def _censoring(c: np.ndarray, b: np.ndarray) -> dict[str, object]:
     """Number of seeds with an onset outside of training, and which bound the lead is if these are dated at its ends."""
     early, late = (np.median(c, axis=1), np.median(b, axis=1))
     outside = np.isinf(early) | np.isinf(late)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from landscape.stages.association import intervals, permutations
-from landscape.stages.association.by_seed import POPULATION, Association, Times
+from landscape.stages.association.by_seed import POPULATION, Association, Dates
 
 
 def lead(
-    connectivity: Times,
-    behaviour: Times,
+    connectivity: Dates,
+    behaviour: Dates,
     *,
     shared: bool,
     gap: float,

@@ -6,7 +6,7 @@ import numpy as np
 
 from landscape.shapes import Float, Int
 from landscape.stages.association import by_seed, matrices, permutations
-from landscape.stages.association.by_seed import Square, Times
+from landscape.stages.association.by_seed import Dates, Square
 
 WORLDS = 200
 LEVEL = 0.05
@@ -19,7 +19,7 @@ DRAWS = 20
 Orders = Int[np.ndarray, "orders seeds"]
 
 
-def spread(at: Times) -> float:
+def spread(at: Dates) -> float:
     """Standard deviation of true onsets over the seeds, on the axis of training; 0 if errors of dating explain all."""
     finite = np.where(np.isfinite(at), at, np.nan)
     finite = finite[~np.isnan(finite).all(axis=1)]
@@ -29,7 +29,7 @@ def spread(at: Times) -> float:
     return float(np.sqrt(max(between - float(np.nanvar(finite, axis=1).mean()), 0.0)))
 
 
-def onset(connectivity: Times, behaviour: Times, coupling: float, orders: Orders, random: np.random.Generator) -> float:
+def onset(connectivity: Dates, behaviour: Dates, coupling: float, orders: Orders, random: np.random.Generator) -> float:
     """Power of the rank correlation of onsets, with the observed number of seeds, spread and errors of dating.
 
     Args:
@@ -97,7 +97,7 @@ def _coupled(shape: tuple[int, ...], coupling: float, random: np.random.Generato
     return np.stack([own, coupling * own + np.sqrt(1 - coupling**2) * other])
 
 
-def _blur(at: Times) -> float:
+def _blur(at: Dates) -> float:
     """Root mean square error of dating over the seeds; 0 if no seed is dated."""
     finite = np.where(np.isfinite(at), at, np.nan)
     finite = finite[~np.isnan(finite).all(axis=1)]

@@ -1,6 +1,6 @@
 """Other ways to bound stages: breaks of a piecewise linear curve, and states of a hidden Markov model.
 
-A break is a change of the slope of one series. A state is a joint level of all series. Both need an optional package.
+A break is a change of the gradient of one series, a state a joint level of all series. Both need an optional package.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def breaks(curves: Curves) -> list[Event]:
     """Breaks of a continuous piecewise linear curve by least squares (ruptures, ``Dynp`` with the cost ``clinear``).
 
     Their number minimises the Bayesian information criterion of the mean curve,
-    ``n ln(misfit + noise variance) + 2 k ln n`` with n checkpoints and k breaks. Their positions are searched for in
-    each of forty draws. The way of a break is ``rise`` where the slope increases, and ``fall`` where it decreases.
+    ``n ln(misfit + noise variance) + 2 k ln n`` with n checkpoints and k breaks. Their dates are searched for in
+    each of forty draws. The way of a break is ``rise`` where the gradient increases, and ``fall`` where it decreases.
 
     Args:
         curves: Curve of one series.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -44,6 +44,18 @@ class Event:
     way: str
     at: Float[np.ndarray, " draws"]
     extent: tuple[float, float] | None = None
+
+
+class Row(TypedDict):
+    """An event as a row of the table ``event``; see :func:`row`."""
+
+    event: str
+    way: str
+    step: float
+    low: float
+    high: float
+    censored: str
+    happened: float
 
 
 def half_rise(curves: Curves, level: float, rising: bool) -> Event:
@@ -179,7 +191,7 @@ def half_level(curves: Curves) -> tuple[float, bool]:
     return (start + far) / 2, far > start
 
 
-def row(event: Event, seen: Float[np.ndarray, " steps"], axis: Axis) -> dict[str, Any]:
+def row(event: Event, seen: Float[np.ndarray, " steps"], axis: Axis) -> Row:
     """An event as a row of the table ``event``: its step with a 90 % interval.
 
     The interval is never narrower than the gap between the checkpoints around the event. It lies within training,

@@ -6,14 +6,13 @@ import zlib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
-from landscape.stages.association.by_seed import Times
+from landscape.stages.association.by_seed import Dates
 from landscape.stages.events import changepoints, changes, evidence, onsets, staging
 from landscape.stages.events.changes import Event
 from landscape.stages.series.observed import BARRIER, LLC, LOSS, Observed, Z
@@ -54,7 +53,7 @@ class Dated:
     curves: dict[Key, Curves]
     means: dict[str, Curves]
     events: dict[Key, list[Event]]
-    onsets: dict[str, tuple[list[Hashable], Times]]
+    onsets: dict[str, tuple[list[Hashable], Dates]]
     threshold: float
     notes: list[str]
 
@@ -64,7 +63,7 @@ class _SeriesEvents:
     """Events of one series, from one method."""
 
     events: dict[Hashable, list[Event]]
-    onset: tuple[list[Hashable], Times] | None = None
+    onset: tuple[list[Hashable], Dates] | None = None
     mean: Curves | None = None
     notes: tuple[str, ...] = ()
 
@@ -168,7 +167,7 @@ def table(dated: Dated, observed: Observed) -> pd.DataFrame:
              for key, part in observed.series.groupby(["series", "seed"], sort=False)}  # fmt: skip
     every = {name: axis.x(np.sort(part["step"].unique().astype(float)))
              for name, part in observed.series.groupby("series", sort=False)}  # fmt: skip
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for (series, seed), events_of in dated.events.items():
         for event in events_of:
             if seed != staging.EVERYONE:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,7 @@ CURVE = ("series", "step", "value", "low", "high")
 STAGES = ("seed", "stage", "begins", "start", "start_low", "start_high", "end", "series", "change", "low", "high")
 
 
-def stages(bounds: Sequence[Event], series: Mapping[str, Curves], axis: Axis) -> list[dict[str, Any]]:
+def stages(bounds: Sequence[Event], series: Mapping[str, Curves], axis: Axis) -> list[dict[str, object]]:
     """A row for each stage and series: where the stage begins and ends, and the change of the series in it.
 
     Args:
@@ -35,8 +34,10 @@ def stages(bounds: Sequence[Event], series: Mapping[str, Curves], axis: Axis) ->
     own = next(iter(series.values()))
     rows = [changes.row(event, own.x, axis) for event in bounds]
     edges = [own.x[0], *(changes.quantile(event, 0.5) for event in bounds), own.x[-1]]
-    first: dict[str, Any] = {"step": axis.step(own.x[0]), "low": np.nan, "high": np.nan, "event": "start"}
-    out = []
+    first = changes.Row(
+        event="start", way="", step=axis.step(own.x[0]), low=np.nan, high=np.nan, censored="no", happened=1.0
+    )
+    out: list[dict[str, object]] = []
     for n, (start, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
         begins = rows[n - 1] if n else first
         for name, curves in series.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,7 @@ from landscape.stages.series.axis import Axis, of
 
 SERIES = ("series", "seed", "step", "value", "error")
 OPTIONAL = ("shared_error", "headline", "chance", "reliable")
-DEFAULTS: dict[str, Any] = {"headline": True, "chance": np.nan, "reliable": True}
+DEFAULTS: dict[str, bool | float] = {"headline": True, "chance": np.nan, "reliable": True}
 """Values of columns that only some tables have."""
 PAIRS = ("series", "seed_a", "seed_b", "step", "value", "error")
 BRANCH_STEPS = ("seed", "branch_step", "branch_a", "branch_b", "value", "error")

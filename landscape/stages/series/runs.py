@@ -77,6 +77,11 @@ def seeds_of_mean(runs: Mapping[Hashable, Measured], series: str, axis: Axis) ->
     """The seeds that enter the mean: those that cover the steps that half of the seeds cover. Notes on the others.
 
     Otherwise one run that ended early would shorten the mean over all seeds.
+
+    Args:
+        runs: Runs by seed.
+        series: Name of the series.
+        axis: Axis of training.
     """
     kept = covering({seed: run.x for seed, run in runs.items()})
     first, last = max(runs[seed].x[0] for seed in kept), min(runs[seed].x[-1] for seed in kept)
