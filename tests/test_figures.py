@@ -30,13 +30,13 @@ from landscape.figures.training import barrier_over_training
 
 @pytest.fixture(autouse=True)
 def drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """seaborn draws the whole figure for each heatmap, to see whether its labels must be turned."""
+    """seaborn draws the whole figure for each heatmap, to see whether its labels must be rotated."""
     monkeypatch.setattr("seaborn.matrix._draw_figure", lambda figure: None)
 
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the words of a page are asked about: drawing its figures is nearly all of the time."""
+    """For tests of the texts of a page: drawing its figures takes nearly all of the time."""
     monkeypatch.setattr(page_module, "_image", lambda figure: "")
 
 
@@ -132,7 +132,7 @@ def test_training_shows_mean_interval_and_every_pair(frames: Frames) -> None:
 
 
 def test_curves_have_a_band(frames: Frames) -> None:
-    """Of five seeds; three have every pair in its place, thin."""
+    """With five seeds; with three there is every pair, thin."""
     known = frames.curves.assign(rise_high=frames.curves["rise"] + 0.04, rise_low=frames.curves["rise"] - 0.04)
     pairs = frames.profiles[frames.profiles["between"] == "seeds"]
     ax = interpolation(known, pairs, value="rise", unit="nats per token")
@@ -201,7 +201,7 @@ def test_page_is_self_contained_and_escaped(frames: Frames, monkeypatch: pytest.
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_page_has_a_line_for_each_kind_of_missing_task(frames: Frames) -> None:
-    """And folds which they are: what failed first, and not without an end."""
+    """It folds their names: failed ones first, and a limited number."""
     kinds = {"barriers": 500, "probes": 4, "losses": 3}
     record = RECORD | {"tasks": [{"kind": kind} for kind, count in kinds.items() for _ in range(count)]}
     missing = [Missing("barriers", f"pair {n}", "too <large>" if n % 50 == 7 else "") for n in range(300)]
@@ -253,7 +253,7 @@ def test_page_shows_curves_planes_and_mixtures(frames: Frames) -> None:
 
 
 @pytest.mark.slow
-def test_llc_is_drawn_with_its_error_and_its_doubts(frames: Frames) -> None:
+def test_llc_is_drawn_with_its_error_and_its_warnings(frames: Frames) -> None:
     plain = {k: v for k, v in SETTINGS.items() if k not in ("points", "path")}
     shared = {
         "sampler": "sgld",
@@ -291,7 +291,7 @@ def test_llc_is_drawn_with_its_error_and_its_doubts(frames: Frames) -> None:
     assert [ax.get_title()[:16] for ax in both.axes] == ["moved: all; loca", "moved: *.h.0.*; "]
 
 
-def test_a_calibration_is_a_map_with_its_doubts_and_its_proposal() -> None:
+def test_a_calibration_is_a_map_with_its_warnings_and_its_proposal() -> None:
     rows = pd.DataFrame([
         {"localisation": pull, "step_size": step, "llc": 1000 * step / pull, "error": 0.2, "reliable": step < 4e-3,
          "sampler": "sgld", "chains": 2, "draws": 9, "burn_in": 5, "n_beta": 26.4}

@@ -32,8 +32,8 @@ def test_planted_breaks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [np.median(e.at) for e in found] == pytest.approx([3.1, 6.6], abs=0.35)
 
 
-def test_breaks_of_a_known_curve_are_at_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the even grid a corner at one of its places is found there; a bend that few checkpoints may feign is none."""
+def test_breaks_of_a_known_curve_are_dated_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A corner on the even grid is found there; a bend that few checkpoints may show by chance is not."""
     monkeypatch.setattr(changepoints, "SEARCHED_DRAWS", 2)
     x = np.linspace(0, 9.8, changepoints.GRID)
     bent = np.interp(x, [0, x[14], x[33], 9.8], [0.2, 0.1, 2.0, 2.1])
@@ -54,7 +54,7 @@ def test_a_straight_line_has_no_break() -> None:
 
 @pytest.mark.slow
 def test_states_are_entered_in_order_and_later_in_late_seeds() -> None:
-    """Two abilities, each learned at once: states are entered around both, and later where they are learned later."""
+    """Two abilities, each learned at once: states are entered around both, and later in late seeds."""
     late = (-0.6, -0.2, 0.2, 0.6)
     runs = {seed: [curve(sigmoid(X, at + d, 0.15), seed) for at in (3.5, 7.5)] for seed, d in enumerate(late)}
     found = changepoints.states(runs, np.random.default_rng(0), also={"mean": runs[1]})

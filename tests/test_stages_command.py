@@ -122,8 +122,8 @@ def test_pairs_of_one_run_become_series(finished: Path) -> None:
     assert sorted(zip(near["step_a"], near["step_b"], strict=True))[::3] == list(zip(STEPS, STEPS[1:], strict=False))
 
 
-def test_the_primary_is_the_one_that_was_declared_first(finished: Path, tmp_path: Path) -> None:
-    """Preregistered at the first run it counts; changed after results were there, it is exploration."""
+def test_the_primary_is_the_one_that_was_preregistered(finished: Path, tmp_path: Path) -> None:
+    """It counts if it was preregistered at the first run; changed after results, it is exploratory."""
     record = Store(finished / "results").record()
     primary = {"connectivity": "barrier:last", "behaviour": "loss", "test": "onset"}
     assert record["preregistered"]["primary"] == primary and record["preregistered"]["draws"] == 50
@@ -143,7 +143,7 @@ def test_the_primary_is_the_one_that_was_declared_first(finished: Path, tmp_path
         run_study(read_study(study), finished, device="cpu", workers=1)
 
 
-def test_the_primary_counts_only_with_the_settings_that_it_was_declared_with(finished: Path, printed: Result) -> None:
+def test_the_primary_counts_only_with_its_preregistered_settings(finished: Path, printed: Result) -> None:
     """Another threshold or definition is another test."""
     assert "\nPreregistered: loss with barrier:last" in printed.stderr
     other = invoke("stages", finished, "--threshold", "0.3", "--definition", "mean_ends").stderr
@@ -332,8 +332,8 @@ def test_only_what_happens_in_training_has_a_mark(censored: str, marks: int) -> 
     assert [line.get_linewidth() for line in ax.lines].count(1.6) == marks
 
 
-def test_what_is_learned_is_drawn_beside_the_loss_of_checkpoints_alone() -> None:
-    """Two steps are a line; losses of branches stand in no panel, and at one step there is none."""
+def test_probes_are_drawn_with_the_loss_of_checkpoints_alone() -> None:
+    """Two steps are a line; losses of branches are left out; one step makes no figure."""
     at = {"branch_step": None, "seed": 0, "unit": "nats per token", "error": 0.1}
     losses = pd.DataFrame([{**at, "step": 0, "loss": 3.0}, {**at, "step": 8, "loss": 2.0},
                            {**at, "step": 9, "loss": 7.0, "branch_step": 4}])  # fmt: skip

@@ -71,7 +71,7 @@ def planted(name: str, runs: int) -> tuple[np.ndarray, int]:
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_planted_events_are_found_near_their_place(name: str) -> None:
+def test_planted_events_are_found_near_their_date(name: str) -> None:
     """In each of few runs, and in most of them within the interval."""
     off, covered = planted(name, FEW)
     assert len(off) == FEW and np.abs(off.mean()) < 1 and covered >= FEW - 1
@@ -102,7 +102,7 @@ def test_a_run_without_the_change_is_censored_and_not_dropped() -> None:
     assert 0.2 < row["happened"] <= 1 and row["high"] > OCTAVES[-2]
 
 
-def test_half_rise_is_where_the_line_between_two_places_is() -> None:
+def test_half_rise_is_interpolated_between_two_checkpoints() -> None:
     x = np.array([0.0, 1.0, 2.0, 4.0])
     draws = np.array([[0, 1, 3, 9.0], [5, 6, 7, 8.0], [0, 0.5, 0.1, 0.2], [-9, 3, -9, 3]])
     at = changes.half_rise(flat(draws, x), 2.0, rising=True).at
@@ -112,7 +112,7 @@ def test_half_rise_is_where_the_line_between_two_places_is() -> None:
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_the_level_is_half_way_to_the_farthest_value(sign: int) -> None:
+def test_the_level_is_in_the_middle_to_the_farthest_value(sign: int) -> None:
     x = np.arange(5.0)
     assert changes.half_level(flat(sign * np.array([[1.0, 0.7, 3, 4, 2]]), x)) == (sign * 2.5, sign > 0)
 
@@ -134,7 +134,7 @@ RISES = {
 
 
 def false_stages(steps: np.ndarray, size: float, runs: int, seed: int) -> int:
-    """In how many runs one rise, at a random place and pace, has an extremum or a plateau."""
+    """Share of runs in which one rise, at a random date and speed, has an extremum or a plateau."""
     random = np.random.default_rng(seed)
     x = np.log1p(steps / steps[steps > 0].min())
     false = 0
@@ -171,7 +171,7 @@ def test_a_gap_that_no_checkpoint_fills_has_no_event() -> None:
         assert 10_600 < row["low"] < 11_000 < row["high"] < 11_400
 
 
-def test_an_extremum_stands_above_both_of_its_feet_for_certain_and_by_as_much_as_counts() -> None:
+def test_an_extremum_significantly_exceeds_both_sides_by_the_least_change() -> None:
     """A fall of 0.3 after the top, up to a third more or less, or up to four times as much or none."""
     x = np.linspace(1.0, 6.0, 51)
     base = np.interp(x, [1, 3.4, 6], [0.2, 1.2, 0.9])
@@ -187,8 +187,8 @@ def test_an_extremum_stands_above_both_of_its_feet_for_certain_and_by_as_much_as
     assert changes.extrema(flat(base + 0.05 * doubt, x), turns, least=0.31) == []
 
 
-def test_a_plateau_is_flatter_than_both_sides_for_certain_and_by_as_much_as_counts() -> None:
-    """Slopes of 1, 0.5 and 2 on the three thirds; the middle one up to 0.9 steeper or flatter is not certain."""
+def test_a_plateau_is_significantly_flatter_than_both_sides() -> None:
+    """Gradients of 1, 0.5 and 2 on the three thirds; a middle one up to 0.9 steeper or flatter is not significant."""
     x = np.linspace(0, 6, 61)
     base = np.interp(x, [0, 2, 4, 6], [0, 2, 3, 7.0])
     paces = [Turn(1, 12, 48, 22, 38)]
@@ -255,6 +255,6 @@ def test_intervals_and_draws_stay_inside_training() -> None:
 
 @pytest.mark.parametrize("name", ["gpt2_small", "openwebtext_mamba_130m"])
 def test_published_models_fit_ngrams_in_the_order_of_n(name: str) -> None:
-    """In every seed; and unigrams are left before bigrams."""
+    """In every seed; and the peak of unigrams comes before that of bigrams."""
     found = validation_stages.published(1, np.random.default_rng(0), name=name)
     assert len(found["half-rise in the order of n"]) in (4, 6) and all(all(hits) for hits in found.values())

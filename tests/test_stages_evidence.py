@@ -39,7 +39,7 @@ def test_scatter_is_that_of_the_noise_and_not_of_the_curve() -> None:
 
 
 def test_what_seeds_share_is_no_noise_and_copies_have_some() -> None:
-    """Five runs of one jagged curve: their own noise is seen, which none of them shows alone."""
+    """Five runs of one jagged curve: the noise is estimated, which no single run allows."""
     random = np.random.default_rng(1)
     x = np.linspace(0, 3, 30)
     jagged = random.standard_normal(30)
@@ -53,7 +53,7 @@ def test_what_seeds_share_is_no_noise_and_copies_have_some() -> None:
     assert noise.scatter([x] * 5, smooth).sd == pytest.approx(0.05, rel=4 * 1.17 / np.sqrt(5 * 28))
 
 
-def test_a_series_that_mostly_stands_still_is_not_taken_for_noiseless() -> None:
+def test_a_series_that_is_mostly_constant_is_not_noiseless() -> None:
     still = np.r_[np.zeros(20), 0.3, 0.1, 0.5, 0.2]
     assert noise.scatter([np.arange(24.0)], [still]).sd > 0.015
 
@@ -71,7 +71,7 @@ def means(value: np.ndarray, sd: float, q: float) -> dict[tuple[int, int], tuple
 
 
 def monotone(bounds: dict[tuple[int, int], tuple[float, float]], first: int, last: int, sign: int) -> bool:
-    """Whether no two stretches of a part speak against its being monotone."""
+    """Whether no two stretches of a segment contradict that it is monotone."""
     inside = [(a, b, *ends) for (a, b), ends in bounds.items() if first <= a and b <= last]
     return not any(
         (low > other_high) if sign > 0 else (high < other_low)
@@ -82,8 +82,8 @@ def monotone(bounds: dict[tuple[int, int], tuple[float, float]], first: int, las
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_turning_points_are_those_of_the_fewest_monotone_parts(seed: int) -> None:
-    """No division into fewer parts agrees with the bounds of all stretches, tried one after the other."""
+def test_turning_points_are_those_of_the_fewest_monotone_segments(seed: int) -> None:
+    """No division into fewer segments agrees with the bounds of all stretches, tried one by one."""
     random = np.random.default_rng(seed)
     n = 16
     value = np.cumsum(random.choice([-1, 1], n) * random.uniform(0, 3, n))
@@ -142,7 +142,7 @@ def test_a_plateau_is_a_rise_that_slows_and_speeds_up_again() -> None:
     assert evidence.paces(x, 5 - 3 * x + sd * random.standard_normal(120), sd, COUNT) == []
 
 
-def test_a_middle_is_held_against_the_line_through_the_means_beside_it() -> None:
+def test_a_middle_is_compared_with_the_line_through_its_neighbours() -> None:
     random = np.random.default_rng(5)
     x, value = np.sort(random.uniform(0, 4, 12)), random.standard_normal(12)
     weight = random.uniform(0.5, 2, 12)
@@ -204,8 +204,8 @@ def test_more_checkpoints_show_more() -> None:
     assert counts == sorted(counts) and counts[-1] == 2
 
 
-def test_a_part_goes_on_from_where_the_one_before_it_can_reach() -> None:
-    """Of refutations by hand: the next part begins one checkpoint before the last one was refuted."""
+def test_a_segment_begins_where_the_one_before_it_was_rejected() -> None:
+    """By hand: the next segment begins one checkpoint before the last one was rejected."""
     asked: list[tuple[int, int]] = []
 
     def refuted(start: int, sign: int) -> int:
@@ -216,8 +216,8 @@ def test_a_part_goes_on_from_where_the_one_before_it_can_reach() -> None:
     assert asked == [(0, 1), (3, -1), (6, 1)]
 
 
-def test_of_two_divisions_into_as_few_parts_the_first_part_is_one_that_is_seen() -> None:
-    """A fall is refuted at once and a rise late: with as many parts, the series rises first."""
+def test_of_two_shortest_divisions_the_first_segment_is_significant() -> None:
+    """A fall is rejected at once and a rise late: with as many segments, the series rises first."""
     reach = {(0, 1): 6, (5, -1): 9, (0, -1): 2, (1, 1): 9}
 
     def stretch(first: int, last: int, level: float):

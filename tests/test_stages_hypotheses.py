@@ -48,7 +48,7 @@ def test_planted_coupling_is_found_and_the_contrary_is_not() -> None:
     )
 
 
-def test_what_was_not_declared_before_is_exploration() -> None:
+def test_what_was_not_preregistered_is_exploratory() -> None:
     found = analyse(worlds.observed(coupled(), OCTAVES), SETTINGS)
     assert not found.association["primary"].any()
     assert found.notes == ("the primary association was not preregistered, so it is exploratory",)
@@ -86,7 +86,7 @@ def test_another_series_changes_no_number() -> None:
     pd.testing.assert_frame_equal(a, b)
 
 
-def test_stability_onsets_of_seeds_are_tested_beside_behaviour() -> None:
+def test_times_to_stable_connectivity_are_tested_with_behaviour() -> None:
     """Branches of every seed: a seed that is stable early learns early; the onset of one is too early to be seen."""
     random = np.random.default_rng(3)
     late = np.linspace(-0.7, 0.7, 5)
@@ -109,7 +109,7 @@ def test_stability_onsets_of_seeds_are_tested_beside_behaviour() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("coupling", "runs"), [(0.0, 15), (1.0, 10)])
 def test_level_and_power_hold_from_the_series_on(coupling: float, runs: int) -> None:
-    """Trends with autocorrelated noise, smoothed and dated like any: five seeds reject in few worlds, or in most."""
+    """Trends with autocorrelated noise, smoothed and dated: five seeds reject in few worlds, or in most."""
     random = np.random.default_rng([5, int(coupling)])
     x = np.log1p(SIXTY)
     rejected: dict[str, list[bool]] = {}
@@ -198,7 +198,7 @@ def test_multiplicity_is_that_of_a_hypothesis_without_the_primary() -> None:
         assert own[name] == pytest.approx(np.mean(every.max(axis=0) >= every[k, 0] - 1e-9))
 
 
-def test_the_loss_is_not_held_fixed_beside_itself() -> None:
+def test_the_loss_is_not_tested_with_itself_held_fixed() -> None:
     random = np.random.default_rng(2)
     onsets = {name: ([*"abcde"], random.uniform(3, 7, (5, 50))) for name in ("barrier:last", "loss", "good")}
     rows = of_onsets(onsets, behaviour=["loss", "good"])
@@ -263,8 +263,8 @@ def test_clusters_are_frozen_from_the_step_on_from_which_they_stay(monkeypatch: 
     )
 
 
-def test_what_is_too_small_to_count_is_not_dated() -> None:
-    """A barrier that falls by less than the floor, and a score that moves by less than its items leave open."""
+def test_negligible_changes_are_not_dated() -> None:
+    """A barrier that falls by less than the floor, and a score that changes by less than the errors of its items."""
     random = np.random.default_rng(8)
     steps = np.array([0, 1, 2, 4, 8, 16, 32, 64, 128, 256.0])
     rise = 1 / (1 + np.exp(-(np.log1p(steps) - 3) / 0.4)) + 0.01 * random.standard_normal((3, 10))

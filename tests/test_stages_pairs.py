@@ -87,8 +87,8 @@ def test_mantel_is_its_definition() -> None:
     assert (found.low, found.high) == pytest.approx((found.effect - half, found.effect + half)) and found.high < 1
 
 
-def test_a_score_given_the_loss_is_put_together_anew_in_every_order() -> None:
-    """The definition, naively: residuals about a parabola move, differences are taken anew, and both are regressed."""
+def test_a_score_given_the_loss_is_composed_again_in_every_permutation() -> None:
+    """The naive definition: residuals about a parabola are permuted, and differences are computed and regressed again."""
     random = np.random.default_rng(4)
     loss = random.standard_normal(6)
     a, score = symmetric(random.random((6, 6))), loss + 0.4 * random.standard_normal(6)
@@ -186,8 +186,8 @@ def test_many_worlds_at_once_are_those_worlds_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("world", [0, 8, 15])  # each kind of matrix gives the largest in one of them
-def test_clusters_are_held_against_matrices_without_any(world: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The p value is the largest of three: of pairs dealt out anew, of sums of seeds, and of a cloud of points.
+def test_clusters_are_compared_with_matrices_without_any(world: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The p value is the largest of three: of permuted pairs, of sums of effects of seeds, and of a cloud of points.
 
     The sums by their closed form, and the cloud by the points that the barriers are distances of.
     """
@@ -274,8 +274,8 @@ def test_behaviour_by_cluster_is_the_share_of_variance_and_its_exact_test(adjust
 
 
 @pytest.mark.slow
-def test_a_cluster_that_only_goes_with_the_loss_is_adjusted_away() -> None:
-    """The score follows the loss, and the loss the clusters: with the loss held fixed clusters say nothing more."""
+def test_a_cluster_that_is_only_associated_with_the_loss_is_adjusted_away() -> None:
+    """The score follows the loss, and the loss the clusters: with the loss held fixed there is no association."""
     random = np.random.default_rng(9)
     labels = np.arange(12) % 2
     orders = permutations.orders(12, 499, random)
@@ -344,7 +344,7 @@ def test_power_of_a_lead_is_that_of_equal_signs(monkeypatch: pytest.MonkeyPatch)
     assert power.lead(differences[:5], random) == 0
 
 
-def test_power_of_matrices_is_that_over_all_orders_of_what_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_power_of_matrices_is_that_over_all_permutations_of_the_observed_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     """Five seeds: each of the 120 mixtures, tested by ranking it and permuting the barriers."""
     monkeypatch.setattr(power, "WORLDS", 2000)
     random = np.random.default_rng(17)
@@ -375,7 +375,7 @@ def test_largest_statistic_and_false_discovery() -> None:
     np.testing.assert_allclose(permutations.false_discovery(p), [0.03, np.nan, 0.04, 0.04])
 
 
-def test_orders_and_signs_begin_with_what_was_seen() -> None:
+def test_orders_and_signs_begin_with_the_observed_ones() -> None:
     random = np.random.default_rng(12)
     assert len(permutations.orders(6, 9, random)) == 720 and permutations.orders(6, 9, random)[0].tolist() == list(
         range(6)

@@ -211,7 +211,7 @@ def test_curves_are_the_same_whoever_fits_them(monkeypatch: pytest.MonkeyPatch) 
     pd.testing.assert_frame_equal(alone.event, together.event)
 
 
-def test_what_counts_as_connected_is_a_share_of_the_fall_of_the_loss_or_of_the_largest_barrier() -> None:
+def test_the_threshold_is_a_share_of_the_fall_of_the_loss_or_of_the_largest_barrier() -> None:
     """The fall is that from the first mean over seeds to the last; a loss that does not fall says nothing."""
     barriers = [[0.2, 0.9, 0.4], [0.1, 0.3, 0.5]]
     for losses, want in (
@@ -238,14 +238,14 @@ def test_the_error_that_steps_share_moves_them_together_and_each_series_by_itsel
 
 
 def line(ends: tuple[float, float], slopes: np.ndarray) -> Curves:
-    """Straight curves of known slopes."""
+    """Straight curves of known gradients."""
     x = np.linspace(*ends, 31)
     draws = np.multiply.outer(slopes, x)
     return Curves(x, draws.mean(axis=0), draws, 0.0)
 
 
 def test_the_mean_run_resamples_seeds() -> None:
-    """Seeds of slopes 1, 2 and 6: those of its draws are means of three drawn with replacement, made wider."""
+    """Seeds of gradients 1, 2 and 6: those of its draws are means of three drawn with replacement, widened."""
     curves = {seed: line((0, 4), np.full(3000, slope)) for seed, slope in enumerate((1, 2, 6))}
     run = {seed: Measured(one.x, one.mean, np.full(31, 0.3), 29) for seed, one in curves.items()}
     mean, found = mean_run(run, curves, np.random.default_rng(0))
@@ -349,7 +349,7 @@ def test_runs_that_end_within_a_gap_of_the_others_are_whole() -> None:
 
 @pytest.mark.parametrize("kind", ["sums", "clusters"])
 def test_a_missing_pair_moves_the_means_of_no_seed(kind: str) -> None:
-    """Barriers that are sums of what the seeds bring, or of two clusters: filled in, the mean is that of all pairs."""
+    """Barriers that are sums of effects of seeds, or of two clusters: with imputation the mean is that of all pairs."""
     own = {"a": 0.1, "b": 0.7, "c": 0.3, "d": 1.2, "e": 0.5, "f": 0.9}
     side = dict(zip(own, "001101", strict=True))
     pairs = pd.DataFrame([

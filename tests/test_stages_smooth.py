@@ -54,7 +54,7 @@ def test_kernels_are_drawn_by_their_posterior() -> None:
 
 
 def test_a_band_of_90_percent_holds_the_curve() -> None:
-    """Curves drawn from processes of several lengths, at uneven places, with noise that is estimated."""
+    """Curves drawn from processes of several lengths, at uneven steps, with estimated noise."""
     random = np.random.default_rng(5)
     inside = []
     for _ in range(40):
