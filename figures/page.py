@@ -154,8 +154,8 @@ def _of_curves(by_path: pd.DataFrame, unit: str) -> list[str]:
     )  # fmt: skip
     return [
         f"Between {int(mean.loc[curve, 'pairs'])} pairs the mean barrier is {line}"
-        f"{_interval(mean.loc[curve], 'barrier_')} {unit} on learned curves. Along them the loss rises above that of "
-        f"the better endpoint by at most {mean.loc[curve, 'loss_increase']:.3f}, and on average by "
+        f"{_interval(mean.loc[curve], 'barrier_')} {unit} on learned curves. Along them the largest loss increase "
+        f"over the better endpoint is {mean.loc[curve, 'loss_increase']:.3f}, and the mean loss increase "
         f"{mean.loc[curve, 'mean_loss_increase']:+.3f}{control}."
     ]
 

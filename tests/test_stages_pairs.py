@@ -88,7 +88,7 @@ def test_mantel_is_its_definition() -> None:
 
 
 def test_a_score_given_the_loss_is_composed_again_in_every_permutation() -> None:
-    """The naive definition: residuals about a parabola are permuted, and differences are computed and regressed again."""
+    """The naive definition: residuals about a parabola are permuted; differences are computed and regressed again."""
     random = np.random.default_rng(4)
     loss = random.standard_normal(6)
     a, score = symmetric(random.random((6, 6))), loss + 0.4 * random.standard_normal(6)
