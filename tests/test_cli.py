@@ -466,7 +466,7 @@ def test_a_precision_of_the_mean_is_said_in_a_sentence(runs: Path, capfd: pytest
     words = ["barriers", *refs, "--text", runs / "text.txt", "--sequences", "33", "--length", "12", "--target", "mean"]
     code, _, err = call(capfd, *words, "--halfwidth", "5")
     pairs = len(refs) * (len(refs) - 1) // 2
-    assert code == 0 and f"mean chord barrier of {pairs} pairs, as it is: " in err, err
+    assert code == 0 and f"mean chord barrier of {pairs} pairs, raw: " in err, err
     assert "an interval over other checkpoints needs 5 of them" in err and "need more than these" not in err
     code, _, err = call(capfd, *words)
     assert code == 2 and "--target mean is about --halfwidth: give the half-width" in err

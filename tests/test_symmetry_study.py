@@ -146,7 +146,7 @@ def test_the_section_is_of_the_last_step_of_the_first_kind_of_pairs_and_tells_th
     )
     checks = pd.DataFrame({"output_difference": [3e-13, 2e-13, 4e-13], "tolerance": [6e-11, 4e-12, 5e-10],
                            "untied": [False, True, False]})  # fmt: skip
-    found = section(Frames(matched=rows, by_symmetry=means, match=checks))
+    found = section(Frames(aligned=rows, by_symmetry=means, alignment=checks))
     assert found is not None
     (ax,) = found.figure.axes
     assert bars(ax) == [pytest.approx([0.3, 0.5])]
@@ -162,7 +162,7 @@ def test_the_figure_shows_every_pair_and_the_mean() -> None:
         "barrier": [0.5, 0.7, 0.9, 0.1, 0.3, 0.2], "low": [0.3, 0.65, 0.4, 0.02, 0.1, 0.19],
         "high": [0.6, 0.9, 0.95, 0.15, 0.33, 0.5], "unit": "nats per token",
     })  # fmt: skip
-    shown = summary.beside_raw(chord)
+    shown = summary.alignments(chord)
     means = summary.by_symmetry(shown).set_index("how")
     assert means["barrier"].to_dict() == pytest.approx({"none": 0.7, "weights": 0.2})
     assert means[["low", "high"]].isna().all(axis=None)  # three seeds
@@ -175,11 +175,11 @@ def test_the_figure_shows_every_pair_and_the_mean() -> None:
     assert drawn == pytest.approx(sorted(chord["barrier"]))
     ends = pd.concat([chord, means])[["low", "high"]].to_numpy()
     np.testing.assert_allclose(bars(ax), ends[np.lexsort(ends.T[::-1])])
-    assert [text.get_text() for text in ax.get_xticklabels()] == ["as they are", "matched by\nweights"]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["raw", "aligned by\nweights"]
     assert ax.get_ylabel() == "barrier (nats per token)"
     two = pd.concat([chord, chord[3:].assign(symmetry_group="permutations")])
-    assert set(summary.beside_raw(two)["how"]) == {"none", "weights (all)", "weights (permutations)"}
-    assert summary.beside_raw(chord[:3]).empty
+    assert set(summary.alignments(two)["how"]) == {"none", "weights (all)", "weights (permutations)"}
+    assert summary.alignments(chord[:3]).empty
 
 
 def test_barriers_shows_a_matrix_for_each_way(two: Path) -> None:

@@ -1,13 +1,12 @@
-"""Dated changes of training, and honest tests of whether connectivity and behaviour change together.
+"""Dated events of training, and tests of whether connectivity and behaviour change together.
 
-Frames in, frames out, and no torch: :func:`analyse` takes the rows of a study as well as other people's series.
+Input and output are frames, without torch. :func:`analyse` takes the rows of a study or series that others measured.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -23,22 +22,22 @@ from landscape.stages.settings import Primary, Stages
 
 @dataclass(frozen=True)
 class Findings:
-    """What stages were found, and what goes with what.
+    """Stages, and the associations between connectivity and behaviour.
 
     Attributes:
-        series: What was measured: ``series, seed, step, value, error``.
-        curve: Mean over the seeds: ``series, step, value, low, high`` (90 %).
+        series: Measured series: ``series, seed, step, value, error``.
+        curve: Mean over seeds: ``series, step, value, low, high`` (90 % interval).
         event: ``series, seed, event, way, step, low, high, censored, happened``; seed ``all`` is the mean over seeds.
         stage: ``seed, stage, begins, start, start_low, start_high, end, series, change, low, high``.
-        association: A row a test; see :func:`landscape.stages.association.hypotheses.associations`.
-        outlier: ``series, seed, step, value, median, z, p``: runs that end far from the others.
-        cluster: ``connectivity, step, seed, cluster, silhouette, p, agreement``: clusters of the barrier matrices.
-        boundaries: Name of the series that bounds the stages.
-        threshold: Barrier below which two checkpoints are connected.
-        unit: Of barriers.
-        axis: Of training, on which leads and windows are measured.
-        unreliable: Series of which more than a quarter of the values are unreliable.
-        notes: What should be known before the findings are trusted.
+        association: One row for each test; see :func:`landscape.stages.association.hypotheses.associations`.
+        outlier: Outlier runs: ``series, seed, step, value, median, z, p``.
+        cluster: Clusters of the barrier matrices: ``connectivity, step, seed, cluster, silhouette, p, agreement``.
+        boundaries: Name of the series that bounds the stages; empty if there is none.
+        threshold: Barrier below which two checkpoints are connected, in ``unit``.
+        unit: Unit of the barriers.
+        axis: Axis of training, on which leads and windows are measured.
+        unreliable: Names of series of which more than a quarter of the values are unreliable.
+        notes: Caveats of the findings, in words.
     """
 
     series: pd.DataFrame
@@ -57,20 +56,20 @@ class Findings:
 
 
 TABLES = ("event", "stage", "association", "outlier", "cluster")
-"""The frames of findings that are worth a file."""
+"""The frames of findings that are written to files."""
 
 
 def analyse(
     observed: Observed, settings: Stages, preregistered: Primary | None = None, changed: Sequence[str] = ()
 ) -> Findings:
-    """Date the events of every series, bound the stages, and test what goes with what.
+    """Date the events of every series, bound the stages, and test the associations of connectivity with behaviour.
 
     Args:
-        observed: From :func:`landscape.stages.series.observed.from_tables` or
+        observed: Measurements, from :func:`landscape.stages.series.observed.from_tables` or
             :func:`landscape.stages.series.files.read`.
-        settings: Of the analysis.
+        settings: Settings of the analysis.
         preregistered: The primary association, if it was preregistered.
-        changed: Settings that differ from those preregistered with it; if there are any, it counts as exploration.
+        changed: Settings that differ from those that were preregistered; if there are any, the test is exploratory.
     """
     dated = dating.date(observed, settings)
     primary = None if changed else preregistered
@@ -78,31 +77,31 @@ def analyse(
     outlier = outliers.outliers(observed, hypotheses.stream(settings, "outliers"))
     if len(outlier):
         others = outliers.without(observed, dated, list(outlier["seed"].unique()))
-        association = hypotheses.beside_without(
+        association = hypotheses.add_without_outliers(
             association, hypotheses.associations(*others, settings, primary)
         )  # fmt: skip
     cluster = membership.over_training(observed, settings)
     boundaries = _boundaries(observed, dated, settings)
     if settings.engine != "curve" and boundaries:
         dated = dating.bounded(dated, boundaries, settings)
-    said = notes.notes(observed, dated, association, settings, preregistered, changed)
+    caveats = notes.notes(observed, dated, association, settings, preregistered, changed)
     return Findings(
         observed.series, _curves(dated, observed.axis), dating.table(dated, observed),
         _stages(dated, boundaries, observed.axis), association, outlier, cluster, boundaries, dated.threshold,
-        observed.unit, observed.axis, tuple(observed.unreliable), tuple(said),
+        observed.unit, observed.axis, tuple(observed.unreliable), tuple(caveats),
     )  # fmt: skip
 
 
 def _boundaries(observed: Observed, dated: Dated, settings: Stages) -> str:
-    """The series that bounds the stages: the one that was named, else the coefficient or the loss if not unreliable."""
+    """The series that bounds the stages: the one in the settings, else the coefficient or the loss if reliable."""
     known = {series for series, _ in dated.curves} - (set(observed.unreliable) - {settings.boundaries})
-    wanted = [settings.boundaries] if settings.boundaries else [LLC, LOSS]
-    return next((name for name in wanted if name in known), "")
+    candidates = [settings.boundaries] if settings.boundaries else [LLC, LOSS]
+    return next((name for name in candidates if name in known), "")
 
 
 def _stages(dated: Dated, boundaries: str, axis: Axis) -> pd.DataFrame:
-    """Stages of the mean over seeds and of each seed."""
-    rows: list[dict[str, Any]] = []
+    """Stages of each seed, and of the mean over seeds."""
+    rows: list[dict[str, object]] = []
     for series, seed in [key for key in dated.events if key[0] == boundaries]:
         own = (
             dated.means if seed == staging.EVERYONE
