@@ -14,7 +14,7 @@ def section(frames: Frames) -> Section | None:
     """Barriers between branches, by the step they were spawned at."""
     if frames.branching.empty:
         return None
-    rows = frames.barriers[frames.barriers["between"] == "branches"]
+    rows = frames.barriers[frames.barriers["between"] == "branch"]
     end = int(rows["step_a"].max())
     figure, ax = plt.subplots(figsize=(8, 4.6))
     barrier_over_training(frames.branching, rows, ax=ax, by="branch_step", label="step the branches were spawned at")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-WITHIN = ("branches", "neighbours", "last")
+WITHIN = ("branch", "neighbours", "last", "first")
 """Pairs within one run, which are not cells of a matrix of seeds."""
 
 

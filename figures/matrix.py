@@ -111,7 +111,7 @@ def section(frames: Frames) -> Section | None:
     """Barriers between seeds, at a few steps."""
     if frames.barriers.empty or (rows := between_seeds(frames.barriers)).empty:
         return None
-    by_step = rows[rows["between"] == "seeds"]
+    by_step = rows[rows["between"] == "seed"]
     steps = some(sorted(by_step["step_a"].dropna().unique().tolist()), MAX_MATRICES)
     chosen = [by_step[by_step["step_a"] == step] for step in steps]
     rest = rows.drop(by_step.index[by_step["step_a"].notna()])

@@ -36,7 +36,7 @@ def section(frames: Frames) -> Section | None:
     if not losses.empty:
         loss_over_training(losses, ax=next(free))
     if not training.empty:
-        pairs = frames.barriers[frames.barriers["between"] == "seeds"]
+        pairs = frames.barriers[frames.barriers["between"] == "seed"]
         barrier_over_training(training, pairs, ax=next(free))
     if not llc.empty:
         settings = ["sampler", "moved", "mode", "n_beta", "localisation"]

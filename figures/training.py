@@ -52,7 +52,7 @@ def section(frames: Frames) -> Section | None:
     """The mean barrier over training."""
     if frames.training.empty or frames.training["step"].isna().any():
         return None
-    rows = frames.barriers[frames.barriers["between"] == "seeds"]
+    rows = frames.barriers[frames.barriers["between"] == "seed"]
     figure, ax = plt.subplots(figsize=(8, 4.6))
     barrier_over_training(frames.training, rows, ax=ax)
     text = f"{caption(rows)}; {of_mean(frames.training['low'], frames.training['pairs'], 'seeds')}"

@@ -17,15 +17,15 @@ PAIRS = {(0, 1): 0.2, (0, 2): 0.5, (1, 2): 0.3}
 
 
 def rows(step: int, scale: float = 1.0, between: str = "seeds") -> list[dict[str, object]]:
-    label = "seed" if between == "seeds" else "branch"
-    other = "branch" if between == "seeds" else "seed"
+    label = "seed" if between == "seed" else "branch"
+    other = "branch" if between == "seed" else "seed"
     return [
         {
             "a": f"run/{a}/{step}", "b": f"run/{b}/{step}",
             "definition": "chord", "barrier": scale * v, "low": scale * v - 0.04, "high": scale * v + 0.06,
             f"{label}_a": a, f"{label}_b": b, f"{other}_a": None if other == "branch" else 0,
             f"{other}_b": None if other == "branch" else 0, "step_a": step, "step_b": step, "between": between,
-            "branch_step": None if between == "seeds" else step, **SETTINGS,
+            "branch_step": None if between == "seed" else step, **SETTINGS,
         }
         for (a, b), v in PAIRS.items()
     ]  # fmt: skip

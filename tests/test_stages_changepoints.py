@@ -8,7 +8,7 @@ import worlds
 from simulated import OCTAVES, SIXTY, sigmoid
 
 from landscape.errors import InputError
-from landscape.stages import analyse
+from landscape.stages.analysis import analyse
 from landscape.stages.events import changepoints
 from landscape.stages.findings.sentences import sentences
 from landscape.stages.series.smooth import Curves, smooth

@@ -25,7 +25,7 @@ from landscape.figures.frames import Frames
 from landscape.figures.page import page
 from landscape.figures.stages import shown, stages_over_training
 from landscape.figures.together import section as together
-from landscape.stages import analyse
+from landscape.stages.analysis import analyse
 from landscape.stages.findings.sentences import sentences
 from landscape.stages.settings import Stages
 from landscape.study.file import read_study
@@ -136,7 +136,7 @@ def test_the_primary_is_the_one_that_was_preregistered(finished: Path, tmp_path:
         first, now = (part["primary"]["test"] for part in (record["preregistered"], record["study"]["stages"]))
         assert (first, now) == ("onset", "matrix")
         said = invoke("stages", finished).stderr
-        assert "the primary association of the study (barrier:seeds with loss, by matrix) was not preregistered" in said
+        assert "the primary association of the study (barrier:seed with loss, by matrix) was not preregistered" in said
         assert "exploratory; preregistered was barrier:last with loss, by onset" in said
     finally:
         study.write_text(old)

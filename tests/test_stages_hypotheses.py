@@ -11,7 +11,7 @@ from scipy import stats
 from simulated import OCTAVES, SIXTY, drift, sigmoid
 from worlds import PRIMARY, SETTINGS, X, barrier, coupled, short
 
-from landscape.stages import analyse
+from landscape.stages.analysis import analyse
 from landscape.stages.association import hypotheses, last_step, membership
 from landscape.stages.events import dating
 from landscape.stages.events.changes import Event
@@ -259,7 +259,7 @@ def test_clusters_are_frozen_from_the_step_on_from_which_they_stay(monkeypatch: 
     found = replace(analyse(short(loss=[[2.0, 1.0]]), Stages()), cluster=rows)
     (said,) = [line for line in sentences(found) if line.startswith("Clusters of seeds")]
     assert said == (
-        "Clusters of seeds: 0, 2, 4, 6 | 1, 3, 5, 7 in barrier:seeds at step 8 (p 0.05), unchanged from step 4 on."
+        "Clusters of seeds: 0, 2, 4, 6 | 1, 3, 5, 7 in barrier:seed at step 8 (p 0.05), unchanged from step 4 on."
     )
 
 

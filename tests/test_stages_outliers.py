@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from worlds import OCTAVES, X, coupled
 
 from landscape.figures.stages import stages_over_training, stretches
-from landscape.stages import analyse
+from landscape.stages.analysis import analyse
 from landscape.stages.association import hypotheses
 from landscape.stages.association.by_seed import SEED
 from landscape.stages.events.dating import date

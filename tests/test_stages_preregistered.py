@@ -9,7 +9,7 @@ import worlds
 from simulated import OCTAVES
 from worlds import coupled
 
-from landscape.stages import analyse
+from landscape.stages.analysis import analyse
 from landscape.stages.association.preregistered import preregistered, untested
 from landscape.stages.events import dating
 from landscape.stages.events.dating import Dated
@@ -140,7 +140,7 @@ def dated(world: Observed) -> Dated:
         ("barrier:last", "flat", "onset", "flat has no onset"),
         ("barrier:last", "contrary", "onset", "2 seeds have both, and 3 are needed"),
         ("barrier:last", "loss", "onset", "the setting behaviour does not include loss"),
-        ("barrier:seeds", "good", "onset", "the setting connectivity does not include barrier:seeds"),
+        ("barrier:seed", "good", "onset", "the setting connectivity does not include barrier:seed"),
     ],
 )
 def test_why_the_primary_could_not_be_tested(
@@ -167,9 +167,9 @@ def test_what_matrices_lack_and_patterns_that_match_nothing_are_noted(world: Obs
         "behaviour": ["goo*", "x"],
     })
     lacking = analyse(Observed(series, world.pairs), settings).notes
-    assert "no series matches nix*; known: barrier:seeds, good" in lacking
-    assert "no series matches x; known: barrier:seeds, good" in lacking and not [n for n in lacking if "goo*" in n]
-    assert "the matrix of barrier:seeds leaves out seed 1, because pairs are missing" in lacking
+    assert "no series matches nix*; known: barrier:seed, good" in lacking
+    assert "no series matches x; known: barrier:seed, good" in lacking and not [n for n in lacking if "goo*" in n]
+    assert "the matrix of barrier:seed leaves out seed 1, because pairs are missing" in lacking
     whole = pd.concat([world.pairs, world.pairs[:1].assign(seed_a=1, seed_b=0)])
     assert not [note for note in analyse(Observed(series, whole), settings).notes if "matrix" in note]
     for other, why in (
@@ -178,5 +178,5 @@ def test_what_matrices_lack_and_patterns_that_match_nothing_are_noted(world: Obs
         (whole.assign(seed_a="s" + whole["seed_a"].astype(str), seed_b="s" + whole["seed_b"].astype(str)),
          "at step 1024 there is no value of the seeds s0, s1, s2, s3 and 2 more"),
     ):  # fmt: skip
-        said = f"the matrix of barrier:seeds is not compared with good: {why}"
+        said = f"the matrix of barrier:seed is not compared with good: {why}"
         assert [note for note in analyse(Observed(series, other), settings).notes if note.startswith(said)], why

@@ -8,7 +8,7 @@ import pytest
 import worlds
 from worlds import OCTAVES, SETTINGS, coupled
 
-from landscape.stages import Findings, analyse
+from landscape.stages.analysis import Findings, analyse
 from landscape.stages.findings.sentences import sentences
 
 

@@ -14,7 +14,7 @@ from simulated import OCTAVES
 from worlds import SETTINGS, X, barrier, coupled, short
 
 from landscape.cli.stages import write as write_table
-from landscape.stages import TABLES, analyse
+from landscape.stages.analysis import TABLES, analyse
 from landscape.stages.association import last_step
 from landscape.stages.association.hypotheses import _censoring
 from landscape.stages.events import dating, staging
@@ -49,7 +49,7 @@ def test_series_of_barriers_by_hand() -> None:
     assert values["barrier:last"].to_dict() == {(1, 8): 0.4}
     median_of_seeds = 8 * (np.sqrt(2 * (35 / 8 + 1)) - 1)  # the first step is 8, and so is the unit of the axis
     assert values["barrier:neighbours"].to_dict() == pytest.approx({(2, median_of_seeds): 0.7})
-    assert values["barrier:branches"].to_dict() == pytest.approx({(0, 4): 0.3})
+    assert values["barrier:branch"].to_dict() == pytest.approx({(0, 4): 0.3})
     assert len(found.branch_steps) == 3 and found.branch_steps["error"].to_numpy() == pytest.approx(0.02)
     assert found.series["error"].isna().all() and found.series["shared_error"].to_numpy() == pytest.approx(0.02)
     assert sorted(found.pairs["value"]) == [0.2, 0.3, 0.5] and found.unit == "nats per token"

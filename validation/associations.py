@@ -18,7 +18,7 @@ from simulated import SIXTY, dated, drift, sigmoid, symmetric
 from sklearn.metrics import adjusted_rand_score
 from table import LEVEL, RECALL, Case, Hits
 
-from landscape.stages import analyse
+from landscape.stages.analysis import analyse
 from landscape.stages.association import by_seed, clusters, matrices, permutations, population, power
 from landscape.stages.series.observed import Observed
 from landscape.stages.settings import Stages

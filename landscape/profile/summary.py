@@ -26,7 +26,7 @@ def barrier_over_training(barriers: pd.DataFrame) -> pd.DataFrame:
         ``step, barrier, low, high, pairs, best, worst``, in units of the barriers. The 95 % interval is that of
         :func:`landscape.profile.units.mean_over_units`; it is nan with fewer than five seeds.
     """
-    return _means(barriers[barriers["between"] == "seeds"], "step_a", "seed").rename(columns={"step_a": "step"})
+    return _means(barriers[barriers["between"] == "seed"], "step_a", "seed").rename(columns={"step_a": "step"})
 
 
 def barrier_over_branching(barriers: pd.DataFrame) -> pd.DataFrame:
@@ -41,7 +41,7 @@ def barrier_over_branching(barriers: pd.DataFrame) -> pd.DataFrame:
     Returns:
         ``branch_step, barrier, low, high, pairs, best, worst``, in units of the barriers.
     """
-    return _means(barriers[barriers["between"] == "branches"], "branch_step", "branch")
+    return _means(barriers[barriers["between"] == "branch"], "branch_step", "branch")
 
 
 def mean_profiles(profiles: pd.DataFrame, by: str = "step_a") -> pd.DataFrame:
@@ -55,7 +55,7 @@ def mean_profiles(profiles: pd.DataFrame, by: str = "step_a") -> pd.DataFrame:
         ``step`` (or the column ``by``), ``t``, and the means ``loss`` and ``rise``, each with the ends ``_low`` and
         ``_high`` of its 95 % interval, in units of the losses.
     """
-    rows, seeds = [], profiles[profiles["between"] == "seeds"]
+    rows, seeds = [], profiles[profiles["between"] == "seed"]
     pairs = seeds.groupby([by, "t"], dropna=False)["t"].transform("size")
     all_pairs = pairs.groupby(seeds[by], dropna=False).transform("max")
     shared = seeds[pairs == all_pairs]
@@ -71,7 +71,7 @@ def mean_profiles(profiles: pd.DataFrame, by: str = "step_a") -> pd.DataFrame:
 
 def straight(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows on straight lines between checkpoints that are not aligned."""
-    return rows[(rows["path"] == LINE) & (rows["symmetry"] == RAW)]
+    return rows[(rows["path"] == LINE) & (rows["align"] == RAW)]
 
 
 def alignments(barriers: pd.DataFrame) -> pd.DataFrame:
@@ -84,14 +84,14 @@ def alignments(barriers: pd.DataFrame) -> pd.DataFrame:
         The rows, with the column ``how``: the way to align, with its symmetry group if there are several.
     """
     rows = barriers[barriers["path"] == LINE]
-    pairs = rows.loc[rows["symmetry"] != RAW, ["a", "b", "between"]].drop_duplicates()
+    pairs = rows.loc[rows["align"] != RAW, ["a", "b", "between"]].drop_duplicates()
     rows = rows.merge(pairs, on=["a", "b", "between"])
     if rows.empty:
         return rows.assign(how="")
-    several = rows.loc[rows["symmetry"] != RAW, ["symmetry_group", "groups"]].drop_duplicates()
+    several = rows.loc[rows["align"] != RAW, ["symmetry_group", "groups"]].drop_duplicates()
     names = [
         how if how == RAW or len(several) == 1 else f"{how} ({symmetry_group}{'' if groups == '*' else f', {groups}'})"
-        for how, symmetry_group, groups in zip(rows["symmetry"], rows["symmetry_group"], rows["groups"], strict=True)
+        for how, symmetry_group, groups in zip(rows["align"], rows["symmetry_group"], rows["groups"], strict=True)
     ]
     return rows.assign(how=names)
 
@@ -121,8 +121,8 @@ def curves(barriers: pd.DataFrame) -> pd.DataFrame:
     Args:
         barriers: Rows of the table ``barrier``, for one definition, or of the table ``profile``.
     """
-    pairs = barriers.loc[barriers["path"].isin(CURVES), ["a", "b", "symmetry"]].drop_duplicates()
-    return barriers[barriers["path"].isin({LINE, CONTROL, *CURVES})].merge(pairs, on=["a", "b", "symmetry"])
+    pairs = barriers.loc[barriers["path"].isin(CURVES), ["a", "b", "align"]].drop_duplicates()
+    return barriers[barriers["path"].isin({LINE, CONTROL, *CURVES})].merge(pairs, on=["a", "b", "align"])
 
 
 def by_path(rows: pd.DataFrame) -> pd.DataFrame:

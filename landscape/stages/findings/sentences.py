@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from landscape.stages import Findings
+from landscape.stages.analysis import Findings
 from landscape.stages.association.by_seed import POPULATION, SEED
 from landscape.stages.events.staging import EVERYONE
 

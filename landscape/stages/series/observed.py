@@ -19,7 +19,7 @@ DEFAULTS: dict[str, bool | float] = {"headline": True, "chance": np.nan, "reliab
 PAIRS = ("series", "seed_a", "seed_b", "step", "value", "error")
 BRANCH_STEPS = ("seed", "branch_step", "branch_a", "branch_b", "value", "error")
 BARRIER, DISTANCE, LOSS, LLC = "barrier", "distance", "loss", "llc"
-SHARED = ("barrier:seeds",)
+SHARED = ("barrier:seed",)
 """Series of a seed that are means over its pairs with the other seeds."""
 Z = 1.959964
 MAX_UNRELIABLE = 0.25
@@ -66,10 +66,10 @@ class Observed:
 def from_tables(tables: Mapping[str, pd.DataFrame]) -> Observed:
     """Series of the tables ``loss, llc, probe, barrier, behaviour``, for one definition of the barrier.
 
-    - ``barrier:seeds``: mean barrier from a seed to the other seeds at the same step.
+    - ``barrier:seed``: mean barrier from a seed to the other seeds at the same step.
     - ``barrier:last``: barrier from a step to the last step of the same seed.
     - ``barrier:neighbours``: barrier from a step to the next one, dated at the middle of the two.
-    - ``barrier:branches``: mean barrier between branches, by the step they were spawned at.
+    - ``barrier:branch``: mean barrier between branches, by the step they were spawned at.
 
     ``error`` is the part of the error that is independent from step to step: that of the chains of coefficients. Loss,
     probes and barriers use the same examples at every step. Their errors are in ``shared_error`` and do not change
@@ -87,9 +87,9 @@ def from_tables(tables: Mapping[str, pd.DataFrame]) -> Observed:
         _probes(get["probe"]),
         *(_within(barriers, between, axis) for between in ("last", "neighbours")),
     ]
-    pairs = pd.concat([_between_seeds(barriers, "barrier:seeds", "value"), _distances(get["behaviour"])])
+    pairs = pd.concat([_between_seeds(barriers, "barrier:seed", "value"), _distances(get["behaviour"])])
     branch_steps = _branches(barriers)
-    parts += [to_others(pairs[pairs["series"] == "barrier:seeds"]), _by_branch_step(branch_steps)]
+    parts += [to_others(pairs[pairs["series"] == "barrier:seed"]), _by_branch_step(branch_steps)]
     parts = [part if part.empty or _is_llc(part) else part.assign(shared_error=part["error"], error=np.nan)
              for part in parts]  # fmt: skip
     known = [
@@ -111,7 +111,7 @@ def _lines(barriers: pd.DataFrame) -> pd.DataFrame:
     """Barriers on straight lines between checkpoints that were not aligned, with value and standard error."""
     if barriers.empty:
         return barriers
-    rows = barriers[(barriers["path"] == "linear") & (barriers["symmetry"] == "none")]
+    rows = barriers[(barriers["path"] == "linear") & (barriers["align"] == "none")]
     return rows.assign(value=rows["barrier"], error=(rows["high"] - rows["low"]) / (2 * Z))
 
 
@@ -165,7 +165,7 @@ def _within(barriers: pd.DataFrame, between: str, axis: Axis) -> pd.DataFrame:
 def _between_seeds(rows: pd.DataFrame, name: str, column: str) -> pd.DataFrame:
     if rows.empty:
         return empty(PAIRS)
-    rows = rows[(rows["between"] == "seeds") & rows["step_a"].notna()]
+    rows = rows[(rows["between"] == "seed") & rows["step_a"].notna()]
     return pd.DataFrame({
         "series": name, "seed_a": rows["seed_a"], "seed_b": rows["seed_b"], "step": rows["step_a"],
         "value": rows[column], "error": rows["error"],
@@ -184,7 +184,7 @@ def _distances(rows: pd.DataFrame) -> pd.DataFrame:
 def _branches(barriers: pd.DataFrame) -> pd.DataFrame:
     if barriers.empty:
         return empty(BRANCH_STEPS)
-    rows = barriers[barriers["between"] == "branches"]
+    rows = barriers[barriers["between"] == "branch"]
     rows = rows[rows["step_a"] == rows.groupby(["seed_a", "branch_step"])["step_a"].transform("max")]
     return rows.rename(columns={"seed_a": "seed"})[list(BRANCH_STEPS)]
 
