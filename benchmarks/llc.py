@@ -22,8 +22,9 @@ from llc_side import digits
 from torch import Tensor, nn
 
 from landscape.llc import curvature, langevin, sampling
-from landscape.llc.estimate import Estimate, Run, estimate, extrapolated
+from landscape.llc.estimate import Estimate, estimate, extrapolated
 from landscape.llc.known import deep_linear
+from landscape.llc.run import Run
 from landscape.llc.samplers import Dynamics
 from landscape.objectives import module
 from landscape.study.kinds import Llc
@@ -99,11 +100,11 @@ def network(widths: list[int], points: Tensor, truth: Tensor) -> tuple[Tensor, T
     for layer in layers[:-1]:
         before.append(layer @ before[-1])
     off = layers[-1] @ before[-1] - truth
-    slopes, after = [], off
+    gradients, after = [], off
     for layer, under in zip(reversed(layers), reversed(before), strict=True):
-        slopes.append((after @ under.mT).flatten(1))
+        gradients.append((after @ under.mT).flatten(1))
         after = layer.mT @ after
-    return off.square().sum(dim=(1, 2)) / 2, torch.cat(slopes[::-1], dim=1)
+    return off.square().sum(dim=(1, 2)) / 2, torch.cat(gradients[::-1], dim=1)
 
 
 def coverage() -> None:
@@ -204,7 +205,7 @@ def soundness() -> None:
             wanted = Llc(kind="llc", draws=400, burn_in=burn_in, batch=64, seed=seed)
             n_beta = sampling.inverse_temperature(wanted, objective.examples)
             step = times * curvature.step_size(sharp.curvature, n_beta, wanted.localisation)
-            traces, _ = sampling.sample(objective, [point], wanted, [step], kind="vmap")
+            traces, _ = sampling.sample(objective, [point], wanted, [step], engine="vmap")
             run = Run(
                 n_beta=n_beta, localisation=wanted.localisation, step_size=step, burn_in=burn_in,
                 parameters=sharp.parameters, curvature=sharp.curvature, noise=sharp.variance / 64,

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pandas as pd
 
-from landscape.stages import analyse
+from landscape.stages.analysis import analyse
 from landscape.stages.series.observed import Observed
 from landscape.stages.settings import Stages
 

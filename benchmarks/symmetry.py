@@ -1,4 +1,4 @@
-"""How long matching takes: a pair of BERT-base, and several of them to one set of coordinates.
+"""How long alignment takes: a pair of BERT-base, and several of them to one set of coordinates.
 
 The two are random BERTs of the real size, the second a permuted and turned copy of the first with noise, as much as
 makes the share of right units that a pair of seeds may have (``--noise``), or another random one (``--independent``),
@@ -22,6 +22,7 @@ from landscape.symmetry import align
 from landscape.symmetry.group import move
 from landscape.symmetry.group.element import draw
 from landscape.symmetry.group.move import Move
+from landscape.symmetry.settings import AlignSettings
 from landscape.symmetry.tables import table_of
 
 
@@ -58,11 +59,11 @@ def main() -> None:
         return load
 
     loads = [lambda: first, *(other(n) for n in range(1, given.checkpoints))]
-    if given.checkpoints == 2:  # planting is no part of matching
+    if given.checkpoints == 2:  # planting is not part of alignment
         second = loads[1]()
         loads[1] = lambda: second
     begin = time.perf_counter()
-    found = align.match(table, loads, align.How("weights"), objective)
+    found = align.align(table, loads, "weights", AlignSettings(), objective)
     took = time.perf_counter() - begin
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     distances = ", ".join(f"{one.before:.1f} to {one.after:.1f}" for one in found[1:4])

@@ -64,7 +64,7 @@ def _show(found: BarrierMatrix, spec: Barriers, sequences: int) -> None:
 
 def _mean(rows: pd.DataFrame, how: str, spec: Barriers, sequences: int) -> str:
     """The mean of the chord barriers in a sentence."""
-    from landscape.profile.units import LEAST, mean_over_units
+    from landscape.profile.units import MIN_UNITS, mean_over_units
 
     refs = {ref: number for number, ref in enumerate(sorted({*rows["a"], *rows["b"]}))}
     values, half = rows["barrier"].to_numpy(), (rows["high"] - rows["low"]).to_numpy() / 2
@@ -74,8 +74,8 @@ def _mean(rows: pd.DataFrame, how: str, spec: Barriers, sequences: int) -> str:
     if used >= sequences:
         known = f"all {used} examples were needed, or more for ± {spec.halfwidth:g}"
     over = f"95 % interval over other checkpoints: {low:.3f} to {high:.3f}"
-    if len(refs) < LEAST:
-        over = f"an interval over other checkpoints needs {LEAST} of them"
+    if len(refs) < MIN_UNITS:
+        over = f"an interval over other checkpoints needs {MIN_UNITS} of them"
     return f"mean chord barrier of {len(rows)} pair{'s' * (len(rows) > 1)}, {how}: {mean:.3f}; {known}; {over}"
 
 

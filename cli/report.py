@@ -68,8 +68,8 @@ def frames(store: Store, definition: str = "chord") -> Frames:
     barriers = barriers[barriers["definition"] == definition]
     if barriers.empty:
         raise InputError(f"no row has the definition {definition}: the t grid of the study lacks what it needs")
-    matched = summary.beside_raw(barriers)
-    bent, bent_profiles = summary.curves(barriers), summary.curves(profiles)
+    aligned = summary.alignments(barriers)
+    learned, learned_profiles = summary.curves(barriers), summary.curves(profiles)
     barriers, profiles = summary.straight(barriers), summary.straight(profiles)
     return Frames(
         barriers=barriers,
@@ -78,12 +78,12 @@ def frames(store: Store, definition: str = "chord") -> Frames:
         training=summary.barrier_over_training(barriers),
         branching=summary.barrier_over_branching(barriers),
         curves=summary.mean_profiles(profiles),
-        bent=bent,
-        matched=matched,
-        by_symmetry=summary.by_symmetry(matched),
-        match=tables.get("align", pd.DataFrame()),
-        by_path=summary.by_path(bent),
-        bent_profiles=summary.mean_profiles(bent_profiles, by="path"),
+        learned=learned,
+        aligned=aligned,
+        by_symmetry=summary.by_symmetry(aligned),
+        alignment=tables.get("align", pd.DataFrame()),
+        by_path=summary.by_path(learned),
+        learned_profiles=summary.mean_profiles(learned_profiles, by="path"),
         **pictures,
     )
 
@@ -100,7 +100,7 @@ def _stages(store: Store, definition: str) -> dict[str, Any]:
     if found.event.empty:
         return {}
     names = ("series", "curve", "event", "stage", "association", "outlier", "boundaries", "unreliable", "notes")
-    return {name: getattr(found, name) for name in names} | {"said": tuple(sentences(found))}
+    return {name: getattr(found, name) for name in names} | {"sentences": tuple(sentences(found))}
 
 
 def _ends(llc: pd.DataFrame) -> pd.DataFrame:

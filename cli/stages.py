@@ -44,7 +44,7 @@ def command(ctx: click.Context, refs: tuple[str, ...], settings: Stages, shown: 
     perhaps error; series of connectivity are called barrier... there. Tables go to FOLDER/stages, those of a file
     mine.csv to mine_stages beside it.
     """
-    from landscape.stages import TABLES as FRAMES
+    from landscape.stages.analysis import TABLES as FRAMES
     from landscape.stages.findings.sentences import sentences
 
     if len(refs) != 1:

@@ -1,1 +1,1 @@
-"""Figures: a frame in, axes out, nothing saved; ``page`` makes the report of them."""
+"""Figures: each takes a frame and returns axes, and saves nothing. ``page`` makes the report."""

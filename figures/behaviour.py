@@ -1,4 +1,4 @@
-"""How differently seeds behave, beside the barriers between them."""
+"""Distances of behaviour between seeds, compared with the barriers between them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from landscape.figures.frames import Frames, between_seeds
 from landscape.figures.matrix import barrier_matrix
 from landscape.figures.section import Section
 
+METRICS = {"disagreement": "disagreement (1 - kappa)", "divergence": "Jensen-Shannon divergence (nats)"}
+"""What figures call the metrics of the table ``behaviour``."""
+
 
 def section(frames: Frames) -> Section | None:
-    """Distances of behaviour beside the barriers, at the last step."""
+    """Distances of behaviour and barriers, at the last step."""
     rows = frames.behaviour
     if rows.empty or (rows := between_seeds(rows)).empty:
         return None
@@ -21,18 +24,18 @@ def section(frames: Frames) -> Section | None:
         barriers = between_seeds(barriers)
         barriers = barriers[barriers["step_a"].isna() | (barriers["step_a"] == rows["step_a"].max())]
     metrics = list(dict.fromkeys(rows["metric"]))
-    names = {"disagreement": "disagreement (1 - kappa)", "divergence": "Jensen-Shannon divergence (nats)"}
     figure, axes = plt.subplots(1, len(metrics) + (not barriers.empty), figsize=(15, 4.8), squeeze=False)
-    left = iter(axes.flat)
+    free = iter(axes.flat)
     if not barriers.empty:
-        barrier_matrix(barriers, ax=next(left))
-    for metric, ax in zip(metrics, left, strict=True):
-        barrier_matrix(rows[rows["metric"] == metric].rename(columns={"value": "barrier"}), ax=ax, label=names[metric])
-    asked = rows["probe"].iloc[0]
-    text = f"{asked}: {rows['items'].iloc[0]} items; ±: half of the 95 % interval over examples"
+        barrier_matrix(barriers, ax=next(free))
+    for metric, ax in zip(metrics, free, strict=True):
+        barrier_matrix(
+            rows[rows["metric"] == metric].rename(columns={"value": "barrier"}), ax=ax, label=METRICS[metric]
+        )
+    text = f"{rows['probe'].iloc[0]}: {rows['items'].iloc[0]} items; ±: half-width of the 95 % interval over examples"
     return Section.of(
         "How differently the seeds behave",
-        "For each pair how often two models choose differently, chance agreement taken out, and how far their "
-        "predictions lie apart, beside the barrier between them. Seeds of one loss can behave in different ways.",
+        "For each pair of seeds: how often the two models choose differently, corrected for chance agreement, how far "
+        "their predictions lie apart, and the barrier between them. Seeds with equal loss can behave differently.",
         figure, text,
     )  # fmt: skip

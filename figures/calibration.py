@@ -13,12 +13,12 @@ from matplotlib.ticker import LogLocator
 
 
 def calibration_map(rows: pd.DataFrame, proposal: tuple[float, float] | None = None, *, ax: Axes | None = None) -> Axes:
-    """LLC at one checkpoint for every step size and localisation; a red corner where it is unreliable.
+    """LLC of one checkpoint for every step size and localisation; a red corner marks unreliable estimates.
 
     Args:
         rows: Rows of the table ``llc`` of one checkpoint.
         proposal: Step size and localisation to frame.
-        ax: Where to draw.
+        ax: Axes to draw on; None is the current axes.
     """
     ax = ax or plt.gca()
     rows = rows.sort_values(["localisation", "step_size"])
@@ -31,13 +31,13 @@ def calibration_map(rows: pd.DataFrame, proposal: tuple[float, float] | None = N
     finite = np.isfinite(llc.astype(float))
     drawn = llc[finite & (llc > 0)].astype(float)
     scale = LogNorm(drawn.min(), min(drawn.max(), 10 * float(np.median(drawn)))) if drawn.size else None
-    words = np.array([
+    texts = np.array([
         [f"{v:.3g}\n± {e:.2g}" if ok else "–" for v, e, ok in zip(*line, strict=True)]
         for line in zip(llc, error, finite, strict=True)
     ])
     bar = {"label": "local learning coefficient", "format": "%g", "ticks": LogLocator(subs=(1, 2, 5))}
     sns.heatmap(
-        llc.astype(float), ax=ax, cmap="crest", norm=scale, annot=words, fmt="", mask=~finite,
+        llc.astype(float), ax=ax, cmap="crest", norm=scale, annot=texts, fmt="", mask=~finite,
         annot_kws={"fontsize": 8}, cbar_kws=bar, linewidths=0.5,
         xticklabels=[f"{step:.2g}" for step in across], yticklabels=[f"{pull:g}" for pull in pulls],
     )  # fmt: skip
@@ -47,17 +47,17 @@ def calibration_map(rows: pd.DataFrame, proposal: tuple[float, float] | None = N
     ax.grid(visible=False)
     for (row, column), ok in np.ndenumerate(reliable.astype(bool)):
         if not ok:
-            corner = [(column + 1, row + 1), (column + 0.72, row + 1), (column + 1, row + 0.72)]
-            ax.add_patch(Polygon(corner, color="firebrick"))
+            triangle = [(column + 1, row + 1), (column + 0.72, row + 1), (column + 1, row + 0.72)]
+            ax.add_patch(Polygon(triangle, color="firebrick"))
     if proposal:
-        place = across.index(proposal[0]), pulls.index(proposal[1])
-        ax.add_patch(Rectangle(place, 1, 1, fill=False, edgecolor="black", linewidth=2.5, zorder=5))
+        corner = across.index(proposal[0]), pulls.index(proposal[1])
+        ax.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="black", linewidth=2.5, zorder=5))
     ax.set(xlabel="step size", ylabel="localisation")
     return ax
 
 
 def about(rows: pd.DataFrame, proposal: tuple[float, float] | None) -> str:
-    """How the rows were made, and what the marks mean."""
+    """Caption: how the rows were made, and what the marks mean."""
     first = rows.iloc[0]
     return (
         f"{first['sampler']}, {first['chains']} chains of {first['draws']} draws after {first['burn_in']}; n_beta "

@@ -1,4 +1,4 @@
-"""Learned curves beside the straight line."""
+"""Learned curves compared with the straight line."""
 
 from __future__ import annotations
 
@@ -8,32 +8,35 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from landscape.catalogue import CURVES, PATHS
 from landscape.figures.captions import caption, of_mean
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
 
-NAMES = {"linear": "straight line", "bezier": "Bezier curve", "polychain": "polygonal chain", "control": "control"}
-VALUES = {"barrier": "barrier", "loss_increase": "loss_increase", "mean_loss_increase": "mean loss increase"}
+LINE, CONTROL = "linear", "control"
+NAMES = {LINE: PATHS.label(LINE), **{name: CURVES.label(name) for name in CURVES}, CONTROL: CONTROL}
+"""What figures call the paths, in the order in which they are drawn."""
+VALUES = {"barrier": "barrier", "loss_increase": "loss increase", "mean_loss_increase": "mean loss increase"}
 SPREAD = 0.25
 
 
 def loss_by_path(means: pd.DataFrame, *, unit: str = "nats", ax: Axes | None = None) -> Axes:
-    """Mean loss along each kind of path with its 95 % band; the control is left out, since its end is a random point.
+    """Mean loss along each kind of path with its 95 % interval, without the control, which ends at a random point.
 
     Args:
         means: ``path, t, loss, loss_low, loss_high``.
         unit: Unit of the loss.
-        ax: Where to draw.
+        ax: Axes to draw on; None is the current axes.
     """
     ax = ax or plt.gca()
     for path, color in _colors().items():
         rows = means[means["path"] == path]
-        if path == "control" or rows.empty:
+        if path == CONTROL or rows.empty:
             continue
         t, middle, low, high = (rows[name].to_numpy(dtype=float) for name in ("t", "loss", "loss_low", "loss_high"))
         ax.fill_between(t, low, high, color=color, alpha=0.25, linewidth=0)
         ax.plot(t, middle, color=color, label=NAMES[path])
-    ax.set(xlabel="t (position between the two checkpoints)", ylabel=f"loss ({unit})", xlim=(0, 1))
+    ax.set(xlabel="t (from the first to the second checkpoint)", ylabel=f"loss ({unit})", xlim=(0, 1))
     ax.legend(frameon=False)
     return ax
 
@@ -41,29 +44,29 @@ def loss_by_path(means: pd.DataFrame, *, unit: str = "nats", ax: Axes | None = N
 def by_path(
     means: pd.DataFrame, rows: pd.DataFrame, *, value: str = "mean_loss_increase", ax: Axes | None = None
 ) -> Axes:
-    """Barrier or loss increase of each kind of path: every pair as a dot with its interval, and the mean with its own.
+    """Barrier or loss increase by kind of path: pairs as dots, means as diamonds, both with 95 % intervals.
 
     Args:
         means: ``path``, and ``value`` with ``_low`` and ``_high``.
-        rows: Rows of the table ``barrier`` behind them.
+        rows: Rows of the table ``barrier`` of the pairs.
         value: ``barrier``, ``loss_increase`` or ``mean_loss_increase``.
-        ax: Where to draw.
+        ax: Axes to draw on; None is the current axes.
     """
     ax = ax or plt.gca()
     shown = [path for path in _colors() if path in set(means["path"])]
-    for place, path in enumerate(shown):
+    for position, path in enumerate(shown):
         color, own = _colors()[path], rows[rows["path"] == path]
         mean = means[means["path"] == path].iloc[0]
         sides = [own["barrier"] - own["low"], own["high"] - own["barrier"]]
         if value != "barrier":
             sides = [own[f"{value}_error"] * 1.96] * 2
-        x = place + np.linspace(-SPREAD, SPREAD, len(own)) if len(own) > 1 else np.array([place])
+        x = position + np.linspace(-SPREAD, SPREAD, len(own)) if len(own) > 1 else np.array([position])
         y = own[value].to_numpy(dtype=float)
         errors = np.array(sides, dtype=float).clip(min=0)
         ax.errorbar(x, y, yerr=errors, fmt=".", color="0.55", elinewidth=0.8, zorder=2,
-                    label="one pair" if place == 0 else None)  # fmt: skip
+                    label="one pair" if position == 0 else None)  # fmt: skip
         ends = [[mean[value] - mean[f"{value}_low"]], [mean[f"{value}_high"] - mean[value]]]
-        ax.errorbar([place], [mean[value]], yerr=np.clip(ends, 0, None), fmt="D", color=color, capsize=4, zorder=3)
+        ax.errorbar([position], [mean[value]], yerr=np.clip(ends, 0, None), fmt="D", color=color, capsize=4, zorder=3)
     ax.set_xticks(range(len(shown)), [NAMES[path] for path in shown])
     ax.set_ylabel(f"{VALUES[value]} ({rows['unit'].iloc[0]})")
     ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
@@ -73,29 +76,29 @@ def by_path(
 
 
 def _colors() -> dict[str, tuple[float, float, float]]:
-    return dict(zip(NAMES, sns.color_palette("deep"), strict=False))
+    return dict(zip(NAMES, sns.color_palette("deep", len(NAMES)), strict=True))
 
 
 def section(frames: Frames) -> Section | None:
-    """Learned curves beside the straight line."""
-    if frames.bent.empty:
+    """Learned curves compared with the straight line."""
+    if frames.learned.empty:
         return None
-    rows = frames.bent
-    control = " and to a random point as far away (the control)" if "control" in set(rows["path"]) else ""
+    rows = frames.learned
+    control = " and to a random point at the same distance (the control)" if CONTROL in set(rows["path"]) else ""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.8))
-    loss_by_path(frames.bent_profiles, unit=str(rows["unit"].iloc[0]), ax=left)
+    loss_by_path(frames.learned_profiles, unit=str(rows["unit"].iloc[0]), ax=left)
     by_path(frames.by_path, rows, value="mean_loss_increase", ax=right)
     text = (
         "mean loss increase: mean loss along the path above that of the better end; "
-        f"{caption(rows[rows['path'] != 'control'])}; "
+        f"{caption(rows[rows['path'] != CONTROL])}; "
         "curves were fitted on other text; dots: 95 % interval over examples; "
         f"diamonds, {of_mean(frames.by_path['barrier_low'], frames.by_path['pairs'], 'checkpoints')}"
     )
     return Section.of(
         "Learned curves",
-        f"Curves whose bends were trained for low loss between two checkpoints{control}, judged on text that they were "
-        "not trained on. Where a curve stays low and the straight line does not, the two checkpoints lie in one bent "
-        "valley. The control shows how low a bend of the same budget gets the loss on the way to nowhere in "
-        "particular; its far end is bad, so its largest loss says nothing.",
+        f"Curves whose inner points were trained for low loss between two checkpoints{control}, evaluated on text that "
+        "they were not trained on. Where the loss stays low on a curve but not on the straight line, the checkpoints "
+        "lie in one curved valley. The control shows the loss that the same training budget reaches on the way to an "
+        "arbitrary point; the loss at this point is high, so only the mean along the control is informative.",
         figure, text,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a report is made of."""
+"""The frames of a report."""
 
 from __future__ import annotations
 
@@ -6,44 +6,44 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-WITHIN = ("branches", "neighbours", "last")
-"""Pairs of one run, which are no cells of a matrix of seeds."""
+WITHIN = ("branch", "neighbours", "last", "first")
+"""Pairs within one run, which are not cells of a matrix of seeds."""
 
 
 @dataclass(frozen=True)
 class Frames:
-    """What a report is made of.
+    """The frames of a report; each may be empty.
 
     Attributes:
-        barriers: Rows of the table ``barrier``, of one definition.
-        profiles: Rows of the table ``profile``.
+        barriers: Rows of the table ``barrier`` on straight lines without alignment, for one definition.
+        profiles: Rows of the table ``profile``, likewise.
         losses: Rows of the table ``loss``.
         training: Mean barrier between seeds by step.
-        branching: Mean barrier between branches by step of branching.
+        branching: Mean barrier between branches by the step they were spawned at.
         curves: Mean profile by step and t.
-        bent: Rows of the table ``barrier`` of learned curves, their controls, and the straight lines beside them.
-        by_path: Means of those by path.
-        matched: Rows of the table ``barrier`` of pairs that were matched, raw and by every way.
-        by_symmetry: Means of those.
-        match: Rows of the table ``match``.
-        bent_profiles: Mean profile by path and t.
+        learned: Rows of the table ``barrier`` of learned curves, their controls, and straight lines of the same pairs.
+        by_path: Means of these rows by path.
+        aligned: Rows of the table ``barrier`` of pairs that were aligned: raw, and for each way to align.
+        by_symmetry: Means of these rows by way to align.
+        alignment: Rows of the table ``match``.
+        learned_profiles: Mean profile by path and t.
         plane: Rows of the table ``plane``.
         place: Rows of the table ``place``.
         mixture: Rows of the table ``mixture``.
         llc: Rows of the table ``llc``.
         probe: Rows of the table ``probe``.
         behaviour: Rows of the table ``behaviour``.
-        series: Series over training, by seed: ``series, seed, step, value, error``.
-        curve: Their means over the seeds, smoothed.
+        series: Series over training: ``series, seed, step, value, error``.
+        curve: Smoothed means over seeds.
         event: Dated events.
-        stage: Stages, and what changes in each.
-        association: Tests of connectivity beside behaviour.
+        stage: Stages, and the change of every series in each.
+        association: Tests of association between connectivity and behaviour.
+        outlier: Outlier runs: ``series, seed, z``.
         boundaries: The series that bounds the stages.
-        outlier: Runs that end far from the others: ``series, seed, z``.
-        unreliable: Series whose values are unreliable.
-        said: Findings on stages in sentences.
-        notes: What should be known before they are trusted.
-        traces: Chains of a few of them: ``chain, draw, loss`` and the columns of ``llc``.
+        unreliable: Names of unreliable series.
+        sentences: Findings on stages, in words.
+        notes: Caveats of these findings.
+        traces: Chains of a few coefficients: ``chain, draw, loss`` and the columns of ``llc``.
     """
 
     barriers: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -52,12 +52,12 @@ class Frames:
     training: pd.DataFrame = field(default_factory=pd.DataFrame)
     branching: pd.DataFrame = field(default_factory=pd.DataFrame)
     curves: pd.DataFrame = field(default_factory=pd.DataFrame)
-    bent: pd.DataFrame = field(default_factory=pd.DataFrame)
+    learned: pd.DataFrame = field(default_factory=pd.DataFrame)
     by_path: pd.DataFrame = field(default_factory=pd.DataFrame)
-    matched: pd.DataFrame = field(default_factory=pd.DataFrame)
+    aligned: pd.DataFrame = field(default_factory=pd.DataFrame)
     by_symmetry: pd.DataFrame = field(default_factory=pd.DataFrame)
-    match: pd.DataFrame = field(default_factory=pd.DataFrame)
-    bent_profiles: pd.DataFrame = field(default_factory=pd.DataFrame)
+    alignment: pd.DataFrame = field(default_factory=pd.DataFrame)
+    learned_profiles: pd.DataFrame = field(default_factory=pd.DataFrame)
     plane: pd.DataFrame = field(default_factory=pd.DataFrame)
     place: pd.DataFrame = field(default_factory=pd.DataFrame)
     mixture: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -72,11 +72,11 @@ class Frames:
     outlier: pd.DataFrame = field(default_factory=pd.DataFrame)
     boundaries: str = ""
     unreliable: tuple[str, ...] = ()
-    said: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     traces: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def between_seeds(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of pairs that are not of one run."""
+    """The rows of pairs of different runs."""
     return rows[~rows["between"].isin(WITHIN)]

@@ -1,4 +1,4 @@
-"""Interpolation curves."""
+"""Interpolation curves: mean loss along straight lines."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from landscape.figures.captions import caption
 from landscape.figures.frames import Frames, between_seeds
 from landscape.figures.section import Section
 
-MOST = 6
+MAX_CURVES = 6
 CROWDED = 21
+"""Points of a curve up to which each has a marker."""
 Item = TypeVar("Item")
 NAMES = {"loss": "loss", "rise": "loss above the chord"}
 
@@ -24,18 +25,18 @@ def interpolation(
     means: pd.DataFrame, pairs: pd.DataFrame | None = None, *, value: str = "loss", unit: str = "nats",
     ax: Axes | None = None, legend: bool = True,
 ) -> Axes:  # fmt: skip
-    """Mean loss along the path, one curve a step, with its 95 % band; of too few seeds for one, with every pair.
+    """Mean loss along the path, one curve for each step, with its 95 % interval, or with all pairs if seeds are few.
 
     Args:
         means: ``step, t``, and ``value`` with ``_low`` and ``_high``.
-        pairs: Rows of the table ``profile`` behind them.
+        pairs: Rows of the table ``profile`` of the pairs.
         value: ``loss``, or ``rise`` for the loss above the chord.
-        unit: Unit of it.
-        ax: Where to draw.
+        unit: Unit of the loss.
+        ax: Axes to draw on; None is the current axes.
         legend: Whether to name the steps.
     """
     ax = ax or plt.gca()
-    steps = some(means["step"].unique().tolist(), MOST)
+    steps = some(means["step"].unique().tolist(), MAX_CURVES)
     for color, step in zip(sns.color_palette("viridis", len(steps)), steps, strict=True):
         curve = means[means["step"] == step] if pd.notna(step) else means[means["step"].isna()]
         name = f"step {int(step):,}" if pd.notna(step) else "mean"
@@ -49,14 +50,14 @@ def interpolation(
                 ax.plot(pair["t"].to_numpy(dtype=float), pair[value].to_numpy(dtype=float), color=color, linewidth=0.7,
                         alpha=0.6)  # fmt: skip
         ax.plot(t, middle, color=color, marker="." if len(t) <= CROWDED else None, label=name)
-    ax.set(xlabel="t (position between the two checkpoints)", ylabel=f"{NAMES[value]} ({unit})", xlim=(0, 1))
+    ax.set(xlabel="t (from the first to the second checkpoint)", ylabel=f"{NAMES[value]} ({unit})", xlim=(0, 1))
     if legend:
         ax.legend(frameon=False, fontsize=9)
     return ax
 
 
 def some(items: list[Item], most: int) -> list[Item]:
-    """At most ``most`` of the items, evenly chosen, the last one always among them.
+    """At most ``most`` of the items, evenly chosen, including the first and the last.
 
     >>> some([0, 1, 2, 4, 8, 16], 3)
     [0, 4, 16]
@@ -76,11 +77,11 @@ def section(frames: Frames) -> Section | None:
     interpolation(frames.curves, rows, value="loss", unit=unit, ax=left, legend=False)
     interpolation(frames.curves, rows, value="rise", unit=unit, ax=right)
     text = caption(rows.assign(definition=frames.barriers["definition"].iloc[0])) + (
-        "; thick: mean over pairs; band: its 95 % interval over seeds; with fewer than five seeds: every pair, thin"
+        "; thick: mean over pairs; band: its 95 % interval over seeds; thin, with fewer than five seeds: every pair"
     )
     return Section.of(
         "Interpolation curves",
-        "The loss of the models on the straight line between two seeds, averaged over pairs. On the left as it is; on "
-        "the right above the chord that joins the two ends, whose largest value is the barrier.",
+        "The loss of the models on the straight line between two seeds, averaged over pairs. Left: the loss. Right: "
+        "its rise above the chord, the line between the losses at the two ends; the largest rise is the barrier.",
         figure, text,
     )  # fmt: skip

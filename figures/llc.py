@@ -18,13 +18,13 @@ from landscape.figures.style import step_axis
 def llc_over_training(
     rows: pd.DataFrame, *, ax: Axes | None = None, by: str = "step", label: str = "training step"
 ) -> Axes:
-    """LLC of each seed with its 95 % interval; hollow where something makes it unreliable.
+    """LLC of each seed with its 95 % interval; unreliable estimates are hollow.
 
     Args:
         rows: Rows of the table ``llc``.
-        ax: Where to draw.
-        by: What to draw over: ``step``, or for branches ``branch_step``.
-        label: What to call it.
+        ax: Axes to draw on; None is the current axes.
+        by: Column of the horizontal axis: ``step``, or for branches ``branch_step``.
+        label: Label of the horizontal axis.
     """
     ax = ax or plt.gca()
     seeds = rows["seed"].dropna().unique()
@@ -62,7 +62,7 @@ def llc_over_training(
 
 
 def about(rows: pd.DataFrame) -> str:
-    """How the rows were made, and what the bars and hollow dots mean."""
+    """Caption: how the rows were made, and what the bars and hollow dots mean."""
     first = rows.iloc[0]
     steps = rows["step_size"]
     size = f"{steps.min():.2g}" if steps.nunique() == 1 else f"{steps.min():.2g} to {steps.max():.2g}, by curvature"
@@ -71,7 +71,8 @@ def about(rows: pd.DataFrame) -> str:
     return (
         f"{moved}{mode}{first['sampler']}, {first['chains']} chains of {first['draws']} draws after "
         f"{first['burn_in']}; n_beta {first['n_beta']:.3g}, localisation {first['localisation']:g}, step size {size}; "
-        "bars: 95 % Monte Carlo interval, downwards with what the step may add; not that of the examples; "
+        "bars: 95 % Monte Carlo interval, extended downwards by the largest bias of the step size, without the error "
+        "of the examples; "
         "hollow: unreliable, see the column warnings"
     )
 
@@ -84,33 +85,41 @@ def section(frames: Frames) -> Section | None:
     rows = rows[rows["step"].notna() & rows["seed"].notna()]
     if rows.empty:
         return None
-    of = rows.assign(branches=rows["branch_step"].notna())
-    groups = [
-        part for _, part in of.groupby(["branches", "sampler", "moved", "mode", "n_beta", "localisation"], sort=False)
-    ]
+    settings = ["branches", "sampler", "moved", "mode", "n_beta", "localisation"]
+    groups = [part for _, part in rows.assign(branches=rows["branch_step"].notna()).groupby(settings, sort=False)]
     figure, axes = plt.subplots(len(groups), figsize=(8, 4.6 * len(groups)), squeeze=False)
     for ax, part in zip(axes.flat, groups, strict=True):
         if part["branches"].any():
-            last = int(part["step"].max())
-            llc_over_training(
-                part, ax=ax, by="branch_step", label=f"step at which branches, now at {last:,}, branch_step"
-            )
+            label = f"step the branches were spawned at; they are at step {int(part['step'].max()):,}"
+            llc_over_training(part, ax=ax, by="branch_step", label=label)
         else:
             llc_over_training(part, ax=ax)
         if len(groups) > 1:
             ax.set_title(f"moved: {part['moved'].iloc[0]}; localisation {part['localisation'].iloc[0]:g}", fontsize=10)
     text = f"{'; '.join(dict.fromkeys(about(part) for part in groups))}; {caption(rows)}"
-    unreliable = rows[~rows["reliable"].astype(bool)]
-    why = Counter(
-        warning.split(" (")[0].split(":")[0] for text in unreliable["warnings"] for warning in text.split("; ")
-    )
-    said = f" Unreliable: {len(unreliable)} of {len(rows)} ({', '.join(f'{w}: {n}' for w, n in why.most_common(3))})."
-    held = rows[rows.get("advice", pd.Series("", rows.index)).fillna("") != ""]
-    advice = f" Decided by the localisation more than by the loss: {len(held)} of {len(rows)} (column advice)."
     return Section.of(
         "Local learning coefficient over training",
         "How many directions around a checkpoint cost loss, counted smoothly: half of the parameters at a regular "
-        "minimum, less where the loss is degenerate. A jump goes with a change of what the model computes."
-        f"{said if len(unreliable) else ''}{advice if len(held) else ''}",
+        "minimum, less where the loss is degenerate. A jump indicates a change of what the model computes."
+        f"{_unreliable(rows)}{_localised(rows)}",
         figure, text,
     )  # fmt: skip
+
+
+def _unreliable(rows: pd.DataFrame) -> str:
+    """How many estimates are unreliable, and the most frequent reasons."""
+    unreliable = rows[~rows["reliable"].astype(bool)]
+    if unreliable.empty:
+        return ""
+    reasons = Counter(
+        warning.split(" (")[0].split(":")[0] for warnings in unreliable["warnings"] for warning in warnings.split("; ")
+    )
+    most_common = ", ".join(f"{reason}: {count}" for reason, count in reasons.most_common(3))
+    return f" Unreliable: {len(unreliable)} of {len(rows)} ({most_common})."
+
+
+def _localised(rows: pd.DataFrame) -> str:
+    """How many estimates depend on the localisation more than on the loss."""
+    advised = int((rows.get("advice", pd.Series("", rows.index)).fillna("") != "").sum())
+    text = f" Determined by the localisation more than by the loss: {advised} of {len(rows)} (column advice)."
+    return text if advised else ""

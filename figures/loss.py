@@ -18,7 +18,7 @@ def loss_over_training(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
     Args:
         rows: Rows of the table ``loss``.
-        ax: Where to draw.
+        ax: Axes to draw on; None is the current axes.
     """
     ax = ax or plt.gca()
     seeds = rows["seed"].dropna().unique()
@@ -43,8 +43,7 @@ def section(frames: Frames) -> Section | None:
         return None
     figure, ax = plt.subplots(figsize=(8, 4.6))
     loss_over_training(rows, ax=ax)
-    text = (
-        caption(rows)
-        + "; bars: 95 % interval over examples; no barrier or t grid: these are the checkpoints themselves"
+    text = caption(rows) + "; bars: 95 % interval over examples"
+    return Section.of(
+        "Loss over training", "Held-out loss of every seed, which is the loss at the ends of all paths.", figure, text
     )
-    return Section.of("Loss over training", "Held-out loss of every seed, at the ends of all paths.", figure, text)

@@ -1,4 +1,4 @@
-"""Barrier matrix at one step."""
+"""Barrier matrices."""
 
 from __future__ import annotations
 
@@ -18,15 +18,13 @@ from landscape.figures.section import Section
 from landscape.figures.style import literal, panels
 
 ROOMY, CROWDED = 6, 12
-"""Checkpoints up to which a cell has room for value and error, and for the value."""
-
-LABELS = 20
-"""Most checkpoints that are named at a side of a matrix; of more every second, third, ... is."""
+"""Number of checkpoints up to which a cell has room for value and error, and for the value alone."""
+MAX_LABELS = 20
+"""Checkpoints that are named at a side of a matrix; of more, every second, third, ... one is."""
 COLOURS = "mako_r"
-
-LEAST_SCALE = 0.01
-"""Nats at the dark end of the scale if all barriers are smaller: noise is not blown up."""
-MATRICES = 4
+MIN_SCALE = 0.01
+"""Smallest barrier at the dark end of the scale, in units of the barriers, so that noise is not amplified."""
+MAX_MATRICES = 4
 """Steps that the report shows."""
 
 
@@ -34,15 +32,15 @@ def barrier_matrix(rows: pd.DataFrame, *, ax: Axes | None = None, vmax: float | 
     """Heatmap of the barriers between checkpoints; the diagonal is a checkpoint with itself.
 
     Args:
-        rows: Rows of the table ``barrier``: one definition. Where they share one step, a checkpoint is called by its
-            seed, else by seed and step, or by its folder.
-        ax: Where to draw.
+        rows: Rows of the table ``barrier``, for one definition. If they share one step, checkpoints are named by seed,
+            else by seed and step, or by folder.
+        ax: Axes to draw on; None is the current axes.
         vmax: Barrier at the dark end of the scale.
-        label: What is shown, if it is another distance that stands in the column ``barrier``.
+        label: Label of the scale, if the column ``barrier`` holds another distance.
 
     Returns:
-        The axes; small matrices are annotated with value and half of the 95 % interval, larger ones with the value,
-        and the largest are an image, a pixel for each cell.
+        The axes. Small matrices are annotated with value and half-width of the 95 % interval, larger ones with the
+        value. The largest are an image with a pixel for each cell.
     """
     ax = ax or plt.gca()
     half_width = (rows["high"] - rows["low"]) / 2
@@ -52,15 +50,15 @@ def barrier_matrix(rows: pd.DataFrame, *, ax: Axes | None = None, vmax: float | 
     value = value.mask(np.eye(len(value), dtype=bool), 0.0)
     roomy = len(value) <= ROOMY
 
-    def said(v: float, h: float) -> str:
+    def annotation(v: float, h: float) -> str:
         return "" if np.isnan(h) else f"{v:.3f}\n±{h:.3f}" if roomy else f"{v:.2f}"
 
-    dark = vmax or max(float(np.nanmax(value)), LEAST_SCALE)
+    dark = vmax or max(float(np.nanmax(value)), MIN_SCALE)
     bar = {"label": label or f"barrier ({rows['unit'].iloc[0]})", "shrink": 0.7}
     if len(value) > CROWDED:
         _draw_pixels(value, ax, dark, bar)
     else:
-        text = np.vectorize(said)(value, half)
+        text = np.vectorize(annotation)(value, half)
         sns.heatmap(
             value, ax=ax, vmin=0, vmax=dark, square=True, cmap=COLOURS, annot=text, fmt="", annot_kws={"fontsize": 8},
             linewidths=0.5, cbar_kws=bar,
@@ -73,13 +71,13 @@ def barrier_matrix(rows: pd.DataFrame, *, ax: Axes | None = None, vmax: float | 
 
 
 def _draw_pixels(value: pd.DataFrame, ax: Axes, dark: float, bar: dict[str, Any]) -> None:
-    """A pixel for each cell: a thousand checkpoints are an image within the figure, and not a million shapes."""
+    """Draw a pixel for each cell: for a thousand checkpoints one image, and not a million shapes."""
     image = ax.imshow(value, cmap=COLOURS, vmin=0, vmax=dark, interpolation="none")
     ax.figure.colorbar(image, ax=ax, **bar)
-    every = -(-len(value) // LABELS)
-    places = range(0, len(value), every)
-    ax.set_xticks(places, value.columns[::every], rotation=90, fontsize=8)
-    ax.set_yticks(places, value.index[::every], fontsize=8)
+    every = -(-len(value) // MAX_LABELS)
+    ticks = range(0, len(value), every)
+    ax.set_xticks(ticks, value.columns[::every], rotation=90, fontsize=8)
+    ax.set_yticks(ticks, value.index[::every], fontsize=8)
     ax.grid(visible=False)
 
 
@@ -88,7 +86,7 @@ def _steps(rows: pd.DataFrame) -> list[int]:
 
 
 def _names(rows: pd.DataFrame) -> dict[str, str]:
-    """What each checkpoint is called, in the order of seed and step."""
+    """Name of each checkpoint, in the order of seed and step."""
     ends = pd.concat([
         rows[[side, f"seed_{side}", f"step_{side}"]].set_axis(["ref", "seed", "step"], axis=1) for side in "ab"
     ]).drop_duplicates("ref").sort_values(["seed", "step", "ref"])  # fmt: skip
@@ -113,18 +111,18 @@ def section(frames: Frames) -> Section | None:
     """Barriers between seeds, at a few steps."""
     if frames.barriers.empty or (rows := between_seeds(frames.barriers)).empty:
         return None
-    by_step = rows[rows["between"] == "seeds"]
-    steps = some(sorted(by_step["step_a"].dropna().unique().tolist()), MATRICES)
+    by_step = rows[rows["between"] == "seed"]
+    steps = some(sorted(by_step["step_a"].dropna().unique().tolist()), MAX_MATRICES)
     chosen = [by_step[by_step["step_a"] == step] for step in steps]
     rest = rows.drop(by_step.index[by_step["step_a"].notna()])
     chosen += [part for _, part in rest.groupby("between")]
     figure, axes = panels(len(chosen), 2, (4.9, 4.6), least=0.0)
     for ax, part in zip(axes, chosen, strict=True):
-        barrier_matrix(part, ax=ax, vmax=max(float(rows["barrier"].max()), LEAST_SCALE))
-    text = caption(rows) + "; ±, where there is room: half of the 95 % interval over examples"
+        barrier_matrix(part, ax=ax, vmax=max(float(rows["barrier"].max()), MIN_SCALE))
+    text = caption(rows) + "; ±, in small matrices: half-width of the 95 % interval over examples"
     return Section.of(
         "Barrier matrices",
-        "Each cell is the barrier between two checkpoints. The colour scale is shared by all matrices. Zero would mean "
-        "that a straight line of low loss joins the two models.",
+        "Each cell is the barrier between two checkpoints. The colour scale is shared by all matrices. A barrier of "
+        "zero means that the two models are connected by a straight line without a rise of the loss.",
         figure, text,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The loss on a plane, in true scale."""
+"""The loss on a plane, with equal scales of both axes."""
 
 from __future__ import annotations
 
@@ -18,46 +18,63 @@ from landscape.figures.section import Section
 from landscape.figures.style import literal, panels
 
 LEVELS = 24
-NAMED = 8
-"""Checkpoints up to which each is named."""
+"""Levels of the contours."""
+MAX_NAMED = 8
+"""Number of checkpoints up to which each is named."""
 TITLES = {"through": "the plane through three checkpoints", "random": "a random plane, scaled filter by filter",
           "trajectory": "the plane of the two principal components"}  # fmt: skip
-PLANES = 4
+MAX_PLANES = 4
 """Planes that the report shows."""
 
 
 def loss_plane(
     rows: pd.DataFrame, places: pd.DataFrame, path: pd.DataFrame | None = None, *, ax: Axes | None = None
 ) -> Axes:
-    """Contours of the loss; checkpoints as dots in the colour of their own loss, and a path between them.
+    """Contours of the loss, with checkpoints as dots in the colour of their own loss, and a path between them.
 
     Args:
-        rows: Rows of the table ``plane``, of one plane.
-        places: Rows of the table ``place``, of the same.
+        rows: Rows of the table ``plane``, for one plane.
+        places: Rows of the table ``place``, for the same plane.
         path: ``x, y`` along a path, in order.
-        ax: Where to draw.
+        ax: Axes to draw on; None is the current axes.
     """
     ax = ax or plt.gca()
     grid = rows.pivot(index="y", columns="x", values="loss").sort_index().sort_index(axis=1)
     low, high = (getattr(np, f"nan{which}")([*grid.to_numpy().ravel(), *places["loss"]]) for which in ("min", "max"))
-    # Valleys are flat and walls are steep: half of the levels lie in the lowest quarter of the range.
+    # Most of the variation is at low losses: half of the levels lie in the lowest quarter of the range.
     norm = PowerNorm(0.5, vmin=low, vmax=max(high, low + 1e-6))
     levels = low + (norm.vmax - low) * np.linspace(0, 1, LEVELS) ** 2
     drawn = ax.contourf(grid.columns, grid.index, grid.to_numpy(), levels=levels, norm=norm, cmap="viridis")
     ax.contour(grid.columns, grid.index, grid.to_numpy(), levels=levels[::3], colors="white", linewidths=0.4, alpha=0.7)
     if path is not None:
-        shadow = "off_plane" in path and path["off_plane"].max() > 0.01 * np.ptp(path["x"])
+        projected = "off_plane" in path and path["off_plane"].max() > 0.01 * np.ptp(path["x"])
         ax.plot(
             path["x"],
             path["y"],
             color="crimson",
             linewidth=2,
-            label="shadow of the learned path" if shadow else "learned path",
+            label="projection of the learned path" if projected else "learned path",
         )
         ax.legend(frameon=True, fontsize=9)
-    kind = rows["kind"].iloc[0]
+    _draw_checkpoints(places, ax, norm, joined=rows["kind"].iloc[0] == "trajectory")
+    ax.figure.colorbar(
+        drawn,
+        ax=ax,
+        label=f"loss ({rows['unit'].iloc[0]})",
+        format="%.2f",
+        shrink=0.85,
+        ticks=[*levels[::3], levels[-1]],
+    )
+    ax.set_aspect("equal")
+    ax.grid(visible=False)
+    ax.set(xlabel=_label("x", rows), ylabel=_label("y", rows))
+    return ax
+
+
+def _draw_checkpoints(places: pd.DataFrame, ax: Axes, norm: PowerNorm, *, joined: bool) -> None:
+    """Dots in the colour of their loss, with names; lines join the checkpoints of a run."""
     ordered = places.sort_values(["seed", "step"], na_position="first")
-    if kind == "trajectory":
+    if joined:
         for _, run in ordered.groupby("seed", dropna=False):
             ax.plot(run["x"], run["y"], color="white", linewidth=1.2, alpha=0.9)
     ax.scatter(ordered["x"], ordered["y"], c=ordered["loss"], norm=norm, cmap="viridis", s=60, edgecolor="white",
@@ -73,26 +90,14 @@ def loss_plane(
             zorder=4,
             path_effects=[withStroke(linewidth=2, foreground="0.25")],
         )
-    ax.figure.colorbar(
-        drawn,
-        ax=ax,
-        label=f"loss ({rows['unit'].iloc[0]})",
-        format="%.2f",
-        shrink=0.85,
-        ticks=[*levels[::3], levels[-1]],
-    )
-    ax.set_aspect("equal")
-    ax.grid(visible=False)
-    ax.set(xlabel=_label("x", rows), ylabel=_label("y", rows))
-    return ax
 
 
 def about(rows: pd.DataFrame, places: pd.DataFrame) -> str:
-    """How a plane was made, for its caption."""
+    """Caption: how a plane was made."""
     spacing = np.diff(np.sort(rows["x"].unique())).min()
     parts = [
         TITLES[rows["kind"].iloc[0]],
-        f"{len(rows)} places {spacing:.2g} apart, loss to ± {1.96 * rows['error'].median():.2g} (95 %), "
+        f"{len(rows)} points {spacing:.2g} apart, loss to ± {1.96 * rows['error'].median():.2g} (95 %), "
         f"differences to ± {1.96 * rows['above_error'].median():.2g}",
         "colours on a square-root scale",
     ]
@@ -110,7 +115,7 @@ def _label(axis: str, rows: pd.DataFrame) -> str:
 
 
 def _names(places: pd.DataFrame) -> list[str]:
-    if len(places) > NAMED:
+    if len(places) > MAX_NAMED:
         steps = places["step"]
         ends = {steps.min(), steps.max()} if steps.notna().any() else set()
         return [f"step {int(step):,}" if pd.notna(step) and step in ends else "" for step in steps]
@@ -126,7 +131,7 @@ def section(frames: Frames) -> Section | None:
     """The loss on planes."""
     if frames.plane.empty:
         return None
-    names = some(list(dict.fromkeys(frames.plane["plane"])), PLANES)
+    names = some(list(dict.fromkeys(frames.plane["plane"])), MAX_PLANES)
     figure, axes = panels(len(names), 2, (6.2, 5.0), least=9.0)
     notes = []
     for ax, name in zip(axes, names, strict=True):
@@ -136,7 +141,7 @@ def section(frames: Frames) -> Section | None:
     text = "; ".join([*dict.fromkeys(notes), caption(frames.plane)])
     return Section.of(
         "Planes",
-        "The loss on planes through the space of weights, with the checkpoints in it. Distances are true: a unit is "
-        "the same on both axes and everywhere. What lies off the plane is not seen.",
+        "The loss on planes through the space of weights, with the checkpoints. Distances in the plane are Euclidean "
+        "distances of weights, with one scale for both axes. Distances from the plane are not shown.",
         figure, text,
     )  # fmt: skip

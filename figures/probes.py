@@ -10,50 +10,42 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from landscape.catalogue import PROBES
 from landscape.figures.style import literal, step_axis
 
 Z = 1.96
-WORDS = {
-    ("in-context", "score"): "in-context score (nats)",
-    ("induction", "copy_gap"): "copy gap (nats)",
-    ("induction", "best_prefix_matching"): "prefix matching, best head",
-    ("ngrams", "kl"): "KL from n-grams (nats)",
-    ("calibration", "ece"): "calibration error",
-    ("syntax", "uas"): "attachment score",
-    ("minimal-pairs", "accuracy"): "accuracy, minimal pairs",
-    ("agreement", "accuracy"): "accuracy, agreement",
-    ("inference", "accuracy"): "accuracy, inference",
-    ("linear", "accuracy"): "accuracy, linear probe",
-}
-"""What the headline of a probe is called on an axis."""
 ARROWS = {"higher": " ↑", "lower": " ↓"}
 
 
 def probes_over_training(rows: pd.DataFrame, axes: Sequence[Axes] = ()) -> list[tuple[str, str]]:
-    """The headlines of the probes, one panel for each; several subsets of one are means over seeds.
+    """The headline metrics of the probes, one panel for each; subsets of a metric are drawn as means over seeds.
 
     Args:
         rows: Rows of the table ``probe``.
-        axes: Where to draw; none only says what would be drawn.
+        axes: Axes to draw on; without axes nothing is drawn.
 
     Returns:
         Probe and metric of each panel.
     """
-    main = rows[rows["headline"].astype(bool) & rows["step"].notna()]
-    groups = list(main.groupby(["probe", "metric"], sort=False))
+    headlines = rows[rows["headline"].astype(bool) & rows["step"].notna()]
+    groups = list(headlines.groupby(["probe", "metric"], sort=False))
     for ax, ((probe, metric), part) in zip(axes, groups, strict=False):
         probe_over_training(part, ax=ax)
-        named = WORDS.get((probe, metric), f"{probe}, {metric}") + ARROWS.get(part["better"].iloc[0], "")
-        ax.set_ylabel(literal(named))
+        ax.set_ylabel(literal(_label(str(probe), str(metric)) + ARROWS.get(part["better"].iloc[0], "")))
     return [(str(probe), str(metric)) for (probe, metric), _ in groups]
 
 
+def _label(probe: str, metric: str) -> str:
+    """What figures call a metric; names of probes may go on after a colon, as in ``harness:TASK``."""
+    return PROBES[probe.partition(":")[0]].metrics.get(metric, f"{probe}, {metric}")
+
+
 def probe_over_training(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """One score: each seed with its 95 % interval over items; of several subsets the means over seeds, and dots.
+    """One metric: each seed with its 95 % interval over items; for several subsets, means over seeds and dots.
 
     Args:
-        rows: Rows of the table ``probe`` of one metric.
-        ax: Where to draw.
+        rows: Rows of the table ``probe``, for one metric.
+        ax: Axes to draw on; None is the current axes.
     """
     ax = ax or plt.gca()
     subsets = list(dict.fromkeys(rows["subset"]))
@@ -84,10 +76,10 @@ def probe_over_training(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def about(rows: pd.DataFrame) -> str:
-    """How the probes were asked."""
-    main = rows[rows["headline"].astype(bool)]
-    said = "; ".join(f"{probe}: {part['about'].iloc[0]}" for probe, part in main.groupby("probe", sort=False))
+    """Caption: how the probes were evaluated."""
+    headlines = rows[rows["headline"].astype(bool)].groupby("probe", sort=False)
+    settings = "; ".join(f"{probe}: {part['about'].iloc[0]}" for probe, part in headlines)
     return (
-        f"{said}; bars: 95 % interval over items; the items are the same at all steps, so steps differ by less noise "
-        "than that; colours: seeds; dotted: chance; arrows: which way is better"
+        f"{settings}; bars: 95 % interval over items; items are the same at all steps, so differences between steps "
+        "have less noise; colours: seeds; dotted: chance; arrows: direction of better scores"
     )

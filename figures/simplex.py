@@ -13,21 +13,22 @@ from landscape.figures.frames import Frames
 from landscape.figures.section import Section
 
 NAMES = {"vertex": "checkpoints", "edge": "middles of edges", "random": "random mixtures", "centre": "centre (soup)"}
+"""Kinds of mixtures, in the order in which they are drawn."""
 SPREAD = 0.3
 
 
 def mixtures(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Loss of each mixture with its 95 % interval over examples, by kind.
+    """Loss of each mixture with its 95 % interval over examples, by kind of mixture.
 
     Args:
-        rows: Rows of the table ``mixture``, of one simplex.
-        ax: Where to draw.
+        rows: Rows of the table ``mixture``, for one simplex.
+        ax: Axes to draw on; None is the current axes.
     """
     ax = ax or plt.gca()
     shown = [kind for kind in NAMES if (rows["kind"] == kind).any()]
-    for place, (kind, color) in enumerate(zip(shown, sns.color_palette("deep"), strict=False)):
+    for position, (kind, color) in enumerate(zip(shown, sns.color_palette("deep"), strict=False)):
         own = rows[rows["kind"] == kind].sort_values("loss")
-        x = place + (np.linspace(-SPREAD, SPREAD, len(own)) if len(own) > 1 else np.zeros(1))
+        x = position + (np.linspace(-SPREAD, SPREAD, len(own)) if len(own) > 1 else np.zeros(1))
         ax.errorbar(x, own["loss"], yerr=1.96 * own["error"], fmt=".", color=color, elinewidth=1)
     ax.set_xticks(range(len(shown)), [NAMES[kind] for kind in shown])
     ax.grid(visible=False, axis="x")
@@ -36,7 +37,7 @@ def mixtures(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def section(frames: Frames) -> Section | None:
-    """The loss of averages, at the last step."""
+    """The loss of mixtures, at the last step."""
     if frames.mixture.empty:
         return None
     groups = [rows for _, rows in frames.mixture.groupby("checkpoints", sort=False)]
@@ -47,7 +48,7 @@ def section(frames: Frames) -> Section | None:
     text = f"{caption(rows)}; bars: 95 % interval over examples" + (f"; step {int(step):,}" if pd.notna(step) else "")
     return Section.of(
         "Mixtures",
-        "The loss of averages of checkpoints: of two, of all (the uniform soup), and with random shares. In a convex "
-        "region an average is no worse than its members.",
+        "The loss of weighted averages of checkpoints: of two, of all (the uniform soup), and with random weights. "
+        "Where the loss is convex, an average has at most the mean loss of its members.",
         figure, text,
     )  # fmt: skip

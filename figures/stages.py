@@ -1,4 +1,4 @@
-"""All series on one time axis, with the stages behind them and their events dated."""
+"""All series on one axis of training steps, with stages and dated events."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from landscape.figures.section import Section
 from landscape.figures.style import literal, step_axis
 
 EVERYONE = "all"
-MOST = 9
-"""Panels of the figure."""
-ONSETS = ("crossing", "settles")
+MAX_PANELS = 9
+ONSETS = ("half_rise", "stable")
 WIDE = 5
-"""Gaps between checkpoints that are so many times as wide as the median are bridged by dots."""
+"""Gaps between checkpoints that are wider than this multiple of the median are dotted."""
 BANDS = ("#eef2f7", "#dbe4ef")
 
 
@@ -29,21 +28,21 @@ def stages_over_training(
     series: pd.DataFrame, curve: pd.DataFrame, event: pd.DataFrame, stage: pd.DataFrame, *, boundaries: str,
     outlier: pd.DataFrame | None = None, unreliable: Sequence[str] = (),
 ) -> Figure:  # fmt: skip
-    """Stacked panels of series over one axis of steps.
+    """Stacked panels of series over one axis of training steps.
 
-    Thin: each seed as it was measured, dashed and with its name where it ends far from the others. Thick: the mean over
-    seeds with its 90 % band, dotted where there are no checkpoints. Background: stages; a dashed line is a boundary
-    with its 90 % interval as a bar at the top. Diamond: the onset, half-way through the change of the mean, or when
-    half of the seeds have settled, with its 90 % interval.
+    Thin: measured values of each seed; outlier runs are dashed and named. Thick: the mean over seeds with its 90 %
+    interval, dotted where there are no checkpoints. Background: stages; a dashed line is a boundary, with its 90 %
+    interval as a bar at the top. Diamond: the half-rise of the mean over seeds, or the median time to stable
+    connectivity, with its 90 % interval.
 
     Args:
         series: ``series, seed, step, value``.
         curve: ``series, step, value, low, high`` of the mean over seeds.
-        event: Events, of which those of seed ``all`` are drawn.
-        stage: Stages, of which those of seed ``all`` are drawn.
+        event: Events; those of the seed ``all`` are drawn.
+        stage: Stages; those of the seed ``all`` are drawn.
         boundaries: The series that bounds the stages.
-        outlier: ``series, seed`` of the runs that end far from the others.
-        unreliable: Series to be marked as unreliable.
+        outlier: ``series, seed`` of outlier runs.
+        unreliable: Names of unreliable series, which are marked.
     """
     far = set() if outlier is None else set(outlier[["series", "seed"]].itertuples(index=False, name=None))
     names = shown(curve, event, boundaries)
@@ -69,14 +68,20 @@ def stages_over_training(
 
 
 def shown(curve: pd.DataFrame, event: pd.DataFrame, boundaries: str) -> list[str]:
-    """Loss, what bounds the stages, barriers, and the rest by their onsets; as many as there is room for."""
+    """Series to draw: loss, the series that bounds the stages, barriers, and others by onset; at most nine.
+
+    Args:
+        curve: Curves of all series.
+        event: Events.
+        boundaries: The series that bounds the stages.
+    """
     known = [str(name) for name in pd.unique(curve["series"])]
     first = [name for name in dict.fromkeys(["loss", boundaries]) if name in known]
     barriers = [name for name in known if name.startswith("barrier") and name not in first]
-    onsets = event[(event["seed"] == EVERYONE) & (event["event"] == "crossing")].set_index("series")["step"].to_dict()
+    onsets = event[(event["seed"] == EVERYONE) & (event["event"] == "half_rise")].set_index("series")["step"].to_dict()
     rest = [name for name in known if name not in {*first, *barriers}]
     rest.sort(key=lambda name: (not np.isfinite(onsets.get(name, np.nan)), onsets.get(name, np.inf)))
-    return [*first, *barriers, *rest][:MOST]
+    return [*first, *barriers, *rest][:MAX_PANELS]
 
 
 def _panel(ax: Axes, name: str, series: pd.DataFrame, curve: pd.DataFrame, far: set[Hashable]) -> None:
@@ -91,14 +96,14 @@ def _panel(ax: Axes, name: str, series: pd.DataFrame, curve: pd.DataFrame, far: 
         ax.annotate(literal(f"seed {seed}"), (x[-1], y[-1]), xytext=(4, 0), textcoords="offset points", fontsize=7,
                     va="center", annotation_clip=False)  # fmt: skip
     x, mean, low, high = (curve[column].to_numpy(dtype=float) for column in ("step", "value", "low", "high"))
-    parts = stretches(x)
-    for part in parts:
+    ranges = stretches(x)
+    for part in ranges:
         ax.fill_between(x[part], low[part], high[part], color=color, alpha=0.25, linewidth=0)
         ax.plot(x[part], mean[part], color=color, linewidth=1.8)
         if part.stop - part.start == 1:
             ax.errorbar(x[part], mean[part], [mean[part] - low[part], high[part] - mean[part]], fmt="o", color=color,
                         markersize=3, linewidth=1)  # fmt: skip
-    for one, other in pairwise(parts):
+    for one, other in pairwise(ranges):
         gap = [one.stop - 1, other.start]
         ax.plot(x[gap], mean[gap], color=color, linewidth=1.0, linestyle=":")
     ax.set_ylabel(
@@ -109,7 +114,7 @@ def _panel(ax: Axes, name: str, series: pd.DataFrame, curve: pd.DataFrame, far: 
 
 
 def stretches(steps: np.ndarray) -> list[slice]:
-    """Stretches of training with checkpoints, between gaps five times as wide as most in ``log(step / first + 1)``."""
+    """Ranges of checkpoints between gaps that are more than five times the median gap in ``log(step / first + 1)``."""
     if len(steps) < 3:
         return [slice(0, len(steps))]
     gaps = np.diff(np.log1p(steps / max(float(steps[steps > 0].min()), 1e-300)))
@@ -141,25 +146,24 @@ def _numbers(ax: Axes, bands: pd.DataFrame) -> None:
 
 
 def section(frames: Frames) -> Section | None:
-    """The main figure: everything over training on one axis."""
+    """The main figure: all series on one axis of training steps."""
     if frames.curve.empty:
         return None
     figure = stages_over_training(
         frames.series, frames.curve, frames.event, frames.stage, boundaries=frames.boundaries,
         outlier=frames.outlier if len(frames.outlier) else None, unreliable=frames.unreliable,
     )  # fmt: skip
-    kinds = [kind for kind in dict.fromkeys(frames.stage.get("begins", [])) if kind != "start"]
-    bounds = f"bounded by {' and '.join(kinds)} ({frames.boundaries})" if kinds else "not bounded"
+    events = [event for event in dict.fromkeys(frames.stage.get("begins", [])) if event != "start"]
+    bounds = f"bounded by {' and '.join(events)} ({frames.boundaries})" if events else "without boundaries"
     text = (
-        "thin: seeds, dashed where one ends far from the others; thick: mean over seeds, smoothed, 90 % band, dotted "
-        f"where there are no checkpoints; background: stages, {bounds}; dashed lines: boundaries, "
-        "with their 90 % intervals at the top; diamonds: half-way through the change of the mean, or "
-        "the median of when seeds settle, 90 % interval"
+        "thin: seeds, dashed if outliers; thick: smoothed mean over seeds with 90 % interval, dotted where there are "
+        f"no checkpoints; background: stages, {bounds}; dashed lines: boundaries, with 90 % intervals at the top; "
+        "diamonds: half-rise of the mean, or median time to stable connectivity, with 90 % intervals"
     )
     return Section.of(
         "Stages",
-        "Loss, local learning coefficient, barriers and behaviour at the same steps, and the stages of training. That "
-        "changes fall together here says little: everything changes with training. Whether seeds that connect early "
-        "also behave early is tested below.",
+        "Loss, local learning coefficient, barriers and behaviour at the same steps, and the stages of training. "
+        "Changes at the same steps are weak evidence: everything changes over training. The tests below ask whether "
+        "seeds that become connected early also change their behaviour early.",
         figure, text,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""One look for all figures, and the line that says how their numbers were made."""
+"""The style of all figures, and their captions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 MOST_STEPS = 20
-"""Labels that an axis of steps has room for."""
+"""Labels that fit on an axis of steps."""
 
 
 @contextmanager
 def style() -> Generator[None]:
-    """The look of a figure, and nothing of it afterwards."""
+    """Context in which figures have this style."""
     with sns.axes_style("whitegrid", {"axes.edgecolor": "0.3"}), sns.plotting_context("notebook"), rc_context({
         "svg.fonttype": "path", "svg.hashsalt": "landscape", "figure.constrained_layout.use": True,
         "axes.spines.right": False, "axes.spines.top": False,
@@ -31,13 +31,13 @@ def style() -> Generator[None]:
 def panels(
     count: int, across: int = 3, size: tuple[float, float] = (3.9, 3.3), least: float = 8.0
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with so many axes.
+    """A figure with a grid of axes.
 
     Args:
-        count: How many.
-        across: Most in a row.
-        size: Inches of one.
-        least: Width of the figure at least, for its caption.
+        count: Number of axes.
+        across: Largest number of axes in a row.
+        size: Width and height of one, in inches.
+        least: Smallest width of the figure, in inches; its caption needs room.
     """
     across = min(count, across)
     down = -(-count // across)
@@ -54,7 +54,7 @@ def note(ax: Axes, text: str) -> None:
 
 
 def literal(text: str) -> str:
-    """The text as it is: matplotlib would take what stands between dollars for mathematics."""
+    """The text with escaped dollar signs, since matplotlib reads text between them as mathematics."""
     return text.replace("$", r"\$")
 
 
@@ -67,20 +67,26 @@ def _wrap(text: str, width: int) -> str:
     return "\n".join(lines)
 
 
-def _apart(steps: list[int], places: np.ndarray) -> list[int]:
-    """The steps whose labels have room on an axis, the first and the last among them."""
-    least = float(np.ptp(places)) / MOST_STEPS if len(places) else 0.0
+def _apart(steps: list[int], positions: np.ndarray) -> list[int]:
+    """The steps whose labels fit on an axis, including the first and the last."""
+    least = float(np.ptp(positions)) / MOST_STEPS if len(positions) else 0.0
     kept: list[int] = []
-    for n, place in enumerate(places):
-        if not kept or place - places[kept[-1]] >= least:
+    for n, position in enumerate(positions):
+        if not kept or position - positions[kept[-1]] >= least:
             kept.append(n)
     if kept and kept[-1] != len(steps) - 1:
-        kept = [*(n for n in kept if n == 0 or places[-1] - places[n] >= least), len(steps) - 1]
+        kept = [*(n for n in kept if n == 0 or positions[-1] - positions[n] >= least), len(steps) - 1]
     return [steps[n] for n in kept]
 
 
 def step_axis(ax: Axes, steps: pd.Series, label: str) -> None:
-    """A logarithmic axis of training steps that has room for 0."""
+    """Make the horizontal axis a logarithmic axis of training steps that includes 0.
+
+    Args:
+        ax: The axes.
+        steps: Steps to label; labels that would overlap are left out.
+        label: Label of the axis.
+    """
     known = sorted({int(step) for step in steps.dropna()})
     ax.set_xscale("symlog", linthresh=max(1, min((s for s in known if s > 0), default=1)), linscale=0.6)
     shown = _apart(known, ax.xaxis.get_transform().transform(np.array(known, dtype=float)))

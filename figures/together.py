@@ -1,4 +1,4 @@
-"""Everything over training in panels: loss, barriers, coefficient and probes."""
+"""Loss, barriers, coefficient and probes over training, in panels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from landscape.figures.training import barrier_over_training
 
 
 def section(frames: Frames) -> Section | None:
-    """Loss, barrier, coefficient and probes, all against step."""
+    """Loss, barrier, coefficient and probes by step."""
     rows = frames.probe
     if rows.empty:
         return None
@@ -27,30 +27,31 @@ def section(frames: Frames) -> Section | None:
         if len(losses)
         else losses
     )
-    llc_ = frames.llc[frames.llc["branch_step"].isna() & frames.llc["step"].notna()] if len(frames.llc) else frames.llc
+    llc = frames.llc
+    llc = llc[llc["branch_step"].isna() & llc["step"].notna()] if len(llc) else llc
     training = frames.training if len(frames.training) and frames.training["step"].notna().all() else pd.DataFrame()
-    asked = probes_over_training(rows)
-    figure, axes = panels(sum(not part.empty for part in (losses, training, llc_)) + len(asked))
-    left = iter(axes)
+    metrics = probes_over_training(rows)
+    figure, axes = panels(sum(not part.empty for part in (losses, training, llc)) + len(metrics))
+    free = iter(axes)
     if not losses.empty:
-        loss_over_training(losses, ax=next(left))
+        loss_over_training(losses, ax=next(free))
     if not training.empty:
-        pairs = frames.barriers[frames.barriers["between"] == "seeds"]
-        barrier_over_training(training, pairs, ax=next(left))
-    if not llc_.empty:
-        one = ["sampler", "moved", "mode", "n_beta", "localisation"]
-        llc_over_training(next(part for _, part in llc_.groupby(one, sort=False)), ax=next(left))
-    probes_over_training(rows, list(left))
+        pairs = frames.barriers[frames.barriers["between"] == "seed"]
+        barrier_over_training(training, pairs, ax=next(free))
+    if not llc.empty:
+        settings = ["sampler", "moved", "mode", "n_beta", "localisation"]
+        llc_over_training(next(part for _, part in llc.groupby(settings, sort=False)), ax=next(free))
+    probes_over_training(rows, list(free))
     for ax in axes:
         ax.tick_params(axis="x", labelsize=8, labelrotation=60)
         ax.set_xlabel("training step", fontsize=9)
         ax.yaxis.label.set_fontsize(10)
-        if ax is not axes[0] and (legend := ax.get_legend()) is not None and len(legend.get_texts()) > len(asked):
+        if ax is not axes[0] and (legend := ax.get_legend()) is not None and len(legend.get_texts()) > len(metrics):
             legend.remove()
     text = about(rows)
     return Section.of(
         "What is learned, and when",
-        "Loss, barrier between seeds, local learning coefficient and what the models can do, at the same steps. What "
-        "moves together in one run need not belong together: everything changes with training.",
+        "Loss, barrier between seeds, local learning coefficient and scores of probes, at the same steps. Two curves "
+        "that change at the same steps need not be related: everything changes over training.",
         figure, text,
     )  # fmt: skip

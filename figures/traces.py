@@ -1,4 +1,4 @@
-"""Traces of the loss along chains, burn-in shaded."""
+"""Traces of the loss along Langevin chains, with shaded burn-in."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from landscape.figures.frames import Frames
 from landscape.figures.section import Section
 
 SMOOTH = 10
-"""Steps of the running mean that is drawn over the single steps."""
+"""Steps of the running mean."""
 
 
 def traces(rows: pd.DataFrame, *, ax: Axes | None = None, first: bool = True) -> Axes:
-    """Loss of every step of every chain above the checkpoint's, and its running mean.
+    """Loss at every step of every chain, minus the loss of the checkpoint, and its running mean.
 
     Args:
-        rows: ``chain, draw, loss``, and ``baseline, burn_in, seed, step`` that are the same in all.
-        ax: Where to draw.
-        first: Whether it is the first of several, which has the legend and the name of the axis.
+        rows: ``chain, draw, loss``, and the constant columns ``baseline, burn_in, seed, step``.
+        ax: Axes to draw on; None is the current axes.
+        first: Whether it is the first of several panels, which has the legend and the label of the axis.
     """
     ax = ax or plt.gca()
     row = rows.iloc[0]
@@ -29,7 +29,7 @@ def traces(rows: pd.DataFrame, *, ax: Axes | None = None, first: bool = True) ->
     for color, chain in zip(sns.color_palette("deep", chains.shape[1]), chains.columns, strict=True):
         ax.plot(chains.index, chains[chain], color=color, linewidth=0.5, alpha=0.35)
         ax.plot(chains.index, chains[chain].rolling(SMOOTH, center=True).mean(), color=color, linewidth=1.3)
-    ax.axvspan(0, row["burn_in"], color="0.6", alpha=0.25, linewidth=0, label="burn-in: enters no number")
+    ax.axvspan(0, row["burn_in"], color="0.6", alpha=0.25, linewidth=0, label="burn-in, not used")
     ax.axhline(0, color="0.3", linewidth=0.8)
     ax.set(xlabel="step of the chain", xlim=(0, len(chains) - 1))
     if pd.notna(row["seed"]) and pd.notna(row["step"]):
@@ -41,7 +41,7 @@ def traces(rows: pd.DataFrame, *, ax: Axes | None = None, first: bool = True) ->
 
 
 def section(frames: Frames) -> Section | None:
-    """The chains behind the coefficient."""
+    """The chains of the first and the last coefficient."""
     if frames.traces.empty:
         return None
     parts = [rows for _, rows in frames.traces.groupby("checkpoint", sort=False)]
@@ -51,7 +51,7 @@ def section(frames: Frames) -> Section | None:
     text = f"thin: the loss of each step on its own batch; thick: its running mean over {SMOOTH} steps; {caption(rows)}"
     return Section.of(
         "Chains",
-        "The loss along the chains behind the first and the last coefficient. After the burn-in it should be level, "
-        "and the chains should look alike; spikes mean that the step is too large.",
+        "The loss along the chains of the first and the last coefficient. After the burn-in it should have no trend, "
+        "and the chains should look alike. Spikes indicate that the step size is too large.",
         figure, text,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Mean barrier against step."""
+"""Mean barrier over training."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,13 +15,13 @@ from landscape.figures.style import step_axis
 def barrier_over_training(
     means: pd.DataFrame, rows: pd.DataFrame, *, ax: Axes | None = None, by: str = "step", label: str = "training step"
 ) -> Axes:
-    """Mean barrier with its 95 % interval, where it has one, and every pair as a dot.
+    """Mean barrier with its 95 % interval, if it has one, and every pair as a dot.
 
     Args:
         means: ``barrier, low, high`` by the column ``by``.
-        rows: Rows of the table ``barrier`` behind them.
-        ax: Where to draw.
-        by: Column of steps in ``means``; in ``rows`` it is ``step_a`` or the same.
+        rows: Rows of the table ``barrier`` of the pairs.
+        ax: Axes to draw on; None is the current axes.
+        by: Column of steps in ``means``; the column of ``rows`` is ``step_a`` for ``step``, else the same.
         label: Label of the horizontal axis.
     """
     ax = ax or plt.gca()
@@ -39,8 +39,8 @@ def barrier_over_training(
         zorder=2,
     )
     errors = [(mean - low).clip(min=0), (high - mean).clip(min=0)]
-    named = "mean" if np.isnan(low).all() else "mean, 95 % interval"
-    ax.errorbar(x, mean, yerr=errors, color=color, marker="o", capsize=3, label=named, zorder=3)
+    name = "mean" if np.isnan(low).all() else "mean, 95 % interval"
+    ax.errorbar(x, mean, yerr=errors, color=color, marker="o", capsize=3, label=name, zorder=3)
     step_axis(ax, means[by], label)
     ax.set_ylabel(f"barrier ({rows['unit'].iloc[0]})")
     ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
@@ -52,13 +52,13 @@ def section(frames: Frames) -> Section | None:
     """The mean barrier over training."""
     if frames.training.empty or frames.training["step"].isna().any():
         return None
-    rows = frames.barriers[frames.barriers["between"] == "seeds"]
+    rows = frames.barriers[frames.barriers["between"] == "seed"]
     figure, ax = plt.subplots(figsize=(8, 4.6))
     barrier_over_training(frames.training, rows, ax=ax)
     text = f"{caption(rows)}; {of_mean(frames.training['low'], frames.training['pairs'], 'seeds')}"
     return Section.of(
         "Mean barrier over training",
-        "The mean over all pairs of seeds at each saved step. Where it rises, the seeds move into regions that a "
-        "straight line no longer joins.",
+        "The mean over all pairs of seeds at each saved step. Where it rises, the seeds move into regions that are not "
+        "linearly connected.",
         figure, text,
     )  # fmt: skip

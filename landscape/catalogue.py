@@ -7,7 +7,7 @@ documentation can list members without torch. What else differs between members 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
 from types import ModuleType
@@ -25,12 +25,14 @@ class Member:
             evaluation text; ``train_text``; ``align_text``. Of probes: ``items``, if it
             needs your own items; ``task``, if its name needs a task. Of objectives: ``labels``, if examples have
             labels; ``bos``, if a text may begin with the start token.
+        metrics: Of a probe: what figures call its headline metrics; a metric that is not here goes by its name.
     """
 
     module: str
     help: str
     label: str = ""
     reads: tuple[str, ...] = ()
+    metrics: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,9 @@ class Members(Mapping[str, Member]):
 
     def __len__(self) -> int:
         return len(self.members)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.members
 
     def __hash__(self) -> int:
         return hash((self.noun, *self.members))
@@ -107,16 +112,23 @@ SAMPLERS = Members("sampler", {
 })  # fmt: skip
 
 PROBES = Members("probe", {
-    "in-context": Member("landscape.probes.in_context", "loss late against early in the context", reads=("text",)),
-    "induction": Member("landscape.probes.induction", "copying in repeated random tokens", reads=("text",)),
-    "ngrams": Member("landscape.probes.ngrams", "divergence from n-gram models", reads=("text", "train_text")),
+    "in-context": Member("landscape.probes.in_context", "loss late against early in the context", reads=("text",),
+                         metrics={"score": "in-context score (nats)"}),
+    "induction": Member("landscape.probes.induction", "copying in repeated random tokens", reads=("text",),
+                        metrics={"copy_gap": "copy gap (nats)", "best_prefix_matching": "prefix matching, best head"}),
+    "ngrams": Member("landscape.probes.ngrams", "divergence from n-gram models", reads=("text", "train_text"),
+                     metrics={"kl": "KL from n-grams (nats)"}),
     "minimal-pairs": Member("landscape.probes.minimal_pairs", "acceptability of minimal pairs (BLiMP)",
-                            reads=("items",)),
-    "agreement": Member("landscape.probes.agreement", "subject-verb agreement"),
-    "inference": Member("landscape.probes.inference", "inference where word overlap misleads (HANS)"),
-    "linear": Member("landscape.probes.linear", "linear probes of hidden states"),
-    "syntax": Member("landscape.probes.syntax", "syntactic heads in attention"),
-    "calibration": Member("landscape.probes.calibration", "calibration of predictions", reads=("text",)),
+                            reads=("items",), metrics={"accuracy": "accuracy, minimal pairs"}),
+    "agreement": Member("landscape.probes.agreement", "subject-verb agreement",
+                        metrics={"accuracy": "accuracy, agreement"}),
+    "inference": Member("landscape.probes.inference", "inference where word overlap misleads (HANS)",
+                        metrics={"accuracy": "accuracy, inference"}),
+    "linear": Member("landscape.probes.linear", "linear probes of hidden states",
+                     metrics={"accuracy": "accuracy, linear probe"}),
+    "syntax": Member("landscape.probes.syntax", "syntactic heads in attention", metrics={"uas": "attachment score"}),
+    "calibration": Member("landscape.probes.calibration", "calibration of predictions", reads=("text",),
+                          metrics={"ece": "calibration error"}),
     "harness": Member("landscape.probes.harness", "harness:TASK, a task of lm-evaluation-harness", reads=("task",)),
 })  # fmt: skip
 
@@ -189,14 +201,14 @@ FIGURES = Members("section of the report", {
     "symmetry": Member("landscape.figures.symmetry", "barriers before and after alignment"),
     "training": Member("landscape.figures.training", "barriers over training"),
     "interpolation": Member("landscape.figures.interpolation", "loss along paths"),
-    "curves": Member("landscape.figures.curves", "learned curves beside the straight line"),
+    "curves": Member("landscape.figures.curves", "learned curves compared with the straight line"),
     "plane": Member("landscape.figures.plane", "loss on planes"),
     "simplex": Member("landscape.figures.simplex", "mixtures of checkpoints"),
     "branching": Member("landscape.figures.branching", "barriers between branches by the step they were spawned at"),
     "loss": Member("landscape.figures.loss", "loss over training"),
     "llc": Member("landscape.figures.llc", "local learning coefficients"),
-    "traces": Member("landscape.figures.traces", "chains"),
+    "traces": Member("landscape.figures.traces", "Langevin chains"),
     "together": Member("landscape.figures.together", "loss, barrier and coefficient together"),
-    "behaviour": Member("landscape.figures.behaviour", "behaviour beside barriers"),
+    "behaviour": Member("landscape.figures.behaviour", "distances of behaviour compared with barriers"),
 })  # fmt: skip
 """Sections of the report, in its order."""

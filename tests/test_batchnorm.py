@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from landscape.objectives import Batch, Objective, module
-from landscape.paths import KINDS
+from landscape.paths import kind
 from landscape.points import evaluate, gradients
 from landscape.points.strategy import Strategy
 from landscape.space import Space
@@ -71,7 +71,7 @@ def naive(point: Tensor, batch: Batch) -> Tensor:
 def test_statistics_are_those_of_each_point() -> None:
     ours, points = objective(), ends()
     before = {name: value.clone() for name, value in ours.model.state_dict().items()}
-    rows = KINDS["linear"](torch.tensor([0.0, 0.31, 0.5, 1.0], dtype=torch.float64), 2)
+    rows = kind("linear").coefficients(torch.tensor([0.0, 0.31, 0.5, 1.0], dtype=torch.float64), list(points), ())
     found = evaluate.losses(ours, points, rows)
     for row, losses in zip(rows, found, strict=True):
         assert_close(losses, naive(row @ points, ours.batch), rtol=0, atol=1e-12)
@@ -107,7 +107,7 @@ def test_those_of_an_end_are_another_loss_in_the_middle() -> None:
 def test_gradients_are_those_in_training_mode_without_dropout() -> None:
     ours, point = objective(), ends()[0]
     examples = torch.tensor([0, 2, 3, 5, 8, 9, 11])
-    loss, gradient = gradients.slope(ours, point, examples, at_once=3)
+    loss, gradient = gradients.value_and_grad(ours, point, examples, at_once=3)
     model = copy.deepcopy(network(0))
     for name, value in Space.of(model).params(point).items():
         model.get_parameter(name).data.copy_(value)

@@ -20,7 +20,7 @@ from landscape.cli.main import cli
 from landscape.errors import InputError
 from landscape.measure import curves
 from landscape.objectives import Objective, causal_lm, module
-from landscape.paths import KINDS, fit, saved
+from landscape.paths import fit, kind, saved
 from landscape.points import evaluate, gradients
 from landscape.profile.adaptive import Grid
 from landscape.session import fitting
@@ -89,7 +89,7 @@ def test_a_curve_is_learned_judged_and_saved(few_runs: Path, tmp_path: Path, kin
 
 def test_a_fit_that_was_stopped_goes_on(few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert curve(few_runs, tmp_path / "whole", "--no-control").exit_code == 0
-    slope, calls = gradients.slope, []
+    slope, calls = gradients.value_and_grad, []
 
     def interrupted(*arguments: Any, **more: Any) -> Any:
         calls.append(1)
@@ -97,7 +97,7 @@ def test_a_fit_that_was_stopped_goes_on(few_runs: Path, tmp_path: Path, monkeypa
             raise KeyboardInterrupt
         return slope(*arguments, **more)
 
-    monkeypatch.setattr(gradients, "slope", interrupted)
+    monkeypatch.setattr(gradients, "value_and_grad", interrupted)
     assert curve(few_runs, tmp_path / "parts", "--no-control").exit_code != 0
     (kept,) = (tmp_path / "parts" / "results" / "curves").iterdir()
     assert 0 < saved.load(kept).state.step < 12 and not (tmp_path / "parts" / "curve.safetensors").exists()
@@ -154,7 +154,7 @@ def test_a_fit_that_diverges_says_so_and_leaves_nothing(few_runs: Path, tmp_path
 
 def test_a_batch_of_one_example_has_one_position(few_runs: Path, tmp_path: Path) -> None:
     assert curve(few_runs, tmp_path / "out", "--fit-batch", "1", "--no-control").exit_code == 0
-    t, batches = fit.draw(fit.Recipe(batch=3, parts=8), 20, 1, 2)
+    t, batches = fit.draw(fit.FitSettings(batch=3, parts=8), 20, 1, 2)
     assert len(t) == len(batches) == 3 and all(len(batch) == 1 for batch in batches)
 
 
@@ -183,11 +183,11 @@ def test_length_and_means_are_those_of_the_points() -> None:
     evaluator = evaluator_of(objective)
     _, found, profile = curves.score(evaluator, list(anchors), "bezier", Grid(9, resamples=50))
     t = torch.linspace(0, 1, 9, dtype=torch.float64)
-    points = KINDS["bezier"](t, 4) @ anchors
+    points = kind("bezier").coefficients(t, list(anchors), ()) @ anchors
     each = evaluate.losses(objective, points, torch.eye(9, dtype=torch.float64)).double().numpy()
     losses, steps = each.mean(axis=1), (points[1:] - points[:-1]).norm(dim=1).numpy()
     (row,) = [row for row in found if row["definition"] == "chord"]
-    many = KINDS["bezier"](torch.linspace(0, 1, 3001, dtype=torch.float64), 4) @ anchors
+    many = kind("bezier").coefficients(torch.linspace(0, 1, 3001, dtype=torch.float64), list(anchors), ()) @ anchors
     assert row["path_length"] == pytest.approx(float((many[1:] - many[:-1]).norm(dim=1).sum()), rel=1e-6)
     by_arc = ((each[1:] + each[:-1]) / 2 * steps[:, None]).sum(axis=0) / steps.sum()
     better = each[0 if losses[0] < losses[-1] else -1]
@@ -269,8 +269,8 @@ def test_curves_fitted_together_are_those_fitted_alone(
 ) -> None:
     objective = causal_lm.build(cases.gpt2(3), {"input_ids": IDS})
     ends = 0.1 * torch.randn(3, 2, objective.space.size, generator=cases.generator(4))
-    recipe = fit.Recipe(bends=2, steps=4, batch=5, rate=0.01)
-    monkeypatch.setattr(gradients, "choose_slopes", lambda *_: kind)
+    recipe = fit.FitSettings(bends=2, steps=4, batch=5, rate=0.01)
+    monkeypatch.setattr(gradients, "loop_or_vmap", lambda *_: kind)
     wanted = [fitting.Wanted(tmp_path / f"{n}.safetensors", (str(n),), recipe, 7) for n in range(3)]
     together = fitting.learn(objective, ends, wanted, lambda step, loss: None)
     for n in range(3):
@@ -291,7 +291,9 @@ def test_a_chain_is_read_piece_by_piece() -> None:
     profile, _, shown = curves.score(evaluator_of(bowl), list(corners), "polychain", Grid(resamples=10))
     assert len(profile.t) == 3 * 8 + 1
     for row in shown:
-        (point,) = KINDS["polychain"](torch.tensor([row["t"]], dtype=torch.float64), 4) @ corners
+        (point,) = (
+            kind("polychain").coefficients(torch.tensor([row["t"]], dtype=torch.float64), list(corners), ()) @ corners
+        )
         assert row["loss"] == pytest.approx(0.9 * float((curvature * point**2).sum()), abs=1e-9)
 
 
@@ -309,18 +311,18 @@ def test_a_loss_that_is_not_finite_is_no_loss() -> None:
 
 def test_recipes_have_names_of_their_own() -> None:
     changes = {"kind": "polychain", "bends": 2, "steps": 9, "batch": 3, "parts": 1, "rate": 0.01, "decay": 0.1}
-    recipes = [fit.Recipe(), *(replace(fit.Recipe(), **{name: value}) for name, value in changes.items())]  # type: ignore[arg-type]
+    recipes = [fit.FitSettings(), *(replace(fit.FitSettings(), **{name: value}) for name, value in changes.items())]  # type: ignore[arg-type]
     assert len({saved.key(recipe) for recipe in recipes}) == len(recipes) == 8
 
 
 def test_a_saved_path_is_the_path(tmp_path: Path) -> None:
     anchors = torch.randn(4, 7, generator=cases.generator(2))
     state = fit.State(anchors[1:-1], torch.ones(2, 7), torch.full((2, 7), 2.0), 5)
-    recipe = fit.Recipe("polychain", 2, steps=9, rate=0.01)
+    recipe = fit.FitSettings("polychain", 2, steps=9, rate=0.01)
     saved.save(tmp_path / "deep" / "p.safetensors", saved.Saved(("a", "b"), recipe, anchors, state))
     back = saved.load(tmp_path / "deep" / "p.safetensors")
-    assert (back.ends, back.recipe, back.state.step) == (("a", "b"), recipe, 5)
+    assert (back.ends, back.settings, back.state.step) == (("a", "b"), recipe, 5)
     assert torch.equal(back.anchors, anchors) and torch.equal(back.state.first, state.first)
     assert torch.equal(back.state.second, state.second)
-    assert torch.equal(back.coefficients(cases.TIMES), KINDS["polychain"](cases.TIMES, 4))
+    assert torch.equal(back.coefficients(cases.TIMES), kind("polychain").coefficients(cases.TIMES, list(anchors), ()))
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["p.safetensors"]

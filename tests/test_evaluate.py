@@ -13,7 +13,7 @@ from landscape.objectives import Batch, Objective, causal_lm, classification, ma
 from landscape.points import gradients, recorded
 from landscape.points.combine import combine
 from landscape.points.evaluate import dtype_error, losses
-from landscape.points.gradients import slope, slopes
+from landscape.points.gradients import value_and_grad, values_and_grads
 from landscape.points.strategy import Strategy
 
 SMALL = {"vocab_size": cases.WORDS, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3}
@@ -200,13 +200,13 @@ def test_an_end_is_its_anchor_to_the_bit_and_weight_zero_is_not_read() -> None:
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 100])
-def test_slope_is_that_of_finite_differences_and_of_the_plain_model(at_once: int) -> None:
+def test_gradient_is_that_of_finite_differences_and_of_the_plain_model(at_once: int) -> None:
     """On a GPT-2 with its tied embedding, in float64; in pieces or at once."""
     model = cases.gpt2(3).double()
     objective = causal_lm.build(model, causal_lm.encode(cases.TEXT, cases.tokenizer(), sequences=7, length=9))
     chosen = torch.tensor([5, 0, 6, 2])
     point = objective.space.vector(dict(model.named_parameters())).detach()
-    loss, gradient = gradients.slope(objective, point, chosen, at_once=at_once)
+    loss, gradient = gradients.value_and_grad(objective, point, chosen, at_once=at_once)
     model.requires_grad_()
     ids = objective.batch["input_ids"][chosen]
     logits = model(input_ids=ids).logits[:, :-1]
@@ -217,7 +217,7 @@ def test_slope_is_that_of_finite_differences_and_of_the_plain_model(at_once: int
     assert loss == pytest.approx(usual.item(), abs=1e-12)
     torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-12)
     way = torch.randn(len(point), generator=cases.generator(5), dtype=torch.float64)
-    there, back = (gradients.slope(objective, point + sign * 1e-6 * way, chosen)[0] for sign in (1, -1))
+    there, back = (gradients.value_and_grad(objective, point + sign * 1e-6 * way, chosen)[0] for sign in (1, -1))
     assert float(gradient @ way) == pytest.approx((there - back) / 2e-6, rel=1e-6)
 
 
@@ -236,14 +236,14 @@ def test_a_row_for_each_tensor_moves_each_by_itself() -> None:
 
 @pytest.mark.parametrize("kind", ["loop", "vmap"])
 @pytest.mark.parametrize("own", [True, False])
-def test_slopes_at_several_points_are_those_of_each(kind: Literal["loop", "vmap"], own: bool) -> None:
+def test_gradients_at_several_points_are_those_of_each(kind: Literal["loop", "vmap"], own: bool) -> None:
     objective = causal_lm.build(cases.gpt2(), causal_lm.encode(cases.TEXT, cases.tokenizer(), sequences=9, length=9))
     points = anchors(objective, torch.float32)[:3]
     batches = torch.tensor([[0, 3, 8, 5], [7, 1, 2, 6], [4, 0, 6, 7]])
     examples = batches if own else batches[0]
-    losses_there, gradients = slopes(objective, points, examples, kind=kind, at_once=3)
+    losses_there, gradients = values_and_grads(objective, points, examples, kind=kind, at_once=3)
     for k in range(3):
-        loss, gradient = slope(objective, points[k], batches[k] if own else batches[0])
+        loss, gradient = value_and_grad(objective, points[k], batches[k] if own else batches[0])
         assert float(losses_there[k]) == pytest.approx(loss, abs=1e-6)
         assert_close(gradients[k], gradient, rtol=0, atol=1e-5)
 

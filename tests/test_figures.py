@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import SETTINGS, bent_frames, planted, rows
 from matplotlib.collections import PathCollection
 from matplotlib.patches import Polygon, Rectangle
 
@@ -19,71 +20,29 @@ from landscape.figures.interpolation import interpolation, some
 from landscape.figures.llc import llc_over_training
 from landscape.figures.loss import loss_over_training
 from landscape.figures.matrix import barrier_matrix
-from landscape.figures.page import FOLDED, Missing, figures, page
+from landscape.figures.page import MAX_LISTED, Missing, figures, page
 from landscape.figures.plane import about, loss_plane
 from landscape.figures.probes import probe_over_training
 from landscape.figures.style import MOST_STEPS, step_axis
 from landscape.figures.traces import traces
 from landscape.figures.training import barrier_over_training
-from landscape.profile.summary import barrier_over_branching, by_path, mean_profiles
-from landscape.profile.summary import barrier_over_training as mean_by_step
-
-SETTINGS = {
-    "objective": "causal-lm", "unit": "nats per token", "examples": 128, "length": 64, "dtype": "float32",
-    "dtype_error": None, "points": 11, "path": "linear",
-}  # fmt: skip
-PAIRS = {(0, 1): 0.2, (0, 2): 0.5, (1, 2): 0.3}
 
 
 @pytest.fixture(autouse=True)
 def drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """seaborn draws the whole figure for each heatmap, to see whether its labels must be turned."""
+    """seaborn draws the whole figure for each heatmap, to see whether its labels must be rotated."""
     monkeypatch.setattr("seaborn.matrix._draw_figure", lambda figure: None)
 
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the words of a page are asked about: drawing its figures is nearly all of the time."""
+    """For tests of the texts of a page: drawing its figures takes nearly all of the time."""
     monkeypatch.setattr(page_module, "_image", lambda figure: "")
-
-
-def rows(step: int, scale: float = 1.0, between: str = "seeds") -> list[dict[str, object]]:
-    label = "seed" if between == "seed" else "branch"
-    other = "branch" if between == "seed" else "seed"
-    return [
-        {
-            "a": f"run/{a}/{step}", "b": f"run/{b}/{step}",
-            "definition": "chord", "barrier": scale * v, "low": scale * v - 0.04, "high": scale * v + 0.06,
-            f"{label}_a": a, f"{label}_b": b, f"{other}_a": None if other == "branch" else 0,
-            f"{other}_b": None if other == "branch" else 0, "step_a": step, "step_b": step, "between": between,
-            "branch_step": None if between == "seed" else step, **SETTINGS,
-        }
-        for (a, b), v in PAIRS.items()
-    ]  # fmt: skip
 
 
 @pytest.fixture
 def frames() -> Frames:
-    barriers = pd.DataFrame([
-        *rows(0, 0.1),
-        *rows(4, 0.5),
-        *rows(32),
-        *rows(2, 0.7, "branches"),
-        *rows(8, 0.3, "branches"),
-    ])
-    profiles = pd.DataFrame([
-        {**{k: v for k, v in row.items() if k not in ("barrier", "low", "high", "definition")},
-         "t": t, "loss": 2 + 4 * t * (1 - t), "error": 0.03, "rise": 4 * t * (1 - t), "rise_error": 0.01}
-        for row in barriers.to_dict("records") for t in (0.0, 0.25, 0.5, 1.0)
-    ])  # fmt: skip
-    losses = pd.DataFrame([
-        {"seed": s, "step": t, "branch_step": None, "loss": 3 - s / 10 - t / 100, "error": 0.02,
-         **{k: v for k, v in SETTINGS.items() if k not in ("points", "path")}}
-        for s in range(3) for t in (0, 4, 32)
-    ])  # fmt: skip
-    return Frames(
-        barriers, profiles, losses, mean_by_step(barriers), barrier_over_branching(barriers), mean_profiles(profiles)
-    )
+    return planted()
 
 
 def test_matrix_shows_each_pair_twice() -> None:
@@ -173,7 +132,7 @@ def test_training_shows_mean_interval_and_every_pair(frames: Frames) -> None:
 
 
 def test_curves_have_a_band(frames: Frames) -> None:
-    """Of five seeds; three have every pair in its place, thin."""
+    """With five seeds; with three there is every pair, thin."""
     known = frames.curves.assign(rise_high=frames.curves["rise"] + 0.04, rise_low=frames.curves["rise"] - 0.04)
     pairs = frames.profiles[frames.profiles["between"] == "seed"]
     ax = interpolation(known, pairs, value="rise", unit="nats per token")
@@ -237,12 +196,12 @@ def test_page_is_self_contained_and_escaped(frames: Frames, monkeypatch: pytest.
     assert not {"script", "link"} & set(links.tags)
     assert "&lt;script&gt;" in html and "task &lt;img&gt;: failed &amp; gone" in html
     assert "At the end (step 32) the mean barrier between seeds is 0.333 (pairs 0.200 to 0.500)" in html
-    assert "Branches that parted latest, after step 8, end with a barrier of 0.100" in html
+    assert "Branches spawned latest, after step 8, end with a barrier of 0.100" in html
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_page_has_a_line_for_each_kind_of_missing_task(frames: Frames) -> None:
-    """And folds which they are: what failed first, and not without an end."""
+    """It folds their names: failed ones first, and a limited number."""
     kinds = {"barriers": 500, "probes": 4, "losses": 3}
     record = RECORD | {"tasks": [{"kind": kind} for kind, count in kinds.items() for _ in range(count)]}
     missing = [Missing("barriers", f"pair {n}", "too <large>" if n % 50 == 7 else "") for n in range(300)]
@@ -255,7 +214,7 @@ def test_a_page_has_a_line_for_each_kind_of_missing_task(frames: Frames) -> None
         "probes: 3 failed, of 4; most often: no text",
     ]
     listed = re.findall("<li>(.*?)</li>", lines[0][1])
-    assert listed[:2] == ["pair 7: too &lt;large&gt;", "pair 57: too &lt;large&gt;"] and len(listed) == FOLDED + 1
+    assert listed[:2] == ["pair 7: too &lt;large&gt;", "pair 57: too &lt;large&gt;"] and len(listed) == MAX_LISTED + 1
     assert listed[6] == "pair 0: not run yet" and listed[-1] == "and 100 more"
 
 
@@ -270,48 +229,10 @@ def test_page_of_unlabelled_pairs_has_what_it_can(frames: Frames) -> None:
     assert "<th>pairs</th>" in html and "<th>step</th>" not in html and "nan" not in html.split("The numbers")[1]
 
 
-def bent_frames(frames: Frames) -> Frames:
-    """Two kinds of path and a control for the last step's pairs, a plane, and a simplex."""
-    lines = pd.DataFrame(rows(32)).assign(
-        loss_increase=0.6, loss_increase_error=0.02, mean_loss_increase=0.3, mean_loss_increase_error=0.01
-    )
-    kinds = {"linear": (1.0, 0.6), "bezier": (0.1, 0.05), "control": (0.0, 2.5)}
-    bent = pd.concat([
-        lines.assign(
-            path=path,
-            loss_increase=loss_increase,
-            mean_loss_increase=loss_increase / 2,
-            **{name: lines[name] * scale for name in ("barrier", "low", "high")},
-        )
-        for path, (scale, loss_increase) in kinds.items()
-    ])
-    profiles = pd.DataFrame([
-        {"path": path, "t": t, "loss": 2 + scale * t * (1 - t), "loss_low": 1.9, "loss_high": 2.4}
-        for path, (scale, _) in kinds.items() for t in (0.0, 0.5, 1.0)
-    ])  # fmt: skip
-    plain = {k: v for k, v in SETTINGS.items() if k not in ("points", "path")}
-    shared = {"plane": "p", "kind": "trajectory", "explained_x": 0.71, "explained_y": 0.2, **plain}
-    plane = pd.DataFrame([
-        {**shared, "x": float(x), "y": float(y), "loss": 2 + x * x + 2.0 * y * y, "error": 0.03, "above_error": 0.01}
-        for x in range(5) for y in range(3)
-    ])  # fmt: skip
-    place = pd.DataFrame([
-        {**shared, "checkpoint": f"r/{s}", "seed": 0, "step": s, "x": s / 8, "y": 1.0, "off_plane": 0.4, "loss": 2.5}
-        for s in (0, 8, 16)
-    ])  # fmt: skip
-    mixture = pd.DataFrame([
-        {"checkpoints": '["a", "b"]', "step": 32, "kind": kind, "loss": loss, "error": 0.02, **plain}
-        for kind, loss in (("vertex", 2.0), ("vertex", 2.1), ("edge", 2.7), ("centre", 2.8), ("random", 2.4))
-    ])  # fmt: skip
-    return replace(
-        frames, bent=bent, by_path=by_path(bent), bent_profiles=profiles, plane=plane, place=place, mixture=mixture
-    )
-
-
 @pytest.mark.usefixtures("undrawn")
 def test_page_shows_curves_planes_and_mixtures(frames: Frames) -> None:
     made = bent_frames(frames)
-    names = ("bent", "by_path", "bent_profiles", "plane", "place", "mixture")
+    names = ("learned", "by_path", "learned_profiles", "plane", "place", "mixture")
     made = Frames(**{name: getattr(made, name) for name in names})
     shown = figures(made)
     assert list(shown) == ["learned_curves", "planes", "mixtures"]
@@ -332,7 +253,7 @@ def test_page_shows_curves_planes_and_mixtures(frames: Frames) -> None:
 
 
 @pytest.mark.slow
-def test_llc_is_drawn_with_its_error_and_its_doubts(frames: Frames) -> None:
+def test_llc_is_drawn_with_its_error_and_its_warnings(frames: Frames) -> None:
     plain = {k: v for k, v in SETTINGS.items() if k not in ("points", "path")}
     shared = {
         "sampler": "sgld",
@@ -370,7 +291,7 @@ def test_llc_is_drawn_with_its_error_and_its_doubts(frames: Frames) -> None:
     assert [ax.get_title()[:16] for ax in both.axes] == ["moved: all; loca", "moved: *.h.0.*; "]
 
 
-def test_a_calibration_is_a_map_with_its_doubts_and_its_proposal() -> None:
+def test_a_calibration_is_a_map_with_its_warnings_and_its_proposal() -> None:
     rows = pd.DataFrame([
         {"localisation": pull, "step_size": step, "llc": 1000 * step / pull, "error": 0.2, "reliable": step < 4e-3,
          "sampler": "sgld", "chains": 2, "draws": 9, "burn_in": 5, "n_beta": 26.4}
@@ -418,7 +339,7 @@ def test_a_plane_is_drawn_in_true_scale(frames: Frames) -> None:
     assert drawn == {(0.0, 1.0, 2.0)} and [line.get_color() for line in ax.lines].count("crimson") == 1
     assert [t.get_text() for t in ax.texts] == ["seed 0 step 0", "seed 0 step 8", "seed 0 step 16"]
     words = about(made.plane, made.place)
-    assert "15 places 1 apart" in words and "lie up to 0.4 off the plane" in words
+    assert "15 points 1 apart" in words and "lie up to 0.4 off the plane" in words
 
 
 def test_mixtures_are_those_of_the_last_step_with_their_intervals(frames: Frames) -> None:

@@ -54,9 +54,14 @@ def test_the_report_has_a_section_for_every_kind(copy: Path, monkeypatch: pytest
     monkeypatch.setattr("landscape.figures.page._image", lambda figure: "")
     assert run("report", copy).exit_code == 0
     page = (copy / "report.html").read_text()
-    for title in ("Barrier matrices", "Symmetries taken out", "Chains", "What is learned, and when"):
+    for title in ("Barrier matrices", "Barriers before and after alignment", "Chains", "What is learned, and when"):
         assert page.count(f"<h2>{title}</h2>") == 1, title
-    assert "With symmetries taken out the mean barrier" in page and "(weights)" in page and "(random)" in page
+    assert (
+        "The raw mean barrier is" in page
+        and "After alignment it is" in page
+        and "(weights)" in page
+        and "(random)" in page
+    )
 
 
 def test_sections_are_drawn_from_the_rows(finished: Path) -> None:

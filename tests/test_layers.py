@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     "landscape.errors landscape.shapes landscape.texts landscape.catalogue",  # the foundation, in three courses
     "landscape.spec landscape.files landscape.space landscape.rows",
-    "landscape.stages.settings",
+    "landscape.stages.settings landscape.llc.settings landscape.symmetry.settings",
     "landscape.profile",
     "landscape.stages landscape.study",
     "landscape.checkpoints landscape.objectives landscape.paths",
@@ -26,7 +26,8 @@ LAYERS = [
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
 NO_TORCH = [
     "landscape.errors", "landscape.catalogue", "landscape.spec", "landscape.files", "landscape.rows",
-    "landscape.profile", "landscape.stages", "landscape.study",
+    "landscape.profile", "landscape.stages", "landscape.study", "landscape.llc.settings", "landscape.llc.samplers",
+    "landscape.symmetry.settings",
     "landscape.checkpoints.local", "landscape.checkpoints.grid", "landscape.checkpoints.formats",
     "landscape.session.cache", "landscape.engines", "landscape.figures", "landscape.cli",
 ]  # fmt: skip

@@ -13,9 +13,11 @@ import torch
 from scipy import integrate, stats
 from torch import Tensor
 
-from landscape.llc import curvature, langevin
-from landscape.llc.estimate import Run, estimate, extrapolated
-from landscape.llc.samplers import KINDS, Dynamics, Noise, Slopes
+from landscape.catalogue import SAMPLERS
+from landscape.llc import curvature, langevin, samplers
+from landscape.llc.estimate import estimate, extrapolated
+from landscape.llc.run import Run
+from landscape.llc.samplers import Dynamics, LossAndGradient, Noise
 
 CURVATURE = torch.logspace(-2, 1, 20, dtype=torch.float64)
 
@@ -53,10 +55,18 @@ def how(dynamics: Dynamics, plan: langevin.Plan, parameters: int) -> Run:
 
 
 def chains(
-    centre: Tensor, slope: langevin.Slope, examples: int, dynamics: Dynamics, plan: langevin.Plan, count: int, seed: int
+    centre: Tensor,
+    value_and_grad: langevin.ValueAndGrad,
+    examples: int,
+    dynamics: Dynamics,
+    plan: langevin.Plan,
+    count: int,
+    seed: int,
 ) -> langevin.Traces:
     """So many chains from one centre."""
-    return langevin.run(centre.repeat(count, 1), slope, examples, dynamics, plan, [(seed, n) for n in range(count)])
+    return langevin.run(
+        centre.repeat(count, 1), value_and_grad, examples, dynamics, plan, [(seed, n) for n in range(count)]
+    )
 
 
 def measured(
@@ -92,7 +102,7 @@ def naive_steps(
     sampler: str,
     at: np.ndarray,
     centre: np.ndarray,
-    slope: Callable[[np.ndarray], Any],
+    value_and_grad: Callable[[np.ndarray], Any],
     e: float,
     t: float,
     pull: float,
@@ -101,8 +111,8 @@ def naive_steps(
 ) -> list[tuple[np.ndarray, float]]:
     """Point and loss of each draw of one chain, as the papers have the samplers."""
     size, rest, heat, out = np.full(len(at), 0.9**2), np.zeros(len(at)), 0.05, []
-    force = lambda w: t * slope(w)[1] + pull * (w - centre)  # noqa: E731
-    density = lambda w: -t * slope(w)[0] - pull / 2 * ((w - centre) ** 2).sum()  # noqa: E731
+    force = lambda w: t * value_and_grad(w)[1] + pull * (w - centre)  # noqa: E731
+    density = lambda w: -t * value_and_grad(w)[0] - pull / 2 * ((w - centre) ** 2).sum()  # noqa: E731
     way = lambda a, b: stats.norm.logpdf(b, a - e / 2 * force(a), e**0.5).sum()  # noqa: E731
     accepted = at
     for number, (normal, uniform) in enumerate(zip(normals, uniforms, strict=True)):
@@ -110,14 +120,14 @@ def naive_steps(
             odds = density(at) - density(accepted) + way(at, accepted) - way(accepted, at)
             if number == 0 or uniform < math.exp(min(odds, 0)):
                 accepted = at
-            out.append((accepted, slope(accepted)[0]))
+            out.append((accepted, value_and_grad(accepted)[0]))
             at = accepted - e / 2 * force(accepted) + e**0.5 * normal
             continue
-        out.append((at, slope(at)[0]))
+        out.append((at, value_and_grad(at)[0]))
         if sampler == "sgld":
             at = at - e / 2 * force(at) + e**0.5 * normal
         elif sampler == "rmsprop":
-            size = 0.99 * size + 0.01 * slope(at)[1] ** 2
+            size = 0.99 * size + 0.01 * value_and_grad(at)[1] ** 2
             scale = 1 / (size**0.5 + 0.1)
             at = at - e / 2 * scale * force(at) + (e * scale) ** 0.5 * normal
         else:
@@ -127,7 +137,7 @@ def naive_steps(
     return out
 
 
-@pytest.mark.parametrize("sampler", KINDS)
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_step_is_that_of_the_paper(sampler: str) -> None:
     """Two chains with a step size of their own, against each written out alone."""
     random = np.random.default_rng(3)
@@ -137,24 +147,24 @@ def test_every_step_is_that_of_the_paper(sampler: str) -> None:
     start = centres + random.normal(size=(2, 3))
     normals, uniforms = random.normal(size=(steps, 2, 3)), random.uniform(size=(steps, 2))
 
-    def slope(w: Any) -> Any:
+    def value_and_grad(w: Any) -> Any:
         """A quartic, so that curvature changes with the place."""
         own = torch.tensor(h) if isinstance(w, Tensor) else h
         return (own * w**2 / 2 + w**4 / 9).sum(-1), own * w + 4 * w**3 / 9
 
     dynamics = Dynamics(n_beta=t, localisation=pull, step_size=torch.tensor(sizes)[:, None])
-    kind, found = KINDS[sampler], []
-    state = kind.start(torch.tensor(start))
+    one, found = samplers.load(sampler), []
+    state = one.start(torch.tensor(start))
     for normal, uniform in zip(normals, uniforms, strict=True):
-        slopes = Slopes(*slope(state.points))
-        after = kind.step(
-            state, slopes, Noise(torch.tensor(normal), torch.tensor(uniform)), torch.tensor(centres), dynamics
+        value = LossAndGradient(*value_and_grad(state.points))
+        after = one.step(
+            state, value, Noise(torch.tensor(normal), torch.tensor(uniform)), torch.tensor(centres), dynamics
         )
-        point, loss = kind.draw(state, slopes, after)
+        point, loss = one.draw(state, value, after)
         found.append((point.numpy().copy(), loss.numpy().copy()))
         state = after
     for chain in range(2):
-        wanted = naive_steps(sampler, start[chain], centres[chain], slope, sizes[chain], t, pull,
+        wanted = naive_steps(sampler, start[chain], centres[chain], value_and_grad, sizes[chain], t, pull,
                              normals[:, chain], uniforms[:, chain])  # fmt: skip
         np.testing.assert_allclose([point[chain] for point, _ in found], [point for point, _ in wanted], rtol=1e-9)
         np.testing.assert_allclose([loss[chain] for _, loss in found], [loss for _, loss in wanted], rtol=1e-9)
@@ -163,7 +173,7 @@ def test_every_step_is_that_of_the_paper(sampler: str) -> None:
 
 
 def test_minibatch_noise_widens_as_predicted() -> None:
-    """Two examples whose slopes differ by 2 s, one a step: slope variance s^2, in the closed form of the bias."""
+    """Two examples whose gradients differ by 2 s, one a step: variance s^2, in the closed form of the bias."""
     h, s, n_beta, localisation, step, size = 0.7, 0.05, 1000.0, 50.0, 3e-4, 400
     random = torch.Generator().manual_seed(5)
 
@@ -195,9 +205,9 @@ def test_noise_in_some_directions_heats_the_thermostat_of_all() -> None:
     random = torch.Generator().manual_seed(4)
 
     def noisy(points: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:
-        slopes = 5 * points
-        slopes[:, :noisy_ones] += 0.05 * (2 * torch.randint(2, (len(points), noisy_ones), generator=random) - 1)
-        return 2.5 * points[:, :noisy_ones].square().mean(dim=1), slopes
+        gradients = 5 * points
+        gradients[:, :noisy_ones] += 0.05 * (2 * torch.randint(2, (len(points), noisy_ones), generator=random) - 1)
+        return 2.5 * points[:, :noisy_ones].square().mean(dim=1), gradients
 
     dynamics = Dynamics(n_beta=1000.0, localisation=100.0, step_size=epsilon)
     plan = plan_of("sgnht", draws=500, burn_in=250)
@@ -295,7 +305,9 @@ def test_a_chain_that_diverges_leaves_the_others_alone() -> None:
         steep = torch.tensor([[1.0], [1e9], [1.0]], dtype=torch.float64)
         return losses * steep[:, 0], gradients * steep
 
-    traces, calm = (chains(CENTRE, slope, 5, dynamics, plan, 3, 1) for slope in (one_steep, quadratic))
+    traces, calm = (
+        chains(CENTRE, value_and_grad, 5, dynamics, plan, 3, 1) for value_and_grad in (one_steep, quadratic)
+    )
     assert not np.isfinite(traces.losses[1]).all()
     np.testing.assert_allclose(traces.losses[[0, 2]], calm.losses[[0, 2]], rtol=1e-12)
 

@@ -97,13 +97,13 @@ def test_a_restriction_really_freezes_the_rest_and_results_are_kept(
 ) -> None:
     """On another objective with another sampler: BERT by the thermostat, one head and one layer of it."""
     cases.save(cases.bert(3), tmp_path / "bert")
-    out, slopes, seen, drawn = tmp_path / "out", gradients.slopes, [], []
+    out, values_and_grads, seen, drawn = tmp_path / "out", gradients.values_and_grads, [], []
 
     def watched(objective: Any, points: Tensor, *more: Any, **named: Any) -> Any:
         seen.append((objective.space, points.clone()))
-        return slopes(objective, points, *more, **named)
+        return values_and_grads(objective, points, *more, **named)
 
-    monkeypatch.setattr(gradients, "slopes", watched)
+    monkeypatch.setattr(gradients, "values_and_grads", watched)
     monkeypatch.setattr(command, "_draw", lambda rows, store, *rest, **more: drawn.append((rows, rest, more)))
     restricted = ["--parameters", "*.layer.1.intermediate.*", "--parameters", "head 0.1"]
     given = [*text, *TINY[:-1], "--sampler", "sgnht", "--step-size", 1e-4, *restricted, "--keep-draws", 3]

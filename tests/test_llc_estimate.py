@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from landscape.llc.coefficient import judged
+from landscape.llc.coefficient import from_traces
 from landscape.llc.curvature import Sharpness
-from landscape.llc.estimate import Estimate, Run, estimate, extrapolated
+from landscape.llc.estimate import Estimate, estimate, extrapolated
+from landscape.llc.run import Run
 from landscape.llc.samplers.sgnht import FRICTION
 from landscape.llc.sampling import Chain
 from landscape.study.kinds import Llc
@@ -183,12 +184,12 @@ def test_a_diverged_chain_is_named_and_not_averaged() -> None:
 
 
 def test_alarms_say_what_is_wrong_and_are_silent_otherwise() -> None:
-    good, slope = noise(1, 400), np.linspace(0, 0.2, 400)
+    good, ramp = noise(1, 400), np.linspace(0, 0.2, 400)
     plain = replace(USUAL, burn_in=0, sampler="rmsprop")
     assert estimate(good, 1.5, plain).warnings == ()
     apart = estimate(good + np.array([[0], [0], [0.3], [0.3]]), 1.5, plain).warnings
     assert any(warning.startswith("chains disagree (R-hat") for warning in apart)
-    up, down = (" ".join(estimate(good + sign * slope, 1.5, plain).warnings) for sign in (1, -1))
+    up, down = (" ".join(estimate(good + sign * ramp, 1.5, plain).warnings) for sign in (1, -1))
     assert "the loss still rises (+" in up and "the loss still falls (-" in down
     llc = 40 * (good.mean() - 1.5)
     assert [estimate(good, 1.5, replace(plain, parameters=2 * round(llc) + n)).warnings for n in (0, 1, 2)][2] == ()
@@ -220,11 +221,14 @@ def run_alarms(
 def test_flat_directions_have_spread_after_the_steps_that_are_asked_for() -> None:
     """``(1 - epsilon gamma / 2)^(2 k)`` of the spread is missing after k steps of SGLD."""
     run = replace(USUAL, step_size=3e-4, localisation=70.0)
-    left = [(1 - 3e-4 * 70 / 2) ** (2 * steps) for steps in (run.settled, run.settled - 5)]
+    left = [(1 - 3e-4 * 70 / 2) ** (2 * steps) for steps in (run.equilibrium, run.equilibrium - 5)]
     assert left[0] < math.exp(-5) < left[1] and left[0] == pytest.approx(math.exp(-5), rel=0.1)
-    assert replace(run, sampler="mala").settled == run.settled
-    assert replace(run, sampler="rmsprop").settled == 0
-    assert replace(run, sampler="sgnht").settled == 100 and replace(run, sampler="sgnht", step_size=3e-6).settled == 596
+    assert replace(run, sampler="mala").equilibrium == run.equilibrium
+    assert replace(run, sampler="rmsprop").equilibrium == 0
+    assert (
+        replace(run, sampler="sgnht").equilibrium == 100
+        and replace(run, sampler="sgnht", step_size=3e-6).equilibrium == 596
+    )
 
 
 @pytest.mark.parametrize("step_size", [3e-6, 3e-4])
@@ -234,23 +238,23 @@ def test_the_thermostat_settles_in_the_steps_that_are_asked_for(step_size: float
     pull, a = step_size * 70, FRICTION
     law, noise = np.array([[1 - pull, 1 - a], [-pull, 1 - a]]), 2 * a * step_size * np.ones((2, 2))
     covariance, variances = np.zeros((2, 2)), []
-    for _ in range(20 * run.settled):
+    for _ in range(20 * run.equilibrium):
         covariance = law @ covariance @ law.T + noise
         variances.append(covariance[0, 0])
-    left = abs(1 - variances[run.settled] / variances[-1])
-    assert left < 0.03 and abs(1 - variances[run.settled // 3] / variances[-1]) > 0.05
+    left = abs(1 - variances[run.equilibrium] / variances[-1])
+    assert left < 0.03 and abs(1 - variances[run.equilibrium // 3] / variances[-1]) > 0.05
 
 
 def test_a_minibatch_is_drawn_without_replacement_from_a_finite_population() -> None:
     """The noise in the bias is the variance of a mean over all batches that there are."""
-    slopes = np.array([0.3, -1.1, 0.8, 2.4, -0.2, 0.5, 1.9])
-    noise_of = {size: np.var([np.mean(batch) for batch in combinations(slopes, size)]) for size in (3, 6, 7)}
-    sharp = Sharpness(curvature=0.9, variance=float(slopes.var(ddof=1)), parameters=40)
+    grads = np.array([0.3, -1.1, 0.8, 2.4, -0.2, 0.5, 1.9])
+    noise_of = {size: np.var([np.mean(batch) for batch in combinations(grads, size)]) for size in (3, 6, 7)}
+    sharp = Sharpness(curvature=0.9, variance=float(grads.var(ddof=1)), parameters=40)
     chains = [Chain(0.01, sharp)] * 4
     parts = [(noise(4, 30), np.full(4, 0.5))]
     for size, batch in ((3, 3), (6, 6), (7, 7), (7, "all"), (7, 90)):
         settings = Llc(kind="llc", draws=20, burn_in=10, batch=batch, n_beta=30.0, localisation=5.0)
-        found = judged(parts, 1.5, settings, chains, sharp, 7)
+        found = from_traces(parts, 1.5, settings, chains, sharp, 7)
         wanted = (1 + 0.01 * 30**2 * noise_of[size] / 4) / (1 - 0.01 * (30 * 0.9 + 5) / 4)
         assert found.step_bias == pytest.approx(wanted) and found.step_size == 0.01
         margin = stats.norm.ppf(0.975) * found.estimate.error

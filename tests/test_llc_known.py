@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from landscape.llc import calibration, langevin
-from landscape.llc.estimate import Run, estimate
+from landscape.llc.estimate import estimate
 from landscape.llc.known import deep_linear, reduced_rank
+from landscape.llc.run import Run
 from landscape.llc.samplers import Dynamics
 
 
@@ -93,7 +94,7 @@ def test_calibration_takes_the_weakest_localisation_and_weighs_bias_against_nois
     found = calibration.plateau(rows)
     at = found[(rows["checkpoint"] == "first") & (rows["localisation"] == 100)]
     steps = np.array([1e-4, 2e-4, 4e-4, 8e-4])
-    np.testing.assert_allclose(at["doubt"], np.hypot(2000 * steps, 0.4 * (1e-4 / steps) ** 0.5) / 20, rtol=1e-6)
+    np.testing.assert_allclose(at["uncertainty"], np.hypot(2000 * steps, 0.4 * (1e-4 / steps) ** 0.5) / 20, rtol=1e-6)
     assert at["flat"].tolist() == [False, True, True, True] and not found["flat"][rows["localisation"] == 10].any()
     assert calibration.proposal(rows) == (2e-4, 100.0)
     assert calibration.proposal(rows[rows["localisation"] > 100]) == (2e-4, 1000.0)
@@ -113,10 +114,10 @@ def test_the_line_of_a_plateau_is_the_weighted_one_through_sound_cells() -> None
     start, slope = np.linalg.solve(design.T @ weights @ design, design.T @ weights @ llc[reliable])
     found = calibration.plateau(rows.iloc[[2, 0, 3, 1]]).loc[range(4)]
     wanted = np.sqrt((slope * step) ** 2 + error**2) / start
-    np.testing.assert_allclose(found["doubt"], wanted, rtol=1e-6)
+    np.testing.assert_allclose(found["uncertainty"], wanted, rtol=1e-6)
     assert found["flat"].tolist() == [True, True, False, False] and (wanted[[0, 1, 3]] < 0.1).all()
     alone = calibration.plateau(rows.assign(reliable=[False, False, False, True]))
-    assert alone["doubt"].isna().all() and not alone["flat"].any()
+    assert alone["uncertainty"].isna().all() and not alone["flat"].any()
 
 
 def test_no_plateau_is_said_with_what_is_in_the_way() -> None:

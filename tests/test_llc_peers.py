@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from landscape.llc import langevin
-from landscape.llc.estimate import Run, estimate
+from landscape.llc.estimate import estimate
+from landscape.llc.run import Run
 from landscape.llc.samplers import Dynamics
 
 peer = pytest.importorskip("devinterp.optim.sgmcmc", exc_type=ImportError)
@@ -39,14 +40,14 @@ def test_sgld_agrees_with_devinterp() -> None:
     run = Run(n_beta=N_BETA, localisation=LOCALISATION, step_size=STEP, burn_in=1000, parameters=12)
     found = estimate(np.stack([theirs(seed) for seed in range(CHAINS)]), 3.0, run)
 
-    def slope(points: torch.Tensor, batches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def value_and_grad(points: torch.Tensor, batches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         away = points - CENTRE
         return 3 + (CURVATURE * away**2).sum(dim=1) / 2, CURVATURE * away
 
     plan = langevin.Plan(draws=STEPS - 1000, burn_in=1000, batch=None)
     seeds = [(7, chain) for chain in range(CHAINS)]
     dynamics = Dynamics(n_beta=N_BETA, localisation=LOCALISATION, step_size=STEP)
-    traces = langevin.run(CENTRE.repeat(CHAINS, 1), slope, 2, dynamics, plan, seeds)
+    traces = langevin.run(CENTRE.repeat(CHAINS, 1), value_and_grad, 2, dynamics, plan, seeds)
     ours = estimate(traces.losses, 3.0, run)
     together = math.hypot(ours.error, found.error)
     kappa = N_BETA * CURVATURE + LOCALISATION

@@ -15,7 +15,7 @@ from transformers import GPTNeoXConfig, LlamaConfig
 
 from landscape.errors import InputError
 from landscape.llc import curvature, engines, sampling
-from landscape.llc.coefficient import coefficient, judged
+from landscape.llc.coefficient import coefficient, from_traces
 from landscape.llc.langevin import Plan
 from landscape.llc.parameters import chosen, names_of
 from landscape.objectives import Objective, causal_lm, module
@@ -49,17 +49,19 @@ def language(**changes: Any) -> tuple[Objective, Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "parameters"),
+    ("engine", "parameters"),
     [
         ("vmap", None), ("recorded", ("0.weight",)), pytest.param("vmap", ("0.weight",), marks=pytest.mark.slow),
         pytest.param("recorded", None, marks=pytest.mark.slow),
     ],
 )  # fmt: skip
-def test_chains_are_the_same_in_a_batch_and_in_sequence(kind: engines.Kind, parameters: tuple[str, ...] | None) -> None:
+def test_chains_are_the_same_in_a_batch_and_in_sequence(
+    engine: engines.Engine, parameters: tuple[str, ...] | None
+) -> None:
     objective, point = perceptron()
     settings = small(parameters=parameters, keep_draws=3, draws=6, burn_in=3)
-    alone, _ = sampling.sample(objective, [point, 1.1 * point], settings, [1e-4, 2e-4], kind="loop")
-    batch, how = sampling.sample(objective, [point, 1.1 * point], settings, [1e-4, 2e-4], kind=kind)
+    alone, _ = sampling.sample(objective, [point, 1.1 * point], settings, [1e-4, 2e-4], engine="loop")
+    batch, how = sampling.sample(objective, [point, 1.1 * point], settings, [1e-4, 2e-4], engine=engine)
     np.testing.assert_allclose(batch.losses, alone.losses, rtol=0, atol=1e-10)
     np.testing.assert_allclose(batch.distances, alone.distances, rtol=0, atol=1e-10)
     assert batch.points.shape == (6, 2, 24 if parameters else len(point))
@@ -67,30 +69,30 @@ def test_chains_are_the_same_in_a_batch_and_in_sequence(kind: engines.Kind, para
     centre = point[:24] if parameters else point
     far = (batch.points[:3] - centre).norm(dim=2).numpy()
     np.testing.assert_allclose(far, batch.distances[:3, [5, 8]], rtol=1e-9)
-    some, _ = sampling.sample(objective, [1.1 * point], settings, [2e-4], chains=[2], kind="loop")
+    some, _ = sampling.sample(objective, [1.1 * point], settings, [2e-4], chains=[2], engine="loop")
     np.testing.assert_allclose(some.losses[0], alone.losses[5], rtol=0, atol=1e-10)
 
 
 def test_a_language_model_too_and_each_chain_has_its_own_noise() -> None:
     objective, point = language(n_layer=1)
-    alone, _ = sampling.sample(objective, [point], small(chains=2, draws=4, burn_in=0), [1e-4], kind="loop")
-    batch, _ = sampling.sample(objective, [point], small(chains=2, draws=4, burn_in=0), [1e-4], kind="vmap")
+    alone, _ = sampling.sample(objective, [point], small(chains=2, draws=4, burn_in=0), [1e-4], engine="loop")
+    batch, _ = sampling.sample(objective, [point], small(chains=2, draws=4, burn_in=0), [1e-4], engine="vmap")
     np.testing.assert_allclose(batch.losses, alone.losses, rtol=0, atol=1e-4)
     one_step = small(draws=4, burn_in=0, keep_draws=2, batch=2)
-    steps, _ = sampling.sample(objective, [point], one_step, [1e-9], kind="loop")
+    steps, _ = sampling.sample(objective, [point], one_step, [1e-9], engine="loop")
     ways = torch.nn.functional.normalize((steps.points[:, 0] - point).double(), dim=1)
     assert (ways @ ways.T - torch.eye(3)).abs().max() < 0.1, "each chain's noise is its own"
-    other, _ = sampling.sample(objective, [point], small(chains=2, draws=4, burn_in=0, seed=1), [1e-4], kind="loop")
+    other, _ = sampling.sample(objective, [point], small(chains=2, draws=4, burn_in=0, seed=1), [1e-4], engine="loop")
     assert np.abs(other.losses - alone.losses)[:, 1:].min() > 0
 
 
 def test_half_the_step_takes_twice_as_many() -> None:
     objective, point = perceptron()
-    halved, _ = sampling.sample(objective, [point], small(chains=8, keep_draws=2), [2e-6], halved=True, kind="vmap")
+    halved, _ = sampling.sample(objective, [point], small(chains=8, keep_draws=2), [2e-6], halved=True, engine="vmap")
     assert halved.losses.shape == (8, 32)
     far = (halved.points - point).norm(dim=2).numpy()
     np.testing.assert_allclose(far, halved.distances[:, [11, 15, 19, 23, 27, 31]], rtol=1e-9)
-    whole, _ = sampling.sample(objective, [point], small(chains=8), [2e-6], kind="vmap")
+    whole, _ = sampling.sample(objective, [point], small(chains=8), [2e-6], engine="vmap")
     for step, size in ((1, 1e-6), (2, 2e-6)):
         spread = np.sqrt(np.mean(halved.distances[:, step] ** 2) / len(point))
         assert spread == pytest.approx(size**0.5, rel=4 / (2 * 8 * len(point)) ** 0.5), "steps of noise alone"
@@ -117,28 +119,28 @@ def test_the_way_that_takes_least_time_is_taken(
     objective, point = perceptron()
     now = [5.0]
 
-    def made(kind: engines.Kind, *rest: Any) -> Any:
-        now[0] += 0.9 if kind == "recorded" else 0.0
+    def made(engine: engines.Engine, *rest: Any) -> Any:
+        now[0] += 0.9 if engine == "recorded" else 0.0
         warm_up = [0.05]
 
         def work(points: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
-            if math.isnan(seconds[kind]):
+            if math.isnan(seconds[engine]):
                 raise RuntimeError("vmap cannot do this")
-            now[0] += seconds[kind] + (warm_up.pop() if warm_up else 0)
+            now[0] += seconds[engine] + (warm_up.pop() if warm_up else 0)
             return points[:, 0], points
 
         return work
 
-    monkeypatch.setattr(engines, "slope", made)
+    monkeypatch.setattr(engines, "value_and_grad", made)
     monkeypatch.setattr(engines.time, "perf_counter", lambda: now[0])
     monkeypatch.setattr(strategy, "TRIAL_SHARE", 0.04)
     batch = torch.arange(5).expand(3, -1)
-    found, _ = engines.choose(objective, point.repeat(3, 1), None, batch, 5, steps)
+    found, _ = engines.fastest(objective, point.repeat(3, 1), None, batch, 5, steps)
     assert found == wanted
     spent = now[0]
-    found, _ = engines.choose(objective, point.repeat(3, 1), None, batch, 5, 99)
+    found, _ = engines.fastest(objective, point.repeat(3, 1), None, batch, 5, 99)
     assert found == "loop" and now[0] == spent, "four trials are too much for 99 steps"
-    assert engines.choose(objective, point.repeat(3, 1), None, batch, 4, 1000)[0] != "recorded", "in several passes"
+    assert engines.fastest(objective, point.repeat(3, 1), None, batch, 4, 1000)[0] != "recorded", "in several passes"
 
 
 def test_the_way_that_was_chosen_is_taken_and_one_chain_has_nothing_to_choose(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,11 +150,11 @@ def test_the_way_that_was_chosen_is_taken_and_one_chain_has_nothing_to_choose(mo
     def chosen_way(objective: Any, full: Tensor, moving: Any, batch: Tensor, at_once: int, steps: int) -> Any:
         asked.append(steps)
         assert batch.shape == (len(full), 5) and at_once == 5
-        return "vmap", engines.slope("vmap", objective, full, moving, batch, at_once)
+        return "vmap", engines.value_and_grad("vmap", objective, full, moving, batch, at_once)
 
-    monkeypatch.setattr(engines, "choose", chosen_way)
+    monkeypatch.setattr(engines, "fastest", chosen_way)
     few = {"draws": 4, "burn_in": 2}
-    alone, how = sampling.sample(objective, [point], small(**few), [1e-4], kind="loop")
+    alone, how = sampling.sample(objective, [point], small(**few), [1e-4], engine="loop")
     assert how == "one chain after the other" and not asked
     together, how = sampling.sample(objective, [point], small(**few), [1e-4])
     assert how == "3 chains at once" and asked == [6]
@@ -182,40 +184,40 @@ def test_a_recording_is_held_against_the_model() -> None:
     objective, point = perceptron()
     points = torch.stack([point, 1.2 * point])
     batch = torch.tensor([[1, 4, 7], [0, 2, 9]])
-    losses, slopes = recorded.record(objective, points, batch)(points * 0.9, batch + 1)
+    losses, grads = recorded.record(objective, points, batch)(points * 0.9, batch + 1)
     for n in range(2):
-        loss, slope = gradients.slope(objective, 0.9 * points[n], batch[n] + 1)
-        assert float(losses[n]) == pytest.approx(loss, abs=1e-12) and torch.allclose(slopes[n], slope, atol=1e-12)
+        loss, gradient = gradients.value_and_grad(objective, 0.9 * points[n], batch[n] + 1)
+        assert float(losses[n]) == pytest.approx(loss, abs=1e-12) and torch.allclose(grads[n], gradient, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", ["loop", "vmap"])
-def test_restricted_gradients_are_those_of_the_coordinates_that_move(kind: engines.Kind) -> None:
+@pytest.mark.parametrize("engine", ["loop", "vmap"])
+def test_restricted_gradients_are_those_of_the_coordinates_that_move(engine: engines.Engine) -> None:
     """Of two tensors in the middle of the model, where the others are those of each chain's own checkpoint."""
     objective, point = perceptron()
     full = torch.stack([point, 1.3 * point])
     moving = chosen(objective.model, objective.space, ["2.weight", "0.bias"])
     batch = torch.tensor([[3, 8, 1], [7, 2, 29]])
     at = 0.6 * full[:, moving] + 0.1
-    losses, found = engines.slope(kind, objective, full, moving, batch, 3)(at, batch)
+    losses, found = engines.value_and_grad(engine, objective, full, moving, batch, 3)(at, batch)
     for n in range(2):
         whole = full[n].clone()
         whole[24:48] = at[n]
-        loss, slope = gradients.slope(objective, whole, batch[n])
+        loss, gradient = gradients.value_and_grad(objective, whole, batch[n])
         assert float(losses[n]) == pytest.approx(loss, abs=1e-12)
-        assert torch.allclose(found[n], slope[24:48], atol=1e-12)
+        assert torch.allclose(found[n], gradient[24:48], atol=1e-12)
 
 
 def test_gradients_of_frozen_parameters_are_not_computed() -> None:
     objective, point = language()
     names = frozenset({"transformer.h.1.mlp.c_fc.weight"})
-    whole = gradients.slope(objective, point, torch.arange(6))
+    whole = gradients.value_and_grad(objective, point, torch.arange(6))
     for part in (
-        gradients.slope(objective, point, torch.arange(6), names=names),
-        gradients.slopes(objective, point[None], torch.arange(6), kind="vmap", names=names),
+        gradients.value_and_grad(objective, point, torch.arange(6), names=names),
+        gradients.values_and_grads(objective, point[None], torch.arange(6), kind="vmap", names=names),
     ):
         found = objective.space.params(part[1].flatten())
-        for name, slope in objective.space.params(whole[1]).items():
-            assert torch.allclose(found[name], slope if name in names else torch.zeros(()), atol=1e-6)
+        for name, gradient in objective.space.params(whole[1]).items():
+            assert torch.allclose(found[name], gradient if name in names else torch.zeros(()), atol=1e-6)
 
 
 HEADS: dict[str, tuple[Callable[[], Any], str]] = {
@@ -297,7 +299,7 @@ def test_dropout_is_off_unless_asked_for_and_then_decided_by_the_seed() -> None:
     np.testing.assert_allclose(again.losses[0], on.losses[1], atol=1e-5)
     assert not any(part.training for part in objective.model.modules())
     values = [sampling.baseline(objective, point, s) for s in (plain, dropped)]
-    full = gradients.slope(objective, point, torch.arange(20))[0]
+    full = gradients.value_and_grad(objective, point, torch.arange(20))[0]
     assert values[0] == pytest.approx(full, abs=1e-5) and abs(values[1] - values[0]) > 0.01
 
 
@@ -323,7 +325,7 @@ def test_the_baseline_with_dropout_is_a_mean_over_passes() -> None:
 
 
 def test_the_steepest_direction_of_a_model() -> None:
-    """Against the whole Hessian, and the slopes of single examples along its eigenvector."""
+    """Against the whole Hessian, and the gradients of single examples along its eigenvector."""
     objective, point = perceptron()
 
     def loss(at: Tensor) -> Tensor:
@@ -334,8 +336,8 @@ def test_the_steepest_direction_of_a_model() -> None:
     values, vectors = torch.linalg.eigh(torch.autograd.functional.hessian(lambda at: loss(at).mean(), point))
     found = curvature.sharpness(objective, point, None, seed=0)
     assert found.curvature == pytest.approx(float(values[-1]), rel=0.02) and found.parameters == len(point)
-    slopes = torch.autograd.functional.jacobian(loss, point) @ vectors[:, -1]
-    assert found.variance == pytest.approx(float(slopes.var()), rel=0.05) and len(slopes) == 30
+    grads = torch.autograd.functional.jacobian(loss, point) @ vectors[:, -1]
+    assert found.variance == pytest.approx(float(grads.var()), rel=0.05) and len(grads) == 30
     part = curvature.sharpness(objective, point, ("2.bias",), seed=0)
     hessian = torch.autograd.functional.hessian(lambda at: loss(at).mean(), point)[-3:, -3:]
     assert part.parameters == 3 and part.curvature == pytest.approx(float(torch.linalg.eigvalsh(hessian)[-1]), rel=0.01)
@@ -428,8 +430,8 @@ def test_one_function_from_a_model_to_its_coefficient() -> None:
     truth = float((100 * WIDTHS / (100 * WIDTHS + 60)).sum() / 2)
     assert found.low < truth < found.high and found.estimate.error < 0.12 and found.estimate.warnings == ()
     assert found.step_size == pytest.approx(0.4 / (100 * 20 + 60), rel=0.02)
-    slopes = 20 * data[:, 0].var() / 10 * (1 - 10 / 50) * 20
-    heat = found.step_size * 100**2 * float(slopes) / 4
+    grads = 20 * data[:, 0].var() / 10 * (1 - 10 / 50) * 20
+    heat = found.step_size * 100**2 * float(grads) / 4
     assert found.step_bias == pytest.approx((1 + heat) / (1 - 0.1), rel=0.003) and heat > 0.005
     both = coefficient(objective, point, settings.model_copy(update={"extrapolate": True}))
     assert abs(both.estimate.llc - truth) < 4 * both.estimate.error
@@ -455,7 +457,7 @@ def test_a_restricted_chain_sees_the_loss_where_it_stands() -> None:
         for draw in (0, 1, 7):
             full = point.clone()
             full[:24] = traces.points[chain, draw]
-            loss = gradients.slope(objective, full, torch.arange(30))[0]
+            loss = gradients.value_and_grad(objective, full, torch.arange(30))[0]
             assert traces.losses[chain, draw] == pytest.approx(loss, abs=1e-10)
     assert np.ptp(traces.losses[:, 1:]) > 1e-3
 
@@ -468,13 +470,13 @@ def test_the_second_run_of_an_extrapolation_burns_in_twice_as_long() -> None:
     far = np.full(4, 1.0)
     sharp = curvature.Sharpness(curvature=6.0, variance=0.0, parameters=45)
     chains = [sampling.Chain(1e-3, sharp)] * 8
-    found = judged([(whole, far), (half, far)], 1.5, settings, chains, sharp, 500)
+    found = from_traces([(whole, far), (half, far)], 1.5, settings, chains, sharp, 500)
     values = [40 * (part[:, burn:].mean() - 1.5) for part, burn in ((whole, 100), (half, 200))]
     assert found.estimate.llc == pytest.approx(2 * values[1] - values[0]) and found.estimate.warnings == ()
     assert found.low == pytest.approx(found.estimate.llc - 1.96 * found.estimate.error, rel=1e-3)
     own = [*chains[:5], sampling.Chain(8e-4, sharp), *chains[6:]]
-    (said,) = judged([(whole, far), (half, far)], 1.5, settings, own, sharp, 500).estimate.warnings[-1:]
-    assert said == "chains took steps of their own: give a step size of 0.0008"
+    (said,) = from_traces([(whole, far), (half, far)], 1.5, settings, own, sharp, 500).estimate.warnings[-1:]
+    assert said == "chains took different steps: give a step size of 0.0008"
 
 
 class Quartic(nn.Module):

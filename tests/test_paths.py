@@ -1,4 +1,7 @@
+"""Every kind of path of the catalogue keeps one contract; each is compared with a definition of its own."""
+
 from itertools import pairwise
+from pathlib import Path
 
 import cases
 import pytest
@@ -7,52 +10,123 @@ from scipy.spatial import geometric_slerp
 from torch import Tensor
 from torch.testing import assert_close
 
+from landscape.catalogue import CURVES, PATHS
 from landscape.errors import InputError
-from landscape.paths import ARCS, KINDS, pieces
+from landscape.paths import kind as load
+from landscape.paths import kinds as folder
+from landscape.points.evaluate import combine, combine_tensors
 
-kinds = pytest.mark.parametrize("kind", KINDS)
-bent = pytest.mark.parametrize(
-    ("kind", "anchors"), [(k, n) for k in KINDS for n in (2, 3, 4, 5) if k != "linear" or n == 2]
-)
+CASES = [(kind, 2) for kind in PATHS] + [(kind, count) for kind in CURVES for count in (2, 3, 4, 5)]
+ARCS = ("spherical", "geodesic")
+SIZES = [7, 1, 12, 5]
+every = pytest.mark.parametrize(("kind", "count"), CASES)
+curves = pytest.mark.parametrize(("kind", "count"), CASES[len(PATHS) :] + [("linear", 2)])
 
 
 def points(anchors: int) -> Tensor:
-    return torch.randn(anchors, 5, generator=cases.generator(anchors), dtype=torch.float64)
+    return torch.randn(anchors, sum(SIZES), generator=cases.generator(anchors), dtype=torch.float64)
 
 
-@bent
-def test_meets_its_ends(kind: str, anchors: int) -> None:
-    first, last = KINDS[kind](torch.tensor([0.0, 1.0], dtype=torch.float64), anchors).tolist()
-    assert first == [1, *[0] * (anchors - 1)] and last == [*[0] * (anchors - 1), 1]
+def rows(kind: str, t: Tensor, anchors: Tensor) -> Tensor:
+    return load(kind).coefficients(t, list(anchors), SIZES)
 
 
-@bent
-def test_moves_with_its_points(kind: str, anchors: int) -> None:
+def along(kind: str, t: Tensor, anchors: Tensor) -> Tensor:
+    """The points of a path at each t."""
+    out = torch.empty(len(t), sum(SIZES), dtype=torch.float64)
+    for row, point in zip(rows(kind, t, anchors), out, strict=True):
+        if row.ndim == 1:
+            combine(row.tolist(), list(anchors), point)
+        else:
+            combine_tensors(row, list(anchors), point, SIZES)
+    return out
+
+
+def test_the_catalogue_has_every_file() -> None:
+    files = {file.stem for file in Path(folder.__file__).parent.glob("*.py")} - {"__init__"}
+    assert {member.module.rpartition(".")[2] for member in (*PATHS.values(), *CURVES.values())} == files
+    with pytest.raises(ValueError, match="no path is called 'polichain'; did you mean polychain"):
+        load("polichain")
+
+
+@every
+def test_coefficients_have_one_row_for_each_t(kind: str, count: int) -> None:
+    found = rows(kind, cases.TIMES, points(count))
+    assert found.shape in {(3, count), (3, len(SIZES), count)} and found.dtype == torch.float64
+
+
+@every
+def test_meets_its_ends(kind: str, count: int) -> None:
+    found = rows(kind, torch.tensor([0.0, 1.0], dtype=torch.float64), points(count)).reshape(2, -1, count)
+    for row in found[0].tolist():
+        assert row == pytest.approx([1, *[0] * (count - 1)], abs=1e-15)
+    for row in found[1].tolist():
+        assert row == pytest.approx([*[0] * (count - 1), 1], abs=1e-15)
+
+
+@every
+def test_turns_around(kind: str, count: int) -> None:
+    anchors = points(count)
+    assert_close(along(kind, 1 - cases.TIMES, anchors.flip(0)), along(kind, cases.TIMES, anchors), rtol=0, atol=1e-13)
+
+
+@every
+def test_scales_with_its_anchors(kind: str, count: int) -> None:
+    anchors = points(count)
+    assert_close(along(kind, cases.TIMES, 3 * anchors), 3 * along(kind, cases.TIMES, anchors), rtol=0, atol=1e-12)
+
+
+@every
+def test_near_anchors_give_the_straight_line(kind: str, count: int) -> None:
+    """Anchors at even steps of a short line are that line, t by t: a curve that starts on the line starts as it."""
+    a, b = points(2)
+    b = a + 1e-9 * b
+    even = torch.stack([torch.lerp(a, b, k / (count - 1)) for k in range(count)])
+    line = torch.stack([torch.lerp(a, b, t) for t in cases.TIMES])
+    assert_close(along(kind, cases.TIMES, even), line, rtol=0, atol=1e-12)
+
+
+@every
+def test_there_is_a_piece_between_corners_only(kind: str, count: int) -> None:
+    """A path is smooth inside a piece: the second difference vanishes with its width squared, and not at a corner."""
+    pieces = load(kind).pieces(count)
+    assert 1 <= pieces <= count - 1
+    t = torch.tensor([k / (count - 1) for k in range(1, count - 1)], dtype=torch.float64)
+    for one in t:
+        before, here, after = along(kind, one + torch.tensor([-1e-4, 0, 1e-4], dtype=torch.float64), points(count))
+        assert (float((before - 2 * here + after).norm()) < 1e-6) == (pieces == 1)
+
+
+@every
+def test_a_wrong_number_of_anchors_is_refused(kind: str, count: int) -> None:
+    with pytest.raises(ValueError, match="anchors, got 1"):
+        rows(kind, cases.TIMES, points(1))
+    if kind in PATHS.members:
+        with pytest.raises(ValueError, match="has 2 anchors, got 3"):
+            rows(kind, cases.TIMES, points(3))
+
+
+@curves
+def test_moves_with_its_points(kind: str, count: int) -> None:
     """Shifting every anchor shifts the path: true iff each row sums to one."""
-    sums = KINDS[kind](cases.TIMES, anchors).sum(dim=1)
+    sums = rows(kind, cases.TIMES, points(count)).sum(dim=1)
     assert_close(sums, torch.ones(3, dtype=torch.float64), rtol=0, atol=1e-14)
 
 
-@bent
-def test_turns_around(kind: str, anchors: int) -> None:
-    there, back = KINDS[kind](cases.TIMES, anchors), KINDS[kind](1 - cases.TIMES, anchors)
-    assert_close(back.flip(1), there, rtol=0, atol=1e-14)
-
-
-@kinds
-def test_two_points_are_a_segment(kind: str) -> None:
+@curves
+def test_two_points_are_a_segment(kind: str, count: int) -> None:
     a, b = points(2)
-    for row, t in zip(KINDS[kind](cases.TIMES, 2), cases.TIMES, strict=True):
-        assert_close(row @ torch.stack([a, b]), torch.lerp(a, b, t), rtol=0, atol=1e-14)
+    for point, t in zip(along(kind, cases.TIMES, points(2)), cases.TIMES, strict=True):
+        assert_close(point, torch.lerp(a, b, t), rtol=0, atol=1e-14)
 
 
-@bent
-def test_anchors_on_a_line_at_even_steps_are_that_line(kind: str, anchors: int) -> None:
+@curves
+def test_anchors_on_a_line_at_even_steps_are_that_line(kind: str, count: int) -> None:
     """So a curve that starts on the straight line starts as the straight line, t by t."""
     a, b = points(2)
-    even = torch.stack([torch.lerp(a, b, k / (anchors - 1)) for k in range(anchors)])
+    even = torch.stack([torch.lerp(a, b, k / (count - 1)) for k in range(count)])
     line = torch.stack([torch.lerp(a, b, t) for t in cases.TIMES])
-    assert_close(KINDS[kind](cases.TIMES, anchors) @ even, line, rtol=0, atol=1e-14)
+    assert_close(along(kind, cases.TIMES, even), line, rtol=0, atol=1e-14)
 
 
 def casteljau(anchors: Tensor, t: float) -> Tensor:
@@ -64,13 +138,12 @@ def casteljau(anchors: Tensor, t: float) -> Tensor:
 
 @pytest.mark.parametrize("anchors", [3, 4, 6])
 def test_bezier_is_casteljau(anchors: int) -> None:
-    rows = KINDS["bezier"](cases.TIMES, anchors) @ points(anchors)
-    for row, t in zip(rows, cases.TIMES.tolist(), strict=True):
+    for row, t in zip(along("bezier", cases.TIMES, points(anchors)), cases.TIMES.tolist(), strict=True):
         assert_close(row, casteljau(points(anchors), t), rtol=0, atol=1e-14)
 
 
 def test_a_chain_has_a_piece_between_any_two_corners() -> None:
-    assert [pieces(kind, 4) for kind in ("polychain", "bezier")] == [3, 1] and pieces("linear", 2) == 1
+    assert [load(kind).pieces(4) for kind in ("polychain", "bezier")] == [3, 1] and load("linear").pieces(2) == 1
 
 
 def test_a_chain_walks_from_corner_to_corner() -> None:
@@ -78,20 +151,8 @@ def test_a_chain_walks_from_corner_to_corner() -> None:
     for t in (0.1, 0.4, 0.87):
         piece, share = divmod(3 * t, 1)
         expected = torch.lerp(corners[int(piece)], corners[int(piece) + 1], share)
-        (row,) = KINDS["polychain"](torch.tensor([t], dtype=torch.float64), 4)
-        assert_close(row @ corners, expected, rtol=0, atol=1e-14)
-
-
-@pytest.mark.parametrize(
-    ("kind", "anchors", "said"),
-    [("linear", 3, "has 2 anchors, got 3"), ("bezier", 1, "at least 2 anchors, got 1"), ("polychain", 1, "at least 2")],
-)
-def test_a_wrong_number_of_anchors_is_refused(kind: str, anchors: int, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        KINDS[kind](cases.TIMES, anchors)
-
-
-SIZES = [7, 1, 12, 5]
+        (point,) = along("polychain", torch.tensor([t], dtype=torch.float64), corners)
+        assert_close(point, expected, rtol=0, atol=1e-14)
 
 
 def two_ends(seed: int = 3) -> tuple[Tensor, Tensor]:
@@ -101,11 +162,11 @@ def two_ends(seed: int = 3) -> tuple[Tensor, Tensor]:
 
 def arc(kind: str, t: Tensor, a: Tensor, b: Tensor) -> list[list[Tensor]]:
     """Each tensor at each t."""
-    rows = ARCS[kind](t, a, b, SIZES)
-    if rows.ndim == 2:
-        rows = rows[:, None].expand(-1, len(SIZES), -1)
+    weights = rows(kind, t, torch.stack([a, b]))
+    if weights.ndim == 2:
+        weights = weights[:, None].expand(-1, len(SIZES), -1)
     ends = list(zip(a.split(SIZES), b.split(SIZES), strict=True))
-    return [[w[0] * x + w[1] * y for w, (x, y) in zip(row, ends, strict=True)] for row in rows]
+    return [[w[0] * x + w[1] * y for w, (x, y) in zip(row, ends, strict=True)] for row in weights]
 
 
 def test_tensors_go_along_the_arc_that_scipy_draws() -> None:
@@ -154,6 +215,6 @@ def test_an_arc_between_near_ends_is_the_line(kind: str) -> None:
 def test_opposite_ends_have_no_shortest_arc() -> None:
     a, _ = two_ends()
     with pytest.raises(InputError, match=r"tensor 2 of the two ends points opposite ways \(3.142 radians\)"):
-        ARCS["spherical"](cases.TIMES, a, torch.cat([a[:8], -2 * a[8:20], a[20:]]), SIZES)
+        arc("spherical", cases.TIMES, a, torch.cat([a[:8], -2 * a[8:20], a[20:]]))
     with pytest.raises(InputError, match="tensor 0 of the two ends points opposite ways"):
-        ARCS["geodesic"](cases.TIMES, a, -a, SIZES)
+        arc("geodesic", cases.TIMES, a, -a)

@@ -33,16 +33,16 @@ def points(count: int, seed: int = 1) -> list[Tensor]:
 def test_a_plane_through_three_is_in_true_scale() -> None:
     anchors = points(3)
     found = plane.through(anchors)
-    places, off = found.places(anchors, anchors)
+    xy, off = found.project(anchors, anchors)
     assert_close(off, torch.zeros(3, dtype=torch.float64), rtol=0, atol=1e-12)
     for i, j in combinations(range(3), 2):
-        assert float((places[i] - places[j]).norm()) == pytest.approx(float((anchors[i] - anchors[j]).norm()))
-    assert places[0].abs().max() < 1e-12 and abs(places[1, 1]) < 1e-12 and places[2, 1] > 0
-    assert_close(found.coefficients(places), torch.eye(3, dtype=torch.float64), rtol=0, atol=1e-12)
+        assert float((xy[i] - xy[j]).norm()) == pytest.approx(float((anchors[i] - anchors[j]).norm()))
+    assert xy[0].abs().max() < 1e-12 and abs(xy[1, 1]) < 1e-12 and xy[2, 1] > 0
+    assert_close(found.coefficients(xy), torch.eye(3, dtype=torch.float64), rtol=0, atol=1e-12)
     xy = torch.tensor([[0.3, -2.0], [1.7, 0.9]], dtype=torch.float64)
     made = found.coefficients(xy) @ torch.stack(anchors)
     assert float((made[0] - made[1]).norm()) == pytest.approx(float((xy[0] - xy[1]).norm()))
-    back, off = found.places(list(made + 0.5 * orthogonal(made, anchors)), anchors)
+    back, off = found.project(list(made + 0.5 * orthogonal(made, anchors)), anchors)
     assert_close(back, xy, rtol=0, atol=1e-12)
     assert_close(off, torch.full((2,), 0.5, dtype=torch.float64), rtol=0, atol=1e-12)
 
@@ -58,12 +58,12 @@ def test_a_trajectory_plane_is_that_of_principal_components() -> None:
     found = plane.trajectory(list(walk))
     truth = PCA(2).fit(walk.numpy())
     assert found.explained == pytest.approx(tuple(truth.explained_variance_ratio_))
-    places, off = found.places(list(walk), list(walk))
+    xy, off = found.project(list(walk), list(walk))
     theirs = truth.transform(walk.numpy())
     for k in (0, 1):
-        sign = np.sign(theirs[0, k] * float(places[0, k]))
-        assert places[:, k].tolist() == pytest.approx(list(sign * theirs[:, k]))
-        assert places[-1, k] >= places[0, k]
+        sign = np.sign(theirs[0, k] * float(xy[0, k]))
+        assert xy[:, k].tolist() == pytest.approx(list(sign * theirs[:, k]))
+        assert xy[-1, k] >= xy[0, k]
     rest = walk.numpy() - truth.inverse_transform(theirs)
     assert off.tolist() == pytest.approx(list(np.linalg.norm(rest, axis=1)))
 
@@ -153,7 +153,7 @@ def test_directions_are_symmetric_noise() -> None:
 
 def test_mixtures_are_what_they_are_called() -> None:
     kinds, rows = simplex.mixtures(4, 3000, cases.generator(5))
-    assert [kinds.count(k) for k in simplex.KINDS] == [4, 6, 1, 3000]
+    assert [kinds.count(k) for k in simplex.MIXTURES] == [4, 6, 1, 3000]
     assert_close(rows.sum(dim=1), torch.ones(len(rows), dtype=torch.float64), rtol=0, atol=1e-12)
     assert rows.min() >= 0
     edges = {tuple(row) for kind, row in zip(kinds, rows.tolist(), strict=True) if kind == "edge"}
@@ -279,7 +279,7 @@ def test_a_learned_path_is_drawn_where_it_lies(
     whole = torch.stack([anchors[0], bend, anchors[1]])
     state = fit.State(whole[1:-1], torch.zeros_like(whole[1:-1]), torch.zeros_like(whole[1:-1]), 3)
     file = tmp_path / "c.safetensors"
-    saved.save(file, saved.Saved(("a", "b"), fit.Recipe(steps=3), whole, state))
+    saved.save(file, saved.Saved(("a", "b"), fit.FitSettings(steps=3), whole, state))
     done = run("plane", *refs, *options(tmp_path), "--resolution", 4, "--curve", file, "--out", tmp_path / "p")
     assert done.exit_code == 0, done.exception
     assert ("its projection is drawn" in done.output) == (not within)
@@ -291,7 +291,9 @@ def test_a_learned_path_is_drawn_where_it_lies(
     expected = [[0, 0], [float(half @ u), float(half @ v / v.norm())], [float((b - a).norm()), 0]]
     np.testing.assert_allclose(path[[0, 50, 100]], expected, rtol=0, atol=1e-4)
     few = torch.randn(3, 8, generator=cases.generator(1))
-    saved.save(file, saved.Saved(("a", "b"), fit.Recipe(steps=3), few, fit.State(few[1:-1], few[1:-1], few[1:-1], 3)))
+    saved.save(
+        file, saved.Saved(("a", "b"), fit.FitSettings(steps=3), few, fit.State(few[1:-1], few[1:-1], few[1:-1], 3))
+    )
     other = run("plane", *refs, *options(tmp_path), "--resolution", 4, "--curve", file, "--out", tmp_path / "p")
     assert "the path has 8 parameters and the checkpoints have" in str(other.exception)
 

@@ -119,7 +119,7 @@ def test_the_order_of_the_stages_is_recovered(tmp_path: Path, monkeypatch: pytes
         found = CliRunner().invoke(cli, [command, str(out)])
         assert found.exit_code == 0, found.output
     events = pd.read_csv(out / "stages" / "event.csv")
-    onsets = events[events["event"] == "crossing"].pivot(index="seed", columns="series", values="step")
+    onsets = events[events["event"] == "half_rise"].pivot(index="seed", columns="series", values="step")
     onsets = onsets[[f"minimal-pairs:margin:{name}" for name in PARTS]].drop(index="all").fillna(np.inf)
     right = (np.diff(onsets.to_numpy(), axis=1) > 0).all(axis=1)
     assert len(right) == 4 and right.sum() >= 3, onsets

@@ -27,7 +27,7 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def bent(y: np.ndarray, x: np.ndarray, degree: int) -> np.ndarray:
-    """What a polynomial through y over x leaves."""
+    """Residuals of a polynomial fit of y over x."""
     return y - np.polyval(np.polyfit(x, y, degree), x)
 
 
@@ -36,7 +36,7 @@ def p_of(statistics: np.ndarray) -> float:
 
 
 def test_onset_is_the_mean_of_spearmans_over_the_draws() -> None:
-    """Its effect, its exact test over all orders, and its floor, which no order but one reaches."""
+    """Its effect, its exact test over all permutations, and its smallest p value, which one permutation reaches."""
     random = np.random.default_rng(6)
     c = random.standard_normal((6, 3))
     b = c + random.standard_normal((6, 3))
@@ -79,7 +79,7 @@ def test_floors_of_small_designs() -> None:
     assert sampled.p == sampled.p_floor == 1 / 100
 
 
-def test_doubt_about_timing_pulls_the_effect_to_zero() -> None:
+def test_uncertain_dates_pull_the_effect_to_zero() -> None:
     random = np.random.default_rng(8)
     true = np.arange(6.0)[:, None]
     sure, unsure = (
@@ -113,8 +113,8 @@ def test_twelve_seeds_hold_a_cubic_of_the_loss_fixed() -> None:
     assert (found.low, found.high) == pytest.approx((np.tanh(z - half), np.tanh(z + half)))
 
 
-def test_what_errors_of_the_loss_leave_is_no_evidence() -> None:
-    """Very many seeds: the partial correlation given a badly dated cause is what its errors leave, and is taken off."""
+def test_errors_of_the_loss_leave_no_evidence() -> None:
+    """Very many seeds: the partial correlation given a badly dated cause is its leak, which is subtracted."""
     random = np.random.default_rng(23)
     seeds, error = 40_000, 0.5
     cause = random.standard_normal((seeds, 1))
@@ -146,7 +146,7 @@ def test_likeness_is_pearsons_with_the_sign_of_the_means() -> None:
     np.testing.assert_allclose(sums, [sum(want[i][k] for i, k in enumerate(order)) for order in orders])
 
 
-def test_a_trajectory_is_the_chance_that_own_goes_better_than_another() -> None:
+def test_a_trajectory_is_the_probability_that_own_curves_are_more_similar() -> None:
     """By hand over all pairs of different seeds, both ways, of doubly centred affinities; ties count half.
 
     There is no p value, and an interval from twenty seeds on.
@@ -256,7 +256,7 @@ def test_level_and_power_of_five_seeds_in_many_worlds_at_once(coupling: float, l
 
 @pytest.mark.slow
 def test_partial_tests_and_leads_hold_their_level() -> None:
-    """A cause that both follow is held fixed; means over pairs are known for what they are."""
+    """A common cause is held fixed; means over pairs have their true variance."""
     random = np.random.default_rng(22)
     orders, worlds = all_orders(6), 400
     rejected = dict.fromkeys(("onset given loss", "matrix given loss", "lead"), 0)

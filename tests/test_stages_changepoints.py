@@ -8,7 +8,7 @@ import worlds
 from simulated import OCTAVES, SIXTY, sigmoid
 
 from landscape.errors import InputError
-from landscape.stages import analyse
+from landscape.stages.analysis import analyse
 from landscape.stages.events import changepoints
 from landscape.stages.findings.sentences import sentences
 from landscape.stages.series.smooth import Curves, smooth
@@ -25,16 +25,16 @@ def curve(value: np.ndarray, seed: int = 0, noise: float = 0.02) -> Curves:
 
 
 def test_planted_breaks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changepoints, "FEW", 8)
+    monkeypatch.setattr(changepoints, "SEARCHED_DRAWS", 8)
     bent = np.interp(X, [0, 3.1, 6.6, X[-1]], [3, 2.8, 1.0, 0.9])
     found = changepoints.breaks(curve(bent))
-    assert [(e.kind, e.way) for e in found] == [("break", "fall"), ("break", "rise")]
+    assert [(e.name, e.way) for e in found] == [("break", "fall"), ("break", "rise")]
     assert [np.median(e.at) for e in found] == pytest.approx([3.1, 6.6], abs=0.35)
 
 
-def test_breaks_of_a_known_curve_are_at_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the even grid a corner at one of its places is found there; a bend that few checkpoints may feign is none."""
-    monkeypatch.setattr(changepoints, "FEW", 2)
+def test_breaks_of_a_known_curve_are_dated_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A corner on the even grid is found there; a bend that few checkpoints may show by chance is not."""
+    monkeypatch.setattr(changepoints, "SEARCHED_DRAWS", 2)
     x = np.linspace(0, 9.8, changepoints.GRID)
     bent = np.interp(x, [0, x[14], x[33], 9.8], [0.2, 0.1, 2.0, 2.1])
     found = changepoints.breaks(Curves(x, bent, np.stack([bent, bent]), 0.0))
@@ -43,7 +43,7 @@ def test_breaks_of_a_known_curve_are_at_their_places(monkeypatch: pytest.MonkeyP
         bent = np.interp(x, [0, x[20], 9.8], [0, corner, 1.0])
         few = np.r_[0:50:5, 49]
         # Eleven checkpoints: the criterion without a break, less that with the one that leaves nothing.
-        gain = 11 * np.log1p(np.mean((bent - x / 9.8) ** 2) / (0.05**2 + changepoints.ROUNDED**2))
+        gain = 11 * np.log1p(np.mean((bent - x / 9.8) ** 2) / (0.05**2 + changepoints.ROUNDED_CORNERS**2))
         assert (gain > 2 * np.log(11)) == (count == 1) and gain > np.log(11)
         assert len(changepoints.breaks(Curves(x[few], bent[few], np.stack([bent, bent])[:, few], 0.05))) == count
 
@@ -54,7 +54,7 @@ def test_a_straight_line_has_no_break() -> None:
 
 @pytest.mark.slow
 def test_states_are_entered_in_order_and_later_in_late_seeds() -> None:
-    """Two abilities, each learned at once: states are entered around both, and later where they are learned later."""
+    """Two abilities, each learned at once: states are entered around both, and later in late seeds."""
     late = (-0.6, -0.2, 0.2, 0.6)
     runs = {seed: [curve(sigmoid(X, at + d, 0.15), seed) for at in (3.5, 7.5)] for seed, d in enumerate(late)}
     found = changepoints.states(runs, np.random.default_rng(0), also={"mean": runs[1]})
@@ -69,12 +69,12 @@ def test_states_are_entered_in_order_and_later_in_late_seeds() -> None:
 @pytest.mark.parametrize(
     ("engine", "what"),
     [
-        ("breaks", "breaks of the slope of loss"),
+        ("breaks", "breaks of a piecewise linear fit of loss"),
         pytest.param("states", "states of all series", marks=pytest.mark.slow),
     ],
 )
 def test_stages_can_be_bounded_by_them(engine: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changepoints, "FEW", 4)
+    monkeypatch.setattr(changepoints, "SEARCHED_DRAWS", 4)
     random = np.random.default_rng(0)
     x = np.log1p(OCTAVES)
     loss = np.interp(x, [0, 2.5, 5, x[-1]], [3, 3, 1, 1]) + 0.01 * random.standard_normal((3, len(x)))

@@ -25,7 +25,7 @@ from landscape.figures.frames import Frames
 from landscape.figures.page import page
 from landscape.figures.stages import shown, stages_over_training
 from landscape.figures.together import section as together
-from landscape.stages import analyse
+from landscape.stages.analysis import analyse
 from landscape.stages.findings.sentences import sentences
 from landscape.stages.settings import Stages
 from landscape.study.file import read_study
@@ -98,7 +98,7 @@ def test_findings_of_a_study_are_printed_and_written(finished: Path, printed: Re
     result = printed
     assert result.exit_code == 0, (result.output, result.exception)
     said = result.stderr
-    assert "Tables are in" in said and "note: 3 seeds: with three no test of the seed hypothesis can be" in said
+    assert "Tables are in" in said and "note: 3 seeds: with three seeds no test of the seed hypothesis can be" in said
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert {row["table"] for row in rows} >= {"event", "association"}
     assert invoke("stages", finished).exit_code == 0
@@ -122,8 +122,8 @@ def test_pairs_of_one_run_become_series(finished: Path) -> None:
     assert sorted(zip(near["step_a"], near["step_b"], strict=True))[::3] == list(zip(STEPS, STEPS[1:], strict=False))
 
 
-def test_the_primary_is_the_one_that_was_declared_first(finished: Path, tmp_path: Path) -> None:
-    """Preregistered at the first run it counts; changed after results were there, it is exploration."""
+def test_the_primary_is_the_one_that_was_preregistered(finished: Path, tmp_path: Path) -> None:
+    """It counts if it was preregistered at the first run; changed after results, it is exploratory."""
     record = Store(finished / "results").record()
     primary = {"connectivity": "barrier:last", "behaviour": "loss", "test": "onset"}
     assert record["preregistered"]["primary"] == primary and record["preregistered"]["draws"] == 50
@@ -136,17 +136,14 @@ def test_the_primary_is_the_one_that_was_declared_first(finished: Path, tmp_path
         first, now = (part["primary"]["test"] for part in (record["preregistered"], record["study"]["stages"]))
         assert (first, now) == ("onset", "matrix")
         said = invoke("stages", finished).stderr
-        assert (
-            "the primary association of the study (barrier:seed with loss, by matrix) was not preregistered before"
-            in said
-        )
-        assert "exploration; what was preregistered is barrier:last with loss, by onset" in said
+        assert "the primary association of the study (barrier:seed with loss, by matrix) was not preregistered" in said
+        assert "exploratory; preregistered was barrier:last with loss, by onset" in said
     finally:
         study.write_text(old)
         run_study(read_study(study), finished, device="cpu", workers=1)
 
 
-def test_the_primary_counts_only_with_the_settings_that_it_was_declared_with(finished: Path, printed: Result) -> None:
+def test_the_primary_counts_only_with_its_preregistered_settings(finished: Path, printed: Result) -> None:
     """Another threshold or definition is another test."""
     assert "\nPreregistered: loss with barrier:last" in printed.stderr
     other = invoke("stages", finished, "--threshold", "0.3", "--definition", "mean_ends").stderr
@@ -154,7 +151,7 @@ def test_the_primary_counts_only_with_the_settings_that_it_was_declared_with(fin
         "Primary, preregistered" not in other
         and (
             "was preregistered with other settings (threshold 0.3, preregistered: left out; definition "
-            "mean_ends, preregistered: chord), and counts as exploration"
+            "mean_ends, preregistered: chord), so it is exploratory"
         )
         in other
     )
@@ -230,7 +227,7 @@ def test_series_of_others_are_taken_too(files: Path, monkeypatch: pytest.MonkeyP
     result = invoke(*arguments)
     assert result.exit_code == 0, (result.output, result.exception)
     assert "good with barrier: onsets are rank-correlated over the seeds" in result.stderr
-    assert "none is shown in barrier pairs at step 1,024 (p " in result.stderr
+    assert "none is significant in barrier pairs at step 1,024 (p " in result.stderr
     clusters = pd.read_csv(files / "mine_stages" / "cluster.csv")
     assert clusters["step"].nunique() == 12 and clusters["step"].max() == 1024 and len(clusters) == 12 * 6
     assert clusters["step"].min() == OCTAVES[6]
@@ -291,7 +288,7 @@ def test_no_torch_is_loaded(files: Path) -> None:
 def findings() -> Frames:
     found = analyse(worlds.observed(coupled(), OCTAVES), Stages.model_validate({"threshold": 0.5, "draws": 50}))
     names = ("series", "curve", "event", "stage", "association", "outlier", "boundaries", "unreliable", "notes")
-    return Frames(**{name: getattr(found, name) for name in names}, said=tuple(sentences(found)))
+    return Frames(**{name: getattr(found, name) for name in names}, sentences=tuple(sentences(found)))
 
 
 def test_the_main_figure_draws_stages_bands_and_onsets(findings: Frames) -> None:
@@ -310,17 +307,17 @@ def test_the_main_figure_draws_stages_bands_and_onsets(findings: Frames) -> None
     )
     np.testing.assert_allclose(middle, (begin + end) / 2, err_msg="as drawn")
     onset = findings.event[(findings.event["series"] == "good") & (findings.event["seed"] == "all")]
-    onset = onset[onset["event"] == "crossing"].iloc[0]
+    onset = onset[onset["event"] == "half_rise"].iloc[0]
     spots = [line for line in good.lines if line.get_marker() == "D"]
     assert [float(spot.get_xdata()[0]) for spot in spots] == [onset["step"]]
     interval = [line for line in good.lines if line.get_linewidth() == 1.6]
     assert list(interval[0].get_xdata()) == [onset["low"], onset["high"]]
     assert len([line for line in good.lines if line.get_linewidth() == 0.6]) == 6
-    settled = findings.event[(findings.event["event"] == "settles") & (findings.event["seed"] == "all")].iloc[0]
+    stable = findings.event[(findings.event["event"] == "stable") & (findings.event["seed"] == "all")].iloc[0]
     spots = [line for line in last.lines if line.get_marker() == "D"]
-    assert [float(spot.get_xdata()[0]) for spot in spots] == [settled["step"]]
+    assert [float(spot.get_xdata()[0]) for spot in spots] == [stable["step"]]
     interval = [line for line in last.lines if line.get_linewidth() == 1.6]
-    assert list(interval[0].get_xdata()) == [settled["low"], settled["high"]]
+    assert list(interval[0].get_xdata()) == [stable["low"], stable["high"]]
 
 
 @pytest.mark.parametrize(("censored", "marks"), [("no", 1), ("right", 0), ("left", 0)])
@@ -328,20 +325,20 @@ def test_only_what_happens_in_training_has_a_mark(censored: str, marks: int) -> 
     steps = np.array([0.0, 4.0, 30.0])
     series = pd.DataFrame({"series": "a", "seed": "0", "step": steps, "value": [0.1, 0.4, 0.9]})
     curve = pd.DataFrame({"series": "a", "step": steps, "value": [0.1, 0.4, 0.9], "low": 0.0, "high": 1.0})
-    at = {"series": "a", "event": "crossing", "way": "rise", "step": 5.0, "low": 3.0, "high": np.inf, "happened": 1.0}
+    at = {"series": "a", "event": "half_rise", "way": "rise", "step": 5.0, "low": 3.0, "high": np.inf, "happened": 1.0}
     event = pd.DataFrame([{**at, "seed": seed, "censored": censored} for seed in ("0", "all")])
     (ax,) = stages_over_training(series, curve, event, pd.DataFrame(), boundaries="").axes
     assert [line.get_marker() for line in ax.lines].count("D") == marks
     assert [line.get_linewidth() for line in ax.lines].count(1.6) == marks
 
 
-def test_what_is_learned_is_drawn_beside_the_loss_of_checkpoints_alone() -> None:
-    """Two steps are a line; losses of branches stand in no panel, and at one step there is none."""
+def test_probes_are_drawn_with_the_loss_of_checkpoints_alone() -> None:
+    """Two steps are a line; losses of branches are left out; one step makes no figure."""
     at = {"branch_step": None, "seed": 0, "unit": "nats per token", "error": 0.1}
     losses = pd.DataFrame([{**at, "step": 0, "loss": 3.0}, {**at, "step": 8, "loss": 2.0},
                            {**at, "step": 9, "loss": 7.0, "branch_step": 4}])  # fmt: skip
-    score = {**at, "probe": "p", "metric": "score", "subset": "", "headline": True, "better": "higher", "chance": 0.5}
-    score |= {"items": 9, "version": "1", "about": "of this", "value": 0.6, "low": 0.5, "high": 0.7}
+    score = {**at, "probe": "in-context", "metric": "score", "subset": "", "headline": True, "better": "higher"}
+    score |= {"chance": 0.5, "items": 9, "version": "1", "about": "of this", "value": 0.6, "low": 0.5, "high": 0.7}
     probe = pd.DataFrame([{**score, "step": 0}, {**score, "step": 8}])
     made = together(Frames(probe=probe, losses=losses))
     assert made is not None and together(Frames(probe=probe[:1], losses=losses)) is None
@@ -351,7 +348,7 @@ def test_what_is_learned_is_drawn_beside_the_loss_of_checkpoints_alone() -> None
 
 def test_there_is_room_for_nine_panels_in_the_order_of_onsets() -> None:
     curve = pd.DataFrame({"series": [*"abcdefghij", "barrier:x", "loss", "llc"]})
-    event = pd.DataFrame({"series": [*"fab"], "seed": "all", "event": "crossing", "step": [3.0, np.nan, 9.0]})
+    event = pd.DataFrame({"series": [*"fab"], "seed": "all", "event": "half_rise", "step": [3.0, np.nan, 9.0]})
     assert shown(curve, event, "llc") == ["loss", "llc", "barrier:x", *"fbacde"]
 
 
@@ -359,7 +356,7 @@ def test_the_page_shows_findings_and_tests_escaped(findings: Frames) -> None:
     versions = dict.fromkeys(("landscape-toolkit", "torch", "transformers"), "0")
     record = {"name": "<i>x</i>", "checkpoints": [], "parameters": 5, "tasks": [], "versions": versions}
     record["study"] = {"stages": {"coupling": 0.9}}
-    frames_ = Frames(**{**vars(findings), "said": ("  <b>bold</b>",)})
+    frames_ = Frames(**{**vars(findings), "sentences": ("  <b>bold</b>",)})
     html = page(frames_, record, [])
     assert "&lt;b&gt;bold&lt;/b&gt;" in html and "<b>bold" not in html and "<i>x" not in html
     assert html.count("tests of the seed hypothesis: a seed whose connectivity is early") == 1
@@ -368,4 +365,4 @@ def test_the_page_shows_findings_and_tests_escaped(findings: Frames) -> None:
 
 def test_the_report_of_a_study_has_the_stages(finished: Path) -> None:
     made = frames(Store(finished / "results"))
-    assert set(made.curve["series"]) >= {"loss", "barrier:last"} and made.said and made.boundaries == "loss"
+    assert set(made.curve["series"]) >= {"loss", "barrier:last"} and made.sentences and made.boundaries == "loss"

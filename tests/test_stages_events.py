@@ -25,28 +25,28 @@ def flat(draws: np.ndarray, x: np.ndarray) -> Curves:
 
 def nearest(kind: str, place: float):
     def find(run: Measured, curves: Curves) -> Event | None:
-        found = [e for e in bounds_of(run, curves) if e.kind == kind]
+        found = [e for e in bounds_of(run, curves) if e.name == kind]
         return min(found, key=lambda e: abs(np.median(e.at) - place)) if found else None
 
     return find
 
 
 def at_half(run: Measured, curves: Curves) -> Event:
-    return changes.crossing(curves, 0.5, rising=True)
+    return changes.half_rise(curves, 0.5, rising=True)
 
 
-def sharpness(run: Measured, curves: Curves) -> Event:
+def steepest(run: Measured, curves: Curves) -> Event:
     return changes.fastest(curves)
 
 
 PLANTED = {
-    "crossing": (lambda x: sigmoid(x, 4.37), 4.37, at_half, SIXTY, 0.03, normal, np.nan),
-    "crossing, steep, few steps": (lambda x: sigmoid(x, 4.37, 0.1), 4.37, at_half, OCTAVES, 0.05, normal, np.nan),
-    "crossing, slow, noisy": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, at_half, SIXTY, 0.1, normal, np.nan),
-    "crossing, error understated": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, at_half, SIXTY, 0.1, normal, 0.02),
-    "crossing, heavy tails": (lambda x: sigmoid(x, 4.37), 4.37, at_half, SIXTY, 0.06, heavy, np.nan),
-    "fastest": (lambda x: sigmoid(x, 4.37), 4.37, sharpness, SIXTY, 0.05, normal, np.nan),
-    "fastest, uneven steps": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, sharpness, SIXTY, 0.05, normal, np.nan),
+    "half_rise": (lambda x: sigmoid(x, 4.37), 4.37, at_half, SIXTY, 0.03, normal, np.nan),
+    "half-rise, steep, few steps": (lambda x: sigmoid(x, 4.37, 0.1), 4.37, at_half, OCTAVES, 0.05, normal, np.nan),
+    "half-rise, slow, noisy": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, at_half, SIXTY, 0.1, normal, np.nan),
+    "half-rise, error understated": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, at_half, SIXTY, 0.1, normal, 0.02),
+    "half-rise, heavy tails": (lambda x: sigmoid(x, 4.37), 4.37, at_half, SIXTY, 0.06, heavy, np.nan),
+    "fastest": (lambda x: sigmoid(x, 4.37), 4.37, steepest, SIXTY, 0.05, normal, np.nan),
+    "fastest, uneven steps": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, steepest, SIXTY, 0.05, normal, np.nan),
     "maximum": (hill, TOP, nearest("extremum", TOP), SIXTY, 0.05, normal, np.nan),
     "maximum, heavy tails": (hill, TOP, nearest("extremum", TOP), SIXTY, 0.05, heavy, np.nan),
     "plateau": (two_steps, 4.6, nearest("plateau", 4.6), SIXTY, 0.02, normal, np.nan),
@@ -71,7 +71,7 @@ def planted(name: str, runs: int) -> tuple[np.ndarray, int]:
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_planted_events_are_found_near_their_place(name: str) -> None:
+def test_planted_events_are_found_near_their_date(name: str) -> None:
     """In each of few runs, and in most of them within the interval."""
     off, covered = planted(name, FEW)
     assert len(off) == FEW and np.abs(off.mean()) < 1 and covered >= FEW - 1
@@ -90,31 +90,31 @@ def test_a_run_without_the_change_is_censored_and_not_dropped() -> None:
     random = np.random.default_rng(2)
     x = np.log1p(OCTAVES)
     _, never = run_of(OCTAVES, 0.02 * random.standard_normal(len(x)))
-    row = changes.row(changes.crossing(never, 0.5, rising=True), never.x, AXIS)
+    row = changes.row(changes.half_rise(never, 0.5, rising=True), never.x, AXIS)
     assert (row["censored"], row["low"], row["high"], row["happened"]) == ("right", OCTAVES[-1], np.inf, 0)
     assert np.isnan(row["step"])
     _, always = run_of(OCTAVES, 1 + 0.02 * random.standard_normal(len(x)))
-    row = changes.row(changes.crossing(always, 0.5, rising=True), always.x, AXIS)
+    row = changes.row(changes.half_rise(always, 0.5, rising=True), always.x, AXIS)
     assert row["censored"] == "left" and np.isnan(row["step"]) and row["low"] == 0
     late_values = sigmoid(x, np.log1p(OCTAVES[-1]) - 0.05, 0.2) + 0.02 * random.standard_normal(len(x))
     _, late = run_of(OCTAVES, late_values)
-    row = changes.row(changes.crossing(late, 0.5, rising=True), late.x, AXIS)
+    row = changes.row(changes.half_rise(late, 0.5, rising=True), late.x, AXIS)
     assert 0.2 < row["happened"] <= 1 and row["high"] > OCTAVES[-2]
 
 
-def test_crossing_is_where_the_line_between_two_places_is() -> None:
+def test_half_rise_is_interpolated_between_two_checkpoints() -> None:
     x = np.array([0.0, 1.0, 2.0, 4.0])
     draws = np.array([[0, 1, 3, 9.0], [5, 6, 7, 8.0], [0, 0.5, 0.1, 0.2], [-9, 3, -9, 3]])
-    at = changes.crossing(flat(draws, x), 2.0, rising=True).at
+    at = changes.half_rise(flat(draws, x), 2.0, rising=True).at
     np.testing.assert_allclose(at, [1.5, -np.inf, np.inf, 11 / 12])
-    down = changes.crossing(flat(-draws, x), -2.0, rising=False).at
+    down = changes.half_rise(flat(-draws, x), -2.0, rising=False).at
     np.testing.assert_array_equal(at, down)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_the_level_is_half_way_to_the_farthest_value(sign: int) -> None:
+def test_the_level_is_in_the_middle_to_the_farthest_value(sign: int) -> None:
     x = np.arange(5.0)
-    assert changes.halfway(flat(sign * np.array([[1.0, 0.7, 3, 4, 2]]), x)) == (sign * 2.5, sign > 0)
+    assert changes.half_level(flat(sign * np.array([[1.0, 0.7, 3, 4, 2]]), x)) == (sign * 2.5, sign > 0)
 
 
 def test_boundaries_are_extrema_and_the_plateaus_that_hold_none() -> None:
@@ -122,7 +122,7 @@ def test_boundaries_are_extrema_and_the_plateaus_that_hold_none() -> None:
     x = np.log1p(SIXTY)
     value = sigmoid(x, 2.5, 0.3) + sigmoid(x, 5.5, 0.3) - 1.3 * sigmoid(x, 8.6, 0.4)
     found = bounds_of(*run_of(SIXTY, value + 0.02 * np.random.default_rng(0).standard_normal(len(x))))
-    assert [(e.kind, e.way) for e in found] == [("plateau", "rise"), ("extremum", "maximum")]
+    assert [(e.name, e.way) for e in found] == [("plateau", "rise"), ("extremum", "maximum")]
     assert [np.median(e.at) for e in found] == pytest.approx([4.0, 7.0], abs=0.5)
 
 
@@ -134,7 +134,7 @@ RISES = {
 
 
 def false_stages(steps: np.ndarray, size: float, runs: int, seed: int) -> int:
-    """In how many runs one rise, at a random place and pace, has an extremum or a plateau."""
+    """Share of runs in which one rise, at a random date and speed, has an extremum or a plateau."""
     random = np.random.default_rng(seed)
     x = np.log1p(steps / steps[steps > 0].min())
     false = 0
@@ -167,18 +167,18 @@ def test_a_gap_that_no_checkpoint_fills_has_no_event() -> None:
     for first in (0, 1):
         run, curves = run_of(steps[first:], value[first:])
         assert bounds_of(run, curves) == []
-        row = changes.row(changes.crossing(curves, 0.5, rising=True), run.x, AXIS)
+        row = changes.row(changes.half_rise(curves, 0.5, rising=True), run.x, AXIS)
         assert 10_600 < row["low"] < 11_000 < row["high"] < 11_400
 
 
-def test_an_extremum_stands_above_both_of_its_feet_for_certain_and_by_as_much_as_counts() -> None:
+def test_an_extremum_significantly_exceeds_both_sides_by_the_least_change() -> None:
     """A fall of 0.3 after the top, up to a third more or less, or up to four times as much or none."""
     x = np.linspace(1.0, 6.0, 51)
     base = np.interp(x, [1, 3.4, 6], [0.2, 1.2, 0.9])
     doubt = np.linspace(-1, 1, 80)[:, None] * (x > 3.45)
     turns = [Turn(1, 15, 40, 20, 30)]
     (top,) = changes.extrema(flat(base + 0.05 * doubt, x), turns)
-    assert (top.kind, top.way) == ("extremum", "maximum") and np.median(top.at) == pytest.approx(3.4)
+    assert (top.name, top.way) == ("extremum", "maximum") and np.median(top.at) == pytest.approx(3.4)
     assert top.extent == (x[20], x[30])
     assert changes.extrema(flat(base + 0.4 * doubt, x), turns) == []
     (valley,) = changes.extrema(flat(-base + 0.05 * doubt, x), [Turn(-1, 15, 40, 20, 30)])
@@ -187,19 +187,19 @@ def test_an_extremum_stands_above_both_of_its_feet_for_certain_and_by_as_much_as
     assert changes.extrema(flat(base + 0.05 * doubt, x), turns, least=0.31) == []
 
 
-def test_a_plateau_is_flatter_than_both_sides_for_certain_and_by_as_much_as_counts() -> None:
-    """Slopes of 1, 0.5 and 2 on the three thirds; the middle one up to 0.9 steeper or flatter is not certain."""
+def test_a_plateau_is_significantly_flatter_than_both_sides() -> None:
+    """Gradients of 1, 0.5 and 2 on the three thirds; a middle one up to 0.9 steeper or flatter is not significant."""
     x = np.linspace(0, 6, 61)
     base = np.interp(x, [0, 2, 4, 6], [0, 2, 3, 7.0])
     paces = [Turn(1, 12, 48, 22, 38)]
     tilt = np.linspace(-1, 1, 80)[:, None] * np.interp(x, [0, 2, 4, 6], [0, 0, 1, 1])
     (rest,) = changes.plateaus(flat(base + 0.2 * tilt, x), paces)
-    assert (rest.kind, rest.way, rest.extent) == ("plateau", "rise", (x[22], x[38]))
+    assert (rest.name, rest.way, rest.extent) == ("plateau", "rise", (x[22], x[38]))
     assert rest.at.min() >= 2 and rest.at.max() <= 4
     assert changes.plateaus(flat(base + 1.8 * tilt, x), paces) == []
     (falling,) = changes.plateaus(flat(-base + 0.2 * tilt, x), [Turn(-1, 12, 48, 22, 38)])
     assert falling.way == "fall"
-    assert changes.plateaus(flat(-base + 0.2 * tilt, x), paces) == [], "the sharpness place of a fall"
+    assert changes.plateaus(flat(-base + 0.2 * tilt, x), paces) == [], "the steepest point of a fall"
     steeper = np.interp(x, [0, 2, 4, 6], [0, 2, 2 + 1.3, 7.3])
     assert changes.plateaus(flat(steeper + 0.1 * tilt, x), paces) == [], "a slope of 0.65 is above exp(-0.5)"
     turning = [Event("extremum", way, np.full(80, at)) for way, at in (("maximum", 2.5), ("minimum", 3.5))]
@@ -223,28 +223,28 @@ def test_the_fastest_change_is_the_steepest_gap_on_the_way_there(sign: int) -> N
 
 def test_an_interval_reaches_from_checkpoint_to_checkpoint() -> None:
     seen = np.log1p(np.array([0, 10, 100, 1000.0]))
-    row = changes.row(Event("crossing", "rise", np.full(50, 4.0)), seen, AXIS)
+    row = changes.row(Event("half_rise", "rise", np.full(50, 4.0)), seen, AXIS)
     assert [row["low"], row["high"]] == [10, 100]
     row = changes.row(Event("extremum", "maximum", np.full(50, seen[2])), seen, AXIS)
     assert [row["low"], row["step"], row["high"]] == [10, 100, 1000]
-    spread = changes.row(Event("crossing", "rise", np.linspace(3.0, 5.0, 201)), np.linspace(0, 7, 15), AXIS)
+    spread = changes.row(Event("half_rise", "rise", np.linspace(3.0, 5.0, 201)), np.linspace(0, 7, 15), AXIS)
     assert np.log1p([spread["low"], spread["high"]]) == pytest.approx([3.1, 4.9])  # 90 %
     wide = Event("plateau", "rise", np.linspace(3.9, 4.1, 101), (1.5, 6.0))
     assert np.log1p([(r := changes.row(wide, seen, AXIS))["low"], r["high"]]) == pytest.approx([1.5, 6.0])
-    tokens = changes.row(Event("crossing", "rise", np.full(50, 1.5)), np.arange(4.0), Axis(1e9))
+    tokens = changes.row(Event("half_rise", "rise", np.full(50, 1.5)), np.arange(4.0), Axis(1e9))
     assert tokens["step"] == pytest.approx(1e9 * np.expm1(1.5)) and tokens["high"] == pytest.approx(1e9 * np.expm1(2))
 
 
 def test_intervals_and_draws_stay_inside_training() -> None:
     """Cut off at the first and the last checkpoint; open where the event may never happen."""
     seen = np.log1p(np.array([10, 30, 100, 1000.0]))
-    late = changes.row(Event("crossing", "rise", np.linspace(seen[-1] - 0.3, seen[-1] + 0.2, 101)), seen, AXIS)
-    early = changes.row(Event("crossing", "rise", np.linspace(seen[0] - 0.1, seen[0] + 0.3, 101)), seen, AXIS)
+    late = changes.row(Event("half_rise", "rise", np.linspace(seen[-1] - 0.3, seen[-1] + 0.2, 101)), seen, AXIS)
+    early = changes.row(Event("half_rise", "rise", np.linspace(seen[0] - 0.1, seen[0] + 0.3, 101)), seen, AXIS)
     assert np.log1p([late["low"], late["high"]]) == pytest.approx(seen[2:])
     assert np.log1p([early["low"], early["high"]]) == pytest.approx(seen[:2])
-    wide = changes.row(Event("crossing", "rise", np.linspace(seen[0] - 1, seen[-1] + 1, 101)), seen, AXIS)
+    wide = changes.row(Event("half_rise", "rise", np.linspace(seen[0] - 1, seen[-1] + 1, 101)), seen, AXIS)
     assert (wide["low"], wide["high"]) == (10, 1000)
-    open_ = changes.row(Event("crossing", "rise", np.array([5.0] * 80 + [np.inf] * 20)), seen, AXIS)
+    open_ = changes.row(Event("half_rise", "rise", np.array([5.0] * 80 + [np.inf] * 20)), seen, AXIS)
     assert open_["censored"] == "no" and open_["high"] == np.inf
     x = np.log1p(SIXTY)
     for steep in (sigmoid(x, x[-1] - 0.2, 0.2), 1 - sigmoid(x, 0.2, 0.2)):
@@ -255,6 +255,6 @@ def test_intervals_and_draws_stay_inside_training() -> None:
 
 @pytest.mark.parametrize("name", ["gpt2_small", "openwebtext_mamba_130m"])
 def test_published_models_fit_ngrams_in_the_order_of_n(name: str) -> None:
-    """In every seed; and unigrams are left before bigrams."""
+    """In every seed; and the peak of unigrams comes before that of bigrams."""
     found = validation_stages.published(1, np.random.default_rng(0), name=name)
-    assert len(found["half-way up in the order of n"]) in (4, 6) and all(all(hits) for hits in found.values())
+    assert len(found["half-rise in the order of n"]) in (4, 6) and all(all(hits) for hits in found.values())

@@ -1,4 +1,4 @@
-"""The axis, the noise, and what a series shows for certain, against naive forms of the same definitions."""
+"""The axis, the noise, and significant turns of a series, against naive forms of the same definitions."""
 
 from itertools import combinations
 
@@ -7,7 +7,7 @@ import pytest
 import thresholds
 from simulated import sigmoid
 
-from landscape.stages.events import evidence
+from landscape.stages.events import critical, evidence
 from landscape.stages.events.evidence import Turn
 from landscape.stages.series import axis, noise
 
@@ -39,21 +39,21 @@ def test_scatter_is_that_of_the_noise_and_not_of_the_curve() -> None:
 
 
 def test_what_seeds_share_is_no_noise_and_copies_have_some() -> None:
-    """Five runs of one jagged curve: their own noise is seen, which none of them shows alone."""
+    """Five runs of one jagged curve: the noise is estimated, which no single run allows."""
     random = np.random.default_rng(1)
     x = np.linspace(0, 3, 30)
     jagged = random.standard_normal(30)
     runs = [jagged + 0.05 * random.standard_normal(30) for _ in range(5)]
     alone, together = noise.scatter([x], [runs[0]]).sd, noise.scatter([x] * 5, runs).sd
-    assert alone > 0.5 and together == pytest.approx(noise.ALIKE * noise.robust(
+    assert alone > 0.5 and together == pytest.approx(noise.MIN_SCATTER_SHARE * noise.robust(
         np.concatenate([noise.residuals(x, run, 2) for run in runs])), rel=0.3)  # fmt: skip
     copies = noise.scatter([x] * 5, [jagged] * 5).sd
-    assert copies == pytest.approx(noise.ALIKE * alone, rel=0.3)
+    assert copies == pytest.approx(noise.MIN_SCATTER_SHARE * alone, rel=0.3)
     smooth = [np.sin(x + late) + 0.05 * random.standard_normal(30) for late in np.linspace(-0.2, 0.2, 5)]
     assert noise.scatter([x] * 5, smooth).sd == pytest.approx(0.05, rel=4 * 1.17 / np.sqrt(5 * 28))
 
 
-def test_a_series_that_mostly_stands_still_is_not_taken_for_noiseless() -> None:
+def test_a_series_that_is_mostly_constant_is_not_noiseless() -> None:
     still = np.r_[np.zeros(20), 0.3, 0.1, 0.5, 0.2]
     assert noise.scatter([np.arange(24.0)], [still]).sd > 0.015
 
@@ -71,7 +71,7 @@ def means(value: np.ndarray, sd: float, q: float) -> dict[tuple[int, int], tuple
 
 
 def monotone(bounds: dict[tuple[int, int], tuple[float, float]], first: int, last: int, sign: int) -> bool:
-    """Whether no two stretches of a part speak against its being monotone."""
+    """Whether no two stretches of a segment contradict that it is monotone."""
     inside = [(a, b, *ends) for (a, b), ends in bounds.items() if first <= a and b <= last]
     return not any(
         (low > other_high) if sign > 0 else (high < other_low)
@@ -82,14 +82,14 @@ def monotone(bounds: dict[tuple[int, int], tuple[float, float]], first: int, las
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_turning_points_are_those_of_the_fewest_monotone_parts(seed: int) -> None:
-    """No division into fewer parts agrees with the bounds of all stretches, tried one after the other."""
+def test_turning_points_are_those_of_the_fewest_monotone_segments(seed: int) -> None:
+    """No division into fewer segments agrees with the bounds of all stretches, tried one by one."""
     random = np.random.default_rng(seed)
     n = 16
     value = np.cumsum(random.choice([-1, 1], n) * random.uniform(0, 3, n))
     sd = 0.5
     found = evidence.turning_points(value, np.full(n, sd), COUNT)
-    bounds = means(value, sd, evidence.threshold(n, COUNT, evidence.FALSE, pace=False))
+    bounds = means(value, sd, critical.threshold(n, COUNT, critical.FALSE, pace=False))
 
     def divided(turns: int) -> list[tuple[int, tuple[int, ...]]]:
         return [
@@ -142,7 +142,7 @@ def test_a_plateau_is_a_rise_that_slows_and_speeds_up_again() -> None:
     assert evidence.paces(x, 5 - 3 * x + sd * random.standard_normal(120), sd, COUNT) == []
 
 
-def test_a_middle_is_held_against_the_line_through_the_means_beside_it() -> None:
+def test_a_middle_is_compared_with_the_line_through_its_neighbours() -> None:
     random = np.random.default_rng(5)
     x, value = np.sort(random.uniform(0, 4, 12)), random.standard_normal(12)
     weight = random.uniform(0.5, 2, 12)
@@ -162,18 +162,18 @@ def test_a_middle_is_held_against_the_line_through_the_means_beside_it() -> None
 def test_thresholds_are_those_of_white_noise(n: int, runs: int, pace: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many worlds are beyond the stored threshold as should be, up to the error of so many worlds."""
     worlds = 1500
-    monkeypatch.setattr(evidence, "CURVED", 1.0)
+    monkeypatch.setattr(critical, "CURVED", 1.0)
     found = thresholds.statistics(n, runs, pace, np.random.default_rng(99), worlds)
-    for level in (evidence.FALSE, evidence.TAILS):
-        beyond = (found > evidence.threshold(n, runs * (n - 2), level, pace=pace)).mean()
+    for level in (critical.FALSE, critical.TAILS):
+        beyond = (found > critical.threshold(n, runs * (n - 2), level, pace=pace)).mean()
         assert beyond == pytest.approx(level, abs=5 * np.sqrt(level * (1 - level) / worlds)), "their own error too"
 
 
 def test_thresholds_between_the_stored_ones_lie_between_them() -> None:
     for pace in (False, True):
-        at = [evidence.threshold(n, n - 2, evidence.FALSE, pace=pace) for n in (14, 17, 20)]
+        at = [critical.threshold(n, n - 2, critical.FALSE, pace=pace) for n in (14, 17, 20)]
         assert at[0] > at[1] > at[2]
-        known = [evidence.threshold(20, count, evidence.FALSE, pace=pace) for count in (9, 20, 90, 9999)]
+        known = [critical.threshold(20, count, critical.FALSE, pace=pace) for count in (9, 20, 90, 9999)]
         assert known[0] > known[1] > known[2] == known[3]
 
 
@@ -204,20 +204,20 @@ def test_more_checkpoints_show_more() -> None:
     assert counts == sorted(counts) and counts[-1] == 2
 
 
-def test_a_part_goes_on_from_where_the_one_before_it_can_reach() -> None:
-    """Of refutations by hand: the next part begins one checkpoint before the last one was refuted."""
+def test_a_segment_begins_where_the_one_before_it_was_rejected() -> None:
+    """By hand: the next segment begins one checkpoint before the last one was rejected."""
     asked: list[tuple[int, int]] = []
 
     def refuted(start: int, sign: int) -> int:
         asked.append((start, sign))
         return {(0, 1): 4, (3, -1): 7, (6, 1): 9}[start, sign]
 
-    assert list(evidence._parts(9, refuted, 1)) == [(1, 4), (-1, 7)]
+    assert list(evidence._segments(9, refuted, 1)) == [(1, 4), (-1, 7)]
     assert asked == [(0, 1), (3, -1), (6, 1)]
 
 
-def test_of_two_divisions_into_as_few_parts_the_first_part_is_one_that_is_seen() -> None:
-    """A fall is refuted at once and a rise late: with as many parts, the series rises first."""
+def test_of_two_shortest_divisions_the_first_segment_is_significant() -> None:
+    """A fall is rejected at once and a rise late: with as many segments, the series rises first."""
     reach = {(0, 1): 6, (5, -1): 9, (0, -1): 2, (1, 1): 9}
 
     def stretch(first: int, last: int, level: float):

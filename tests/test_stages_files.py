@@ -56,9 +56,9 @@ GOOD = pd.DataFrame({"series": "a", "seed": 0, "step": [0, 1], "value": [0.5, 0.
         (GOOD.assign(series=["a", None]), r"s.csv: line 3 has no series; fill it in"),
         (GOOD.assign(seed=[np.nan, 1]), r"s.csv: line 2 has no seed; fill it in"),
         (GOOD.assign(error=[np.nan, np.inf]), "error in line 3 is 'inf'; a finite number is wanted"),
-        (GOOD.assign(value=[0.5, -1e200]), "line 3 has a value beyond 1e[+]150; take another unit"),
-        (GOOD.assign(seed=["s0", "all"]), "the seed 'all' is kept for the mean over seeds; call it something else"),
-        (GOOD.iloc[:0], "s.csv has columns and no rows"),
+        (GOOD.assign(value=[0.5, -1e200]), "line 3 has a value beyond 1e[+]150; use another unit"),
+        (GOOD.assign(seed=["s0", "all"]), "the seed 'all' is reserved for the mean over seeds; rename it"),
+        (GOOD.iloc[:0], "s.csv has columns but no rows"),
     ],
 )
 def test_a_file_with_a_mistake_is_refused_with_its_place(tmp_path: Path, frame: pd.DataFrame, said: str) -> None:
@@ -80,8 +80,8 @@ PAIRS = pd.DataFrame({"series": "barrier:x", "seed_a": [0, 0], "seed_b": [1, 2],
     ("row", "said"),
     [
         (("barrier:x", 2, 2, 8, 0.0), "line 4 pairs a seed with itself; leave it out"),
-        (("barrier:x", 2, 0, 8, -0.01), "line 4 gives a pair a second time, the other way round; give each pair once"),
-        (("barrier:x", 2, 0, 8, 0.9), "line 4 gives a pair a second time, the other way round; give each pair once"),
+        (("barrier:x", 2, 0, 8, -0.01), "line 4 repeats a pair in the opposite order; give each pair once"),
+        (("barrier:x", 2, 0, 8, 0.9), "line 4 repeats a pair in the opposite order; give each pair once"),
         (("barrier:x", np.nan, 2, 8, 0.9), "line 4 has no seed_a; fill it in"),
     ],
 )

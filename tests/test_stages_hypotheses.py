@@ -11,8 +11,8 @@ from scipy import stats
 from simulated import OCTAVES, SIXTY, drift, sigmoid
 from worlds import PRIMARY, SETTINGS, X, barrier, coupled, short
 
-from landscape.stages import analyse
-from landscape.stages.association import aligned, hypotheses, membership
+from landscape.stages.analysis import analyse
+from landscape.stages.association import hypotheses, last_step, membership
 from landscape.stages.events import dating
 from landscape.stages.events.changes import Event
 from landscape.stages.events.dating import Dated
@@ -35,23 +35,23 @@ def test_planted_coupling_is_found_and_the_contrary_is_not() -> None:
     trajectories = rows.loc[("good", "trajectory", "seed")]
     assert trajectories["effect"] >= 0.75 and np.isnan(trajectories["p"]) and trajectories["verdict"] == "described"
     assert good["p_family"] >= good["p"]
-    settled = found.event[found.event["event"] == "settles"].set_index("seed")
-    assert np.log1p(settled["step"].drop("all")).to_numpy() == pytest.approx(3 + np.linspace(-0.8, 0.8, 6), abs=0.35)
-    middle = np.log1p(settled.loc["all", ["low", "step", "high"]].astype(float))
+    stable = found.event[found.event["event"] == "stable"].set_index("seed")
+    assert np.log1p(stable["step"].drop("all")).to_numpy() == pytest.approx(3 + np.linspace(-0.8, 0.8, 6), abs=0.35)
+    middle = np.log1p(stable.loc["all", ["low", "step", "high"]].astype(float))
     assert middle["step"] == pytest.approx(3, abs=0.35) and middle["low"] < 2.7 and middle["high"] > 3.3
     said = sentences(found)
     assert said[0].startswith("2 stages in the mean over seeds, bounded by plateaus of loss, in which loss changes: ")
     assert said[1].startswith("Preregistered: good with barrier:last: onsets are rank-correlated") and len(said) <= 8
-    assert (
-        said[2].startswith("Half of the change of the mean over seeds (t50): ") and "good, a rise, at step" in said[2]
+    assert said[2].startswith("Half-rise of the mean over seeds (t50): ") and "good, a rise, at step" in said[2]
+    assert said[3].startswith(
+        "Time to stable connectivity, after which the barrier stays below 0.5: barrier:last in the median of the"
     )
-    assert said[3].startswith("Stable connectivity, a barrier that stays below 0.5: barrier:last in the median of the")
 
 
-def test_what_was_not_declared_before_is_exploration() -> None:
+def test_what_was_not_preregistered_is_exploratory() -> None:
     found = analyse(worlds.observed(coupled(), OCTAVES), SETTINGS)
     assert not found.association["primary"].any()
-    assert found.notes == ("the primary association was not preregistered, and counts as exploration",)
+    assert found.notes == ("the primary association was not preregistered, so it is exploratory",)
 
 
 def test_few_seeds_short_series_and_flat_ones_are_said() -> None:
@@ -62,12 +62,11 @@ def test_few_seeds_short_series_and_flat_ones_are_said() -> None:
     found = analyse(Observed(short), Stages.model_validate({"draws": 50, "boundaries": "nothing"}))
     (line,) = [line for line in sentences(replace(found, association=found.association.assign(q=0.01)))
                if line.startswith("Seed hypothesis")]  # fmt: skip
-    assert ": 0 of 1 exploratory tests are significant at q <= 0.05 (1 of them could not have been" in line
-    assert any(
-        note.startswith("3 seeds: with three no test of the seed hypothesis can be significant") for note in found.notes
-    )
+    assert ": 0 of 1 exploratory tests are significant at q <= 0.05 (1 of them cannot be" in line
+    few = "3 seeds: with three seeds no test of the seed hypothesis can be significant"
+    assert any(note.startswith(few) for note in found.notes)
     assert "contrary is known at 4 steps in some seed, and a curve needs 5: no events" in found.notes
-    assert "flat does not change for certain over training: it has no onset" in found.notes
+    assert "flat does not change significantly over training: it has no onset" in found.notes
     assert any(note.startswith("no series is called nothing, so there are no stages; known: ") for note in found.notes)
     seed = found.association[found.association["hypothesis"] == "seed"]
     assert set(seed["behaviour"]) == {"good"}
@@ -87,8 +86,8 @@ def test_another_series_changes_no_number() -> None:
     pd.testing.assert_frame_equal(a, b)
 
 
-def test_stability_onsets_of_seeds_are_tested_beside_behaviour() -> None:
-    """Branches of every seed: a seed that settles early learns early; the onset of one is too early to be seen."""
+def test_times_to_stable_connectivity_are_tested_with_behaviour() -> None:
+    """Branches of every seed: a seed that is stable early learns early; the onset of one is too early to be seen."""
     random = np.random.default_rng(3)
     late = np.linspace(-0.7, 0.7, 5)
     branch_steps = np.array([0, 4, 8, 16, 32, 64, 128, 256])
@@ -101,8 +100,8 @@ def test_stability_onsets_of_seeds_are_tested_beside_behaviour() -> None:
     behaviour = worlds.observed({"good": sigmoid(X, 4 + late[:, None])}, OCTAVES).series
     both = Observed(pd.concat([branches.series, behaviour]), branches.pairs, branches.branch_steps)
     found = analyse(both, Stages.model_validate({"threshold": 0.5, "draws": 50}))
-    settled = found.event[found.event["event"] == "settles"].set_index("seed")
-    assert np.log1p(settled["step"].drop("all")).to_numpy() == pytest.approx(3 + late, abs=0.2)
+    stable = found.event[found.event["event"] == "stable"].set_index("seed")
+    assert np.log1p(stable["step"].drop("all")).to_numpy() == pytest.approx(3 + late, abs=0.2)
     test = found.association.set_index(["test", "hypothesis"]).loc[("onset", "seed")]
     assert test["connectivity"] == "barrier:branch" and test["effect"] > 0.9 and test["p"] < 0.01
 
@@ -110,7 +109,7 @@ def test_stability_onsets_of_seeds_are_tested_beside_behaviour() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("coupling", "runs"), [(0.0, 15), (1.0, 10)])
 def test_level_and_power_hold_from_the_series_on(coupling: float, runs: int) -> None:
-    """Trends with autocorrelated noise, smoothed and dated like any: five seeds reject in few worlds, or in most."""
+    """Trends with autocorrelated noise, smoothed and dated: five seeds reject in few worlds, or in most."""
     random = np.random.default_rng([5, int(coupling)])
     x = np.log1p(SIXTY)
     rejected: dict[str, list[bool]] = {}
@@ -132,18 +131,18 @@ def test_level_and_power_hold_from_the_series_on(coupling: float, runs: int) -> 
         assert rates["onset"] >= 0.6, rates
 
 
-def test_connectivity_is_laid_beside_no_other_barriers() -> None:
+def test_connectivity_is_not_compared_with_other_barriers() -> None:
     world = short(barrier_last=[[1.0, 0.0]], barrier_x=[[1.0, 0.0]], loss=[[1.0, 0.0]], good=[[1.0, 0.0]]).series
     world["headline"] = world["series"] != "loss:part"
     settings = Stages.model_validate({"connectivity": "barrier:last"})
-    assert dating.beside(world, settings) == ["good"]
+    assert dating.behaviours(world, settings) == ["good"]
     named = settings.model_copy(update={"behaviour": ("barrier:*", "loss")})
-    assert dating.beside(world, named) == ["barrier:x", "loss"]
+    assert dating.behaviours(world, named) == ["barrier:x", "loss"]
 
 
 def test_five_seeds_are_not_few() -> None:
     few, five = (analyse(short(loss=[[2.0, 1.0]] * seeds), Stages()).notes for seeds in (4, 5))
-    assert few[1].startswith("4 seeds: with three no test of the seed hypothesis") and len(five) == len(few) - 1
+    assert few[1].startswith("4 seeds: with three seeds no test of the seed hypothesis") and len(five) == len(few) - 1
 
 
 def of_onsets(onsets: dict[str, tuple[list[str], np.ndarray]], events: dict[tuple[str, str], list[Event]] | None = None,
@@ -157,7 +156,7 @@ def of_onsets(onsets: dict[str, tuple[list[str], np.ndarray]], events: dict[tupl
     return hypotheses.associations(Observed(series), dated, given, primary)
 
 
-def test_seeds_are_laid_beside_themselves() -> None:
+def test_seeds_are_compared_with_themselves() -> None:
     """Whatever the order of the seeds in either series, and whichever of them have both."""
     c, b = [*"bcadf"], [*"fxdbca"]
     early, late = {**dict(zip("abcdf", (3.0, 5.1, 4.2, 6.6, 1.9), strict=True)), "x": 9.0}, {}
@@ -199,7 +198,7 @@ def test_multiplicity_is_that_of_a_hypothesis_without_the_primary() -> None:
         assert own[name] == pytest.approx(np.mean(every.max(axis=0) >= every[k, 0] - 1e-9))
 
 
-def test_the_loss_is_not_held_fixed_beside_itself() -> None:
+def test_the_loss_is_not_tested_with_itself_held_fixed() -> None:
     random = np.random.default_rng(2)
     onsets = {name: ([*"abcde"], random.uniform(3, 7, (5, 50))) for name in ("barrier:last", "loss", "good")}
     rows = of_onsets(onsets, behaviour=["loss", "good"])
@@ -232,7 +231,7 @@ def test_matrices_are_those_of_the_last_step_that_has_all_seeds() -> None:
         {"series": "p", "seed": seed, "step": step, "value": step * (n + 1) ** 2}
         for step in (32.0, 8.0, 2.0) for n, seed in reversed([*enumerate(seeds)]) if (step, seed) != (32.0, "c")
     ])  # fmt: skip
-    found = aligned.aligned(pairs, "p", Observed(scores, pairs))
+    found = last_step.common(pairs, "p", Observed(scores, pairs))
     assert found is not None
     step, names, barriers, distances, values, losses = found
     assert (step, names, losses) == (8, seeds, None) and values.tolist() == [8, 32, 72, 128, 200]
@@ -260,12 +259,12 @@ def test_clusters_are_frozen_from_the_step_on_from_which_they_stay(monkeypatch: 
     found = replace(analyse(short(loss=[[2.0, 1.0]]), Stages()), cluster=rows)
     (said,) = [line for line in sentences(found) if line.startswith("Clusters of seeds")]
     assert said == (
-        "Clusters of seeds: 0, 2, 4, 6 | 1, 3, 5, 7 in barrier:seed at step 8 (p 0.05), as at the end from step 4 on."
+        "Clusters of seeds: 0, 2, 4, 6 | 1, 3, 5, 7 in barrier:seed at step 8 (p 0.05), unchanged from step 4 on."
     )
 
 
-def test_what_is_too_small_to_count_is_not_dated() -> None:
-    """A barrier that falls by less than the floor, and a score that moves by less than its items leave open."""
+def test_negligible_changes_are_not_dated() -> None:
+    """A barrier that falls by less than the floor, and a score that changes by less than the errors of its items."""
     random = np.random.default_rng(8)
     steps = np.array([0, 1, 2, 4, 8, 16, 32, 64, 128, 256.0])
     rise = 1 / (1 + np.exp(-(np.log1p(steps) - 3) / 0.4)) + 0.01 * random.standard_normal((3, 10))
@@ -280,12 +279,12 @@ def test_what_is_too_small_to_count_is_not_dated() -> None:
     found = analyse(replace(world, series=series), Stages.model_validate({"draws": 50}))
     assert found.threshold == dating.FLOOR == 0.01
     said = " | ".join(found.notes)
-    assert "barrier:x changes by 0.0001, less than the 0.01 that count: it has no onset" in said
+    assert "barrier:x changes by 0.0001, less than the negligible 0.01: it has no onset" in said
     assert "score changes by 0.04, which the errors of its examples or items explain (0.14): it has no onset" in said
-    settled = found.event[found.event["event"] == "settles"]
-    assert (settled["censored"] == "left").all() and len(settled) == 4
+    stable = found.event[found.event["event"] == "stable"]
+    assert (stable["censored"] == "left").all() and len(stable) == 4
     lower = analyse(replace(world, series=series), Stages.model_validate({"draws": 50, "floor": 0.0}))
     assert lower.threshold == pytest.approx(0.02 * 1e-3, rel=0.05)
-    assert (lower.event[lower.event["event"] == "crossing"]["series"] == "barrier:x").any()
+    assert (lower.event[lower.event["event"] == "half_rise"]["series"] == "barrier:x").any()
     other = analyse(replace(world, unit="squared error", series=series), Stages.model_validate({"draws": 50}))
     assert other.threshold == pytest.approx(0.01 * world.series.query("series == 'loss'")["value"].max())

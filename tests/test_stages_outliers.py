@@ -1,4 +1,4 @@
-"""Runs that end far from the others: published runs with two known ones, and worlds without any."""
+"""Outlier runs: published runs with two known ones, and worlds without any."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from worlds import OCTAVES, X, coupled
 
 from landscape.figures.stages import stages_over_training, stretches
-from landscape.stages import analyse
+from landscape.stages.analysis import analyse
 from landscape.stages.association import hypotheses
 from landscape.stages.association.by_seed import SEED
 from landscape.stages.events.dating import date
@@ -56,7 +56,7 @@ def test_seeds_alike_have_outliers_in_a_twentieth_of_worlds(seeds: int, monkeypa
 
 
 def test_the_last_step_that_half_of_the_seeds_reach_decides() -> None:
-    """A run that ended early is none; nor are runs far from the others that are many, or few in all."""
+    """A run that ended early is not an outlier; nor are many distant runs, or runs of few seeds."""
     series = worlds.observed({"loss": np.tile(np.linspace(3, 1, len(X)), (8, 1))}, OCTAVES).series
     noise = 0.01 * np.random.default_rng(1).standard_normal(len(series))
     series = series.assign(value=series["value"] + noise)
@@ -73,7 +73,7 @@ def test_the_last_step_that_half_of_the_seeds_reach_decides() -> None:
 
 
 def failed() -> Observed:
-    """Coupled worlds of eight seeds, of which one ends far from the others and has its behaviour too early."""
+    """Coupled worlds of eight seeds, one of which is an outlier with early behaviour."""
     values = coupled(8)
     values["good"][7] = np.roll(values["good"][7], -8)
     values["good"][7][-8:] = values["good"][7][-9]
@@ -94,9 +94,7 @@ def test_tests_say_what_they_are_without_outliers() -> None:
     assert onset["effect_without"] == pytest.approx(others.loc[("onset", SEED), "effect"], abs=0.15)
     assert onset["p_without"] < onset["p"]
     said = sentences(found)
-    assert (
-        said[-1].startswith("Runs that end far from the others, and are in the means: seed 7 (good ") and len(said) <= 8
-    )
+    assert said[-1].startswith("Outlier runs, which the means include: seed 7 (good ") and len(said) <= 8
     assert any("; at p <= 0.05 there are 0, and 1 without the outlier runs." in line for line in said)
     clean = analyse(worlds.observed(coupled(), OCTAVES), SETTINGS)
     assert clean.outlier.empty and clean.association["p_without"].isna().all()
@@ -118,7 +116,7 @@ def test_outliers_and_unreliable_series_are_marked_in_the_figure() -> None:
     assert marked.axes[0].get_ylabel() == "loss\n(unreliable)" and plain.axes[0].get_ylabel() == "loss"
 
 
-def test_gaps_without_checkpoints_are_bridged_by_dots() -> None:
+def test_gaps_without_checkpoints_are_dotted() -> None:
     """A first save late in training, and a hole, on the axis that the analysis has."""
     even = np.array([0, *range(2000, 40_001, 500)], dtype=float)
     assert stretches(even)[0] == slice(0, 1) and stretches(even)[-1].stop == len(even)
@@ -129,7 +127,7 @@ def test_gaps_without_checkpoints_are_bridged_by_dots() -> None:
 
 
 def test_series_of_unreliable_values_bound_nothing_unless_asked() -> None:
-    """Half of the coefficients are unreliable: said in a note, marked in the tables, and bound stages if named."""
+    """Half of the coefficients are unreliable: there is a note, tables mark them, and they bound stages if named."""
     values = coupled()
     values["llc"] = 10 * values["loss"]
     observed = worlds.observed(values, OCTAVES)
@@ -156,6 +154,6 @@ def test_a_score_that_never_leaves_chance_has_no_onset() -> None:
         shared_error=np.where(world.series["series"] == "loss", np.nan, 0.06),
     )
     found = analyse(replace(world, series=series), SETTINGS)
-    dated = set(found.event.loc[found.event["event"] == "crossing", "series"])
+    dated = set(found.event.loc[found.event["event"] == "half_rise", "series"])
     assert dated == {"loss", "c"}
-    assert sum("is never farther from chance than its items explain" in note for note in found.notes) == 2
+    assert sum("is never farther from chance (" in note for note in found.notes) == 2

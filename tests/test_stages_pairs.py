@@ -1,4 +1,4 @@
-"""Onsets of barriers that settle, matrices of pairs, and clusters of seeds."""
+"""Dates to stable connectivity, matrices of pairs, and clusters of seeds."""
 
 from itertools import permutations as every_order
 from itertools import product
@@ -27,7 +27,7 @@ def p_of(statistics: np.ndarray) -> float:
 
 
 def left(y: np.ndarray, *x: np.ndarray) -> np.ndarray:
-    """What a regression of y on x and a constant leaves."""
+    """Residuals of a regression of y on x and a constant."""
     design = np.column_stack([np.ones(len(y)), *x])
     return y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
 
@@ -37,7 +37,7 @@ def symmetric(values: np.ndarray) -> np.ndarray:
     return upper + upper.T
 
 
-def test_settling_is_where_the_line_crosses_the_threshold_for_good() -> None:
+def test_stable_connectivity_begins_where_the_line_crosses_the_threshold_for_good() -> None:
     draws = np.array([
         [0.9, 0.5, 0.1, 0.02, 0.01],  # between 16 and 64
         [0.04, 0.03, 0.02, 0.01, 0.0],  # always
@@ -45,7 +45,7 @@ def test_settling_is_where_the_line_crosses_the_threshold_for_good() -> None:
         [0.9, 0.01, 0.4, 0.02, 0.01],  # touches and leaves: pooled to 0.205 at 4 and 16
         [0.05, 0.04, 0.03, 0.02, 0.01],  # on it from the start
     ])
-    event = onsets.settles(X, draws, 0.05)
+    event = onsets.stable(X, draws, 0.05)
     first = X[2] + (0.1 - 0.05) / (0.1 - 0.02) * (X[3] - X[2])
     last = X[2] + (0.205 - 0.05) / (0.205 - 0.02) * (X[3] - X[2])
     np.testing.assert_allclose(event.at, [first, -np.inf, np.inf, last, -np.inf])
@@ -87,8 +87,8 @@ def test_mantel_is_its_definition() -> None:
     assert (found.low, found.high) == pytest.approx((found.effect - half, found.effect + half)) and found.high < 1
 
 
-def test_a_score_given_the_loss_is_put_together_anew_in_every_order() -> None:
-    """The definition, naively: residuals about a parabola move, differences are taken anew, and both are regressed."""
+def test_a_score_given_the_loss_is_composed_again_in_every_permutation() -> None:
+    """The naive definition: residuals about a parabola are permuted; differences are computed and regressed again."""
     random = np.random.default_rng(4)
     loss = random.standard_normal(6)
     a, score = symmetric(random.random((6, 6))), loss + 0.4 * random.standard_normal(6)
@@ -186,8 +186,8 @@ def test_many_worlds_at_once_are_those_worlds_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("world", [0, 8, 15])  # each kind of matrix gives the largest in one of them
-def test_clusters_are_held_against_matrices_without_any(world: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The p value is the largest of three: of pairs dealt out anew, of sums of seeds, and of a cloud of points.
+def test_clusters_are_compared_with_matrices_without_any(world: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The p value is the largest of three: of permuted pairs, of sums of effects of seeds, and of a cloud of points.
 
     The sums by their closed form, and the cloud by the points that the barriers are distances of.
     """
@@ -256,7 +256,7 @@ def test_freezing_is_the_first_step_from_which_nothing_moves() -> None:
 
 @pytest.mark.parametrize("adjusted", [False, True])
 def test_behaviour_by_cluster_is_the_share_of_variance_and_its_exact_test(adjusted: bool) -> None:
-    """What the loss leaves of the score is permuted, and rid of the loss again, as are the clusters."""
+    """Score and clusters are residualised on the loss; residuals of the score are permuted and residualised again."""
     random = np.random.default_rng(8)
     labels, loss = np.array([0, 2, 1, 1, 0, 2]), random.standard_normal(6)
     values = labels % 2 + loss + random.standard_normal(6)
@@ -274,8 +274,8 @@ def test_behaviour_by_cluster_is_the_share_of_variance_and_its_exact_test(adjust
 
 
 @pytest.mark.slow
-def test_a_cluster_that_only_goes_with_the_loss_is_adjusted_away() -> None:
-    """The score follows the loss, and the loss the clusters: with the loss held fixed clusters say nothing more."""
+def test_a_cluster_that_is_only_associated_with_the_loss_is_adjusted_away() -> None:
+    """The score follows the loss, and the loss the clusters: with the loss held fixed there is no association."""
     random = np.random.default_rng(9)
     labels = np.arange(12) % 2
     orders = permutations.orders(12, 499, random)
@@ -344,7 +344,7 @@ def test_power_of_a_lead_is_that_of_equal_signs(monkeypatch: pytest.MonkeyPatch)
     assert power.lead(differences[:5], random) == 0
 
 
-def test_power_of_matrices_is_that_over_all_orders_of_what_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_power_of_matrices_is_that_over_all_permutations_of_the_observed_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     """Five seeds: each of the 120 mixtures, tested by ranking it and permuting the barriers."""
     monkeypatch.setattr(power, "WORLDS", 2000)
     random = np.random.default_rng(17)
@@ -375,7 +375,7 @@ def test_largest_statistic_and_false_discovery() -> None:
     np.testing.assert_allclose(permutations.false_discovery(p), [0.03, np.nan, 0.04, 0.04])
 
 
-def test_orders_and_signs_begin_with_what_was_seen() -> None:
+def test_orders_and_signs_begin_with_the_observed_ones() -> None:
     random = np.random.default_rng(12)
     assert len(permutations.orders(6, 9, random)) == 720 and permutations.orders(6, 9, random)[0].tolist() == list(
         range(6)

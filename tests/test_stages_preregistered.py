@@ -9,7 +9,7 @@ import worlds
 from simulated import OCTAVES
 from worlds import coupled
 
-from landscape.stages import analyse
+from landscape.stages.analysis import analyse
 from landscape.stages.association.preregistered import preregistered, untested
 from landscape.stages.events import dating
 from landscape.stages.events.dating import Dated
@@ -136,11 +136,11 @@ def dated(world: Observed) -> Dated:
             "onset",
             "there is no series nothing; known: barrier:last, barrier:seed, contrary",
         ),
-        ("barrier:last", "good", "matrix", "matrix tests need series of pairs, and barrier:last is none"),
+        ("barrier:last", "good", "matrix", "matrix tests need a series of pairs, which barrier:last is not"),
         ("barrier:last", "flat", "onset", "flat has no onset"),
-        ("barrier:last", "contrary", "onset", "2 seeds have both, and 3 are the least"),
-        ("barrier:last", "loss", "onset", "the setting behaviour leaves loss out"),
-        ("barrier:seed", "good", "onset", "the setting connectivity leaves barrier:seed out"),
+        ("barrier:last", "contrary", "onset", "2 seeds have both, and 3 are needed"),
+        ("barrier:last", "loss", "onset", "the setting behaviour does not include loss"),
+        ("barrier:seed", "good", "onset", "the setting connectivity does not include barrier:seed"),
     ],
 )
 def test_why_the_primary_could_not_be_tested(
@@ -152,7 +152,7 @@ def test_why_the_primary_could_not_be_tested(
 
 def test_a_primary_that_could_not_be_tested_is_noted_with_the_reason(world: Observed) -> None:
     primary = Primary(connectivity="barrier:last", behaviour="good", test="matrix")
-    said = "(barrier:last with good, by matrix) could not be tested: matrix tests need series of pairs"
+    said = "(barrier:last with good, by matrix) could not be tested: matrix tests need a series of pairs"
     assert any(f"the primary association {said}" in note for note in analyse(world, SETTINGS, primary).notes)
 
 
@@ -169,14 +169,14 @@ def test_what_matrices_lack_and_patterns_that_match_nothing_are_noted(world: Obs
     lacking = analyse(Observed(series, world.pairs), settings).notes
     assert "no series matches nix*; known: barrier:seed, good" in lacking
     assert "no series matches x; known: barrier:seed, good" in lacking and not [n for n in lacking if "goo*" in n]
-    assert "the matrix of barrier:seed is without the seed 1, for want of a pair" in lacking
+    assert "the matrix of barrier:seed leaves out seed 1, because pairs are missing" in lacking
     whole = pd.concat([world.pairs, world.pairs[:1].assign(seed_a=1, seed_b=0)])
     assert not [note for note in analyse(Observed(series, whole), settings).notes if "matrix" in note]
     for other, why in (
         (whole.assign(step=777.0), "no step in common (777; 0, 2, 3, 4 and 16 more)"),
         (whole.assign(seed_a=whole["seed_a"] + 10), "seeds with all their pairs at step 1024: "),
         (whole.assign(seed_a="s" + whole["seed_a"].astype(str), seed_b="s" + whole["seed_b"].astype(str)),
-         "at step 1024 no value of the seeds s0, s1, s2, s3 and 2 more"),
+         "at step 1024 there is no value of the seeds s0, s1, s2, s3 and 2 more"),
     ):  # fmt: skip
-        said = f"the matrix of barrier:seed is not laid beside good: {why}"
+        said = f"the matrix of barrier:seed is not compared with good: {why}"
         assert [note for note in analyse(Observed(series, other), settings).notes if note.startswith(said)], why

@@ -8,7 +8,7 @@ import pytest
 import worlds
 from worlds import OCTAVES, SETTINGS, coupled
 
-from landscape.stages import Findings, analyse
+from landscape.stages.analysis import Findings, analyse
 from landscape.stages.findings.sentences import sentences
 
 
@@ -50,7 +50,7 @@ def test_there_are_eight_sentences_at_most(found: Findings) -> None:
     said = sentences(replace(found, outlier=outlier, cluster=cluster, association=rows))
     assert len(said) == 8 and all(line.endswith(".") and "\n" not in line for line in said)
     assert said[-1] == (
-        "Runs that end far from the others, and are in the means: seed 1 (good 0.5 where the median is 0.9, robust z "
+        "Outlier runs, which the means include: seed 1 (good 0.5 where the median is 0.9, robust z "
         "-9.0, p 0.001, and in 1 more series)."
     )
     assert said[-2].startswith("Clusters of seeds: a, b | c in barrier:seed at step 8 (p 0.02)")

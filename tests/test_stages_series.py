@@ -14,16 +14,16 @@ from simulated import OCTAVES
 from worlds import SETTINGS, X, barrier, coupled, short
 
 from landscape.cli.stages import write as write_table
-from landscape.stages import TABLES, analyse
-from landscape.stages.association import aligned
+from landscape.stages.analysis import TABLES, analyse
+from landscape.stages.association import last_step
 from landscape.stages.association.hypotheses import _censoring
 from landscape.stages.events import dating, staging
 from landscape.stages.events.changes import Event
-from landscape.stages.events.onsets import middle
+from landscape.stages.events.onsets import median_of_seeds
 from landscape.stages.findings.sentences import sentences
 from landscape.stages.series.axis import Axis
 from landscape.stages.series.observed import Observed, from_tables, to_others
-from landscape.stages.series.runs import Measured, covering, mean_run, measured, whole
+from landscape.stages.series.runs import Measured, covering, mean_run, measured, seeds_of_mean
 from landscape.stages.series.smooth import Curves
 from landscape.stages.settings import Stages
 
@@ -47,8 +47,8 @@ def test_series_of_barriers_by_hand() -> None:
     values = found.series.set_index(["series", "seed", "step"])["value"]
     assert values["barrier:seed"].to_dict() == pytest.approx({(0, 8): 0.35, (1, 8): 0.25, (2, 8): 0.4})
     assert values["barrier:last"].to_dict() == {(1, 8): 0.4}
-    middle = 8 * (np.sqrt(2 * (35 / 8 + 1)) - 1)  # the first step is 8, and so is the unit of the axis
-    assert values["barrier:neighbours"].to_dict() == pytest.approx({(2, middle): 0.7})
+    median_of_seeds = 8 * (np.sqrt(2 * (35 / 8 + 1)) - 1)  # the first step is 8, and so is the unit of the axis
+    assert values["barrier:neighbours"].to_dict() == pytest.approx({(2, median_of_seeds): 0.7})
     assert values["barrier:branch"].to_dict() == pytest.approx({(0, 4): 0.3})
     assert len(found.branch_steps) == 3 and found.branch_steps["error"].to_numpy() == pytest.approx(0.02)
     assert found.series["error"].isna().all() and found.series["shared_error"].to_numpy() == pytest.approx(0.02)
@@ -119,7 +119,7 @@ def test_unequal_steps_missing_checkpoints_ties_and_censored_runs() -> None:
     found = analyse(Observed(series[~drop]), Stages.model_validate({"threshold": 0.5, "draws": 50}))
     row = found.association.set_index(["behaviour", "test", "hypothesis"]).loc[("good", "onset", "seed")]
     assert row["seeds"] == 7 and row["effect"] > 0.6 and row["p"] < 0.05
-    censored = found.event[(found.event["series"] == "good") & (found.event["event"] == "crossing")].set_index("seed")
+    censored = found.event[(found.event["series"] == "good") & (found.event["event"] == "half_rise")].set_index("seed")
     assert censored.loc["6", "censored"] == "right" and np.isnan(censored.loc["6", "step"])
     assert (censored.drop("6")["censored"] == "no").all()
 
@@ -133,27 +133,28 @@ def test_a_barrier_that_is_always_on_one_side_is_dated_outside_of_training(
     values = {name: runs for name, runs in coupled().items() if name != "contrary"}
     values["barrier:last"] = np.full((6, len(X)), level)
     found = analyse(worlds.observed(values, OCTAVES), Stages.model_validate({"threshold": 0.5, "draws": 50}))
-    settled = found.event[found.event["event"] == "settles"]
-    assert settled["seed"].tolist() == [*"012345", "all"] and (settled["censored"] == censored).all()
+    stable = found.event[found.event["event"] == "stable"]
+    assert stable["seed"].tolist() == [*"012345", "all"] and (stable["censored"] == censored).all()
     assert not [note for note in found.notes if "barrier:last" in note]
-    (line,) = [line for line in sentences(found) if line.startswith("Stable connectivity")]
+    (line,) = [line for line in sentences(found) if line.startswith("Time to stable connectivity")]
     assert line.startswith(
-        f"Stable connectivity, a barrier that stays below 0.5: barrier:last in the median of the seeds {said}"
+        "Time to stable connectivity, after which the barrier stays below 0.5: "
+        f"barrier:last in the median of the seeds, {said}"
     )
 
 
-def test_the_median_of_seeds_that_settle_is_no_mean_of_infinities() -> None:
+def test_the_median_time_to_stable_connectivity_is_no_mean_of_infinities() -> None:
     def at(*places: float) -> list[Event]:
-        return [Event("settles", "fall", np.full(2000, place)) for place in places]
+        return [Event("stable", "fall", np.full(2000, place)) for place in places]
 
     random = np.random.default_rng(0)
-    assert np.median(middle(at(1.0, 2.0, 3.0), random).at) == 2
-    halves, counts = np.unique(middle(at(1.0, 2.0), random).at, return_counts=True)
+    assert np.median(median_of_seeds(at(1.0, 2.0, 3.0), random).at) == 2
+    halves, counts = np.unique(median_of_seeds(at(1.0, 2.0), random).at, return_counts=True)
     assert halves.tolist() == [1, 1.5, 2] and counts[1] / 2000 == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(2000))
-    opposite = middle(at(-np.inf, np.inf), random).at
+    opposite = median_of_seeds(at(-np.inf, np.inf), random).at
     assert set(opposite) == {-np.inf, np.inf}
     assert np.mean(opposite == -np.inf) == pytest.approx(0.75, abs=4 * np.sqrt(0.75 * 0.25 / 2000)), "the earlier one"
-    assert set(middle(at(2.0, np.inf), random).at) == {2.0, np.inf}
+    assert set(median_of_seeds(at(2.0, np.inf), random).at) == {2.0, np.inf}
 
 
 def test_a_lead_of_seeds_that_never_change_is_a_bound() -> None:
@@ -202,7 +203,7 @@ def test_curves_are_the_same_whoever_fits_them(monkeypatch: pytest.MonkeyPatch) 
     world, settings = worlds.observed({"loss": coupled()["good"][:2]}, OCTAVES), Stages.model_validate({"draws": 50})
     alone = analyse(world, settings)
     asked: list[int] = []
-    monkeypatch.setattr(dating, "MANY", 0)
+    monkeypatch.setattr(dating, "PARALLEL", 0)
     monkeypatch.setattr(dating, "Parallel", lambda n_jobs: asked.append(n_jobs) or Parallel(n_jobs=1))
     together = analyse(world, settings)
     assert asked == [-1]
@@ -210,7 +211,7 @@ def test_curves_are_the_same_whoever_fits_them(monkeypatch: pytest.MonkeyPatch) 
     pd.testing.assert_frame_equal(alone.event, together.event)
 
 
-def test_what_counts_as_connected_is_a_share_of_the_fall_of_the_loss_or_of_the_largest_barrier() -> None:
+def test_the_threshold_is_a_share_of_the_fall_of_the_loss_or_of_the_largest_barrier() -> None:
     """The fall is that from the first mean over seeds to the last; a loss that does not fall says nothing."""
     barriers = [[0.2, 0.9, 0.4], [0.1, 0.3, 0.5]]
     for losses, want in (
@@ -237,14 +238,14 @@ def test_the_error_that_steps_share_moves_them_together_and_each_series_by_itsel
 
 
 def line(ends: tuple[float, float], slopes: np.ndarray) -> Curves:
-    """Straight curves of known slopes."""
+    """Straight curves of known gradients."""
     x = np.linspace(*ends, 31)
     draws = np.multiply.outer(slopes, x)
     return Curves(x, draws.mean(axis=0), draws, 0.0)
 
 
 def test_the_mean_run_resamples_seeds() -> None:
-    """Seeds of slopes 1, 2 and 6: those of its draws are means of three drawn with replacement, made wider."""
+    """Seeds of gradients 1, 2 and 6: those of its draws are means of three drawn with replacement, widened."""
     curves = {seed: line((0, 4), np.full(3000, slope)) for seed, slope in enumerate((1, 2, 6))}
     run = {seed: Measured(one.x, one.mean, np.full(31, 0.3), 29) for seed, one in curves.items()}
     mean, found = mean_run(run, curves, np.random.default_rng(0))
@@ -291,7 +292,7 @@ def test_a_run_that_ended_early_moves_no_date_of_the_others() -> None:
     whole = analyse(Observed(series), SETTINGS)
     cut = analyse(Observed(series[(series["seed"] != 2) | (series["step"] <= 8)]), SETTINGS)
     before, after = (
-        found.event[(found.event["event"] == "crossing") & (found.event["series"] == "good")].set_index("seed")
+        found.event[(found.event["event"] == "half_rise") & (found.event["series"] == "good")].set_index("seed")
         for found in (whole, cut)
     )
     others = [*"0134567"]
@@ -299,8 +300,7 @@ def test_a_run_that_ended_early_moves_no_date_of_the_others() -> None:
     assert np.log(after.loc["all", "step"] / before.loc["all", "step"]) == pytest.approx(0, abs=0.25)
     assert after.loc["2", "censored"] == "right" and before.loc["2", "censored"] == "no"
     assert (
-        "good: seed 2 (from step 0 to 8 only) takes no part in its mean over seeds, which is that of steps 0 to 1,024"
-        in cut.notes
+        "good: its mean over seeds leaves out seed 2 (from step 0 to 8 only); it covers steps 0 to 1,024" in cut.notes
     )
     seeds = cut.association.set_index(["test", "hypothesis"])["seeds"]
     assert (seeds["onset", "seed"], seeds["trajectory", "seed"]) == (8, 7)
@@ -342,13 +342,14 @@ def test_runs_that_end_within_a_gap_of_the_others_are_whole() -> None:
     cut = {**x, 7: x[0][:20], 8: x[0][20:]}
     assert covering(cut) == [*range(5)]
     made = {seed: Measured(at, at, at, 9) for seed, at in cut.items()}
-    kept, (note,) = whole(made, "s", Axis())
-    assert kept == [*range(5)] and note.startswith("s: seeds 7 (from step ") and ", 8 (from step" in note
+    kept, (note,) = seeds_of_mean(made, "s", Axis())
+    assert kept == [*range(5)] and ", 8 (from step" in note
+    assert note.startswith("s: its mean over seeds leaves out seeds 7 (from step ")
 
 
 @pytest.mark.parametrize("kind", ["sums", "clusters"])
 def test_a_missing_pair_moves_the_means_of_no_seed(kind: str) -> None:
-    """Barriers that are sums of what the seeds bring, or of two clusters: filled in, the mean is that of all pairs."""
+    """Barriers that are sums of effects of seeds, or of two clusters: with imputation the mean is that of all pairs."""
     own = {"a": 0.1, "b": 0.7, "c": 0.3, "d": 1.2, "e": 0.5, "f": 0.9}
     side = dict(zip(own, "001101", strict=True))
     pairs = pd.DataFrame([
@@ -369,6 +370,6 @@ def test_matrices_are_of_the_seeds_that_have_all_pairs() -> None:
         {"series": "barrier:seed", "seed_a": one, "seed_b": two, "step": 4.0, "value": 1.0}
         for one, two in combinations("abcdef", 2) if (one, two) not in {("a", "b"), ("b", "f")}
     ])  # fmt: skip
-    assert aligned.complete(pairs) == [*"acdef"] and aligned.left_out(pairs) == ["b"]
+    assert last_step.complete(pairs) == [*"acdef"] and last_step.left_out(pairs) == ["b"]
     one = pairs[pairs["seed_b"] != "f"]
-    assert aligned.complete(one) == [*"acde"] and aligned.complete(one.drop(index=one.index[:3])) == [*"bcde"]
+    assert last_step.complete(one) == [*"acde"] and last_step.complete(one.drop(index=one.index[:3])) == [*"bcde"]

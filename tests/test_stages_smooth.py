@@ -24,7 +24,7 @@ def uneven(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def test_mean_and_draws_are_those_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """With one kernel: scikit-learn's mean, and its covariance in the draws."""
-    monkeypatch.setattr(module, "KERNELS", 1)
+    monkeypatch.setattr(module, "MAX_KERNELS", 1)
     x, value, sd = uneven(3)
     found = smooth(x, value, sd, 18, draws=5000, random=np.random.default_rng(0))
     y, variance = (value - value.mean()) / value.std(), (sd / value.std()) ** 2
@@ -41,7 +41,7 @@ def test_kernels_are_drawn_by_their_posterior() -> None:
     x, value, sd = uneven(4)
     y, variance = (value - value.mean()) / value.std(), (sd / value.std()) ** 2
     kernels = module._kernels(x, y, variance, 18, 100_000)
-    doubt = module.DOUBT / 18**0.25
+    doubt = module.NOISE_LOG_SD / 18**0.25
     want = np.array([
         rival(x, y, length, size, variance * noise).log_marginal_likelihood_value_ - 0.5 * (np.log(noise) / doubt) ** 2
         for length, size, noise, _ in kernels
@@ -54,7 +54,7 @@ def test_kernels_are_drawn_by_their_posterior() -> None:
 
 
 def test_a_band_of_90_percent_holds_the_curve() -> None:
-    """Curves drawn from processes of several lengths, at uneven places, with noise that is estimated."""
+    """Curves drawn from processes of several lengths, at uneven steps, with estimated noise."""
     random = np.random.default_rng(5)
     inside = []
     for _ in range(40):

@@ -17,8 +17,9 @@ import pytest
 from landscape.errors import InputError, StorageError
 from landscape.study import store as module
 from landscape.study import tables
-from landscape.study.store import Store
+from landscape.study.store import EMPTY, Record, Store
 
+MINE: Record = {**EMPTY, "name": "mine"}
 ROWS = [
     {"table": "barrier", "a": "x", "seed_a": 3, "barrier": 0.25, "branch_step": None},
     {"table": "profile", "t": 0.13, "loss": 2.5},
@@ -29,7 +30,7 @@ ROWS = [
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     store = Store(tmp_path / "results")
-    store.open("mine", {"tasks": []})
+    store.open(MINE)
     return store
 
 
@@ -99,7 +100,7 @@ def test_only_old_leftovers_are_removed(store: Store) -> None:
     for file, hours in ((old, 25), (fresh, 1)):
         file.touch()
         os.utime(file, (time.time() - 3600 * hours,) * 2)
-    store.open("mine", {})
+    store.open(MINE)
     assert not old.exists() and fresh.exists()
 
 
@@ -114,10 +115,10 @@ def test_whole_numbers_stay_so_where_some_are_missing(store: Store) -> None:
 def test_folder_of_another_study_is_refused_and_kept(store: Store) -> None:
     store.write("k", ROWS)
     with pytest.raises(InputError, match="holds the results of another study, 'mine', and this one is 'yours'"):
-        store.open("yours", {})
+        store.open({**EMPTY, "name": "yours"})
     assert store.record()["name"] == "mine" and store.done("k")
-    store.open("mine", {"tasks": [1]})
-    assert store.record()["tasks"] == [1] and store.done("k")
+    store.open({**MINE, "parameters": 7})
+    assert store.record() == {**MINE, "parameters": 7} and store.done("k")
 
 
 def test_empty_folder_says_how_to_fill_it(tmp_path: Path) -> None:
@@ -149,12 +150,9 @@ def test_full_disk_loses_nothing(store: Store, monkeypatch: pytest.MonkeyPatch, 
 
 WRITER = """
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 import numpy as np
-from landscape import tables
-from landscape.store import Store
+from landscape.study.store import Store
 store = Store(Path(sys.argv[1]))
 for n in range(60):
     if not store.done(f"k{n}"):

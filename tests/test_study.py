@@ -190,9 +190,7 @@ def test_nothing_to_pair_is_said() -> None:
 
 
 def test_a_label_that_no_checkpoint_has_is_said() -> None:
-    said = (
-        r'between = "branch" pairs checkpoints by a label that they do not have; their labels are seed, step, and all'
-    )
+    said = r'between = "branch" pairs checkpoints by a label that they do not have; their labels are seed, step, and'
     with pytest.raises(InputError, match=said):
         tasks(study(between="branch"), some(3))
 

@@ -96,7 +96,7 @@ def along(path: str, values: dict[tuple[int, int], float], loss_increase: float)
     return rows.assign(a=[f"s{k}" for k in rows["seed_a"]], b=[f"s{k}" for k in rows["seed_b"]])
 
 
-def test_curves_stand_beside_the_lines_of_their_pairs() -> None:
+def test_curves_are_compared_with_the_lines_of_their_pairs() -> None:
     bent = {pair: value / 10 for pair, value in VALUES.items()}
     lines = along("linear", VALUES | {(3, 11): 9.0}, 0.8)
     other = lines.assign(a=lines["a"] + "early", b=lines["b"] + "early", step_a=0)

@@ -1,4 +1,4 @@
-"""Matching by the loss: slopes against autograd, and the promise never to be worse."""
+"""Alignment by the loss: gradients against autograd, and the promise never to be worse."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from landscape.symmetry import align
 from landscape.symmetry.group import canonical
 from landscape.symmetry.group.element import Change, Element, apply, draw
 from landscape.symmetry.group.table import Group, Params, Table
-from landscape.symmetry.matchers import learned, weights
-from landscape.symmetry.matchers.nearest import Products
+from landscape.symmetry.search import descent, straight_through
+from landscape.symmetry.search.nearest import Products
+from landscape.symmetry.search.straight_through import LearnedSettings
+from landscape.symmetry.settings import AlignSettings
 from landscape.symmetry.tables import table_of
 
 
@@ -26,21 +28,21 @@ def test_what_is_learned_lowers_the_middle_and_is_never_worse_on_held_out_exampl
     one, two = digits(0), digits(1)
     table = table_of(one.model)
     a, b = (canonical.canonical(table, o.space.params(point(o)))[0] for o in (one, two))
-    good = weights.match(table, a, b, some(1)).element
-    found = learned.match(table, one, [a], b, good, learned.Recipe(steps=150, batch=64, rate=1.0), some(1))
-    raw = learned.middle(one.take(torch.arange(300, 400)), one.space, [a], b)
+    good = descent.align(table, a, b, some(1)).element
+    found = straight_through.learn(table, one, [a], b, good, LearnedSettings(steps=150, batch=64, rate=1.0), some(1))
+    raw = straight_through.middle(one.take(torch.arange(300, 400)), one.space, [a], b)
     assert found.after < 0.8 * found.before < raw
-    wild = learned.match(table, one, [a], b, good, learned.Recipe(steps=5, rate=50.0), some(1))
+    wild = straight_through.learn(table, one, [a], b, good, LearnedSettings(steps=5, rate=50.0), some(1))
     assert wild.after <= wild.before == pytest.approx(found.before)
     naive = {n: (a[n] + apply(table, b, found.element)[n]) / 2 for n in a}
     with torch.no_grad():
         logits = torch.func.functional_call(one.model, naive, (one.batch["inputs"][300:],))
     loss = torch.nn.functional.cross_entropy(logits, one.batch["labels"][300:])
     assert found.after == pytest.approx(float(loss), abs=1e-5)
-    third = weights.match(table, a, canonical.canonical(table, one.space.params(point(digits(2))))[0], some(1))
+    third = descent.align(table, a, canonical.canonical(table, one.space.params(point(digits(2))))[0], some(1))
     both = [a, apply(table, canonical.canonical(table, one.space.params(point(digits(2))))[0], third.element)]
-    halves = [learned.middle(one, one.space, [other], b) for other in both]
-    assert learned.middle(one, one.space, both, b) == pytest.approx(sum(halves) / 2, abs=1e-6)
+    halves = [straight_through.middle(one, one.space, [other], b) for other in both]
+    assert straight_through.middle(one, one.space, both, b) == pytest.approx(sum(halves) / 2, abs=1e-6)
 
 
 def products_by_hand(a: Params, b: Params, orders: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -56,16 +58,16 @@ def products_by_hand(a: Params, b: Params, orders: dict[str, Tensor]) -> dict[st
 
 @pytest.mark.parametrize(("name", "turn"), [("mlp gelu", 1.0), ("mlp relu", 0.01)])
 def test_scores_are_learned_by_the_definition(name: str, turn: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Adam with one size for each group, written by hand, on the slopes that were asked for; and where they were."""
-    one, recipe = build(name), learned.Recipe(steps=12, batch=6, rate=0.7)
+    """Adam with one size for each group, written by hand, on the recorded gradients; and where they were."""
+    one, recipe = build(name), LearnedSettings(steps=12, batch=6, rate=0.7)
     table = table_of(one.model)
     others, b = ([canonical.canonical(table, o.space.params(point(o)))[0] for o in builds]
                  for builds in ([one, build(name, 1)], [build(name, 2)]))  # fmt: skip
     asked, seen, looks = list[tuple[Tensor, Tensor, Tensor]](), list[tuple[str, Tensor, Change]](), list[float]()
-    slope, pick, middle = gradients.slope, learned.nearest, learned.middle
+    value_and_grad, pick, middle = gradients.value_and_grad, straight_through.nearest, straight_through.middle
 
-    def slopes(objective: Objective, at: Tensor, some: Tensor) -> tuple[float, Tensor]:
-        loss, found = slope(objective, at, some)
+    def recorded(objective: Objective, at: Tensor, some: Tensor) -> tuple[float, Tensor]:
+        loss, found = value_and_grad(objective, at, some)
         asked.append((at, some, found))
         return loss, found
 
@@ -78,11 +80,11 @@ def test_scores_are_learned_by_the_definition(name: str, turn: float, monkeypatc
         looks.append(middle(*words))
         return looks[-1]
 
-    monkeypatch.setattr(gradients, "slope", slopes)
-    monkeypatch.setattr(learned, "nearest", picked)
-    monkeypatch.setattr(learned, "middle", looked)
+    monkeypatch.setattr(gradients, "value_and_grad", recorded)
+    monkeypatch.setattr(straight_through, "nearest", picked)
+    monkeypatch.setattr(straight_through, "middle", looked)
     start = draw(table, some(4), stretch=False)
-    found = learned.match(table, one, others, b[0], start, recipe, some(5))
+    found = straight_through.learn(table, one, others, b[0], start, recipe, some(5))
     orders = {group: change.order for group, change in start.items()}
     first = products_by_hand(others[0], b[0], orders)
     scores = {g: torch.eye(len(p))[orders[g]] + p / p.square().mean().sqrt() for g, p in first.items()}
@@ -93,8 +95,8 @@ def test_scores_are_learned_by_the_definition(name: str, turn: float, monkeypatc
         times.append(float((at - one.space.vector(a)) @ line / (line @ line)))
         torch.testing.assert_close(at, one.space.vector(a) + times[-1] * line)
         assert int(chosen.max()) < 30 and len(chosen) == 6  # the last quarter is held out
-        slopes_now = products_by_hand(one.space.params(-up), b[0], orders)
-        for group, now in slopes_now.items():
+        products_now = products_by_hand(one.space.params(-up), b[0], orders)
+        for group, now in products_now.items():
             mean[group] = 0.9 * mean[group] + 0.1 * now if step else now
             size[group] = 0.99 * size[group] + 0.01 * float(now.square().mean())
             root = (size[group] / (1 - 0.99 ** (step + 1))) ** 0.5
@@ -117,8 +119,8 @@ def test_the_best_element_is_kept_and_not_the_last(monkeypatch: pytest.MonkeyPat
         tried.append(there)
         return next(values)
 
-    monkeypatch.setattr(learned, "middle", looked)
-    found = learned.match(table, one, [a], b, {}, learned.Recipe(steps=25, batch=4, rate=5.0), some(1))
+    monkeypatch.setattr(straight_through, "middle", looked)
+    found = straight_through.learn(table, one, [a], b, {}, LearnedSettings(steps=25, batch=4, rate=5.0), some(1))
     assert (found.before, found.after, len(tried)) == (3.0, 2.0, 4)
     assert all(torch.equal(value, tried[2][n]) for n, value in apply(table, b, found.element).items())
     assert any(not torch.equal(tried[3][n], tried[2][n]) for n in b)  # or there is nothing to choose
@@ -133,7 +135,7 @@ def test_the_middle_is_the_mean_over_the_lines_to_others() -> None:
         logits = torch.func.functional_call(one.model, half, (one.batch["inputs"],))
         losses.append(float(torch.nn.functional.cross_entropy(logits, one.batch["labels"])))
     assert abs(losses[0] - losses[1]) > 1e-3
-    assert learned.middle(one, one.space, others, b) == pytest.approx(sum(losses) / 2, rel=1e-6)
+    assert straight_through.middle(one, one.space, others, b) == pytest.approx(sum(losses) / 2, rel=1e-6)
 
 
 def test_each_is_learned_on_the_lines_to_those_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,28 +145,28 @@ def test_each_is_learned_on_the_lines_to_those_before_it(monkeypatch: pytest.Mon
 
     def told(
         table: Table, objective: Objective, others: list[Params], b: Params, start: Element, *_: Any, **__: Any
-    ) -> learned.Learned:
+    ) -> straight_through.Learned:
         element = draw(table, some(len(calls)), stretch=False)
         calls.append((list(others), b, element))
-        return learned.Learned(element, 1.0, 1.0)
+        return straight_through.Learned(element, 1.0, 1.0)
 
-    monkeypatch.setattr(learned, "align", told)
+    monkeypatch.setattr(straight_through, "learn", told)
     loads = [lambda o=o: point(o) for o in objectives]
-    align.match(table, loads, align.How("learned", starts=1), objectives[0], objectives[0])
+    align.align(table, loads, "learned", AlignSettings(starts=1), objectives[0], objectives[0])
     assert [len(others) for others, _, _ in calls] == [1, 2, 3, 4, 4]
     for n, (_, b, element) in enumerate(calls[:3]):
         there = apply(table, b, element)
         assert all(torch.equal(calls[-1][0][n + 1][key], value) for key, value in there.items())
 
 
-def test_the_slope_with_respect_to_an_order_is_that_of_autograd() -> None:
+def test_the_gradient_with_respect_to_an_order_is_that_of_autograd() -> None:
     """Gradients of the loss in weights become gradients in the change, also where a group moves both axes."""
     objective = build("bert")
     table = table_of(objective.model)
     b = objective.space.params(point(objective).double())
     down = {n: torch.randn(v.shape, generator=some(1), dtype=torch.float64) for n, v in b.items()}
     element = draw(table, some(2), stretch=False)
-    found = learned._slope(table, down, b, element, "stream")
+    found = straight_through._products(table, down, b, element, "stream")
     p = torch.eye(12, dtype=torch.float64)[element["stream"].order].requires_grad_()
     rest = {n: c for n, c in element.items() if n != "stream"}
     moved = apply(table, b, rest)

@@ -1,4 +1,4 @@
-"""Matching: planted answers, the promise never to make it worse, brute force where that can be done."""
+"""Alignment: planted answers, the promise never to make it worse, brute force where that can be done."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from landscape.errors import InputError
 from landscape.objectives import Objective
 from landscape.symmetry import align
-from landscape.symmetry.align import How
 from landscape.symmetry.group import canonical, move
 from landscape.symmetry.group.element import Change, apply, compose, draw, still
 from landscape.symmetry.group.move import Move
 from landscape.symmetry.group.table import Axis, Group, Part
-from landscape.symmetry.matchers import quadratic, weights
-from landscape.symmetry.matchers.nearest import Products, nearest
-from landscape.symmetry.matchers.nearest import product as product_of
+from landscape.symmetry.search import descent, quadratic
+from landscape.symmetry.search.nearest import Products, nearest
+from landscape.symmetry.search.nearest import product as product_of
+from landscape.symmetry.settings import AlignSettings
 from landscape.symmetry.tables import table_of
 
 # Mistral and Qwen 2 have the table of Llama.
@@ -57,11 +57,11 @@ def twin(objective: Objective, symmetry_group: Any = "all", seed: int = 11) -> T
 
 @pytest.mark.parametrize(("name", "symmetry_group", "method"), PLANTED)
 def test_a_planted_element_is_taken_out(name: str, symmetry_group: Any, method: Any) -> None:
-    """B is A by a random element: matched, it is A to rounding, and no barrier is left."""
+    """B is A by a random element: aligned, it is A to rounding, and no barrier is left."""
     objective = build(name, SEEDS.get(name, 0), examples=40 if method == "activations" else 6)
     here, there = point(objective), twin(objective, symmetry_group)
     table = table_of(objective.model, symmetry_group)
-    found = align.match(table, [lambda: here, lambda: there], How(method), objective, objective)[1]
+    found = align.align(table, [lambda: here, lambda: there], method, AlignSettings(), objective, objective)[1]
     back = move.moved(table, objective.space, there, found.move)
     assert float((there - here).norm()) > 0.3 * float(here.norm())
     assert float((back - here).norm()) < 1e-4 * float(here.norm())
@@ -77,7 +77,7 @@ def test_with_noise_most_units_are_found_again(method: Any) -> None:
     planted = draw(table, some(2), stretch=False)
     there = move.moved(table, objective.space, here, Move(planted, {}))
     there = there + 0.2 * here.std() * torch.randn(there.shape, generator=some(3))
-    found = align.match(table, [lambda: here, lambda: there], How(method), objective, objective)[1]
+    found = align.align(table, [lambda: here, lambda: there], method, AlignSettings(), objective, objective)[1]
     right = compose(table, found.move.element, planted)
     hits = torch.cat([right[n].order == torch.arange(g.blocks) for n, g in table.groups.items()]).double().mean()
     chance = sum(1 for _ in table.groups) / sum(g.blocks for g in table.groups.values())
@@ -103,8 +103,8 @@ def test_planted_residual_networks_are_recovered(width: int, anchored: bool) -> 
         params |= {n: torch.zeros_like(params[n]) for n in ends}
         planted = draw(table, some(seed), stretch=False)
         noisy = {n: v + 0.3 * v.std() * torch.randn(v.shape) for n, v in apply(table, params, planted).items()}
-        found = weights.match(table, params, noisy, some(seed), starts=1)
-        lone, _ = weights.descend(table, params, noisy, {}, list(table.groups), some(seed)) if seed < 20 else ({}, 0)
+        found = descent.align(table, params, noisy, some(seed), starts=1)
+        lone, _ = descent.descend(table, params, noisy, {}, list(table.groups), some(seed)) if seed < 20 else ({}, 0)
         for element, hit in ((found.element, 0), (lone, 1)):
             both = compose(table, element, planted)
             whole = all(torch.equal(both[n].order, torch.arange(width)) for n in table.groups)
@@ -114,19 +114,19 @@ def test_planted_residual_networks_are_recovered(width: int, anchored: bool) -> 
 
 
 @pairs
-def test_matching_never_takes_two_points_farther_apart(name: str, symmetry_group: Any) -> None:
+def test_aligning_never_takes_two_points_farther_apart(name: str, symmetry_group: Any) -> None:
     one, two = build(name, seed=0), build(name, seed=5)
     table = table_of(one.model, symmetry_group)
     a, b = (canonical.canonical(table, o.space.params(point(o)))[0] for o in (one, two))
-    found = weights.match(table, a, b, some(1), starts=1)
-    assert found.after < found.before == pytest.approx(weights.distance(a, b))
-    assert found.after == pytest.approx(weights.distance(a, apply(table, b, found.element)))
-    assert weights.match(table, a, a, some(1)).after == pytest.approx(0, abs=1e-5)
+    found = descent.align(table, a, b, some(1), starts=1)
+    assert found.after < found.before == pytest.approx(descent.distance(a, b))
+    assert found.after == pytest.approx(descent.distance(a, apply(table, b, found.element)))
+    assert descent.align(table, a, a, some(1)).after == pytest.approx(0, abs=1e-5)
     element = dict(found.element)
     for group in table.groups:  # each change is the best for given others
-        _, gained = weights.improve(table, a, b, element, group, some(2))
+        _, gained = descent.improve(table, a, b, element, group, some(2))
         sizes = [sum(float(v.take(p).square().sum()) for v in table.touching[group]) for p in (a, b)]
-        assert gained <= 2 * weights.ENOUGH * (sizes[0] * sizes[1]) ** 0.5
+        assert gained <= 2 * descent.ENOUGH * (sizes[0] * sizes[1]) ** 0.5
 
 
 @pytest.mark.parametrize(("share", "large", "made"), [
@@ -142,9 +142,9 @@ def test_a_change_is_made_for_a_millionth_or_in_large_models_a_thousandth(
     swapped = replace(still(table.groups["0"]), order=torch.randperm(17, generator=some(0)))
     norms = [sum(float(p[n].norm() ** 2) for n in ("0.weight", "0.bias", "2.weight")) ** 0.5 for p in (a, b)]
     if large:
-        monkeypatch.setattr(weights, "LARGE", 100)
-    monkeypatch.setattr(weights, "improve", lambda *_: (swapped, share * norms[0] * norms[1]))
-    found, _ = weights.descend(table, a, b, {}, ["0"], some(1))
+        monkeypatch.setattr(descent, "LARGE", 100)
+    monkeypatch.setattr(descent, "improve", lambda *_: (swapped, share * norms[0] * norms[1]))
+    found, _ = descent.descend(table, a, b, {}, ["0"], some(1))
     assert torch.equal(found["0"].order, swapped.order) is made
 
 
@@ -155,13 +155,13 @@ def test_a_start_that_ends_farther_away_changes_nothing(monkeypatch: pytest.Monk
     b = {n: v + 0.1 * v.std() * torch.randn(v.shape, generator=some(k)) for k, (n, v) in enumerate(a.items())}
     ends = [draw(table, some(seed), stretch=False) for seed in range(4)]
     left = iter(ends)
-    monkeypatch.setattr(weights, "descend", lambda *_, **__: (next(left), 1))
-    found = weights.match(table, a, b, some(0))
+    monkeypatch.setattr(descent, "descend", lambda *_, **__: (next(left), 1))
+    found = descent.align(table, a, b, some(0))
     assert (found.after, dict(found.element), found.tries) == (found.before, {}, 4)
     left = iter(ends)
     far = apply(table, b, draw(table, some(9), stretch=False))
-    found = weights.match(table, a, far, some(0))
-    distances = [weights.distance(a, apply(table, far, end)) for end in ends]
+    found = descent.align(table, a, far, some(0))
+    distances = [descent.distance(a, apply(table, far, end)) for end in ends]
     assert found.after == min(found.before, *distances) and max(distances) > found.after
 
 
@@ -171,10 +171,10 @@ def test_what_the_first_guess_has_settled_cannot_be_improved(name: str) -> None:
     one, two = build(name, seed=0), build(name, seed=5)
     table = table_of(one.model)
     a, b = (canonical.canonical(table, o.space.params(point(o)))[0] for o in (one, two))
-    element, settled = weights.anchored(table, a, b, list(table.groups))
+    element, settled = descent.anchored(table, a, b, list(table.groups))
     assert settled
     for group in settled:
-        assert weights.improve(table, a, b, dict(element), group, some(2))[1] <= 1e-4
+        assert descent.improve(table, a, b, dict(element), group, some(2))[1] <= 1e-4
 
 
 def test_the_nearest_change_by_brute_force() -> None:
@@ -201,7 +201,7 @@ def test_the_nearest_change_by_brute_force() -> None:
 def test_queries_that_share_a_key_by_brute_force(orders: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two keys of two queries each, in the order of blocks and of queries inside them; maps are signs."""
     if orders == "few":  # as where all would be dear
-        monkeypatch.setattr("landscape.symmetry.matchers.nearest.CHEAP", 0)
+        monkeypatch.setattr("landscape.symmetry.search.nearest.CHEAP", 0)
     group = Group("g", 2, (Part("qk", 1, "sign"),), within=2)
     misses = 0
     for seed in range(30):
@@ -255,7 +255,7 @@ def test_a_climb_goes_to_the_top_of_the_line_and_not_over_it() -> None:
     n = 4
     linear, a, b, p = (torch.randn(n, n, generator=some(k), dtype=torch.float64) for k in (5, 6, 7, 8))
     p = p.softmax(dim=1)
-    up = quadratic.slope(linear, [(a, b)], p)
+    up = quadratic.gradient(linear, [(a, b)], p)
     corner = torch.eye(n, dtype=torch.float64)[torch.tensor(linear_sum_assignment(up.numpy(), maximize=True)[1])]
     shares = torch.linspace(0, 1, 100_001, dtype=torch.float64)
     second = (a * ((corner - p) @ b @ (corner - p).T)).sum()
@@ -263,15 +263,15 @@ def test_a_climb_goes_to_the_top_of_the_line_and_not_over_it() -> None:
     assert 0.1 < float(shares[heights.argmax()]) < 0.9  # or there is no top inside
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(quadratic, "STEPS", 1)
-        found = quadratic._climb(linear, [(a, b)], p)
+        found = quadratic._ascend(linear, [(a, b)], p)
     torch.testing.assert_close(found, p + shares[heights.argmax()] * (corner - p), rtol=0, atol=1e-4)
 
 
-def test_the_slope_of_the_quadratic_is_that_of_autograd() -> None:
+def test_the_gradient_of_the_quadratic_is_that_of_autograd() -> None:
     linear, p, a, b = (torch.randn(4, 4, generator=some(k), dtype=torch.float64) for k in range(4))
     p.requires_grad_()
     ((linear * p).sum() + (a * (p @ b @ p.T)).sum()).backward()
-    torch.testing.assert_close(quadratic.slope(linear, [(a, b)], p.detach()), p.grad)
+    torch.testing.assert_close(quadratic.gradient(linear, [(a, b)], p.detach()), p.grad)
 
 
 @pytest.mark.parametrize("name", ["mlp tanh", pytest.param("bert", marks=pytest.mark.slow)])
@@ -280,7 +280,7 @@ def test_going_through_a_third_is_the_same_as_going_at_once(name: str) -> None:
     objectives = [build(name, seed=k, examples=6) for k in range(4)]
     first = objectives[0]
     table, loads = table_of(first.model), [lambda o=o: point(o) for o in objectives]
-    found = align.match(table, loads, How("weights"), first)
+    found = align.align(table, loads, "weights", AlignSettings(), first)
     moved = [move.moved(table, first.space, point(o), f.move) for o, f in zip(objectives, found, strict=True)]
     assert torch.equal(moved[0], point(first))
 
@@ -288,9 +288,9 @@ def test_going_through_a_third_is_the_same_as_going_at_once(name: str) -> None:
         return [canonical.canonical(table, first.space.params(p))[0] for p in points]
 
     def spread(points: list[Tensor]) -> float:
-        return sum(weights.distance(a, b) ** 2 for a in forms(points) for b in forms(points))
+        return sum(descent.distance(a, b) ** 2 for a in forms(points) for b in forms(points))
 
-    alone = [align.match(table, [loads[0], load], How("weights"), first)[1] for load in loads[1:]]
+    alone = [align.align(table, [loads[0], load], "weights", AlignSettings(), first)[1] for load in loads[1:]]
     star = [
         moved[0],
         *(move.moved(table, first.space, point(o), f.move) for o, f in zip(objectives[1:], alone, strict=True)),
@@ -298,16 +298,16 @@ def test_going_through_a_third_is_the_same_as_going_at_once(name: str) -> None:
     assert spread(moved) < spread(star) < spread([point(o) for o in objectives])
     one, *others = forms(moved)
     for other, f in zip(others, found[1:], strict=True):
-        assert f.after == pytest.approx(weights.distance(one, other), rel=1e-4)
-    again = align.match(table, loads, How("weights"), first)
+        assert f.after == pytest.approx(descent.distance(one, other), rel=1e-4)
+    again = align.align(table, loads, "weights", AlignSettings(), first)
     assert all(torch.equal(move.moved(table, first.space, load(), f.move), m)
                for load, f, m in zip(loads, again, moved, strict=True))  # fmt: skip
     if name != "bert":  # a matrix that is permuted on both sides takes more passes
         for n in range(1, 4):  # each is nearest to the mean of all others
             own, rest = forms(moved)[n], [form for k, form in enumerate(forms(moved)) if k != n]
             mean = {key: torch.stack([form[key] for form in rest]).mean(dim=0) for key in own}
-            better, _ = weights.descend(table, mean, own, {}, list(table.groups), some(n))
-            assert weights.distance(mean, apply(table, own, better)) >= weights.distance(mean, own) - 1e-4
+            better, _ = descent.descend(table, mean, own, {}, list(table.groups), some(n))
+            assert descent.distance(mean, apply(table, own, better)) >= descent.distance(mean, own) - 1e-4
 
 
 @pytest.mark.parametrize("name", ["bert", "gpt2 untied", "llama", "mlp relu"])
@@ -316,16 +316,16 @@ def test_only_the_groups_that_are_asked_for_change(name: str) -> None:
     here, there = point(objective), twin(objective)
     table = table_of(objective.model)
     pattern = "0" if name == "mlp relu" else "*.ffn"
-    found = align.match(table, [lambda: here, lambda: there], How("weights", groups=(pattern,)), objective)[1]
+    found = align.align(table, [lambda: here, lambda: there], "weights", AlignSettings(groups=(pattern,)), objective)[1]
     back = move.moved(table, objective.space, there, found.move)
     one, two = objective.space.params(there), objective.space.params(back)
     changed = {n for n in one if not torch.equal(one[n], two[n])}
     wanted = [group for group in table.groups if "ffn" in group or group == "0"]
     assert changed and changed <= {piece.parameter for group in wanted for piece in table.touching[group]}
     with pytest.raises(InputError, match=r"no group of the symmetry table \w+ is called nose; there are "):
-        align.match(table, [lambda: here, lambda: there], How("weights", groups=(pattern, "nose")), objective)
-    with pytest.raises(InputError, match="matching by learned needs a text to match on"):
-        align.match(table, [lambda: here, lambda: there], How("learned"), objective)
+        align.align(table, [lambda: here, lambda: there], "weights", AlignSettings(groups=(pattern, "nose")), objective)
+    with pytest.raises(InputError, match="aligning by learned needs a text to align on"):
+        align.align(table, [lambda: here, lambda: there], "learned", AlignSettings(), objective)
 
 
 @pytest.mark.parametrize("part", ["qk", "vo"])
@@ -338,13 +338,13 @@ def test_a_forgotten_dual_is_seen_although_what_is_found_is_a_rotation(part: str
 
     bad = replace(table, pieces=tuple(replace(p, axes=tuple(map(plain, p.axes))) for p in table.pieces))
     with pytest.raises(InputError, match="the symmetry table bert is wrong.*at fault: 0.heads"):
-        align.match(bad, [lambda: here, lambda: here], How("weights"), objective)
+        align.align(bad, [lambda: here, lambda: here], "weights", AlignSettings(), objective)
 
 
 def test_the_random_control_keeps_the_norm_and_the_function_and_is_far_away() -> None:
     objective = build("gpt_neox")
     table, here = table_of(objective.model), point(objective)
-    found = align.match(table, [lambda: here, lambda: here], How("random"), objective)[1]
+    found = align.align(table, [lambda: here, lambda: here], "random", AlignSettings(), objective)[1]
     there = move.moved(table, objective.space, here, found.move)
     one, two = (canonical.canonical(table, objective.space.params(p))[0] for p in (here, there))
     sizes = [sum(float(v.square().sum()) for v in p.values()) for p in (one, two)]
@@ -355,10 +355,10 @@ def test_the_random_control_keeps_the_norm_and_the_function_and_is_far_away() ->
 def test_each_checkpoint_has_random_coordinates_of_its_own() -> None:
     objective = build("mlp gelu")
     table, here = table_of(objective.model), point(objective)
-    found = align.match(table, [lambda: here] * 4, How("random"), objective)[1:]
+    found = align.align(table, [lambda: here] * 4, "random", AlignSettings(), objective)[1:]
     orders = [tuple(f.move.element["0"].order.tolist()) for f in found]
     assert len(set(orders)) == 3
-    again = align.match(table, [lambda: here] * 2, How("random", seed=1), objective)[1]
+    again = align.align(table, [lambda: here] * 2, "random", AlignSettings(seed=1), objective)[1]
     assert tuple(again.move.element["0"].order.tolist()) != orders[0]
 
 
@@ -376,16 +376,16 @@ def test_the_error_of_a_loss_is_its_largest_change_either_way() -> None:
         assert align._loss_error(objective, *ends) == pytest.approx(want, rel=1e-5)
 
 
-def test_a_wrong_table_stops_matching() -> None:
+def test_a_wrong_table_stops_an_alignment() -> None:
     objective = build("mlp tanh")
     here, there = point(objective), twin(objective)
     table = table_of(objective.model)
     bad = replace(table, pieces=tuple(replace(p, axes=(None,)) if p.parameter == "0.bias" else p for p in table.pieces))
     with pytest.raises(InputError, match="the symmetry table chain is wrong for this model"):
-        align.match(bad, [lambda: here, lambda: there], How("weights"), objective)
+        align.align(bad, [lambda: here, lambda: there], "weights", AlignSettings(), objective)
 
 
-def test_a_layer_of_one_kind_of_units_can_be_matched_by_hand() -> None:
+def test_a_layer_of_one_kind_of_units_can_be_aligned_by_hand() -> None:
     """Two units whose weights are swapped: what anyone would do."""
     model = nn.Sequential(nn.Linear(1, 2), nn.GELU(), nn.Linear(2, 1))
     table = table_of(model)
@@ -393,7 +393,7 @@ def test_a_layer_of_one_kind_of_units_can_be_matched_by_hand() -> None:
          "2.weight": torch.tensor([[2.0, 7.0]]), "2.bias": torch.tensor([0.1])}  # fmt: skip
     b = {"0.weight": torch.tensor([[3.0], [1.0]]), "0.bias": torch.tensor([-0.5, 0.5]),
          "2.weight": torch.tensor([[7.0, 2.0]]), "2.bias": torch.tensor([0.3])}  # fmt: skip
-    found = weights.match(table, a, b, some(0))
+    found = descent.align(table, a, b, some(0))
     assert found.element["0"].order.tolist() == [1, 0]
     assert (found.before, found.after) == (pytest.approx((8 + 2 + 50 + 0.04) ** 0.5), pytest.approx(0.2))
     assert still(table.groups["0"]).order.tolist() == [0, 1]

@@ -11,15 +11,15 @@ from landscape.errors import InputError
 from landscape.objectives import Objective
 from landscape.points.evaluate import losses
 from landscape.symmetry import align
-from landscape.symmetry.align import How
 from landscape.symmetry.group import move
 from landscape.symmetry.repair import layers_of, repaired
+from landscape.symmetry.settings import AlignSettings
 from landscape.symmetry.tables import table_of
 
 
 def ends(one: Objective, two: Objective) -> Tensor:
     table = table_of(one.model)
-    found = align.match(table, [lambda: point(one), lambda: point(two)], How("weights"), one)[1]
+    found = align.align(table, [lambda: point(one), lambda: point(two)], "weights", AlignSettings(), one)[1]
     return torch.stack([point(one), move.moved(table, one.space, point(two), found.move)])
 
 

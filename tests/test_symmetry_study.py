@@ -29,12 +29,11 @@ from landscape.stages.series.observed import from_tables
 from landscape.study.checkpoint import Checkpoint
 from landscape.study.expand import tasks
 from landscape.study.file import Study, read_study
-from landscape.study.kinds import Barriers, Matching
+from landscape.study.kinds import Alignment, Barriers
 from landscape.study.sections import Data
 from landscape.study.store import Store
-from landscape.symmetry.align import How
 from landscape.symmetry.group import canonical, element, move
-from landscape.symmetry.matchers.learned import Recipe
+from landscape.symmetry.settings import AlignSettings
 from landscape.symmetry.tables import table_of
 
 
@@ -147,7 +146,7 @@ def test_the_section_is_of_the_last_step_of_the_first_kind_of_pairs_and_tells_th
     )
     checks = pd.DataFrame({"output_difference": [3e-13, 2e-13, 4e-13], "tolerance": [6e-11, 4e-12, 5e-10],
                            "untied": [False, True, False]})  # fmt: skip
-    found = section(Frames(matched=rows, by_symmetry=means, match=checks))
+    found = section(Frames(aligned=rows, by_symmetry=means, alignment=checks))
     assert found is not None
     (ax,) = found.figure.axes
     assert bars(ax) == [pytest.approx([0.3, 0.5])]
@@ -163,7 +162,7 @@ def test_the_figure_shows_every_pair_and_the_mean() -> None:
         "barrier": [0.5, 0.7, 0.9, 0.1, 0.3, 0.2], "low": [0.3, 0.65, 0.4, 0.02, 0.1, 0.19],
         "high": [0.6, 0.9, 0.95, 0.15, 0.33, 0.5], "unit": "nats per token",
     })  # fmt: skip
-    shown = summary.beside_raw(chord)
+    shown = summary.alignments(chord)
     means = summary.by_symmetry(shown).set_index("how")
     assert means["barrier"].to_dict() == pytest.approx({"none": 0.7, "weights": 0.2})
     assert means[["low", "high"]].isna().all(axis=None)  # three seeds
@@ -176,11 +175,11 @@ def test_the_figure_shows_every_pair_and_the_mean() -> None:
     assert drawn == pytest.approx(sorted(chord["barrier"]))
     ends = pd.concat([chord, means])[["low", "high"]].to_numpy()
     np.testing.assert_allclose(bars(ax), ends[np.lexsort(ends.T[::-1])])
-    assert [text.get_text() for text in ax.get_xticklabels()] == ["as they are", "matched by\nweights"]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["raw", "aligned by\nweights"]
     assert ax.get_ylabel() == "barrier (nats per token)"
     two = pd.concat([chord, chord[3:].assign(symmetry_group="permutations")])
-    assert set(summary.beside_raw(two)["how"]) == {"none", "weights (all)", "weights (permutations)"}
-    assert summary.beside_raw(chord[:3]).empty
+    assert set(summary.alignments(two)["how"]) == {"none", "weights (all)", "weights (permutations)"}
+    assert summary.alignments(chord[:3]).empty
 
 
 def test_barriers_shows_a_matrix_for_each_way(two: Path) -> None:
@@ -360,14 +359,14 @@ def test_settings_decide_keys_and_nothing_else_does() -> None:
     assert one.match.settings("weights") == {
         "align": "weights", "symmetry_group": "all", "groups": ["*"], "seed": 0, "starts": None,
     }  # fmt: skip
-    many = Matching(groups=("*.ffn", "stream"), starts=3, steps=7, rate=0.6, seed=9, text="other.txt", sequences=11)
+    many = Alignment(groups=("*.ffn", "stream"), starts=3, steps=7, rate=0.6, seed=9, text="other.txt", sequences=11)
     shared = {"symmetry_group": "all", "groups": ["*.ffn", "stream"], "seed": 9}
     assert many.settings("learned") == {"align": "learned", **shared, "starts": 3, "steps": 7, "rate": 0.6}
     for symmetry in ("activations", "random"):
         assert many.settings(symmetry) == {"align": symmetry, **shared}
     how = match.how_to(many.settings("learned"))
-    assert how == How("learned", ("*.ffn", "stream"), 9, 3, Recipe(steps=7, rate=0.6))
-    assert match.how_to(many.settings("random")) == How("random", ("*.ffn", "stream"), 9, None, Recipe())
+    assert how == AlignSettings(groups=("*.ffn", "stream"), seed=9, starts=3, steps=7, rate=0.6)
+    assert match.how_to(many.settings("random")) == AlignSettings(groups=("*.ffn", "stream"), seed=9)
     data = Data(objective="causal-lm", text="text.txt", sequences=20, length=13, seed=4)
-    assert many.matched_on(data) == Data(objective="causal-lm", text="other.txt", sequences=11, length=13, seed=4)
+    assert many.aligned_on(data) == Data(objective="causal-lm", text="other.txt", sequences=11, length=13, seed=4)
     assert "symmetry" not in one.settings and "match" not in one.settings

@@ -1,4 +1,4 @@
-"""Trained models of every architecture: a planted element makes a barrier, and matching takes it out."""
+"""Trained models of every architecture: a planted element makes a barrier, and alignment removes it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaFo
 from landscape.demo.train import Recipe, Trainer
 from landscape.objectives import Objective, causal_lm, masked_lm, module
 from landscape.symmetry import align
-from landscape.symmetry.align import How
 from landscape.symmetry.group import canonical, move
 from landscape.symmetry.group.element import draw
 from landscape.symmetry.group.move import Move
+from landscape.symmetry.settings import AlignSettings
 from landscape.symmetry.tables import table_of
 
 LENGTH, STEPS = 32, 200
@@ -118,7 +118,7 @@ TRAINED: dict[str, Callable[[], Objective]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_planted_barrier_is_taken_out_of_a_trained_model(name: str) -> None:
-    """Orders and maps are planted that keep the norm; raw above 0.3 nats, matched below 1e-4."""
+    """Orders and maps are planted that keep the norm; raw above 0.3 nats, aligned below 1e-4."""
     torch.manual_seed(0)
     objective = TRAINED[name]()
     here, table = point(objective), table_of(objective.model)
@@ -128,7 +128,7 @@ def test_a_planted_barrier_is_taken_out_of_a_trained_model(name: str) -> None:
         planted = Move(element, canonical.gains(table, params))
         there = move.moved(table, objective.space, here, planted)
         raw = barrier(objective, here, there)
-        found = align.match(table, [lambda: here, lambda there=there: there], How("weights"), objective)[1]
-        matched = barrier(objective, here, move.moved(table, objective.space, there, found.move))
-        print(f"{name}: raw {raw:.3f}, matched {matched:.1e}")
-        assert raw > 0.3 and abs(matched) < 1e-4
+        found = align.align(table, [lambda: here, lambda there=there: there], "weights", AlignSettings(), objective)[1]
+        aligned = barrier(objective, here, move.moved(table, objective.space, there, found.move))
+        print(f"{name}: raw {raw:.3f}, aligned {aligned:.1e}")
+        assert raw > 0.3 and abs(aligned) < 1e-4

@@ -173,5 +173,5 @@ def test_models_without_a_table_get_a_sentence() -> None:
     model.config.model_type = "opt"
     with pytest.raises(InputError, match=r"no symmetry table for opt; there is one for bert, gpt2"):
         table_of(model)
-    with pytest.raises(InputError, match="has no layers to match"):
+    with pytest.raises(InputError, match="has no layers to align"):
         chain.table(nn.Sequential(nn.ReLU()), "all")

@@ -37,7 +37,7 @@ def test_all_pairs_have_the_analysis_of_variance_of_diallel_crosses() -> None:
     assert found == pytest.approx(want, rel=1e-9) and abs(tail) > 0.01
 
 
-def test_pairs_of_units_that_bring_nothing_are_independent() -> None:
+def test_pairs_of_units_without_effects_are_independent() -> None:
     random = np.random.default_rng(1)
     for _ in range(20):
         square = symmetric(random.standard_normal((6, 6)))
@@ -52,7 +52,7 @@ def test_pairs_of_units_that_bring_nothing_are_independent() -> None:
 
 
 def test_pairs_of_branches_of_one_seed_err_as_seeds_do() -> None:
-    """One pair a seed: the mean of so many numbers; several that are alike say no more."""
+    """One pair for each seed: the mean of as many numbers; further equal pairs add nothing."""
     values = np.array([0.574, 0.0, 0.21, 0.33, 0.49, 0.12])
     for times in (1, 3):
         seed = np.repeat(np.arange(6), times)
@@ -117,7 +117,7 @@ def test_the_interval_covers(kind: str, true: float) -> None:
 
 
 def test_a_pair_within_a_unit_holds_it_twice() -> None:
-    """Values that are sums of what units bring leave no rest, also where both ends are of one unit."""
+    """Sums of effects of units have no residual, also where both ends belong to one unit."""
     own = np.array([0.1, 0.9, -0.4, 0.3, 0.7])
     a, b = np.array([[0, 0, 1, 2, 3, 4, 0, 1, 2], [0, 1, 1, 3, 4, 2, 3, 4, 2]])
     values = own[a] + own[b]

@@ -18,7 +18,7 @@ from simulated import SIXTY, dated, drift, sigmoid, symmetric
 from sklearn.metrics import adjusted_rand_score
 from table import LEVEL, RECALL, Case, Hits
 
-from landscape.stages import analyse
+from landscape.stages.analysis import analyse
 from landscape.stages.association import by_seed, clusters, matrices, permutations, population, power
 from landscape.stages.series.observed import Observed
 from landscape.stages.settings import Stages
@@ -32,6 +32,7 @@ NAIVE = (0.1, 1.0)
 """A test that is not offered is to reject at least twice as often as it may, or the argument against it fails."""
 INDEPENDENT, CAUSE, COUPLED = "independent", "loss is the common cause", "coupled"
 ALONG = "loss places the seeds along a line"
+BESIDES = "coupled independently of the loss"
 STEEP, WEAK = "loss drives both steeply", "loss drives one weakly"
 CURVED = "loss drives both along a curve"
 TIMINGS = (INDEPENDENT, CAUSE, STEEP, WEAK, CURVED, COUPLED)
@@ -143,7 +144,7 @@ def of_pairs(kind: str, random: np.random.Generator, seeds: int) -> tuple[np.nda
     """Barriers, a score of each seed, and its loss.
 
     Where loss is the cause, score and barriers depend on it and on nothing else that they share: barriers are
-    distances between places that follow the loss, along a line, with other directions beside it, or through a curve;
+    distances between places that follow the loss, along a line, with other directions as well, or through a curve;
     or they are higher the worse both seeds are, or the worse one is.
     """
     u, v = random.standard_normal((2, seeds, 2))
@@ -154,7 +155,7 @@ def of_pairs(kind: str, random: np.random.Generator, seeds: int) -> tuple[np.nda
         INDEPENDENT: (simulated.apart(u), own),
         "sums of seeds": (tall[:, None] + tall, np.abs(own)),
         COUPLED: (_line(u[:, 0]), COUPLING * u[:, 0] + np.sqrt(1 - COUPLING**2) * v[:, 0]),
-        "coupled beside the loss": (_line(u[:, 0] + loss), 0.95 * u[:, 0] + 0.3 * v[:, 0] + loss),
+        BESIDES: (_line(u[:, 0] + loss), 0.95 * u[:, 0] + 0.3 * v[:, 0] + loss),
         ALONG: (_line(loss + 0.3 * other), score),
         "loss places the seeds roughly": (_line(loss + 0.6 * other), loss + 0.6 * own),
         "loss places the seeds, and more": (simulated.apart(np.column_stack([loss, 0.5 * u])), score),
@@ -398,7 +399,7 @@ PAIRS: dict[str, dict[str, table.Wanted]] = {
         "barriers higher the worse one is",
     ), GIVEN),
     COUPLED: {"matrix": POWER, "matrix given loss": SOME_POWER},
-    "coupled beside the loss": {"matrix given loss": SOME_POWER},
+    BESIDES: {"matrix given loss": SOME_POWER},
 }  # fmt: skip
 SCORES = {
     INDEPENDENT: {"cluster": LEVEL, "cluster given loss": LEVEL},
@@ -471,7 +472,7 @@ CASES = table.marked([
     *(
         Case(number, OVER_SEEDS, f"{kind}, {seeds} seeds", given_losses, {"kind": kind, "seeds": seeds},
              {"matrix given loss": COVERED})
-        for number, (kind, seeds) in enumerate(product((ALONG, "coupled beside the loss"), (20, 30)), start=440)
+        for number, (kind, seeds) in enumerate(product((ALONG, BESIDES), (20, 30)), start=440)
     ),
     *(
         Case(number, OVER_SEEDS, f"two clusters {apart} apart, {seeds} seeds", shares,

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from landscape.llc import langevin
 from landscape.llc.coefficient import coefficient
 from landscape.llc.curvature import largest, step_size
-from landscape.llc.estimate import Estimate, Run, estimate, extrapolated
-from landscape.llc.langevin import Slope
+from landscape.llc.estimate import Estimate, estimate, extrapolated
+from landscape.llc.langevin import ValueAndGrad
+from landscape.llc.run import Run
 from landscape.llc.samplers import Dynamics
 from landscape.llc.sampling import GLANCE, inverse_temperature
 from landscape.objectives import Objective, module
@@ -59,7 +60,8 @@ class Setting:
         localisation: Pull to the checkpoint.
         curvature: What is taken for the largest curvature at the checkpoint; nan where it is not known. It is looked up
             where chains end.
-        slope_noise: Half of the difference of the slopes of two examples along the top Hessian eigenvector, one a step.
+        gradient_noise: Half of the difference of the gradients of two examples, one a step, along the top Hessian
+            eigenvector.
     """
 
     sampler: str = "sgld"
@@ -69,14 +71,14 @@ class Setting:
     n_beta: float = N_BETA
     localisation: float = LOCALISATION
     curvature: float = STEEPEST
-    slope_noise: float = 0.0
+    gradient_noise: float = 0.0
 
     def run(self, parameters: int) -> Run:
         """What the estimate is told."""
         return Run(
             n_beta=self.n_beta, localisation=self.localisation, step_size=self.step, burn_in=self.burn_in,
-            parameters=parameters, sampler=self.sampler, curvature=self.curvature, noise=self.slope_noise**2,
-            noisy=self.slope_noise > 0,
+            parameters=parameters, sampler=self.sampler, curvature=self.curvature, noise=self.gradient_noise**2,
+            noisy=self.gradient_noise > 0,
         )  # fmt: skip
 
 
@@ -99,25 +101,30 @@ class Found:
 
 
 def estimates(
-    setting: Setting, centre: Tensor, slope: Slope, baseline: float, worlds: int, random: np.random.Generator
+    setting: Setting,
+    centre: Tensor,
+    value_and_grad: ValueAndGrad,
+    baseline: float,
+    worlds: int,
+    random: np.random.Generator,
 ) -> list[Found]:
     """One estimate a world, from four chains each."""
     plan = langevin.Plan(
         sampler=setting.sampler,
         draws=setting.draws,
         burn_in=setting.burn_in,
-        batch=1 if setting.slope_noise else None,
+        batch=1 if setting.gradient_noise else None,
     )
     dynamics = Dynamics(n_beta=setting.n_beta, localisation=setting.localisation, step_size=setting.step)
     told, found = setting.run(len(centre)), list[Found]()
 
     def gradient(point: Tensor) -> Tensor:
-        return slope(point[None], torch.zeros(1, 1, dtype=torch.int64))[1][0]
+        return value_and_grad(point[None], torch.zeros(1, 1, dtype=torch.int64))[1][0]
 
     for start in range(0, worlds, AT_ONCE):
         count = CHAINS * min(AT_ONCE, worlds - start)
         seeds = [(int(seed),) for seed in random.integers(2**62, size=count)]
-        traces = langevin.run(centre.repeat(count, 1), slope, 2, dynamics, plan, seeds)
+        traces = langevin.run(centre.repeat(count, 1), value_and_grad, 2, dynamics, plan, seeds)
         with np.errstate(over="ignore", invalid="ignore"):  # of chains that diverge
             reach = np.sqrt((traces.distances[:, setting.burn_in :] ** 2).mean(axis=1))
             for first in range(0, count, CHAINS):
@@ -129,25 +136,25 @@ def estimates(
     return found
 
 
-def bowl(slope_noise: float = 0.0, turned: float | None = None) -> Slope:
-    """``sum_i h_i w_i^2 / 2``; the two examples also differ by a slope along the top Hessian eigenvector.
+def bowl(gradient_noise: float = 0.0, turned: float | None = None) -> ValueAndGrad:
+    """``sum_i h_i w_i^2 / 2``; the two examples also differ by a gradient along the top Hessian eigenvector.
 
     Args:
-        slope_noise: Size of that slope.
+        gradient_noise: Size of that gradient.
         turned: Curvature of the flattest direction, if it is another one.
     """
     h = CURVATURE.clone()
     if turned is not None:
         h[0] = turned
 
-    def slope(points: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:
+    def value_and_grad(points: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:
         losses, gradients = (h * points**2).sum(dim=1) / 2, h * points
-        if slope_noise:
-            own = slope_noise * (2 * batches[:, 0].double() - 1)
+        if gradient_noise:
+            own = gradient_noise * (2 * batches[:, 0].double() - 1)
             losses, gradients[:, -1] = losses + own * points[:, -1], gradients[:, -1] + own
         return losses, gradients
 
-    return slope
+    return value_and_grad
 
 
 def posterior(setting: Setting) -> float:
@@ -159,14 +166,14 @@ def stationary(setting: Setting) -> float:
     """What SGLD of this step converges to on the bowl: each variance widened by the step and by the minibatches."""
     kappa = setting.n_beta * CURVATURE + setting.localisation
     heat = torch.zeros_like(kappa)
-    heat[-1] = setting.step * (setting.n_beta * setting.slope_noise) ** 2 / 4
+    heat[-1] = setting.step * (setting.n_beta * setting.gradient_noise) ** 2 / 4
     return float((setting.n_beta * CURVATURE * (1 + heat) / (kappa * (1 - setting.step * kappa / 4))).sum() / 2)
 
 
 def quadratic(worlds: int, random: np.random.Generator, *, setting: Setting) -> Hits:
     """Chains as they should be: does the interval hold the exact coefficient, and does nothing warn?"""
     centre = torch.zeros(len(CURVATURE), dtype=torch.float64)
-    found = estimates(setting, centre, bowl(setting.slope_noise), 0.0, worlds, random)
+    found = estimates(setting, centre, bowl(setting.gradient_noise), 0.0, worlds, random)
     hits = {INTERVAL: covered(found, posterior(setting)), WARNING: [one.warned for one in found], HELD: held(found)}
     if setting.sampler == "sgld":
         hits[OF_STEP] = covered([replace(one, bias=1.0) for one in found], stationary(setting))
@@ -186,7 +193,7 @@ def crossing(worlds: int, random: np.random.Generator, *, setting: Setting, powe
     """``w1^a w2^b`` with a pull to the origin, against quadrature at the same temperature."""
     one, two = powers
 
-    def slope(points: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:
+    def value_and_grad(points: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:
         x, y = points[:, 0], points[:, 1]
         gradient = torch.stack([one * x ** max(one - 1, 0) * y**two, two * x**one * y ** (two - 1)], dim=1)
         return x**one * y**two, gradient
@@ -197,7 +204,7 @@ def crossing(worlds: int, random: np.random.Generator, *, setting: Setting, powe
     area = {"a": 0, "b": 7, "gfun": 0, "hfun": 7}
     norm = integrate.dblquad(density, **area)[0]
     mean = integrate.dblquad(lambda y, x: x**one * y**two * density(y, x), **area)[0] / norm
-    found = estimates(setting, torch.zeros(2, dtype=torch.float64), slope, 0.0, worlds, random)
+    found = estimates(setting, torch.zeros(2, dtype=torch.float64), value_and_grad, 0.0, worlds, random)
     return {
         INTERVAL: covered(found, setting.n_beta * mean),
         "interval widened by 3 % of the value": covered(found, setting.n_beta * mean, allowed=0.03),
@@ -224,7 +231,7 @@ def bad(
     centre = torch.zeros(len(CURVATURE), dtype=torch.float64)
     centre[middle] = math.sqrt(2 * off * exact / (setting.n_beta * h))
     baseline = h * float(centre[middle]) ** 2 / 2
-    found = estimates(setting, centre, bowl(setting.slope_noise, turned), baseline, worlds, random)
+    found = estimates(setting, centre, bowl(setting.gradient_noise, turned), baseline, worlds, random)
     silent = np.array([not one.warned for one in found])
     hits = {MISS: silent}
     if turned is None:
@@ -359,7 +366,7 @@ CASES = table.marked([
     Case(101, QUADRATIC, "SGLD, the automatic step, 800 draws", quadratic, {"setting": FEW}, GOOD),
     Case(102, QUADRATIC, "SGLD, twice that step", quadratic, {"setting": Setting(step=2 * AUTO)}, GOOD, 0.5),
     Case(103, QUADRATIC, "SGLD, minibatches of one of two examples", quadratic,
-         {"setting": Setting(slope_noise=0.05)}, GOOD, 0.25),
+         {"setting": Setting(gradient_noise=0.05)}, GOOD, 0.25),
     Case(104, QUADRATIC, "SGLD, two step sizes extrapolated", two_steps, {"setting": Setting()}, GOOD, 0.25),
     Case(105, QUADRATIC, "MALA, the automatic step", quadratic, {"setting": Setting("mala")}, GOOD, 0.5),
     Case(106, QUADRATIC, "MALA, four times that step", quadratic, {"setting": Setting("mala", step=4 * AUTO)}, GOOD,
@@ -411,9 +418,9 @@ CASES = table.marked([
     Case(310, BAD, "saddle: one direction falls faster than the localisation pulls", bad,
          {"setting": FEW, "turned": -0.3}, SILENT),
     Case(311, BAD, "loss of the checkpoint too high by half of the coefficient, minibatches", bad,
-         {"setting": replace(FEW, slope_noise=0.05), "off": 0.5}, SILENT, 0.5),
+         {"setting": replace(FEW, gradient_noise=0.05), "off": 0.5}, SILENT, 0.5),
     Case(312, BAD, "saddle: one direction falls, held by the localisation, minibatches", bad,
-         {"setting": replace(FEW, slope_noise=0.05), "turned": -0.09}, SILENT, 0.5),
+         {"setting": replace(FEW, gradient_noise=0.05), "turned": -0.09}, SILENT, 0.5),
 ], FAULTS)  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Stages: recall, false warnings and coverage of dated events, of one series and over seeds.
+"""Stages: recall, false positives and coverage of dated events, of one series and over seeds.
 
 python validation/stages.py
 python validation/stages.py --short
@@ -47,19 +47,20 @@ from landscape.stages.settings import Stages
 SEEDS = (5, 10, 20)
 PUBLISHED = Path(__file__).resolve().parent / "published"
 NEAR = 0.5
-"""Distance in ``log(step + 1)`` from a planted boundary within which one of its kind is taken for it."""
+"""Largest distance in ``log(step + 1)`` at which a boundary counts as a planted one of the same name."""
 ANYWHERE = "an extremum or a plateau"
+HALF_RISE, MEDIAN_STABLE = "half-rise of the mean run", "median time to stable connectivity"
 
 
 def changed(run: Measured) -> bool:
-    """Whether it changes for certain."""
+    """Whether it changes significantly."""
     return evidence.changes(run.value, run.sd, run.count)
 
 
 def means(worlds: int, random: np.random.Generator, *, seeds: int) -> Hits:
-    """Whether the 90 % intervals of the mean run and of the median run hold those of the population of seeds.
+    """Whether 90 % intervals of the mean run and of the median over seeds cover the values of the population of seeds.
 
-    The curves of the seeds are known up to a shift: nothing is smoothed, so that the intervals are those over seeds.
+    The curves of the seeds are known up to a shift, and nothing is smoothed, so the intervals are those over seeds.
     """
     half, median, x = [], [], np.linspace(0, 12, 100)
     for at in dated(random, 6 + 0.6 * random.standard_normal((worlds, seeds)), 0.05, 400):
@@ -68,13 +69,13 @@ def means(worlds: int, random: np.random.Generator, *, seeds: int) -> Hits:
         }
         runs = {seed: Measured(x, one.mean, np.full(100, 0.01), 98) for seed, one in curves.items()}
         _, mean = mean_run(runs, curves, random)
-        half.append(holds(changes.crossing(mean, 0.5, rising=True), 6.0, x))
-        median.append(holds(onsets.middle([Event("settles", "fall", draws) for draws in at], random), 6.0, x))
-    return {"half-way up of the mean run": half, "median of when runs settle": median}
+        half.append(holds(changes.half_rise(mean, 0.5, rising=True), 6.0, x))
+        median.append(holds(onsets.median_of_seeds([Event("stable", "fall", draws) for draws in at], random), 6.0, x))
+    return {HALF_RISE: half, MEDIAN_STABLE: median}
 
 
 def branches(worlds: int, random: np.random.Generator) -> Hits:
-    """Whether the interval of when a run settles holds the crossing of the true mean barrier of its branches."""
+    """Whether the interval of the time to stable connectivity covers that of the true mean barrier of the branches."""
     steps = np.array([0, 2, 4, 8, 16, 32, 64, 128, 256.0])
     true = float(np.log1p(25))
     pair = np.array([(a, b) for a in range(4) for b in range(a)])
@@ -84,12 +85,12 @@ def branches(worlds: int, random: np.random.Generator) -> Hits:
         values = 0.05 * np.exp(true - np.log1p(steps))[:, None] * own[:, pair].mean(axis=2)
         values = values + 0.002 * random.standard_normal((len(steps), 1))
         draws = onsets.resampled([(one, np.full(6, 0.002), pair) for one in values], 200, random)
-        hits.append(holds(onsets.settles(np.log1p(steps), draws, 0.05), true, np.log1p(steps)))
-    return {"settles": hits}
+        hits.append(holds(onsets.stable(np.log1p(steps), draws, 0.05), true, np.log1p(steps)))
+    return {"stable": hits}
 
 
 def holds(event: Event, true: float, seen: np.ndarray) -> bool:
-    """Whether the 90 % interval of an event holds a place in ``log(step + 1)``."""
+    """Whether the 90 % interval of an event covers a coordinate in ``log(step + 1)``."""
     row = changes.row(event, seen, Axis())
     return bool(np.log1p(row["low"]) - 1e-9 <= true <= np.log1p(row["high"]) + 1e-9)
 
@@ -97,22 +98,22 @@ def holds(event: Event, true: float, seen: np.ndarray) -> bool:
 Finder = Callable[[Measured, Curves], Event | None]
 
 
-def half_way(run: Measured, curves: Curves) -> Event:
-    """The crossing of one half."""
-    return changes.crossing(curves, 0.5, rising=True)
+def half_rise(run: Measured, curves: Curves) -> Event:
+    """When the curve reaches one half."""
+    return changes.half_rise(curves, 0.5, rising=True)
 
 
-def sharpness(run: Measured, curves: Curves) -> Event:
+def steepest(run: Measured, curves: Curves) -> Event:
     """The fastest change."""
     return changes.fastest(curves)
 
 
-def nearest(kind: str, place: float) -> Finder:
-    """The boundary of a kind that is nearest to a place."""
+def nearest(name: str, at: float) -> Finder:
+    """The boundary of this name that is nearest to a coordinate."""
 
     def find(run: Measured, curves: Curves) -> Event | None:
-        found = [event for event in bounds_of(run, curves) if event.kind == kind]
-        return min(found, key=lambda event: abs(np.median(event.at) - place)) if found else None
+        events = [event for event in bounds_of(run, curves) if event.name == name]
+        return min(events, key=lambda event: abs(np.median(event.at) - at)) if events else None
 
     return find
 
@@ -121,7 +122,7 @@ def planted(
     worlds: int, random: np.random.Generator, *, make: Curve, true: float, find: Finder, steps: np.ndarray,
     size: float, noise: Noise, error: float = np.nan,
 ) -> Hits:  # fmt: skip
-    """Whether a planted event is found, and whether its interval then holds it."""
+    """Whether a planted event is found, and whether its interval then covers it."""
     x = np.log1p(steps)
     found, covered = [], []
     for _ in range(worlds):
@@ -138,19 +139,19 @@ def likeness(
 ) -> Hits:  # fmt: skip
     """How many of the boundaries of a published series are found, and covered, in worlds with its changes."""
     value, x = like(steps, shape), np.log1p(steps)
-    kinds = ("plateau", "extremum", "extremum", "plateau")
+    names = ("plateau", "extremum", "extremum", "plateau")
     found, covered, more = [], [], []
     for _ in range(worlds):
         run, curves = run_of(steps, value + size * random.standard_normal(len(x)), random)
         bounds = bounds_of(run, curves)
         used = []
-        for kind, end in zip(kinds, ENDS[:-1], strict=True):
-            place = np.log1p(end)
-            near = [one for one in bounds if one.kind == kind and abs(np.median(one.at) - place) < NEAR]
+        for name, end in zip(names, ENDS[:-1], strict=True):
+            true = np.log1p(end)
+            near = [one for one in bounds if one.name == name and abs(np.median(one.at) - true) < NEAR]
             found.append(bool(near))
             if near:
-                used.append(min(near, key=lambda one, place=place: abs(np.median(one.at) - place)))
-                covered.append(holds(used[-1], place, run.x))
+                used.append(min(near, key=lambda one, true=true: abs(np.median(one.at) - true)))
+                covered.append(holds(used[-1], true, run.x))
         more.append(len(bounds) > len({id(one) for one in used}))
     return {"boundaries found": found, "90 % interval": covered, "one too many": more}
 
@@ -162,11 +163,11 @@ def published(worlds: int, random: np.random.Generator, *, name: str) -> Hits:
     events_ = dating.table(dating.date(observed, Stages(behaviour=tuple(names), boundaries=names[0])), observed)
     order, peaks = [], []
     for _, own in events_[events_["seed"] != staging.EVERYONE].groupby("seed"):
-        half = own[own["event"] == "crossing"].set_index("series")["step"].reindex(names).to_numpy()
+        half = own[own["event"] == "half_rise"].set_index("series")["step"].reindex(names).to_numpy()
         order.append(bool((np.diff(half) > 0).all()))
         tops = own[own["way"] == "maximum"].groupby("series")["step"].first().reindex(names[:2]).to_numpy()
         peaks.append(bool(tops[0] < tops[1]))
-    return {"half-way up in the order of n": order, "unigrams peak before bigrams": peaks}
+    return {"half-rise in the order of n": order, "unigrams peak before bigrams": peaks}
 
 
 def false_stages(worlds: int, random: np.random.Generator, *, steps: np.ndarray, seeds: int, size: float) -> Hits:
@@ -213,19 +214,21 @@ def rise(random: np.random.Generator, x: np.ndarray) -> np.ndarray:
 
 
 PLANTED = {
-    "crossing": (lambda x: sigmoid(x, 4.37), 4.37, half_way, SIXTY, 0.03, simulated.normal, np.nan),
-    "crossing, steep, few steps": (
-        lambda x: sigmoid(x, 4.37, 0.1), 4.37, half_way, OCTAVES, 0.05, simulated.normal, np.nan,
+    "half_rise": (lambda x: sigmoid(x, 4.37), 4.37, half_rise, SIXTY, 0.03, simulated.normal, np.nan),
+    "half-rise, steep, few steps": (
+        lambda x: sigmoid(x, 4.37, 0.1), 4.37, half_rise, OCTAVES, 0.05, simulated.normal, np.nan,
     ),
-    "crossing, slow, noisy": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, half_way, SIXTY, 0.1, simulated.normal, np.nan),
-    "crossing, error understated": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, half_way, SIXTY, 0.1, simulated.normal, 0.02),
-    "crossing, heavy tails": (lambda x: sigmoid(x, 4.37), 4.37, half_way, SIXTY, 0.06, simulated.heavy, np.nan),
-    "crossing, autocorrelated noise": (
-        lambda x: sigmoid(x, 4.37), 4.37, half_way, SIXTY, 0.05,
+    "half-rise, slow, noisy": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, half_rise, SIXTY, 0.1, simulated.normal, np.nan),
+    "half-rise, error understated": (
+        lambda x: sigmoid(x, 3.1, 0.6), 3.1, half_rise, SIXTY, 0.1, simulated.normal, 0.02,
+    ),
+    "half-rise, heavy tails": (lambda x: sigmoid(x, 4.37), 4.37, half_rise, SIXTY, 0.06, simulated.heavy, np.nan),
+    "half-rise, autocorrelated noise": (
+        lambda x: sigmoid(x, 4.37), 4.37, half_rise, SIXTY, 0.05,
         lambda random, count: drift(random, count, size=1.0), np.nan,
     ),
-    "fastest": (lambda x: sigmoid(x, 4.37), 4.37, sharpness, SIXTY, 0.05, simulated.normal, np.nan),
-    "fastest, uneven steps": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, sharpness, SIXTY, 0.05, simulated.normal, np.nan),
+    "fastest": (lambda x: sigmoid(x, 4.37), 4.37, steepest, SIXTY, 0.05, simulated.normal, np.nan),
+    "fastest, uneven steps": (lambda x: sigmoid(x, 3.1, 0.6), 3.1, steepest, SIXTY, 0.05, simulated.normal, np.nan),
     "maximum": (hill, TOP, nearest("extremum", TOP), OCTAVES, 0.05, simulated.normal, np.nan),
     "maximum, heavy tails": (hill, TOP, nearest("extremum", TOP), SIXTY, 0.05, simulated.heavy, np.nan),
     "plateau": (two_steps, 4.6, nearest("plateau", 4.6), SIXTY, 0.02, simulated.normal, np.nan),
@@ -258,10 +261,10 @@ FAULTS = {
 CASES = table.marked([
     *(
         Case(number, OVER_SEEDS, f"onsets of a population, {seeds} seeds", means, {"seeds": seeds},
-             {"half-way up of the mean run": COVERS_90, "median of when runs settle": COVERS_90}, 0.5)
+             {HALF_RISE: COVERS_90, MEDIAN_STABLE: COVERS_90}, 0.5)
         for number, seeds in enumerate(SEEDS, start=420)
     ),
-    Case(430, OVER_SEEDS, "four branches of one run", branches, {}, {"settles": COVERS_90}, 0.5),
+    Case(430, OVER_SEEDS, "four branches of one run", branches, {}, {"stable": COVERS_90}, 0.5),
     *(
         Case(number, "Planted events: recall, and coverage of the 90 % interval", name, planted,
              dict(zip(("make", "true", "find", "steps", "size", "noise", "error"), one, strict=True)),
@@ -282,7 +285,7 @@ CASES = table.marked([
     ),
     *(
         Case(number, "Published correlations with n-grams, by seed", name, published, {"name": name},
-             {"half-way up in the order of n": RECALL, "unigrams peak before bigrams": (0.8, 1.0)})
+             {"half-rise in the order of n": RECALL, "unigrams peak before bigrams": (0.8, 1.0)})
         for number, name in enumerate(("gpt2_small", "pythia_160m", "pythia_410m", "openwebtext_mamba_130m"), start=650)
     ),
     *(

@@ -1,4 +1,4 @@
-"""Thresholds of what counts as evidence in one series: the tables of ``landscape/stages/events/evidence.py``.
+"""Thresholds of significant turns of one series: the tables of ``landscape/stages/events/critical.py``.
 
 python validation/thresholds.py
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from landscape.stages.events import evidence
+from landscape.stages.events import critical, evidence
 from landscape.stages.series import noise
 
 WORLDS = 4000
@@ -31,11 +31,11 @@ def main() -> None:
     """Print both tables."""
     for name, pace in (("MEANS", False), ("PACES", True)):
         found = [
-            [statistics(n, runs, pace, np.random.default_rng([n, pace])) for runs in evidence.RUNS]
-            for n in evidence.SIZES
+            [statistics(n, runs, pace, np.random.default_rng([n, pace])) for runs in critical.RUNS]
+            for n in critical.SIZES
         ]
         print(f"{name} = {{")
-        for level in (evidence.FALSE, evidence.TAILS):
+        for level in (critical.FALSE, critical.TAILS):
             rows = [", ".join(f"{np.quantile(one, 1 - level):.2f}" for one in row) for row in found]
             print(f"    {level}: (", *(f"        ({row})," for row in rows), "    ),", sep="\n")
         print("}")

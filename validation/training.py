@@ -158,15 +158,13 @@ def profile(runs: Runs, what: str, kind: str, anchors: list[Any], pieces: int = 
     """The profile of a path."""
     import torch
 
-    from landscape.paths import ARCS, KINDS
+    from landscape import paths
     from landscape.points.evaluate import losses
     from landscape.points.strategy import Strategy
 
     t = nodes.grid(pieces)
     times = torch.tensor(t)
-    rows = (
-        KINDS[kind](times, len(anchors)) if kind in KINDS else ARCS[kind](times, *anchors, runs.objective.space.sizes)
-    )
+    rows = paths.kind(kind).coefficients(times, anchors, runs.objective.space.sizes)
     found = losses(runs.objective, anchors, rows, strategy=Strategy(examples=SAMPLE)).double().numpy()
     rise = found - (1 - t)[:, None] * found[0] - t[:, None] * found[-1]
     mean = rise.mean(axis=1)
@@ -177,7 +175,7 @@ def profile(runs: Runs, what: str, kind: str, anchors: list[Any], pieces: int = 
 def straight(runs: Runs) -> Iterator[Trained]:
     """Pairs of seeds at each step, of steps of one run, and aligned pairs."""
     from landscape.symmetry.group import element
-    from landscape.symmetry.matchers import weights
+    from landscape.symmetry.search import descent
     from landscape.symmetry.tables import table_of
 
     points, pairs, space = runs.points, list(combinations(range(SEEDS), 2)), runs.objective.space
@@ -188,7 +186,7 @@ def straight(runs: Runs) -> Iterator[Trained]:
     table = table_of(runs.objective.model)
     for i, j in pairs:
         a, b = ({n: v.double() for n, v in space.params(points[x][-1]).items()} for x in (i, j))
-        moved = element.apply(table, b, weights.match(table, a, b, generator(0)).element)
+        moved = element.apply(table, b, descent.align(table, a, b, generator(0)).element)
         yield profile(runs, "aligned", "linear", [points[i][-1], space.vector(moved).float()])
 
 
@@ -196,18 +194,19 @@ def bent(runs: Runs) -> Iterator[Trained]:
     """Arcs, fitted curves, and chains by a third seed."""
     import torch
 
-    from landscape.paths import ARCS, fit
-    from landscape.points.gradients import slopes
+    from landscape.catalogue import PATHS
+    from landscape.paths import fit
+    from landscape.points.gradients import values_and_grads
 
     def gradient(point: Any, examples: Any) -> Any:
-        loss, gradients = slopes(runs.fitting, point[None], examples)
+        loss, gradients = values_and_grads(runs.fitting, point[None], examples)
         return loss[0], gradients[0]
 
     last = [points[-1] for points in runs.points]
     for a, b in (last[:2], last[2:]):
-        yield from (profile(runs, kind, kind, [a, b]) for kind in ARCS)
+        yield from (profile(runs, kind, kind, [a, b]) for kind in PATHS if kind != "linear")
         for kind in ("bezier", "polychain"):
-            recipe, ends = fit.Recipe(kind=kind, steps=100), torch.stack([a, b])
+            recipe, ends = fit.FitSettings(kind=kind, steps=100), torch.stack([a, b])
             bend = fit.fit(ends, gradient, EXAMPLES, recipe, fit.start(ends, 1), seed=0).inner[0]
             yield profile(runs, kind, kind, [a, bend, b], 2 if kind == "polychain" else 1)
     for i, j, k in ((0, 1, 2), (1, 2, 3), (2, 0, 3)):

@@ -145,7 +145,7 @@ def _path(drawn: Saved, spec: Planes, ran: Ran) -> tuple[pd.DataFrame, tuple[str
     chosen, anchors = span(checkpoints, spec, session.objective(task))
     t = torch.linspace(0, 1, FINE, dtype=torch.float64)
     points = drawn.coefficients(t).float() @ drawn.anchors
-    xy, off = chosen.places(list(points), anchors)
+    xy, off = chosen.project(list(points), anchors)
     if float(off.max()) > 0.01 * float((xy[-1] - xy[0]).norm()):
         notes.append(f"The path leaves the plane by up to {float(off.max()):.3g}; its projection is drawn.")
     return pd.DataFrame(xy.numpy(), columns=["x", "y"]).assign(off_plane=off.numpy()), tuple(notes)

@@ -107,9 +107,7 @@ def one_shot(
         measure=tuple(measures),
     )  # fmt: skip
     with _results(out) as store:
-        yield execute(
-            study, store, models.device, grid=models.grid, memory=models.memory, watch=watch, require=require
-        )
+        yield execute(study, store, models.device, grid=models.grid, memory=models.memory, watch=watch, require=require)
 
 
 @contextmanager

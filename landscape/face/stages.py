@@ -16,7 +16,7 @@ from landscape.study.file import mistakes, read_study
 from landscape.study.store import Record, Store
 
 if TYPE_CHECKING:
-    from landscape.stages import Findings
+    from landscape.stages.analysis import Findings
 
 TABLES = {"loss": "losses", "llc": "llc", "probe": "probes", "barrier": "barriers", "behaviour": "behaviour"}
 """Tables that series are made of, and the kind of task that each comes from."""
@@ -64,7 +64,7 @@ def of_results(store: Store, definition: str = "chord", given: Mapping[str, obje
     Raises:
         InputError: If there is nothing to find stages in.
     """
-    from landscape.stages import analyse
+    from landscape.stages.analysis import analyse
     from landscape.stages.association.preregistered import preregistered
     from landscape.stages.series.observed import from_tables
 
@@ -109,7 +109,7 @@ def of_files(series: Path, pairs: Path | None, given: Mapping[str, object]) -> F
     Raises:
         InputError: If a file is not what is wanted.
     """
-    from landscape.stages import analyse
+    from landscape.stages.analysis import analyse
     from landscape.stages.series.files import read
 
     return analyse(read(series, pairs), _settings(given))

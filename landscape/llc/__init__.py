@@ -1,4 +1,4 @@
-"""The local learning coefficient: draws around a checkpoint, and numbers with errors from them."""
+"""The local learning coefficient: chains around a checkpoint, and estimates with errors from them."""
 
 from landscape.lazy import callable_package
 

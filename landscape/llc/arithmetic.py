@@ -1,23 +1,23 @@
-"""What settings of chains say before any chain is run: steps that are too few by arithmetic."""
+"""What settings of chains tell before any chain runs: whether they have too few steps."""
 
 from __future__ import annotations
 
+from landscape.llc import samplers
 from landscape.llc.curvature import SAFE
-from landscape.llc.estimate import EQUILIBRIUM, settled
-from landscape.llc.samplers.sgnht import FRICTION
+from landscape.llc.run import EQUILIBRIUM, equilibrium
 from landscape.llc.sampling import inverse_temperature
 from landscape.llc.settings import ChainSettings
 
 
 def too_few(settings: ChainSettings, step_size: float, at_least: bool = False) -> str | None:
-    """A sentence if burn-in or draws are fewer than flat directions need at this step; None if they are enough.
+    """A warning if burn-in or draws are fewer than flat directions need at this step size; None if they are enough.
 
     Args:
         settings: Of the chains.
-        step_size: Of the chains.
-        at_least: Whether the step may turn out to be shorter, so that more is needed.
+        step_size: Step size of the chains.
+        at_least: Whether the step may turn out to be shorter, so that more steps may be needed.
     """
-    needed = settled(settings.sampler, step_size, settings.localisation)
+    needed = equilibrium(settings.sampler, step_size, settings.localisation)
     short = [f"{name} = {count}" for name, count in (("burn_in", settings.burn_in), ("draws", settings.draws))
              if count < needed]  # fmt: skip
     if not short:
@@ -31,26 +31,25 @@ def too_few(settings: ChainSettings, step_size: float, at_least: bool = False) -
 
 
 def foreseen(settings: ChainSettings, examples: int) -> str | None:
-    """What can be said of the number of steps before the curvature is measured; None if they are enough.
+    """A warning on the number of steps, before the curvature is measured; None if they are enough.
 
-    With ``auto`` the step is at most ``0.4 / localisation``, and the needed steps grow with the largest curvature.
+    With ``auto`` the step size is at most ``0.4 / localisation``, and more steps are needed for a larger curvature.
 
     Args:
         settings: Of the chains.
-        examples: How many there are.
+        examples: Number of examples.
     """
     if settings.step_size != "auto":
         return too_few(settings, settings.step_size)
     longest = SAFE / settings.localisation
     if said := too_few(settings, longest, at_least=True):
         return said
-    if not settled(settings.sampler, longest, settings.localisation):
+    if not equilibrium(settings.sampler, longest, settings.localisation):
         return None
-    pace = EQUILIBRIUM / min(settings.burn_in, settings.draws)
-    pace *= FRICTION / 2 if settings.sampler == "sgnht" else 1
-    flattest = settings.localisation * (SAFE / pace - 1) / inverse_temperature(settings, examples)
+    pull = samplers.load(settings.sampler).pull_at(EQUILIBRIUM / min(settings.burn_in, settings.draws))
+    largest = settings.localisation * (SAFE / pull - 1) / inverse_temperature(settings, examples)
     return (
         f"llc: burn_in = {settings.burn_in} and draws = {settings.draws} are enough at localisation "
-        f"{settings.localisation:g} if the largest curvature, which is measured first, is below {flattest:.3g}; the "
+        f"{settings.localisation:g} if the largest curvature, which is measured first, is below {largest:.3g}; the "
         "steps that are needed grow with it"
     )

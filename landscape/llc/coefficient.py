@@ -12,15 +12,16 @@ from torch import Tensor
 from landscape.errors import InputError
 from landscape.llc import curvature, sampling
 from landscape.llc.curvature import Sharpness
-from landscape.llc.estimate import Estimate, Run, estimate, extrapolated
+from landscape.llc.estimate import Estimate, estimate, extrapolated
 from landscape.llc.parameters import chosen
+from landscape.llc.run import Run
 from landscape.llc.sampling import Chain
 from landscape.llc.settings import ChainSettings
 from landscape.objectives import Objective
 from landscape.shapes import Float
 
 ROUNDING = 1e-6
-"""Share of a checkpoint's length that float32 can no longer tell."""
+"""Share of a checkpoint's length that rounding in float32 hides."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,10 @@ class Coefficient:
 
     Attributes:
         estimate: Value, Monte Carlo error, diagnostics and warnings.
-        low: Lower end: less the Monte Carlo error, and divided by what the step may add.
-        high: Upper end: the Monte Carlo error.
-        step_size: Of the chains; the smallest, where ``auto`` gave some a shorter one.
-        step_bias: Factor by which the step may overstate the value at most; nan if unknown or extrapolated away.
+        low: Lower end of the interval, with the Monte Carlo error, divided by the step bias.
+        high: Upper end of the interval, with the Monte Carlo error.
+        step_size: Step size of the chains; the smallest, where ``auto`` gave some a shorter one.
+        step_bias: Largest factor by which the step may overstate the value; nan if unknown or extrapolated away.
     """
 
     estimate: Estimate
@@ -45,13 +46,13 @@ class Coefficient:
 def coefficient(objective: Objective, point: Float[Tensor, " P"], settings: ChainSettings) -> Coefficient:
     """``n_beta (E[L(w)] - L(w*))`` with w drawn around the checkpoint w*; Lau et al. 2023, arXiv:2308.12108.
 
-    ``L`` is the mean loss of an example over all examples of the objective, in nats; with squared errors it is only
-    right as a negative log-likelihood, ``|y - f|^2 / (2 sigma^2)``.
+    ``L`` is the mean loss over all examples of the objective, in nats. Squared errors are right only as a negative
+    log-likelihood, ``|y - f|^2 / (2 sigma^2)``.
 
     Args:
         objective: Model, batches and measure.
         point: The checkpoint.
-        settings: How, as in a study.
+        settings: Settings of the chains.
 
     Raises:
         InputError: If the point is not one of the objective's space, or settings do not fit.
@@ -71,10 +72,10 @@ def coefficient(objective: Objective, point: Float[Tensor, " P"], settings: Chai
     moving = chosen(objective.model, objective.space, settings.parameters)
     length = float(torch.linalg.vector_norm(point if moving is None else point[moving.to(point.device)]))
     baseline = sampling.baseline(objective, point, settings)
-    return judged(parts, baseline, settings, chains, sharp, objective.examples, length)
+    return from_traces(parts, baseline, settings, chains, sharp, objective.examples, length)
 
 
-def judged(
+def from_traces(
     parts: Sequence[tuple[Float[np.ndarray, "chains _"], Float[np.ndarray, " chains"]]],
     baseline: float,
     settings: ChainSettings,
@@ -83,17 +84,17 @@ def judged(
     examples: int,
     length: float = 0.0,
 ) -> Coefficient:
-    """The coefficient from its chains.
+    """The coefficient from the traces of its chains.
 
     Args:
-        parts: Losses along chains, and root mean square distances of their draws; for the step size, and for half of
-            it to extrapolate.
+        parts: Losses along chains, and root mean square distances of their draws: for the step size, and to extrapolate
+            also for half of it.
         baseline: ``L(w*)``.
-        settings: How they were run.
-        chains: Step and curvature of each, those of all parts.
+        settings: Settings of the chains.
+        chains: Step size and curvature of each chain of all parts.
         sharp: The top Hessian eigenvector at the checkpoint.
-        examples: How many there are.
-        length: Of the checkpoint as a vector, in the coordinates that move.
+        examples: Number of examples.
+        length: Euclidean norm of the checkpoint, in the coordinates that move.
     """
     batch = examples if settings.batch == "all" else min(settings.batch, examples)
     n_beta, pull = sampling.inverse_temperature(settings, examples), settings.localisation
@@ -114,7 +115,7 @@ def judged(
         found.append(estimate(losses, baseline, runs[-1], distances))
     value = extrapolated(*found) if len(found) == 2 else found[0]
     if len(found) == 2 and len({chain.step_size for chain in chains}) > 1:
-        said = f"chains took steps of their own: give a step size of {step:.3g}"
+        said = f"chains took different steps: give a step size of {step:.3g}"
         value = replace(value, warnings=(*value.warnings, said))
     bias = float("nan") if len(found) == 2 else runs[0].bias
     return Coefficient(value, *value.interval(bias), step, bias)

@@ -1,4 +1,4 @@
-"""The top Hessian eigenvector at a checkpoint, from which a step size and its bias follow."""
+"""The top Hessian eigenvector at a checkpoint, which sets the step size and its bias."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from landscape.points.strategy import Strategy
 from landscape.shapes import Float
 
 SAFE = 0.4
-"""Share of the largest stable step, times four: a bias of at most ``1 / (1 - 0.1)`` in the top Hessian eigenvector."""
+"""Automatic step size times kappa, a tenth of what is stable: a bias of ``1 / (1 - 0.1)`` in the top eigenvector."""
 NEAR = 1e-4
-"""Distance of the two gradients of a difference, as a share of the length of the point. At 1e-3 one checkpoint of a
-small GPT-2 had twelve times its curvature; from 1e-4 to 3e-5 all kept theirs within a tenth."""
+"""Step of a finite difference of gradients, as a share of the length of the point. At 1e-3 one checkpoint of a small
+GPT-2 had twelve times its curvature; from 1e-4 to 3e-5 the curvature of all changed by less than a tenth."""
 EXAMPLES = 64
-"""Examples on which the curvature is taken; from 32 on it was within a tenth of that of all, and above it."""
+"""Examples for the curvature; from 32 on it was at most a tenth above that of all examples."""
 ITERATIONS = 30
-"""Products with the Hessian at most."""
+"""Largest number of products with the Hessian."""
 SETTLED = 0.005
-"""Relative change of the eigenvalue at which it is known well enough."""
+"""Relative change of the eigenvalue at which the iteration stops."""
 
 Gradient = Callable[[Tensor], Tensor]
 """Gradient of the mean loss at a point, always on the same examples."""
@@ -33,12 +33,12 @@ Gradient = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Sharpness:
-    """The direction of largest curvature.
+    """The top Hessian eigenvector and what is known along it.
 
     Attributes:
         curvature: Second derivative of the mean loss along it.
-        variance: Of the examples' slopes along it, which is what minibatches add.
-        parameters: Coordinates that may move.
+        variance: Variance over examples of the derivative of the loss along it; it makes the noise of minibatches.
+        parameters: Number of coordinates that may move.
     """
 
     curvature: float
@@ -54,15 +54,15 @@ def largest(
     iterations: int = ITERATIONS,
     tolerance: float = SETTLED,
 ) -> tuple[float, Float[Tensor, " P"]]:
-    """Size and direction of the eigenvalue of largest size of the Hessian, by power iteration.
+    """Largest absolute eigenvalue of the Hessian and its eigenvector, by power iteration.
 
-    ``H v = (g(w + r v) - g(w - r v)) / 2r``, which needs no second derivative: attention has none in some of its forms.
+    ``H v = (g(w + r v) - g(w - r v)) / 2r`` needs no second derivative, which some forms of attention lack.
 
     Args:
         point: The checkpoint.
-        gradient: Of the mean loss.
-        seed: Of the first direction.
-        iterations: Products at most; each costs two gradients.
+        gradient: Gradient of the mean loss.
+        seed: Seed of the first direction.
+        iterations: Largest number of products; each costs two gradients.
         tolerance: Relative change from one product to the next at which to stop.
     """
     random = torch.Generator().manual_seed(seed)
@@ -81,7 +81,7 @@ def largest(
 
 
 def near(point: Float[Tensor, " P"]) -> float:
-    """How far to go for a difference."""
+    """Step of a finite difference, a distance."""
     return NEAR * float(torch.linalg.vector_norm(point)) or NEAR
 
 
@@ -100,23 +100,23 @@ def sharpness(
         objective: The loss.
         point: The checkpoint.
         parameters: As for :func:`landscape.llc.parameters.chosen`.
-        seed: Of the examples and the first direction.
-        iterations: Products with the Hessian at most.
-        count: Examples that are used at most.
+        seed: Seed of the examples and the first direction.
+        iterations: Largest number of products with the Hessian.
+        count: Largest number of examples.
     """
     moving = chosen(objective.model, objective.space, parameters)
     examples = torch.randperm(objective.examples, generator=torch.Generator().manual_seed(seed))[:count]
     names = names_of(objective.space, moving)
-    place = slice(None) if moving is None else moving.to(point.device)
+    where = slice(None) if moving is None else moving.to(point.device)
 
     def gradient(at: Tensor) -> Tensor:
         full = point.clone()
-        full[place] = at
-        return gradients.slope(objective, full, examples, names=names)[1][place]
+        full[where] = at
+        return gradients.value_and_grad(objective, full, examples, names=names)[1][where]
 
-    size, way = largest(point[place], gradient, seed=seed, iterations=iterations)
+    size, way = largest(point[where], gradient, seed=seed, iterations=iterations)
     reach, whole = near(point), torch.zeros_like(point)
-    whole[place] = way
+    whole[where] = way
     rows = torch.tensor([[1.0, reach], [1.0, -reach]])
     one_by_one = Strategy("loop", 1, 32)
     up, down = evaluate(objective.take(examples), [point, whole], rows, strategy=one_by_one)["loss"].double()
@@ -125,5 +125,11 @@ def sharpness(
 
 
 def step_size(curvature: float, n_beta: float, localisation: float) -> float:
-    """``0.4 / (n_beta curvature + localisation)``: a tenth of the largest stable step of SGLD."""
+    """``0.4 / (n_beta curvature + localisation)``: a tenth of the largest stable step of SGLD.
+
+    Args:
+        curvature: Largest curvature of the mean loss.
+        n_beta: Factor on the mean loss.
+        localisation: Strength of the pull to the centre.
+    """
     return SAFE / (n_beta * curvature + localisation)

@@ -1,4 +1,4 @@
-"""Learning coefficients that are known exactly: truth to test an estimate against."""
+"""Learning coefficients that are known exactly, to test estimates against."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fractions import Fraction
 def reduced_rank(inputs: int, hidden: int, outputs: int, rank: int) -> tuple[Fraction, int]:
     """Coefficient and multiplicity of a linear network of one hidden layer (Aoyagi and Watanabe 2005).
 
-    The smallest over all weights that give the true map, as :func:`deep_linear`.
+    It is the smallest over all weights that realise the true map, as in :func:`deep_linear`.
 
     Args:
         inputs: Width of the input.
@@ -32,9 +32,9 @@ def reduced_rank(inputs: int, hidden: int, outputs: int, rank: int) -> tuple[Fra
 def deep_linear(widths: Sequence[int], rank: int) -> tuple[Fraction, int]:
     """Coefficient and multiplicity of a deep linear network with population loss (Aoyagi 2024, arXiv:2401.06105).
 
-    It is the smallest over all weights that give the true map, taken where every layer is ``diag(1, ..., 1, 0, ...)``
-    with ``rank`` ones. Around other weights the local coefficient may be larger; if the rank is that of the narrowest
-    layer it is the same everywhere.
+    It is the smallest over all weights that realise the true map, and belongs to the weights whose layers are all
+    ``diag(1, ..., 1, 0, ...)`` with ``rank`` ones. Around other weights the local coefficient may be larger. If the
+    rank is that of the narrowest layer, it is the same everywhere.
 
     Args:
         widths: From input to output, at least two.

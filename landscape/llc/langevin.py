@@ -1,4 +1,4 @@
-"""Chains: draws of a sampler around checkpoints, and what was seen on the way."""
+"""Chains: draws of a sampler around checkpoints, with their losses and distances."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from landscape.llc.samplers import KINDS, Dynamics, Noise, Slopes
+from landscape.llc import samplers
+from landscape.llc.samplers import Dynamics, LossAndGradient, Noise
 from landscape.shapes import Float, Int
 
-Slope = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+ValueAndGrad = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Mean losses at points ``[chains, P]``, each on its own examples ``[chains, batch]``, and the gradients there."""
 Seed = tuple[int, ...]
 
 AHEAD = 16_384
-"""Random numbers of a chain drawn at once; small chains would else spend their time on asking for them."""
+"""Random numbers that a chain draws at once, because single calls would dominate the time of small chains."""
 CUT = 64
-"""Steps whose random numbers are cut apart at once; short chains would else cut what they never use."""
+"""Steps whose random numbers are split at once, so that short chains do not split what they never use."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +29,11 @@ class Plan:
     """How chains are run.
 
     Attributes:
-        sampler: A name in ``samplers.KINDS``.
-        draws: Steps that are kept.
-        burn_in: Steps before them, which enter no mean.
-        batch: Examples of a step, each chain its own; None is all.
-        keep: Points are kept of every so many draws; 0 keeps none.
+        sampler: A name in ``catalogue.SAMPLERS``.
+        draws: Steps per chain that are kept.
+        burn_in: Steps before them, which are discarded.
+        batch: Examples per step, drawn for each chain on its own; None is all.
+        keep: Points are kept of every n-th draw; 0 keeps none.
     """
 
     sampler: str = "sgld"
@@ -44,12 +45,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Traces:
-    """What chains did.
+    """Traces of chains.
 
     Attributes:
-        losses: Mean loss at the draw of every step, on its own batch.
-        distances: Its distance from the centre.
-        points: Draws that were kept; none unless asked for.
+        losses: Mean loss at the draw of every step, on the batch of that step.
+        distances: Euclidean distance of the draw from the centre.
+        points: Kept draws.
         ends: The last draw of each chain.
     """
 
@@ -59,42 +60,42 @@ class Traces:
     ends: Float[Tensor, "chains P"]
 
     def only(self, chain: int) -> Traces:
-        """Those of one chain."""
+        """Traces of one chain."""
         one = slice(chain, chain + 1)
         return Traces(self.losses[one], self.distances[one], self.points[one], self.ends[one])
 
 
 def run(
     centres: Float[Tensor, "chains P"],
-    slope: Slope,
+    value_and_grad: ValueAndGrad,
     examples: int,
     dynamics: Dynamics,
     plan: Plan,
     seeds: Sequence[Seed],
 ) -> Traces:
-    """Run chains, each from its own centre and with its own random streams.
+    """Run chains, each from its own centre and with its own random numbers.
 
-    So a chain is the same, to rounding, whichever others run beside it: one after the other, all at once and in several
-    processes are three ways to the same draws. A chain whose loss is no longer finite goes on as nan.
+    A chain is the same, up to rounding, whichever others run with it: one after the other, all at once, or in several
+    processes. A chain whose loss is no longer finite continues as nan.
 
     Args:
-        centres: For each chain the checkpoint, or the coordinates of it that move.
-        slope: The loss there.
-        examples: How many there are to draw batches from.
-        dynamics: What is sampled.
-        plan: How.
-        seeds: Of the noise and the batches of each chain.
+        centres: The checkpoint of each chain, or those of its coordinates that move.
+        value_and_grad: Loss and gradient at points.
+        examples: Number of examples to draw batches from.
+        dynamics: Density and step size.
+        plan: Sampler and numbers of steps.
+        seeds: Seed of the noise and the batches of each chain.
     """
     chains, size = centres.shape
     steps = _streams(centres, examples, plan.batch, seeds)
-    kind = KINDS[plan.sampler]
-    state = kind.start(centres.clone())
+    sampler = samplers.load(plan.sampler)
+    state = sampler.start(centres.clone())
     losses, distances, points, at = [], [], [], centres
     for number in range(plan.burn_in + plan.draws):
         batches, noise = next(steps)
-        found = Slopes(*slope(state.points, batches))
-        after = kind.step(state, found, noise, centres, dynamics)
-        at, loss = kind.draw(state, found, after)
+        value = LossAndGradient(*value_and_grad(state.points, batches))
+        after = sampler.step(state, value, noise, centres, dynamics)
+        at, loss = sampler.draw(state, value, after)
         losses.append(loss)
         distances.append(torch.linalg.vector_norm(at - centres, dim=1))
         if plan.keep and number >= plan.burn_in and (number - plan.burn_in) % plan.keep == plan.keep - 1:
@@ -108,7 +109,7 @@ def run(
 def _streams(
     like: Float[Tensor, "chains P"], examples: int, batch: int | None, seeds: Sequence[Seed]
 ) -> Iterator[tuple[Int[Tensor, "chains batch"], Noise]]:
-    """Batches and noise of one step after the other."""
+    """Batches and noise, step by step."""
     chains, size = like.shape
     whole = batch is None or batch >= examples
     batches: Iterator[Tensor] = repeat(torch.arange(examples, device=like.device).expand(chains, -1))
@@ -138,7 +139,7 @@ def _streams(
 def _batches(
     examples: int, batch: int, seeds: Sequence[Seed], device: torch.device
 ) -> Iterator[Int[Tensor, "chains batch"]]:
-    """Batches of each chain, no example twice in one; the same on every device."""
+    """Batches of each chain, drawn without replacement; the same on every device."""
     generators = [np.random.default_rng((*seed, 2)) for seed in seeds]
     while True:
         drawn = np.stack([g.choice(examples, batch, replace=False, shuffle=False) for g in generators])

@@ -1,4 +1,4 @@
-"""Which coordinates of a checkpoint move: all, those of some parameters, a part of a tensor, or one attention head."""
+"""Coordinates of a checkpoint that move: all, those of some parameters, part of a tensor, or one attention head."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ HEADS = {
     r"\.self_attn\.[qkv]_proj\.(weight|bias)$": (0, 1),
     r"\.self_attn\.o_proj\.weight$": (1, 1),
 }
-"""In GPT-2, GPT-NeoX, BERT and ViT, Llama and OLMo: along which axis heads lie, and in how many blocks."""
+"""Parameters of attention in GPT-2, GPT-NeoX, BERT, ViT, Llama and OLMo: the axis of heads, and blocks along it."""
 HEAD = re.compile(r"head (\d+)\.(\d+)")
-PART = re.compile(r"([^\[\]]+)\[([-\d:, ]+)\]")
+SLICED = re.compile(r"([^\[\]]+)\[([-\d:, ]+)\]")
 
 
 def chosen(model: nn.Module, space: Space, wanted: Sequence[str] | None) -> Int[Tensor, " moving"] | None:
@@ -34,12 +34,12 @@ def chosen(model: nn.Module, space: Space, wanted: Sequence[str] | None) -> Int[
     Args:
         model: The module.
         space: Its coordinates.
-        wanted: None for all; or each a name with ``*`` for any text, such as ``*.h.0.attn.*``; such a name with a part
-            of the tensor, as NumPy has it, such as ``*.h.0.attn.c_proj.weight[0:16, :]``; or ``head 0.3``, head 3 of
+        wanted: None for all. Else each is a name with ``*`` for any text, such as ``*.h.0.attn.*``; such a name with a
+            NumPy slice of the tensor, such as ``*.h.0.attn.c_proj.weight[0:16, :]``; or ``head 0.3`` for head 3 of
             layer 0, both counted from 0: its rows of queries, keys and values, and its columns of the output.
 
     Raises:
-        InputError: If one of them is no coordinate at all.
+        InputError: If one of them selects no coordinate.
     """
     if wanted is None:
         return None
@@ -65,17 +65,17 @@ def chosen(model: nn.Module, space: Space, wanted: Sequence[str] | None) -> Int[
 
 
 def names_of(space: Space, moving: Int[Tensor, " moving"] | None) -> frozenset[str] | None:
-    """Names of the parameters that these coordinates are part of; None is all."""
+    """Names of the parameters that these coordinates belong to; None is all."""
     if moving is None:
         return None
     ends = torch.tensor(space.sizes).cumsum(0)
-    places = torch.bucketize(moving.cpu(), ends, right=True).tolist()
-    return frozenset(space.names[place] for place in set(places))
+    numbers = torch.bucketize(moving.cpu(), ends, right=True).tolist()
+    return frozenset(space.names[number] for number in set(numbers))
 
 
 def _named(marks: dict[str, Bool[Tensor, ...]], one: str) -> bool:
     pattern, index = one, tuple[slice, ...]()
-    if part := PART.fullmatch(one):
+    if part := SLICED.fullmatch(one):
         pattern = part[1]
         index = tuple(_slice(text.strip()) for text in part[2].split(","))
     names = [name for name in marks if fnmatchcase(name, pattern) and len(index) <= marks[name].ndim]

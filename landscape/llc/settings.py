@@ -1,4 +1,4 @@
-"""Settings of the chains of a local learning coefficient."""
+"""Settings of chains. No torch."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from landscape import catalogue
+from landscape.catalogue import SAMPLERS
 from landscape.spec import MOST_SEED, Choice, Settings, one_or_several
 
 
 class ChainSettings(Settings):
-    """What decides the numbers of chains.
+    """What decides the numbers of chains around a checkpoint.
 
     Attributes:
         sampler: How draws are made.
-        chains: Independent chains.
-        draws: Steps that are kept.
+        chains: Number of independent chains.
+        draws: Steps per chain that are kept.
         burn_in: Steps before them, which are discarded.
-        batch: Examples of a step; ``all`` for full batches, which ``mala`` needs.
+        batch: Examples per step; ``all`` for full batches, which ``mala`` needs.
         n_beta: Factor on the mean loss: a number, ``log_n`` for n / ln n of all examples, ``log_batch`` of a batch.
         localisation: Strength of the pull to the checkpoint.
         step_size: A number, or ``auto``: from the largest curvature.
-        extrapolate: Whether to run half the step too, and remove the bias of the step; costs three times as much.
+        extrapolate: Whether to also run half the step size and extrapolate to 0; costs three times as much.
         parameters: What moves, the rest being frozen: names with ``*``, parts as ``NAME[0:16, :]``, or ``head 0.3``;
-            left out, all moves.
+            all parameters if left out.
         mode: ``training`` has dropout on.
-        keep_draws: Keep the point of every so many draws, in a file of its own; 0 keeps none.
+        keep_draws: Save the point of every n-th draw, in a separate file; 0 saves none.
         seed: Of noise and batches.
         dtype: Always float32.
     """
 
-    sampler: Annotated[str, AfterValidator(Choice(catalogue.SAMPLERS))] = "sgld"
+    sampler: Annotated[str, AfterValidator(Choice(SAMPLERS))] = "sgld"
     chains: int = Field(4, ge=1)
     draws: int = Field(200, ge=4)
     burn_in: int = Field(200, ge=0)
@@ -47,13 +47,14 @@ class ChainSettings(Settings):
     dtype: Literal["float32"] = "float32"
 
     @model_validator(mode="after")
-    def _they_go_together(self) -> Self:
-        if self.sampler == "mala" and self.batch != "all":
-            raise ValueError('sampler = "mala" is exact on full batches only: give batch = "all"')
+    def _fit_together(self) -> Self:
+        sampler = SAMPLERS.load(self.sampler)
+        if sampler.FULL_BATCH and self.batch != "all":
+            raise ValueError(f'sampler = "{self.sampler}" is exact on full batches only: give batch = "all"')
         if self.n_beta == "log_batch" and self.batch == "all":
             raise ValueError('n_beta = "log_batch" needs a batch; with batch = "all" it is "log_n"')
         if self.n_beta == "log_batch" and self.batch == 1:
             raise ValueError('n_beta = "log_batch" needs a batch of two or more: ln 1 is 0')
-        if self.extrapolate and self.sampler == "mala":
-            raise ValueError('sampler = "mala" has no bias of the step to take away: leave out extrapolate')
+        if self.extrapolate and not sampler.EXTRAPOLATES:
+            raise ValueError(f'sampler = "{self.sampler}" has no bias of the step to take away: leave out extrapolate')
         return self

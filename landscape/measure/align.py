@@ -18,7 +18,6 @@ from landscape.study.tasks import Task
 from landscape.symmetry import align
 from landscape.symmetry.group import move
 from landscape.symmetry.group.table import Table
-from landscape.symmetry.matchers import learned
 
 TELL_EVERY = 15.0
 """Seconds between two lines on progress."""
@@ -47,7 +46,7 @@ def run(task: Task[Aligned], session: Session) -> Result:
             LOG.info("%s: %s is %s", task.label, task.checkpoints[which].ref, what)
 
     loaders = [partial(load, checkpoint) for checkpoint in task.checkpoints]
-    found = align.match(table, loaders, settings_of(spec), objective, fitting, tell)
+    found = align.align(table, loaders, spec.method, spec.alignment, objective, fitting, tell)
     file = coordinates.moves(task.key)
     # By reference: copies of one checkpoint have moves of their own.
     move.save(file, {c.ref: one.move for c, one in zip(reversed(task.checkpoints), reversed(found), strict=True)})
@@ -64,7 +63,7 @@ def require(task: Task[Aligned], session: Session) -> None:
 
     An ``InputError`` says which.
     """
-    align.chosen(session.coordinates.table(task.spec, task.on), settings_of(task.spec))
+    align.chosen(session.coordinates.table(task.spec, task.on), task.spec.alignment.groups)
     _fitting(task, session)
 
 
@@ -76,13 +75,7 @@ def _fitting(task: Task[Aligned], session: Session) -> Objective | None:
     return session.batches.of(data, untied=session.coordinates.unties(task.spec, task.on))
 
 
-def settings_of(spec: Aligned) -> align.How:
-    """How to align."""
-    how = spec.alignment
-    return align.How(spec.method, how.groups, how.seed, how.starts, learned.Recipe(how.steps, how.rate))
-
-
-def _row(spec: Aligned, table: Table, objective: Objective, found: align.Found) -> Row:
+def _row(spec: Aligned, table: Table, objective: Objective, found: align.Aligned) -> Row:
     """What aligning one checkpoint came to."""
     return {
         "table": "align", "architecture": table.name, "align": spec.method,

@@ -62,9 +62,9 @@ def run(task: Task[Curves], session: Session) -> Result:
     return Result(out, np.concatenate(losses).astype(np.float32) if spec.keep_losses else None)
 
 
-def recipe(spec: Curves) -> fit.Recipe:
+def recipe(spec: Curves) -> fit.FitSettings:
     """How a curve is fitted."""
-    return fit.Recipe(
+    return fit.FitSettings(
         kind=spec.path, bends=spec.bends, steps=spec.fit_steps, batch=spec.fit_batch, parts=spec.fit_parts,
         rate=spec.rate, decay=spec.decay,
     )  # fmt: skip
@@ -112,7 +112,7 @@ def score(
     """
 
     def rows(t: list[float]) -> Tensor:
-        return paths.coefficients(kind, torch.tensor(t, dtype=torch.float64), anchors)
+        return paths.kind(kind).coefficients(torch.tensor(t, dtype=torch.float64), anchors, ())
 
     def evaluate(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> path_state.Evaluated:
         return evaluator.losses(anchors, rows([t for _, t in wanted]), examples)
@@ -120,7 +120,7 @@ def score(
     if ends is None:
         known = evaluator.evaluate(anchors, rows([0.0, 1.0]))
         ends = path_state.KnownEnds(known.losses, {name: values.mean(axis=1) for name, values in known.metrics.items()})
-    path = replace(ends, pieces=paths.pieces(kind, len(anchors)))
+    path = replace(ends, pieces=paths.kind(kind).pieces(len(anchors)))
     (profile,) = adaptive.profiles([path], evaluate, grid)
     found, shown = tables(profile, grid)
     name = kind if len(anchors) > 2 else "linear"
@@ -131,8 +131,8 @@ def score(
 def _shape(profile: Profile, anchors: list[Tensor], kind: str) -> Row:
     """Length of a path, and its mean loss by arc length."""
     t = torch.linspace(0, 1, FINE, dtype=torch.float64)
-    length = _steps(anchors, paths.coefficients(kind, t, anchors)).sum()
-    steps = _steps(anchors, paths.coefficients(kind, torch.from_numpy(profile.interpolation.t), anchors))
+    length = _steps(anchors, paths.kind(kind).coefficients(t, anchors, ())).sum()
+    steps = _steps(anchors, paths.kind(kind).coefficients(torch.from_numpy(profile.interpolation.t), anchors, ()))
     weights = trapezoid(steps)[None] / steps.sum()
     found = paired.functionals(weights, profile.t, profile.losses, profile.interpolation)
     return {

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from landscape.llc.coefficient import judged
+from landscape.llc.coefficient import from_traces
 from landscape.llc.curvature import Sharpness
 from landscape.llc.sampling import Chain
 from landscape.rows import Row
@@ -40,7 +40,7 @@ def run(task: Task[Llc], session: Session) -> Result:
         parameters=int(sharp["parameters"]),
     )
     examples, looks = session.objective(task).examples, _looks(rows, sharpness.parameters)
-    found = judged(parts, baseline, settings, looks, sharpness, examples, float(first["length"]))
+    found = from_traces(parts, baseline, settings, looks, sharpness, examples, float(first["length"]))
     value, extrapolated = found.estimate, len(parts) == 2
     row: Row = {
         "table": "llc",

@@ -56,7 +56,7 @@ def between(
     parts = []
     for (i, j), here in groupby(wanted, key=itemgetter(0)):
         t = torch.tensor([t for _, t in here], dtype=torch.float64)
-        own = paths.coefficients(kind, t, [anchors[i], anchors[j]], sizes)
+        own = paths.kind(kind).coefficients(t, [anchors[i], anchors[j]], sizes)
         part = torch.zeros(*own.shape[:-1], len(anchors), dtype=torch.float64)
         part[..., [i, j]] = own
         parts.append(part)

@@ -31,7 +31,7 @@ def run(task: Task[PlanePart], session: Session) -> Result:
     session.batches.buffers(task.on).give_common(task.checkpoints, "a plane", objective.model)
     checkpoints = session.points(task)
     chosen, anchors = span(checkpoints, spec, objective)
-    corners, off = chosen.places(checkpoints, anchors)
+    corners, off = chosen.project(checkpoints, anchors)
     xy = raster(corners, anchors, spec)[part :: spec.parts]
     evaluator = session.evaluator(task, spec.dtype, checkpoints=task.checkpoints[:1])
     at_corners = torch.eye(len(checkpoints), dtype=torch.float64)

@@ -1,37 +1,30 @@
-"""Paths: maps from t in [0, 1] to coefficients over anchors. A kind is one file and one line here."""
+"""Paths: maps from t in [0, 1] to coefficients over anchors. A kind is one file in ``kinds`` and one catalogue line."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol, cast, runtime_checkable
 
 from torch import Tensor
 
-from landscape.paths.kinds import bezier, linear, polychain, spherical
+from landscape.catalogue import CURVES, PATHS, Members
 
-Coefficients = Callable[[Tensor, int], Tensor]
-Arc = Callable[[Tensor, Tensor, Tensor, Sequence[int]], Tensor]
-
-KINDS: dict[str, Coefficients] = {
-    "linear": linear.coefficients,
-    "bezier": bezier.coefficients,
-    "polychain": polychain.coefficients,
-}
-"""Kinds whose coefficients depend on t alone."""
-
-ARCS: dict[str, Arc] = {"spherical": spherical.spherical, "geodesic": spherical.geodesic}
-"""Kinds between two ends whose coefficients depend on these; by tensor or not."""
+ALL = Members("path", {**PATHS, **CURVES})
 
 
-def pieces(kind: str, anchors: int) -> int:
-    """How many smooth pieces a path has."""
-    return anchors - 1 if kind == "polychain" else 1
+@runtime_checkable
+class Kind(Protocol):
+    """What every file in ``kinds`` has."""
+
+    def coefficients(self, t: Tensor, anchors: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
+        """Coefficients over the anchors at each t, for the whole point or for each tensor."""
+
+    def pieces(self, count: int) -> int:
+        """Number of smooth pieces of a path over ``count`` anchors."""
 
 
-def coefficients(kind: str, t: Tensor, anchors: Sequence[Tensor], sizes: Sequence[int] = ()) -> Tensor:
-    """Coefficients of a kind of path over its anchors at some t.
+def kind(name: str) -> Kind:
+    """The kind of path of this name, given by its ends or learned.
 
-    Args:
-        kind: Kind of path.
-        t: Positions in [0, 1].
-        anchors: Its anchors.
-        sizes: Sizes of the tensors of a point.
+    Raises:
+        ValueError: If there is no such kind.
     """
-    return KINDS[kind](t, len(anchors)) if kind in KINDS else ARCS[kind](t, anchors[0], anchors[1], sizes)
+    return cast(Kind, ALL.load(name))

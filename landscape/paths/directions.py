@@ -14,19 +14,19 @@ from landscape.space import Space
 def filtered(
     point: Float[Tensor, " P"], space: Space, outputs: Sequence[int], generator: torch.Generator, count: int = 2
 ) -> Float[Tensor, "count P"]:
-    """Random directions that are orthogonal filter by filter, each filter as long as that of the point.
+    """Random directions, orthogonal within each filter and scaled to the length of the point's filter.
 
     A filter is the weights of one output: a row of a linear layer, a kernel of a convolution, the vector of a token.
-    Not the norm of the whole tensor, which others call by the same name. Vectors and scalars (biases, scales of
-    norms) do not move, as in Li et al. A filter too short to hold ``count`` orthogonal directions is taken with its
-    whole tensor.
+    Other tools use the norm of the whole tensor and call that filter normalisation too. Vectors and scalars (biases,
+    scales of norms) do not move, as in Li et al. If a filter has fewer than ``count`` coordinates, its whole tensor is
+    taken as one filter.
 
     Args:
-        point: Around which.
+        point: The point whose filters set the scale.
         space: Its space.
-        outputs: Which axis of each parameter counts its filters (:func:`landscape.space.output_axes`).
+        outputs: The axis of each parameter that indexes its filters (:func:`landscape.space.output_axes`).
         generator: Source of randomness, on the CPU.
-        count: How many directions.
+        count: Number of directions.
     """
     parts = []
     for part, shape, axis in zip(torch.split(point, list(space.sizes)), space.shapes, outputs, strict=True):

@@ -1,4 +1,4 @@
-"""Planes through the landscape, in true scale: 1 on either axis is a Euclidean distance of 1 between points."""
+"""Planes in weight space, in true scale: 1 on either axis is a Euclidean distance of 1 between points."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ FLAT = 1e-6
 
 @dataclass(frozen=True)
 class Plane:
-    """Points ``(base + xy @ axes) @ anchors``.
+    """A plane whose points are ``(base + xy @ axes) @ anchors``.
 
     Attributes:
         base: Coefficients of the origin.
         axes: Coefficients of the two axes, whose points are orthonormal.
-        explained: Share of the variance of the anchors along each axis, where the axes were chosen by it.
+        explained: For principal components, the share of the variance of the anchors along each axis, in [0, 1].
     """
 
     base: Float[Tensor, " anchors"]
@@ -30,17 +30,17 @@ class Plane:
     explained: tuple[float, float] | None = None
 
     def coefficients(self, xy: Float[Tensor, "points 2"]) -> Float[Tensor, "points anchors"]:
-        """Coefficients over the anchors at places of the plane."""
+        """Coefficients over the anchors at points of the plane."""
         return self.base + xy @ self.axes
 
-    def places(
+    def project(
         self, points: Sequence[Float[Tensor, " P"]], anchors: Sequence[Float[Tensor, " P"]]
     ) -> tuple[Float[Tensor, "points 2"], Float[Tensor, " points"]]:
-        """Nearest place of the plane to each point, and the point's distance from it.
+        """The nearest point of the plane to each point, in its axes, and the Euclidean distance to it.
 
         Args:
             points: Any points of the space.
-            anchors: Those of the plane.
+            anchors: Anchors of the plane.
         """
         origin, *axes = (_combine(row, anchors) for row in (self.base, *self.axes))
         away = [point.double() - origin for point in points]
@@ -69,7 +69,7 @@ def through(anchors: Sequence[Float[Tensor, " P"]]) -> Plane:
 
 
 def spanned(directions: Sequence[Float[Tensor, " P"]]) -> Plane:
-    """The plane from a point along two orthogonal directions; the anchors are the point and both directions."""
+    """The plane through a point along two orthogonal directions; its anchors are the point and the two directions."""
     axes = torch.zeros(2, 3, dtype=torch.float64)
     for k, direction in enumerate(directions):
         axes[k, k + 1] = 1 / torch.linalg.vector_norm(direction, dtype=torch.float64)
@@ -79,9 +79,9 @@ def spanned(directions: Sequence[Float[Tensor, " P"]]) -> Plane:
 def trajectory(anchors: Sequence[Float[Tensor, " P"]]) -> Plane:
     """The plane of largest variance through the mean of checkpoints: their two principal components.
 
-    From the eigenvectors of the Gram matrix, so that only inner products of checkpoints are taken. Of a random walk,
-    too, two components explain much and draw smooth curves (Antognini and Sohl-Dickstein 2018): a shape in this plane
-    alone is no finding.
+    They come from the eigenvectors of the Gram matrix, so only inner products of checkpoints are computed. Two
+    components also explain most of a random walk and show it as a smooth curve (Antognini and Sohl-Dickstein 2018), so
+    the shape of a trajectory in this plane alone is no evidence.
 
     Raises:
         InputError: If there are fewer than three checkpoints, or they lie on one line.

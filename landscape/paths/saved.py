@@ -1,4 +1,4 @@
-"""A path as one file: its anchors, what it is, and what going on with its fit needs."""
+"""A path as one file: its anchors, its settings, and the state needed to continue its fit."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch import Tensor
 
 from landscape.errors import InputError, StorageError
 from landscape.files import replacing
-from landscape.paths import KINDS
-from landscape.paths.fit import Recipe, State
+from landscape.paths import kind
+from landscape.paths.fit import FitSettings, State
 from landscape.shapes import Float
 
 VERSION = "1"
@@ -26,33 +26,33 @@ class Saved:
     """A path on disk.
 
     Attributes:
-        ends: What its ends are, and the data it is fitted on: a fit goes on only if they are the same.
-        recipe: How it is fitted.
+        ends: Names of its ends and of the data it is fitted on. A fit is continued only if these are the same.
+        settings: How it is fitted.
         anchors: Ends and bends, in order.
-        state: Where the fit stands.
+        state: State of the fit.
     """
 
     ends: tuple[str, ...]
-    recipe: Recipe
+    settings: FitSettings
     anchors: Float[Tensor, "anchors P"]
     state: State
 
     def coefficients(self, t: Float[Tensor, " t"]) -> Float[Tensor, "t anchors"]:
-        """Coefficients over the anchors at times ``t``."""
-        return KINDS[self.recipe.kind](t, len(self.anchors))
+        """Coefficients over the anchors at each t."""
+        return kind(self.settings.kind).coefficients(t, list(self.anchors), [self.anchors.shape[1]])
 
 
 def save(path: Path, saved: Saved) -> None:
-    """Write a path whole or not at all.
+    """Write a path atomically.
 
     Raises:
         StorageError: If it cannot be written.
     """
     tensors = {"anchors": saved.anchors}
-    if saved.state.step < saved.recipe.steps:  # what going on needs, and a finished fit does not
+    if saved.state.step < saved.settings.steps:  # only an unfinished fit is continued
         tensors |= {"first": saved.state.first, "second": saved.state.second}
     about = {
-        "landscape_path": VERSION, "ends": json.dumps(saved.ends), "recipe": json.dumps(asdict(saved.recipe)),
+        "landscape_path": VERSION, "ends": json.dumps(saved.ends), "recipe": json.dumps(asdict(saved.settings)),
         "step": str(saved.state.step),
     }  # fmt: skip
     try:
@@ -73,17 +73,17 @@ def load(path: Path) -> Saved:
             about = file.metadata() or {}
             anchors = file.get_tensor("anchors")
             more = [file.get_tensor(name) for name in ("first", "second") if name in file.keys()]  # noqa: SIM118
-        recipe, inner = Recipe(**json.loads(about["recipe"])), anchors[1:-1].clone()
+        settings, inner = FitSettings(**json.loads(about["recipe"])), anchors[1:-1].clone()
         first, second = more or (torch.zeros_like(inner), torch.zeros_like(inner))
         state = State(inner, first, second, int(about["step"]))
-        return Saved(tuple(json.loads(about["ends"])), recipe, anchors, state)
+        return Saved(tuple(json.loads(about["ends"])), settings, anchors, state)
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise InputError(f"{path} holds no path of landscape ({error}); give one that landscape curve wrote") from error
 
 
-def key(recipe: Recipe) -> str:
-    """A short name of a recipe, for files."""
-    return hashlib.blake2b(json.dumps(asdict(recipe), sort_keys=True).encode(), digest_size=6).hexdigest()
+def key(settings: FitSettings) -> str:
+    """A short hash of the settings of a fit, for file names."""
+    return hashlib.blake2b(json.dumps(asdict(settings), sort_keys=True).encode(), digest_size=6).hexdigest()
 
 
 def joined(ends: Float[Tensor, "2 P"], state: State) -> Float[Tensor, "anchors P"]:

@@ -9,20 +9,21 @@ from torch import Tensor
 
 from landscape.shapes import Float
 
-KINDS = ("vertex", "edge", "centre", "random")
+MIXTURES = ("vertex", "edge", "centre", "random")
+"""Kinds of mixture, in the order of their rows."""
 
 
 def mixtures(
     anchors: int, random: int, generator: torch.Generator
 ) -> tuple[list[str], Float[Tensor, "mixtures anchors"]]:
-    """Kinds of mixtures and their coefficients: each row is at least 0 and sums to 1.
+    """The kind of each mixture and its coefficients, which are nonnegative and sum to 1.
 
-    The vertices, the middles of all edges, the centre (the uniform soup of Wortsman et al. 2022), and points drawn
-    evenly from the simplex.
+    Mixtures are the vertices, the midpoints of all edges, the centre (the uniform soup of Wortsman et al. 2022), and
+    points drawn uniformly from the simplex.
 
     Args:
-        anchors: How many checkpoints.
-        random: How many random mixtures.
+        anchors: Number of checkpoints.
+        random: Number of random mixtures.
         generator: Source of randomness, on the CPU.
     """
     corner = torch.eye(anchors, dtype=torch.float64)
@@ -34,4 +35,4 @@ def mixtures(
         torch.cat([corner, torch.stack(edges), centre, inside]) if anchors > 2 else torch.cat([corner, centre, inside])
     )
     counts = (anchors, len(edges) if anchors > 2 else 0, 1, random)
-    return [kind for kind, count in zip(KINDS, counts, strict=True) for _ in range(count)], rows
+    return [kind for kind, count in zip(MIXTURES, counts, strict=True) for _ in range(count)], rows

@@ -1,4 +1,4 @@
-"""Gradients of the mean loss at points, with respect to all their coordinates: for fits and for chains."""
+"""Mean loss and its gradient at points, with respect to all coordinates: for fits and for chains."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from landscape.points.strategy import affordable, least_seconds
 from landscape.shapes import Float, Int
 
 
-def slope(
+def value_and_grad(
     objective: Objective,
     point: Float[Tensor, " P"],
     examples: Int[Tensor, " n"],
@@ -24,15 +24,15 @@ def slope(
     at_once: int = 32,
     names: frozenset[str] | None = None,
 ) -> tuple[float, Float[Tensor, " P"]]:
-    """Mean loss of some examples at a point, and its gradient there.
+    """Mean loss of some examples at a point, in the units of the objective, and its gradient.
 
     Args:
         objective: Model, batches and measure.
         point: A point of its space, on its device.
-        examples: Which of its examples.
-        at_once: Examples in one pass; trades memory for speed and changes nothing else. Running statistics are those of
-            the examples, in one pass.
-        names: Parameters whose gradient is wanted; it is zero in all others, and not computed. None is all.
+        examples: Indices of its examples.
+        at_once: Examples per pass. This trades memory for speed and changes nothing else. A model with running
+            statistics takes all examples in one pass, so that the statistics are theirs.
+        names: Parameters whose gradient is computed; it is zero in all others. None is all.
     """
     at = point.detach().requires_grad_()
     params = _named(objective, at, names)
@@ -50,7 +50,7 @@ def slope(
     return total, gradient
 
 
-def slopes(
+def values_and_grads(
     objective: Objective,
     points: Float[Tensor, "points P"],
     examples: Int[Tensor, "*points n"],
@@ -59,20 +59,21 @@ def slopes(
     at_once: int = 32,
     names: frozenset[str] | None = None,
 ) -> tuple[Float[Tensor, " points"], Float[Tensor, "points P"]]:
-    """:func:`slope` at several points, on the same examples or each on its own.
+    """:func:`value_and_grad` at several points, on the same examples or each on its own.
 
     Args:
         objective: Model, batches and measure.
         points: Points of its space, on its device.
-        examples: Which of its examples; for all points, or a row for each.
+        examples: Indices of its examples, shared by all points or one row per point.
         kind: One point after the other, or all at once with one backward pass of the summed loss.
-        at_once: Examples in one pass.
-        names: Parameters whose gradient is wanted, as for :func:`slope`.
+        at_once: Examples per pass.
+        names: Parameters whose gradient is computed, as for :func:`value_and_grad`.
     """
     if kind == "loop" or objective.statistics:
         own = examples.expand(len(points), -1)
         each = [
-            slope(objective, point, some, at_once=at_once, names=names) for point, some in zip(points, own, strict=True)
+            value_and_grad(objective, point, some, at_once=at_once, names=names)
+            for point, some in zip(points, own, strict=True)
         ]
         return points.new_tensor([loss for loss, _ in each]), torch.stack([g for _, g in each])
     gradient, total = torch.zeros_like(points), torch.zeros(len(points), dtype=points.dtype, device=points.device)
@@ -93,14 +94,14 @@ def stacked(
     *,
     shared: bool = False,
 ) -> tuple[Float[Tensor, " points"], Float[Tensor, "points P"]]:
-    """Mean losses at several points and their gradients, by one backward pass of the summed loss.
+    """Mean losses at several points and their gradients, from one backward pass of the summed loss.
 
     Args:
         objective: Model and measure.
         points: Points of its space, on its device.
-        batch: Examples of each point, ``[points, n, ...]``; with ``shared``, ``[n, ...]`` for all.
-        names: As for :func:`slope`.
-        shared: Whether all points see the same examples.
+        batch: Examples of each point, ``[points, n, ...]``, or ``[n, ...]`` if ``shared``.
+        names: As for :func:`value_and_grad`.
+        shared: Whether all points use the same examples.
     """
     at, module = points.detach().requires_grad_(), Measured(objective)
 
@@ -116,16 +117,17 @@ def stacked(
     return losses.detach(), gradient
 
 
-def choose_slopes(
+def loop_or_vmap(
     objective: Objective, points: Float[Tensor, "points P"], examples: Int[Tensor, "*points n"], repeats: int
 ) -> Literal["loop", "vmap"]:
-    """Whether gradients at several points are faster one after the other or at once, by the clock.
+    """The faster way to compute gradients at several points, by timing both.
 
     Args:
         objective: Model, batches and measure.
         points: Points of its space.
-        examples: Which of its examples.
-        repeats: How often the gradients are wanted; where trying would be a large part of that, they are looped.
+        examples: Indices of its examples.
+        repeats: How often the gradients will be computed. If timing would be a large part of that, the answer is
+            ``loop`` without timing.
 
     Raises:
         RuntimeError: If the model itself does not run.
@@ -136,15 +138,15 @@ def choose_slopes(
     seconds: dict[Literal["loop", "vmap"], float] = {}
     for kind in kinds:
         try:
-            seconds[kind] = least_seconds(partial(slopes, objective, points, examples, kind=kind))
-        except RuntimeError:  # out of memory among them
+            seconds[kind] = least_seconds(partial(values_and_grads, objective, points, examples, kind=kind))
+        except RuntimeError:  # out of memory, or an operator that vmap lacks
             if kind == "loop":
                 raise
     return min(seconds, key=lambda kind: seconds[kind])
 
 
 def _named(objective: Objective, at: Float[Tensor, "*points P"], names: frozenset[str] | None) -> dict[str, Tensor]:
-    """The parameters of the measured module, those without a gradient cut off."""
+    """The parameters of the measured module; those that need no gradient are detached."""
     return {
         f"model.{name}": value if names is None or name in names else value.detach()
         for name, value in objective.space.params(at).items()

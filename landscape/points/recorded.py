@@ -16,7 +16,7 @@ from landscape.objectives import Batch, Objective
 from landscape.points import gradients
 from landscape.shapes import Float, Int
 
-Slopes = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+ValuesAndGrads = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Mean losses at points ``[points, P]``, each on its own examples ``[points, n]``, and the gradients there."""
 
 MAX_DIFFERENCE = 1e-4
@@ -28,8 +28,8 @@ def record(
     points: Float[Tensor, "points P"],
     examples: Int[Tensor, "points n"],
     names: frozenset[str] | None = None,
-) -> Slopes:
-    """:func:`landscape.points.gradients.slopes` in one batch, without modules, autograd or vmap around it.
+) -> ValuesAndGrads:
+    """:func:`landscape.points.gradients.values_and_grads` without the overhead of modules, autograd and vmap.
 
     The recording is checked at other points and on other examples: a model whose operations depend on its values cannot
     be recorded.
@@ -55,8 +55,8 @@ def record(
 
     def recorded(points: Tensor, examples: Tensor) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
-            losses, slopes = graph(points, _taken(objective, examples))
-        return losses, slopes
+            losses, grads = graph(points, _taken(objective, examples))
+        return losses, grads
 
     other = points * 1.01 + 0.01 * points.flip(0).roll(1, dims=1)
     shifted = (examples + 1) % objective.examples

@@ -1,18 +1,18 @@
-"""Rows to findings: frames in, frames out, with intervals that know what their numbers share."""
+"""Means of rows over pairs, with intervals for pairs that share seeds, branches or checkpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
 
 import pandas as pd
 from scipy import stats
 
+from landscape.catalogue import CURVES
 from landscape.profile.barrier import TAIL
 from landscape.profile.units import mean_over_units
 
-RAW = "none"
-LINE, CONTROL, ARCS = "linear", "control", ("spherical", "geodesic")
+RAW, LINE, CONTROL = "none", "linear", "control"
+"""Values of ``symmetry`` for pairs that are not aligned, and of ``path`` for straight lines and control curves."""
 Z = float(stats.norm.ppf(1 - TAIL))
 
 
@@ -20,39 +20,47 @@ def barrier_over_training(barriers: pd.DataFrame) -> pd.DataFrame:
     """Mean barrier between seeds at each step.
 
     Args:
-        barriers: Rows of the table ``barrier`` of one definition.
+        barriers: Rows of the table ``barrier``, for one definition.
 
     Returns:
-        ``step, barrier, low, high, pairs, best, worst``; see :func:`landscape.profile.units.mean_over_units` for the
-            interval, which is nan with fewer than five seeds.
+        ``step, barrier, low, high, pairs, best, worst``, in units of the barriers. The 95 % interval is that of
+        :func:`landscape.profile.units.mean_over_units`; it is nan with fewer than five seeds.
     """
     return _means(barriers[barriers["between"] == "seed"], "step_a", "seed").rename(columns={"step_a": "step"})
 
 
 def barrier_over_branching(barriers: pd.DataFrame) -> pd.DataFrame:
-    """Mean barrier between branches at each step of branching: ``branch_step, barrier, low, high, pairs, best, worst``.
+    """Mean barrier between branches, by the step they were spawned at.
 
-    Branches of one seed are the units of their mean; those of several seeds are pooled, and the seeds are the units.
+    The units of the interval are branches if there is one seed. Branches of several seeds are pooled, and the units
+    are the seeds.
+
+    Args:
+        barriers: Rows of the table ``barrier``, for one definition.
+
+    Returns:
+        ``branch_step, barrier, low, high, pairs, best, worst``, in units of the barriers.
     """
     return _means(barriers[barriers["between"] == "branch"], "branch_step", "branch")
 
 
 def mean_profiles(profiles: pd.DataFrame, by: str = "step_a") -> pd.DataFrame:
-    """Mean profile over the pairs of seeds at each step, at those t that all of its pairs have.
+    """Mean profile over the pairs of seeds at each step, at the t that all of these pairs have.
 
     Args:
         profiles: Rows of the table ``profile``.
-        by: Column in place of the step.
+        by: Column to group by.
 
     Returns:
-        ``step``, or the other column, ``t``, and for ``loss`` and ``rise`` the mean with ``_low`` and ``_high``.
+        ``step`` (or the column ``by``), ``t``, and the means ``loss`` and ``rise``, each with the ends ``_low`` and
+        ``_high`` of its 95 % interval, in units of the losses.
     """
     rows, seeds = [], profiles[profiles["between"] == "seed"]
     pairs = seeds.groupby([by, "t"], dropna=False)["t"].transform("size")
     all_pairs = pairs.groupby(seeds[by], dropna=False).transform("max")
     shared = seeds[pairs == all_pairs]
-    for (which, t), group in shared.groupby([by, "t"], dropna=False):
-        row: dict[str, Any] = {"step" if by == "step_a" else by: which, "t": t}
+    for (label, t), group in shared.groupby([by, "t"], dropna=False):
+        row: dict[str, object] = {"step" if by == "step_a" else by: label, "t": t}
         for value, error in (("loss", "error"), ("rise", "rise_error")):
             row[value], row[f"{value}_low"], row[f"{value}_high"] = _mean(
                 group, value, group[error], ("seed_a", "seed_b")
@@ -62,18 +70,18 @@ def mean_profiles(profiles: pd.DataFrame, by: str = "step_a") -> pd.DataFrame:
 
 
 def straight(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows on straight lines between checkpoints as they are."""
+    """The rows on straight lines between checkpoints that are not aligned."""
     return rows[(rows["path"] == LINE) & (rows["align"] == RAW)]
 
 
-def beside_raw(barriers: pd.DataFrame) -> pd.DataFrame:
-    """The rows on straight lines of pairs that were matched: raw, matched, and the control.
+def alignments(barriers: pd.DataFrame) -> pd.DataFrame:
+    """The rows on straight lines of pairs that were aligned: raw, aligned, and the random control.
 
     Args:
-        barriers: Rows of the table ``barrier`` of one definition.
+        barriers: Rows of the table ``barrier``, for one definition.
 
     Returns:
-        The rows, with a column ``how`` that tells ways of matching apart.
+        The rows, with the column ``how``: the way to align, with its symmetry group if there are several.
     """
     rows = barriers[barriers["path"] == LINE]
     pairs = rows.loc[rows["align"] != RAW, ["a", "b", "between"]].drop_duplicates()
@@ -89,14 +97,14 @@ def beside_raw(barriers: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_symmetry(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean barrier over the pairs by what was done about symmetries, at each step.
+    """Mean barrier over the pairs for each way to align, at each step.
 
     Args:
-        rows: From :func:`beside_raw`.
+        rows: From :func:`alignments`.
 
     Returns:
-        ``between, step, how, barrier, low, high, pairs, best, worst``; the interval is that of
-            :func:`barrier_over_training`.
+        ``between, step, how, barrier, low, high, pairs, best, worst``, in units of the barriers; the interval is like
+        that of :func:`barrier_over_training`, over checkpoints.
     """
     out = []
     for (between, step, how), group in rows.groupby(["between", "step_a", "how"], dropna=False, sort=False):
@@ -108,55 +116,56 @@ def by_symmetry(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def curves(barriers: pd.DataFrame) -> pd.DataFrame:
-    """The rows of pairs for which a curve was learned: curves, their controls, and the straight lines beside them.
+    """The rows of pairs for which a curve was learned: curves, their controls, and straight lines.
 
     Args:
-        barriers: Rows of the table ``barrier`` of one definition, or of the table ``profile``.
+        barriers: Rows of the table ``barrier``, for one definition, or of the table ``profile``.
     """
-    learned = set(barriers["path"]) - {LINE, *ARCS, CONTROL}
-    pairs = barriers.loc[barriers["path"].isin(learned), ["a", "b", "align"]].drop_duplicates()
-    return barriers[barriers["path"].isin({LINE, CONTROL, *learned})].merge(pairs, on=["a", "b", "align"])
+    pairs = barriers.loc[barriers["path"].isin(CURVES), ["a", "b", "align"]].drop_duplicates()
+    return barriers[barriers["path"].isin({LINE, CONTROL, *CURVES})].merge(pairs, on=["a", "b", "align"])
 
 
 def by_path(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean barrier and loss increases over the pairs of each path.
-
-    The columns are ``path``, each mean with ``_low`` and ``_high``, and ``pairs, best, worst``.
+    """Mean barrier and mean loss increases over the pairs, for each path.
 
     Args:
         rows: From :func:`curves`.
+
+    Returns:
+        ``path, pairs, best, worst``, and the means ``barrier``, ``loss_increase`` and ``mean_loss_increase``, each with
+        the ends ``_low`` and ``_high`` of its 95 % interval, in units of the losses.
     """
     out = []
     for path, group in rows.groupby("path"):
-        row: dict[str, Any] = {"path": path, **_range(group)}
-        half = (group["high"] - group["low"]) / (2 * Z)
-        for value, error in (
-            ("barrier", half),
-            *((v, group[f"{v}_error"]) for v in ("loss_increase", "mean_loss_increase")),
-        ):
-            row[value], row[f"{value}_low"], row[f"{value}_high"] = _mean(group, value, error, ("a", "b"))
-        out.append(row | {"barrier_low": max(row["barrier_low"], 0.0)})
+        row: dict[str, object] = {"path": path, **_range(group)}
+        barrier, low, high = _mean(group, "barrier", (group["high"] - group["low"]) / (2 * Z), ("a", "b"))
+        row |= {"barrier": barrier, "barrier_low": max(low, 0.0), "barrier_high": high}
+        for value in ("loss_increase", "mean_loss_increase"):
+            row[value], row[f"{value}_low"], row[f"{value}_high"] = _mean(
+                group, value, group[f"{value}_error"], ("a", "b")
+            )
+        out.append(row)
     return pd.DataFrame(out)
 
 
 def _means(barriers: pd.DataFrame, by: str, unit: str) -> pd.DataFrame:
     rows = []
-    for where, group in barriers.groupby(by, dropna=False):
+    for label, group in barriers.groupby(by, dropna=False):
         names = "seed" if group["seed_a"].nunique() > 1 else unit
         half = (group["high"] - group["low"]) / (2 * Z)
         mean, low, high = _mean(group, "barrier", half, (f"{names}_a", f"{names}_b"))
-        rows.append({by: where, "barrier": mean, "low": max(low, 0.0), "high": high, **_range(group)})
+        rows.append({by: label, "barrier": mean, "low": max(low, 0.0), "high": high, **_range(group)})
     return pd.DataFrame(rows)
 
 
-def _range(group: pd.DataFrame) -> dict[str, Any]:
-    """How many pairs there are, and the barriers of the best and the worst of them."""
+def _range(group: pd.DataFrame) -> dict[str, float]:
+    """Number of pairs, and the smallest and the largest barrier."""
     return {"pairs": len(group), "best": float(group["barrier"].min()), "worst": float(group["barrier"].max())}
 
 
 def _mean(group: pd.DataFrame, value: Hashable, error: pd.Series, units: tuple[str, str]) -> tuple[float, float, float]:
-    """Mean over pairs of the units in two columns."""
+    """Mean over pairs with its 95 % interval; two columns name the units of each pair."""
     names = sorted({*group[units[0]], *group[units[1]]})
-    place = {name: n for n, name in enumerate(names)}
-    a, b = (group[unit].map(place).to_numpy(dtype=int) for unit in units)
+    index = {name: n for n, name in enumerate(names)}
+    a, b = (group[unit].map(index).to_numpy(dtype=int) for unit in units)
     return mean_over_units(group[value].to_numpy(dtype=float), error.to_numpy(dtype=float), a, b)

@@ -34,13 +34,13 @@ class Wanted:
     Attributes:
         file: Where it is kept; a fit that was stopped goes on from here.
         ends: Content ids of the ends, and what it is fitted on.
-        recipe: How.
+        settings: How.
         seed: Of batches and positions.
     """
 
     file: Path
     ends: tuple[str, ...]
-    recipe: fit.Recipe
+    settings: fit.FitSettings
     seed: int
 
 
@@ -71,27 +71,27 @@ def learn(
     Args:
         objective: The loss, on the training examples.
         ends: The two ends of each curve.
-        wanted: Which curves; of one recipe and seed.
+        wanted: Which curves; of one settings and seed.
         report: Called with each step and its loss.
 
     Raises:
         InputError: If a file holds another curve.
     """
-    recipe = wanted[0].recipe
+    settings = wanted[0].settings
     states = [_before(pair, want) for pair, want in zip(ends, wanted, strict=True)]
-    open_ones = [n for n, state in enumerate(states) if state.step < recipe.steps]
+    open_ones = [n for n, state in enumerate(states) if state.step < settings.steps]
     kind: Literal["loop", "vmap"] = "loop"
     if len(open_ones) > 1:
-        some = torch.arange(min(recipe.batch, 32, objective.examples))
-        kind = gradients.choose_slopes(objective, ends[open_ones, 0], some, recipe.steps)
-    slope = partial(gradients.slopes, objective, kind=kind)
+        some = torch.arange(min(settings.batch, 32, objective.examples))
+        kind = gradients.loop_or_vmap(objective, ends[open_ones, 0], some, settings.steps)
+    value_and_grad = partial(gradients.values_and_grads, objective, kind=kind)
     for _, group in groupby(open_ones, key=lambda n: states[n].step if kind == "vmap" else n):
         together = list(group)
         inner, first, second = (
             torch.stack([getattr(states[n], name) for n in together]) for name in ("inner", "first", "second")
         )
         state = fit.State(inner, first, second, states[together[0]].step)
-        state = _fit(objective.examples, ends[together], [wanted[n] for n in together], state, slope, report)
+        state = _fit(objective.examples, ends[together], [wanted[n] for n in together], state, value_and_grad, report)
         for place, n in enumerate(together):
             states[n] = fit.State(state.inner[place], state.first[place], state.second[place], state.step)
     return torch.stack([saved.joined(pair, state) for pair, state in zip(ends, states, strict=True)])
@@ -104,9 +104,9 @@ def _before(ends: Float[Tensor, "2 P"], wanted: Wanted) -> fit.State:
         InputError: If the file holds another curve.
     """
     if not wanted.file.exists():
-        return fit.start(ends, wanted.recipe.bends)
+        return fit.start(ends, wanted.settings.bends)
     before = saved.load(wanted.file)
-    if (before.ends, before.recipe) != (wanted.ends, wanted.recipe):
+    if (before.ends, before.settings) != (wanted.ends, wanted.settings):
         raise InputError(f"{wanted.file} holds another curve, of other ends, text or settings; choose another --out")
     return before.state.to(ends.device)
 
@@ -116,7 +116,7 @@ def _fit(
     ends: Float[Tensor, "pairs 2 P"],
     wanted: Sequence[Wanted],
     state: fit.State,
-    slope: fit.Slope,
+    value_and_grad: fit.ValueAndGrad,
     report: Callable[[int, float], None],
 ) -> fit.State:
     """Fit to the last step, saving on the way.
@@ -124,18 +124,18 @@ def _fit(
     Raises:
         InputError: If it diverges.
     """
-    recipe, stretch = wanted[0].recipe, 1
+    settings, stretch = wanted[0].settings, 1
 
     def keep() -> None:
         for place, want in enumerate(wanted):
             own = fit.State(state.inner[place], state.first[place], state.second[place], state.step)
-            saved.save(want.file, saved.Saved(want.ends, recipe, saved.joined(ends[place], own), own))
+            saved.save(want.file, saved.Saved(want.ends, settings, saved.joined(ends[place], own), own))
 
-    while state.step < recipe.steps:
+    while state.step < settings.steps:
         begin = time.monotonic()
         try:
-            state = fit.fit(ends, slope, examples, recipe, state, seed=wanted[0].seed, until=state.step + stretch,
-                            report=report)  # fmt: skip
+            state = fit.fit(ends, value_and_grad, examples, settings, state, seed=wanted[0].seed,
+                            until=state.step + stretch, report=report)  # fmt: skip
         except InputError:  # it diverged: what is on disk is on the way to that
             for want in wanted:
                 want.file.unlink(missing_ok=True)

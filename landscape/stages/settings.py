@@ -10,7 +10,7 @@ from landscape.spec import MOST_PERMUTATIONS, MOST_SEED, Settings, one_or_severa
 
 
 class Primary(Settings):
-    """The one association that a study is about; it is tested by itself, all others are exploration."""
+    """The one association that a study is about. It is tested alone; all other tests are exploratory."""
 
     connectivity: str
     behaviour: str
@@ -18,23 +18,26 @@ class Primary(Settings):
 
 
 class Stages(Settings):
-    """How changes over training are dated, and how connectivity is laid beside behaviour.
+    """How events over training are dated, and how connectivity is compared with behaviour.
 
     Attributes:
-        boundaries: The series whose extrema and plateaus bound the stages; None is ``llc``, or ``loss`` without it.
-        engine: What bounds the stages: ``curve``, extrema and plateaus; ``breaks`` of slope; ``states`` of all series.
-        connectivity: Names of series of connectivity, with ``*``.
-        behaviour: Names of the series beside them, with ``*``; None takes the headlines of the probes, and ``llc``.
-        threshold: Barrier below which two checkpoints are connected; None is 2 % of the fall of the loss in training.
-        floor: Change of a barrier that never counts, in the unit of the loss; None is 0.01 nats, or 1 % of the largest
-            loss in another unit.
-        least_change: Least height of an extremum, and least rise beside a plateau, of what bounds the stages.
-        window: An event comes before another if the other's step is at most so many times its own.
-        primary: The association that the study is about; it counts as preregistered only if it was so at the first run.
-        permutations: Orders of the seeds that are drawn, where there are more than seven seeds.
-        draws: Of every curve.
-        coupling: Correlation that the power is computed for.
-        seed: Of draws and permutations.
+        boundaries: Series that bounds the stages; None is ``llc``, or ``loss`` if there is no ``llc``.
+        engine: What bounds the stages: ``curve``, extrema and plateaus; ``breaks`` of a piecewise linear fit;
+            ``states`` of a hidden Markov model of all series.
+        connectivity: Names of series of connectivity; ``*`` matches any text.
+        behaviour: Names of series of behaviour, likewise; None is the headlines of the probes, and ``llc``.
+        threshold: Barrier below which two checkpoints are connected, in units of the barriers; None is 2 % of the fall
+            of the loss over training.
+        floor: Negligible change of a barrier, in units of the loss; None is 0.01 nats, or 1 % of the largest loss in
+            another unit.
+        least_change: Smallest height of an extremum, and smallest rise on both sides of a plateau, in units of the
+            series that bounds the stages.
+        window: An event precedes another one if the step of the other is at most this many times its own.
+        primary: The association that the study is about. It is preregistered only if the first run had it.
+        permutations: Number of permutations of the seeds that are sampled if there are more than seven seeds.
+        draws: Number of posterior draws of every curve.
+        coupling: Correlation of onsets that the power is computed for, in (0, 1].
+        seed: Random seed of draws and permutations.
     """
 
     boundaries: str | None = None

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FOLDER, STAMPS = "compacted", "stamps.json"
 WORTH = 1000
 """Files from which on reading them again is worth a copy."""
-TASK = "landscape.study.tasks"
+TASK = "landscape.task"
 """The column of a row's task in a copy."""
 COPY, SCHEMAS = b"landscape.copy", b"landscape.schemas"
 """What the files of one copy share, and which schema the rows of each task had before they were joined."""
@@ -102,7 +102,7 @@ def read_copy(results: Path, stamps: Mapping[str, Stamp]) -> tuple[set[str], dic
         stamps: Size, times and inode of the file of each task that is asked for.
 
     Returns:
-        The tasks, and parts of each table with the column ``landscape.study.tasks``; none if there is no copy, or it is
+        The tasks, and parts of each table with the column ``landscape.task``; none if there is no copy, or it is
         damaged.
     """
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException, InputError):
@@ -144,7 +144,7 @@ def write_copy(results: Path, stamps: Mapping[str, Stamp], parts: Mapping[str, S
     Args:
         results: Folder of results.
         stamps: Of all tasks whose rows these are.
-        parts: Their rows by table, with the column ``landscape.study.tasks``.
+        parts: Their rows by table, with the column ``landscape.task``.
     """
     copy = secrets.token_hex(8)
     with suppress(OSError), replacing_folder(results / FOLDER) as folder:

@@ -1,1 +1,1 @@
-"""Symmetries: what fakes a barrier is taken out, and it is proved that the function did not change."""
+"""Symmetries: checkpoints are aligned to one another, and it is verified that their functions do not change."""

@@ -1,4 +1,4 @@
-"""Models in float64 throughout, also where their code rounds to float32 on the way."""
+"""Models in float64 throughout, even where their code casts to float32."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from torch.overrides import TorchFunctionMode
 
 
 class Float64(TorchFunctionMode):
-    """Within it, whoever asks for float32 gets float64.
+    """Within it, every cast to float32 gives float64.
 
-    Norms and softmaxes that round there would hide all below 1e-7.
+    Norms and softmaxes that round to float32 would hide differences below 1e-7.
     """
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """The call, with other dtypes."""
+        """The call, with float64 in place of float32."""
         if func is Tensor.float:
             func = Tensor.double
         args = tuple(torch.float64 if arg is torch.float32 else arg for arg in args)

@@ -1,9 +1,9 @@
-"""REPAIR: units between two networks with the mean and deviation that lie between theirs.
+"""REPAIR: units of an interpolated network with interpolated mean and standard deviation.
 
-Averages of weights shrink what units do, the more the deeper. Each unit gets back the mean and standard deviation
-that lie at t between those of the ends (Jordan et al. 2023, arXiv:2211.08403), folded into weight and bias, so that
-the result is a point of the same space. For layers without a norm; a BatchNorm does the same by its statistics, which
-objectives estimate anew at every point.
+Averaging weights shrinks the outputs of units, more in deeper layers. REPAIR rescales each unit to the mean and
+standard deviation interpolated at t between those of the ends (Jordan et al. 2023, arXiv:2211.08403). The correction is
+folded into weight and bias, so that the result is a point of the same space. It is for layers without a norm. A
+BatchNorm does the same by its statistics, which objectives estimate anew at every point.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from landscape.space import output_axes
 from landscape.symmetry.group.table import STREAM, Params, Table
 
 DEAD = 1e-6
-"""Share of the largest deviation of a layer below which a unit is taken for constant, and only its mean is mended."""
+"""Share of the largest deviation of a layer below which a unit counts as constant, and only its mean is corrected."""
 Moments = tuple[Float[Tensor, " units"], Float[Tensor, " units"]]
 
 
 @torch.no_grad()
 def repaired(
-    objective: Objective, table: Table, ends: Float[Tensor, "2 P"], times: Sequence[float]
-) -> Float[Tensor, "times P"]:
+    objective: Objective, table: Table, ends: Float[Tensor, "2 P"], t: Sequence[float]
+) -> Float[Tensor, "t P"]:
     """Points between two ends, repaired on all examples of the objective.
 
-    Layers are mended one after the other, each seeing those before it mended. Give other examples than those that the
-    points are judged on.
+    Layers are corrected one after the other, each with the layers before it already corrected. Use other examples than
+    those on which the points are evaluated.
 
     Args:
         objective: Model and batches.
-        table: The architecture: units of its groups other than the stream are mended.
-        ends: The ends, the second in the coordinates of the first.
-        times: Positions between them.
+        table: The architecture; units of its groups other than the stream are corrected.
+        ends: The ends, the second aligned to the first.
+        t: Values in [0, 1].
 
     Raises:
-        InputError: If no layer without a norm has weights and biases that could be mended.
+        InputError: If no layer without a norm has a weight and a bias.
     """
     layers = layers_of(table, objective.model)
     if not layers:
@@ -54,10 +54,11 @@ def repaired(
     space = objective.space
     first, last = (_moments(objective, space.params(end), layers, None) for end in ends)
     out = []
-    for t in times:
-        params = {name: value.clone() for name, value in space.params((1 - t) * ends[0] + t * ends[1]).items()}
+    for share in t:
+        params = {name: value.clone() for name, value in space.params((1 - share) * ends[0] + share * ends[1]).items()}
         goals = {
-            name: tuple((1 - t) * a + t * b for a, b in zip(first[name], last[name], strict=True)) for name in layers
+            name: tuple((1 - share) * a + share * b for a, b in zip(first[name], last[name], strict=True))
+            for name in layers
         }
         here = _moments(objective, params, layers, goals)  # type: ignore[arg-type]
         for name, axis in layers.items():
@@ -67,7 +68,7 @@ def repaired(
 
 
 def layers_of(table: Table, model: nn.Module) -> dict[str, int]:
-    """Layers with weight and bias that write the units of a group, each with the axis of its outputs."""
+    """Layers with weight and bias whose outputs are units of a group, each with the axis of its outputs."""
     axes = dict(zip((name for name, _ in model.named_parameters()), output_axes(model), strict=True))
     out = {}
     for piece in table.pieces:
@@ -84,7 +85,7 @@ def layers_of(table: Table, model: nn.Module) -> dict[str, int]:
 def _moments(
     objective: Objective, params: Params, layers: dict[str, int], goals: dict[str, Moments] | None
 ) -> dict[str, Moments]:
-    """Mean and deviation of the outputs of layers; with goals, of each once those before it have reached theirs."""
+    """Mean and deviation of the outputs of layers; with goals, of each after those before it have reached theirs."""
     found: dict[str, Moments] = {}
     with ExitStack() as stack:
         for name in layers:
@@ -106,14 +107,14 @@ def _moments(
 
 
 def _affine(here: Moments, goal: Moments) -> Moments:
-    """Factor and shift that take units from one mean and deviation to others."""
+    """Factor and shift that take units from one mean and deviation to another."""
     alive = here[1] > DEAD * here[1].max()
     scale = torch.where(alive, goal[1] / here[1].clamp(min=1e-300), torch.ones_like(here[1]))
     return scale, goal[0] - here[0] * scale
 
 
 def _fold(params: Params, name: str, axis: int, here: Moments, goal: Moments) -> None:
-    """Write the factor and shift of a layer's outputs into its weight and bias."""
+    """Fold the factor and shift of a layer's outputs into its weight and bias."""
     prefix = f"{name}." if name else ""
     weight, bias = params[f"{prefix}weight"], params[f"{prefix}bias"]
     scale, shift = _affine(here, goal)

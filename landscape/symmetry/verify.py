@@ -1,4 +1,4 @@
-"""Does a changed point compute the same? Asked in float64, on real batches, every time."""
+"""Verification that a moved point computes the same function: in float64, on real batches, every time."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ from landscape.symmetry.group.move import Move, moved_params
 from landscape.symmetry.group.table import Params, Table
 
 EXAMPLES = 2
-"""Examples that outputs are compared on."""
+"""Number of examples on which outputs are compared."""
 MARGIN = 1e4
-"""How many times the rounding of float64 two outputs may differ."""
+"""Largest difference of two outputs, in units of rounding in float64."""
 FINER = 2.0**-29
-"""Rounding of float64 over that of float32."""
+"""Ratio of rounding in float64 to rounding in float32."""
 INPUTS = ("input_ids", "attention_mask", "token_type_ids", "pixel_values")
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What a comparison of outputs saw.
+    """Result of a comparison of outputs.
 
     Attributes:
-        difference: Largest difference of an output, in float64.
-        tolerance: What rounding explains.
-        groups: Groups whose change alone makes a difference beyond that, with it; found only where there is one.
+        difference: Largest difference of an output, in float64 and in the units of the outputs.
+        tolerance: Difference that rounding explains.
+        groups: Groups whose change alone makes a larger difference, with that difference; empty if the comparison
+            passed.
     """
 
     difference: float
@@ -43,9 +44,15 @@ class Checked:
 
 
 def outputs(objective: Objective, model: nn.Module, params: Params) -> Tensor:
-    """All logits of a language model or classifier; of any other module what its measure gives."""
+    """All logits of a language model or classifier; for any other module, the values of its measure.
+
+    Args:
+        objective: Batches and measure.
+        model: The module.
+        params: Its named parameters.
+    """
     batch = objective.part(0, min(EXAMPLES, objective.examples))
-    # The running statistics of a model that keeps them belong to no point: they are estimated anew, as everywhere.
+    # Running statistics belong to no point; they are estimated anew at each, as everywhere.
     if getattr(model, "config", None) is not None and not objective.statistics:
         inputs = {name: batch[name].to(_dtype(batch[name], params)) for name in INPUTS if name in batch}
         if inputs:
@@ -67,14 +74,14 @@ def outputs(objective: Objective, model: nn.Module, params: Params) -> Tensor:
 def check(objective: Objective, table: Table, point: Float[Tensor, " P"], move: Move) -> Checked:
     """Outputs before and after a move.
 
-    The tolerance is the rounding that float32 shows on the same batch, scaled to float64, times the worst ratio by
-    which the maps of the move stretch, times a margin.
+    The tolerance is the rounding error of float32 on the same batch, scaled to float64, times the largest condition
+    number of the maps of the move, times a margin.
 
     Args:
         objective: Model and real batches.
         table: The architecture.
         point: A point.
-        move: What is done to it.
+        move: The move.
     """
     params = objective.space.params(point)
     rough = outputs(objective, objective.model, params).double()
@@ -97,7 +104,13 @@ def check(objective: Objective, table: Table, point: Float[Tensor, " P"], move: 
 
 
 def require_same(objective: Objective, table: Table, point: Float[Tensor, " P"], move: Move) -> Checked:
-    """The same, and stop if the function has changed.
+    """:func:`check`, and an error if the function has changed.
+
+    Args:
+        objective: Model and real batches.
+        table: The architecture.
+        point: A point.
+        move: The move.
 
     Raises:
         InputError: Naming the table, the groups, and the largest difference.
@@ -114,7 +127,7 @@ def require_same(objective: Objective, table: Table, point: Float[Tensor, " P"],
 
 
 def stretch(element: Element) -> float:
-    """Largest ratio of singular values over the maps of an element."""
+    """Largest condition number of the maps of an element."""
     worst = 1.0
     for change in element.values():
         for maps in change.maps.values():

@@ -1,22 +1,27 @@
-"""What all samplers share: what is sampled, where chains stand, and the noise of a step."""
+"""What all samplers share: the density, the state of chains, and the noise of a step."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from landscape.shapes import Float
+
+if TYPE_CHECKING:
+    from torch import Tensor as Tensor
+else:
+    Tensor = Any
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dynamics:
-    """The density ``exp(-n_beta L(w) - localisation / 2 |w - centre|^2)``, and how far a step goes.
+    """The density ``exp(-n_beta L(w) - localisation / 2 |w - centre|^2)``, and the step size.
 
     Attributes:
-        n_beta: Inverse temperature times number of examples; the whole factor on the mean loss ``L``.
+        n_beta: Inverse temperature times number of examples: the factor on the mean loss ``L``.
         localisation: Strength of the pull to the centre, often called gamma.
-        step_size: Often called epsilon, for all chains or each its own; every sampler says what it makes of it.
+        step_size: Often called epsilon; one for all chains, or one each. Every sampler says how it uses it.
     """
 
     n_beta: float
@@ -26,11 +31,11 @@ class Dynamics:
 
 @dataclass(frozen=True)
 class State:
-    """Where chains stand.
+    """The state of chains.
 
     Attributes:
-        points: Where the loss is to be evaluated next.
-        memory: What the sampler remembers beside.
+        points: Where the loss is evaluated next.
+        memory: What else the sampler keeps.
     """
 
     points: Float[Tensor, "chains P"]
@@ -38,8 +43,8 @@ class State:
 
 
 @dataclass(frozen=True)
-class Slopes:
-    """What was found at the points of a state.
+class LossAndGradient:
+    """Loss and gradient at the points of a state.
 
     Attributes:
         losses: Mean loss, perhaps over a minibatch.
@@ -56,7 +61,7 @@ class Noise:
 
     Attributes:
         normal: Standard normal numbers.
-        uniform: Numbers from [0, 1), for accepting.
+        uniform: Numbers in [0, 1), for accepting.
     """
 
     normal: Float[Tensor, "chains P"]
@@ -64,7 +69,26 @@ class Noise:
 
 
 def drift(
-    points: Tensor, slopes: Slopes, centres: Float[Tensor, "chains P"], dynamics: Dynamics
+    points: Tensor, value: LossAndGradient, centres: Float[Tensor, "chains P"], dynamics: Dynamics
 ) -> Float[Tensor, "chains P"]:
-    """Gradient of the negative log density."""
-    return (points - centres).mul_(dynamics.localisation).add_(slopes.gradients, alpha=dynamics.n_beta)
+    """Gradient of the negative log density.
+
+    Args:
+        points: Points of the chains.
+        value: Loss and gradient there.
+        centres: Centre of each chain.
+        dynamics: The density.
+    """
+    return (points - centres).mul_(dynamics.localisation).add_(value.gradients, alpha=dynamics.n_beta)
+
+
+def widened(share: float, heat: float, quartic: bool) -> float:
+    """``(1 + heat) / (1 - share)``: by how much a step widens a direction; infinite where it is unstable.
+
+    Args:
+        share: The step size in units of the largest stable one.
+        heat: What the noise of minibatches adds to the variance, as a share of it.
+        quartic: Whether the loss grows as a fourth power, as a product of two factors; both are widened, and the factor
+            is squared.
+    """
+    return math.inf if share >= 1 else ((1 + heat) / (1 - share)) ** (2 if quartic else 1)

@@ -1,1 +1,1 @@
-"""Kinds of path: coefficients over anchors, one kind a file."""
+"""Kinds of path, one per file: coefficients over anchors, and the number of smooth pieces."""

@@ -1,4 +1,4 @@
-"""Clusters of seeds that barriers separate, and whether behaviour goes with them."""
+"""Clusters of seeds that are separated by barriers, and whether behaviour is associated with them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from landscape.shapes import Float, Int
 from landscape.stages.association import intervals, permutations
 from landscape.stages.association.by_seed import Association, Square, Squares, over_orders
 
-LEAST = 5
-"""Seeds that clusters are looked for in."""
-MOST = 6
-"""Clusters that are tried."""
+MIN_SEEDS = 5
+"""Seeds that clustering needs."""
+MAX_CLUSTERS = 6
+"""Largest number of clusters that is tried."""
 LEVEL = 0.05
 NULLS = 199
-LEAST_AFFINITY = 1e-6
-"""So that the graph of seeds stays in one piece."""
+"""Matrices that are drawn from each null distribution."""
+MIN_AFFINITY = 1e-6
+"""Keeps the graph of seeds connected."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,9 @@ class Clusters:
     """Clusters of one barrier matrix.
 
     Attributes:
-        labels: Of each seed, numbered in the order in which they first come; all 0 if there is one cluster.
-        silhouette: Mean silhouette of the best division into two or more.
-        p: Share of matrices without clusters that can be divided as well.
+        labels: Label of each seed, from 0 in order of first appearance; all 0 if there is one cluster.
+        silhouette: Mean silhouette of the best division into two or more clusters, in [-1, 1].
+        p: P value: share of matrices without clusters whose best division is as good.
     """
 
     labels: Int[np.ndarray, " seeds"]
@@ -40,20 +41,20 @@ class Clusters:
 
 
 def clusters(barriers: Square, random: np.random.Generator) -> Clusters:
-    """Spectral clusters of a barrier matrix, one of them unless more are shown.
+    """Spectral clusters of a barrier matrix; a single cluster unless a division is significant.
 
-    Affinities are ``exp(-B^2 / (2 m^2))`` with m the median barrier (Juneja et al. 2023, arXiv:2205.12411, take m = 1
-    nat and always find two clusters). Of the divisions into k = 2, 3, ... that of the largest mean silhouette is
-    taken, if it is larger than that of 95 % of the matrices without clusters of each of three kinds, so that neither
-    a seed that is far from everyone nor a cloud of seeds is taken for clusters:
+    Affinities are ``exp(-B^2 / (2 m^2))`` with m the median barrier (Juneja et al. 2023, arXiv:2205.12411, use m = 1
+    nat and always two clusters). The division into k = 2, 3, ... clusters with the largest mean silhouette is taken. It
+    is significant if its silhouette exceeds that of 95 % of the matrices from each of three null distributions. So
+    neither one distant seed nor an unstructured cloud of seeds counts as clusters:
 
-    - barriers dealt out anew among the pairs;
-    - sums of what either seed brings, by least squares, and of residuals dealt out anew;
-    - distances of points of one normal cloud, as wide in each direction as classical scaling finds the seeds to be.
+    - barriers permuted among the pairs;
+    - sums of an effect of each seed, by least squares, and of permuted residuals;
+    - distances of points from one normal distribution with the widths that classical scaling gives.
 
     Args:
-        barriers: Symmetric, zero on the diagonal.
-        random: For the null distributions.
+        barriers: Symmetric matrix with a zero diagonal.
+        random: Source of randomness, for the null distributions.
     """
     labels, best = divide(barriers)
     upper = np.triu_indices(len(barriers), 1)
@@ -61,60 +62,66 @@ def clusters(barriers: Square, random: np.random.Generator) -> Clusters:
     base, residuals = _additive(barriers)
     widths = _scaled(barriers)
 
-    def dealt() -> Float[np.ndarray, " pairs"]:
+    def permuted() -> Float[np.ndarray, " pairs"]:
         return np.asarray(random.permutation(values))
 
-    def added() -> Float[np.ndarray, " pairs"]:
+    def additive() -> Float[np.ndarray, " pairs"]:
         return np.asarray(np.maximum(base + random.permutation(residuals), 0))
 
-    def cloud() -> Float[np.ndarray, " pairs"]:
+    def normal() -> Float[np.ndarray, " pairs"]:
         return np.asarray(pdist(random.standard_normal((len(barriers), len(widths))) * widths))
 
     p = 0.0
-    for make in (dealt, added, cloud):
-        null = divide(np.stack([squareform(make()) for _ in range(NULLS)]))[1]
+    for draw in (permuted, additive, normal):
+        null = divide(np.stack([squareform(draw()) for _ in range(NULLS)]))[1]
         p = max(p, permutations.p_value(np.array([best, *null])))
-        if p > LEVEL:  # one kind of matrix without clusters is enough
+        if p > LEVEL:  # one null distribution that explains the division is enough
             return Clusters(np.zeros(len(barriers), int), float(best), p)
     first = [int(np.flatnonzero(labels == label)[0]) for label in labels]
     return Clusters(np.unique(first, return_inverse=True)[1], float(best), p)
 
 
 def divide(barriers: Squares) -> tuple[Int[np.ndarray, "*worlds seeds"], Float[np.ndarray, "*worlds"]]:
-    """The division of each matrix into two or more clusters of the largest mean silhouette, and this; -1 if none is.
+    """Division of each matrix into two or more clusters with the largest mean silhouette.
 
-    Spectral clustering as scikit-learn's with ``assign_labels="cluster_qr"`` (Damle et al. 2019), with one
-    decomposition for all k, many matrices at once and no checks of the input, which takes a fiftieth of the time.
+    Spectral clustering as in scikit-learn with ``assign_labels="cluster_qr"`` (Damle et al. 2019). One decomposition
+    serves all k, matrices are batched, and inputs are not checked, which takes a fiftieth of the time.
 
     Args:
         barriers: Symmetric matrices.
+
+    Returns:
+        Labels, and mean silhouettes in [-1, 1]; the silhouette is -1 if there is no division.
     """
     seeds = barriers.shape[-1]
     every = barriers.reshape(-1, seeds, seeds)
     scale = np.median(every[:, *np.triu_indices(seeds, 1)], axis=1)
     known = scale > 0
     affinity = np.exp(-(every**2) / (2 * np.where(known, scale, 1)[:, None, None] ** 2))
-    affinity = np.maximum(affinity, LEAST_AFFINITY) * (1 - np.eye(seeds))
+    affinity = np.maximum(affinity, MIN_AFFINITY) * (1 - np.eye(seeds))
     degree = 1 / np.sqrt(affinity.sum(axis=-1, keepdims=True))
     vectors = np.linalg.eigh(affinity * degree * degree.mT)[1][..., ::-1]
     labels, best = np.zeros(every.shape[:2], int), np.full(len(every), -1.0)
-    for k in range(2, min(MOST, seeds - 1) + 1):
+    for k in range(2, min(MAX_CLUSTERS, seeds - 1) + 1):
         embedded = vectors[..., :k] * degree
         pivots = np.stack([qr(one.T, pivoting=True, mode="r", check_finite=False)[1][:k] for one in embedded])
         left, _, right = np.linalg.svd(np.take_along_axis(embedded, pivots[..., None], axis=1).mT)
-        found = np.abs(embedded @ (left @ right)).argmax(axis=-1)
-        score = silhouette(every, found)
+        divided = np.abs(embedded @ (left @ right)).argmax(axis=-1)
+        score = silhouette(every, divided)
         better = known & (score > best)
-        labels, best = np.where(better[:, None], found, labels), np.where(better, score, best)
+        labels, best = np.where(better[:, None], divided, labels), np.where(better, score, best)
     return labels.reshape(barriers.shape[:-1]), best.reshape(barriers.shape[:-2])
 
 
 def silhouette(distances: Squares, labels: Int[np.ndarray, "*worlds seeds"]) -> Float[np.ndarray, "*worlds"]:
-    """Mean silhouette (Rousseeuw 1987), that of a cluster of one being 0; -1 where all are in one, or each in its own.
+    """Mean silhouette (Rousseeuw 1987); a cluster of one seed has silhouette 0.
 
     Args:
         distances: Symmetric matrices.
-        labels: Whole numbers from 0, which need not all be used.
+        labels: Integers from 0, not all of which need to be used.
+
+    Returns:
+        Mean silhouettes in [-1, 1]; -1 if there is one cluster, or if each seed is its own.
     """
     groups = (labels[..., None] == np.arange(labels.max() + 1)).astype(float)
     sizes, totals = groups.sum(axis=-2), distances @ groups
@@ -128,14 +135,14 @@ def silhouette(distances: Squares, labels: Int[np.ndarray, "*worlds seeds"]) -> 
 
 
 def frozen(labels: Sequence[Int[np.ndarray, " seeds"]]) -> tuple[Float[np.ndarray, " steps"], int | None]:
-    """Agreement of the clusters at each step with the last ones, and from which step on it is complete.
+    """Agreement of the clusters at each step with those at the last step, and when it becomes complete for good.
 
     Args:
-        labels: Of each step, the seeds in one order.
+        labels: Labels at each step, with the seeds in the same order.
 
     Returns:
-        Adjusted Rand indices, and the number of the first step from which they stay 1; None if there is one cluster at
-        the end, whose seeds cannot freeze.
+        Adjusted Rand indices (at most 1), and the index of the first step from which they stay 1. This is None if there
+        is one cluster at the end.
     """
     agreement = np.array([adjusted_rand_score(labels[-1], here) for here in labels])
     if len(set(labels[-1].tolist())) == 1:
@@ -148,21 +155,24 @@ def by_cluster(
     labels: Int[np.ndarray, " seeds"],
     values: Float[np.ndarray, " seeds"],
     orders: Int[np.ndarray, "orders seeds"],
-    given: Float[np.ndarray, " seeds"] | None = None,
+    held_fixed: Float[np.ndarray, " seeds"] | None = None,
 ) -> Association:
-    """Does a score differ between clusters? Share of its variance that lies between them, against permuted seeds.
+    """Does a score differ between clusters? Share of its variance between clusters, by permutations of the seeds.
 
     The interval inverts the noncentral F distribution.
 
     Args:
-        labels: Two clusters or more.
+        labels: Cluster of each seed; two clusters or more.
         values: Score of each seed.
-        orders: As for the other tests.
-        given: What is held fixed, such as the loss on the data of training: the score's residuals are permuted and
-            rid of it again.
+        orders: Permutations of the seeds.
+        held_fixed: A value of each seed to hold fixed, such as its loss. The residuals of the score are permuted, and
+            residualised again.
+
+    Returns:
+        The test; its effect is in [0, 1].
     """
     groups = (labels[:, None] == np.unique(labels)[None]).astype(float)
-    fixed = np.ones((len(values), 1)) if given is None else np.column_stack([np.ones(len(values)), given])
+    fixed = np.ones((len(values), 1)) if held_fixed is None else np.column_stack([np.ones(len(values)), held_fixed])
     basis = np.linalg.qr(fixed)[0]
     residual = values - basis @ (basis.T @ values)
     moved = residual[orders]
@@ -173,11 +183,11 @@ def by_cluster(
     statistics = np.divide(total - left, total, out=np.zeros(len(total)), where=total > 0)
     seeds, share = len(values), float(statistics[0])
     interval = intervals.of_share(share, groups.shape[1], seeds - within_both.shape[1])
-    return over_orders("cluster" if given is None else "cluster given loss", share, interval, statistics, seeds)
+    return over_orders("cluster" if held_fixed is None else "cluster given loss", share, interval, statistics, seeds)
 
 
 def _additive(barriers: Square) -> tuple[Float[np.ndarray, " pairs"], Float[np.ndarray, " pairs"]]:
-    """Least squares of ``a_i + a_j`` over the pairs, and the residuals at the size that noise of so many pairs has."""
+    """Least squares of ``a_i + a_j`` over the pairs, and the residuals, scaled to the variance of the noise."""
     seeds = len(barriers)
     rows, columns = np.triu_indices(seeds, 1)
     design = np.zeros((len(rows), seeds))
@@ -188,7 +198,7 @@ def _additive(barriers: Square) -> tuple[Float[np.ndarray, " pairs"], Float[np.n
 
 
 def _scaled(barriers: Square) -> Float[np.ndarray, " directions"]:
-    """Standard deviations of the seeds in the directions of classical scaling."""
+    """Standard deviations of the seeds in the directions of classical multidimensional scaling."""
     seeds = len(barriers)
     centring = np.eye(seeds) - 1 / seeds
     sizes = np.linalg.eigvalsh(-centring @ barriers**2 @ centring / 2)

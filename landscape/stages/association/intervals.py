@@ -1,4 +1,4 @@
-"""95 % intervals of statistics over few seeds, each shown from the number of seeds on at which it covers."""
+"""95 % intervals of statistics over few seeds. Each has a minimal number of seeds, below which it does not cover."""
 
 from __future__ import annotations
 
@@ -11,30 +11,33 @@ from landscape.shapes import Float, Int
 
 COVERAGE = 0.95
 TAIL = (1 - COVERAGE) / 2
-LEAST = 5
+MIN_SEEDS = 5
 """Seeds that an interval needs."""
-LEAST_RANKED = 6
-"""Seeds that one of a rank correlation needs: near 1 that of five covers 0.85."""
-LEAST_DESCRIBED = 20
-"""Seeds that one needs of a share of pairs of seeds, or of a correlation of pairs with the loss held fixed: that of
-ten covers 0.88."""
-LEAST_LEFT = 3
-"""Degrees of freedom that an interval of a partial correlation needs."""
+MIN_SEEDS_RANKED = 6
+"""Seeds that the interval of a rank correlation needs: with five seeds it covers 0.85 near a correlation of 1."""
+MIN_SEEDS_PAIRED = 20
+"""Seeds that the interval of a share of pairs of seeds needs, or of a correlation of pairs with the loss held fixed:
+with ten seeds it covers 0.88."""
+MIN_DEGREES = 3
+"""Degrees of freedom that the interval of a partial correlation needs."""
 NEAREST_ONE = 1 - 1e-7
 Interval = tuple[float, float]
 UNKNOWN: Interval = (np.nan, np.nan)
 
 
-def jackknife(statistic: Callable[[Int[np.ndarray, " kept"]], float], seeds: int, least: int = LEAST) -> Interval:
-    """Of a statistic of the seeds: the jackknife over them, with a t quantile of ``seeds - 1`` degrees of freedom.
+def jackknife(statistic: Callable[[Int[np.ndarray, " kept"]], float], seeds: int, least: int = MIN_SEEDS) -> Interval:
+    """Jackknife interval of a statistic over seeds, with a t quantile of ``seeds - 1`` degrees of freedom.
 
-    ``se^2 = (n - 1)/n sum_i (T_without_i - mean)^2`` (Arvesen 1969, for U-statistics). A bootstrap of five seeds is
-    too narrow, since it shows less of how seeds differ than there is.
+    ``se^2 = (n - 1)/n sum_i (T_without_i - mean)^2`` (Arvesen 1969, for U-statistics). A bootstrap of five seeds would
+    be too narrow, since it underestimates the variance over seeds.
 
     Args:
-        statistic: Of the numbers of the seeds that are kept.
-        seeds: How many there are.
-        least: With fewer there is no interval, and both ends are nan.
+        statistic: Function of the indices of the seeds that are kept.
+        seeds: Number of seeds.
+        least: With fewer seeds there is no interval, and both ends are nan.
+
+    Returns:
+        Both ends, in units of the statistic.
     """
     if seeds < least:
         return UNKNOWN
@@ -46,20 +49,23 @@ def jackknife(statistic: Callable[[Int[np.ndarray, " kept"]], float], seeds: int
 
 
 def of_mean(values: Float[np.ndarray, " seeds"]) -> Interval:
-    """Of the mean over seeds: Student's t."""
+    """Interval of the mean over seeds, in units of the values: Student's t."""
     return jackknife(lambda kept: float(values[kept].mean()), len(values))
 
 
 def of_rank_correlation(rho: float, seeds: int) -> Interval:
-    """Of Spearman's correlation: Fisher's z with variance ``(1 + rho^2 / 2) / (n - 3)`` (Bonett and Wright 2000).
+    """Interval of Spearman's rho: Fisher's z with variance ``(1 + rho^2 / 2) / (n - 3)`` (Bonett and Wright 2000).
 
-    Ranks that agree in all seeds are taken for a correlation between 1 and the next lower one.
+    If all ranks agree, the interval is computed at the next lower possible correlation.
 
     Args:
         rho: The correlation.
-        seeds: That it is over.
+        seeds: Number of seeds.
+
+    Returns:
+        Both ends, in [-1, 1].
     """
-    if seeds < LEAST_RANKED:
+    if seeds < MIN_SEEDS_RANKED:
         return UNKNOWN
     most = 1 - 6 / (seeds * (seeds**2 - 1))
     low, high = _fisher(float(np.clip(rho, -most, most)), (1 + rho**2 / 2) / (seeds - 3))
@@ -67,18 +73,30 @@ def of_rank_correlation(rho: float, seeds: int) -> Interval:
 
 
 def of_partial_correlation(r: float, seeds: int, held: int) -> Interval:
-    """Of a partial correlation with so many variables held fixed: Fisher's z with variance ``1 / (n - 3 - held)``."""
+    """Interval of a partial correlation: Fisher's z with variance ``1 / (n - 3 - held)``.
+
+    Args:
+        r: The partial correlation.
+        seeds: Number of seeds.
+        held: Number of variables held fixed.
+
+    Returns:
+        Both ends, in [-1, 1].
+    """
     left = seeds - 3 - held
-    return _fisher(r, 1 / left) if left >= LEAST_LEFT else UNKNOWN
+    return _fisher(r, 1 / left) if left >= MIN_DEGREES else UNKNOWN
 
 
 def of_share(share: float, groups: int, left: int) -> Interval:
-    """Of the share of a normal variance that lies between groups, by inverting the noncentral F distribution.
+    """Interval of the share of a normal variance between groups, by inverting the noncentral F distribution.
 
     Args:
-        share: That was seen, eta squared.
-        groups: How many.
-        left: Degrees of freedom within them.
+        share: Observed share, eta squared.
+        groups: Number of groups.
+        left: Degrees of freedom within groups.
+
+    Returns:
+        Both ends, in [0, 1].
     """
     between = groups - 1
     if left < 1 or share >= NEAREST_ONE:

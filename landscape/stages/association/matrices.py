@@ -1,7 +1,7 @@
-"""Are seeds that are less connected also less alike in behaviour? Matrices of pairs, permuted by seed.
+"""Do seeds with a higher barrier between them also behave more differently? Tests on matrices of pairs of seeds.
 
-Pairs share seeds. Taken as independent they reject a true null hypothesis two to three times too often; so rows and
-columns of one matrix are permuted together. Steps are never pooled.
+Pairs share seeds. Tests that treat them as independent reject true null hypotheses two to three times too often. Here
+the seeds are permuted: rows and columns of one matrix together. Steps are never pooled.
 """
 
 from __future__ import annotations
@@ -23,45 +23,61 @@ def mantel(a: Square, b: Square, orders: Int[np.ndarray, "orders seeds"]) -> Ass
     """Spearman's correlation of two matrices over the pairs (Mantel 1967), one-sided; the interval is the jackknife's.
 
     Args:
-        a: Symmetric, the diagonal ignored: barriers.
-        b: The same: distances of behaviour.
-        orders: From :func:`landscape.stages.association.permutations.orders`.
+        a: Barriers, a symmetric matrix; the diagonal is ignored.
+        b: Distances of behaviour, likewise.
+        orders: Permutations, from :func:`landscape.stages.association.permutations.orders`.
+
+    Returns:
+        The test; its effect is in [-1, 1].
     """
 
     def correlation(kept: Int[np.ndarray, " kept"]) -> float:
         x, y = (_standard(stats.rankdata(_upper(one[np.ix_(kept, kept)]))) for one in (a, b))
         return float(x @ y)
 
-    found = np.clip(statistics(a, b, orders), -1, 1)
-    return over_orders("matrix", float(found[0]), _within_one(correlation, len(a)), found, len(a))
+    correlations = np.clip(statistics(a, b, orders), -1, 1)
+    interval = _within_one(correlation, len(a))
+    return over_orders("matrix", float(correlations[0]), interval, correlations, len(a))
 
 
 def statistics(a: Squares, b: Squares, orders: Int[np.ndarray, "orders seeds"]) -> Float[np.ndarray, "*worlds orders"]:
-    """Spearman's correlation over the pairs in every order of the seeds of the second; in each of some worlds."""
+    """Spearman's correlation over the pairs, for all permutations of the seeds of the second matrix.
+
+    Args:
+        a: Symmetric matrices, one for each world.
+        b: The same.
+        orders: Permutations.
+
+    Returns:
+        Correlations in [-1, 1].
+    """
     x, y = _ranked(a), _ranked(b)
     upper = np.triu_indices(x.shape[-1], 1)
     rows, columns = orders[:, upper[0]], orders[:, upper[1]]
     flat = zip(x.reshape(-1, *x.shape[-2:]), y.reshape(-1, *y.shape[-2:]), strict=True)
-    found = [theirs[rows, columns] @ ours[upper] for ours, theirs in flat]
-    return np.stack(found).reshape(*x.shape[:-2], len(orders))
+    correlations = [second[rows, columns] @ first[upper] for first, second in flat]
+    return np.stack(correlations).reshape(*x.shape[:-2], len(orders))
 
 
 def given_loss(a: Square, score: Scores, loss: Scores, orders: Int[np.ndarray, "orders seeds"]) -> Association:
-    """Partial correlation of barriers with differences of a score, the loss held fixed, one-sided.
+    """Partial correlation of barriers with differences of a score, with the loss held fixed, one-sided.
 
-    What the loss explains of the score is taken as a parabola (a cubic from twelve seeds on). The residuals of the
-    seeds are permuted, the score is put together again and its differences taken anew (a conditional randomisation
-    test; Candes et al. 2018, arXiv:1610.02351). So the null distribution keeps that two seeds of different loss differ
-    in the score to the same side, whatever form the loss has in the barriers. Permuting the residuals of the pairs
-    (MRQAP; Dekker et al. 2007) does not, and rejects a true null hypothesis in 17 to 26 % of worlds in which barriers
-    are distances along a line. The statistic is the correlation of what a regression on the differences of the losses
-    leaves of both. The loss is taken as known: its error is small beside the differences of the seeds.
+    The score is regressed on a parabola in the loss (a cubic from twelve seeds on). The residuals of the seeds are
+    permuted and added to the fit again, and the differences are computed from these scores (a conditional randomisation
+    test; Candes et al. 2018, arXiv:1610.02351). The null distribution then keeps the effect of the loss on the score,
+    whatever its effect on the barriers. Permuting the residuals of the pairs (MRQAP; Dekker et al. 2007) does not, and
+    rejects true null hypotheses in 17 to 26 % of worlds in which barriers are distances along a line. The statistic is
+    the correlation of barriers and differences after both are residualised on the differences of the losses. The loss
+    is treated as known: its error is small compared with the differences between seeds.
 
     Args:
         a: As for :func:`mantel`.
-        score: Of each seed.
-        loss: The same.
+        score: Score of each seed.
+        loss: Loss of each seed.
         orders: As for :func:`mantel`.
+
+    Returns:
+        The test; its effect is in [-1, 1].
     """
     basis = explained_by(loss)
     explained = basis @ (basis.T @ score)
@@ -77,48 +93,50 @@ def given_loss(a: Square, score: Scores, loss: Scores, orders: Int[np.ndarray, "
 
     every = np.arange(len(loss))
     moved = residuals(_upper(np.abs(again[:, :, None] - again[:, None])), every)
-    found = np.clip(moved @ residuals(_upper(a), every), -1, 1)
-    interval = _within_one(correlation, len(a), intervals.LEAST_DESCRIBED)
-    return over_orders("matrix given loss", float(found[0]), interval, found, len(a))
+    correlations = np.clip(moved @ residuals(_upper(a), every), -1, 1)
+    interval = _within_one(correlation, len(a), intervals.MIN_SEEDS_PAIRED)
+    return over_orders("matrix given loss", float(correlations[0]), interval, correlations, len(a))
 
 
 def distances_given_loss(a: Square, b: Square, loss: Scores, count: int, random: np.random.Generator) -> Association:
-    """The same with distances of behaviour, which cannot be put together from what each seed brings.
+    """The same for distances of behaviour, which are not differences of a score of each seed.
 
-    Seeds are exchanged only with the seed next to them in the loss (local permutations; Kim et al. 2022,
-    arXiv:2112.11666), of what a regression on the differences and sums of the losses and their squares leaves. Either
-    half of the neighbours may be exchanged, which makes the test conservative. Few seeds have few neighbours: with
-    nine or fewer nothing can be shown.
+    Both matrices are residualised on differences and sums of the losses and their squares. A seed is only swapped with
+    a neighbour in the order of the losses (local permutations; Kim et al. 2022, arXiv:2112.11666). A permutation swaps
+    even or odd neighbours, which makes the test conservative. With nine seeds or fewer it cannot reject.
 
     Args:
         a: As for :func:`mantel`.
         b: The same.
-        loss: Of each seed.
-        count: Arrangements that are drawn.
-        random: For them.
+        loss: Loss of each seed.
+        count: Number of permutations that are drawn.
+        random: Source of randomness.
+
+    Returns:
+        The test; its effect is in [-1, 1].
     """
     apart, together = _upper(differences(loss)), _upper(loss[:, None] + loss)
     design = np.column_stack([np.ones(len(apart)), apart, apart**2, together, together**2])
     x = _standard(_without(_upper(a), design))
     orders = _neighbours(loss, count, random)
     moved = _upper(b[orders[:, :, None], orders[:, None, :]])
-    found = np.clip(_standard(_without(moved, design)) @ x, -1, 1)
-    return over_orders("matrix given loss", float(found[0]), intervals.UNKNOWN, found, len(a))
+    correlations = np.clip(_standard(_without(moved, design)) @ x, -1, 1)
+    return over_orders("matrix given loss", float(correlations[0]), intervals.UNKNOWN, correlations, len(a))
 
 
 def differences(values: Float[np.ndarray, " seeds"]) -> Square:
-    """Absolute differences of a score between seeds."""
+    """Absolute differences of a score between seeds, in its units."""
     return np.asarray(np.abs(values[:, None] - values[None]))
 
 
 def standardised(values: Square) -> Square:
-    """With mean 0 and deviation 1 over the pairs."""
+    """The matrix standardised to mean 0 and deviation 1 over the pairs."""
     upper = np.triu_indices(len(values), 1)
     return _square(_standard(values[upper]) * np.sqrt(len(upper[0])))
 
 
 def _neighbours(loss: Scores, count: int, random: np.random.Generator) -> Int[np.ndarray, "orders seeds"]:
-    """Orders that exchange neighbours in the loss, those of even or those of odd places; the one seen first."""
+    """Permutations that swap neighbours in the order of the losses, even or odd ones; the identity comes first."""
     seeds = len(loss)
     by_loss = np.argsort(loss, kind="stable")
     orders = np.tile(np.arange(seeds), (count + 1, 1))
@@ -132,7 +150,7 @@ def _neighbours(loss: Scores, count: int, random: np.random.Generator) -> Int[np
 
 
 def _within_one(
-    correlation: Callable[[Int[np.ndarray, " kept"]], float], seeds: int, least: int = intervals.LEAST
+    correlation: Callable[[Int[np.ndarray, " kept"]], float], seeds: int, least: int = intervals.MIN_SEEDS
 ) -> intervals.Interval:
     low, high = intervals.jackknife(correlation, seeds, least)
     return float(np.clip(low, -1, 1)), float(np.clip(high, -1, 1))
@@ -147,7 +165,7 @@ def _upper(values: Squares) -> Pairs:
 
 
 def _without(values: Pairs, design: Float[np.ndarray, "pairs k"]) -> Pairs:
-    """What a regression on some columns leaves of the values; columns that say nothing new take no part."""
+    """Residuals of a regression on some columns; linearly dependent columns are ignored."""
     left, sizes, _ = np.linalg.svd(design / np.maximum(np.linalg.norm(design, axis=0), 1e-300), full_matrices=False)
     basis = left[:, sizes > 1e-9 * sizes[0]]
     return np.asarray(values - (values @ basis) @ basis.T)

@@ -1,7 +1,6 @@
 """Other ways to bound stages: breaks of a piecewise linear curve, and states of a hidden Markov model.
 
-They answer other questions than extrema and plateaus: a break is where the slope changes, a state a level of all
-series at once. Both need an optional package.
+A break is a change of the gradient of one series, a state a joint level of all series. Both need an optional package.
 """
 
 from __future__ import annotations
@@ -22,27 +21,29 @@ from landscape.stages.events.staging import EVERYONE
 from landscape.stages.series.smooth import Curves
 
 GRID = 50
-"""Even places of the axis of training, since both take their samples for evenly spaced."""
-MOST_BREAKS, MOST_STATES = 6, 6
-FEW = 40
-"""Draws that are searched for breaks or filtered."""
-ROUNDED = 0.04
-"""Misfit, as a share of the range, that the rounding of corners by the smoothing brings."""
+"""Evenly spaced points on the axis of training; both methods assume even spacing."""
+MAX_BREAKS, MAX_STATES = 6, 6
+SEARCHED_DRAWS = 40
+"""Draws that are searched for breaks; every second one is filtered for states."""
+ROUNDED_CORNERS = 0.04
+"""Misfit that comes from the smoothing of corners, as a share of the range."""
 KNOT = 1
-"""A segment ends before the place that ruptures names, and the cost joins the last places of segments."""
+"""The last point of a segment comes before the index that ruptures returns; the cost joins these last points."""
 STARTS = 5
-SHORTEST = 3
+"""Random starts of each fit of a hidden Markov model."""
+MIN_SEGMENT = 3
+"""Points of the grid in a segment between breaks."""
 
 
 def breaks(curves: Curves) -> list[Event]:
     """Breaks of a continuous piecewise linear curve by least squares (ruptures, ``Dynp`` with the cost ``clinear``).
 
-    Their number is that of the least Bayesian information criterion of the mean,
-    ``n ln(misfit + noise variance) + 2 k ln n`` with n checkpoints; their places are searched for in every draw.
-    The way of a break is that of the slope, which rises or falls there.
+    Their number minimises the Bayesian information criterion of the mean curve,
+    ``n ln(misfit + noise variance) + 2 k ln n`` with n checkpoints and k breaks. Their dates are searched for in
+    each of forty draws. The way of a break is ``rise`` where the gradient increases, and ``fall`` where it decreases.
 
     Args:
-        curves: Draws of one series.
+        curves: Curve of one series.
 
     Raises:
         InputError: If ruptures is not installed.
@@ -52,24 +53,25 @@ def breaks(curves: Curves) -> list[Event]:
     scale = max(float(np.ptp(curves.mean)), 1e-300)
 
     def search(values: Float[np.ndarray, " grid"]) -> Any:
-        return ruptures.Dynp(model="clinear", min_size=SHORTEST, jump=1).fit((values / scale)[:, None])
+        return ruptures.Dynp(model="clinear", min_size=MIN_SEGMENT, jump=1).fit((values / scale)[:, None])
 
     mean = np.interp(x, curves.x, curves.mean)
     fitted, n = search(mean), len(curves.x)
-    noise = (np.nan_to_num(curves.noise) / scale) ** 2 + ROUNDED**2
-    places = [[GRID]] + [fitted.predict(k) for k in range(1, MOST_BREAKS + 1)]
-    misfit = [float(fitted.cost.sum_of_costs(at)) / GRID for at in places]
-    count = int(np.argmin([n * np.log(part + noise) + 2 * k * np.log(n) for k, part in enumerate(misfit)]))
+    noise = (np.nan_to_num(curves.noise) / scale) ** 2 + ROUNDED_CORNERS**2
+    ends = [[GRID]] + [fitted.predict(k) for k in range(1, MAX_BREAKS + 1)]
+    misfit = [float(fitted.cost.sum_of_costs(at)) / GRID for at in ends]
+    count = int(np.argmin([n * np.log(error + noise) + 2 * k * np.log(n) for k, error in enumerate(misfit)]))
     if count == 0:
         return []
-    chosen = curves.draws[np.linspace(0, len(curves.draws) - 1, FEW).astype(int)]
-    found = np.array([search(np.interp(x, curves.x, draw)).predict(count)[:-1] for draw in chosen]) - KNOT
-    slope = np.gradient(mean, x)
-    at = np.array(places[count][:-1]) - KNOT
-    centre = x[at]
-    bends = slope[np.minimum(at + SHORTEST, GRID - 1)] > slope[np.maximum(at - SHORTEST, 0)]
-    ways = ["rise" if up else "fall" for up in bends]
-    return [Event("break", way, changes.around(c, x[at], x)) for way, at, c in zip(ways, found.T, centre, strict=True)]
+    chosen = curves.draws[np.linspace(0, len(curves.draws) - 1, SEARCHED_DRAWS).astype(int)]
+    in_draws = np.array([search(np.interp(x, curves.x, draw)).predict(count)[:-1] for draw in chosen]) - KNOT
+    gradient = np.gradient(mean, x)
+    at = np.array(ends[count][:-1]) - KNOT
+    rising = gradient[np.minimum(at + MIN_SEGMENT, GRID - 1)] > gradient[np.maximum(at - MIN_SEGMENT, 0)]
+    return [
+        Event("break", "rise" if up else "fall", changes.around(centre, x[draws], x))
+        for up, centre, draws in zip(rising, x[at], in_draws.T, strict=True)
+    ]
 
 
 def states(
@@ -79,73 +81,76 @@ def states(
 ) -> dict[Hashable, list[Event]]:
     """Entries into the states of a Gaussian hidden Markov model of all series (hmmlearn).
 
-    After Hu et al. 2023 (arXiv:2308.09543). Series are standardised by the mean and deviation over all seeds and not
-    by those of each run, which would know the run's future; states are filtered forward only. Their number is the
-    smallest whose likelihood of seeds left out of the fit is within a standard error of the best.
+    After Hu et al. 2023 (arXiv:2308.09543). Series are standardised by mean and deviation over all seeds; standardising
+    each run by itself would use its future. For the same reason states are filtered forward only. The number of states
+    is the smallest one whose likelihood on left-out seeds is within a standard error of the best.
 
     Args:
-        curves: The same series of each seed, in one order.
-        random: For the starts of the fits.
-        also: Runs that are filtered and take no part in the fit.
+        curves: The same series of each seed, in the same order.
+        random: Source of randomness, for the starts of the fits.
+        also: Runs that are filtered but not fitted.
 
     Returns:
-        For each seed the first entry into each state but the one it begins in.
+        For each seed, the first entry into each state except the initial one.
 
     Raises:
         InputError: If hmmlearn is not installed.
     """
     hmm = _package("hmmlearn.hmm")
-    logging.getLogger("hmmlearn").setLevel(logging.ERROR)  # a fit that wavers in its last digits is no news
-    seeds = list(curves)
-    first = max(c.x[0] for own in curves.values() for c in own)
-    last = min(c.x[-1] for own in curves.values() for c in own)
-    x = np.linspace(first, last, GRID)
-    runs = [np.stack([np.interp(x, c.x, c.mean) for c in curves[seed]], axis=1) for seed in seeds]
+    logging.getLogger("hmmlearn").setLevel(logging.ERROR)  # it warns when the likelihood wavers in its last digits
+    x = np.linspace(
+        max(c.x[0] for own in curves.values() for c in own), min(c.x[-1] for own in curves.values() for c in own), GRID
+    )
+    runs = [np.stack([np.interp(x, c.x, c.mean) for c in own], axis=1) for own in curves.values()]
     centre, width = np.mean(np.concatenate(runs), axis=0), np.std(np.concatenate(runs), axis=0)
     width = np.where(width > 0, width, 1.0)
-    runs = [(run - centre) / width for run in runs]
+    model = _fitted(hmm, [(run - centre) / width for run in runs], random)
 
-    def fit(some: Sequence[Float[np.ndarray, "grid series"]], count: int) -> Any:
-        """The best of several fits; None if a state stays without members in all of them."""
-        stacked, lengths = np.concatenate(some), [len(run) for run in some]
-        fitted = []
-        for start in random.integers(2**31, size=STARTS):
-            model = hmm.GaussianHMM(count, "diag", min_covar=1e-2, n_iter=50, random_state=int(start))
-            with warnings.catch_warnings(), np.errstate(all="ignore"):
-                warnings.simplefilter("ignore")  # of states without members
-                model.fit(stacked, lengths)
-            if all(
-                np.isfinite(part).all() for part in (model.means_, model.covars_, model.transmat_, model.startprob_)
-            ):
-                fitted.append(model)
-        return max(fitted, key=lambda model: model.score(stacked, lengths), default=None)
-
-    def left_out(count: int) -> list[float]:
-        parts = [(runs[:k] + runs[k + 1 :], runs[k]) for k in range(len(runs))] if len(runs) > 1 else [(runs, runs[0])]
-        models = [fit(rest, count) for rest, _ in parts]
-        return [-np.inf if m is None else m.score(one) for m, (_, one) in zip(models, parts, strict=True)]
-
-    scores = np.array([left_out(count) for count in range(1, MOST_STATES + 1)])
-    best = int(scores.mean(axis=1).argmax())
-    error = float(scores[best].std() / np.sqrt(len(runs)))
-    enough = 1 + int(np.flatnonzero(scores.mean(axis=1) >= scores[best].mean() - error)[0])
-    model = next(fitted for count in range(enough, 0, -1) if (fitted := fit(runs, count)) is not None)
-
-    def entries(values: Float[np.ndarray, "grid series"]) -> dict[int, float]:
-        path = [int(model.predict_proba(values[: t + 1])[-1].argmax()) for t in range(GRID)]
+    def entries(values: Sequence[Float[np.ndarray, " _"]]) -> dict[int, float]:
+        standardised = (np.stack(values, axis=1) - centre) / width
+        path = [int(model.predict_proba(standardised[: t + 1])[-1].argmax()) for t in range(GRID)]
         return {state: float(x[path.index(state)]) for state in dict.fromkeys(path)}
 
     out: dict[Hashable, list[Event]] = {}
     for seed, own in {**curves, **(also or {})}.items():
-        path = entries((np.stack([np.interp(x, c.x, c.mean) for c in own], axis=1) - centre) / width)
-        drawn = [
-            entries((np.stack([np.interp(x, c.x, c.draws[k]) for c in own], axis=1) - centre) / width)
-            for k in range(0, FEW, 2)
-        ]
+        in_mean = entries([np.interp(x, c.x, c.mean) for c in own])
+        in_draws = [entries([np.interp(x, c.x, c.draws[k]) for c in own]) for k in range(0, SEARCHED_DRAWS, 2)]
         out[seed] = [
-            Event("state", "rise", np.array([one.get(state, np.inf) for one in drawn])) for state in list(path)[1:]
+            Event("state", "rise", np.array([one.get(state, np.inf) for one in in_draws]))
+            for state in list(in_mean)[1:]
         ]
     return out
+
+
+def _fitted(hmm: Any, runs: Sequence[Float[np.ndarray, "grid series"]], random: np.random.Generator) -> Any:
+    """The model with the smallest number of states that left-out seeds do not reject, fitted to all runs."""
+
+    def left_out(count: int) -> list[float]:
+        rest = [[*runs[:k], *runs[k + 1 :]] if len(runs) > 1 else runs for k in range(len(runs))]
+        models = [_fit(hmm, others, count, random) for others in rest]
+        return [-np.inf if model is None else model.score(run) for model, run in zip(models, runs, strict=True)]
+
+    scores = np.array([left_out(count) for count in range(1, MAX_STATES + 1)])
+    best = int(scores.mean(axis=1).argmax())
+    error = float(scores[best].std() / np.sqrt(len(runs)))
+    enough = 1 + int(np.flatnonzero(scores.mean(axis=1) >= scores[best].mean() - error)[0])
+    return next(one for count in range(enough, 0, -1) if (one := _fit(hmm, runs, count, random)) is not None)
+
+
+def _fit(
+    hmm: Any, runs: Sequence[Float[np.ndarray, "grid series"]], count: int, random: np.random.Generator
+) -> Any | None:
+    """The most likely of several fits; None if each of them has a state without members."""
+    stacked, lengths = np.concatenate(runs), [len(run) for run in runs]
+    fits = []
+    for start in random.integers(2**31, size=STARTS):
+        model = hmm.GaussianHMM(count, "diag", min_covar=1e-2, n_iter=50, random_state=int(start))
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")  # of states without members
+            model.fit(stacked, lengths)
+        if all(np.isfinite(part).all() for part in (model.means_, model.covars_, model.transmat_, model.startprob_)):
+            fits.append(model)
+    return max(fits, key=lambda model: model.score(stacked, lengths), default=None)
 
 
 def _package(name: str) -> Any:
@@ -165,22 +170,22 @@ def bounded_by(
     means: Mapping[str, Curves],
     random: np.random.Generator,
 ) -> dict[Hashable, list[Event]]:
-    """Boundaries of each seed, and under ``all`` of the mean over seeds, by another engine.
+    """Boundaries of stages by another engine: of each seed, and under ``all`` of the mean over seeds.
 
     Args:
-        engine: ``breaks`` of the series of the boundaries, or ``states`` of all series.
-        boundaries: Name of that series.
-        curves: By series and seed.
-        means: Over the seeds, by series.
-        random: For fits.
+        engine: ``breaks`` of one series, or ``states`` of all series.
+        boundaries: Name of the series for ``breaks``.
+        curves: Curves by series and seed.
+        means: Mean curves over seeds, by series.
+        random: Source of randomness, for the fits.
     """
     seeds = [seed for series, seed in curves if series == boundaries]
     if engine == "breaks":
-        found = {seed: breaks(curves[boundaries, seed]) for seed in seeds}
-        return found | ({EVERYONE: breaks(means[boundaries])} if boundaries in means else {})
-    whole = [
+        of_seeds = {seed: breaks(curves[boundaries, seed]) for seed in seeds}
+        return of_seeds | ({EVERYONE: breaks(means[boundaries])} if boundaries in means else {})
+    complete = [
         name for name in dict.fromkeys(series for series, _ in curves) if all((name, seed) in curves for seed in seeds)
     ]
-    names = [name for name in whole if name in means or len(seeds) == 1]
+    names = [name for name in complete if name in means or len(seeds) == 1]
     also: dict[Hashable, Sequence[Curves]] = {EVERYONE: [means[name] for name in names]} if len(seeds) > 1 else {}
     return states({seed: [curves[name, seed] for name in names] for seed in seeds}, random, also)

@@ -1,9 +1,8 @@
-"""Stages: the stretches of training between two boundaries, and what changes in each."""
+"""Stages: intervals of training between two boundaries, and the change of every series in each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,33 +14,34 @@ from landscape.stages.series.runs import bridged
 from landscape.stages.series.smooth import Curves
 
 EVERYONE = "all"
-"""In place of a seed: the mean over the seeds."""
+"""Name of the mean over seeds in the column ``seed``."""
 CURVE = ("series", "step", "value", "low", "high")
 STAGES = ("seed", "stage", "begins", "start", "start_low", "start_high", "end", "series", "change", "low", "high")
 
 
-def stages(bounds: Sequence[Event], series: Mapping[str, Curves], axis: Axis) -> list[dict[str, Any]]:
-    """A row for each stage and series: where the stage begins and ends, and how much the series changes in it.
+def stages(bounds: Sequence[Event], series: Mapping[str, Curves], axis: Axis) -> list[dict[str, object]]:
+    """A row for each stage and series: where the stage begins and ends, and the change of the series in it.
 
     Args:
         bounds: Boundaries in order.
-        series: Curves of one seed, or of the mean; the first one is that of the boundaries.
-        axis: Of training.
+        series: Curves of one seed, or of the mean over seeds; the first is the series that bounds the stages.
+        axis: Axis of training.
 
     Returns:
-        ``stage, start, start_low, start_high, end, series, change, low, high``; stages count from 1, and a change has
-        its 90 % interval.
+        ``stage, begins, start, start_low, start_high, end, series, change, low, high``. Stages count from 1. Starts and
+        ends are training steps; changes are in units of the series; intervals are 90 % intervals.
     """
     own = next(iter(series.values()))
     rows = [changes.row(event, own.x, axis) for event in bounds]
-    places = [changes.quantile(event, 0.5) for event in bounds]
-    edges = [own.x[0], *places, own.x[-1]]
-    first: dict[str, Any] = {"step": axis.step(own.x[0]), "low": np.nan, "high": np.nan, "event": "start"}
-    out = []
+    edges = [own.x[0], *(changes.quantile(event, 0.5) for event in bounds), own.x[-1]]
+    first = changes.Row(
+        event="start", way="", step=axis.step(own.x[0]), low=np.nan, high=np.nan, censored="no", happened=1.0
+    )
+    out: list[dict[str, object]] = []
     for n, (start, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
         begins = rows[n - 1] if n else first
         for name, curves in series.items():
-            # Where a series begins later or ends earlier, its change is that of the stretch that is known.
+            # Where a series begins later or ends earlier, its change is that over the known part of the stage.
             a, b = np.clip([start, end], curves.x[0], curves.x[-1])
             change = bridged(curves, np.array([a, b])) @ np.array([-1.0, 1.0])
             low, high = np.quantile(change, [changes.TAIL, 1 - changes.TAIL])
@@ -54,7 +54,16 @@ def stages(bounds: Sequence[Event], series: Mapping[str, Curves], axis: Axis) ->
 
 
 def frame(series: str, curves: Curves, axis: Axis) -> pd.DataFrame:
-    """The curve as rows: ``series, step, value, low, high``, with its 90 % band."""
+    """A curve as rows of the table ``curve``.
+
+    Args:
+        series: Name of the series.
+        curves: Its curve.
+        axis: Axis of training.
+
+    Returns:
+        ``series, step, value, low, high``, with a pointwise 90 % interval in units of the series.
+    """
     low, high = np.quantile(curves.draws, [changes.TAIL, 1 - changes.TAIL], axis=0)
     return pd.DataFrame({
         "series": series,

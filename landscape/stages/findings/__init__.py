@@ -1,1 +1,1 @@
-"""Findings in words, and what should be known before they are trusted."""
+"""Findings in words, and their caveats."""

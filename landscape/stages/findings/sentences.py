@@ -1,4 +1,4 @@
-"""Findings in at most eight sentences with numbers; everything else is in the tables."""
+"""Findings in at most eight sentences with numbers; the tables have all of them."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from landscape.stages import Findings
+from landscape.stages.analysis import Findings
 from landscape.stages.association.by_seed import POPULATION, SEED
 from landscape.stages.events.staging import EVERYONE
 
-MOST, MOST_STAGES = 2, 6
-"""Things of one kind that a sentence names; the others are counted."""
+MAX_LISTED, MAX_STAGES = 2, 6
+"""Findings that a sentence lists; the others are counted."""
 LEVEL = 0.05
 NAMES = {
     "onset": "onsets are rank-correlated over the seeds",
     "onset given loss": "onsets are correlated over the seeds with the timing of the loss held fixed",
     "matrix": "barriers and distances of behaviour are rank-correlated over the pairs of seeds",
     "matrix given loss": "barriers and distances of behaviour are correlated with the loss held fixed",
-    "cluster": "the share of its variance that lies between clusters of seeds is",
-    "cluster given loss": "the share of its variance between clusters of seeds, the loss held fixed, is",
+    "cluster": "the share of its variance between clusters of seeds is",
+    "cluster given loss": "the share of its variance between clusters of seeds, with the loss held fixed, is",
 }
-BOUNDS = {"extremum": "extrema", "plateau": "plateaus", "break": "breaks of the slope", "state": "states"}
+BOUNDS = {"extremum": "extrema", "plateau": "plateaus", "break": "breaks of a piecewise linear fit", "state": "states"}
 
 
 def sentences(findings: Findings) -> list[str]:
-    """What was found: stages, the preregistered test, what precedes what, other associations, clusters, outliers."""
-    said = [
+    """Stages, the preregistered test, onsets, stable connectivity, other associations, leads, clusters, outliers."""
+    texts = [
         _stages(findings), _primary(findings), _onsets(findings), _stable(findings), _associations(findings),
         _leads(findings), _clusters(findings), _outliers(findings),
     ]  # fmt: skip
-    return [sentence for sentence in said if sentence]
+    return [text for text in texts if text]
 
 
 def _stages(findings: Findings) -> str:
@@ -43,27 +43,26 @@ def _stages(findings: Findings) -> str:
     ]
     own = rows[rows["series"] == findings.boundaries]
     who = "in the mean over seeds" if own["seed"].iloc[0] == EVERYONE else f"in seed {own['seed'].iloc[0]}"
-    kinds = [BOUNDS[kind] for kind in dict.fromkeys(own["begins"]) if kind in BOUNDS]
-    what = f"{' and '.join(kinds)} of {'all series' if 'states' in kinds else _name(findings, findings.boundaries)}"
+    bounds = [BOUNDS[event] for event in dict.fromkeys(own["begins"]) if event in BOUNDS]
+    series = "all series" if "states" in bounds else _name(findings, findings.boundaries)
     if len(own) == 1:
         row = own.iloc[0]
         span = f"steps {row['start']:,.0f} and {row['end']:,.0f}"
-        bounded = _name(findings, findings.boundaries)
-        return f"One stage {who}: nothing bounds {bounded} between {span}; it changes by {_change(row)}."
+        return f"One stage {who}: {series} has no boundary between {span}; it changes by {_change(row)}."
     parts = []
     for row in own.to_dict("records"):
         begin = "" if np.isnan(row["start_low"]) else f" [{row['start_low']:,.0f}, {row['start_high']:,.0f}]"
         parts.append(f"from step {row['start']:,.0f}{begin} to {row['end']:,.0f} by {_change(row)}")
     return (
-        f"{len(own)} stages {who}, bounded by {what}, in which {findings.boundaries} changes: "
-        f"{_listed(parts, MOST_STAGES)}."
+        f"{len(own)} stages {who}, bounded by {' and '.join(bounds)} of {series}, in which {findings.boundaries} "
+        f"changes: {_listed(parts, MAX_STAGES)}."
     )
 
 
 def _primary(findings: Findings) -> str:
     rows = findings.association
     for row in rows[rows["primary"]].to_dict("records"):
-        return f"Preregistered: {_said(findings, row)}."
+        return f"Preregistered: {_test(findings, row)}."
     return "No association was preregistered: every test is exploratory." if rows["p"].notna().any() else ""
 
 
@@ -75,22 +74,24 @@ def _onsets(findings: Findings) -> str:
     parts = [
         f"{_name(findings, row['series'])}, a {row['way']}, "
         + (f"at step {row['step']:,.0f} {_range(row)}" if row["censored"] == "no" else _censored(row))
-        for row in own[own["event"] == "crossing"].sort_values("step").to_dict("records")
+        for row in own[own["event"] == "half_rise"].sort_values("step").to_dict("records")
     ]
-    return f"Half of the change of {who} (t50): {_listed(parts, MOST_STAGES)}." if parts else ""
+    return f"Half-rise of {who} (t50): {_listed(parts, MAX_STAGES)}." if parts else ""
 
 
 def _stable(findings: Findings) -> str:
     rows = findings.event
     parts = []
-    for series, part in rows[rows["event"] == "settles"].groupby("series", sort=False):
+    for series, part in rows[rows["event"] == "stable"].groupby("series", sort=False):
         every = part[part["seed"] == EVERYONE]
         row = (every if len(every) else part).iloc[0].to_dict()
         who = "the median of the seeds" if len(every) else f"seed {row['seed']}"
         when = f"from step {row['step']:,.0f} {_range(row)}" if row["censored"] == "no" else _censored(row)
-        parts.append(f"{series} in {who} {when}")
+        parts.append(f"{series} in {who}, {when}")
+    if not parts:
+        return ""
     threshold = f"{findings.threshold:.3g} {findings.unit}".strip()
-    return f"Stable connectivity, a barrier that stays below {threshold}: {'; '.join(parts)}." if parts else ""
+    return f"Time to stable connectivity, after which the barrier stays below {threshold}: {'; '.join(parts)}."
 
 
 def _associations(findings: Findings) -> str:
@@ -99,14 +100,15 @@ def _associations(findings: Findings) -> str:
     if part.empty:
         return ""
     shown = _shown(part)
-    hopeless = int((part["p_floor"] > LEVEL).sum())
-    said = f" ({hopeless} of them could not have been, with so few seeds)" if hopeless else ""
-    listed = f": {_listed([_said(findings, row) for row in shown.to_dict('records')], MOST)}" if len(shown) else ""
+    powerless = int((part["p_floor"] > LEVEL).sum())
+    few = f" ({powerless} of them cannot be with so few seeds)" if powerless else ""
+    listed = _listed([_test(findings, row) for row in shown.to_dict("records")], MAX_LISTED)
+    colon = ": " if listed else ""
     with_all, without = (int((part[name] <= LEVEL).sum()) for name in ("p", "p_without"))
     other = f"; at p <= {LEVEL} there are {with_all}, and {without} without the outlier runs"
     return (
         "Seed hypothesis (a seed whose connectivity is early changes its behaviour early): "
-        f"{len(shown)} of {len(part)} exploratory tests are significant at q <= {LEVEL}{said}{listed}"
+        f"{len(shown)} of {len(part)} exploratory tests are significant at q <= {LEVEL}{few}{colon}{listed}"
         f"{other if part['p_without'].notna().any() else ''}."
     )
 
@@ -120,7 +122,7 @@ def _leads(findings: Findings) -> str:
     parts = [
         f"{_pair(findings, row)}, {_lead(row, findings.axis.unit)} ({_p(row)})" for row in shown.to_dict("records")
     ]
-    return f"What precedes what, on average over the seeds (weak evidence): {_listed(parts, MOST)}."
+    return f"Which comes first, on average over seeds (weak evidence): {_listed(parts, MAX_LISTED)}."
 
 
 def _clusters(findings: Findings) -> str:
@@ -129,13 +131,13 @@ def _clusters(findings: Findings) -> str:
         last = rows[rows["step"] == rows["step"].max()]
         step, p = int(last["step"].iloc[0]), float(last["p"].iloc[0])
         if last["cluster"].nunique() == 1:
-            parts.append(f"none is shown in {connectivity} at step {step:,} (p {p:.2g} of the best division)")
+            parts.append(f"none is significant in {connectivity} at step {step:,} (p {p:.2g} of the best division)")
             continue
-        held = rows.loc[rows["frozen"].astype(bool), "step"]
+        frozen = rows.loc[rows["frozen"].astype(bool), "step"]
         groups = [", ".join(part["seed"]) for _, part in last.groupby("cluster")]
         parts.append(
-            f"{' | '.join(groups)} in {connectivity} at step {step:,} (p {p:.2g}), as at the end from step "
-            f"{int(held.min()):,} on"
+            f"{' | '.join(groups)} in {connectivity} at step {step:,} (p {p:.2g}), unchanged from step "
+            f"{int(frozen.min()):,} on"
         )
     return f"Clusters of seeds: {'; '.join(parts)}." if parts else ""
 
@@ -150,16 +152,16 @@ def _outliers(findings: Findings) -> str:
             f"seed {seed} ({row['series']} {row['value']:.3g} where the median is {row['median']:.3g}, robust z "
             f"{row['z']:+.1f}, p {row['p']:.2g}{more})"
         )
-    return f"Runs that end far from the others, and are in the means: {_listed(parts, MOST + 1)}." if parts else ""
+    return f"Outlier runs, which the means include: {_listed(parts, MAX_LISTED + 1)}." if parts else ""
 
 
 def _shown(rows: pd.DataFrame) -> pd.DataFrame:
-    """The significant ones, the most certain first."""
+    """The significant tests, with the smallest p first."""
     return rows[(rows["q"] <= LEVEL) & (rows["p_floor"] <= LEVEL)].sort_values(["p", "effect"])
 
 
-def _said(findings: Findings, row: dict[str, Any]) -> str:
-    """A test in words: its effect, its p value, what outliers make of it, and the verdict."""
+def _test(findings: Findings, row: dict[str, Any]) -> str:
+    """A test in words: effect, p value, result without outlier runs, and verdict."""
     power = f", power {row['power']:.2f}" if row["p"] > LEVEL and pd.notna(row["power"]) else ""
     sides = row["p"] <= LEVEL and row["low"] <= 0 <= row["high"]
     one = "; the test is one-sided, the interval two-sided" if sides else ""
@@ -174,7 +176,7 @@ def _said(findings: Findings, row: dict[str, Any]) -> str:
 
 
 def _given_loss(findings: Findings, row: dict[str, Any]) -> str:
-    """What is left of a test where the loss is held fixed."""
+    """Result of the same test with the loss held fixed."""
     rows = findings.association
     same = rows[(rows["connectivity"] == row["connectivity"]) & (rows["behaviour"] == row["behaviour"])]
     for other in same[same["test"] == f"{row['test']} given loss"].to_dict("records"):
@@ -188,7 +190,7 @@ def _pair(findings: Findings, row: dict[str, Any]) -> str:
 
 
 def _name(findings: Findings, series: str) -> str:
-    """A series, marked if its values are unreliable."""
+    """Name of a series, marked if it is unreliable."""
     return f"{series} (unreliable)" if series in findings.unreliable else series
 
 
@@ -197,15 +199,15 @@ def _p(row: dict[str, Any]) -> str:
 
 
 def _lead(row: dict[str, Any], unit: float) -> str:
-    """The factor between the onsets; of the step and the first step after 0 together, since steps begin with 0."""
+    """Factor between the onsets, as a ratio of ``step + unit``, since steps begin with 0."""
     factor, low, high = (np.exp(np.clip(row[name], -20, 20)) for name in ("effect", "low", "high"))
     bound = f"{row['bound']} " if row["bound"] in {"at least", "at most"} else ""
     ends = "" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]"
-    said = f"(step + {unit:,.6g}) of behaviour is {bound}{factor:.2f}{ends} times that of connectivity"
+    text = f"(step + {unit:,.6g}) of behaviour is {bound}{factor:.2f}{ends} times that of connectivity"
     if not row["censored"]:
-        return said
-    what = "a bound" if bound else "no bound"
-    return f"{said} ({row['censored']} of {row['seeds']} seeds change outside of training, so this is {what})"
+        return text
+    meaning = "this is a bound" if bound else "the true factor is not bounded by it"
+    return f"{text} ({row['censored']} of {row['seeds']} seeds change outside of training, so {meaning})"
 
 
 def _between(row: dict[str, Any]) -> str:
@@ -229,5 +231,5 @@ def _censored(row: Any) -> str:
 
 
 def _listed(parts: list[str], most: int) -> str:
-    """The first few, and how many more."""
+    """The first few parts, and the number of the others."""
     return "; ".join(parts[:most]) + (f"; and {len(parts) - most} more" if len(parts) > most else "")

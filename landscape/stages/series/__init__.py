@@ -1,1 +1,1 @@
-"""Series over training: where they come from, their noise, and the smooth curve behind them."""
+"""Series over training: sources, noise, and the smooth curve of each."""

@@ -1,4 +1,4 @@
-"""Other people's series, read from files: what is wrong with a file is said with its line."""
+"""Series that others measured, read from files. An error names the line of the file."""
 
 from __future__ import annotations
 
@@ -10,36 +10,48 @@ import pandas as pd
 from landscape.errors import InputError
 from landscape.stages.events.staging import EVERYONE
 from landscape.stages.series.axis import of
-from landscape.stages.series.observed import BARRIER, DEFAULTS, MORE, PAIRS, SERIES, Observed, empty, to_others, typed
+from landscape.stages.series.observed import (
+    BARRIER,
+    DEFAULTS,
+    OPTIONAL,
+    PAIRS,
+    SERIES,
+    Observed,
+    empty,
+    to_others,
+    typed,
+)
 
-LARGEST = 1e150
-"""Absolute value above which squares overflow."""
-SEEDS = ("seed", "seed_a", "seed_b")
+LARGEST_VALUE = 1e150
+"""Largest absolute value that is accepted; squares of larger ones overflow."""
+SEED_COLUMNS = ("seed", "seed_a", "seed_b")
 MISSING = ["", "nan", "NaN", "NA", "N/A", "null"]
-"""Numbers that are not there; seeds and series may be called so."""
-UNKNOWN = {"shared_error": np.nan, **DEFAULTS}
-"""What a file does not say of its values."""
+"""Texts that mean a missing number. They are valid names of seeds and series."""
+NOT_IN_FILES = {"shared_error": np.nan, **DEFAULTS}
+"""Columns that files do not have, and their values."""
 
 
 def read(series: Path | None, pairs: Path | None = None) -> Observed:
-    """The same as :func:`landscape.stages.series.observed.from_tables` gives, from CSV or ``.parquet``.
+    """What :func:`landscape.stages.series.observed.from_tables` returns, read from CSV or ``.parquet``.
 
     Args:
-        series: Columns ``series, seed, step, value``, and ``error``, the standard error that is independent from step
-            to step, if it is known.
-        pairs: Columns ``series, seed_a, seed_b, step, value``, and ``error``.
+        series: Columns ``series, seed, step, value``, and optionally ``error``, the standard error, independent from
+            step to step, in units of the value.
+        pairs: Columns ``series, seed_a, seed_b, step, value``, and optionally ``error``.
 
     Raises:
-        InputError: If a file cannot be read, lacks a column, or has a value that is not what is wanted.
+        InputError: If a file cannot be read, lacks a column, or has an invalid value.
     """
-    found = empty((*SERIES, *MORE)) if series is None else _table(series, SERIES).assign(**UNKNOWN)
-    both = empty(PAIRS) if pairs is None else _pairs(pairs)
-    own = to_others(both[both["series"].str.startswith(BARRIER)]) if len(both) else both
-    missing = [name for name in own.get("series", pd.Series(dtype=str)).unique() if name not in set(found["series"])]
+    of_seeds = empty((*SERIES, *OPTIONAL)) if series is None else _table(series, SERIES).assign(**NOT_IN_FILES)
+    of_pairs = empty(PAIRS) if pairs is None else _pairs(pairs)
+    means = to_others(of_pairs[of_pairs["series"].str.startswith(BARRIER)]) if len(of_pairs) else of_pairs
+    known = set(of_seeds["series"])
+    missing = [name for name in means.get("series", pd.Series(dtype=str)).unique() if name not in known]
     if missing:
-        found = pd.concat([part for part in (found, own[own["series"].isin(missing)].assign(**UNKNOWN)) if len(part)])
-    steps = np.concatenate([frame["step"].to_numpy(dtype=float) for frame in (found, both) if len(frame)])
-    return Observed(typed(found.reset_index(drop=True)), typed(both), axis=of(steps))
+        more = means[means["series"].isin(missing)].assign(**NOT_IN_FILES)
+        of_seeds = pd.concat([part for part in (of_seeds, more) if len(part)])
+    steps = np.concatenate([frame["step"].to_numpy(dtype=float) for frame in (of_seeds, of_pairs) if len(frame)])
+    return Observed(typed(of_seeds.reset_index(drop=True)), typed(of_pairs), axis=of(steps))
 
 
 def _pairs(file: Path) -> pd.DataFrame:
@@ -47,23 +59,23 @@ def _pairs(file: Path) -> pd.DataFrame:
     _refuse(file, frame["seed_a"] == frame["seed_b"], "pairs a seed with itself; leave it out")
     ends = pd.DataFrame([sorted(pair, key=str) for pair in frame[["seed_a", "seed_b"]].itertuples(index=False)])
     again = pd.concat([frame[["series", "step"]], ends], axis=1).duplicated()
-    _refuse(file, again, "gives a pair a second time, the other way round; give each pair once")
+    _refuse(file, again, "repeats a pair in the opposite order; give each pair once")
     return frame
 
 
 def _table(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     frame = _columns(file, _read(file), columns)
-    names = [name for name in SEEDS if name in frame]
+    names = [name for name in SEED_COLUMNS if name in frame]
     for name in ("series", *names):
         _refuse(file, frame[name].isna() | (frame[name].astype(str) == ""), f"has no {name}; fill it in")
     for name in ("step", "value", "error"):
         frame[name] = _numbers(file, frame[name])
     if (frame["step"] < 0).any() or (frame["error"] < 0).any():
         raise InputError(
-            f"{file} has a step or an error below 0; steps of the optimizer and standard errors are wanted"
+            f"{file} has a step or an error below 0; give steps of the optimizer and standard errors, 0 or more"
         )
     if (frame[names].astype(str) == EVERYONE).to_numpy().any():
-        raise InputError(f"{file}: the seed {EVERYONE!r} is kept for the mean over seeds; call it something else")
+        raise InputError(f"{file}: the seed {EVERYONE!r} is reserved for the mean over seeds; rename it")
     frame["series"] = frame["series"].astype(str)
     keys = [name for name in columns if name not in {"value", "error"}]
     if (twice := frame.duplicated(keys)).any():
@@ -73,19 +85,19 @@ def _table(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _columns(file: Path, frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
-    """The wanted columns; an error that is not given is nan.
+    """The required columns, and ``error``, which is nan if the file lacks it.
 
     Raises:
-        InputError: If there is no such column, or no row.
+        InputError: If a column is missing, or there is no row.
     """
     if lacking := [name for name in columns if name not in frame and name != "error"]:
-        found = ", ".join(repr(str(name)) for name in frame)
+        present = ", ".join(repr(str(name)) for name in frame)
         raise InputError(
             f"{file} lacks the column {lacking[0]}; it needs {', '.join(columns[:-1])}, and may have error; "
-            f"columns found: {found}; are they separated by commas?"
+            f"columns found: {present}; are they separated by commas?"
         )
     if frame.empty:
-        raise InputError(f"{file} has columns and no rows; give a row for each value")
+        raise InputError(f"{file} has columns but no rows; give a row for each value")
     return frame.reindex(columns=list(columns))
 
 
@@ -100,22 +112,23 @@ def _read(file: Path) -> pd.DataFrame:
         )
     except (OSError, ValueError) as error:
         raise InputError(
-            f"cannot read {file} ({str(error).splitlines()[0]}); give CSV, or Parquet called .parquet"
+            f"cannot read {file} ({str(error).splitlines()[0]}); give CSV, or Parquet with the ending .parquet"
         ) from error
 
 
 def _numbers(file: Path, values: pd.Series) -> pd.Series:
-    """Finite numbers that can be squared; an error may be missing.
+    """Finite numbers whose squares do not overflow; an error may be missing.
 
     Raises:
-        InputError: With the first line that has none.
+        InputError: With the first line that has no such number.
     """
     numbers = pd.to_numeric(values, errors="coerce").astype(float)
     wrong = ~np.isfinite(numbers) & ~(values.isna() & (values.name == "error"))
     if wrong.any():
-        given = str(values[wrong].iloc[0])
-        raise InputError(f"{file}: {values.name} in line {_line(wrong)} is {given!r}; a finite number is wanted")
-    _refuse(file, numbers.abs() > LARGEST, f"has a {values.name} beyond {LARGEST:g}; take another unit")
+        raise InputError(
+            f"{file}: {values.name} in line {_line(wrong)} is {str(values[wrong].iloc[0])!r}; a finite number is wanted"
+        )
+    _refuse(file, numbers.abs() > LARGEST_VALUE, f"has a {values.name} beyond {LARGEST_VALUE:g}; use another unit")
     return numbers
 
 
@@ -125,5 +138,5 @@ def _refuse(file: Path, wrong: pd.Series, what: str) -> None:
 
 
 def _line(wrong: pd.Series) -> int:
-    """The first line of the file that is wrong, the header being line 1."""
+    """The first wrong line of the file; the header is line 1."""
     return int(np.flatnonzero(wrong)[0]) + 2

@@ -1,11 +1,10 @@
-"""What stages are found in: series over training, matrices of pairs, barriers of branches."""
+"""The input of the analysis: series over training, matrices of pairs, barriers of branches."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,42 +13,41 @@ from landscape.profile.barrier import matrix
 from landscape.stages.series.axis import Axis, of
 
 SERIES = ("series", "seed", "step", "value", "error")
-MORE = ("shared_error", "headline", "chance", "reliable")
-DEFAULTS: dict[str, Any] = {"headline": True, "chance": np.nan, "reliable": True}
-"""Of what only some tables say."""
+OPTIONAL = ("shared_error", "headline", "chance", "reliable")
+DEFAULTS: dict[str, bool | float] = {"headline": True, "chance": np.nan, "reliable": True}
+"""Values of columns that only some tables have."""
 PAIRS = ("series", "seed_a", "seed_b", "step", "value", "error")
 BRANCH_STEPS = ("seed", "branch_step", "branch_a", "branch_b", "value", "error")
 BARRIER, DISTANCE, LOSS, LLC = "barrier", "distance", "loss", "llc"
-SHARED = ("barrier:seeds",)
-"""Series of a seed that are made of its pairs with the others."""
+SHARED = ("barrier:seed",)
+"""Series of a seed that are means over its pairs with the other seeds."""
 Z = 1.959964
-MOST_DOUBTFUL = 0.25
-"""Share of unreliable values from which on a series is unreliable."""
-LEAST_ALIKE = 2
-"""Pairs with others that two seeds need to be compared by."""
-LLC_KIND = ["sampler", "moved", "mode", "n_beta", "localisation"]
+MAX_UNRELIABLE = 0.25
+"""A series is unreliable if a larger share of its values is."""
+MIN_SHARED_PAIRS = 2
+"""Pairs with third seeds that two seeds need in common to be compared."""
+LLC_SETTINGS = ["sampler", "moved", "mode", "n_beta", "localisation"]
 
 
 def empty(columns: tuple[str, ...]) -> pd.DataFrame:
-    """A frame of these columns and no rows."""
+    """A frame with these columns and no rows."""
     return pd.DataFrame(columns=list(columns))
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What was measured over training.
+    """Measurements over training.
 
     Attributes:
-        series: ``series, seed, step, value, error, shared_error, headline, chance, reliable``; names of connectivity
-            begin with ``barrier``; ``chance`` is the score of knowing nothing, and values that are not ``reliable`` are
-            unreliable.
+        series: ``series, seed, step, value, error, shared_error, headline, chance, reliable``. Names of series of
+            connectivity begin with ``barrier``. ``chance`` is the score at chance level.
         pairs: ``series, seed_a, seed_b, step, value, error``: barriers, and distances of behaviour.
         branch_steps: ``seed, branch_step, branch_a, branch_b, value, error``: barriers between branches.
-        unit: Of barriers.
-        axis: Of training.
+        unit: Unit of the barriers, such as ``nats per token``.
+        axis: Axis of training.
     """
 
-    series: pd.DataFrame = field(default_factory=lambda: empty((*SERIES, *MORE)))
+    series: pd.DataFrame = field(default_factory=lambda: empty((*SERIES, *OPTIONAL)))
     pairs: pd.DataFrame = field(default_factory=lambda: empty(PAIRS))
     branch_steps: pd.DataFrame = field(default_factory=lambda: empty(BRANCH_STEPS))
     unit: str = ""
@@ -57,26 +55,28 @@ class Observed:
 
     @property
     def unreliable(self) -> dict[str, tuple[int, int]]:
-        """How many values are unreliable, and of how many, of each series of which more than a quarter are."""
+        """Unreliable series: counts of unreliable values and of all values. More than a quarter are unreliable."""
         if "reliable" not in self.series:
             return {}
         wrong = (~self.series["reliable"].astype(bool)).groupby(self.series["series"], sort=False).agg(["sum", "size"])
         return {str(name): (int(row["sum"]), int(row["size"])) for name, row in wrong.iterrows()
-                if row["sum"] > MOST_DOUBTFUL * row["size"]}  # fmt: skip
+                if row["sum"] > MAX_UNRELIABLE * row["size"]}  # fmt: skip
 
 
 def from_tables(tables: Mapping[str, pd.DataFrame]) -> Observed:
-    """Series of the tables ``loss, llc, probe, barrier, behaviour``; of one definition of the barrier.
+    """Series of the tables ``loss, llc, probe, barrier, behaviour``, for one definition of the barrier.
 
-    ``barrier:seeds`` is the mean barrier of a seed to the others at the same step, ``barrier:last`` that to the
-    seed's last step, ``barrier:neighbours`` that to its next step, at the middle of the two,
-    ``barrier:branches`` the mean over branches by the step of branching.
+    - ``barrier:seed``: mean barrier from a seed to the other seeds at the same step.
+    - ``barrier:last``: barrier from a step to the last step of the same seed.
+    - ``barrier:neighbours``: barrier from a step to the next one, dated at the middle of the two.
+    - ``barrier:branch``: mean barrier between branches, by the step they were spawned at.
 
-    ``error`` is what is independent from step to step, and so only that of the coefficients' chains. Loss, probes and
-    barriers are taken on the same examples at every step: their errors are shared and move no event.
+    ``error`` is the part of the error that is independent from step to step: that of the chains of coefficients. Loss,
+    probes and barriers use the same examples at every step. Their errors are in ``shared_error`` and do not change
+    when an event happens.
 
     Args:
-        tables: Rows by the name of the table; a missing one is empty.
+        tables: Rows by the name of the table; a missing table is empty.
     """
     get = {name: tables.get(name, pd.DataFrame()) for name in ("loss", "llc", "probe", "barrier", "behaviour")}
     barriers = _lines(get["barrier"])
@@ -87,36 +87,36 @@ def from_tables(tables: Mapping[str, pd.DataFrame]) -> Observed:
         _probes(get["probe"]),
         *(_within(barriers, between, axis) for between in ("last", "neighbours")),
     ]
-    pairs = pd.concat([_between_seeds(barriers, "barrier:seeds", "value"), _distances(get["behaviour"])])
-    branch_steps = _children(barriers)
-    parts += [to_others(pairs[pairs["series"] == "barrier:seeds"]), _by_branch_step(branch_steps)]
+    pairs = pd.concat([_between_seeds(barriers, "barrier:seed", "value"), _distances(get["behaviour"])])
+    branch_steps = _branches(barriers)
+    parts += [to_others(pairs[pairs["series"] == "barrier:seed"]), _by_branch_step(branch_steps)]
     parts = [part if part.empty or _is_llc(part) else part.assign(shared_error=part["error"], error=np.nan)
              for part in parts]  # fmt: skip
     known = [
         part.assign(**{name: part.get(name, default) for name, default in DEFAULTS.items()})
         for part in parts if len(part)
     ]  # fmt: skip
-    series = pd.concat(known, ignore_index=True) if known else empty((*SERIES, *MORE))
+    series = pd.concat(known, ignore_index=True) if known else empty((*SERIES, *OPTIONAL))
     unit = "" if get["barrier"].empty else str(get["barrier"]["unit"].iloc[0])
     return Observed(typed(series), typed(pairs), typed(branch_steps), unit, axis)
 
 
 def _axis(tables: Mapping[str, pd.DataFrame]) -> Axis:
-    """The axis of all checkpoints that any table has."""
-    named = [table[name] for table in tables.values() for name in ("step", "step_a", "step_b") if name in table]
-    return of(np.concatenate([np.asarray(steps.dropna(), dtype=float) for steps in named]) if named else np.empty(0))
+    """The axis of the checkpoints of all tables."""
+    steps = [table[name] for table in tables.values() for name in ("step", "step_a", "step_b") if name in table]
+    return of(np.concatenate([np.asarray(one.dropna(), dtype=float) for one in steps]) if steps else np.empty(0))
 
 
 def _lines(barriers: pd.DataFrame) -> pd.DataFrame:
-    """Straight lines without symmetry, with value and error."""
+    """Barriers on straight lines between checkpoints that were not aligned, with value and standard error."""
     if barriers.empty:
         return barriers
-    rows = barriers[(barriers["path"] == "linear") & (barriers["symmetry"] == "none")]
+    rows = barriers[(barriers["path"] == "linear") & (barriers["align"] == "none")]
     return rows.assign(value=rows["barrier"], error=(rows["high"] - rows["low"]) / (2 * Z))
 
 
 def _own(rows: pd.DataFrame, name: str, column: str) -> pd.DataFrame:
-    """A column of rows of checkpoints that are no branches."""
+    """A series from a column of rows of checkpoints; branches are left out."""
     if rows.empty:
         return rows
     rows = rows[rows["branch_step"].isna() & rows["step"].notna() & rows["seed"].notna()]
@@ -127,10 +127,10 @@ def _own(rows: pd.DataFrame, name: str, column: str) -> pd.DataFrame:
 
 
 def _coefficients(rows: pd.DataFrame) -> pd.DataFrame:
-    """``llc`` is the first kind of coefficient in the study; the others carry what moved and a number."""
+    """``llc`` is the first setting of the estimator in the study; names of others have what moved and a number."""
     if rows.empty:
         return rows
-    groups = [part for _, part in rows.groupby(LLC_KIND, sort=False, dropna=False)]
+    groups = [part for _, part in rows.groupby(LLC_SETTINGS, sort=False, dropna=False)]
     names = [LLC, *(f"{LLC}:{part['moved'].iloc[0]}:{n}" for n, part in enumerate(groups[1:], start=2))]
     return pd.concat([_own(part, name, LLC) for name, part in zip(names, groups, strict=True)])
 
@@ -150,7 +150,7 @@ def _probes(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _within(barriers: pd.DataFrame, between: str, axis: Axis) -> pd.DataFrame:
-    """Barriers of a seed with itself: at the earlier step, or for neighbours at the middle on the axis of training."""
+    """Barriers within a run, at the earlier step; of neighbours at the middle of both steps on the axis of training."""
     if barriers.empty:
         return barriers
     rows = barriers[barriers["between"] == between]
@@ -165,7 +165,7 @@ def _within(barriers: pd.DataFrame, between: str, axis: Axis) -> pd.DataFrame:
 def _between_seeds(rows: pd.DataFrame, name: str, column: str) -> pd.DataFrame:
     if rows.empty:
         return empty(PAIRS)
-    rows = rows[(rows["between"] == "seeds") & rows["step_a"].notna()]
+    rows = rows[(rows["between"] == "seed") & rows["step_a"].notna()]
     return pd.DataFrame({
         "series": name, "seed_a": rows["seed_a"], "seed_b": rows["seed_b"], "step": rows["step_a"],
         "value": rows[column], "error": rows["error"],
@@ -181,10 +181,10 @@ def _distances(rows: pd.DataFrame) -> pd.DataFrame:
     ])
 
 
-def _children(barriers: pd.DataFrame) -> pd.DataFrame:
+def _branches(barriers: pd.DataFrame) -> pd.DataFrame:
     if barriers.empty:
         return empty(BRANCH_STEPS)
-    rows = barriers[barriers["between"] == "branches"]
+    rows = barriers[barriers["between"] == "branch"]
     rows = rows[rows["step_a"] == rows.groupby(["seed_a", "branch_step"])["step_a"].transform("max")]
     return rows.rename(columns={"seed_a": "seed"})[list(BRANCH_STEPS)]
 
@@ -197,29 +197,29 @@ def _by_branch_step(branch_steps: pd.DataFrame) -> pd.DataFrame:
 
 
 def to_others(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Mean over the pairs of each seed; the error is the mean of theirs, since they share their examples.
+    """Mean over the pairs of each seed. The error is the mean of their errors, since pairs share their examples.
 
-    A missing pair is filled in from the seed whose barriers run most like those of either end: without it the mean of
-    its seeds would be over other partners than those of the others.
+    A missing pair is imputed, so that the means of all seeds are over the same partners. The value comes from the seed
+    whose barriers differ most evenly from those of an end of the pair.
     """
     if pairs.empty:
         return pairs
-    whole = pd.concat([_filled(rows) for _, rows in pairs.groupby(["series", "step"], sort=False)])
-    swapped = whole.rename(columns={"seed_a": "seed_b", "seed_b": "seed_a"})
-    both = pd.concat([whole, swapped]).rename(columns={"seed_a": "seed"})
+    complete = pd.concat([_imputed(rows) for _, rows in pairs.groupby(["series", "step"], sort=False)])
+    swapped = complete.rename(columns={"seed_a": "seed_b", "seed_b": "seed_a"})
+    both = pd.concat([complete, swapped]).rename(columns={"seed_a": "seed"})
     return both.groupby(["series", "seed", "step"], as_index=False)[["value", "error"]].mean()
 
 
-def _filled(rows: pd.DataFrame) -> pd.DataFrame:
-    """The pairs of one step, with those that are missing where others tell what they would be."""
+def _imputed(rows: pd.DataFrame) -> pd.DataFrame:
+    """The pairs of one step, with imputed values of missing pairs where other seeds allow it."""
     seeds = sorted({*rows["seed_a"], *rows["seed_b"]}, key=str)
-    place = {seed: n for n, seed in enumerate(seeds)}
-    a, b = (rows[name].map(place).to_numpy(dtype=int) for name in ("seed_a", "seed_b"))
+    index = {seed: n for n, seed in enumerate(seeds)}
+    a, b = (rows[name].map(index).to_numpy(dtype=int) for name in ("seed_a", "seed_b"))
     known = matrix(a, b, rows["value"].to_numpy(dtype=float), len(seeds))
     np.fill_diagonal(known, np.nan)
     more = []
     for i, j in combinations(range(len(seeds)), 2):
-        guesses = [guess for guess in (_like(known, i, j), _like(known, j, i)) if np.isfinite(guess)]
+        guesses = [guess for guess in (_guess(known, i, j), _guess(known, j, i)) if np.isfinite(guess)]
         if np.isnan(known[i, j]) and guesses:
             more.append({"seed_a": seeds[i], "seed_b": seeds[j], "value": float(np.mean(guesses))})
     if not more:
@@ -228,12 +228,12 @@ def _filled(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([rows, pd.DataFrame(more).assign(**own)])
 
 
-def _like(known: np.ndarray, i: int, j: int) -> float:
-    """What seed i would have with j, from the seed whose values with the others differ most evenly from those of i."""
+def _guess(known: np.ndarray, i: int, j: int) -> float:
+    """Value of the pair (i, j), from the seed whose values with third seeds differ most evenly from those of i."""
     apart = known[i] - known
     apart[:, [i, j]] = np.nan
     counts = np.isfinite(apart).sum(axis=1)
-    usable = np.flatnonzero((counts >= LEAST_ALIKE) & np.isfinite(known[:, j]))
+    usable = np.flatnonzero((counts >= MIN_SHARED_PAIRS) & np.isfinite(known[:, j]))
     if not len(usable):
         return float("nan")
     k = usable[np.argmin(np.nanstd(apart[usable], axis=1))]
@@ -241,7 +241,7 @@ def _like(known: np.ndarray, i: int, j: int) -> float:
 
 
 def typed(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame numbered anew, with numbers as floats."""
+    """The frame with a new index and with numbers as floats."""
     names = ("step", "value", "error", "shared_error", "branch_step", "chance")
     numbers = {name: float for name in names if name in frame}
     return frame.reset_index(drop=True).astype(numbers)

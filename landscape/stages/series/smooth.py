@@ -1,4 +1,4 @@
-"""One noisy series as draws of the smooth curve behind it, at its checkpoints and nowhere else."""
+"""Posterior draws of the smooth curve behind one noisy series, at its checkpoints only."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from scipy.linalg import cho_factor, cho_solve, cholesky, eigh, solve_triangular
 
 from landscape.shapes import Float
 
-LEAST = 5
-"""Checkpoints that a curve is fitted to."""
+MIN_CHECKPOINTS = 5
+"""Checkpoints that a curve needs."""
 JITTER = 1e-9
 LENGTHS, SCALES, NOISES = 10, 9, 7
-"""Sizes of the grid of kernels."""
-LARGEST = 100.0
-"""Largest amplitude over the variance of the series; the least is its inverse."""
-DOUBT = 1.5
-"""Standard deviation of the logarithm of the noise's variance, for a deviation estimated from one difference."""
-KERNELS = 8
-"""Kernels that the draws are taken from."""
-DENSE = 160
-"""Checkpoints of which the likelihood of a kernel is taken, evenly chosen if there are more."""
+"""Sizes of the grid of kernels: length scales, amplitudes, factors of the noise variance."""
+MAX_AMPLITUDE = 100.0
+"""Largest amplitude, relative to the variance of the series; the smallest is its inverse."""
+NOISE_LOG_SD = 1.5
+"""Prior standard deviation of the logarithm of the noise variance, for an estimate from one difference."""
+MAX_KERNELS = 8
+"""Kernels that draws come from."""
+MAX_FITTED = 160
+"""Checkpoints that the likelihood of a kernel is computed from, evenly chosen if there are more."""
 
 
 @dataclass(frozen=True)
 class Curves:
-    """Posterior draws of a curve at its checkpoints. Between two of them it is a straight line: nothing is known there.
+    """Posterior draws of a curve at its checkpoints. Between checkpoints it is interpolated linearly.
 
     Attributes:
-        x: Places of the checkpoints on the axis of training.
-        mean: Posterior mean.
-        draws: Joint draws, without noise.
-        noise: Standard deviation of one value; nan where it has none, as in a mean over seeds.
+        x: Coordinates of the checkpoints on the axis of training.
+        mean: Posterior mean, in units of the series.
+        draws: Joint posterior draws of the curve, without noise.
+        noise: Standard deviation of the noise of one value; nan for a mean over seeds.
     """
 
     x: Float[np.ndarray, " steps"]
@@ -50,30 +50,30 @@ def smooth(
     draws: int,
     random: np.random.Generator,
 ) -> Curves:
-    """Gaussian process with a Matern 3/2 kernel, over a grid of lengths, amplitudes and factors of the noise.
+    """Gaussian process with a Matern 3/2 kernel, averaged over length scales, amplitudes and noise variances.
 
-    A kernel that rough follows a pace of change that varies; smoother ones took sharp turns for noise. The noise is
-    that of the neighbours, with a prior as wide as it is uncertain. The draws come from the kernels of the largest
-    posterior in proportion to it, so the uncertainty of the kernel is in them.
+    This rough kernel follows changes of varying speed; smoother kernels took sharp turns for noise. The prior of the
+    noise is centred on the scatter between neighbours and is as wide as that estimate is uncertain. Draws come from the
+    kernels of largest posterior probability in proportion to it, so they include the uncertainty about the kernel.
 
     Args:
-        x: Places of the checkpoints, increasing.
-        value: What was measured.
-        sd: Standard deviation of each value.
-        count: Differences that it was estimated from.
-        draws: How many.
+        x: Coordinates of the checkpoints, increasing.
+        value: Measured values.
+        sd: Standard deviation of each value, in units of the values.
+        count: Number of differences that it was estimated from.
+        draws: Number of posterior draws.
         random: Source of randomness.
 
     Raises:
         ValueError: If there are too few checkpoints, or they do not increase.
     """
-    if len(x) < LEAST or (np.diff(x) <= 0).any():
-        raise ValueError(f"a curve needs at least {LEAST} increasing steps, got {x}")
+    if len(x) < MIN_CHECKPOINTS or (np.diff(x) <= 0).any():
+        raise ValueError(f"a curve needs at least {MIN_CHECKPOINTS} increasing steps, got {x}")
     centre, scale = value.mean(), value.std()
     if scale <= 1e-12 * max(abs(centre), 1e-300):
         return Curves(x, np.full(len(x), centre), np.full((draws, len(x)), centre), 0.0)
     y, variance = (value - centre) / scale, np.maximum((sd / scale) ** 2, JITTER)
-    few = np.unique(np.linspace(0, len(x) - 1, min(len(x), DENSE)).round().astype(int))
+    few = np.unique(np.linspace(0, len(x) - 1, min(len(x), MAX_FITTED)).round().astype(int))
     kernels = _kernels(x[few], y[few], variance[few], count, draws)
     parts = [_posterior(x, y, variance * noise, length, size, many, random) for length, size, noise, many in kernels]
     mean = np.average([m for m, _ in parts], axis=0, weights=[len(d) for _, d in parts])
@@ -83,7 +83,7 @@ def smooth(
 
 
 def matern(apart: Float[np.ndarray, "a b"], length: float) -> Float[np.ndarray, "a b"]:
-    """The Matern kernel with smoothness 3/2 and variance 1."""
+    """The Matern kernel with smoothness 3/2 and variance 1; in [0, 1]."""
     scaled = np.sqrt(3) * np.abs(apart) / length
     return np.asarray((1 + scaled) * np.exp(-scaled))
 
@@ -95,14 +95,14 @@ def _kernels(
     count: int,
     draws: int,
 ) -> list[tuple[float, float, float, int]]:
-    """Length, amplitude, factor of the noise's variance, and number of draws, of the kernels that are kept.
+    """Length scale, amplitude, factor of the noise variance, and number of draws of the most probable kernels.
 
-    One decomposition for each length gives the likelihood of all amplitudes and factors.
+    One eigendecomposition for each length scale gives the likelihood of all amplitudes and factors.
     """
     span, apart = x[-1] - x[0], x[:, None] - x
-    doubt = DOUBT / np.sqrt(max(count, 1) ** 0.5)
-    scales = np.geomspace(1 / LARGEST, LARGEST, SCALES)
-    noises = np.exp(np.linspace(-3, 3, NOISES) * doubt)
+    log_sd = NOISE_LOG_SD / np.sqrt(max(count, 1) ** 0.5)
+    scales = np.geomspace(1 / MAX_AMPLITUDE, MAX_AMPLITUDE, SCALES)
+    noises = np.exp(np.linspace(-3, 3, NOISES) * log_sd)
     lengths = np.geomspace(max(float(np.median(np.diff(x))), span / 200), 4 * span, LENGTHS)
     root = 1 / np.sqrt(variance)
     posterior = np.empty((LENGTHS, SCALES, NOISES))
@@ -111,9 +111,9 @@ def _kernels(
         along = (vectors.T @ (y * root)) ** 2
         total = scales[:, None, None] * np.maximum(sizes, 0) + noises[:, None] + JITTER
         posterior[n] = -0.5 * (np.log(total) + along / total).sum(axis=-1)
-    posterior -= 0.5 * (np.log(noises) / doubt) ** 2
+    posterior -= 0.5 * (np.log(noises) / log_sd) ** 2
     weights = np.exp(posterior - posterior.max()).ravel()
-    best = np.argsort(weights)[::-1][:KERNELS]
+    best = np.argsort(weights)[::-1][:MAX_KERNELS]
     many = np.floor(draws * weights[best] / weights[best].sum()).astype(int)
     many[0] += draws - many.sum()
     at = np.unravel_index(best, posterior.shape)
@@ -132,7 +132,7 @@ def _posterior(
     count: int,
     random: np.random.Generator,
 ) -> tuple[Float[np.ndarray, " steps"], Float[np.ndarray, "count steps"]]:
-    """Mean and joint draws at the checkpoints."""
+    """Posterior mean and joint draws at the checkpoints."""
     prior = size * matern(x[:, None] - x, length)
     inside = cho_factor(prior + np.diag(variance), lower=True)
     mean = prior @ cho_solve(inside, y)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from landscape import catalogue
-from landscape.spec import MOST_SEED, BesideStudy, Choice, Settings, one_or_several
+from landscape.spec import BesideStudy, Choice
 from landscape.study.measure import Group, Hashes
 from landscape.study.sections import Data
 from landscape.study.tasks import Spec, Task
+from landscape.symmetry.settings import AlignSettings
 
 NONE = "none"
 """Checkpoints stay as they are."""
 Align = Annotated[str, AfterValidator(Choice(catalogue.MATCHERS, NONE))]
-SymmetryGroup = Literal["all", "permutations"]
 LEARNING_BATCH = 16
 """Examples of a step of aligning by the loss."""
 TEXT = "align"
@@ -28,28 +28,16 @@ def reads_text(method: str) -> bool:
     return method != NONE and "align_text" in catalogue.MATCHERS[method].reads
 
 
-class Alignment(Settings):
-    """How the symmetries of an architecture are taken out.
+class Alignment(AlignSettings):
+    """How checkpoints are aligned, and on what text.
 
     Attributes:
-        symmetry_group: All that are exact, rotations of the stream and of heads among them, or permutations only.
-        groups: Patterns of the names of groups that may change, such as ``*.ffn``, ``*.heads``, ``stream``.
         text: For ``activations`` and ``learned``: what to align on, another text than that of ``[data]``.
-        sequences: Examples of it.
-        starts: Starts of aligning by weights; left out, by the size of the model.
-        steps: Optimizer steps of ``learned``.
-        rate: Learning rate of ``learned``.
-        seed: Of all that is random.
+        sequences: Number of examples of it.
     """
 
-    symmetry_group: SymmetryGroup = "all"
-    groups: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(one_or_several)] = ("*",)
     text: BesideStudy | None = None
     sequences: int = Field(256, ge=8)
-    starts: int | None = Field(None, ge=1, le=1000)
-    steps: int = Field(200, ge=1)
-    rate: float = Field(0.3, gt=0)
-    seed: int = Field(0, ge=0, le=MOST_SEED)
 
     def on(self, data: Data) -> Data:
         """The batches that are aligned on."""
@@ -79,8 +67,7 @@ class Aligned(Spec):
 
     def deciding(self) -> dict[str, JsonValue]:
         """What the method reads; the text counts by its fingerprint."""
-        own = {"weights": {"starts"}, "learned": {"starts", "steps", "rate"}}.get(self.method, set())
-        read = {"symmetry_group", "groups", "seed"} | own
+        read = {"symmetry_group", "groups", "seed", *catalogue.MATCHERS.load(self.method).SETTINGS}
         return {"method": self.method, **self.alignment.model_dump(mode="json", include=read)}
 
     def passes(self, task: Task[Spec]) -> int:
@@ -89,7 +76,7 @@ class Aligned(Spec):
 
     def gradients(self, task: Task[Spec], examples: int) -> int:
         """Those of learning by the loss."""
-        steps = self.alignment.steps if self.method == "learned" else 0
+        steps = self.alignment.steps if "steps" in catalogue.MATCHERS.load(self.method).SETTINGS else 0
         return (len(task.checkpoints) - 1) * steps * LEARNING_BATCH
 
     def words(self) -> tuple[str, ...]:

@@ -1,1 +1,1 @@
-"""The symmetry group of an architecture: its table, its elements, and what they do to a point."""
+"""The symmetry group of an architecture: its table, its elements, and their action on points."""

@@ -1,9 +1,8 @@
-"""The canonical form of a point: gains folded into what reads them, and free factors balanced.
+"""The canonical form of a point: gains folded into the weights that read them, and free factors balanced.
 
-What is left of the symmetries after that keeps the norm: orders and rotations. Two points are matched in their
-canonical forms; then the second is given the gains and factors of the first, which is not touched. The functions on
-the straight line between the two are the same as on the line between the canonical forms, since gains and factors are
-equal all along.
+The remaining symmetries keep the norm: permutations and rotations. Two points are aligned in their canonical forms.
+Then the second takes the gains and factors of the first, which does not change. So the functions on the straight line
+between the two are those on the line between the canonical forms, since gains and factors are equal at both ends.
 """
 
 from __future__ import annotations
@@ -18,42 +17,53 @@ from landscape.errors import InputError
 from landscape.shapes import Float
 from landscape.symmetry.group.element import Element, apply, compose, moved, still
 from landscape.symmetry.group.table import STREAM, Group, Params, Part, Table
-from landscape.symmetry.matchers import inside
-from landscape.symmetry.matchers.nearest import turning
+from landscape.symmetry.search import inside
+from landscape.symmetry.search.nearest import rotated_part
 
 SMALL = 1e-6
-"""Share of the largest gain of a norm below which one cannot be divided by."""
-MOST = 1e3
-"""Largest factor of a balanced map; beyond it a direction of a head is as good as absent."""
+"""Share of the largest gain of a norm below which a gain is too small to divide by."""
+MOST_FACTOR = 1e3
+"""Largest factor of a balanced map; beyond it a direction of a head is practically absent."""
 ABSENT = 1e-18
 """Share of the largest eigenvalue that stands for zero."""
 SWEEPS = 200
+"""Largest number of sweeps over groups whose balances depend on one another."""
 LOOSE = 1e3
-"""Roundings of a number within which a balance is settled."""
+"""Change in units of rounding below which a balance has converged."""
 Gains = Mapping[str, Float[Tensor, " width"]]
 
 
 def gains(table: Table, params: Params, only: Collection[str] | None = None) -> dict[str, Tensor]:
-    """The gains of the norms that are to be folded; none where the stream is not among the groups that may change.
+    """The gains of the norms to be folded; none if the stream is not among the groups that may change.
+
+    Args:
+        table: The architecture.
+        params: Named parameters.
+        only: Groups that may change; None is all.
 
     Raises:
-        InputError: If one of them is as good as zero.
+        InputError: If one of them is practically zero.
     """
     norms = table.norms if only is None or STREAM in only else ()
     out = {norm.weight: params[norm.weight].clone() for norm in norms}
     for name, gain in out.items():
         if float(gain.abs().min()) <= SMALL * float(gain.abs().max()):
             raise InputError(
-                f"the gain {name!r} has a value as good as zero, so that it cannot be folded and the stream cannot "
-                "turn; give permutations as the symmetry_group"
+                f"the gain {name!r} has a value that is practically zero, so that it cannot be folded and the "
+                "stream cannot be rotated; give permutations as the symmetry_group"
             )
     return out
 
 
 def folded(table: Table, params: Params, into: Gains) -> Params:
-    """Params with the gains ``into`` in their norms, and the rest of the old ones in what reads them.
+    """Params with the gains ``into`` in their norms, and the ratio of old to new gains in the weights that read them.
 
-    ``W diag(g) = W' diag(g')``, and a shift ``b`` of the norm, seen before the gain, stays ``b / g``.
+    ``W diag(g) = W' diag(g')``, and ``b / g`` of a shift ``b`` stays the same.
+
+    Args:
+        table: The architecture.
+        params: Named parameters.
+        into: New gain of each norm.
     """
     out = dict(params)
     for norm in table.norms:
@@ -73,7 +83,7 @@ def folded(table: Table, params: Params, into: Gains) -> Params:
 
 
 def canonical(table: Table, params: Params, only: Collection[str] | None = None) -> tuple[Params, Element]:
-    """The canonical form, and the element that made it from the params with all gains one.
+    """The canonical form, and the element that makes it from the parameters with all gains 1.
 
     Args:
         table: The architecture.
@@ -90,23 +100,28 @@ def canonical(table: Table, params: Params, only: Collection[str] | None = None)
 
 
 def balancing(table: Table, params: Params, only: Collection[str] | None = None) -> Element:
-    """The element that makes what goes in and what goes out of every part equally large, and the norm smallest.
+    """The element that makes incoming and outgoing weights of every part equally large, and the norm smallest.
 
-    With ``G`` the products of the rows that go in and ``H`` of the columns that go out, a part is balanced by the
-    inverse root of ``Z = H^-1/2 (H^1/2 G H^1/2)^1/2 H^-1/2``, for which ``Z H Z = G``: what is left free is a rotation.
-    Units of a chain of layers wait for one another, so all are balanced in turn until nothing moves.
+    With ``G`` the Gram matrix of incoming rows and ``H`` that of outgoing columns, a part is balanced by the inverse
+    root of ``Z = H^-1/2 (H^1/2 G H^1/2)^1/2 H^-1/2``, for which ``Z H Z = G``. Only a rotation remains free. Units of
+    successive layers depend on one another, so all are balanced in turn until they converge.
+
+    Args:
+        table: The architecture.
+        params: Named parameters.
+        only: Groups that may change; None is all.
     """
     total: Element = {}
     here = {name: value.clone() for name, value in params.items()}
     settled = LOOSE * torch.finfo(next(iter(params.values())).dtype).eps
     waiting = [
         group for name, group in table.groups.items()
-        if (only is None or name in only) and any(inside.KINDS[part.kind].free for part in group.parts)
+        if (only is None or name in only) and any(inside.PART_KINDS[part.kind].free for part in group.parts)
     ]  # fmt: skip
     for _ in range(SWEEPS if _depend(table, waiting) else min(len(waiting), 1)):
         far = 0.0
         for group in waiting:
-            maps = {p.name: _balance(table, group, p, here) for p in group.parts if inside.KINDS[p.kind].free}
+            maps = {p.name: _balance(table, group, p, here) for p in group.parts if inside.PART_KINDS[p.kind].free}
             step = {group.name: replace(still(group), maps=maps)}
             for piece in table.touching[group.name]:
                 piece.put(here, moved(piece.take(here), piece.axes, table, step))
@@ -128,7 +143,7 @@ def _balance(table: Table, group: Group, part: Part, params: Params) -> Float[Te
     square = torch.zeros(2, group.blocks, part.size, part.size, dtype=torch.float64)
     for piece in table.touching[group.name]:
         for dim, axis in enumerate(piece.axes):
-            if axis and axis.group == group.name and axis.part == part.name and turning(group, axis):
+            if axis and axis.group == group.name and axis.part == part.name and rotated_part(group, axis):
                 rows = piece.take(params).movedim(dim, 0).double()
                 within = group.within if axis.queries else 1
                 blocks = rows.reshape(group.blocks, within, part.size, -1).transpose(1, 2)
@@ -140,7 +155,7 @@ def _balance(table: Table, group: Group, part: Part, params: Params) -> Float[Te
 
 
 def _balanced(into: Tensor, out: Tensor) -> Float[Tensor, "blocks d d"]:
-    # A head that is cut off on one side has no size to balance.
+    # A head with zero weights on one side has no factor to balance.
     alive = (_trace(into) > 0) & (_trace(out) > 0)
     eye = torch.eye(into.shape[-1], dtype=into.dtype).expand_as(into)
     into, out = (torch.where(alive[:, None, None], square, eye) for square in (into, out))
@@ -148,17 +163,17 @@ def _balanced(into: Tensor, out: Tensor) -> Float[Tensor, "blocks d d"]:
     root, back = (_raised(values, vectors, exponent) for exponent in (0.5, -0.5))
     both = back @ _raised(*_eigen(root @ into @ root), 0.5) @ back
     values, vectors = _eigen(both)
-    return (vectors * values.pow(-0.5).clamp(1 / MOST, MOST)[..., None, :]) @ vectors.mT
+    return (vectors * values.pow(-0.5).clamp(1 / MOST_FACTOR, MOST_FACTOR)[..., None, :]) @ vectors.mT
 
 
 def _balanced_pairs(into: Tensor, out: Tensor, part: Part) -> Float[Tensor, "blocks d d"]:
-    """One factor for each pair of coordinates that positions rotate, any map for the rest."""
+    """One factor for each pair of coordinates that positions rotate, and any map for the rest."""
     half = part.rotary // 2
     maps = torch.zeros_like(into)
     one = torch.arange(half)
     sizes = [square.diagonal(dim1=-2, dim2=-1) for square in (into, out)]
     pairs = [(size[:, :half] + size[:, half : 2 * half]).clamp(min=1e-300) for size in sizes]
-    factor = (pairs[1] / pairs[0]).pow(0.25).clamp(1 / MOST, MOST)
+    factor = (pairs[1] / pairs[0]).pow(0.25).clamp(1 / MOST_FACTOR, MOST_FACTOR)
     factor = torch.where((pairs[0] > 1e-300) & (pairs[1] > 1e-300), factor, torch.ones_like(factor))
     maps[:, one, one] = maps[:, one + half, one + half] = factor
     rest = slice(2 * half, None)
@@ -172,7 +187,7 @@ def _trace(square: Tensor) -> Float[Tensor, " blocks"]:
 
 
 def _eigen(square: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues, none as good as zero, and eigenvectors of symmetric matrices."""
+    """Eigenvalues, bounded away from zero, and eigenvectors of symmetric matrices."""
     values, vectors = torch.linalg.eigh((square + square.mT) / 2)
     return torch.maximum(values, ABSENT * values[..., -1:].clamp(min=1e-300)), vectors
 

@@ -1,4 +1,4 @@
-"""Elements of the symmetry group of an architecture, and what they do to a point."""
+"""Elements of the symmetry group of an architecture, and their action on points."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from torch import Tensor
 from landscape.shapes import Float, Int
 from landscape.space import Space
 from landscape.symmetry.group.table import Axis, Group, Params, Table
-from landscape.symmetry.matchers import inside
+from landscape.symmetry.search import inside
 
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to one group: new block i is old block ``order[i]``, turned by ``maps[part][i]``.
+    """The change of one group: new block i is old block ``order[i]``, multiplied by ``maps[part][i]``.
 
     Attributes:
-        order: Of the blocks.
-        queries: Of the queries that share a key, inside each new block.
-        maps: Of each part that turns, in float64; a part that is not here stays as it is.
+        order: Order of the blocks.
+        queries: Order of the queries that share a key, inside each new block.
+        maps: Maps of each part, in float64; a part that is missing does not change.
     """
 
     order: Int[Tensor, " blocks"]
@@ -30,11 +30,11 @@ class Change:
 
 
 Element = Mapping[str, Change]
-"""A change for each group; one that is not here stays as it is."""
+"""A change for each group; a group that is missing does not change."""
 
 
 def still(group: Group) -> Change:
-    """The change that changes nothing."""
+    """The identity."""
     return Change(torch.arange(group.blocks), torch.arange(group.within).repeat(group.blocks, 1), {})
 
 
@@ -44,21 +44,29 @@ def draw(table: Table, random: torch.Generator, *, stretch: bool, only: Collecti
     Args:
         table: The architecture.
         random: Source of randomness.
-        stretch: Whether maps may change lengths; without, the point keeps its norm.
+        stretch: Whether maps may change lengths; if not, the point keeps its norm.
         only: Groups that change; None is all.
     """
     out = {}
     for name, group in table.groups.items():
         order = torch.randperm(group.blocks, generator=random)
         queries = torch.rand(group.blocks, group.within, generator=random).argsort(dim=1)
-        maps = {part.name: inside.KINDS[part.kind].draw(group.blocks, part, random, stretch) for part in group.parts}
+        maps = {
+            part.name: inside.PART_KINDS[part.kind].draw(group.blocks, part, random, stretch) for part in group.parts
+        }
         if only is None or name in only:
             out[name] = Change(order, queries, maps)
     return out
 
 
 def compose(table: Table, second: Element, first: Element) -> Element:
-    """The element that does ``first`` and then ``second``."""
+    """The element that applies ``first`` and then ``second``.
+
+    Args:
+        table: The architecture.
+        second: The element to be applied last.
+        first: The element to be applied first.
+    """
     out: dict[str, Change] = {}
     for name, group in table.groups.items():
         two, one = second.get(name), first.get(name)
@@ -78,7 +86,7 @@ def compose(table: Table, second: Element, first: Element) -> Element:
 
 
 def inverse(table: Table, element: Element) -> Element:
-    """The element that undoes another."""
+    """The inverse of an element."""
     out = {}
     for name, change in element.items():
         back = change.order.argsort()
@@ -88,7 +96,15 @@ def inverse(table: Table, element: Element) -> Element:
 
 
 def act(values: Tensor, dim: int, axis: Axis, group: Group, change: Change) -> Tensor:
-    """One axis of a tensor, changed."""
+    """A tensor with one of its axes changed.
+
+    Args:
+        values: The tensor.
+        dim: Which of its dimensions.
+        axis: How the group moves it.
+        group: The group.
+        change: The change of the group.
+    """
     within = group.within if axis.queries else 1
     moved = values.movedim(dim, 0)
     parts = moved.reshape(group.blocks, within, -1, *moved.shape[1:])[change.order.to(values.device)]
@@ -104,7 +120,15 @@ def act(values: Tensor, dim: int, axis: Axis, group: Group, change: Change) -> T
 
 
 def moved(values: Tensor, axes: tuple[Axis | None, ...], table: Table, element: Element, but: str = "") -> Tensor:
-    """All axes of a piece, changed; those of the group ``but`` left out."""
+    """A piece with all its axes changed.
+
+    Args:
+        values: The piece.
+        axes: How its axes move.
+        table: The architecture.
+        element: The element to apply.
+        but: Name of a group that is left out.
+    """
     for dim, axis in enumerate(axes):
         if axis and axis.group != but and (change := element.get(axis.group)) is not None:
             values = act(values, dim, axis, table.groups[axis.group], change)
@@ -112,12 +136,12 @@ def moved(values: Tensor, axes: tuple[Axis | None, ...], table: Table, element: 
 
 
 def apply(table: Table, params: Params, element: Element) -> Params:
-    """All parameters, changed; in memory of their own.
+    """A changed copy of all parameters.
 
     Args:
         table: The architecture.
         params: Named parameters.
-        element: What to do.
+        element: The element to apply.
     """
     out = {name: value.clone() for name, value in params.items()}
     for piece in table.pieces:
@@ -127,5 +151,12 @@ def apply(table: Table, params: Params, element: Element) -> Params:
 
 
 def apply_to_point(table: Table, space: Space, point: Float[Tensor, " P"], element: Element) -> Float[Tensor, " P"]:
-    """A point, changed."""
+    """A changed copy of a point.
+
+    Args:
+        table: The architecture.
+        space: Its coordinates.
+        point: The point.
+        element: The element to apply.
+    """
     return space.vector(apply(table, space.params(point), element))

@@ -1,4 +1,4 @@
-"""A move: what takes a checkpoint into the coordinates of another, exactly."""
+"""Moves: what takes a checkpoint into the coordinates of another without changing its function."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Move:
     """An element of the symmetry group, and the gains that norms get.
 
     Attributes:
-        element: What is done to the point once its own gains are folded into what reads them.
-        gains: Of norms that are folded: those of the checkpoint whose coordinates are taken.
+        element: Applied to the point after its own gains are folded into the weights that read them.
+        gains: Gains of the folded norms, from the checkpoint whose coordinates are taken.
     """
 
     element: Element
@@ -40,7 +40,13 @@ STAY = Move({}, {})
 
 
 def moved_params(table: Table, params: Params, move: Move) -> Params:
-    """Named parameters, moved."""
+    """Moved named parameters.
+
+    Args:
+        table: The architecture.
+        params: Named parameters.
+        move: The move.
+    """
     if not move.gains:
         return apply(table, params, move.element)
     ones = {name: torch.ones_like(gain) for name, gain in move.gains.items()}
@@ -48,13 +54,13 @@ def moved_params(table: Table, params: Params, move: Move) -> Params:
 
 
 def moved(table: Table, space: Space, point: Float[Tensor, " P"], move: Move) -> Float[Tensor, " P"]:
-    """A point, moved in float64 and rounded to its own dtype.
+    """A moved point, computed in float64 and rounded to its own dtype.
 
     Args:
         table: The architecture.
         space: Its coordinates.
         point: A point.
-        move: What is done to it.
+        move: The move.
     """
     if not move.element and not move.gains:
         return point
@@ -63,7 +69,7 @@ def moved(table: Table, space: Space, point: Float[Tensor, " P"], move: Move) ->
 
 
 def save(path: Path, moves: Mapping[str, Move]) -> None:
-    """Write moves, by any names, whole or not at all.
+    """Write moves, by any names, atomically.
 
     Raises:
         StorageError: If they cannot be written.
@@ -75,10 +81,10 @@ def save(path: Path, moves: Mapping[str, Move]) -> None:
             tensors |= {f"{n}|maps|{name}|{part}": maps for part, maps in change.maps.items()}
         tensors |= {f"{n}|gain|{name}": gain for name, gain in move.gains.items()}
     try:
-        told = {"landscape_moves": VERSION, "names": json.dumps(list(moves))}
+        metadata = {"landscape_moves": VERSION, "names": json.dumps(list(moves))}
         whole = {name: tensor.cpu().contiguous().clone() for name, tensor in tensors.items()}
         with replacing(path) as part:
-            save_file(whole, part.name, metadata=told)
+            save_file(whole, part.name, metadata=metadata)
     except (OSError, SafetensorError) as error:
         raise StorageError(f"cannot write {path}: {error}; make room or choose another --out") from error
 
@@ -94,7 +100,7 @@ def load(path: Path) -> dict[str, Move]:
             names = json.loads((file.metadata() or {})["names"])
             tensors = {tuple(name.split("|")): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise InputError(f"{path} holds no moves of landscape ({error}); match the checkpoints again") from error
+        raise InputError(f"{path} holds no moves of landscape ({error}); align the checkpoints again") from error
     return {name: _read({key[1:]: tensor for key, tensor in tensors.items() if key[0] == str(n)})
             for n, name in enumerate(names)}  # fmt: skip
 

@@ -1,9 +1,9 @@
-"""What may change in an architecture without changing its function: groups, and which axis of which weight they move.
+"""Tables of symmetries: what may change in an architecture without changing its function.
 
-A table is data. Its groups say what can be reordered and turned; its lines say, for each parameter, which group moves
-each of its axes, as ``"stream 0.heads/qk*"``: a name is a group, after the slash comes the part that turns, a star
-marks the dual (what turns by ``M`` on one side turns by ``M^-T`` on the other), a plus an axis of all the queries that
-share a key, and a dash an axis that nothing moves.
+A table is data. Its groups state what can be permuted and rotated. Its lines state, for each parameter, which group
+moves each of its axes, as ``"stream 0.heads/qk*"``. A name is a group; after the slash comes the part inside its
+blocks. A star marks the dual: if one side is multiplied by ``M``, the other is multiplied by ``M^-T``. A plus marks an
+axis of all queries that share a key, and a dash an axis that nothing moves.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,42 +20,40 @@ from landscape.errors import InputError
 from landscape.space import Space
 
 SymmetryGroup = Literal["all", "permutations"]
-Kind = Literal["fixed", "scale", "sign", "linear", "permutation", "rotary", "orthogonal", "centred"]
-"""What a part may do inside a block: nothing; a positive factor; change its sign; any invertible map; a permutation;
-a factor and a rotation in each pair of coordinates that positions rotate; a rotation; one that keeps the mean."""
+PartKind = Literal["fixed", "scale", "sign", "linear", "permutation", "rotary", "orthogonal", "centred"]
+"""Maps of a part inside a block: none; a positive factor; a sign; any invertible map; a permutation; a factor and a
+rotation in each pair of coordinates that positions rotate; an orthogonal map; one that keeps the mean."""
 Params = dict[str, Tensor]
 STREAM = "stream"
 """The residual stream."""
-ACTIVATIONS: dict[str, Kind] = {"relu": "scale", "tanh": "sign", "linear": "linear"}
-"""What passes an activation: ``f(c x) = c f(x)`` for positive c, for -1, for any c."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """What turns inside the blocks of a group.
+    """A part of the blocks of a group, and the maps that may act on it.
 
     Attributes:
-        name: As lines call it.
-        size: Coordinates of a block.
-        kind: How they may turn.
-        rotary: Of these, the leading ones that positions rotate, the first half of them paired with the second.
+        name: Its name in lines.
+        size: Number of coordinates of a block.
+        kind: Kind of maps.
+        rotary: Number of leading coordinates that positions rotate, the first half of them paired with the second.
     """
 
     name: str
     size: int
-    kind: Kind
+    kind: PartKind
     rotary: int = 0
 
 
 @dataclass(frozen=True)
 class Group:
-    """Blocks that may be reordered, and what may turn inside them.
+    """Blocks that may be permuted, and the maps that may act inside them.
 
     Attributes:
-        name: Of the group.
-        blocks: How many; hidden units, heads, coordinates of the stream, or 1 if the whole stream turns.
-        parts: What turns inside them.
-        within: Queries that share a key, reordered inside their block.
+        name: Name of the group.
+        blocks: Number of blocks: hidden units, heads, coordinates of the stream, or 1 if the whole stream is rotated.
+        parts: Parts of the blocks, with their maps.
+        within: Number of queries that share a key; they are permuted inside their block.
     """
 
     name: str
@@ -64,7 +62,7 @@ class Group:
     within: int = 1
 
     def part(self, name: str) -> Part | None:
-        """The part of a name; None where nothing turns."""
+        """The part of this name; None where the group is only permuted."""
         return next((part for part in self.parts if part.name == name), None)
 
 
@@ -93,11 +91,11 @@ class Axis:
 
 @dataclass(frozen=True)
 class Fused:
-    """A parameter that holds several matrices along one axis, as the queries, keys and values of GPT-2 and GPT-NeoX.
+    """A parameter that holds several matrices along one axis, such as queries, keys and values of GPT-2 and GPT-NeoX.
 
     Attributes:
-        axis: Along which.
-        lines: Each matrix's line, with the positions along the axis that are its own.
+        axis: The axis.
+        lines: The line of each matrix, with its indices along the axis.
     """
 
     axis: int
@@ -133,12 +131,12 @@ class Piece:
 
 @dataclass(frozen=True)
 class Norm:
-    """A norm whose gain is folded into what reads it, so that the stream may turn.
+    """A norm whose gain is folded into the weights that read it, so that the stream may be rotated.
 
     Attributes:
-        weight: The gain.
-        bias: The shift; None if it has none.
-        readers: Parameters that read its output, each with the axis of its inputs.
+        weight: Name of the gain.
+        bias: Name of the shift; None if it has none.
+        readers: Names of the parameters that read its output, each with the axis of its inputs.
     """
 
     weight: str
@@ -151,10 +149,10 @@ class Table:
     """The symmetries of one architecture.
 
     Attributes:
-        name: Of the architecture.
-        groups: By name, in the order of the network.
-        pieces: All that groups move.
-        norms: Norms to be folded; empty if the stream does not turn.
+        name: Name of the architecture.
+        groups: Groups by name, in the order of the network.
+        pieces: All pieces of parameters.
+        norms: Norms to be folded; empty if the stream is not rotated.
     """
 
     name: str
@@ -171,13 +169,13 @@ class Table:
         lines: Mapping[str, str | Fused],
         norms: Sequence[Norm] = (),
     ) -> Table:
-        """A table for a model, held against its parameters.
+        """A table for a model, checked against its parameters.
 
         Args:
-            name: Of the architecture.
+            name: Name of the architecture.
             model: The model.
             groups: All groups.
-            lines: A line for each parameter; those of parameters that this model lacks are left out.
+            lines: A line for each parameter; lines of parameters that this model lacks are ignored.
             norms: Norms to be folded.
 
         Raises:
@@ -217,7 +215,7 @@ def _axes(line: str) -> tuple[Axis | None, ...]:
 
 
 def _require_fit(name: str, piece: Piece, shape: Sequence[int], groups: Mapping[str, Group]) -> None:
-    """Refuse a line whose axes cannot be moved as it says.
+    """Refuse a line that does not fit its parameter.
 
     Raises:
         InputError: If the line has another number of axes, an axis is no whole number of blocks, or there is no such
@@ -246,64 +244,3 @@ def _require_fit(name: str, piece: Piece, shape: Sequence[int], groups: Mapping[
                 f"the symmetry table {name} moves axis {dim} of {piece.parameter!r}, {length} long, by {axis.group} "
                 f"of {blocks} blocks of {size}; mend its line"
             )
-
-
-def stream(width: int, *, turns: bool, centred: bool) -> Group:
-    """The residual stream: permuted, or turned as a whole.
-
-    Args:
-        width: Its coordinates.
-        turns: Whether it may turn; its norms must be folded then.
-        centred: Whether its norms take the mean away, which a rotation must keep then.
-    """
-    if not turns:
-        return Group(STREAM, width)
-    return Group(STREAM, 1, (Part("", width, "centred" if centred else "orthogonal"),))
-
-
-def units(name: str, size: int, activation: str, symmetry_group: SymmetryGroup) -> Group:
-    """Hidden units, with what their activation lets through: positive factors for relu, signs for tanh.
-
-    Lines call the axes that such a factor moves ``unit``, in and out (out with a star), and those that are only
-    reordered (weights before a norm, gates) by no part.
-
-    Args:
-        name: Of the group.
-        size: How many.
-        activation: Name of what comes between in and out; ``linear`` if nothing does.
-        symmetry_group: Whether anything but the order is free.
-    """
-    free = ACTIVATIONS.get(activation, "fixed") if symmetry_group == "all" else "fixed"
-    return Group(name, size, (Part("unit", 1, free),) if free != "fixed" else ())
-
-
-def heads(
-    name: str,
-    count: int,
-    size: int,
-    symmetry_group: SymmetryGroup,
-    *,
-    queries: int = 1,
-    rotary: int = 0,
-    values: int | None = None,
-) -> Group:
-    """Attention heads: whole heads are reordered, queries and keys turn together, values and outputs do.
-
-    Args:
-        name: Of the group.
-        count: Heads of keys and values.
-        size: Coordinates of a head's queries.
-        symmetry_group: Any invertible map inside a head, or permutations only.
-        queries: Heads of queries that share one of keys.
-        rotary: Coordinates that positions rotate; in these no permutation is a symmetry.
-        values: Coordinates of a head's values, if others.
-    """
-    inside: Kind = "linear" if symmetry_group == "all" else "permutation"
-    turning: Kind = inside if not rotary else "rotary" if symmetry_group == "all" else "fixed"
-    qk, vo = Part("qk", size, turning, rotary), Part("vo", values or size, inside)
-    return Group(name, count, (qk, vo), queries)
-
-
-def activation_of(config: Any) -> str:
-    """The name of the activation of a model's feed-forward layers."""
-    return str(getattr(config, "hidden_act", None) or getattr(config, "activation_function", ""))

@@ -1,1 +1,1 @@
-"""Ways to find the element that aligns two points, one a file."""
+"""Ways to align, one per file: how the elements of several checkpoints are chosen."""

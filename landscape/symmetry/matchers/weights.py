@@ -1,267 +1,50 @@
-"""Matching by weights: the element that brings one point nearest to another.
-
-In canonical form, where all that is left of the symmetries keeps the norm, ``|a - g b|^2`` is smallest where the
-product ``<a, g b>`` is largest. The product is linear in the change of each group for given changes of the others, so
-groups are changed in turn, each to its very best, until none can be improved (coordinate descent, as Ainsworth et al.
-2023 for permutations); where a group moves both axes of a matrix, by :mod:`quadratic`. The end depends on the start,
-so there are several, and the best is taken.
-"""
+"""By distance of weights; see :mod:`landscape.symmetry.search.descent`."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from landscape.symmetry.matchers.problem import Element, Problem
 
-import torch
-from torch import Tensor
-
-from landscape.symmetry.group.element import Change, Element, apply, draw, moved, still
-from landscape.symmetry.group.table import Axis, Group, Params, Piece, Table
-from landscape.symmetry.matchers import quadratic
-from landscape.symmetry.matchers.nearest import Products, nearest, product
-
-ENOUGH = 1e-6
-"""Share of the norm of a group's weights that a change must gain to be made."""
-LOOSE = 1e-3
-"""The same for a large model."""
-ENOUGH_SURE = 0.1
-"""Share of a group's weights that are known for certain from which on no guesses are added."""
-MOST = 50
-"""Tries of a group, on average, after which descent ends."""
-EQUAL = 1e-5
-"""Share of the distance below which two points are one but for rounding, and no other start is needed."""
-LARGE = 20_000_000
-"""Parameters above which one start is made unless more are asked for, and small gains are left."""
-FEW, MANY = 1, 4
+SETTINGS = ("starts",)
+PASSES = 3
+"""Largest number of passes over more than two checkpoints, each brought nearest to the mean of the others."""
 
 
-@dataclass(frozen=True)
-class Matched:
-    """What a matcher found.
+def elements(problem: Problem) -> list[Element]:
+    """For each checkpoint the element that brings it nearest to the others; the first stays.
 
-    Attributes:
-        element: Takes the second point nearest to the first.
-        before: Distance of the two.
-        after: Distance of the first and the changed second; never larger.
-        starts: How many starts were made.
-        tries: Groups that were tried, of all starts together.
+    A pair is aligned directly. Of more checkpoints, each is aligned to the mean of those before it, then each to the
+    mean of all others, until none comes nearer. Bringing one nearest to the mean of the others minimises the sum of
+    squared distances of all pairs for given others, so no pass increases it.
     """
+    from landscape.symmetry.group.element import apply, compose
+    from landscape.symmetry.search import descent
 
-    element: Element
-    before: float
-    after: float
-    starts: int
-    tries: int
-
-
-def match(
-    table: Table,
-    a: Params,
-    b: Params,
-    random: torch.Generator,
-    *,
-    starts: int | None = None,
-    only: Collection[str] | None = None,
-) -> Matched:
-    """The element that brings ``b`` nearest to ``a``, both in canonical form.
-
-    Starts are: from what is known for certain (a group is matched by axes that nothing moves, or that are matched
-    already, and else by what no order changes), from no change at all, and from random elements.
-
-    Args:
-        table: The architecture.
-        a: Named parameters.
-        b: Named parameters to be changed.
-        random: Of the orders in which groups are changed, and of starts.
-        starts: How many; None is four, and one for a large model.
-        only: Groups that may change; None is all.
-    """
-    names = [name for name in table.groups if only is None or name in only]
-    size = _parameters(a)
-    count = starts or (FEW if size > LARGE else MANY)
-    before = distance(a, b)
-    best, least, tries = dict[str, Change](), before, 0
-    for n in range(count):
-        begin: Element = {} if n < 2 else draw(table, random, stretch=False, only=names)
-        settled = set[str]()
-        if n == 0:
-            begin, settled = anchored(table, a, b, names)
-        found, took = descend(table, a, b, begin, names, random, more=0 if size > LARGE else MANY, settled=settled)
-        tries += took
-        if (here := distance(a, apply(table, b, found))) < least:
-            best, least = dict(found), here
-        if least < EQUAL * before:
+    table, only, starts, count = problem.table, problem.only, problem.settings.starts, problem.count
+    out: list[Element] = [{} for _ in range(count)]
+    if count == 2:
+        with problem.timed(1, "aligned by weights"):
+            out[1] = descent.align(
+                table, problem.first, problem.form(1)[0], problem.random[1], starts=starts, only=only
+            ).element
+        return out
+    total = {name: value.clone() for name, value in problem.first.items()}
+    for sweep in range(PASSES):
+        improved = False
+        for n in range(1, count):
+            with problem.timed(n, f"aligned by weights, pass {sweep + 1}"):
+                own = problem.form(n)[0]
+                old = apply(table, own, out[n]) if sweep else None
+                others = total if old is None else {name: total[name] - old[name] for name in total}
+                there = n if sweep == 0 else count - 1
+                mean = {name: value / there for name, value in others.items()}
+                if old is None:
+                    out[n] = descent.align(table, mean, own, problem.random[n], starts=starts, only=only).element
+                else:  # continue from where the last pass ended
+                    more, _ = descent.descend(table, mean, old, {}, only, problem.random[n])
+                    if descent.distance(mean, apply(table, old, more)) < descent.distance(mean, old):
+                        out[n], improved = compose(table, more, out[n]), True
+                new = apply(table, own, out[n])
+                total = {name: others[name] + new[name] for name in total}
+        if sweep and not improved:
             break
-    return Matched(best, before, least, count, tries)
-
-
-def distance(a: Params, b: Params) -> float:
-    """``|a - b|`` over all parameters, accumulated in float64."""
-    total = sum(float(torch.linalg.vector_norm(a[name] - b[name], dtype=torch.float64)) ** 2 for name in a)
-    return math.sqrt(total)
-
-
-def descend(
-    table: Table,
-    a: Params,
-    b: Params,
-    start: Element,
-    names: Sequence[str],
-    random: torch.Generator,
-    more: int = 0,
-    settled: Collection[str] = (),
-) -> tuple[Element, int]:
-    """Change groups in a random order until none can be improved; and how many were tried.
-
-    A group is tried again only after one beside it has changed.
-
-    Args:
-        table: The architecture.
-        a: Named parameters.
-        b: Named parameters to be changed.
-        start: Where to begin.
-        names: Groups that may change.
-        random: Of the orders.
-        more: Random starts of a quadratic assignment.
-        settled: Groups that are at their best at the start.
-    """
-    element = {name: start.get(name, still(table.groups[name])) for name in names}
-    enough = LOOSE if _parameters(a) > LARGE else ENOUGH
-    sizes = {name: enough * _size(table, name, a, b) for name in names}
-    beside = {
-        name: {axis.group for piece in table.touching[name] for axis in piece.axes if axis} & set(names) - {name}
-        for name in names
-    }
-    stale, steps = set(names) - set(settled), 0
-    while stale and steps < MOST * len(names):
-        waiting = [name for name in names if name in stale]
-        name = waiting[int(torch.randint(len(waiting), (1,), generator=random))]
-        change, gained = improve(table, a, b, element, name, random, more)
-        stale.discard(name)
-        steps += 1
-        if gained > sizes[name]:
-            element[name] = change
-            stale |= beside[name]
-    return element, steps
-
-
-def improve(
-    table: Table, a: Params, b: Params, element: Element, name: str, random: torch.Generator, more: int = 0
-) -> tuple[Change, float]:
-    """The best change of a group for given changes of the others, and by how much the product grows."""
-    group, now = table.groups[name], element.get(name, still(table.groups[name]))
-    linear, pairs = products(table, a, b, element, name)
-    if pairs:
-        plain = torch.zeros_like(pairs[0][0]) if linear.plain is None else linear.plain
-        order = quadratic.best_order(plain, pairs, now.order, random, more)
-        gained = quadratic.value(plain, pairs, order) - quadratic.value(plain, pairs, now.order)
-        return Change(order, now.queries, {}), gained
-    change, most = nearest(group, linear)
-    return change, most - product(group, linear, now)
-
-
-def products(
-    table: Table, a: Params, b: Params, element: Element, name: str
-) -> tuple[Products, list[tuple[Tensor, Tensor]]]:
-    """Products of a group's blocks with all others changed: those linear in it, and the pairs that it moves twice."""
-    group = table.groups[name]
-    linear = Products()
-    pairs: list[tuple[Tensor, Tensor]] = []
-    for piece in table.touching[name]:
-        one, two = piece.take(a), moved(piece.take(b), piece.axes, table, element, but=name)
-        dims = [dim for dim, axis in enumerate(piece.axes) if axis and axis.group == name]
-        if len(dims) == 2:
-            assert not group.parts, "what moves both axes of a matrix is only reordered"
-            order = [*dims, *(dim for dim in range(one.ndim) if dim not in dims)]
-            flat = [value.permute(order).reshape(group.blocks, group.blocks, -1) for value in (one, two)]
-            pairs += ((flat[0][..., k], flat[1][..., k]) for k in range(flat[0].shape[-1]))
-            continue
-        (dim,) = dims
-        axis = piece.axes[dim]
-        assert axis is not None
-        linear.add(axis, group, one.movedim(dim, 0), two.movedim(dim, 0))
-    return linear, pairs
-
-
-def anchored(table: Table, a: Params, b: Params, names: Sequence[str]) -> tuple[Element, set[str]]:
-    """A first guess that assumes nothing: groups are matched by what is known, the best known first.
-
-    Along an axis whose group is not matched yet values are sorted, which no order changes; where such an axis turns,
-    only lengths are left to compare.
-
-    Returns:
-        The guess, and the groups that were matched with all beside them known, so that they are at their best.
-    """
-    element: dict[str, Change] = {}
-    settled: set[str] = set()
-    held = set(table.groups) - set(names)
-    sizes = {piece: float(torch.linalg.vector_norm(piece.take(b))) ** 2 for piece in table.pieces}
-    left = list(names)
-    while left:
-        sure = {name: _sure(table, sizes, name, {*element, *held}) for name in left}
-        name = max(left, key=lambda n: sure[n])
-        group, found = table.groups[name], Products()
-        for piece in table.touching[name]:
-            _compare(table, a, b, piece, name, element, held, found, sure[name] < ENOUGH_SURE)
-        element[name] = still(group) if found.empty else nearest(group, found)[0]
-        left.remove(name)
-        if sure[name] == 1:
-            settled.add(name)
-    return element, settled
-
-
-def _compare(
-    table: Table,
-    a: Params,
-    b: Params,
-    piece: Piece,
-    name: str,
-    element: Element,
-    held: Collection[str],
-    found: Products,
-    guess: bool,
-) -> None:
-    """Add the products of one piece by what is known of its other axes; where it is not known, only to guess."""
-    group = table.groups[name]
-    dim = next(d for d, axis in enumerate(piece.axes) if axis and axis.group == name)
-    here = piece.axes[dim]
-    assert here is not None
-    unknown = [
-        d
-        for d, axis in enumerate(piece.axes)
-        if d != dim and axis and axis.group not in element and axis.group not in held
-    ]
-    axes = [axis for d in unknown if (axis := piece.axes[d])]
-    if unknown and (not guess or _turns(group, here) or any(_turns(table.groups[axis.group], axis) for axis in axes)):
-        return
-    one, two = piece.take(a), moved(piece.take(b), piece.axes, table, element, but=name)
-    for d in unknown:
-        one, two = (value.sort(dim=d).values for value in (one, two))
-    found.add(here, group, one.movedim(dim, 0), two.movedim(dim, 0))
-
-
-def _turns(group: Group, axis: Axis | None) -> bool:
-    part = group.part(axis.part) if axis else None
-    return part is not None and part.kind not in ("fixed", "scale")
-
-
-def _sure(table: Table, sizes: Mapping[Piece, float], name: str, matched: Collection[str]) -> float:
-    """Share of a group's weights whose other axes are known."""
-    total = sure = 0.0
-    for piece in table.touching[name]:
-        others = [axis.group for axis in piece.axes if axis and axis.group != name]
-        twice = sum(axis is not None and axis.group == name for axis in piece.axes) > 1
-        total += sizes[piece]
-        sure += sizes[piece] if not twice and all(other in matched for other in others) else 0.0
-    return sure / max(total, 1e-300)
-
-
-def _parameters(params: Params) -> int:
-    return sum(value.numel() for value in params.values())
-
-
-def _size(table: Table, name: str, a: Params, b: Mapping[str, Tensor]) -> float:
-    """Product of the norms of a group's weights in both points, which no product exceeds."""
-    norms = [sum(float(piece.take(p).double().square().sum()) for piece in table.touching[name]) for p in (a, b)]
-    return float((norms[0] * norms[1]) ** 0.5)
+    return out

@@ -1,28 +1,45 @@
-"""One table for each architecture: a file and a line here."""
+"""Symmetry tables, one file per architecture and one catalogue line each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, cast, runtime_checkable
 
+from landscape.catalogue import SYMMETRY_TABLES
 from landscape.errors import InputError
 from landscape.space import Space
 from landscape.symmetry.group.table import SymmetryGroup, Table
-from landscape.symmetry.tables import bert, chain, gpt2, gpt_neox, llama, resnet, vit
+from landscape.symmetry.tables import chain
 
-TABLES: dict[str, Callable[[Any, SymmetryGroup], Table]] = {
-    "bert": bert.table,
-    "gpt2": gpt2.table,
-    "gpt_neox": gpt_neox.table,
-    "llama": llama.table,
-    "mistral": llama.table,
-    "qwen2": llama.table,
-    "resnet": resnet.table,
-    "vit": vit.table,
-}
-"""By transformers' model type. Models of torch alone are taken for a chain of layers."""
-TURNING = ("gpt2", "gpt_neox", "llama", "mistral", "qwen2")
-"""Whose stream turns once the head is no longer tied to the embedding."""
+
+@runtime_checkable
+class Architecture(Protocol):
+    """What every table's file has.
+
+    Attributes:
+        ROTATES_UNTIED: Whether the stream can be rotated only if the head is not tied to the embedding.
+    """
+
+    ROTATES_UNTIED: bool
+
+    def table(self, model: Any, symmetry_group: SymmetryGroup) -> Table:
+        """The symmetries of a model."""
+
+
+def load(model: Any) -> Architecture:
+    """The file of a model's architecture; modules of torch alone are taken for a chain of layers.
+
+    Raises:
+        InputError: If there is none.
+    """
+    config = getattr(model, "config", None)
+    if config is None:
+        return cast(Architecture, chain)
+    if config.model_type not in SYMMETRY_TABLES.members:
+        raise InputError(
+            f"there is no symmetry table for {config.model_type}; there is one for {', '.join(SYMMETRY_TABLES)} and "
+            'for chains of layers: give a table of your own, or symmetry = "none"'
+        )
+    return cast(Architecture, SYMMETRY_TABLES.load(config.model_type))
 
 
 def table_of(model: Any, symmetry_group: SymmetryGroup = "all") -> Table:
@@ -30,23 +47,18 @@ def table_of(model: Any, symmetry_group: SymmetryGroup = "all") -> Table:
 
     Args:
         model: A model of transformers, or a chain of layers.
-        symmetry_group: All continuous ones too, or permutations only.
+        symmetry_group: All symmetries, or permutations only.
 
     Raises:
         InputError: If there is none.
     """
-    config = getattr(model, "config", None)
-    if config is None:
-        return chain.table(model, symmetry_group)
-    if config.model_type not in TABLES:
-        raise InputError(
-            f"there is no symmetry table for {config.model_type}; there is one for {', '.join(TABLES)} and for chains "
-            'of layers: give a table of your own, or symmetry = "none"'
-        )
-    return TABLES[config.model_type](model, symmetry_group)
+    return load(model).table(model, symmetry_group)
 
 
 def wants_untied(model: Any, symmetry_group: SymmetryGroup) -> bool:
-    """Whether the stream of a model could turn if its head were a parameter of its own."""
-    kind = getattr(getattr(model, "config", None), "model_type", "")
-    return symmetry_group == "all" and kind in TURNING and bool(Space.of(model).tied)
+    """Whether the stream of a model could be rotated if its head were a separate parameter.
+
+    Raises:
+        InputError: If there is no table for its architecture.
+    """
+    return symmetry_group == "all" and load(model).ROTATES_UNTIED and bool(Space.of(model).tied)

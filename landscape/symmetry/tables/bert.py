@@ -1,14 +1,18 @@
-"""BERT: norms after each layer, so that their output is the stream and only permutations leave it alone."""
+"""BERT: norms after each layer, so that their output is the stream, and only permutations are symmetries of it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from landscape.symmetry.group.table import Fused, Group, SymmetryGroup, Table, activation_of, heads, stream, units
+from landscape.symmetry.group.groups import activation_of, heads, stream, units
+from landscape.symmetry.group.table import Fused, Group, SymmetryGroup, Table
+
+ROTATES_UNTIED = False
+"""Whether the stream can be rotated only if the head is not tied to the embedding."""
 
 
 def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
-    """Its symmetries.
+    """The symmetries of a model.
 
     A decoder that is tied to the embedding puts the order of the stream on both axes of ``transform.dense``.
     """
@@ -16,14 +20,13 @@ def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
     width, count = config.hidden_size, config.num_attention_heads
     decoder = "stream" if config.tie_word_embeddings else "decoder"
     groups: list[Group] = [
-        stream(width, turns=False, centred=True),
+        stream(width, rotates=False, centred=True),
         Group("decoder", width),
         units("pooler", width, "tanh", symmetry_group),
     ]
     lines: dict[str, str | Fused] = {
         **{f"bert.embeddings.{name}_embeddings.weight": "- stream" for name in ("word", "position", "token_type")},
-        "bert.embeddings.LayerNorm.weight": "stream",
-        "bert.embeddings.LayerNorm.bias": "stream",
+        **{f"bert.embeddings.LayerNorm.{kind}": "stream" for kind in ("weight", "bias")},
         "bert.pooler.dense.weight": "pooler/unit stream",
         "bert.pooler.dense.bias": "pooler/unit",
         "classifier.weight": "- pooler/unit*",

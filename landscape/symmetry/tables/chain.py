@@ -1,7 +1,7 @@
-"""Layers one after the other: multilayer perceptrons, and VGG with or without BatchNorm.
+"""Chains of layers: multilayer perceptrons, and VGG with or without BatchNorm.
 
-For any module whose leaves, in the order of their registration, are linear layers, convolutions, norms, activations,
-pools and the like, and are applied in this order.
+For any module whose leaves are linear layers, convolutions, norms, activations, pools and the like, applied in the
+order of their registration.
 """
 
 from __future__ import annotations
@@ -11,17 +11,21 @@ from itertools import pairwise
 from torch import nn
 
 from landscape.errors import InputError
-from landscape.symmetry.group.table import Fused, Group, SymmetryGroup, Table, units
+from landscape.symmetry.group.groups import units
+from landscape.symmetry.group.table import Fused, Group, SymmetryGroup, Table
 
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 NORMS = (*BATCH_NORMS, nn.LayerNorm)
 ACTIVATIONS = {nn.ReLU: "relu", nn.Tanh: "tanh"}
-"""What lets factors through; all others let through the order only."""
+"""Activations that commute with factors; all others commute with permutations only."""
+
+ROTATES_UNTIED = False
+"""Whether the stream can be rotated only if the head is not tied to the embedding."""
 
 
 def table(model: nn.Module, symmetry_group: SymmetryGroup) -> Table:
-    """Its symmetries: the units between every two weighted layers.
+    """The symmetries of a model: the units between every two weighted layers.
 
     Raises:
         InputError: If a leaf with parameters is none of these, or there is no layer.
@@ -33,16 +37,16 @@ def table(model: nn.Module, symmetry_group: SymmetryGroup) -> Table:
                 f"there is no symmetry table for a {type(model).__name__} whose {name} is a {type(module).__name__}; "
                 'give a table, or symmetry = "none"'
             )
-    places = [k for k, (_, module) in enumerate(leaves) if isinstance(module, WEIGHTED)]
-    if not places:
-        raise InputError(f"a {type(model).__name__} has no layers to match; give a table")
+    weighted = [k for k, (_, module) in enumerate(leaves) if isinstance(module, WEIGHTED)]
+    if not weighted:
+        raise InputError(f"a {type(model).__name__} has no layers to align; give a table")
     groups: list[Group] = []
     lines: dict[str, str | Fused] = {}
     inputs = "-"
-    for place, after in pairwise([*places, None]):
-        assert place is not None
-        name, layer = leaves[place]
-        between = leaves[place + 1 : after]
+    for number, after in pairwise([*weighted, None]):
+        assert number is not None
+        name, layer = leaves[number]
+        between = leaves[number + 1 : after]
         kinds = [ACTIVATIONS.get(type(module), "") for _, module in between if _acts(module)]
         norms = [module for _, module in between if isinstance(module, BATCH_NORMS)]
         normed = bool(norms)
@@ -69,7 +73,7 @@ def _acts(module: nn.Module) -> bool:
 
 
 def _mixed(between: list[tuple[str, nn.Module]]) -> bool:
-    """Whether a norm over the units themselves lies between two layers: no unit's factor passes it."""
+    """Whether a norm over the units lies between two layers; no factor of a unit commutes with it."""
     return any(isinstance(module, nn.LayerNorm) for _, module in between)
 
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from landscape.symmetry.group.table import Fused, Group, Norm, SymmetryGroup, Table, activation_of, heads, stream, units
+from landscape.symmetry.group.groups import activation_of, heads, stream, units
+from landscape.symmetry.group.table import Fused, Group, Norm, SymmetryGroup, Table
+
+ROTATES_UNTIED = True
+"""Whether the stream can be rotated only if the head is not tied to the embedding."""
 
 
 def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
-    """Its symmetries; the stream turns only if the head is not tied to the embedding.
+    """The symmetries of a model; the stream is rotated only if the head is not tied to the embedding.
 
-    The last gain is folded into the head, and into the embedding it must not be.
+    The last gain is folded into the head, and must not be folded into the embedding.
     """
     config = model.config
     width, size = config.n_embd, config.n_embd // config.n_head
     inner = config.n_inner or 4 * width
-    turns = symmetry_group == "all" and not config.tie_word_embeddings
-    groups: list[Group] = [stream(width, turns=turns, centred=True)]
+    rotates = symmetry_group == "all" and not config.tie_word_embeddings
+    groups: list[Group] = [stream(width, rotates=rotates, centred=True)]
     lines: dict[str, str | Fused] = {
         "transformer.wte.weight": "- stream",
         "transformer.wpe.weight": "- stream",
-        "transformer.ln_f.weight": "-" if turns else "stream",
+        "transformer.ln_f.weight": "-" if rotates else "stream",
         "transformer.ln_f.bias": "stream",
         "lm_head.weight": "- stream",
     }
@@ -44,6 +48,6 @@ def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
             f"{at}.mlp.c_proj.bias": "stream",
         }
         for norm, reader in (("ln_1", "attn.c_attn"), ("ln_2", "mlp.c_fc")):
-            lines |= {f"{at}.{norm}.weight": "-" if turns else "stream", f"{at}.{norm}.bias": "stream"}
+            lines |= {f"{at}.{norm}.weight": "-" if rotates else "stream", f"{at}.{norm}.bias": "stream"}
             norms.append(Norm(f"{at}.{norm}.weight", f"{at}.{norm}.bias", ((f"{at}.{reader}.weight", 0),)))
-    return Table.of("gpt2", model, groups, lines, norms if turns else ())
+    return Table.of("gpt2", model, groups, lines, norms if rotates else ())

@@ -5,21 +5,25 @@ from __future__ import annotations
 from math import ceil
 from typing import Any
 
-from landscape.symmetry.group.table import Fused, Group, Norm, SymmetryGroup, Table, activation_of, heads, stream, units
+from landscape.symmetry.group.groups import activation_of, heads, stream, units
+from landscape.symmetry.group.table import Fused, Group, Norm, SymmetryGroup, Table
+
+ROTATES_UNTIED = True
+"""Whether the stream can be rotated only if the head is not tied to the embedding."""
 
 
 def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
-    """Its symmetries."""
+    """The symmetries of a model."""
     config = model.config
     count, width = config.num_attention_heads, config.hidden_size
     size = width // count
     # An odd number is rounded up to whole pairs, as transformers does.
     rotary = 2 * ceil(int(size * config.rope_parameters.get("partial_rotary_factor", 1.0)) / 2)
-    turns = symmetry_group == "all" and not config.tie_word_embeddings
-    groups: list[Group] = [stream(width, turns=turns, centred=True)]
+    rotates = symmetry_group == "all" and not config.tie_word_embeddings
+    groups: list[Group] = [stream(width, rotates=rotates, centred=True)]
     lines: dict[str, str | Fused] = {
         "gpt_neox.embed_in.weight": "- stream",
-        "gpt_neox.final_layer_norm.weight": "-" if turns else "stream",
+        "gpt_neox.final_layer_norm.weight": "-" if rotates else "stream",
         "gpt_neox.final_layer_norm.bias": "stream",
         "lm_head.weight": "- stream",
     }
@@ -45,6 +49,6 @@ def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
             f"{at}.mlp.dense_4h_to_h.bias": "stream",
         }
         for norm, reader in (("input_layernorm", qkv), ("post_attention_layernorm", f"{at}.mlp.dense_h_to_4h")):
-            lines |= {f"{at}.{norm}.weight": "-" if turns else "stream", f"{at}.{norm}.bias": "stream"}
+            lines |= {f"{at}.{norm}.weight": "-" if rotates else "stream", f"{at}.{norm}.bias": "stream"}
             norms.append(Norm(f"{at}.{norm}.weight", f"{at}.{norm}.bias", ((f"{reader}.weight", 1),)))
-    return Table.of("gpt_neox", model, groups, lines, norms if turns else ())
+    return Table.of("gpt_neox", model, groups, lines, norms if rotates else ())

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from landscape.symmetry.group.table import Fused, Group, Norm, SymmetryGroup, Table, heads, stream, units
+from landscape.symmetry.group.groups import heads, stream, units
+from landscape.symmetry.group.table import Fused, Group, Norm, SymmetryGroup, Table
+
+ROTATES_UNTIED = True
+"""Whether the stream can be rotated only if the head is not tied to the embedding."""
 
 
 def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
-    """Its symmetries; a unit's gate is only reordered, what it gates may take any factor."""
+    """The symmetries of a model; the gate of a unit is only permuted, and what it gates may take any factor."""
     config = model.config
     width, keys = config.hidden_size, config.num_key_value_heads
     size = getattr(config, "head_dim", None) or width // config.num_attention_heads
-    turns = symmetry_group == "all" and not config.tie_word_embeddings
-    groups: list[Group] = [stream(width, turns=turns, centred=False)]
-    gain = "-" if turns else "stream"
+    rotates = symmetry_group == "all" and not config.tie_word_embeddings
+    groups: list[Group] = [stream(width, rotates=rotates, centred=False)]
+    gain = "-" if rotates else "stream"
     lines: dict[str, str | Fused] = {
         "model.embed_tokens.weight": "- stream",
         "model.norm.weight": gain,
@@ -49,4 +53,4 @@ def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
             Norm(f"{at}.input_layernorm.weight", None, attended),
             Norm(f"{at}.post_attention_layernorm.weight", None, fed),
         ]
-    return Table.of("llama", model, groups, lines, norms if turns else ())
+    return Table.of("llama", model, groups, lines, norms if rotates else ())

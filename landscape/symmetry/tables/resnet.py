@@ -1,18 +1,22 @@
 """ResNet with BatchNorm, of basic or bottleneck layers.
 
-The channels that an identity carries past layers are one group, from the layer whose shortcut has weights to the next.
-A channel may take a positive factor in gain and shift of its norm, which the norm's statistics do not see.
+Channels that an identity shortcut carries past layers are one group, up to the next layer whose shortcut has weights.
+A channel may take a positive factor in gain and shift of its norm, which the statistics of the norm do not see.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from landscape.symmetry.group.table import Fused, Group, SymmetryGroup, Table, units
+from landscape.symmetry.group.groups import units
+from landscape.symmetry.group.table import Fused, Group, SymmetryGroup, Table
+
+ROTATES_UNTIED = False
+"""Whether the stream can be rotated only if the head is not tied to the embedding."""
 
 
 def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
-    """Its symmetries."""
+    """The symmetries of a model."""
     config = model.config
     groups: list[Group] = []
     lines: dict[str, str | Fused] = {"classifier.1.bias": "-"}

@@ -1,19 +1,23 @@
-"""ViT: patches in place of words, norms before each layer, a classifier that reads the first position."""
+"""ViT: patches in place of tokens, norms before each layer, a classifier that reads the first position."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from landscape.symmetry.group.table import Fused, Group, Norm, SymmetryGroup, Table, activation_of, heads, stream, units
+from landscape.symmetry.group.groups import activation_of, heads, stream, units
+from landscape.symmetry.group.table import Fused, Group, Norm, SymmetryGroup, Table
+
+ROTATES_UNTIED = False
+"""Whether the stream can be rotated only if the head is not tied to the embedding."""
 
 
 def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
-    """Its symmetries."""
+    """The symmetries of a model."""
     config = model.config
     width, count = config.hidden_size, config.num_attention_heads
-    turns = symmetry_group == "all"
-    gain = "-" if turns else "stream"
-    groups: list[Group] = [stream(width, turns=turns, centred=True)]
+    rotates = symmetry_group == "all"
+    gain = "-" if rotates else "stream"
+    groups: list[Group] = [stream(width, rotates=rotates, centred=True)]
     lines: dict[str, str | Fused] = {
         "vit.embeddings.cls_token": "- - stream",
         "vit.embeddings.mask_token": "- - stream",
@@ -48,4 +52,4 @@ def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
             weight, bias = f"{at}.layernorm_{norm}.weight", f"{at}.layernorm_{norm}.bias"
             lines |= {weight: gain, bias: "stream"}
             norms.append(Norm(weight, bias, readers))
-    return Table.of("vit", model, groups, lines, norms if turns else ())
+    return Table.of("vit", model, groups, lines, norms if rotates else ())

@@ -1,8 +1,9 @@
-"""Matrices of pairs of seeds laid beside one another, at the last step that has all of them."""
+"""Matrices over pairs of seeds, at the last step at which connectivity and behaviour are both known."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,19 +14,44 @@ from landscape.stages.association import matrices
 from landscape.stages.association.by_seed import Square
 from landscape.stages.series.observed import DISTANCE, LOSS, Observed
 
-LEAST = 4
-"""Seeds that matrices are compared for."""
+MIN_SEEDS = 4
+"""Seeds that a comparison of matrices needs."""
 Scores = Float[np.ndarray, " seeds"]
-Aligned = tuple[float, list[Hashable], Square, Square, Scores | None, Scores | None]
+
+
+class Matrices(NamedTuple):
+    """Barriers and distances of the same seeds at one step.
+
+    Attributes:
+        step: Training step.
+        seeds: Seeds, in the order of rows and columns.
+        barriers: Barriers between seeds.
+        distances: Distances of behaviour, or absolute differences of the score.
+        scores: Score of each seed; None if behaviour is a distance.
+        losses: Loss of each seed; None if it is not known.
+    """
+
+    step: float
+    seeds: list[Hashable]
+    barriers: Square
+    distances: Square
+    scores: Scores | None
+    losses: Scores | None
 
 
 def distance_names(pairs: pd.DataFrame) -> list[str]:
-    """Names of the distances of behaviour."""
+    """Names of the series that are distances of behaviour."""
     return [str(name) for name in pd.unique(pairs["series"]) if str(name).startswith(DISTANCE)]
 
 
-def aligned(barriers: pd.DataFrame, behaviour: str, observed: Observed) -> Aligned | None:
-    """Step, seeds, barriers, distances, scores and losses at the last step at which all seeds have them."""
+def common(barriers: pd.DataFrame, behaviour: str, observed: Observed) -> Matrices | None:
+    """Barriers and distances at the last step at which all seeds have both; None if there is no such step.
+
+    Args:
+        barriers: Rows of one series of connectivity in the table of pairs.
+        behaviour: Name of the series of behaviour.
+        observed: Measurements.
+    """
     own = observed.pairs[observed.pairs["series"] == behaviour]
     scores = observed.series[observed.series["series"] == behaviour]
     losses = observed.series[observed.series["series"] == LOSS]
@@ -41,28 +67,34 @@ def aligned(barriers: pd.DataFrame, behaviour: str, observed: Observed) -> Align
             if values is None
             else matrices.differences(values)
         )
-        if len(seeds) >= LEAST and b is not None and not (np.isnan(a).any() or np.isnan(b).any()):
-            return float(step), seeds, a, b, values, _of_seeds(losses, step, seeds)
+        if len(seeds) >= MIN_SEEDS and b is not None and not (np.isnan(a).any() or np.isnan(b).any()):
+            return Matrices(float(step), seeds, a, b, values, _of_seeds(losses, step, seeds))
     return None
 
 
 def missing(barriers: pd.DataFrame, behaviour: str, observed: Observed) -> str:
-    """Why :func:`aligned` finds nothing: what is not there at the last step in common."""
+    """Why :func:`common` returns None: what is missing at the last step in common.
+
+    Args:
+        barriers: As for :func:`common`.
+        behaviour: The same.
+        observed: The same.
+    """
     own = observed.pairs[observed.pairs["series"] == behaviour]
     scores = observed.series[observed.series["series"] == behaviour]
     steps = _steps(barriers, own, scores)
     if not steps:
-        theirs = own if len(own) else scores
-        return f"no step in common ({_listed(barriers['step'].unique())}; {_listed(theirs['step'].unique())})"
+        other = own if len(own) else scores
+        return f"no step in common ({_listed(barriers['step'].unique())}; {_listed(other['step'].unique())})"
     step = max(steps)
     at = barriers[barriers["step"] == step]
     seeds = complete(at, own[own["step"] == step] if len(own) else at)
-    if len(seeds) < LEAST:
+    if len(seeds) < MIN_SEEDS:
         gaps = _gaps(at, _seeds(at)) or (_gaps(own[own["step"] == step], _seeds(at)) if len(own) else [])
         lacking = f"; these pairs have no value: {_listed(gaps)}" if gaps else ""
-        return f"seeds with all their pairs at step {step:g}: {len(seeds)}, and {LEAST} are the least{lacking}"
+        return f"seeds with all their pairs at step {step:g}: {len(seeds)}, and {MIN_SEEDS} are needed{lacking}"
     absent = [seed for seed in seeds if seed not in set(scores.loc[scores["step"] == step, "seed"])]
-    return f"at step {step:g} no value of the seeds {_listed(absent)}"
+    return f"at step {step:g} there is no value of the seeds {_listed(absent)}"
 
 
 def left_out(rows: pd.DataFrame) -> list[Hashable]:
@@ -73,7 +105,7 @@ def left_out(rows: pd.DataFrame) -> list[Hashable]:
 
 
 def complete(*tables: pd.DataFrame) -> list[Hashable]:
-    """The seeds of the first table without those that lack pairs in any, the one that lacks most first."""
+    """The seeds of the first table that have all pairs in all tables; seeds with most gaps are dropped first."""
     seeds = _seeds(tables[0])
     while len(seeds) > 1:
         gaps = sum(np.isnan(square(rows, seeds)).sum(axis=0) for rows in tables)
@@ -84,10 +116,10 @@ def complete(*tables: pd.DataFrame) -> list[Hashable]:
 
 
 def square(rows: pd.DataFrame, seeds: Sequence[Hashable]) -> Square:
-    """Symmetric matrix of the values of pairs; nan where one is missing."""
-    place = {seed: n for n, seed in enumerate(seeds)}
-    rows = rows[rows["seed_a"].isin(list(place)) & rows["seed_b"].isin(list(place))]
-    a, b = (rows[name].map(place).to_numpy(dtype=int) for name in ("seed_a", "seed_b"))
+    """Symmetric matrix of the values of pairs, in their units; nan where a pair is missing."""
+    index = {seed: n for n, seed in enumerate(seeds)}
+    rows = rows[rows["seed_a"].isin(list(index)) & rows["seed_b"].isin(list(index))]
+    a, b = (rows[name].map(index).to_numpy(dtype=int) for name in ("seed_a", "seed_b"))
     return matrix(a, b, rows["value"].to_numpy(dtype=float), len(seeds))
 
 
@@ -110,6 +142,6 @@ def _gaps(rows: pd.DataFrame, seeds: list[Hashable]) -> list[str]:
 
 
 def _listed(values: Sequence[object] | np.ndarray, most: int = 4) -> str:
-    """The first few, and how many more."""
-    said = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
-    return ", ".join(said[:most]) + (f" and {len(said) - most} more" if len(said) > most else "")
+    """The first few values, and the number of the others."""
+    texts = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")

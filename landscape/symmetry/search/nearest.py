@@ -13,12 +13,12 @@ from torch import Tensor
 from landscape.shapes import Float
 from landscape.symmetry.group.element import Change
 from landscape.symmetry.group.table import Axis, Group, Part
-from landscape.symmetry.matchers import inside
+from landscape.symmetry.search import inside
 
 ROUNDS = 4
-"""Turns of queries and maps of heads that share a key."""
+"""Alternations between orders of queries and maps, where queries share a key."""
 CHEAP = 3e8
-"""Operations that all orders of the queries may cost, about."""
+"""Approximate number of operations up to which all orders of the queries are tried."""
 
 
 @dataclass
@@ -26,10 +26,10 @@ class Products:
     """Products of the blocks of one group, summed over pieces.
 
     Attributes:
-        plain: ``[blocks, blocks]``: of what is only reordered.
-        queries: ``[blocks, within, blocks, within]``: the same where queries share a key.
-        parts: ``[blocks, blocks, d, d]`` of each part that turns.
-        query_parts: ``[blocks, within, blocks, within, d, d]`` likewise.
+        plain: ``[blocks, blocks]``, of axes that are only permuted.
+        queries: ``[blocks, within, blocks, within]``, the same where queries share a key.
+        parts: ``[blocks, blocks, d, d]``, of each part with maps.
+        query_parts: ``[blocks, within, blocks, within, d, d]``, the same where queries share a key.
     """
 
     plain: Tensor | None = None
@@ -38,14 +38,21 @@ class Products:
     query_parts: dict[str, Tensor] = field(default_factory=dict)
 
     def add(self, axis: Axis, group: Group, a: Tensor, b: Tensor) -> None:
-        """Add the products of a piece, whose axis in question is the first of both tensors."""
-        part, within = turning(group, axis), group.within if axis.queries else 1
+        """Add the products of a piece.
+
+        Args:
+            axis: The axis of the group.
+            group: The group.
+            a: Weights of one point, with that axis first.
+            b: Weights of the other, likewise.
+        """
+        part, within = rotated_part(group, axis), group.within if axis.queries else 1
         rows = group.blocks * within * (part.size if part else 1)
         self.add_whole(axis, group, a.reshape(rows, -1) @ b.reshape(rows, -1).mT)
 
     def add_whole(self, axis: Axis, group: Group, whole: Float[Tensor, "n n"]) -> None:
         """Add the products of all coordinates of an axis."""
-        part, within = turning(group, axis), group.within if axis.queries else 1
+        part, within = rotated_part(group, axis), group.within if axis.queries else 1
         if part is None:
             rows = group.blocks * within
             square = whole.reshape(rows, -1, rows, whole.shape[1] // rows).diagonal(dim1=1, dim2=3).sum(-1)
@@ -56,7 +63,7 @@ class Products:
                 self.queries = square if self.queries is None else self.queries + square
             return
         rows = group.blocks * within * part.size
-        if len(whole) > rows:  # places of a channel, which all do as it does
+        if len(whole) > rows:  # positions of a channel, which move with it
             whole = whole.reshape(rows, -1, rows, len(whole) // rows).diagonal(dim1=1, dim2=3).sum(-1)
         if within == 1:
             blocks = whole.reshape(group.blocks, part.size, group.blocks, part.size).transpose(1, 2)
@@ -70,15 +77,15 @@ class Products:
     @property
     def empty(self) -> bool:
         """Whether nothing was added."""
-        return self.plain is None and self.queries is None and not self.turns
+        return self.plain is None and self.queries is None and not self.rotates
 
     @property
-    def turns(self) -> bool:
-        """Whether anything turns."""
+    def rotates(self) -> bool:
+        """Whether any part has maps."""
         return bool(self.parts) or bool(self.query_parts)
 
     def plus(self, other: Products, share: float) -> Products:
-        """These and a share of others of the same group."""
+        """The sum of these and a share of others of the same group."""
 
         def both(a: Tensor | None, b: Tensor | None) -> Tensor | None:
             return a if b is None else share * b if a is None else a + share * b
@@ -92,7 +99,7 @@ class Products:
         )  # fmt: skip
 
     def scaled(self, share: float) -> Products:
-        """A share of these."""
+        """These, times a number."""
         return Products().plus(self, share)
 
     def square(self) -> float:
@@ -102,18 +109,17 @@ class Products:
         return float(sum(float(t.double().square().sum()) for t in every) / max(sum(t.numel() for t in every), 1))
 
 
-def turning(group: Group, axis: Axis) -> Part | None:
-    """The part that turns along an axis; None if it is only reordered."""
+def rotated_part(group: Group, axis: Axis) -> Part | None:
+    """The part whose maps act along an axis; None if it is only permuted."""
     part = group.part(axis.part)
     return part if part and part.kind != "fixed" else None
 
 
 def nearest(group: Group, products: Products) -> tuple[Change, float]:
-    """The change of the largest product with the other point, and this product.
+    """The change with the largest product, and this product.
 
     Blocks are assigned by ``gain[i, j]``, the largest product of new block i with old block j over the maps inside, so
-    the answer is exact; where queries share a key, order and maps inside a block are found in turns, from the best of
-    single queries.
+    the answer is exact. Where queries share a key, their order and the maps inside a block are optimised alternately.
     """
     gains = torch.zeros(group.blocks, group.blocks, dtype=torch.float64)
     if products.plain is not None:
@@ -135,13 +141,19 @@ def nearest(group: Group, products: Products) -> tuple[Change, float]:
     for name in {*products.parts, *products.query_parts}:
         part = _part(group, name)
         maps[name] = (
-            inside.KINDS[part.kind].best(_summed(group, products, name, rows, order, inner), part).double().cpu()
+            inside.PART_KINDS[part.kind].best(_summed(group, products, name, rows, order, inner), part).double().cpu()
         )
     return Change(order, inner, maps), float(gains[rows, order].sum())
 
 
 def product(group: Group, products: Products, change: Change) -> float:
-    """The product of a change that is given."""
+    """The product of a given change.
+
+    Args:
+        group: The group.
+        products: Its products.
+        change: The change.
+    """
     rows, order = torch.arange(group.blocks), change.order
     total = 0.0
     if products.plain is not None:
@@ -158,7 +170,13 @@ def product(group: Group, products: Products, change: Change) -> float:
 
 
 def scores_of(group: Group, like: Products, change: Change) -> Products:
-    """Products to which a change is the nearest: its own matrices, of the same shapes as others."""
+    """Products for which a given change is the nearest: its own matrices.
+
+    Args:
+        group: The group.
+        like: Products whose shapes are taken.
+        change: The change.
+    """
     rows, w = torch.arange(group.blocks), torch.arange(group.within)
     out = Products()
     if like.plain is not None:
@@ -187,7 +205,7 @@ def _part(group: Group, name: str) -> Part:
 def _summed(
     group: Group, products: Products, name: str, rows: Tensor, columns: Tensor, inner: Tensor
 ) -> Float[Tensor, "n d d"]:
-    """Products of a part between chosen blocks: of the block itself, and of its queries in an order."""
+    """Products of a part between chosen blocks, including its queries in a given order."""
     size = _part(group, name).size
     out = torch.zeros(len(rows), size, size, dtype=torch.float64)
     if name in products.parts:
@@ -199,32 +217,32 @@ def _summed(
 
 
 def _query_orders(group: Group, products: Products) -> tuple[Tensor, Tensor]:
-    """For every pair of blocks the order of the queries, ``[blocks, blocks, within]``, and the product it reaches.
+    """For every pair of blocks the order of the queries, ``[blocks, blocks, within]``, and its product.
 
-    Order and maps are found in turns, from every order if that is cheap, else from the best of single queries and
-    from the maps that the keys alone would take.
+    Orders and maps are optimised alternately: from every order if that is cheap, else from the best order of single
+    queries and from the maps of the keys alone.
     """
     count, within = group.blocks, group.within
     rows, columns = (axis.reshape(-1) for axis in torch.meshgrid(*[torch.arange(count)] * 2, indexing="ij"))
-    most, best = (
+    largest, best = (
         torch.full((count * count,), -torch.inf, dtype=torch.float64),
         torch.zeros(count * count, within).long(),
     )
     for orders in _starts(group, products, rows, columns):
         for _ in range(ROUNDS):
             maps = {
-                name: inside.KINDS[part.kind].best(_summed(group, products, name, rows, columns, orders), part)
+                name: inside.PART_KINDS[part.kind].best(_summed(group, products, name, rows, columns, orders), part)
                 for name in products.query_parts if (part := _part(group, name))
             }  # fmt: skip
             orders = _assigned(_query_gains(products, rows, columns, maps))
         found = _reached(group, products, rows, columns, orders)
-        better = found > most
-        most, best = torch.where(better, found, most), torch.where(better[:, None], orders, best)
-    return best.reshape(count, count, within), most.reshape(count, count)
+        better = found > largest
+        largest, best = torch.where(better, found, largest), torch.where(better[:, None], orders, best)
+    return best.reshape(count, count, within), largest.reshape(count, count)
 
 
 def _starts(group: Group, products: Products, rows: Tensor, columns: Tensor) -> list[Tensor]:
-    """Orders to begin with, each for all pairs of blocks."""
+    """Orders to start from, each for all pairs of blocks."""
     widest = max((_part(group, name).size for name in products.query_parts), default=1)
     if len(rows) * factorial(group.within) * widest**3 <= CHEAP:
         return [torch.tensor(order).expand(len(rows), -1) for order in permutations(range(group.within))]
@@ -235,7 +253,7 @@ def _starts(group: Group, products: Products, rows: Tensor, columns: Tensor) -> 
         apart = blocks.permute(0, 2, 1, 3, 4, 5).double().cpu().flatten(0, 1)
         single = single + inside.gain(apart, part)
         if name in products.parts:
-            keys[name] = inside.KINDS[part.kind].best(products.parts[name][rows, columns].double().cpu(), part)
+            keys[name] = inside.PART_KINDS[part.kind].best(products.parts[name][rows, columns].double().cpu(), part)
     return [_assigned(single), _assigned(_query_gains(products, rows, columns, keys))]
 
 

@@ -1,7 +1,8 @@
-"""What may happen inside a block: for each kind, the best map for given products, and a random one.
+"""Maps inside a block: for each kind of part, the best map for given products, and a random one.
 
-A kind is given ``K``, the products ``sum a b^T`` of a block of one point with a block of another, and finds among its
-norm-keeping maps the ``M`` of the largest ``<K, M> = sum_ij K[i, j] M[i, j]``, for which ``M b`` lies nearest to ``a``.
+A kind is given ``K``, the products ``sum a b^T`` of a block of one point with a block of another. Among its maps that
+keep the norm it finds the ``M`` with the largest ``<K, M> = sum_ij K[i, j] M[i, j]``, which brings ``M b`` nearest to
+``a``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from landscape.shapes import Float, Int
-from landscape.symmetry.group.table import Kind, Part
+from landscape.symmetry.group.table import Part, PartKind
 
 Blocks = Float[Tensor, "*blocks d d"]
 SPREAD = 0.5
@@ -24,12 +25,12 @@ SPREAD = 0.5
 
 @dataclass(frozen=True)
 class Inside:
-    """How a kind of part turns.
+    """The maps of a kind of part.
 
     Attributes:
-        best: The norm-keeping map of the largest product with each block.
-        draw: Random maps for so many blocks; stretching ones too, where the kind has them and they are wanted.
-        free: Whether its size is free, so that it must be balanced.
+        best: The map that keeps the norm and has the largest product with each block.
+        draw: Random maps for a number of blocks, including maps that stretch if the kind has them and they are wanted.
+        free: Whether maps may stretch, so that the part must be balanced.
     """
 
     best: Callable[[Blocks, Part], Blocks]
@@ -42,7 +43,7 @@ def gain(products: Blocks, part: Part) -> Float[Tensor, "*blocks"]:
     if part.kind in ("linear", "orthogonal") and part.size > 1:
         norms: Tensor = torch.linalg.matrix_norm(products, ord="nuc")
         return norms
-    return (products * KINDS[part.kind].best(products, part)).sum(dim=(-2, -1))
+    return (products * PART_KINDS[part.kind].best(products, part)).sum(dim=(-2, -1))
 
 
 def polar(products: Blocks, part: Part) -> Blocks:
@@ -53,9 +54,9 @@ def polar(products: Blocks, part: Part) -> Blocks:
 
 
 def assign(gains: Float[Tensor, "n n"]) -> Int[Tensor, " n"]:
-    """For each row its column in the assignment of the largest sum."""
+    """For each row its column in the assignment with the largest sum."""
     costs = -gains.cpu().double().numpy()
-    # What is taken from a whole row or column decides nothing, and scipy gets there in two thirds of the time.
+    # Constants subtracted from rows and columns do not change the assignment, and scipy takes two thirds of the time.
     costs -= costs.min(axis=1, keepdims=True)
     costs -= costs.min(axis=0, keepdims=True)
     return torch.from_numpy(linear_sum_assignment(costs)[1])
@@ -81,7 +82,7 @@ def _permutations(products: Blocks, part: Part) -> Blocks:
 
 
 def _centred(products: Blocks, part: Part) -> Blocks:
-    """The best rotation of what is orthogonal to the vector of ones, which stays."""
+    """The best orthogonal map of the complement of the vector of ones, which stays fixed."""
     mean = torch.full((part.size, part.size), 1 / part.size, dtype=products.dtype, device=products.device)
     away = torch.eye(part.size, dtype=products.dtype, device=products.device) - mean
     basis = torch.linalg.eigh(away)[1][:, 1:]
@@ -90,7 +91,7 @@ def _centred(products: Blocks, part: Part) -> Blocks:
 
 
 def _planes(part: Part) -> tuple[Tensor, Tensor, Tensor]:
-    """First and second coordinates of the pairs that positions rotate, and the coordinates that they leave alone."""
+    """First and second coordinates of the pairs that positions rotate, and the coordinates that they do not rotate."""
     half = part.rotary // 2
     return torch.arange(half), torch.arange(half, 2 * half), torch.arange(2 * half, part.size)
 
@@ -107,7 +108,7 @@ def _turned(cosine: Tensor, sine: Tensor, rest: Tensor, part: Part) -> Blocks:
 
 
 def _rotary(products: Blocks, part: Part) -> Blocks:
-    """A rotation in each pair, which commutes with those of the positions, and any in the rest."""
+    """A rotation in each pair, which commutes with those of the positions, and any orthogonal map of the rest."""
     one, two, left = _planes(part)
     cosine = products[..., one, one] + products[..., two, two]
     sine = products[..., two, one] - products[..., one, two]
@@ -163,7 +164,7 @@ def _factors(shape: tuple[int, ...], random: torch.Generator) -> Tensor:
     return torch.exp(SPREAD * (2 * torch.rand(shape, generator=random, dtype=torch.float64) - 1))
 
 
-KINDS: dict[Kind, Inside] = {
+PART_KINDS: dict[PartKind, Inside] = {
     "fixed": Inside(_identities, _draw_identity),
     "scale": Inside(_identities, _draw_scale, free=True),
     "sign": Inside(_signs, _draw_sign),
