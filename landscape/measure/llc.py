@@ -79,7 +79,9 @@ def run(task: Task[Llc], session: Session) -> Result:
         "baseline_error": float(end["error"]),
         "traces": task.key,
         **session.columns(task),
-        **{name: first[name] for name in ("device", "strategy", "threads")},
+        "device": first["device"],
+        "strategy": first["strategy"],
+        "threads": int(first["threads"]),
         "seconds": float(rows.groupby("task")["seconds"].first().sum()),
     }
     return Result([row], parts[0][0].astype("float32"))
