@@ -7,6 +7,7 @@ from typing import Any
 import cases
 import numpy as np
 import oracles
+import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_allclose
@@ -14,12 +15,18 @@ from safetensors.torch import load_file, save_file
 
 from landscape.engines import local
 from landscape.errors import InputError
-from landscape.measure import barriers, perform
+from landscape.measure import pairs, perform
 from landscape.measure.prepare import prepare
+from landscape.objectives import Objective
 from landscape.points import strategy
-from landscape.session.session import Evaluator, Session, Values
-from landscape.study.checkpoint import Checkpoint
+from landscape.session import evaluator, workers
+from landscape.session.buffers import Buffers
+from landscape.session.evaluator import Choices, Evaluator, evaluations
+from landscape.session.result import How, Values
+from landscape.session.workers import workers_for
+from landscape.study.checkpoint import Checkpoint, labels
 from landscape.study.file import Study, read_study
+from landscape.study.measure import Grid
 from landscape.study.store import Store
 
 
@@ -31,10 +38,10 @@ def linked(few_runs: Path, folder: Path) -> Path:
     return folder
 
 
-def run(study: Study, folder: Path, **found: Any) -> tuple[Store, list[str], dict[str, str]]:
-    prepared = prepare(study, Store(folder / "results"), **found)
+def run(study: Study, folder: Path, grid: Grid | None = None) -> tuple[Store, list[str], dict[str, str]]:
+    prepared = prepare(study, Store(folder / "results"), grid=grid)
     store = prepared.session.store
-    store.open(study.name, prepared.record)
+    store.open(prepared.record)
     failed = local.run(
         prepared.tasks, lambda: lambda task: perform(task, prepared.session), lambda event: None, workers=1
     )
@@ -77,14 +84,14 @@ def test_the_tile_changes_neither_the_rows_nor_what_is_evaluated(
 ) -> None:
     """Each end once, and three points between the ends of each pair."""
     points: list[int] = []
-    evaluated = Session.evaluate
+    evaluated = Evaluator.evaluate
 
-    def counted(self: Session, anchors: Any, rows: Any, *rest: Any) -> Any:
+    def counted(self: Evaluator, anchors: Any, rows: Any, *rest: Any) -> Any:
         points.append(len(rows))
         assert (rows.max(dim=1).values < 1).all() or len(rows) == 1
         return evaluated(self, anchors, rows, *rest)
 
-    monkeypatch.setattr(Session, "evaluate", counted)
+    monkeypatch.setattr(Evaluator, "evaluate", counted)
     frames = []
     for tile in (1, 3):
         folder = tmp_path / str(tile)
@@ -100,11 +107,44 @@ def test_the_tile_changes_neither_the_rows_nor_what_is_evaluated(
     assert_allclose(frames[0].to_numpy(), frames[1].to_numpy(), atol=1e-5)
 
 
+def test_several_data_sets_are_measured_each_on_its_own_batches(few_runs: Path, tmp_path: Path) -> None:
+    """The rows of each are those of a study that has it alone; pairs differ in a label that is a word."""
+    for optimizer, seed in (("sgd", 1), ("adam", 2)):
+        (tmp_path / optimizer).mkdir()
+        (tmp_path / optimizer / "step_10").symlink_to(few_runs / f"seed_{seed}" / "step_10")
+    file = cases.study(tmp_path, sequences="4", measure='between = "optimizer"')
+    alone = file.read_text().replace("seed_{seed}", "{optimizer}")
+    (tmp_path / "other.txt").write_text(cases.TEXT[::-1])
+    other = '[data.hans]\ntext = "other.txt"\nlength = 9\n[[measure]]\non = ["main", "hans"]'
+    rows = {}
+    for name, text in (
+        ("both", alone.replace("[[measure]]", other)),
+        ("main", alone),
+        ("hans", alone.replace("text.txt", "other.txt").replace("length = 12", "length = 9")),
+    ):
+        file.write_text(text)
+        store, keys, failed = run(read_study(file), tmp_path / name)
+        assert not failed
+        rows[name] = store.tables(keys)
+    for table in ("barrier", "profile", "loss"):
+        both = rows["both"][table]
+        assert set(both["data"]) == {"main", "hans"}
+        for name in ("main", "hans"):
+            mine, wanted = both[both["data"] == name], rows[name][table]
+            assert set(wanted["data"]) == {"main"} and len(mine) == len(wanted) > 0
+            same = [c for c in wanted.columns if c not in ("data", "seconds")]
+            pd.testing.assert_frame_equal(mine[same].reset_index(drop=True), wanted[same])
+    barriers = rows["both"]["barrier"]
+    assert set(barriers["optimizer_a"]) == {"adam"} and set(barriers["optimizer_b"]) == {"sgd"}
+    assert (barriers["between"] == "optimizer").all() and barriers["seed_a"].isna().all()
+    assert set(rows["both"]["loss"]["optimizer"]) == {"adam", "sgd"}
+
+
 def test_a_checkpoint_against_its_copy_is_exactly_zero(few_runs: Path, tmp_path: Path) -> None:
     shutil.copytree(few_runs / "seed_0" / "step_10", tmp_path / "copy")
     study = read_study(cases.study(tmp_path, measure='between = "all"'))
     refs = [few_runs / "seed_0" / "step_10", tmp_path / "copy", few_runs / "seed_1" / "step_10"]
-    store, keys, _ = run(study, tmp_path, found=([Checkpoint(str(ref)) for ref in refs], []))
+    store, keys, _ = run(study, tmp_path, Grid(tuple(Checkpoint(str(ref)) for ref in refs)))
     rows = store.rows("barrier", keys)
     same = rows[rows["b"] == str(tmp_path / "copy")]
     assert len(same) == 6 and (same[["barrier", "low", "high", "plugin", "distance"]] == 0).all(axis=None)
@@ -141,12 +181,12 @@ def test_auto_takes_float32_where_bfloat16_is_no_faster_or_less_exact_than_the_d
         seconds |= {fast: 1.0, slow: 2.0}
         session = prepare(study, Store(tmp_path / "store")).session
         monkeypatch.setattr("landscape.points.fastest.MAX_ERROR", share)
-        monkeypatch.setattr(Session, "_evaluations", lambda *_: 10**6)
+        monkeypatch.setattr("landscape.session.session.evaluations", lambda *_: 10**6)
         (task,) = [task for task in session.tasks if task.kind == "barriers"]
         rows = torch.tensor([[0.3, 0.7], [0.8, 0.2], [0.5, 0.5]], dtype=torch.float64)
-        evaluator = Evaluator(session, "auto", task.checkpoints[:2])
-        evaluator.evaluate(session.anchors(task)[:2], rows, np.arange(4))
-        assert evaluator.dtype == wanted and (evaluator.dtype_error is None) == (wanted == "float32")
+        one = session.evaluator(task, "auto", checkpoints=task.checkpoints[:2])
+        one.evaluate(session.points(task)[:2], rows, np.arange(4))
+        assert one.dtype == wanted and (one.dtype_error is None) == (wanted == "float32")
 
 
 def test_work_too_small_to_try_is_done_in_float32(few_runs: Path, tmp_path: Path) -> None:
@@ -158,31 +198,33 @@ def test_work_too_small_to_try_is_done_in_float32(few_runs: Path, tmp_path: Path
 
 def test_tf32_is_refused_without_a_gpu(few_runs: Path, tmp_path: Path) -> None:
     study = read_study(cases.study(linked(few_runs, tmp_path), measure='dtype = "tf32"'))
-    with pytest.raises(InputError, match="tf32 is a precision of NVIDIA GPUs, and cpu is none; give float32"):
+    with pytest.raises(InputError, match="tf32 needs an NVIDIA GPU, and cpu is none; give float32"):
         prepare(study, Store(tmp_path / "store"))
 
 
-@pytest.mark.untyped
-def test_a_task_carries_the_largest_numerical_error_and_the_time_of_all_its_evaluations() -> None:
+def test_a_task_carries_the_largest_numerical_error_and_the_time_of_all_its_evaluations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     calls = iter([(0.2, 1.5), (0.7, 2.0), (0.4, 0.25)])
 
-    def evaluate(*_: Any) -> Values:
+    def evaluated(*_: Any) -> Values:
         error, seconds = next(calls)
-        return Values(np.zeros((1, 2)), {}, error, {"seconds": seconds, "device": "cpu"})
+        return Values(np.zeros((1, 2)), {}, error, How("cpu", "loop 1x2", 1, seconds))
 
-    evaluator = Evaluator(SimpleNamespace(evaluate=evaluate), "bfloat16", [])  # type: ignore[arg-type]
+    monkeypatch.setattr(evaluator, "_evaluated", evaluated)
+    bowl = Objective(cases.Bowl(torch.ones(1)), {"x": torch.ones(2)}, lambda *_: {}, "unit")
+    choices = Choices(bowl, 0, torch.device("cpu"))
+    one = Evaluator(choices, Buffers(bowl.model, {}), [Checkpoint("a")], "bfloat16")
     for _ in range(3):
-        evaluator.evaluate([], torch.ones(1, 1), np.arange(2))
-    assert (evaluator.dtype_error, evaluator.how) == (0.7, {"seconds": 3.75, "device": "cpu"})
+        one.evaluate([], torch.ones(1, 1), np.arange(2))
+    assert (one.dtype_error, one.how) == (0.7, How("cpu", "loop 1x2", 1, 3.75))
 
 
 @pytest.mark.untyped
 def test_a_gradient_counts_as_three_evaluations() -> None:
-    held = Session(Store(Path()), None, [], torch.device("cpu"))  # type: ignore[arg-type]
-    held.objective = SimpleNamespace(examples=7)  # type: ignore[assignment]
-    tasks = [SimpleNamespace(points=2, gradients=lambda examples: 5 * examples),
-             SimpleNamespace(points=4, gradients=lambda examples: 0)]  # fmt: skip
-    assert held._evaluations(tasks) == (2 + 4) * 7 + 3 * 5 * 7  # type: ignore[arg-type]
+    tasks = [SimpleNamespace(passes=2, gradients=lambda examples: 5 * examples),
+             SimpleNamespace(passes=4, gradients=lambda examples: 0)]  # fmt: skip
+    assert evaluations(tasks, 7) == (2 + 4) * 7 + 3 * 5 * 7  # type: ignore[arg-type]
 
 
 def test_a_pair_is_below_the_floor_of_the_coarser_of_its_dtypes() -> None:
@@ -190,14 +232,18 @@ def test_a_pair_is_below_the_floor_of_the_coarser_of_its_dtypes() -> None:
     a = torch.randn(50, generator=cases.generator(1))
     for stored, below in (("float32", False), ("float16", False), ("bfloat16", True)):
         for both in (("float32", stored), (stored, "float32")):
-            row = barriers._apart(a, 1.001 * a, *both)
+            row = pairs.distances(a, 1.001 * a, *both)
             assert row["below_floor"] is below and row["relative_distance"] == pytest.approx(1e-3, rel=1e-2)
 
 
-def test_a_pair_parted_where_both_did() -> None:
-    one, two, three = (Checkpoint(str(n), seed=0, step=9, branch_step=p, branch=n) for n, p in enumerate((2, 2, 4)))
-    assert barriers.both(one, two, "branches")["branch_step"] == 2
-    assert barriers.both(two, three, "branches")["branch_step"] is None
+def test_a_pair_has_the_branch_step_that_both_have() -> None:
+    one, two, three = (
+        Checkpoint(str(n), labels({"seed": 0, "step": 9, "branch_step": p, "branch": n}))
+        for n, p in enumerate((2, 2, 4))
+    )
+    row = pairs.pair_columns(one, two, ("branch",))
+    assert (row["branch_step"], row["branch_a"], row["branch_b"], row["between"]) == (2, 0, 1, "branch")
+    assert pairs.pair_columns(two, three, ("branch",))["branch_step"] is None
 
 
 def test_other_objectives_take_the_same_way(tmp_path: Path) -> None:
@@ -270,7 +316,7 @@ def test_contents_are_hashed_again_only_when_files_change(few_runs: Path, tmp_pa
     study = read_study(cases.study(runs))
     store = Store(tmp_path / "results")
     first = prepare(study, store)
-    store.open(study.name, first.record)
+    store.open(first.record)
     file = runs / "seed_1" / "step_10" / "model.safetensors"
     stored = load_file(file)
     stored["transformer.ln_f.bias"][0] += 1
@@ -290,7 +336,7 @@ def test_a_checkpoint_that_is_rewritten_during_a_run_fails_its_tasks(few_runs: P
     study = read_study(cases.study(runs, sequences="4"))
     prepared = prepare(study, Store(tmp_path / "results"))
     store = prepared.session.store
-    store.open(study.name, prepared.record)
+    store.open(prepared.record)
     file = runs / "seed_1" / "step_10" / "model.safetensors"
     save_file({name: 1.01 * values for name, values in load_file(file).items()}, file, {"format": "pt"})
     failed = local.run(prepared.tasks, lambda: lambda task: perform(task, prepared.session), lambda event: None)
@@ -312,22 +358,20 @@ def test_length_beyond_the_model_and_unknown_devices_are_refused(few_runs: Path,
 def test_workers_and_threads_are_the_cheapest_by_the_clock(
     few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from landscape.session import session as module
-
     session = prepare(read_study(cases.study(linked(few_runs, tmp_path))), Store(tmp_path / "results")).session
-    monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(workers.os, "sched_getaffinity", lambda _: {0, 1})
     evaluations = (6 + 6 * 3) * 20
     whole = {1: 1.0, 2: 0.7}  # seconds of all evaluations by threads
     monkeypatch.setattr(
-        module, "least_seconds", lambda _: whole[torch.get_num_threads()] * 1000 * module.TRIAL_EXAMPLES / evaluations
+        workers, "least_seconds", lambda _: whole[torch.get_num_threads()] * 1000 * workers.TRIAL_EXAMPLES / evaluations
     )
-    assert session.choose_workers(session.tasks) == (1, 1), "nothing is timed for a small model and little work"
-    monkeypatch.setattr(module, "ONE_THREAD", 0)
-    assert session.choose_workers(session.tasks) == (1, 2)
-    monkeypatch.setattr(strategy, "TRIAL_SHARE", 2 * 2 * module.TRIAL_EXAMPLES / evaluations)
-    assert session.choose_workers(session.tasks) == (2, 1)
+    assert workers_for(session, session.tasks) == (1, 1), "nothing is timed for a small model and little work"
+    monkeypatch.setattr(workers, "ONE_THREAD", 0)
+    assert workers_for(session, session.tasks) == (1, 2)
+    monkeypatch.setattr(strategy, "TRIAL_SHARE", 2 * 2 * workers.TRIAL_EXAMPLES / evaluations)
+    assert workers_for(session, session.tasks) == (2, 1)
     whole[2] = 0.4
-    assert session.choose_workers(session.tasks) == (1, 2)
+    assert workers_for(session, session.tasks) == (1, 2)
     whole.update({1: 1e-5, 2: 2e-5})
-    assert session.choose_workers(session.tasks) == (1, 1)
-    assert replace(session, device=torch.device("meta")).choose_workers(session.tasks) == (1, 2)
+    assert workers_for(session, session.tasks) == (1, 1)
+    assert workers_for(replace(session, device=torch.device("meta")), session.tasks) == (1, 2)
