@@ -143,7 +143,7 @@ def _require_new(prepared: Prepared, out: Path | None) -> None:
     if out is None or not (out / CURVE).exists():
         return
     before = saved.load(out / CURVE)
-    if (before.ends, before.recipe) != (identity(task, (0, 1)), recipe(task.spec)):
+    if (before.ends, before.settings) != (identity(task, (0, 1)), recipe(task.spec)):
         raise InputError(f"{out / CURVE} holds another curve, of other ends, text or settings; choose another --out")
 
 

@@ -24,7 +24,7 @@ from landscape.objectives import ModelKind
 from landscape.probes.base.model import ProbeInputs, ProbeModel
 from landscape.probes.base.result import ProbeResult, Score
 
-__all__ = ["ProbeInputs", "ProbeModel", "ProbeResult", "Score", "items_of", "measure", "probe", "usual_for"]
+__all__ = ["ProbeInputs", "ProbeModel", "ProbeResult", "Score", "items_of", "measure", "module_of", "probe", "usual_for"]
 
 
 def usual_for(objective: str) -> tuple[str, ...]:
@@ -44,7 +44,7 @@ def items_of(name: str, model: ProbeModel, inputs: ProbeInputs, *, seed: int = 0
     Raises:
         InputError: If there is no such probe, or it does not take this kind of model.
     """
-    module, (_, _, task) = _module(name), name.partition(":")
+    module, (_, _, task) = module_of(name), name.partition(":")
     if model.kind not in module.TAKES:
         raise InputError(
             f"{name} takes {' and '.join(module.TAKES)} models, and this one is taken as {model.kind}; leave it out or "
@@ -64,7 +64,7 @@ def measure(name: str, model: ProbeModel, items: Any) -> ProbeResult:
     Raises:
         InputError: If there is no such probe.
     """
-    result: ProbeResult = _module(name).measure(model, items)
+    result: ProbeResult = module_of(name).measure(model, items)
     return result
 
 
@@ -88,7 +88,7 @@ def probe(
     return measure(name, whole, items_of(name, whole, ProbeInputs(**inputs), seed=seed))
 
 
-def _module(name: str) -> ModuleType:
+def module_of(name: str) -> ModuleType:
     """The file of a probe.
 
     Raises:

@@ -9,7 +9,7 @@ import torch
 
 from landscape import catalogue
 from landscape.objectives.corpus import read_corpus
-from landscape.probes import ProbeInputs, ProbeModel, items_of
+from landscape.probes import ProbeInputs, ProbeModel, items_of, module_of
 from landscape.probes.base.model import require_causal_order
 from landscape.probes.base.result import digest
 from landscape.session import data as fixed
@@ -90,7 +90,7 @@ class ProbeModels:
         key = f"{task.on} {spec.deciding()} {task.texts}"
         if key not in self._items:
             inputs, model = self._inputs(spec, self.study.data_sets[task.on]), self.model(task.on)
-            prepare = getattr(catalogue.PROBES.load(spec.name.partition(":")[0]), "prepared", None)
+            prepare = getattr(module_of(spec.name), "prepared", None)
             if prepare is not None and keep:
                 inputs = prepare(model, inputs, self.store.kept, self.store.keep)
             made = items_of(spec.name, model, inputs, seed=spec.seed)
