@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Literal, Union, get_args, get_origin
 
 import click
 from pydantic import AfterValidator, BaseModel
@@ -15,10 +15,9 @@ from pydantic.fields import FieldInfo
 
 from landscape.cli.progress import listen
 from landscape.cli.trust import trust_options
-from landscape.face.inputs import settings
+from landscape.face.inputs import settings, with_align_text
 from landscape.spec import Choice, Settings
 
-S = TypeVar("S", bound=Settings)
 Callback = Callable[..., object]
 HIDDEN = frozenset({"kind", "at_steps", "on", "among", "tile", "between", "keep_losses", "parts"})
 """Settings that a one-shot command has no option for: which checkpoints, and how a study is cut into tasks."""
@@ -57,8 +56,10 @@ def command(
         def run(**given: object) -> object:
             listen()
             refs = given.pop("refs")
-            values = [_parsed(model, given, defaults) for model in models]
-            return function(click.get_current_context(), refs, *values)
+            own = [_given(model, given, defaults) for model in models]
+            text = next((values["text"] for values in own if "text" in values), None)
+            parsed = [settings(m, with_align_text(m, values, text)) for m, values in zip(models, own, strict=True)]
+            return function(click.get_current_context(), refs, *parsed)
 
         options = [option for model in models for option in _options(model, omit, defaults)]
         name = (inspect.getmodule(function).__name__ if inspect.getmodule(function) else "").rpartition(".")[2]  # type: ignore[union-attr]
@@ -71,23 +72,31 @@ def command(
     return make
 
 
-def _parsed(model: type[S], given: Mapping[str, object], defaults: Mapping[str, object]) -> S:
-    """The settings of a model, of those options that were given."""
+def _given(model: type[Settings], given: Mapping[str, object], defaults: Mapping[str, object]) -> Mapping[str, object]:
+    """The values of a model's settings, of those options that were given."""
     own: dict[str, object] = {name: value for name, value in defaults.items() if name in model.model_fields}
     for name, info in model.model_fields.items():
         nested = _nested(info)
         if nested is not None:
             inner = {
-                field: given[f"{name}_{field}"] for field in nested.model_fields if _is_given(given, f"{name}_{field}")
+                field: _split(value) if _is_several(about) else value
+                for field, about in nested.model_fields.items()
+                if _is_given(given, f"{name}_{field}") and (value := given[f"{name}_{field}"])
             }
             own |= {name: inner} if inner else {}
         elif _is_given(given, name):
-            own[info.alias or name] = given[name]
-    return settings(model, own)
+            own[info.alias or name] = _split(given[name]) if _is_several(info) else given[name]
+    return own
 
 
 def _is_given(given: Mapping[str, object], name: str) -> bool:
     return given.get(name) is not None and given[name] != ()
+
+
+def _split(value: object) -> list[str]:
+    """The values of an option that takes several: given again, or with commas between them."""
+    assert isinstance(value, tuple)
+    return [part.strip() for some in value for part in some.split(",")]
 
 
 def _options(
@@ -119,9 +128,12 @@ def _option(name: str, info: FieldInfo, said: str, default: object) -> click.Opt
         flags = f"{flag}/--no-{flag[2:]}" if default is True else flag
         text += "  [default: yes]" if default is True else ""
         return click.Option([flags, name], default=None, is_flag=True, help=text)
+    if several:
+        metavar = f"{'|'.join(choices) or _metavar(info)}[,...]"
+        return click.Option([flag, name], default=None, help=text, multiple=True, metavar=metavar)
     return click.Option(
-        [flag, name], default=None, help=text, multiple=several,
-        type=click.Choice(choices) if choices else None, metavar=None if choices else _metavar(info),
+        [flag, name], default=None, help=text, type=click.Choice(choices) if choices else None,
+        metavar=None if choices else _metavar(info),
     )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from landscape.cli.report import frames
 from landscape.cli.run import run_study
 from landscape.errors import InputError
 from landscape.figures import behaviour, page, together
-from landscape.probes import ProbeInputs, ProbeModel, probe
+from landscape.probes import probe
 from landscape.probes.base import result
 from landscape.study.file import read_study
 from landscape.study.store import Store
@@ -79,14 +79,20 @@ def test_a_study_has_the_same_items_for_every_checkpoint(finished: Path, monkeyp
 def test_ngrams_are_counted_once_and_kept(finished: Path) -> None:
     (kept,) = (finished / "results" / "ngrams").iterdir()
     assert kept.suffix == ".npz"
+    from landscape.measure.prepare import prepare
     from landscape.probes import ngrams
-    from landscape.session import asking
+    from landscape.session.session import Session
+    from landscape.study.kinds.probes import Probes
+    from landscape.study.tasks import of
 
-    probed = ProbeModel(cases.gpt2(), cases.tokenizer(), "causal")
+    store = Store(finished / "results")
+    prepared = prepare(read_study(finished / "study.toml"), store)
+    task = next(task for task in of(Probes, prepared.tasks) if task.spec.name == "ngrams")
+    session = Session(store, prepared.study, prepared.tasks, torch.device("cpu"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ngrams, "fit", lambda *_: pytest.fail("counted again"))
-        what = ProbeInputs(text=cases.TEXT, train_text=cases.TEXT, length=12)
-        asking.items("ngrams", probed, what, 0, Store(finished / "results"))
+        _, found = session.probe_models.items(task)
+    assert set(store.rows("probe", [task.key])["items_hash"]) == {found}
 
 
 def test_distances_are_of_each_pair_and_of_what_the_models_choose(finished: Path) -> None:
@@ -182,7 +188,7 @@ def test_a_report_of_probes_alone(tmp_path: Path, few_runs: Path, monkeypatch: p
         ('kind = "probes"\nnams = ["ngrams"]', "nams: unknown setting; did you mean names"),
         ('kind = "probes"\nnames = "ngrams"\nitem = "x"', "unknown setting; did you mean items"),
         ('kind = "probes"\nnames = ["in-context"]\nat_steps = [7]', "a measure of probes finds no checkpoint"),
-        ('kind = "behaviour"\nat_steps = [7]', "nothing to pair between seeds"),
+        ('kind = "behaviour"\nat_steps = [7]', "nothing to pair between seed: 6 checkpoints share no step"),
     ],
 )
 def test_bad_studies_are_refused_before_anything_runs(measure_: str, said: str, tmp_path: Path, few_runs: Path) -> None:
@@ -247,7 +253,7 @@ def test_bad_options_get_a_sentence(few_runs: Path, tmp_path: Path) -> None:
         return str(runner.exception)
 
     assert "items are those of one probe" in said("--names", "induction", "--names", "syntax", "--items", tmp_path)
-    assert "--distances are between two or more checkpoints" in said("--distances")
+    assert "distances are between two or more checkpoints" in said("--distances")
     assert "no probe is called 'nonsense'" in said("--names", "nonsense")
 
 

@@ -109,7 +109,7 @@ def settings(model: type[S], given: Mapping[str, object]) -> S:
     try:
         return model.model_validate({name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
-        raise InputError(mistakes(error)) from error
+        raise InputError(mistakes(error, [model, Inputs], whole="")) from error
 
 
 def split(given: Mapping[str, object], spec: type[S], **fixed: object) -> tuple[Inputs, S]:
@@ -123,24 +123,30 @@ def split(given: Mapping[str, object], spec: type[S], **fixed: object) -> tuple[
     Raises:
         InputError: If a name or a value is not as wanted, or settings do not go together.
     """
-    given = _with_align_text(given) if "alignment" in spec.model_fields else given
-    inputs = {name: value for name, value in given.items() if name in Inputs.model_fields}
-    others = {name: value for name, value in given.items() if name not in inputs}
-    text = {name: str(value) if isinstance(value, Path) else value for name, value in inputs.items()}
-    return settings(Inputs, text), settings(spec, {**fixed, **others})
+    plain = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
+    inputs = {name: value for name, value in plain.items() if name in Inputs.model_fields}
+    others = {name: value for name, value in plain.items() if name not in inputs}
+    return settings(Inputs, inputs), settings(spec, with_align_text(spec, {**fixed, **others}, inputs.get("text")))
 
 
-def _with_align_text(given: Mapping[str, object]) -> Mapping[str, object]:
+def with_align_text(model: type[Settings], given: Mapping[str, object], text: object) -> Mapping[str, object]:
     """Settings with the packaged novel to align on, if a way to align needs a text and none is given.
+
+    Args:
+        model: Which settings.
+        given: Their values by name.
+        text: The text that barriers are measured on; None is the packaged novel for that.
 
     Raises:
         InputError: If a text to measure on is given, and none to align on.
     """
+    if "alignment" not in model.model_fields:
+        return given
     methods, alignment = one_or_several(given.get("align")), given.get("alignment") or {}
     wanted = isinstance(methods, tuple | list) and any(reads_text(m) for m in methods if m in catalogue.MATCHERS)
     if not wanted or not isinstance(alignment, Mapping) or alignment.get("text"):
         return given
-    if given.get("text") is not None:
+    if text is not None:
         raise InputError("text is what barriers are measured on; give alignment.text too, another text to align on")
     return {**given, "alignment": {**alignment, "text": str(TRAINING_TEXT)}}
 

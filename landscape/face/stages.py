@@ -133,4 +133,4 @@ def _settings(given: Mapping[str, object]) -> Stages:
     try:
         return Stages.model_validate(dict(given))
     except ValidationError as error:
-        raise InputError(f"stages cannot be found by these settings: {mistakes(error)}") from error
+        raise InputError(f"stages cannot be found by these settings: {mistakes(error, [Stages], whole='')}") from error

@@ -24,7 +24,17 @@ from landscape.objectives import ModelKind
 from landscape.probes.base.model import ProbeInputs, ProbeModel
 from landscape.probes.base.result import ProbeResult, Score
 
-__all__ = ["ProbeInputs", "ProbeModel", "ProbeResult", "Score", "items_of", "measure", "module_of", "probe", "usual_for"]
+__all__ = [
+    "ProbeInputs",
+    "ProbeModel",
+    "ProbeResult",
+    "Score",
+    "items_of",
+    "measure",
+    "module_of",
+    "probe",
+    "usual_for",
+]
 
 
 def usual_for(objective: str) -> tuple[str, ...]:

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 
 from landscape import catalogue
 from landscape.errors import InputError
@@ -146,35 +145,42 @@ EVERY: tuple[type[BaseModel], ...] = (*TABLES, Alignment, *KINDS.values())
 FIELDS = {name for table in EVERY for name in table.model_fields}
 
 
-def mistakes(error: ValidationError) -> str:
-    """All mistakes in settings, a line each: its place, what was given and what is wanted."""
+def mistakes(error: ValidationError, tables: Sequence[type[BaseModel]] = TABLES, whole: str = "study") -> str:
+    """All mistakes in settings, a line each: its place, what was given and what is wanted.
+
+    Args:
+        error: The mistakes.
+        tables: Whose settings may be meant by an unknown name that is in no measure.
+        whole: The place of a mistake that is of no setting; empty for none.
+    """
+    fields = FIELDS.union(*(table.model_fields for table in tables))
     said: dict[str, list[str]] = {}
     meant: set[str] = set()
     for one in sorted(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden"):  # typos come first
         typo = one["type"] == "extra_forbidden"
         last = len(one["loc"]) - 1 if typo else None
         name = 1 if one["loc"][:1] == (OTHER_DATA,) else None
-        parts = [p for n, p in enumerate(one["loc"]) if n in (last, name) or isinstance(p, int) or p in FIELDS]
+        parts = [p for n, p in enumerate(one["loc"]) if n in (last, name) or isinstance(p, int) or p in fields]
         place = ".".join(map(str, parts if name is None else ["data", *parts[1:]]))
         if (one["type"] == "missing" and place in meant) or (one["type"] == "too_short" and said):
             continue  # what follows from the mistakes before
-        text = _typo(one, meant, place) if typo else _wrong(one)
-        if text not in said.setdefault(place or "study", []):
-            said[place or "study"].append(text)
-    return "\n  ".join(f"{place}: {' or '.join(texts)}" for place, texts in said.items())
+        text = _typo(one, meant, place, tables) if typo else _wrong(one)
+        if text not in said.setdefault(place or whole, []):
+            said[place or whole].append(text)
+    return "\n  ".join(f"{place}: {' or '.join(texts)}".removeprefix(": ") for place, texts in said.items())
 
 
-def _typo(mistake: ErrorDetails, meant: set[str], place: str) -> str:
+def _typo(mistake: Mapping[str, Any], meant: set[str], place: str, tables: Sequence[type[BaseModel]]) -> str:
     """An unknown setting; what it was probably meant for is put into ``meant``."""
     within = [KINDS[str(part)] for part in mistake["loc"] if part in KINDS]
-    tables: Sequence[type[BaseModel]] = [Alignment] if "alignment" in mistake["loc"] else within or TABLES
-    near = _near(str(mistake["loc"][-1]), {name for table in tables for name in table.model_fields})
+    known = [Alignment] if "alignment" in mistake["loc"] else within or tables
+    near = _near(str(mistake["loc"][-1]), {name for table in known for name in table.model_fields})
     if near:
         meant.add(".".join([*place.split(".")[:-1], near]))
     return f"unknown setting{f'; did you mean {near}?' if near else ''}"
 
 
-def _wrong(mistake: ErrorDetails) -> str:
+def _wrong(mistake: Mapping[str, Any]) -> str:
     """A value that is not as wanted."""
     if mistake["type"] == "union_tag_invalid":
         given = str(mistake["ctx"]["tag"])
