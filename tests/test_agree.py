@@ -22,18 +22,21 @@ from transformers import AutoModelForCausalLM, DeepseekV3Config, DeepseekV3ForCa
 
 from landscape.checkpoints import find, models
 from landscape.cli.main import cli
-from landscape.cli.run import run_study, worse_than_guessing
+from landscape.cli.run import run_study
 from landscape.errors import InputError
+from landscape.face.running import worse_than_guessing
 from landscape.figures.captions import caption
-from landscape.session import agree
+from landscape.objectives import Objective
+from landscape.session import agree, evaluator
 from landscape.session.buffers import Buffers
 from landscape.session.data import build, fingerprint, fingerprint_of_probes, unknown_share
-from landscape.session.session import Session, Values
+from landscape.session.evaluator import Choices, Evaluator
+from landscape.session.result import How, Values
 from landscape.space import learned_buffers
 from landscape.study.checkpoint import Checkpoint
 from landscape.study.file import read_study
 from landscape.study.sections import Data
-from landscape.study.store import Store
+from landscape.study.store import EMPTY, Store
 
 BIAS = "model.layers.1.mlp.gate.e_score_correction_bias"
 
@@ -137,27 +140,25 @@ def test_the_buffers_of_the_largest_coefficient(mixtures: Path) -> None:
     torch.testing.assert_close(other.get_buffer(BIAS), mixture(0).get_buffer(BIAS), rtol=0, atol=0)
 
 
-@pytest.mark.untyped
 def test_values_come_back_in_the_order_of_their_points(monkeypatch: pytest.MonkeyPatch) -> None:
     """A row that says its own number, in groups that are no involution of the order."""
     refs = [Checkpoint(str(n), content=str(n)) for n in range(3)]
-    session: Any = Session(None, None, (), torch.device("cpu"))  # type: ignore[arg-type]
-    session.__dict__["objective"] = SimpleNamespace(model=nn.Linear(1, 1))
+    bowl = Objective(cases.Bowl(torch.ones(1)), {"x": torch.ones(2)}, lambda *_: {}, "unit")
+    choices = Choices(bowl, 0, torch.device("cpu"))
     known = {str(n): {"x": torch.full((1,), n)} for n in range(3)}
     buffers = Buffers(nn.Linear(1, 1), {"x": torch.zeros(1)}, known=known)
-    monkeypatch.setattr("landscape.session.session.put", lambda *_: None)
-    session.__dict__["buffers"] = buffers
+    monkeypatch.setattr(evaluator, "put", lambda *_: None)
 
-    def evaluate(_: object, rows: Tensor, *__: object) -> Values:
-        numbers = rows.sum(dim=1, keepdim=True).numpy()
-        return Values(numbers, {"m": 10 * numbers}, float(numbers.max()), {"seconds": 2.0})
+    def evaluated(_: object, __: object, rows: Tensor, *___: object) -> Values:
+        numbers = rows.sum(dim=1, keepdim=True).double().numpy()
+        return Values(numbers, {"m": 10 * numbers}, float(numbers.max()), How("cpu", "loop 1x2", 1, 2.0))
 
-    monkeypatch.setattr(session, "_evaluate", evaluate)
+    monkeypatch.setattr(evaluator, "_evaluated", evaluated)
     rows = torch.zeros(5, 3)
     rows[range(5), [2, 0, 1, 2, 0]] = torch.tensor([1.0, 2, 3, 4, 5])
-    found = session.evaluate([], rows, "bfloat16", refs)
+    found = Evaluator(choices, buffers, refs, "bfloat16").evaluate([], rows)
     assert found.losses[:, 0].tolist() == [1, 2, 3, 4, 5] and found.metrics["m"][:, 0].tolist() == [10, 20, 30, 40, 50]
-    assert found.dtype_error == 5 and found.how == {"seconds": 6.0}
+    assert found.dtype_error == 5 and found.how == How("cpu", "loop 1x2", 1, 6.0)
 
 
 def test_running_statistics_and_constants_are_not_learned() -> None:
@@ -307,7 +308,7 @@ def test_a_text_in_other_words_is_said(few_runs: Path, tmp_path: Path, capfd: py
 
 def test_losses_above_a_guess_are_counted(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.open("x", {"tasks": []})
+    store.open({**EMPTY, "name": "x"})
     for key, loss in (("a", 2.0), ("b", 2.5), ("c", 2.31)):
         store.write(key, [{"table": "loss", "checkpoint": key, "loss": loss, "uniform_loss": 2.3}])
     (said,) = worse_than_guessing(store, ["a", "b", "c"])

@@ -279,7 +279,7 @@ def test_branches_are_runs_of_their_own() -> None:
         "a/branches/seed_0/branched_at_3/branch_1/step_20",
         "a/seed_1/step_3",
     ]
-    found = [[c.ref for c in run] for run in trajectory.runs([local.labels(Path(ref)) for ref in refs])]
+    found = [[c.ref for c in run] for run in trajectory.runs([local.labelled(Path(ref)) for ref in refs])]
     assert found == [["a/seed_0/step_3", "a/seed_0/step_20"], [refs[2]], [refs[3]]]
     public = sources.of_family("olmo2-7b-ingredients", (1, 2), (1000, 11_931))
     assert [len(run) for run in trajectory.runs(public)] == [2, 2]

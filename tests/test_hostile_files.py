@@ -17,7 +17,7 @@ from landscape.checkpoints import formats, identity, size
 from landscape.errors import InputError
 from landscape.objectives import corpus
 from landscape.study.checkpoint import Checkpoint
-from landscape.study.store import Store
+from landscape.study.store import EMPTY, Store
 
 ROOT = Path(__file__).parent.parent
 
@@ -51,12 +51,12 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None
 
 def test_leftovers_of_the_store_are_found_by_their_name(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.open("mine", {"tasks": []})
+    store.open({**EMPTY, "name": "mine"})
     left = files.beside(tmp_path / "rows" / "k.parquet")
     left.touch()
     os.utime(left, (1, 1))
     store.write("k", [{"table": "a"}], np.ones((1, 2), np.float32))
-    store.open("mine", {"tasks": []})
+    store.open({**EMPTY, "name": "mine"})
     assert not left.exists() and store.done("k")
 
 

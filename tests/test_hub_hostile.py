@@ -17,8 +17,8 @@ from click.testing import CliRunner
 from hub_mirror import HubMirror, Reply
 from huggingface_hub import constants
 
-from landscape.checkpoints import fetch, find, snapshots
-from landscape.checkpoints.hub import client, places, requests
+from landscape.checkpoints import fetch, find
+from landscape.checkpoints.hub import client, places, requests, snapshots
 from landscape.cli.main import cli
 from landscape.errors import InputError
 

@@ -140,6 +140,30 @@ def test_several_data_sets_are_measured_each_on_its_own_batches(few_runs: Path, 
     assert set(rows["both"]["loss"]["optimizer"]) == {"adam", "sgd"}
 
 
+def test_data_sets_of_two_model_classes_are_refused_before_anything_runs(tmp_path: Path) -> None:
+    """Also if the files have the heads of both."""
+    for seed in range(2):
+        folder = cases.save(cases.bert(seed, num_labels=3), tmp_path / f"seed_{seed}" / "step_1")
+        heads = {n: v for n, v in cases.classifier(seed).state_dict().items() if "pooler" in n or "classifier" in n}
+        stored = load_file(folder / "model.safetensors")
+        save_file({**stored, **heads}, folder / "model.safetensors", {"format": "pt"})
+    (tmp_path / "cls.jsonl").write_text("\n".join(f'{{"text": "w{n}", "label": {n % 3}}}' for n in range(20)))
+    file = cases.study(tmp_path, objective='"masked-lm"', measure='on = ["main", "hans"]')
+    hans = '[data.hans]\nobjective = "classification"\ntext = "cls.jsonl"\n[[measure]]'
+    file.write_text(file.read_text().replace("[[measure]]", hans))
+    classes = "BertForMaskedLM for main and BertForSequenceClassification for hans"
+    with pytest.raises(InputError, match=f"the data sets need models of two classes, {classes}; give each a study"):
+        prepare(read_study(file), Store(tmp_path / "results"))
+
+
+def test_warnings_are_of_every_data_set(few_runs: Path, tmp_path: Path) -> None:
+    file = cases.study(linked(few_runs, tmp_path), measure='on = ["hans", "main"]')
+    (tmp_path / "other.txt").write_text("w1 strange w2 words " * 60)
+    file.write_text(file.read_text().replace("[[measure]]", '[data.hans]\ntext = "other.txt"\n[[measure]]'))
+    said = prepare(read_study(file), Store(tmp_path / "results")).record["warnings"]
+    assert len(said) == 1 and said[0].startswith("the tokenizer does not know 0.5 of the tokens of the text of [data.h")
+
+
 def test_a_checkpoint_against_its_copy_is_exactly_zero(few_runs: Path, tmp_path: Path) -> None:
     shutil.copytree(few_runs / "seed_0" / "step_10", tmp_path / "copy")
     study = read_study(cases.study(tmp_path, measure='between = "all"'))

@@ -80,8 +80,10 @@ def prepare(
     planned = tasks(study, found, _hashes(study, first, memory))
     session = Session(store, study, planned, on(device), signatures=signatures, memory=memory)
     _require_dtype(study, session.device)
-    objective = session.batches.objective(planned[0].on)
+    objectives = {on: session.batches.objective(on) for on in dict.fromkeys(task.on for task in planned)}
+    objective = objectives[planned[0].on]
     if memory is None:
+        fixed.require_one_space(objectives)
         fixed.require_one_architecture(list(every), objective)
     measure.require(planned, session)
     stages = study.stages.model_dump(mode="json")
@@ -94,7 +96,7 @@ def prepare(
         "warnings": [
             *([] if grid else incomplete(found.runs)),
             *warnings(every),
-            *([] if memory else agree.warnings(study.data, every, objective)),
+            *([] if memory else agree.warnings(study.data_sets, objectives, every)),
         ],
         "parameters": objective.space.size,
         "signatures": {where: list(pair) for where, pair in signatures.items()},

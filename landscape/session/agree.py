@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import nn
@@ -15,6 +15,7 @@ from landscape.objectives import Objective
 from landscape.session.buffers import Buffers
 from landscape.study.checkpoint import Checkpoint
 from landscape.study.sections import Data
+from landscape.study.tasks import MAIN
 
 ADAPTER = re.compile(r"lora_|adapter|ia3_|prompt_encoder")
 """In the names of tensors of adapters."""
@@ -22,18 +23,27 @@ FEW_UNKNOWN = 0.001
 """Share of unknown tokens that any text may have."""
 
 
-def warnings(data: Data, checkpoints: Sequence[Checkpoint], objective: Objective) -> list[str]:
-    """What is to be said before checkpoints are judged by an objective.
+def warnings(
+    data: Mapping[str, Data], objectives: Mapping[str, Objective], checkpoints: Sequence[Checkpoint]
+) -> list[str]:
+    """What is to be said before checkpoints are evaluated.
+
+    Args:
+        data: Data sets by name.
+        objectives: Objectives by data set; their models are of one class.
+        checkpoints: The checkpoints.
 
     Raises:
         InputError: If they have tokenizers of different vocabularies, and none is chosen.
     """
     here = [c for c in {c.content: c for c in checkpoints}.values() if fetch.is_here(c)]
+    model = next(iter(objectives.values())).model
+    blends = dict.fromkeys(data[on].buffers for on in objectives)
     return [
-        *([] if data.tokenizer else of_tokenizers(checkpoints)),
-        *of_text(objective),
-        *of_tensors(here, objective.model),
-        *of_buffers(here, objective.model, data.buffers),
+        *([] if all(data[on].tokenizer for on in objectives) else of_tokenizers(checkpoints)),
+        *(line for on, objective in objectives.items() for line in of_text(objective, on)),
+        *of_tensors(here, model),
+        *(line for how in blends for line in of_buffers(here, model, how)),
     ]
 
 
@@ -72,14 +82,15 @@ def _tokenizer_files(folder: Path) -> tuple[tuple[str, str], ...]:
     return tuple((file.name, sha256(file)) for file in files if file.is_file())
 
 
-def of_text(objective: Objective) -> list[str]:
-    """Whether the tokenizer knows the text."""
+def of_text(objective: Objective, on: str = MAIN) -> list[str]:
+    """Whether the tokenizer knows the text of a data set."""
     share = objective.columns["unknown"]
     if share < FEW_UNKNOWN:
         return []
+    which = "" if on == MAIN else f" of [data.{on}]"
     return [
-        f"the tokenizer does not know {share:.2g} of the tokens of the text; give a text, or the tokenizer, of the "
-        "model's kind"
+        f"the tokenizer does not know {share:.2g} of the tokens of the text{which}; give a text, or the tokenizer, of "
+        "the model's kind"
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -168,6 +169,22 @@ def _tokenizer_folder(data: Data, checkpoint: Checkpoint) -> Path:
     return fetch.tokenizer_folder(data.tokenizer) if data.tokenizer else fetch.described(checkpoint)
 
 
+def require_one_space(objectives: Mapping[str, Objective]) -> None:
+    """Refuse data sets that need different model classes: the points of one are not those of the other.
+
+    Args:
+        objectives: By data set.
+
+    Raises:
+        InputError: If there are such.
+    """
+    (first, own), *others = objectives.items()
+    for on, other in others:
+        if (own.space.names, own.space.shapes) != (other.space.names, other.space.shapes):
+            classes = f"{type(own.model).__name__} for {first} and {type(other.model).__name__} for {on}"
+            raise InputError(f"the data sets need models of two classes, {classes}; give each a study of its own")
+
+
 def require_one_architecture(checkpoints: list[Checkpoint], objective: Objective) -> None:
     """Refuse checkpoints that are not points of one space, before anything is run.
 
@@ -184,7 +201,7 @@ def require_one_architecture(checkpoints: list[Checkpoint], objective: Objective
             if (mine := settings.get(name)) != (theirs := other.get(name)):
                 hint = ""
                 if name == "tie_word_embeddings":
-                    hint = " (landscape match leaves the other one beside, in the folder first)"
+                    hint = " (landscape align writes the other one untied too, to the folder first)"
                 elif name not in settings or name not in other:
                     hint = f", or take {name} out of the config.json that has it, if it changes nothing"
                 raise InputError(
