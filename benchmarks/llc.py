@@ -27,7 +27,7 @@ from landscape.llc.known import deep_linear
 from landscape.llc.run import Run
 from landscape.llc.samplers import Dynamics
 from landscape.objectives import module
-from landscape.study.kinds import Llc
+from landscape.study.kinds.llc import Llc
 
 HOT = 1e3
 """Inverse temperature at singular points; the chains go far there, so a colder one would take longer."""

@@ -57,7 +57,7 @@ def landscape(case: str, chains: int) -> Callable[[], float]:
     """This project: the trace of the loss through the function that tasks use."""
     from landscape.llc import sampling
     from landscape.objectives import causal_lm, module
-    from landscape.study.kinds import Llc
+    from landscape.study.kinds.llc import Llc
 
     torch.set_flush_denormal(True)  # as this project's workers do
     wanted = Llc.model_validate({"kind": "llc", "burn_in": 0, **SETTINGS[case], "chains": chains})

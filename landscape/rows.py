@@ -99,7 +99,7 @@ DATA = (
     text("objective", "loss that is measured"),
     text("unit", "unit of the loss"),
     whole("examples", "examples of the data set"),
-    whole("length", "length of an example", "tokens"),
+    whole("length", "length of an example; missing for models in memory", "tokens", optional=True),
     text("dtype", "dtype of the forward pass"),
     number("dtype_error", "largest error of a mean loss seen against float32; missing for float32", optional=True),
     text("buffers", "whose learned buffers the points take; missing for a model without any", optional=True),
@@ -176,7 +176,8 @@ CONTENT = text("content", "hash of config and weights")
 
 TABLES: Mapping[str, Table] = {table.name: table for table in (
     Table("loss", "a checkpoint: its loss", (
-        *CHECKPOINT, *LOSS, text("stored", "dtype of the weights on disk"), text("defect", "known defect"), *DATA, *HOW,
+        *CHECKPOINT, *LOSS, text("stored", "dtype of the weights on disk; missing for a model in memory", optional=True),
+        text("defect", "known defect"), *DATA, *HOW,
     ), ("",), metrics=True),
     Table("barrier", "a pair, a path and a definition of the barrier", (
         *PATH, text("definition", "definition of the barrier"), *BARRIER, *GRID, *EXTENT, *DISTANCE, *CURVE, *DATA,

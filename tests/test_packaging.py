@@ -128,8 +128,9 @@ def test_wheel_runs_in_a_fresh_environment(tmp_path: Path) -> None:
 
     assert "barriers" in run(str(python.with_name("landscape")), "--help")
     script = (
-        "import json, landscape, landscape.cli.main as m, landscape.texts as d\n"
-        "print(json.dumps([landscape.__file__, m.__file__, str(d.STUDY), d.HELD_OUT_TEXT.exists()]))"
+        "import json, landscape, landscape.cli.main as m, landscape.demo as d\n"
+        "from landscape.texts import HELD_OUT_TEXT\n"
+        "print(json.dumps([landscape.__file__, m.__file__, str(d.STUDY), HELD_OUT_TEXT.exists()]))"
     )
     *files, there = json.loads(run(str(python), "-c", script))
     assert there and all(file.startswith(str(tmp_path / "env")) for file in files)

@@ -28,7 +28,7 @@ from landscape.llc.run import Run
 from landscape.llc.samplers import Dynamics
 from landscape.llc.sampling import GLANCE, inverse_temperature
 from landscape.objectives import Objective, module
-from landscape.study.kinds import Llc
+from landscape.study.kinds.llc import Llc
 
 torch.set_num_threads(1)
 CHAINS = 4
