@@ -19,8 +19,8 @@ from worlds import coupled
 from landscape.cli.main import cli, main
 from landscape.cli.report import frames
 from landscape.cli.run import run_study
-from landscape.cli.stages import of_results
 from landscape.errors import InputError
+from landscape.face.stages import of_results
 from landscape.figures.frames import Frames
 from landscape.figures.page import page
 from landscape.figures.stages import shown, stages_over_training
@@ -161,7 +161,7 @@ def test_other_settings_in_the_file_than_at_the_last_run_are_noted(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = of_results(Store(finished / "results"))
-    monkeypatch.setattr("landscape.stages.analyse", lambda *_: replace(found, notes=()))
+    monkeypatch.setattr("landscape.stages.analysis.analyse", lambda *_: replace(found, notes=()))
     study = finished / "study.toml"
     old = study.read_text()
 
@@ -238,9 +238,9 @@ def test_series_of_others_are_taken_too(files: Path, monkeypatch: pytest.MonkeyP
     [
         (["nowhere"], "there is no file or folder nowhere"),
         (["{folder}"], "holds no results"),
-        (["{file}", "--permutations", "99999999"], "99999999 is not in the range 99<=x<=1000000"),
-        (["{file}", "--threshold", "nan"], "nan is not a finite number"),
-        (["{folder}", "--pairs", "{file}"], "--pairs goes with a file of series"),
+        (["{file}", "--permutations", "99999999"], "permutations: Input should be less than or equal to 1000000"),
+        (["{file}", "--threshold", "nan"], "threshold: Input should be a finite number"),
+        (["{folder}", "--pairs", "{file}"], "pairs go with series, and not with a folder of results"),
         (["{short}"], "a curve needs 5: no events"),
     ],
 )

@@ -92,7 +92,7 @@ def test_times_to_stable_connectivity_are_tested_with_behaviour() -> None:
     late = np.linspace(-0.7, 0.7, 5)
     branch_steps = np.array([0, 4, 8, 16, 32, 64, 128, 256])
     rows = [
-        barrier("branches", (seed, 999), (seed, 999), float(v), branch_step=int(branch_step), branch_a=a, branch_b=b)
+        barrier("branch", (seed, 999), (seed, 999), float(v), branch_step=int(branch_step), branch_a=a, branch_b=b)
         for seed, d in enumerate(late) for branch_step in branch_steps for a, b in ((0, 1), (0, 2), (1, 2))
         for v in [1 - sigmoid(np.log1p(branch_step), 3 + d, 0.25) + 0.02 * random.random()]
     ]  # fmt: skip

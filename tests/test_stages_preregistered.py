@@ -52,8 +52,13 @@ def test_a_primary_of_measured_series_is_taken(connectivity: str, behaviour: str
 @pytest.mark.parametrize(
     ("connectivity", "behaviour", "test", "said"),
     [
-        ("barier:last", "induction:x", "onset", "makes the series 'barier:last'; known: barrier:seed, barrier:last"),
-        ("barrier:neighbours", "induction:x", "onset", "makes the series 'barrier:neighbours'; known: barrier:seed"),
+        ("barier:last", "induction:x", "onset", "makes the series 'barier:last'; known: barrier:last, barrier:seed "),
+        (
+            "barrier:neighbours",
+            "induction:x",
+            "onset",
+            "the series 'barrier:neighbours'; known: barrier:last, barrier:seed ",
+        ),
         ("barrier:*", "induction:x", "onset", "'barrier:.' is a pattern"),
         ("barrier:last", "induction:*", "onset", "'induction:.' is a pattern"),
         ("barrier:last", "inducton:x", "onset", "'inducton:x' for the test 'onset'; known: .* induction:..., harness"),

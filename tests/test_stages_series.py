@@ -32,16 +32,16 @@ curves_once = worlds.curves_once
 
 def test_series_of_barriers_by_hand() -> None:
     rows = pd.DataFrame([
-        barrier("seeds", (0, 8), (1, 8), 0.2),
-        barrier("seeds", (0, 8), (2, 8), 0.5),
-        barrier("seeds", (1, 8), (2, 8), 0.3),
-        barrier("seeds", (0, 8), (1, 8), 0.9, path="bezier"),
-        barrier("seeds", (1, 8), (2, 8), 0.8, align="weights"),
+        barrier("seed", (0, 8), (1, 8), 0.2),
+        barrier("seed", (0, 8), (2, 8), 0.5),
+        barrier("seed", (1, 8), (2, 8), 0.3),
+        barrier("seed", (0, 8), (1, 8), 0.9, path="bezier"),
+        barrier("seed", (1, 8), (2, 8), 0.8, align="weights"),
         barrier("last", (1, 8), (1, 99), 0.4),
         barrier("neighbours", (2, 8), (2, 35), 0.7),
-        *(barrier("branches", (0, 99), (0, 99), v, branch_step=4, branch_a=a, branch_b=b)
+        *(barrier("branch", (0, 99), (0, 99), v, branch_step=4, branch_a=a, branch_b=b)
           for a, b, v in ((0, 1, 0.1), (0, 2, 0.3), (1, 2, 0.5))),
-        barrier("branches", (0, 50), (0, 50), 7.0, branch_step=4, branch_a=0, branch_b=1),
+        barrier("branch", (0, 50), (0, 50), 7.0, branch_step=4, branch_a=0, branch_b=1),
     ])  # fmt: skip
     found = from_tables({"barrier": rows})
     values = found.series.set_index(["series", "seed", "step"])["value"]
@@ -224,7 +224,7 @@ def test_the_threshold_is_a_share_of_the_fall_of_the_loss_or_of_the_largest_barr
 
 def test_the_error_that_steps_share_moves_them_together_and_each_series_by_itself() -> None:
     """On a line from 1 at step 0 to 0 at step 3, one half is crossed later by log(4) times the error of all values."""
-    world = short(barrier_last=[[1.0, 0.0], [1.0, 0.0]], barrier_branches=[[1.0, 0.0], [1.0, 0.0]])
+    world = short(barrier_last=[[1.0, 0.0], [1.0, 0.0]], barrier_branch=[[1.0, 0.0], [1.0, 0.0]])
     world = Observed(world.series.assign(shared_error=0.05, step=3 * world.series["step"]))
     settings = Stages.model_validate({"threshold": 0.5, "draws": 2000})
     found = dating.date(world, settings).onsets

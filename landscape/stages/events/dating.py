@@ -15,13 +15,13 @@ from threadpoolctl import threadpool_limits
 from landscape.stages.association.by_seed import Dates
 from landscape.stages.events import changepoints, changes, evidence, onsets, staging
 from landscape.stages.events.changes import Event
-from landscape.stages.series.observed import BARRIER, LLC, LOSS, Observed, Z
+from landscape.stages.series.observed import BARRIER, LLC, LOSS, OF_BRANCHES, TO_LAST, Observed, Z
 from landscape.stages.series.runs import Measured, mean_run, measured, seeds_of_mean
 from landscape.stages.series.smooth import Curves, smooth
 from landscape.stages.settings import Stages
 
 BOUNDING = ("extremum", "plateau", "break", "state")
-STABILISING = (f"{BARRIER}:branches", f"{BARRIER}:last")
+STABILISING = (OF_BRANCHES, TO_LAST)
 """Series of barriers that fall to zero and stay there; the time to stable connectivity is dated."""
 CONNECTED = 0.02
 """Threshold of connectivity, as a share of the fall of the loss (Frankle et al. 2020 use 2 % of error)."""
@@ -243,7 +243,7 @@ def _curves(runs: dict[str, dict[Hashable, Measured]], settings: Stages) -> dict
 def _barrier_draws(observed: Observed, series: str, seed: Hashable, settings: Stages) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates and draws of a barrier: branches are resampled; other series vary by the error of their values."""
     random = _random(settings, f"{series} {STABLE_STREAM}", seed)
-    if series == f"{BARRIER}:branches":
+    if series == OF_BRANCHES:
         rows = observed.branch_steps[observed.branch_steps["seed"] == seed]
         groups = list(rows.groupby("branch_step"))
         if groups:

@@ -19,7 +19,8 @@ DEFAULTS: dict[str, bool | float] = {"headline": True, "chance": np.nan, "reliab
 PAIRS = ("series", "seed_a", "seed_b", "step", "value", "error")
 BRANCH_STEPS = ("seed", "branch_step", "branch_a", "branch_b", "value", "error")
 BARRIER, DISTANCE, LOSS, LLC = "barrier", "distance", "loss", "llc"
-SHARED = ("barrier:seed",)
+OF_SEEDS, TO_LAST, OF_BRANCHES = f"{BARRIER}:seed", f"{BARRIER}:last", f"{BARRIER}:branch"
+SHARED = (OF_SEEDS,)
 """Series of a seed that are means over its pairs with the other seeds."""
 Z = 1.959964
 MAX_UNRELIABLE = 0.25
@@ -87,9 +88,9 @@ def from_tables(tables: Mapping[str, pd.DataFrame]) -> Observed:
         _probes(get["probe"]),
         *(_within(barriers, between, axis) for between in ("last", "neighbours")),
     ]
-    pairs = pd.concat([_between_seeds(barriers, "barrier:seed", "value"), _distances(get["behaviour"])])
+    pairs = pd.concat([_between_seeds(barriers, OF_SEEDS, "value"), _distances(get["behaviour"])])
     branch_steps = _branches(barriers)
-    parts += [to_others(pairs[pairs["series"] == "barrier:seed"]), _by_branch_step(branch_steps)]
+    parts += [to_others(pairs[pairs["series"] == OF_SEEDS]), _by_branch_step(branch_steps)]
     parts = [part if part.empty or _is_llc(part) else part.assign(shared_error=part["error"], error=np.nan)
              for part in parts]  # fmt: skip
     known = [
@@ -193,7 +194,7 @@ def _by_branch_step(branch_steps: pd.DataFrame) -> pd.DataFrame:
     if branch_steps.empty:
         return branch_steps
     means = branch_steps.groupby(["seed", "branch_step"], as_index=False)[["value", "error"]].mean()
-    return means.rename(columns={"branch_step": "step"}).assign(series=f"{BARRIER}:branches")
+    return means.rename(columns={"branch_step": "step"}).assign(series=OF_BRANCHES)
 
 
 def to_others(pairs: pd.DataFrame) -> pd.DataFrame:
