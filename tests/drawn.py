@@ -16,7 +16,7 @@ SETTINGS = {
 PAIRS = {(0, 1): 0.2, (0, 2): 0.5, (1, 2): 0.3}
 
 
-def rows(step: int, scale: float = 1.0, between: str = "seeds") -> list[dict[str, object]]:
+def rows(step: int, scale: float = 1.0, between: str = "seed") -> list[dict[str, object]]:
     label = "seed" if between == "seed" else "branch"
     other = "branch" if between == "seed" else "seed"
     return [
@@ -36,8 +36,8 @@ def planted() -> Frames:
         *rows(0, 0.1),
         *rows(4, 0.5),
         *rows(32),
-        *rows(2, 0.7, "branches"),
-        *rows(8, 0.3, "branches"),
+        *rows(2, 0.7, "branch"),
+        *rows(8, 0.3, "branch"),
     ])
     profiles = pd.DataFrame([
         {**{k: v for k, v in row.items() if k not in ("barrier", "low", "high", "definition")},

@@ -14,15 +14,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from click import Context
 from click.testing import CliRunner, Result
 from safetensors.torch import load_file
 from torch import Tensor
 
 from landscape.checkpoints import models
 from landscape.cli import llc as command
-from landscape.cli import run
 from landscape.cli.main import cli
+from landscape.errors import InputError
+from landscape.face import llc as face
+from landscape.face import running
+from landscape.face.inputs import Models
 from landscape.figures.llc import llc_over_training
 from landscape.figures.traces import traces
 from landscape.llc import calibration, curvature, sampling
@@ -33,7 +35,7 @@ from landscape.measure import curvature as measure
 from landscape.objectives import causal_lm
 from landscape.points import gradients
 from landscape.points.evaluate import evaluate
-from landscape.study.kinds import Llc
+from landscape.study.kinds.llc import Llc
 from landscape.study.store import Store
 
 
@@ -104,7 +106,7 @@ def test_a_restriction_really_freezes_the_rest_and_results_are_kept(
         return values_and_grads(objective, points, *more, **named)
 
     monkeypatch.setattr(gradients, "values_and_grads", watched)
-    monkeypatch.setattr(command, "_draw", lambda rows, store, *rest, **more: drawn.append((rows, rest, more)))
+    monkeypatch.setattr(command, "_draw", lambda found, *rest, **more: drawn.append((found.frame, rest, more)))
     restricted = ["--parameters", "*.layer.1.intermediate.*", "--parameters", "head 0.1"]
     given = [*text, *TINY[:-1], "--sampler", "sgnht", "--step-size", 1e-4, *restricted, "--keep-draws", 3]
     (row,) = rows_of(invoke(tmp_path / "bert", *given, "--out", out, "--json"))
@@ -133,24 +135,33 @@ def test_a_restriction_really_freezes_the_rest_and_results_are_kept(
     steep = 1e-4 * (row["n_beta"] * sharpest + 100)
     assert row["step_bias"] == pytest.approx((1 + heat / 0.1) / (1 - steep / 4)) and heat > 1e-4
     ((shown, *how),) = drawn
-    assert how == [(out,), {"calibration": False}] and shown["llc"].tolist() == pytest.approx([row["llc"]])
+    assert how == [(out,), {"calibrated": False}] and shown["llc"].tolist() == pytest.approx([row["llc"]])
     points = [load_file(file)["points"] for file in sorted((out / "results" / "draws").iterdir())]
     assert sum(len(p) for p in points) == 2 and points[0].shape[1:] == (2, row["parameters"])
-    assert "--keep-draws needs a place for them: give --out" in str(invoke(tmp_path / "bert", *given).exception)
+    assert "keep_draws keeps points in the folder of the results: give out" in str(
+        invoke(tmp_path / "bert", *given).exception
+    )
     none = invoke(tmp_path / "bert", *text, *TINY, "--parameters", "unembed")
     assert "no parameter fits 'unembed'; names are bert.embeddings.word_embeddings.weight" in str(none.exception)
 
 
 @pytest.mark.parametrize(("cores", "chains", "parts"), [(8, 4, 4), (4, 4, 2), (3, 4, 1), (1, 4, 1), (64, 5, 5)])
 def test_chains_are_cut_where_checkpoints_are_fewer_than_cores(
-    cores: int, chains: int, parts: int, monkeypatch: pytest.MonkeyPatch
+    cores: int, chains: int, parts: int, few_runs: Path, text: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    wanted = list[Llc]()
+
+    def planted(models: Models, specs: list[Llc], *_: Any) -> face.Coefficients:
+        assert len(models.checkpoints) == 2
+        wanted.extend(specs)
+        return face.Coefficients(models.checkpoints, pd.DataFrame(), {}, pd.DataFrame())
+
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
-    given: dict[str, Any] = {option.name: option.default for option in cli.get_command(Context(cli), "llc").params}
-    given |= {"parameters": (), "keep_draws": 0, "calibrate": False, "extrapolate": False, "chains": chains}
-    wanted = command._wanted(given, 2)
-    assert wanted == Llc(kind="llc", parts=parts, chains=chains), "the defaults of the command are those of a study"
-    assert command._wanted(given | {"batch": 0}, 2).batch == "all"
+    monkeypatch.setattr(face, "_measured", planted)
+    refs = [few_runs / f"seed_{s}" / "step_10" for s in (0, 1)]
+    assert invoke(*refs, *text, "--chains", chains).exit_code == 0
+    assert wanted == [Llc(parts=parts, chains=chains)], "the defaults of the command are those of a study"
+    assert invoke(*refs, *text, "--batch", "all").exit_code == 0 and wanted[-1].batch == "all"
 
 
 def test_settings_that_cannot_be_are_said(few_runs: Path, text: list[object]) -> None:
@@ -159,14 +170,16 @@ def test_settings_that_cannot_be_are_said(few_runs: Path, text: list[object]) ->
     assert "a batch of 31 examples is wanted and there are 30" in str(small.exception)
     one = invoke(seed, *text, "--n-beta", "log_batch", "--batch", 1)
     assert 'n_beta = "log_batch" needs a batch of two or more: ln 1 is 0' in str(one.exception)
-    assert "'foo' is not log_n, log_batch or a positive number" in invoke(seed, *text, "--n-beta", "foo").output
-    assert "mala is exact on full batches only: give --batch 0" in str(
-        invoke(seed, *text, "--sampler", "mala").exception
-    )
+    foo = str(invoke(seed, *text, "--n-beta", "foo").exception)
+    assert "n_beta" in foo and "'log_n' or 'log_batch'" in foo and "number" in foo and "'foo'" in foo
+    mala = str(invoke(seed, *text, "--sampler", "mala").exception)
+    assert 'sampler = "mala" is exact on full batches only: give batch = "all"' in mala
     for option in ("--step-size", "--n-beta", "--localisation"):
-        assert [invoke(seed, *text, option, wrong).exit_code for wrong in ("nan", "0", "-1")] == [2, 2, 2]
+        for wrong in ("nan", "0", "-1"):
+            name, refused = option[2:].replace("-", "_"), invoke(seed, *text, option, wrong).exception
+            assert isinstance(refused, InputError) and name in str(refused), (option, wrong)
     both = invoke(seed, *text, "--calibrate", "--extrapolate")
-    assert "--calibrate looks for a step without bias, and --extrapolate takes it away" in str(both.exception)
+    assert "calibrate looks for a step without bias, and extrapolate removes it: leave one out" in str(both.exception)
 
 
 def test_steps_that_are_too_few_by_arithmetic_are_said_before_anything_runs(
@@ -198,7 +211,7 @@ def test_steps_that_are_too_few_by_arithmetic_are_said_before_anything_runs(
     file = cases.study(tmp_path, sequences="20", length="8")
     measures = "".join(f'[[measure]]\nkind = "llc"\ndraws = {9 + n}\nbatch = 4\nstep_size = 5e-4\n' for n in range(5))
     file.write_text(file.read_text().split("[[measure]]")[0] + measures)
-    monkeypatch.setattr(run, "run_tasks", lambda *_, **__: {})
+    monkeypatch.setattr(running, "run_tasks", lambda *_, **__: {})
     for command_ in ("plan", "run"):
         result = CliRunner().invoke(cli, [command_, str(file)])
         assert result.exit_code == 0, result.output
@@ -225,14 +238,14 @@ def test_dropout_takes_no_part(tmp_path: Path, text: list[object]) -> None:
 def test_other_objectives_and_samplers_run(tmp_path: Path, text: list[object], sampler: str) -> None:
     cases.save(cases.bert(3), tmp_path / "bert")
     small = [*SMALL[:-1], "--step-size", 1e-5, "--sampler", sampler, "--json"]
-    small += ["--batch", 0] if sampler == "mala" else []
+    small += ["--batch", "all"] if sampler == "mala" else []
     (row,) = rows_of(invoke(tmp_path / "bert", *text, *small))
     assert row["objective"] == "masked-lm" and math.isfinite(row["llc"])
     assert row["step_bias"] == (1.15 if sampler == "rmsprop" else 1)
 
 
 @pytest.mark.slow
-def test_a_step_far_too_large_is_called_unsound(few_runs: Path, text: list[object]) -> None:
+def test_a_step_far_too_large_is_called_unreliable(few_runs: Path, text: list[object]) -> None:
     (row,) = rows_of(invoke(few_runs / "seed_0" / "step_10", *text, *TINY, "--step-size", 10))
     assert not row["reliable"] and ("diverged" in row["warnings"] or "not local" in row["warnings"])
 
@@ -274,7 +287,7 @@ def test_a_study_and_one_function_find_the_same(tmp_path: Path, monkeypatch: pyt
         return sharp[-1]
 
     monkeypatch.setattr(curvature, "sharpness", watched)
-    monkeypatch.setattr(function, "ROUNDING", 0.5)  # so that the length of the checkpoint raises an warning
+    monkeypatch.setattr(function, "ROUNDING", 0.5)  # so that the length of the checkpoint raises a warning
     for seed in range(2):
         cases.save(cases.gpt2(5 + seed, n_layer=1, resid_pdrop=0.4), tmp_path / f"seed_{seed}" / "step_7")
     file = cases.study(tmp_path, sequences="20", length="8")
@@ -410,9 +423,7 @@ def test_a_calibration_asks_for_the_grid_of_the_sharpest_end_and_proposes_what_c
     """With values that are planted: coefficients that lie on a line through 5 and 9."""
     asked, looked = list[Llc](), list[tuple[tuple[str, ...], int]]()
 
-    def planted(
-        found: list[Any], texts: Any, measures: tuple[Llc, ...], *_: Any
-    ) -> tuple[pd.DataFrame, dict[str, str]]:
+    def planted(models: Models, measures: list[Llc], *_: Any) -> face.Coefficients:
         asked.extend(measures)
         rows = [
             {"checkpoint": one.ref, "llc": start * (1 + 20 * m.step_size) * (100 / m.localisation) ** 0.1,
@@ -420,17 +431,17 @@ def test_a_calibration_asks_for_the_grid_of_the_sharpest_end_and_proposes_what_c
              "localisation": m.localisation, "step_size": m.step_size, "low": start, "high": start, "rhat": 1.0,
              "ess": 9.0, "step_bias": None, "sampler": m.sampler, "chains": m.chains, "draws": m.draws,
              "burn_in": m.burn_in, "n_beta": 8.8}
-            for m in measures for one, start in zip(found, (5.0, 9.0), strict=True)
+            for m in measures for one, start in zip(models.checkpoints, (5.0, 9.0), strict=True)
         ]  # fmt: skip
-        assert [one.ref for one in found] == [str(refs[0]), str(refs[2])], "the ends"
-        return pd.DataFrame(rows), {}
+        assert [one.ref for one in models.checkpoints] == [str(refs[0]), str(refs[2])], "the ends"
+        return face.Coefficients(models.checkpoints, pd.DataFrame(rows), {}, pd.DataFrame())
 
     def sharp(objective: Any, point: Tensor, parameters: Any, *, seed: int) -> Sharpness:
         looked.append((tuple(parameters), seed))
         first = models.load(refs[0], objective.model)
         return Sharpness(curvature=7.5 if torch.equal(point, first) else 1.5, variance=0.0, parameters=9)
 
-    monkeypatch.setattr(command, "_measure", planted)
+    monkeypatch.setattr(face, "_measured", planted)
     monkeypatch.setattr(measure, "sharpness", sharp)
     refs = [few_runs / f"seed_{seed}" / "step_10" for seed in (0, 1, 2)]
     given = [*text, *TINY, "--calibrate", "--seed", 2, "--parameters", "*.mlp.*", "--n-beta", 8.8]

@@ -16,7 +16,7 @@ from landscape.llc.estimate import Estimate, estimate, extrapolated
 from landscape.llc.run import Run
 from landscape.llc.samplers.sgnht import FRICTION
 from landscape.llc.sampling import Chain
-from landscape.study.kinds import Llc
+from landscape.study.kinds.llc import Llc
 
 USUAL = Run(n_beta=40.0, localisation=100.0, step_size=1e-3, burn_in=100, parameters=45)
 
@@ -183,7 +183,7 @@ def test_a_diverged_chain_is_named_and_not_averaged() -> None:
     assert math.isnan(gone.llc) and gone.warnings == ("every chain diverged",) and gone.diverged == 4
 
 
-def test_alarms_say_what_is_wrong_and_are_silent_otherwise() -> None:
+def test_warnings_say_what_is_wrong_and_are_silent_otherwise() -> None:
     good, ramp = noise(1, 400), np.linspace(0, 0.2, 400)
     plain = replace(USUAL, burn_in=0, sampler="rmsprop")
     assert estimate(good, 1.5, plain).warnings == ()
@@ -200,18 +200,18 @@ def test_alarms_say_what_is_wrong_and_are_silent_otherwise() -> None:
     assert estimate(good, good.mean() + 1e-4, plain).warnings == (), "below zero by less than the margin"
     slightly = good.mean() - (5 + 0.5 * estimate(good, 1.5, plain).error) / 40
     assert estimate(good, slightly, replace(plain, parameters=10)).warnings == (), "above by less than the margin"
-    assert run_alarms(good, step_size=1.37e-3, curvature=20.0) == (), "a bias of 1.45"
-    assert "1.56 times" in run_alarms(good, step_size=1.6e-3, curvature=20.0)[0]
-    (large,) = run_alarms(good, step_size=3e-3, curvature=20.0)
+    assert run_warnings(good, step_size=1.37e-3, curvature=20.0) == (), "a bias of 1.45"
+    assert "1.56 times" in run_warnings(good, step_size=1.6e-3, curvature=20.0)[0]
+    (large,) = run_warnings(good, step_size=3e-3, curvature=20.0)
     assert large.startswith("the step may overstate the top Hessian eigenvector 3.08 times")
-    (short,) = run_alarms(good, step_size=1e-3, burn_in=49)
+    (short,) = run_warnings(good, step_size=1e-3, burn_in=49)
     assert short == "a burn-in of 49 is short of the 50 in which flat directions settle"
-    assert run_alarms(good, step_size=1e-3, reach=1.2) == ()
-    (far,) = run_alarms(good, step_size=1e-3, reach=1.3)
+    assert run_warnings(good, step_size=1e-3, reach=1.2) == ()
+    (far,) = run_warnings(good, step_size=1e-3, reach=1.3)
     assert far.startswith("chains are 1.3 times as far from the checkpoint")
 
 
-def run_alarms(
+def run_warnings(
     losses: np.ndarray, *, step_size: float, curvature: float = math.nan, burn_in: int = 50, reach: float = 1.0
 ) -> tuple[str, ...]:
     run = replace(USUAL, step_size=step_size, burn_in=burn_in, curvature=curvature)

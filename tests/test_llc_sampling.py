@@ -21,7 +21,7 @@ from landscape.llc.parameters import chosen, names_of
 from landscape.objectives import Objective, causal_lm, module
 from landscape.points import gradients, recorded, strategy
 from landscape.space import Space
-from landscape.study.kinds import Llc
+from landscape.study.kinds.llc import Llc
 
 IDS = torch.randint(0, cases.WORDS, (20, 9), generator=cases.generator(4))
 

@@ -11,6 +11,9 @@ from landscape import catalogue
 from landscape.spec import Choice
 from landscape.study.kinds.along import Along
 
+AS_SERIES = (("seed",), ("branch",), ("last",), ("neighbours",))
+"""Pairs whose barriers are series over training."""
+
 
 class Barriers(Along):
     """Barriers between pairs of checkpoints.
@@ -25,5 +28,5 @@ class Barriers(Along):
 
     def connectivity(self) -> Iterator[str]:
         """The barrier over training, along straight lines."""
-        if self.path == "linear" and self.between != ("all",):
-            yield f"barrier:{','.join(self.between)}"
+        if self.path == "linear" and self.between in AS_SERIES:
+            yield f"barrier:{self.between[0]}"
