@@ -63,7 +63,8 @@ def _child(disk: _Disk, work: Callable[[], object]) -> None:
         code = 0
     except BaseException:
         traceback.print_exc()
-    os._exit(code)
+    finally:  # or the child would go on with the tests of its parent, forking in turn
+        os._exit(code)
 
 
 @dataclass

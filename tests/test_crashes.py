@@ -22,9 +22,10 @@ from landscape.cli.run import run_study
 from landscape.errors import StorageError
 from landscape.files import replacing_folder
 from landscape.study.file import read_study
-from landscape.study.store import Store
+from landscape.study.store import EMPTY, Record, Store
 
 KEYS = ("one",)
+RECORD: Record = {**EMPTY, "name": "short"}
 
 
 def losses_of(key: str) -> np.ndarray:
@@ -34,7 +35,7 @@ def losses_of(key: str) -> np.ndarray:
 def work(folder: Path) -> None:
     """What a run does with the store: claim it, and commit each task that is not done; say so after."""
     store = Store(folder / "results")
-    store.open("short", {"tasks": list(KEYS)})
+    store.open(RECORD)
     for key in KEYS:
         if not store.done(key):
             store.fail(key, "an earlier try")
@@ -79,7 +80,7 @@ def test_the_store_survives_a_crash_at_every_operation(tmp_path: Path, mode: Mod
         work(folder)
         held(folder)
         store = Store(folder / "results")
-        assert store.rows("loss", KEYS)["key"].tolist() == list(KEYS) and store.record()["tasks"] == list(KEYS)
+        assert store.rows("loss", KEYS)["key"].tolist() == list(KEYS) and store.record() == RECORD
         assert store.failed() == {}
 
 
