@@ -1,5 +1,4 @@
-"""Formats of weights on disk. A format is one line in ``FORMATS`` and one file, with
-``claims`` and ``index`` of what it claims.
+"""Formats of weights on disk: one line in ``FORMATS`` and one file each, with ``claims`` and ``index``.
 
 Only NumPy is needed here; torch is imported when a file of ``torch.save`` is read.
 """
