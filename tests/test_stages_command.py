@@ -240,7 +240,7 @@ def test_series_of_others_are_taken_too(files: Path, monkeypatch: pytest.MonkeyP
         (["{folder}"], "holds no results"),
         (["{file}", "--permutations", "99999999"], "permutations: Input should be less than or equal to 1000000"),
         (["{file}", "--threshold", "nan"], "threshold: Input should be a finite number"),
-        (["{folder}", "--pairs", "{file}"], "pairs go with series, and not with a folder of results"),
+        (["{folder}", "--pairs", "{file}"], "pairs belong to a file of series, and a folder of results has its own"),
         (["{short}"], "a curve needs 5: no events"),
     ],
 )

@@ -176,8 +176,8 @@ def test_what_matrices_lack_and_patterns_that_match_nothing_are_noted(world: Obs
         "behaviour": ["goo*", "x"],
     })
     lacking = analyse(Observed(series, world.pairs), settings).notes
-    assert "no series matches nix*; known: barrier:seed, good" in lacking
-    assert "no series matches x; known: barrier:seed, good" in lacking and not [n for n in lacking if "goo*" in n]
+    assert "no series fits nix*; known: barrier:seed, good" in lacking
+    assert "no series fits x; known: barrier:seed, good" in lacking and not [n for n in lacking if "goo*" in n]
     assert "the matrix of barrier:seed leaves out seed 1, because pairs are missing" in lacking
     whole = pd.concat([world.pairs, world.pairs[:1].assign(seed_a=1, seed_b=0)])
     assert not [note for note in analyse(Observed(series, whole), settings).notes if "matrix" in note]

@@ -49,7 +49,7 @@ def stages(
     if folder.is_file():
         return of_files(folder, Path(str(pairs)) if pairs is not None else None, settings)
     if pairs is not None:
-        raise InputError("pairs go with series, and not with a folder of results")
+        raise InputError("pairs belong to a file of series, and a folder of results has its own: leave them out")
     return of_results(Store(folder / "results"), definition, settings)
 
 
