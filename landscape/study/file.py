@@ -153,7 +153,7 @@ def mistakes(error: ValidationError, tables: Sequence[type[BaseModel]] = TABLES,
         tables: Whose settings may be meant by an unknown name that is in no measure.
         whole: The place of a mistake that is of no setting; empty for none.
     """
-    fields = FIELDS.union(*(table.model_fields for table in tables))
+    fields = FIELDS.union(*map(_names, tables))
     said: dict[str, list[str]] = {}
     meant: set[str] = set()
     for one in sorted(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden"):  # typos come first
@@ -168,6 +168,13 @@ def mistakes(error: ValidationError, tables: Sequence[type[BaseModel]] = TABLES,
         if text not in said.setdefault(place or whole, []):
             said[place or whole].append(text)
     return "\n  ".join(f"{place}: {' or '.join(texts)}".removeprefix(": ") for place, texts in said.items())
+
+
+def _names(table: type[BaseModel]) -> set[str]:
+    """Names of the settings of a table, and of the tables within."""
+    within = [info.annotation for info in table.model_fields.values()]
+    inner = [found for found in within if isinstance(found, type) and issubclass(found, BaseModel)]
+    return set(table.model_fields).union(*map(_names, inner))
 
 
 def _typo(mistake: Mapping[str, Any], meant: set[str], place: str, tables: Sequence[type[BaseModel]]) -> str:
