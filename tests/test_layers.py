@@ -37,7 +37,10 @@ NO_TORCH = [
 ]  # fmt: skip
 WITH_TORCH = {"landscape.face.memory"}
 """Parts of these that are imported only where there are models in memory."""
-ALONE = {"figures": ("landscape.figures", "landscape.catalogue"), "engines": ("landscape.engines", "landscape.errors")}
+ALONE = {
+    "figures": ("landscape.figures", "landscape.catalogue", "landscape.rows"),
+    "engines": ("landscape.engines", "landscape.errors"),
+}
 
 
 def module(file: Path, root: Path) -> str:

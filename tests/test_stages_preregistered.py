@@ -109,6 +109,8 @@ def test_what_decides_a_test_and_has_changed_since_is_named(now: dict[str, Any],
     assert preregistered(kept, settings, "chord") == (Primary(**primary), [said] if said else [])
     other = "definition mean_ends, preregistered: chord"
     assert preregistered(kept, settings, "mean_ends")[1] == [*([said] if said else []), other]
+    elsewhere = "data hans, preregistered: main"
+    assert preregistered(kept, settings, "chord", "hans")[1] == [*([said] if said else []), elsewhere]
     assert preregistered(primary, settings, "mean_ends") == (Primary(**primary), [other])
     assert preregistered(primary, settings, "chord") == (Primary(**primary), []) and preregistered(
         {}, settings, "x"
