@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 TO_DO: tuple[str, ...] = (
-    "README.md", "docs", "studies", "cli", "figures",
+    "cli", "figures",
     "landscape/checkpoints/families", "landscape/checkpoints/fetch.py", "landscape/checkpoints/grid.py",
     "landscape/checkpoints/local.py", "landscape/checkpoints/sources.py",
     "landscape/llc", "landscape/measure", "landscape/objectives", "landscape/paths", "landscape/points/gradients.py",
