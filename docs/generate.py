@@ -21,9 +21,9 @@ from landscape import catalogue, rows
 from landscape.catalogue import Members
 from landscape.cli.main import COMMANDS, cli
 from landscape.cli.settings import explanations
-from landscape.spec import BesideStudy, Choice, WholeOr
+from landscape.spec import MOST_SEED, BesideStudy, Choice, WholeOr
 from landscape.stages.settings import Primary, Stages
-from landscape.study.file import KINDS
+from landscape.study.kinds import kind
 from landscape.study.kinds.alignment import Alignment
 from landscape.study.sections import Branches, Checkpoints, Data
 from landscape.texts import TRAINING_TEXT
@@ -70,10 +70,11 @@ def columns() -> Iterator[str]:
     """The page of all tables of results."""
     yield from (
         MADE, "# Columns", "",
-        "Every result is a row of one of these tables. `landscape export FOLDER` writes each table to a file; in Python",
-        "`found.frame`, `found.tables()` and `ls.run(...).rows(NAME)` return them. The store refuses a row that does not fit.",
-        "", "A column marked with ° may be empty. Tables of checkpoints also have a column for every further label of the",
-        "study, such as `optimizer`; tables of pairs have it twice, as `optimizer_a` and `optimizer_b`.",
+        "Every result is a row of one of these tables. `landscape export FOLDER` writes each table to a file.",
+        "In Python `found.frame`, `found.tables()` and `ls.run(...).rows(NAME)` return them.",
+        "The store refuses a row that does not fit.", "",
+        "A column marked with ° may be empty. Tables of checkpoints also have a column for every further label",
+        "of the study, such as `optimizer`. Tables of pairs have it twice, as `optimizer_a` and `optimizer_b`.",
         "The tables `loss` and `profile` may hold further numbers: metrics of the objective, each with its error.", "",
     )  # fmt: skip
     for one in rows.TABLES.values():
@@ -85,38 +86,42 @@ def columns() -> Iterator[str]:
 
 def wanted(annotation: object, metadata: Sequence[object] = ()) -> list[str]:
     """What a setting takes, in words, one for each alternative."""
-    for mark in metadata:
-        if isinstance(mark, AfterValidator) and isinstance(mark.func, Choice):
-            return [f"`{name}`" for name in mark.func.names]
-        if isinstance(mark, AfterValidator) and isinstance(mark.func, WholeOr):
-            either = mark.func
-            return [f"`{either.word}`", f"integer, {either.least} to {either.most}"]
+    if named := by_validator(metadata):
+        return named
     origin, inner = get_origin(annotation), get_args(annotation)
-    if annotation == BesideStudy:
-        return ["path"]
     if origin is Annotated:
         return wanted(inner[0], inner[1:])
     if origin in (Union, UnionType):
-        return [text for one in inner if one is not NoneType for text in wanted(one)]
+        return [text for one in inner if one is not NoneType for text in wanted(one, metadata)]
     if origin is Literal:
         return [f"`{value}`" for value in inner]
     if origin is tuple:
         each = wanted(inner[0])
-        return [f"list of {' or '.join(each) if len(each) < 4 else ', '.join(each)}"]
+        return [f"list of {', '.join(each) if len(each) > 3 else ' or '.join(each)}"]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return ["table, below"]
-    if isinstance(annotation, type):
-        name = TEXT_NAMES.get(annotation.__name__, "table")
-        return [name + "".join(bounds(metadata))]
-    return ["table"]
+    name = TEXT_NAMES.get(getattr(annotation, "__name__", ""), "table")
+    return [f"{name} {' and '.join(bounds(metadata))}".strip()]
+
+
+def by_validator(metadata: Sequence[object]) -> list[str]:
+    """What a setting takes by a validator that knows; empty if none does."""
+    for mark in metadata:
+        if isinstance(mark, AfterValidator) and isinstance(mark.func, Choice):
+            return [f"`{name}`" for name in mark.func.names]
+        if isinstance(mark, AfterValidator) and isinstance(mark.func, WholeOr):
+            return [f"`{mark.func.word}`", f"integer ≥ {mark.func.least} and ≤ {mark.func.most}"]
+        if isinstance(mark, AfterValidator) and mark in get_args(BesideStudy):
+            return ["path"]
+    return []
 
 
 def bounds(metadata: Sequence[object]) -> Iterator[str]:
     """The range of a number, in words."""
     for mark in metadata:
         for sign, name in (("≥", "ge"), (">", "gt"), ("≤", "le"), ("<", "lt")):
-            if (limit := getattr(mark, name, None)) is not None:
-                yield f" {sign} {limit:,}" if isinstance(limit, int) else f" {sign} {limit:g}"
+            if (limit := getattr(mark, name, None)) is not None and limit != MOST_SEED:
+                yield f"{sign} {limit:,}" if isinstance(limit, int) else f"{sign} {limit:g}"
         yield from bounds(getattr(mark, "metadata", ()))
 
 
@@ -162,9 +167,11 @@ def study_file() -> Iterator[str]:
     """The page of the study file."""
     yield from (
         MADE, "# Study file", "",
-        "A study is a TOML file: checkpoints, data, measures, and how stages are found. Paths are relative to the file. A",
-        "misspelt setting is refused, with its line of sections and a suggestion. The same names are the options of the",
-        "commands (`step_size` is `--step-size`) and the keyword arguments of the Python calls.", "",
+        "A study is a TOML file: checkpoints, data, measures, and how stages are found. Paths are relative to",
+        "the file. A misspelt setting is refused, with its position and a suggestion. The commands have the same",
+        "names as options (`step_size` is `--step-size`), and the Python calls as keyword arguments.", "",
+        "A list of one may be written without brackets. A setting without a default may be left out, unless it",
+        "is required.", "",
         "```toml", "version = 1", 'name = "three seeds over training"', "", "[checkpoints]",
         'folder = "runs/seed_{seed}/step_{step}"', "", "[data]", 'objective = "causal-lm"', 'text = "heldout.txt"', "",
         "[[measure]]", 'kind = "barriers"', 'between = "seed"', "```", "",
@@ -177,13 +184,13 @@ def study_file() -> Iterator[str]:
         yield from settings(model, without)
     yield from (
         "## [data.NAME]", "",
-        "A further data set, with the settings of `[data]`. What it leaves out is as in `[data]`. A measure names the data",
-        'sets that it reads: `on = ["main", "NAME"]`, where `main` is `[data]`.', "",
+        "A further data set, with the settings of `[data]`. What it leaves out is as in `[data]`. A measure",
+        'names the data sets that it reads: `on = ["main", "NAME"]`, where `main` is `[data]`.', "",
     )  # fmt: skip
-    for name, model in KINDS.items():
+    for name, model in ((name, kind(name)) for name in catalogue.MEASURES):
         yield from (f"## {name}", "", f'`[[measure]]` with `kind = "{name}"`. {summary(model)}', "")
         yield from settings(model, ("kind",))
-    yield from ("## alignment", "", 'The table `alignment` of barriers and curves, as `alignment = { steps = 400 }`.', "")
+    yield from ("## alignment", "", "Of barriers and curves, as `alignment = { steps = 400 }`.", "")
     yield from settings(Alignment)
     yield from ("## [stages]", "", summary(Stages), "")
     yield from settings(Stages)
@@ -207,10 +214,10 @@ def commands() -> Iterator[str]:
     """The page of the commands."""
     yield from (
         MADE, "# Commands", "",
-        "`landscape COMMAND --help` shows the same. Results of tables go to the terminal; `--json` prints one JSON object a",
-        "line on stdout, and everything that people read is on stderr.", "",
-        "Exit codes: 0 done, 1 internal error, 2 bad usage or input, 3 some tasks failed, 75 stopped by SIGTERM (run again to",
-        "resume), 130 interrupted.", "",
+        "`landscape COMMAND --help` shows the same. `--json` prints one JSON object a line on stdout; everything",
+        "that people read is on stderr.", "",
+        "Exit codes: 0 done, 1 internal error, 2 bad usage or input, 3 some tasks failed, 75 stopped by SIGTERM",
+        "(run again to resume), 130 interrupted.", "",
     )  # fmt: skip
     yield from table(("command", "what it does"), [(f"[`{name}`](#{name})", said) for name, said in COMMANDS.items()])
     for name in COMMANDS:
@@ -224,10 +231,12 @@ def command(name: str) -> Iterator[str]:
         assert found is not None
         context = click.Context(found, info_name=name, parent=parent, terminal_width=WIDTH)
         usage = " ".join(found.collect_usage_pieces(context))
-        yield from (f"## {name}", "", "```text", f"landscape {name} {usage}", "```", "", *(found.help or "").splitlines(), "")
-        records = [option.get_help_record(context) for option in found.get_params(context)]
+        text = inspect.cleandoc(found.help or "")
+        yield from (f"## {name}", "", "```text", f"landscape {name} {usage}", "```", "", *text.splitlines(), "")
+        options = [option for option in found.get_params(context) if isinstance(option, click.Option)]
+        records = filter(None, (option.get_help_record(context) for option in options))
         yield from table(("option", "meaning"), [
-            (f"`{flags}`", portable(said)) for flags, said in filter(None, records) if "--help" not in flags
+            (f"`{flags}`", portable(said)) for flags, said in records if "--help" not in flags
         ])  # fmt: skip
 
 

@@ -74,6 +74,7 @@ ALLOWED = (
     r"^\s*match [^:#]+:\s*$",  # the statement
     r"\b(?:iter_child_nodes|active_children|named_children)\b", r"\.children\(\)", r"\bchild process(?:es)?\b",
     r"\bsignal\.alarm\b",
+    r"\b(?:weight|activation|[Pp]refix)[ _-]matching\b", r"\bvalidation_matched\b",  # names that others gave
     r"(?<=\d )times\b|(?<=\bmany )times\b|\btimes (?=(?:as|the|its|an?|how|\d)\b)",  # a factor
     r"[A-Z]+_(?:MOST|LEAST|KINDS)\b|\b(?:MOST|LEAST|KINDS)_[A-Z]+",  # says what of
 )  # fmt: skip
