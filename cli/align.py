@@ -6,6 +6,7 @@ import click
 import pandas as pd
 from rich.table import Table
 
+from landscape import catalogue
 from landscape.cli.frame import WATCH, Output, aligned_label, alignments, finish, say
 from landscape.cli.progress import console
 from landscape.cli.settings import command as command_of
@@ -40,7 +41,7 @@ def command(ctx: click.Context, refs: tuple[str, ...], inputs: Inputs, spec: Bar
     if len(refs) != 2:
         raise InputError(f"{len(refs)} references are given; two are wanted, A and B")
     if len(spec.align) != 1:
-        raise InputError("align in one way: weights, activations, learned or random")
+        raise InputError(f"align in one way: {', '.join(catalogue.MATCHERS)}")
     found = measure(find(refs, inputs), spec, Path(shown.out), WATCH)
     if not found.failed:
         console.print(_table(found.chords))

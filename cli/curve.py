@@ -8,6 +8,7 @@ import click
 import pandas as pd
 from rich.table import Table
 
+from landscape import catalogue
 from landscape.cli.frame import WATCH, Output, alignments, finish, saved, say
 from landscape.cli.progress import console
 from landscape.cli.settings import command as command_of
@@ -45,7 +46,7 @@ def command(ctx: click.Context, refs: tuple[str, ...], inputs: Inputs, spec: Cur
     if spec.fit_text == str(TRAINING_TEXT):
         with_texts({"text": inputs.text})
     if len(spec.align) != 1:
-        raise InputError("align in one way: none, weights, activations, learned or random")
+        raise InputError(f"align in one way: none, {', '.join(catalogue.MATCHERS)}")
     models = find(refs, inputs)
     if len(refs) != 2 or len(models.checkpoints) != 2:
         raise InputError(f"{' and '.join(refs)} are {len(models.checkpoints)} checkpoints; a curve joins two, one each")

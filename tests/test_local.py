@@ -190,7 +190,7 @@ def test_bad_references_get_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "optimizer.pkl").touch()
     with pytest.raises(InputError, match="it holds optimizer.pkl, and not model.safetensors"):
         find(str(tmp_path))
-    with pytest.raises(InputError, match="no checkpoint matches"):
+    with pytest.raises(InputError, match="no checkpoint fits"):
         find(f"{tmp_path}/{{seed}}")
 
 
@@ -206,7 +206,7 @@ def test_bad_patterns_get_a_sentence(tmp_path: Path) -> None:
         expand(f"{tmp_path}/{{seed", {})
     with pytest.raises(InputError, match=r"s\{seed\}_t\{step\}' has no \{branch_step\}; write it into"):
         expand(pattern, {"branch_step": (1,)})
-    with pytest.raises(InputError, match="no checkpoint with seed 3 matches"):
+    with pytest.raises(InputError, match="no checkpoint with seed 3 fits"):
         expand(pattern, {"seed": (1, 3)})
     with pytest.raises(InputError, match="no checkpoint .*s1_t2, which the study asks for"):
         expand(pattern, {"seed": (1, 2), "step": (1, 2)})

@@ -1,4 +1,4 @@
-"""A member is one file and one line: a dummy member of every table passes its contract, and runs by command and study."""
+"""A member is one file and one line: a dummy of every table passes its contract, and runs by command and study."""
 
 import json
 import os

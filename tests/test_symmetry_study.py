@@ -17,23 +17,23 @@ from matplotlib.axes import Axes
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, LlamaConfig, LlamaForCausalLM
 
 from landscape.checkpoints import tokenizers
+from landscape.cli.frame import aligned_label
 from landscape.cli.main import cli
-from landscape.cli.options import MATCHED
 from landscape.errors import InputError
 from landscape.figures.frames import Frames
 from landscape.figures.symmetry import barriers_by_symmetry, section
-from landscape.measure import match
 from landscape.profile import summary
 from landscape.space import Space
 from landscape.stages.series.observed import from_tables
-from landscape.study.checkpoint import Checkpoint
+from landscape.study.checkpoint import Checkpoint, labels
 from landscape.study.expand import tasks
 from landscape.study.file import Study, read_study
-from landscape.study.kinds import Alignment, Barriers
+from landscape.study.kinds.alignment import Aligned, Alignment
+from landscape.study.kinds.barriers import Barriers
+from landscape.study.measure import Grid
 from landscape.study.sections import Data
 from landscape.study.store import Store
 from landscape.symmetry.group import canonical, element, move
-from landscape.symmetry.settings import AlignSettings
 from landscape.symmetry.tables import table_of
 
 
@@ -78,44 +78,44 @@ def straight_keys(folder: Path) -> list[str]:
     return [task["key"] for task in Store(folder / "results").record()["tasks"] if task["kind"] != "curves"]
 
 
-def test_a_study_has_raw_matched_and_control_for_every_pair(finished: Path) -> None:
+def test_a_study_has_raw_aligned_and_control_for_every_pair(finished: Path) -> None:
     store, keys = Store(finished / "results"), straight_keys(finished)
     barriers = store.rows("barrier", keys)
     chord = barriers[barriers["definition"] == "chord"]
-    counts = chord.groupby("symmetry").size().to_dict()
+    counts = chord.groupby("align").size().to_dict()
     assert counts == {"none": 6, "weights": 6, "activations": 6, "random": 6}
     for _, pair in chord.groupby(["a", "b"]):
         assert pair["loss_a"].nunique() == 1 and pair["loss_b"].nunique() == 1  # the ends compute the same
-    apart = chord.pivot(index=["a", "b"], columns="symmetry", values="distance")
+    apart = chord.pivot(index=["a", "b"], columns="align", values="distance")
     assert (apart["weights"] < apart["random"]).all()
-    matches = store.rows("align", keys)
-    assert len(matches) == 3 * 2 * 2 and (matches["output_difference"] <= matches["tolerance"]).all()
-    by_weights = matches[matches["align"] == "weights"]
+    aligned = store.rows("align", keys)
+    assert len(aligned) == 3 * 2 * 2 and (aligned["output_difference"] <= aligned["tolerance"]).all()
+    by_weights = aligned[aligned["align"] == "weights"]
     assert (by_weights["distance_after"] < by_weights["distance_before"]).all()
-    assert matches["untied"].all()  # GPT-2's stream turns only so
-    assert all((store.folder / file).exists() for file in matches["moves"])
+    assert aligned["untied"].all()  # GPT-2's stream turns only so
+    assert all((store.folder / file).exists() for file in aligned["moves"])
 
 
 def test_raw_barriers_have_the_keys_that_they_had_without_symmetries(tmp_path: Path) -> None:
-    seeds = [Checkpoint(f"s{n}", seed=n, step=1, content=str(n)) for n in range(3)]
+    seeds = tuple(Checkpoint(f"s{n}", labels({"seed": n, "step": 1}), content=str(n)) for n in range(3))
     base = {"version": 1, "name": "x", "checkpoints": {"folder": "f"}, "data": {"objective": "causal-lm"}}
 
     def planned(**settings: Any) -> list[Any]:
         measure = [{"kind": "barriers", **settings}]
-        return tasks(Study.model_validate({**base, "measure": measure}), seeds, [])
+        return tasks(Study.model_validate({**base, "measure": measure}), Grid(seeds))
 
     plain, both = planned(), planned(align=["none", "weights"])
     assert {task.key for task in plain} < {task.key for task in both}
     kinds = [task.kind for task in both]
     assert kinds.count("align") == 1 and kinds.count("barriers") == 2 and kinds.count("losses") == 3
-    (match,) = (task for task in both if task.kind == "align")
-    (matched,) = (task for task in both if task.kind == "barriers" and match.key in task.needs)
-    assert both.index(match) < both.index(matched) and matched.needs[-1] == match.key
-    other = planned(align=["weights"], match={"symmetry_group": "permutations"})
+    (alignment,) = (task for task in both if task.kind == "align")
+    (aligned,) = (task for task in both if task.kind == "barriers" and alignment.key in task.needs)
+    assert both.index(alignment) < both.index(aligned) and aligned.needs[-1] == alignment.key
+    other = planned(align=["weights"], alignment={"symmetry_group": "permutations"})
     assert {t.key for t in other if t.kind != "losses"}.isdisjoint(t.key for t in both)
 
 
-def test_stages_see_checkpoints_as_they_are(finished: Path) -> None:
+def test_stages_see_checkpoints_that_are_not_aligned(finished: Path) -> None:
     store, keys = Store(finished / "results"), straight_keys(finished)
     barriers = store.rows("barrier", keys)
     barriers = barriers[barriers["definition"] == "chord"]
@@ -135,7 +135,7 @@ def bars(ax: Axes) -> list[list[float]]:
 def test_the_section_is_of_the_last_step_of_the_first_kind_of_pairs_and_tells_the_worst_check() -> None:
     """Four barriers of which one is to be seen: that of the last step, between seeds."""
     rows = pd.DataFrame({
-        "a": list("xpxp"), "b": list("yqyq"), "between": ["seed", "branches"] * 2, "step_a": [7, 7, 9, 9],
+        "a": list("xpxp"), "b": list("yqyq"), "between": ["seed", "branch"] * 2, "step_a": [7, 7, 9, 9],
         "how": "weights", "barrier": [0.1, 0.2, 0.35, 0.4], "low": [0.05, 0.15, 0.3, 0.25],
         "high": [0.2, 0.3, 0.5, 0.6], "unit": "nats per token", "definition": "chord", "examples": 8, "points": 5,
         "objective": "causal-lm", "dtype": "float32", "path": "linear", "align": "weights",
@@ -186,26 +186,26 @@ def test_barriers_shows_a_matrix_for_each_way(two: Path) -> None:
     result = run("barriers", two / "one", two / "two", *few(two, "--points", 3),
                  "--align", "none", "--align", "weights", "--json")  # fmt: skip
     assert result.exit_code == 0
-    assert "as they are" not in result.stderr and "as it is" in result.stderr and "matched by weights" in result.stderr
+    assert ", not aligned" in result.stderr and ", aligned by weights" in result.stderr
     chord = {row["align"]: row for row in rows(result, "barrier") if row["definition"] == "chord"}
     assert (
         chord["none"]["distance"] > 1
         and chord["weights"]["distance"] < 1e-2
         and abs(chord["weights"]["barrier"]) < 1e-5
     )
-    (match,) = rows(result, "align")
-    assert match["distance_after"] < 1e-3 * match["distance_before"]
+    (aligned,) = rows(result, "align")
+    assert aligned["distance_after"] < 1e-3 * aligned["distance_before"]
 
 
 @pytest.mark.parametrize("untied", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_match_writes_a_folder_that_computes_the_same_and_lies_on_the_first(
+def test_align_writes_a_folder_that_computes_the_same_and_lies_on_the_first(
     tmp_path: Path, two: Path, untied: bool
 ) -> None:
     one, other = planted(tmp_path, True) if untied else (two / "one", two / "two")
     out = tmp_path / "out"
     words = few(two, "--points", 3, "--out", out)
     result = run("align", one, other, *words, "--json")
-    assert result.exit_code == 0 and "two in the coordinates of" in result.stderr.replace("\n", " ")
+    assert result.exit_code == 0 and "two aligned to " in result.stderr.replace("\n", " ")
     ids = torch.arange(10)[None] + 5
     old, new = (AutoModelForCausalLM.from_pretrained(folder).eval() for folder in (other, out))
     with torch.no_grad():
@@ -216,20 +216,20 @@ def test_match_writes_a_folder_that_computes_the_same_and_lies_on_the_first(
         torch.testing.assert_close(value, first.get_parameter(name), rtol=1e-3, atol=1e-3)
     assert tokenizer()("w1 w2")["input_ids"] == tokenizers.load(out)("w1 w2")["input_ids"]
     assert (out / "first").exists() is not untied
-    (matched, random) = rows(result, "align")
-    assert [matched["align"], random["align"]] == ["weights", "random"]
-    assert json.loads((out / "match.json").read_text())[0]["distance_after"] == matched["distance_after"]
+    (aligned, random) = rows(result, "align")
+    assert [aligned["align"], random["align"]] == ["weights", "random"]
+    assert json.loads((out / "align.json").read_text())[0]["distance_after"] == aligned["distance_after"]
     chord = {row["align"]: row for row in rows(result, "barrier") if row["definition"] == "chord"}
     table = [[cell.strip() for cell in line.split("\u2502")[1:4]] for line in result.stderr.splitlines()]
     table = [line for line in table if len(line) == 3]
     assert {name: (barrier, interval) for name, barrier, interval in table} == {
         name: (f"{row['barrier']:.4f}", f"{row['low']:.4f} to {row['high']:.4f}")
-        for name, row in ((MATCHED[symmetry], chord[symmetry]) for symmetry in ("none", "weights", "random"))
+        for name, row in ((aligned_label(method), chord[method]) for method in ("none", "weights", "random"))
     }
     assert run("align", one, other, *words).exit_code == 0  # again, over the folder of the first time
 
 
-def test_match_keeps_permutations_in_the_space_of_the_checkpoints(tmp_path: Path, two: Path) -> None:
+def test_align_keeps_permutations_in_the_space_of_the_checkpoints(tmp_path: Path, two: Path) -> None:
     one, other = (save(bert(seed, num_hidden_layers=1), tmp_path / str(seed)) for seed in (1, 2))
     out = tmp_path / "out"
     result = run("align", one, other, *few(two, "--points", 3), "--alignment-text", two / "other.txt",
@@ -244,10 +244,10 @@ def test_match_keeps_permutations_in_the_space_of_the_checkpoints(tmp_path: Path
     assert again.exit_code == 0
 
 
-def test_curve_joins_matched_ends(tmp_path: Path, two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_curve_joins_aligned_ends(tmp_path: Path, two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("landscape.cli.plane._draw", lambda *_: None)
     result = run("curve", two / "one", two / "two", *few(two), "--fit-text", two / "other.txt",
-                 "--fit-sequences", 8, "--steps", 1, "--no-control", "--align", "weights", "--points", 3,
+                 "--fit-sequences", 8, "--fit-steps", 1, "--no-control", "--align", "weights", "--points", 3,
                  "--out", tmp_path / "curve", "--json")  # fmt: skip
     assert result.exit_code == 0
     found = {row["path"]: row for row in rows(result, "barrier") or map(json.loads, result.stdout.splitlines())
@@ -262,7 +262,7 @@ def test_curve_joins_matched_ends(tmp_path: Path, two: Path, monkeypatch: pytest
     assert "An end of the path is none of these checkpoints" in " ".join(other.output.split())
 
 
-def test_curves_of_studies_have_their_matched_line_beside_them(tmp_path: Path) -> None:
+def test_curves_of_studies_have_their_aligned_line_with_them(tmp_path: Path) -> None:
     for seed in range(2):
         save(gpt2(seed, n_layer=1), tmp_path / f"seed_{seed}" / "step_0")
     (tmp_path / "train.txt").write_text(TEXT[::-1])
@@ -276,8 +276,8 @@ def test_curves_of_studies_have_their_matched_line_beside_them(tmp_path: Path) -
     store = Store(tmp_path / "results")
     barriers = store.rows("barrier", [task["key"] for task in store.record()["tasks"]])
     chord = barriers[barriers["definition"] == "chord"]
-    assert chord.groupby(["path", "symmetry"]).size().to_dict() == {
-        (path, symmetry): 1 for path in ("bezier", "linear") for symmetry in ("none", "weights")
+    assert chord.groupby(["path", "align"]).size().to_dict() == {
+        (path, method): 1 for path in ("bezier", "linear") for method in ("none", "weights")
     }
     assert chord["curve"].dropna().nunique() == 2
     assert len(summary.curves(chord)) == 4 and len(summary.by_path(summary.curves(chord))) == 2
@@ -292,19 +292,25 @@ def test_mistakes_get_sentences(tmp_path: Path, two: Path) -> None:
         assert isinstance(result.exception, InputError)  # before anything is run
         return str(result.exception)
 
-    assert "--alignment-text too" in said("barriers", one, other, *words, "--align", "activations")
-    assert "are the same" in said("barriers", one, other, *words, "--align", "learned", "--alignment-text", text)
-    assert "give --align too" in said("barriers", one, other, *words, "--alignment-symmetry-group", "permutations")
-    assert "--alignment-text is for --align activations and learned" in said(
+    assert "alignment.text too" in said("barriers", one, other, *words, "--align", "activations")
+    assert "is the text of [data]" in said(
+        "barriers", one, other, *words, "--align", "learned", "--alignment-text", text
+    )
+    assert 'give align = "weights"' in said(
+        "barriers", one, other, *words, "--alignment-symmetry-group", "permutations"
+    )
+    assert "alignment.text is for align = activations and learned: leave it out" in said(
         "align", one, other, *words, "--alignment-text", text, "--out", tmp_path / "o"
     )
-    assert "leaves B as it is" in said("align", one, other, *words, "--align", "none", "--out", tmp_path / "o")
+    assert "align = none leaves the second unchanged" in said(
+        "align", one, other, *words, "--align", "none", "--out", tmp_path / "o"
+    )
     assert "no group of the symmetry table gpt2 is called heads; there are stream, 0.heads" in said(
         "barriers", one, other, *words, "--align", "weights", "--alignment-groups", "heads")  # fmt: skip
     for seed in range(2):
         (tmp_path / f"seed_{seed}").mkdir()
         (tmp_path / f"seed_{seed}" / "step_0").symlink_to((one, other)[seed])
-    assert "are 3 checkpoints; two are wanted" in said(
+    assert "3 checkpoints are given; two are wanted" in said(
         "align", tmp_path / "seed_{seed}" / "step_0", other, "--out", tmp_path / "o"
     )
     llama = LlamaForCausalLM(LlamaConfig(vocab_size=60, hidden_size=12, num_hidden_layers=1, num_attention_heads=2,
@@ -314,7 +320,7 @@ def test_mistakes_get_sentences(tmp_path: Path, two: Path) -> None:
     assert result.exit_code == 0 and rows(result, "align")[0]["architecture"] == "llama"
 
 
-def test_match_overwrites_nothing_but_its_own(tmp_path: Path, two: Path) -> None:
+def test_align_overwrites_nothing_but_its_own(tmp_path: Path, two: Path) -> None:
     one, other = two / "one", two / "two"
     thesis = tmp_path / "work" / "thesis.txt"
     thesis.parent.mkdir()
@@ -325,7 +331,7 @@ def test_match_overwrites_nothing_but_its_own(tmp_path: Path, two: Path) -> None
         assert isinstance(result.exception, InputError) and sentence in str(result.exception)
     assert thesis.read_text() == "years" and (other / "model.safetensors").exists()
     result = CliRunner().invoke(cli, ["align", str(one), str(one), "--out", str(tmp_path / "new")])
-    assert "hold the same weights; there is nothing to match" in str(result.exception)
+    assert "hold the same weights; there is nothing to align" in str(result.exception)
 
 
 def test_copies_have_random_coordinates_of_their_own(tmp_path: Path, two: Path) -> None:
@@ -335,38 +341,42 @@ def test_copies_have_random_coordinates_of_their_own(tmp_path: Path, two: Path) 
     assert len(chord) == 3 and all(row["distance"] > 1 for row in chord)
 
 
-def test_typos_in_match_are_named(tmp_path: Path) -> None:
+def test_typos_in_alignment_are_named(tmp_path: Path) -> None:
     runs(tmp_path, seeds=2, steps=(0,))
     for measure, sentence in (
-        ('align = ["wieghts"]', "symmetry"),
+        ('align = ["wieghts"]', r"measure.0.align.0: no way to align is called 'wieghts'; did you mean weights"),
         (
-            'align = "weights"\nalignment = { freedom = "all" }',
-            r"match.freedom: unknown setting; did you mean symmetry_group",
+            'align = "weights"\nalignment = { symmetry_grup = "all" }',
+            r"alignment.symmetry_grup: unknown setting; did you mean symmetry_group",
         ),
-        ('align = "activations"', r"is matched on a text: give match = \{ text"),
-        ('alignment = { symmetry_group = "permutations" }', "match says how symmetries are taken out: give symmetry"),
+        ('align = "activations"', r'align = "activations" needs a text: give alignment = \{ text'),
+        (
+            'align = "weights"\nalignment = { text = "other.txt" }',
+            "alignment.text is for align = activations and learned: leave it out",
+        ),
+        ('alignment = { symmetry_group = "permutations" }', "alignment says how checkpoints are aligned: give align"),
     ):
         with pytest.raises(InputError, match=sentence):
             read_study(study(tmp_path, measure=measure))
     file = study(tmp_path, measure='align = "activations"\nalignment = { text = "text.txt", sequences = 20 }')
     result = CliRunner().invoke(cli, ["run", str(file)])
-    assert "is that of [data]; what is matched on a text must be judged on another" in str(result.exception)
+    assert "is the text of [data]" in str(result.exception)
 
 
 def test_settings_decide_keys_and_nothing_else_does() -> None:
     one = Barriers.model_validate({"kind": "barriers", "align": "weights"})
-    assert one.symmetry == ("weights",)
-    assert one.match.settings("weights") == {
-        "align": "weights", "symmetry_group": "all", "groups": ["*"], "seed": 0, "starts": None,
+    assert one.align == ("weights",) and one.aligned is not None
+    assert one.aligned.deciding() == {
+        "method": "weights", "symmetry_group": "all", "groups": ["*"], "seed": 0, "starts": None,
     }  # fmt: skip
     many = Alignment(groups=("*.ffn", "stream"), starts=3, steps=7, rate=0.6, seed=9, text="other.txt", sequences=11)
     shared = {"symmetry_group": "all", "groups": ["*.ffn", "stream"], "seed": 9}
-    assert many.settings("learned") == {"align": "learned", **shared, "starts": 3, "steps": 7, "rate": 0.6}
-    for symmetry in ("activations", "random"):
-        assert many.settings(symmetry) == {"align": symmetry, **shared}
-    how = match.how_to(many.settings("learned"))
-    assert how == AlignSettings(groups=("*.ffn", "stream"), seed=9, starts=3, steps=7, rate=0.6)
-    assert match.how_to(many.settings("random")) == AlignSettings(groups=("*.ffn", "stream"), seed=9)
+    learned = Aligned(method="learned", alignment=many).deciding()
+    assert learned == {"method": "learned", **shared, "starts": 3, "steps": 7, "rate": 0.6}
+    for method in ("activations", "random"):
+        assert Aligned(method=method, alignment=many).deciding() == {"method": method, **shared}
     data = Data(objective="causal-lm", text="text.txt", sequences=20, length=13, seed=4)
-    assert many.aligned_on(data) == Data(objective="causal-lm", text="other.txt", sequences=11, length=13, seed=4)
-    assert "symmetry" not in one.settings and "match" not in one.settings
+    assert many.on(data) == Data(objective="causal-lm", text="other.txt", sequences=11, length=13, seed=4)
+    assert one.deciding()["aligned"] == one.aligned.deciding() and not {"align", "alignment"} & one.deciding().keys()
+    raw = Barriers.model_validate({"kind": "barriers"}).deciding()
+    assert not {"align", "alignment", "aligned"} & raw.keys()

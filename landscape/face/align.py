@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from landscape import catalogue
 from landscape.errors import InputError
 from landscape.face.inputs import Models, find, split
-from landscape.face.result import Result, axes
+from landscape.face.result import Result, axes, require_rows
 from landscape.face.running import SILENT, Ran, Watch, one_shot
 from landscape.files import replacing_folder
 from landscape.study.kinds.alignment import NONE
@@ -56,7 +57,7 @@ class Aligned(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """The barriers beside one another."""
-        rows = self.chords
+        rows = require_rows(self, self.chords)
         ax = axes(ax)
         sides = [rows["barrier"] - rows["low"], rows["high"] - rows["barrier"]]
         ax.errorbar(range(len(rows)), rows["barrier"], yerr=sides, fmt="o", capsize=4)
@@ -108,7 +109,7 @@ def measure(models: Models, spec: Barriers, out: Path, watch: Watch = SILENT) ->
         raise InputError(f"{one.ref} and {two.ref} hold the same weights; there is nothing to align")
     (method,) = spec.align
     if method == NONE:
-        raise InputError("align = none leaves the second as it is; give weights, activations, learned or random")
+        raise InputError(f"align = none leaves the second unchanged; give one of {', '.join(catalogue.MATCHERS)}")
     wanted = spec.model_copy(update={"align": tuple(dict.fromkeys((NONE, method, RANDOM)))})
     with one_shot("align", models, [wanted], None, watch) as ran:
         rows = ran.rows("barrier", "align")

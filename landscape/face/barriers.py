@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from landscape.errors import InputError
-from landscape.face.inputs import Models, find, split
-from landscape.face.result import Result, axes, plot_profile
+from landscape.face.inputs import Memory, Models, find, split
+from landscape.face.result import Result, axes, plot_profile, require_rows
 from landscape.face.running import SILENT, Watch, one_shot
 from landscape.study.kinds.barriers import Barriers
 
@@ -61,7 +61,7 @@ class BarrierMatrix(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """The matrix; or the loss along the path, of one pair."""
-        rows = self._chosen()
+        rows = require_rows(self, self._chosen())
         rows = rows[rows["align"] == rows["align"].iloc[0]]
         if len(rows) == 1:
             return plot_profile(self.profiles[self.profiles["align"] == rows["align"].iloc[0]], ax)
@@ -76,11 +76,12 @@ class BarrierMatrix(Result):
 
 
 def barriers(
-    checkpoints: Sequence[Model],
+    checkpoints: Sequence[Model] | Model,
     *,
     loss: Loss | None = None,
     batches: Batches | None = None,
     model: nn.Module | None = None,
+    statistics: Batches | None = None,
     out: str | Path | None = None,
     **settings: object,
 ) -> BarrierMatrix:
@@ -92,6 +93,8 @@ def barriers(
         loss: For models in memory: ``loss(outputs, batch)``, one number an example.
         batches: For models in memory: tensors named ``inputs``, and whatever else the loss reads; or a list of such.
         model: For state dicts: a model that takes them.
+        statistics: For models in memory with BatchNorm: batches of training data, on which its statistics are
+            estimated anew at every point.
         out: Folder for the results; None keeps nothing.
         **settings: Those of :class:`landscape.face.inputs.Inputs` and of the measure ``barriers`` of a study file, by
             the same names: ``text``, ``sequences``, ``align``, ``path``, ``halfwidth``, ...
@@ -103,7 +106,7 @@ def barriers(
         InputError: If a checkpoint or a setting is not as wanted.
     """
     inputs, spec = split(settings, Barriers, between="all")
-    found = find(checkpoints, inputs, loss=loss, batches=batches, skeleton=model)
+    found = find(checkpoints, inputs, Memory(loss, batches, model, statistics))
     return measure(found, spec, Path(out) if out else None)
 
 

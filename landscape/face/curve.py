@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from landscape.errors import InputError
-from landscape.face.inputs import Models, find, split
-from landscape.face.result import Result, plot_profile
+from landscape.face.inputs import Memory, Models, find, split
+from landscape.face.result import Result, plot_profile, require_rows
 from landscape.face.running import SILENT, Ran, Watch, one_shot
 from landscape.files import replacing
 from landscape.study.kinds.curves import Curves
@@ -57,7 +57,7 @@ class Curve(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """The loss along the straight line and the curve."""
-        return plot_profile(self.profiles, ax)
+        return plot_profile(require_rows(self, self.profiles), ax)
 
 
 def curve(
@@ -67,6 +67,8 @@ def curve(
     loss: Loss | None = None,
     batches: Batches | None = None,
     model: nn.Module | None = None,
+    statistics: Batches | None = None,
+    fit_batches: Batches | None = None,
     out: str | Path | None = None,
     **settings: object,
 ) -> Curve:
@@ -78,6 +80,8 @@ def curve(
         loss: As for :func:`landscape.barriers`.
         batches: As for :func:`landscape.barriers`.
         model: As for :func:`landscape.barriers`.
+        statistics: As for :func:`landscape.barriers`.
+        fit_batches: For models in memory: what the curve is fitted on; other examples than those of ``batches``.
         out: Folder for the results, the file of the curve and its bends; None keeps nothing.
         **settings: Those of :class:`landscape.face.inputs.Inputs` and of the measure ``curves`` of a study file;
             ``fit_text`` may be left out if ``text`` is too, and is the other packaged novel then.
@@ -89,7 +93,7 @@ def curve(
         InputError: If a checkpoint or a setting is not as wanted.
     """
     inputs, spec = split(with_texts(settings), Curves, between="all")
-    found = find([a, b], inputs, loss=loss, batches=batches, skeleton=model)
+    found = find([a, b], inputs, Memory(loss, batches, model, statistics, fit_batches))
     return measure(found, spec, Path(out) if out else None)
 
 
@@ -120,6 +124,8 @@ def measure(models: Models, spec: Curves, out: Path | None = None, watch: Watch 
     """
     if len(models.checkpoints) != 2:
         raise InputError(f"{len(models.checkpoints)} checkpoints are given; a curve joins two")
+    if models.memory is not None and models.memory.fitted is None:
+        raise InputError("a curve is scored on other examples than it is fitted on: give fit_batches too")
     with one_shot("curve", models, [spec], out, watch, partial(_require_new, out=out)) as ran:
         rows = ran.rows("barrier", "profile", "align")
         if out is not None and not ran.failed:

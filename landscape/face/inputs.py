@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import AfterValidator, Field, ValidationError
 
@@ -93,7 +92,29 @@ class Models:
         return replace(self, checkpoints=tuple(checkpoints))
 
 
+@dataclass(frozen=True)
+class Memory:
+    """What comes with models in memory.
+
+    Attributes:
+        loss: ``loss(outputs, batch)``: one number for each example.
+        batches: What it is evaluated on.
+        model: A model that takes the state dicts.
+        statistics: For models with BatchNorm: batches of training data, on which its statistics are estimated anew at
+            every point.
+        fit_batches: What curves are fitted on.
+    """
+
+    loss: Loss | None = None
+    batches: Batches | None = None
+    model: nn.Module | None = None
+    statistics: Batches | None = None
+    fit_batches: Batches | None = None
+
+
+NOTHING = Memory()
 S = TypeVar("S", bound=Settings)
+M = TypeVar("M")
 
 
 def settings(model: type[S], given: Mapping[str, object]) -> S:
@@ -151,36 +172,35 @@ def with_align_text(model: type[Settings], given: Mapping[str, object], text: ob
     return {**given, "alignment": {**alignment, "text": str(TRAINING_TEXT)}}
 
 
-def find(
-    models: Sequence[Model],
-    inputs: Inputs,
-    *,
-    loss: Loss | None = None,
-    batches: Batches | None = None,
-    skeleton: nn.Module | None = None,
-) -> Models:
+def listed(models: Sequence[M] | M) -> list[M]:
+    """One model, or several, as a list."""
+    return list(models) if isinstance(models, list | tuple) else [cast("M", models)]
+
+
+def find(models: Sequence[Model] | Model, inputs: Inputs, memory: Memory = NOTHING) -> Models:
     """The checkpoints of a call.
 
     Args:
         models: References, or models or state dicts in memory.
         inputs: What they are evaluated on.
-        loss: For models in memory: loss of each example.
-        batches: For models in memory: what the loss is of.
-        skeleton: For state dicts: a model that takes them.
+        memory: What comes with models in memory.
 
     Raises:
         InputError: If a checkpoint is not there, or loss or batches are missing.
     """
-    refs = [model for model in models if isinstance(model, str | Path)]
-    if len(refs) == len(models):
-        if loss is not None or batches is not None:
+    every: list[Model] = listed(models)
+    if not every:
+        raise InputError("no checkpoint is given; give references, such as folders written by save_pretrained")
+    refs = [model for model in every if isinstance(model, str | Path)]
+    if len(refs) == len(every):
+        if memory != NOTHING:
             raise InputError("loss and batches are for models in memory; references are evaluated on a text")
         return _found([str(ref) for ref in refs], inputs)
     if refs:
         raise InputError(f"{refs[0]} is a reference, and other models are in memory; give all in one way")
-    if loss is None or batches is None:
-        raise InputError("models in memory need loss = a function of outputs and batch, and batches = tensors")
-    return _in_memory(models, inputs, loss, batches, skeleton)
+    from landscape.face.memory import found
+
+    return found(every, inputs, memory)
 
 
 def _found(refs: Sequence[str], inputs: Inputs) -> Models:
@@ -192,8 +212,6 @@ def _found(refs: Sequence[str], inputs: Inputs) -> Models:
     from landscape.checkpoints import fetch, sources
 
     every = [checkpoint for ref in refs for checkpoint in sources.find(ref, inputs.config)]
-    if not every:
-        raise InputError("no checkpoint is given; give references, such as folders written by save_pretrained")
     for checkpoint in every:
         if checkpoint.place is None:
             fetch.described(checkpoint)
@@ -220,47 +238,3 @@ def data(inputs: Inputs, objective: str) -> Data:
     """
     fields = inputs.model_dump(include=set(Data.model_fields))
     return settings(Data, {**fields, "objective": objective})
-
-
-def _in_memory(
-    models: Sequence[Model], inputs: Inputs, loss: Loss, batches: Batches, skeleton: nn.Module | None
-) -> Models:
-    """Models and state dicts as points of one space.
-
-    Raises:
-        InputError: If they are not of one architecture, or nothing takes a state dict.
-    """
-    import copy
-
-    import torch
-    from torch import nn
-
-    from landscape.measure.prepare import on
-    from landscape.objectives import module
-    from landscape.session.session import InMemory
-    from landscape.space import learned_buffers
-
-    first = skeleton if skeleton is not None else next((m for m in models if isinstance(m, nn.Module)), None)
-    if first is None:
-        raise InputError("state dicts need a model that takes them: give model = an nn.Module")
-    several = [batches] if isinstance(batches, Mapping) else list(batches)
-    batch = {name: torch.cat([part[name] for part in several]) for name in several[0]}
-    objective = module.build(copy.deepcopy(first), batch, loss).to(on(inputs.device))
-    points: dict[str, Tensor] = {}
-    buffers: dict[str, dict[str, Tensor]] = {}
-    checkpoints = []
-    for number, model in enumerate(models, start=1):
-        state = model.state_dict() if isinstance(model, nn.Module) else model
-        assert not isinstance(state, str | Path)
-        held = {name: value.detach().cpu() for name, value in state.items()}
-        if missing := sorted(set(objective.space.names) - set(held)):
-            raise InputError(f"model {number} has no parameter {missing[0]}; give models of one architecture")
-        point = objective.space.vector(held).float()
-        if len(point) != objective.space.size:
-            raise InputError(f"model {number} has {len(point):,} parameters, and {objective.space.size:,} are wanted")
-        content = hashlib.blake2b(point.numpy().tobytes(), digest_size=16).hexdigest()
-        points[content] = point
-        buffers[content] = {name: held[name] for name in learned_buffers(objective.model) if name in held}
-        checkpoints.append(Checkpoint(f"model {number}", content=content))
-    placeholder = Data(objective="causal-lm", sequences=max(objective.examples, 2))
-    return Models(tuple(checkpoints), placeholder, inputs.device, InMemory(objective, points, buffers))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from landscape.errors import InputError
-from landscape.face.inputs import Models, find, split
-from landscape.face.result import Result, Z, axes
+from landscape.face.inputs import Memory, Models, find, split
+from landscape.face.result import Result, Z, axes, require_rows
 from landscape.face.running import SILENT, Watch, one_shot
 from landscape.study.kinds.llc import Llc
 
@@ -45,11 +45,12 @@ class Coefficients(Result):
         """Coefficients against step; by checkpoint, if they have none."""
         from landscape.figures.llc import llc_over_training
 
-        if len(self.frame) and self.frame["step"].notna().all():
-            return llc_over_training(self.frame, ax=axes(ax))
+        rows = require_rows(self, self.frame)
+        if rows["step"].notna().all():
+            return llc_over_training(rows, ax=axes(ax))
         ax = axes(ax)
-        ax.errorbar(range(len(self.frame)), self.frame["llc"], yerr=Z * self.frame["error"], fmt="o", capsize=4)
-        ax.set_xticks(range(len(self.frame)), [Path(ref).name for ref in self.frame["checkpoint"]])
+        ax.errorbar(range(len(rows)), rows["llc"], yerr=Z * rows["error"], fmt="o", capsize=4)
+        ax.set_xticks(range(len(rows)), [Path(ref).name for ref in rows["checkpoint"]])
         ax.set_ylabel("local learning coefficient")
         return ax
 
@@ -60,6 +61,7 @@ def llc(
     loss: Loss | None = None,
     batches: Batches | None = None,
     model: nn.Module | None = None,
+    statistics: Batches | None = None,
     out: str | Path | None = None,
     calibrate: bool = False,
     **settings: object,
@@ -71,6 +73,7 @@ def llc(
         loss: As for :func:`landscape.barriers`.
         batches: As for :func:`landscape.barriers`.
         model: As for :func:`landscape.barriers`.
+        statistics: As for :func:`landscape.barriers`.
         out: Folder for the results; None keeps nothing.
         calibrate: Whether to try a grid of step sizes and localisations at the first and the last checkpoint instead.
         **settings: Those of :class:`landscape.face.inputs.Inputs` and of the measure ``llc`` of a study file.
@@ -82,8 +85,7 @@ def llc(
         InputError: If a checkpoint or a setting is not as wanted.
     """
     inputs, spec = split(settings, Llc)
-    several: list[Model] = list(checkpoints) if isinstance(checkpoints, list | tuple) else [checkpoints]  # type: ignore[list-item]
-    found = find(several, inputs, loss=loss, batches=batches, skeleton=model)
+    found = find(checkpoints, inputs, Memory(loss, batches, model, statistics))
     run = calibration if calibrate else measure
     return run(found, spec, Path(out) if out else None)
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from landscape.errors import InputError
-from landscape.face.inputs import Models, find, split
-from landscape.face.result import Result, axes
+from landscape.face.inputs import Memory, Models, find, split
+from landscape.face.result import Result, axes, require_rows
 from landscape.face.running import SILENT, Ran, Watch, one_shot
 from landscape.study.kinds.planes import Planes
 
@@ -54,15 +54,16 @@ class Plane(Result):
         """The loss in true scale."""
         from landscape.figures.plane import loss_plane
 
-        return loss_plane(self.frame, self.places, self.path, ax=axes(ax))
+        return loss_plane(require_rows(self, self.frame), self.places, self.path, ax=axes(ax))
 
 
 def plane(
-    checkpoints: Sequence[Model],
+    checkpoints: Sequence[Model] | Model,
     *,
     loss: Loss | None = None,
     batches: Batches | None = None,
     model: nn.Module | None = None,
+    statistics: Batches | None = None,
     out: str | Path | None = None,
     **settings: object,
 ) -> Plane:
@@ -73,6 +74,7 @@ def plane(
         loss: As for :func:`landscape.barriers`.
         batches: As for :func:`landscape.barriers`.
         model: As for :func:`landscape.barriers`.
+        statistics: As for :func:`landscape.barriers`.
         out: Folder for the results; None keeps nothing.
         **settings: Those of :class:`landscape.face.inputs.Inputs` and of the measure ``planes`` of a study file;
             ``plane`` may be left out.
@@ -84,7 +86,7 @@ def plane(
         InputError: If a checkpoint or a setting is not as wanted.
     """
     inputs, spec = split(settings, Planes, among="all", plane="auto")
-    found = find(checkpoints, inputs, loss=loss, batches=batches, skeleton=model)
+    found = find(checkpoints, inputs, Memory(loss, batches, model, statistics))
     return measure(found, spec, Path(out) if out else None)
 
 

@@ -13,8 +13,8 @@ import pandas as pd
 
 from landscape import catalogue
 from landscape.errors import InputError
-from landscape.face.inputs import Inputs, Models, find, split
-from landscape.face.result import Result, axes
+from landscape.face.inputs import Inputs, Models, find, listed, split
+from landscape.face.result import Result, axes, require_rows
 from landscape.face.running import SILENT, Watch, one_shot
 from landscape.study.kinds.behaviour import Behaviour
 from landscape.study.kinds.probes import Probes
@@ -53,7 +53,8 @@ class Scores(Result):
         """The first headline score against step."""
         from landscape.figures.probes import probe_over_training
 
-        rows = self.frame[self.frame["headline"]]
+        rows = require_rows(self, self.frame)
+        rows = rows[rows["headline"]]
         first = rows.iloc[0]
         one = (rows["probe"] == first["probe"]) & (rows["metric"] == first["metric"])
         return probe_over_training(rows[one], ax=axes(ax))
@@ -61,7 +62,7 @@ class Scores(Result):
 
 def probe(
     checkpoints: Sequence[str | Path] | str | Path,
-    names: Sequence[str] = (),
+    names: Sequence[str] | str = (),
     *,
     distances: bool = False,
     out: str | Path | None = None,
@@ -82,9 +83,8 @@ def probe(
     Raises:
         InputError: If a checkpoint or a setting is not as wanted.
     """
-    several = [checkpoints] if isinstance(checkpoints, str | Path) else list(checkpoints)
-    inputs, spec = split(options, Probes, names=tuple(names) or UNNAMED)
-    return measure(several, inputs, spec, distances=distances, out=Path(out) if out else None)
+    inputs, spec = split(options, Probes, names=names or UNNAMED)
+    return measure(listed(checkpoints), inputs, spec, distances=distances, out=Path(out) if out else None)
 
 
 def measure(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from landscape.errors import InputError
 from landscape.study.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -48,9 +50,32 @@ class Result(ABC):
 
     def _repr_html_(self) -> str:
         """The main numbers as a table, and what failed."""
-        failed = f"<p>{len(self.failed)} tasks failed: see <code>failed</code></p>" if self.failed else ""
+        failed = ""
+        if self.failed:
+            why = escape(first_line(self.failed))
+            failed = f"<p>{len(self.failed)} tasks failed, such as: {why}; see <code>failed</code></p>"
         shown: str = self.summary().head(MOST_SHOWN).to_html(index=False, float_format=lambda x: f"{x:.4g}")
         return shown + failed
+
+
+def first_line(failed: Mapping[str, str]) -> str:
+    """The message of the first failed task, in a line."""
+    return next(iter(failed.values()), "").partition("\n")[0]
+
+
+def require_rows(result: Result, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows to draw.
+
+    Args:
+        result: Whose they are.
+        rows: Rows.
+
+    Raises:
+        InputError: If there is none.
+    """
+    if rows.empty:
+        raise InputError(f"there is nothing to draw: {first_line(result.failed) or 'no row was measured'}")
+    return rows
 
 
 def axes(ax: Axes | None) -> Axes:

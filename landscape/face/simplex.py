@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from landscape.errors import InputError
-from landscape.face.inputs import Models, find, split
-from landscape.face.result import Result, axes
+from landscape.face.inputs import Memory, Models, find, split
+from landscape.face.result import Result, axes, require_rows
 from landscape.face.running import SILENT, Watch, one_shot
 from landscape.study.kinds.simplices import Simplices
 
@@ -38,15 +38,16 @@ class Mixtures(Result):
         """Losses of the mixtures by kind."""
         from landscape.figures.simplex import mixtures
 
-        return mixtures(self.frame, ax=axes(ax))
+        return mixtures(require_rows(self, self.frame), ax=axes(ax))
 
 
 def simplex(
-    checkpoints: Sequence[Model],
+    checkpoints: Sequence[Model] | Model,
     *,
     loss: Loss | None = None,
     batches: Batches | None = None,
     model: nn.Module | None = None,
+    statistics: Batches | None = None,
     out: str | Path | None = None,
     **settings: object,
 ) -> Mixtures:
@@ -57,6 +58,7 @@ def simplex(
         loss: As for :func:`landscape.barriers`.
         batches: As for :func:`landscape.barriers`.
         model: As for :func:`landscape.barriers`.
+        statistics: As for :func:`landscape.barriers`.
         out: Folder for the results; None keeps nothing.
         **settings: Those of :class:`landscape.face.inputs.Inputs` and of the measure ``simplices`` of a study file.
 
@@ -67,7 +69,7 @@ def simplex(
         InputError: If a checkpoint or a setting is not as wanted.
     """
     inputs, spec = split(settings, Simplices, between="all")
-    found = find(checkpoints, inputs, loss=loss, batches=batches, skeleton=model)
+    found = find(checkpoints, inputs, Memory(loss, batches, model, statistics))
     return measure(found, spec, Path(out) if out else None)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from landscape import paths
 from landscape.measure import pairs
+from landscape.objectives import Objective
 from landscape.paths import fit, saved
 from landscape.profile import adaptive, paired, path_state
 from landscape.profile.adaptive import Grid, Profile
@@ -37,8 +38,7 @@ def run(task: Task[Curves], session: Session) -> Result:
     """Rows of ``barrier`` and ``profile`` for a learned curve between each pair of a tile, and for its control."""
     spec, aligned, grid = task.spec, task.spec.aligned, pairs.grid(task.spec)
     anchors = session.points(task, aligned)
-    untied = aligned is not None and session.coordinates.unties(aligned, task.on)
-    fitted = session.batches.of(spec.fitted_on(session.study.data_sets[task.on]), untied=untied)
+    fitted = _fitting(task, session)
     session.batches.buffers(task.on).give_common(task.checkpoints, "a learned curve", fitted.model)
     jobs = list(_jobs(task, session, anchors))
     if not jobs:
@@ -60,6 +60,18 @@ def run(task: Task[Curves], session: Session) -> Result:
         out += ({**shared, **row, **name} for row in shown)
         losses.append(profile.losses)
     return Result(out, np.concatenate(losses).astype(np.float32) if spec.keep_losses else None)
+
+
+def require(task: Task[Curves], session: Session) -> None:
+    """Refuse a text to fit on that is too short; an ``InputError`` says so."""
+    _fitting(task, session)
+
+
+def _fitting(task: Task[Curves], session: Session) -> Objective:
+    """The objective on the batches that curves are fitted on."""
+    aligned = task.spec.aligned
+    untied = aligned is not None and session.coordinates.unties(aligned, task.on)
+    return session.batches.of(task.spec.fitted_on(session.study.data_sets[task.on]), untied=untied)
 
 
 def recipe(spec: Curves) -> fit.FitSettings:

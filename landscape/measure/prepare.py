@@ -106,9 +106,9 @@ def prepare(
 
 
 def _hashes(study: Study, first: Checkpoint, memory: InMemory | None) -> Hashes:
-    """Hashes of what tasks read; those of models in memory are kept by nobody."""
+    """Hashes of what tasks read; for models in memory their batches and loss, which are not those of another call."""
     if memory is not None:
-        return Hashes(study.data_sets)
+        return Hashes(study.data_sets, lambda data: memory.key)
     return Hashes(
         study.data_sets,
         partial(fixed.fingerprint, checkpoint=first),

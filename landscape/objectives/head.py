@@ -27,7 +27,7 @@ GPU_LOGITS = 2 * 2**30
 
 
 def hidden(model: nn.Module, inputs: Inputs) -> Float[Tensor, "examples length width"]:
-    """Last hidden states of the model's body."""
+    """Last hidden states of the model's body, in its own scale: what the weights of the head are applied to."""
     body: Any = model.base_model
     states: Tensor = body(**inputs)[0]
     return states

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from landscape.errors import InputError
 from landscape.objectives import Objective
 from landscape.session import data
 from landscape.session.buffers import Buffers
@@ -24,6 +25,7 @@ class Batches:
         first: Whose architecture and tokenizer are used.
         device: Where they are.
         given: An objective in place of that of the study, for models in memory.
+        fitted: The same on the batches that curves are fitted on and models are aligned on.
         held: The learned buffers of models in memory, by content and name.
     """
 
@@ -31,6 +33,7 @@ class Batches:
     first: Checkpoint
     device: torch.device
     given: Objective | None = None
+    fitted: Objective | None = None
     held: Mapping[str, dict[str, Tensor]] = field(default_factory=dict)
     _built: dict[str, Objective] = field(default_factory=dict)
     _buffers: dict[str, Buffers] = field(default_factory=dict)
@@ -49,8 +52,12 @@ class Batches:
         """The objective on other batches, such as those that curves are fitted on.
 
         Raises:
-            InputError: If text, tokenizer and model do not go together.
+            InputError: If text, tokenizer and model do not go together, or models in memory have no other batches.
         """
+        if self.given is not None:
+            if self.fitted is None:
+                raise InputError("models in memory have no other batches to align on: align = weights or random")
+            return self.fitted
         key = f"{wanted.model_dump_json()} {untied}"
         if key not in self._built:
             self._built[key] = data.build(wanted, self.first, untied=untied).to(self.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from landscape.session.coordinates import Coordinates
     from landscape.session.probe_models import ProbeModels
 
+OWN = "own"
+"""What the loss of models in memory is called in rows."""
+
 
 @dataclass(frozen=True)
 class InMemory:
@@ -36,11 +40,15 @@ class InMemory:
         objective: Their loss on given batches.
         points: Each as a point, by content.
         buffers: The learned buffers of each, by content and name.
+        fitted: Their loss on the batches that curves are fitted on and models are aligned on; None if there are none.
+        key: Stands for batches and loss in keys of tasks: a loss is a function, and has no hash.
     """
 
     objective: Objective
     points: Mapping[str, Tensor]
     buffers: Mapping[str, dict[str, Tensor]]
+    fitted: Objective | None = None
+    key: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
 @dataclass
@@ -76,7 +84,8 @@ class Session:
         first = self.tasks[0].checkpoints[0]
         if self.memory is None:
             return Batches(self.study.data_sets, first, self.device)
-        return Batches(self.study.data_sets, first, self.device, self.memory.objective, self.memory.buffers)
+        memory = self.memory
+        return Batches(self.study.data_sets, first, self.device, memory.objective, memory.fitted, memory.buffers)
 
     @cached_property
     def anchors(self) -> Anchors:
@@ -143,10 +152,10 @@ class Session:
         objective, data = self.batches.objective(task.on), self.study.data_sets[task.on]
         return {
             "data": task.on,
-            "objective": data.objective,
+            "objective": OWN if self.memory else data.objective,
             "unit": objective.unit,
             "examples": objective.examples,
-            "length": data.length,
+            "length": None if self.memory else data.length,
             "dtype": dtype,
             "dtype_error": dtype_error,
             "buffers": self.batches.buffers(task.on).whose(task),

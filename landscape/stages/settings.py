@@ -24,7 +24,7 @@ class Stages(Settings):
         boundaries: Series that bounds the stages; None is ``llc``, or ``loss`` if there is no ``llc``.
         engine: What bounds the stages: ``curve``, extrema and plateaus; ``breaks`` of a piecewise linear fit;
             ``states`` of a hidden Markov model of all series.
-        connectivity: Names of series of connectivity; ``*`` matches any text.
+        connectivity: Names of series of connectivity; ``*`` is any text.
         behaviour: Names of series of behaviour, likewise; None is the headlines of the probes, and ``llc``.
         threshold: Barrier below which two checkpoints are connected, in units of the barriers; None is 2 % of the fall
             of the loss over training.

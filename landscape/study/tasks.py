@@ -114,18 +114,18 @@ class Task(Generic[S_co]):
         """Hash of what it reads for a purpose; empty if nothing."""
         return dict(self.texts).get(purpose, "")
 
-    @property
+    @cached_property
     def label(self) -> str:
         """The task in a few words, for people."""
-        name = " ".join([self.kind, *self.spec.words(), *([f"on {self.on}"] if self.on != MAIN else [])])
+        words = [self.kind, *self.spec.words(), *([f"on {self.on}"] if self.on != MAIN else [])]
         names = dict.fromkeys([*USUAL_LABELS[:1], "branch_step", "branch", "step"])
         names |= dict.fromkeys(label for c in self.checkpoints for label, _ in c.labels)
-        parts = [name]
+        parts = [" ".join(words)]
         for field in names:
-            values = {v for c in self.checkpoints if (v := c.label(field)) is not None}
+            values = {value for c in self.checkpoints for name, value in c.labels if name == field}
             if values:
                 parts.append(f"{field} {','.join(map(str, sorted(values, key=order)))}")
-        return " ".join(parts) if len(parts) > 1 else f"{name} {' '.join(c.ref for c in self.checkpoints)}"
+        return " ".join(parts if len(parts) > 1 else [*words, *(c.ref for c in self.checkpoints)])
 
     def as_json(self) -> Recorded:
         """Key, kind, label, references and needs."""

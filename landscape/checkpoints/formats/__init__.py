@@ -1,4 +1,4 @@
-"""Formats of weights on disk. A format is one file, with ``claims`` and ``index``, and one line in ``FORMATS``.
+"""Formats of weights on disk: one line in ``FORMATS`` and one file each, with ``claims`` and ``index``.
 
 Only NumPy is needed here; torch is imported when a file of ``torch.save`` is read.
 """
@@ -6,6 +6,7 @@ Only NumPy is needed here; torch is imported when a file of ``torch.save`` is re
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 from landscape.checkpoints.formats import dcp, pickled, safetensors, shards
 from landscape.checkpoints.formats.tensors import Stored, read, reason, stored_as
@@ -24,7 +25,7 @@ __all__ = [
     "weight_files",
 ]
 
-FORMATS = {"safetensors": safetensors, "torch": pickled, "dcp": dcp}
+FORMATS: dict[str, ModuleType] = {"safetensors": safetensors, "torch": pickled, "dcp": dcp}
 """By preference: a folder that holds two formats is read in the first."""
 
 ZERO = "convert it with its own script: python zero_to_fp32.py . OUT --safe_serialization, and put config.json into OUT"
@@ -51,8 +52,7 @@ def weight_files(path: Path) -> list[Path]:
     Raises:
         InputError: If there are none.
     """
-    require_weights(path)
-    return next(files for module in FORMATS.values() if (files := module.claims(path)))
+    return _found(path)[1]
 
 
 def index(path: Path) -> dict[str, Stored]:
@@ -61,8 +61,22 @@ def index(path: Path) -> dict[str, Stored]:
     Raises:
         InputError: If there are none, or a file is damaged or unsafe.
     """
-    require_weights(path)
-    return next(module.index(path) for module in FORMATS.values() if module.claims(path))
+    module, files = _found(path)
+    found: dict[str, Stored] = module.index(files)
+    return found
+
+
+def _found(path: Path) -> tuple[ModuleType, list[Path]]:
+    """The format in which a path holds weights, and their files.
+
+    Raises:
+        InputError: If there are none.
+    """
+    for module in FORMATS.values():
+        if files := module.claims(path):
+            return module, files
+    require_own(path)
+    raise InputError(_what_is_there(path))
 
 
 def require_own(path: Path) -> None:
@@ -82,24 +96,20 @@ def require_weights(path: Path) -> None:
     Raises:
         InputError: If there are none; the message says what is there instead.
     """
-    if has_weights(path):
-        return
-    require_own(path)
+    _found(path)
+
+
+def _what_is_there(path: Path) -> str:
+    """What a path without weights is, in a sentence."""
     if not path.exists():
-        raise InputError(
-            f"no folder or file {path}: a checkpoint is a folder written by save_pretrained; check the path"
-        )
+        return f"no folder or file {path}: a checkpoint is a folder written by save_pretrained; check the path"
     if not path.is_dir():
-        raise InputError(
-            f"{path} is not a weights file; give one that ends in .safetensors, .bin, .pt, .pth, .ckpt or .pth.tar"
-        )
+        return f"{path} is not a weights file; give one that ends in .safetensors, .bin, .pt, .pth, .ckpt or .pth.tar"
     names = sorted(entry.name for entry in path.iterdir())
     if parts := [name for name in names if shards.NAME.fullmatch(name)]:
-        raise InputError(
-            f"{path} holds shards such as {parts[0]} and lacks their index, {shards.index_of(parts[0])}; copy it"
-        )
+        return f"{path} holds shards such as {parts[0]} and lacks their index, {shards.index_of(parts[0])}; copy it"
     holds = f"it holds {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}" if names else "it is empty"
-    raise InputError(
+    return (
         f"{path} is not a checkpoint: {holds}, and not model.safetensors or pytorch_model.bin, whole or in shards; "
         "give a folder written by save_pretrained"
     )

@@ -64,14 +64,13 @@ class _Piece:
     length: int
 
 
-def index(path: Path) -> dict[str, Stored]:
-    """Every tensor by name, assembled from all ranks.
+def index(files: list[Path]) -> dict[str, Stored]:
+    """Every tensor by name, assembled from all ranks; the first of the files is the metadata.
 
     Raises:
         InputError: If the metadata is damaged or requests more than DCP writes.
     """
-    folder = _folder(path)
-    assert folder is not None
+    folder = files[0].parent
     try:
         return dict(_tensors(folder, _metadata(folder / METADATA)))
     except (AttributeError, TypeError, ValueError, KeyError, IndexError) as error:

@@ -40,13 +40,13 @@ def claims(path: Path) -> list[Path]:
     return shards.files(path, SINGLE, INDEX)
 
 
-def index(path: Path) -> dict[str, Stored]:
-    """Every tensor by name, without the usual dictionaries around them.
+def index(files: list[Path]) -> dict[str, Stored]:
+    """Every tensor of some files by name, without the usual dictionaries around them.
 
     Raises:
         InputError: If a file is missing, damaged, holds no tensors, or requests more than tensors.
     """
-    return {name: stored for file in claims(path) for name, stored in _tensors(file).items()}
+    return {name: stored for file in files for name, stored in _tensors(file).items()}
 
 
 def _tensors(file: Path) -> dict[str, Stored]:

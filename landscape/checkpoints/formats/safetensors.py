@@ -28,13 +28,13 @@ def claims(path: Path) -> list[Path]:
     return shards.files(path, SINGLE, INDEX)
 
 
-def index(path: Path) -> dict[str, Stored]:
-    """Every tensor by name.
+def index(files: list[Path]) -> dict[str, Stored]:
+    """Every tensor of some files by name.
 
     Raises:
         InputError: If a file is missing, truncated or no safetensors file.
     """
-    return {name: stored for file in claims(path) for name, stored in _header(file).items()}
+    return {name: stored for file in files for name, stored in _header(file).items()}
 
 
 def _header(file: Path) -> dict[str, Stored]:

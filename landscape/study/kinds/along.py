@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
 
+from landscape import catalogue
 from landscape.spec import WholeOr, one_or_several
 from landscape.study.kinds.alignment import NONE, Align, Aligned, Alignment, reads_text
 from landscape.study.kinds.losses import AnyDtype, after_ends
@@ -79,6 +80,9 @@ class Along(Measure):
         for method in self.align:
             if reads_text(method) and self.alignment.text is None:
                 raise ValueError(f'align = "{method}" needs a text: give alignment = {{ text = "FILE" }}')
+        if self.alignment.text is not None and not any(map(reads_text, self.align)):
+            readers = " and ".join(filter(reads_text, catalogue.MATCHERS))
+            raise ValueError(f"alignment.text is for align = {readers}: leave it out")
         return self
 
     @property

@@ -1,0 +1,134 @@
+"""Models and state dicts in memory: any module, with any loss."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from landscape.errors import InputError
+from landscape.face.inputs import Inputs, Memory, Models
+from landscape.measure.prepare import on
+from landscape.objectives import Batch, Objective, module
+from landscape.session.session import InMemory
+from landscape.space import learned_buffers
+from landscape.study.checkpoint import Checkpoint
+from landscape.study.sections import Data
+
+if TYPE_CHECKING:
+    from landscape.face.inputs import Batches, Model
+
+READ = frozenset({"device", "buffers"})
+"""Settings that models in memory read."""
+EXAMPLE = "give tensors by name, such as {'inputs': x, 'labels': y}, or a list of such batches"
+
+
+def found(models: Sequence[Model], inputs: Inputs, memory: Memory) -> Models:
+    """Models and state dicts as points of one space.
+
+    Args:
+        models: The models.
+        inputs: Where to compute, and whose buffers points take.
+        memory: Their loss, and what it is of.
+
+    Raises:
+        InputError: If they are not of one architecture, nothing takes a state dict, a setting is of references, or the
+            loss is not one number for each example.
+    """
+    if unread := sorted(inputs.model_fields_set - READ):
+        raise InputError(f"{unread[0]} is for references; models in memory are evaluated on batches by a loss")
+    if memory.loss is None or memory.batches is None:
+        raise InputError("models in memory need loss = a function of outputs and batch, and batches = tensors")
+    first = memory.model if memory.model is not None else next((m for m in models if isinstance(m, nn.Module)), None)
+    if first is None:
+        raise InputError("state dicts need a model that takes them: give model = an nn.Module")
+    taker, device = copy.deepcopy(first), on(inputs.device)
+    statistics = tuple(_several(memory.statistics, "statistics")) if memory.statistics is not None else ()
+
+    def objective(batches: Batches, name: str) -> Objective:
+        assert memory.loss is not None
+        return module.build(taker, joined(batches, name), memory.loss, statistics=statistics).to(device)
+
+    scored = objective(memory.batches, "batches")
+    with torch.no_grad():
+        scored.measure(scored.model, scored.part(0, 2))  # so that a loss of another shape is refused at once
+    fitted = objective(memory.fit_batches, "fit_batches") if memory.fit_batches is not None else None
+    points: dict[str, Tensor] = {}
+    buffers: dict[str, dict[str, Tensor]] = {}
+    checkpoints = []
+    for number, model in enumerate(models, start=1):
+        point, own = _point(number, model, scored)
+        content = _hash([point, *own.values()])
+        points[content], buffers[content] = point, own
+        checkpoints.append(Checkpoint(f"model {number}", content=content))
+    placeholder = Data(objective="causal-lm", sequences=max(scored.examples, 2), buffers=inputs.buffers)
+    return Models(tuple(checkpoints), placeholder, inputs.device, InMemory(scored, points, buffers, fitted))
+
+
+def joined(batches: Batches, name: str) -> Batch:
+    """One batch of several.
+
+    Args:
+        batches: One batch or several.
+        name: What they are called.
+
+    Raises:
+        InputError: If they are no tensors, or do not go together.
+    """
+    several = _several(batches, name)
+    first = several[0]
+    for number, batch in enumerate(several, start=1):
+        if batch.keys() != first.keys():
+            raise InputError(f"batch {number} of {name} has {sorted(batch)}, and the first has {sorted(first)}")
+    try:
+        return {key: torch.cat([batch[key] for batch in several]) for key in first}
+    except RuntimeError as error:
+        raise InputError(f"the batches of {name} differ in more than the number of examples: {error}") from error
+
+
+def _several(batches: Batches, name: str) -> list[Batch]:
+    """The batches.
+
+    Raises:
+        InputError: If there is none, or one is no dict of tensors.
+    """
+    several = [batches] if isinstance(batches, Mapping) else list(batches)
+    if not several:
+        raise InputError(f"{name} is empty: {EXAMPLE}")
+    for batch in several:
+        if not isinstance(batch, Mapping):
+            raise InputError(f"a batch of {name} is a {type(batch).__name__}: {EXAMPLE}")
+        if other := [key for key, value in batch.items() if not isinstance(value, Tensor)]:
+            raise InputError(f"{other[0]!r} of {name} is a {type(batch[other[0]]).__name__}: {EXAMPLE}")
+    return [dict(batch) for batch in several]
+
+
+def _point(number: int, model: Model, objective: Objective) -> tuple[Tensor, dict[str, Tensor]]:
+    """The point of a model or a state dict, and its learned buffers.
+
+    Raises:
+        InputError: If it is of another architecture.
+    """
+    assert not isinstance(model, str | Path)
+    state = model.state_dict() if isinstance(model, nn.Module) else model
+    held = {name: value.detach().cpu() for name, value in state.items()}
+    for name, shape in zip(objective.space.names, objective.space.shapes, strict=True):
+        if name not in held:
+            raise InputError(f"model {number} has no parameter {name}; give models of one architecture")
+        if (own := tuple(held[name].shape)) != shape:
+            raise InputError(f"{name} of model {number} has the shape {own}, not {shape}: give one architecture")
+    buffers = {name: held[name].clone() for name in learned_buffers(objective.model) if name in held}
+    return objective.space.vector(held).float(), buffers
+
+
+def _hash(tensors: Iterable[Tensor]) -> str:
+    """Hash of the values of some tensors."""
+    content = hashlib.blake2b(digest_size=16)
+    for tensor in tensors:
+        content.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return content.hexdigest()
