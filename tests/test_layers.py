@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     # the foundation, in three courses
-    "landscape.lazy landscape.errors landscape.shapes landscape.texts landscape.catalogue landscape.columns",
+    "landscape.lazy landscape.foreign landscape.errors landscape.shapes landscape.texts landscape.catalogue "
+    "landscape.columns",
     "landscape.spec landscape.files landscape.space landscape.rows",
     "landscape.stages.settings landscape.llc.settings landscape.symmetry.settings",
     "landscape.profile",

@@ -222,3 +222,10 @@ def test_fields_side_by_side_are_a_pattern(tmp_path: Path) -> None:
     touch(tmp_path / "run_33" / "step_5")
     found = expand(f"{tmp_path}/run_{{seed}}{{seed}}/step_{{step}}", {})
     assert [(c.seed, c.step) for c in found] == [(3, 5)]
+
+
+def test_labels_of_numbers_and_words_are_words(tmp_path: Path) -> None:
+    for rate in ("1", "0.1", "1e-3"):
+        touch(tmp_path / f"rate_{rate}" / "step_5")
+    found = local.expand(f"{tmp_path}/rate_{{rate}}/step_{{step}}", {})
+    assert [c.label("rate") for c in found] == ["0.1", "1", "1e-3"] and {c.step for c in found} == {5}

@@ -148,8 +148,8 @@ def typed(
 ) -> dict[Values, list[str]]:
     """Paths by the wanted values of their labels, as whole numbers or words.
 
-    A label is a word only if no value of it is a number, or words are asked for. Other paths are left out with a
-    warning.
+    A seed or branch is a word if no value of it is a whole number, or words are asked for, and any other label if some
+    value of it is none. Other paths are left out with a warning.
 
     Args:
         found: Paths by the texts that stand for their labels.
@@ -162,7 +162,7 @@ def typed(
     words = {
         field for k, field in enumerate(used) if field not in STEP_LABELS and (
             any(isinstance(value, str) for value in wanted.get(field, ()))
-            or not any(re.fullmatch(WHOLE, texts[k]) for texts in found)
+            or not (any if field in USUAL_LABELS else all)(re.fullmatch(WHOLE, texts[k]) for texts in found)
         )
     }  # fmt: skip
     out: dict[Values, list[str]] = {}

@@ -17,6 +17,7 @@ from landscape.checkpoints import configs, fetch, models, tokenizers
 from landscape.checkpoints.blame import blamed
 from landscape.checkpoints.identity import sha256
 from landscape.errors import InputError
+from landscape.foreign import Pretrained
 from landscape.objectives import Batch, Objective
 from landscape.objectives.corpus import read_corpus, read_examples
 from landscape.objectives.text import begin
@@ -38,7 +39,7 @@ def build(data: Data, checkpoint: Checkpoint, *, untied: bool = False) -> Object
         InputError: If text, tokenizer and model do not go together.
     """
     module = OBJECTIVES.load(data.objective)
-    model: Any = skeleton(checkpoint, module.AUTO, untied=untied)
+    model: Pretrained = skeleton(checkpoint, module.AUTO, untied=untied)
     classes = module.classes(model.config)
     tokenizer = tokenizer_of(data, checkpoint)
     with blamed(f"the tokenizer of {checkpoint.ref} fails on the text", "give the model's own tokenizer"):
