@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-TO_DO: tuple[str, ...] = ("README.md",)
+TO_DO: tuple[str, ...] = ()
 """Files and folders that are not held to the style yet."""
 
 

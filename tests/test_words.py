@@ -74,6 +74,7 @@ ALLOWED = (
     r"^\s*match [^:#]+:\s*$",  # the statement
     r"\b(?:iter_child_nodes|active_children|named_children)\b", r"\.children\(\)", r"\bchild process(?:es)?\b",
     r"\bsignal\.alarm\b",
+    r"\b(?:weight|activation) matching\b",  # two methods (Ainsworth et al. 2023)
     r"(?<=\d )times\b|(?<=\bmany )times\b|\btimes (?=(?:as|the|its|an?|how|\d)\b)",  # a factor
     r"[Pp]refix[-_ ]matching\b", r"\bvalidation_matched\b",  # a score (Olsson et al. 2022) and a split of MNLI
     r'STABLE_STREAM = "settles"',  # seeds the draws: another word makes other numbers
