@@ -91,10 +91,12 @@ def _names(observed: Observed, dated: Dated, settings: Stages) -> list[str]:
     known = ", ".join(names)
     out = []
     if not settings.boundaries and not {LOSS, LLC} & {series for series, _ in dated.curves}:
-        out.append("no series fits llc or loss, so there are no stages; set boundaries to the series that bounds them")
+        out.append(
+            "no series is called llc or loss, so there are no stages; set boundaries to the series that bounds them"
+        )
     if settings.boundaries and settings.boundaries not in {series for series, _ in dated.curves}:
         smoothed = ", ".join(sorted({series for series, _ in dated.curves}))
-        out.append(f"no series fits {settings.boundaries}, so there are no stages; known: {smoothed}")
+        out.append(f"no series is called {settings.boundaries}, so there are no stages; known: {smoothed}")
     for pattern in (*settings.connectivity, *(settings.behaviour or ())):
         if not any(fnmatchcase(name, pattern) for name in names):
             out.append(f"no series fits {pattern}; known: {known}")
