@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Literal, Union, get_args, get_origin
 
@@ -143,6 +144,8 @@ def _shown(default: object) -> str:
     """A default in words; empty for none."""
     if default is None or default in ((), ""):
         return ""
+    if isinstance(default, str) and Path(default).is_absolute():
+        return f"the packaged {Path(default).name}"
     return " ".join(map(str, default)) if isinstance(default, tuple) else str(default)
 
 

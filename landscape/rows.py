@@ -32,7 +32,7 @@ DATA = (
     text("dtype", "dtype of the forward pass"),
     number("dtype_error", "largest error of a mean loss seen against float32; missing for float32", optional=True),
     text("buffers", "whose learned buffers the points take; missing for a model without any", optional=True),
-    flag("bos", "whether a text begins with the token for that", optional=True),
+    flag("bos", "whether a text begins with the start token", optional=True),
     number("unknown", "share of tokens that the tokenizer does not know", "1", optional=True),
     number("uniform_loss", "loss of a uniform guess", optional=True),
 )
@@ -203,7 +203,7 @@ TABLES: Mapping[str, Table] = {table.name: table for table in (
         flag("headline", "whether it stands for the probe in figures"), text("about", "what the items are"),
         flag("reliable", "whether there is no warning"), text("warnings", "what makes it unreliable"),
         text("items_hash", "hash of the items"), text("outcomes", "key of the kept outcomes"),
-        text("objective", "objective of the study"), flag("bos", "whether texts begin with the token for that",
+        text("objective", "objective of the study"), flag("bos", "whether texts begin with the start token",
                                                           optional=True), text("data", "data set"), *HOW,
     ), ("",)),
     Table("behaviour", "a pair: how differently both behave", (

@@ -49,7 +49,7 @@ class Inputs(Settings):
         sequences: Number of examples.
         length: Tokens of an example.
         tokenizer: Folder of the tokenizer; left out, that of the first checkpoint.
-        bos: Whether texts begin with the token for that (causal-lm only); auto is as the tokenizer does.
+        bos: Whether texts begin with the start token (causal-lm only); auto does as the tokenizer does.
         buffers: Learned buffers between checkpoints that differ in them: those of the nearest, or their mean.
         config: Folder of config.json, for weights that have none beside them.
         device: Device of torch: cpu, cuda, cuda:1.

@@ -121,7 +121,7 @@ def fingerprint_of_probes(data: Data, checkpoint: Checkpoint) -> str:
 
 
 def _begun(data: Data, checkpoint: Checkpoint, bos: bool | Literal["auto"]) -> bool:
-    """Whether a text begins with a token for that."""
+    """Whether a text begins with the start token."""
     if not takes_bos(data):
         return False
     tokenizer = tokenizers.load(_tokenizer_folder(data, checkpoint))

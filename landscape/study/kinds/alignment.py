@@ -50,7 +50,7 @@ class Aligned(Spec):
     Attributes:
         kind: Always ``align``.
         method: By what.
-        alignment: How.
+        alignment: How checkpoints are aligned.
         dtype: Always float32.
     """
 
