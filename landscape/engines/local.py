@@ -19,11 +19,12 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from threading import Lock, Thread
 from types import FrameType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from landscape.errors import InputError, StorageError
 
 
+@runtime_checkable
 class Job(Protocol):
     """What an engine needs to know of a job."""
 
