@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -65,7 +65,7 @@ class Checkpoints(Settings):
     branches: Branches | None = None
 
     @model_validator(mode="after")
-    def _one_source(self) -> Self:
+    def _one_source(self) -> Checkpoints:
         if (self.family is None) == (self.folder is None):
             raise ValueError("give either family or folder")
         return self
@@ -103,13 +103,13 @@ class Data(Settings):
     buffers: Literal["nearest", "interpolated"] = "nearest"
 
     @model_validator(mode="after")
-    def _labels_are_given(self) -> Self:
+    def _labels_are_given(self) -> Data:
         if "labels" in catalogue.OBJECTIVES[self.objective].reads and self.text is None:
             raise ValueError(f'{self.objective} needs labelled examples: text = "FILE" of JSON lines')
         return self
 
     @model_validator(mode="after")
-    def _bos_is_for_causal_models(self) -> Self:
+    def _bos_is_for_causal_models(self) -> Data:
         if self.bos != "auto" and "bos" not in catalogue.OBJECTIVES[self.objective].reads:
             raise ValueError(f"bos is for causal-lm, and the objective is {self.objective}; leave it out")
         return self
