@@ -18,7 +18,6 @@ from landscape.errors import InputError
 from landscape.face.inputs import Models
 from landscape.face.worker import in_process, work_of, worker
 from landscape.study.file import Study
-from landscape.study.kinds.llc import Llc
 from landscape.study.measure import Grid, Measure
 from landscape.study.sections import Checkpoints
 from landscape.study.store import Store
@@ -154,16 +153,11 @@ def execute(
 
 
 def foreseen(study: Study) -> list[str]:
-    """Sentences on the steps of chains that are known to be too few, each once."""
-    chains = [measure for measure in study.measure if isinstance(measure, Llc)]
-    if not chains:  # what follows imports torch
-        return []
-    from landscape.llc.arithmetic import foreseen as of
-
-    said = [of(measure, study.data_sets[on].sequences) for measure in chains for on in measure.on]
+    """Warnings before anything is measured, each once."""
+    said = [measure.foreseen(study.data_sets[on].sequences) for measure in study.measure for on in measure.on]
     every = list(dict.fromkeys(one for one in said if one))
     more = len(every) - SENTENCES
-    return every if more <= 0 else [*every[:SENTENCES], f"the same of {more} more measures of llc"]
+    return every if more <= 0 else [*every[:SENTENCES], f"the same of {more} more measures"]
 
 
 def run_tasks(prepared: Prepared, *, workers: int | None = None, watch: Watch = SILENT) -> dict[str, str]:

@@ -32,7 +32,7 @@ class Anchors:
         device: Where points are kept.
         workers: How many sessions share the memory of the machine.
         signatures: Signature and content of each checkpoint on this disk when it was identified, by path.
-        given: Points that are in memory already, by content.
+        in_memory: Points that are in memory already, by content.
     """
 
     model: nn.Module
@@ -41,7 +41,7 @@ class Anchors:
     device: torch.device
     workers: int = 1
     signatures: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    given: Mapping[str, Tensor] = field(default_factory=dict)
+    in_memory: Mapping[str, Tensor] = field(default_factory=dict)
     _stored: dict[str, str] = field(default_factory=dict)
     _finite: set[str] = field(default_factory=set)
     _staging: Tensor | None = None
@@ -72,13 +72,13 @@ class Anchors:
 
     def one(self, task: Task[Spec], checkpoint: Checkpoint) -> Tensor:
         """The point of one of the task's checkpoints; later ones may be written to its memory."""
-        if checkpoint.content in self.given:
-            return self.given[checkpoint.content].to(self.device)
+        if checkpoint.content in self.in_memory:
+            return self.in_memory[checkpoint.content].to(self.device)
         return self._cache.get(checkpoint.content, self._position[task.key], partial(self._load, checkpoint))
 
     def stored(self, checkpoint: Checkpoint) -> str | None:
         """The dtype of a checkpoint's weights on disk; None for one in memory."""
-        if checkpoint.content in self.given:
+        if checkpoint.content in self.in_memory:
             return None
         if checkpoint.content not in self._stored:
             self._stored[checkpoint.content] = formats.stored_as(formats.index(fetch.weights(checkpoint)).values())

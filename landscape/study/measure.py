@@ -126,6 +126,14 @@ class Measure(Spec):
         """Further batches that it reads, each with the setting of their text; data must have another text."""
         yield from ()
 
+    def foreseen(self, examples: int) -> str | None:
+        """A warning before anything is measured; None without one.
+
+        Args:
+            examples: Number of examples of the data.
+        """
+        return None
+
     def connectivity(self) -> Iterator[str]:
         """Names of the series of connectivity that it makes."""
         yield from ()

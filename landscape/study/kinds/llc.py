@@ -69,6 +69,12 @@ class Llc(Measure, ChainSettings):
         """There is no checkpoint."""
         return none_of(self.kind, grid)
 
+    def foreseen(self, examples: int) -> str | None:
+        """Whether the steps of the chains are known to be too few."""
+        from landscape.llc.arithmetic import foreseen  # imports torch
+
+        return foreseen(self, examples)
+
     def behaviour(self, *, distances: bool) -> Iterator[str]:
         """The coefficient over training."""
         if self.among != "branches":
