@@ -194,8 +194,12 @@ def _wrong(mistake: Mapping[str, Any]) -> str:
         near = _near(given, set(KIND_MODELS))
         hint = f"; did you mean {near}?" if near else ""
         return f"no kind of measure is called {given!r}{hint}; there are {', '.join(KIND_MODELS)}"
+    if mistake["type"] == "missing":
+        return "missing, and it has no default"
+    if mistake["type"] == "too_short":
+        return "empty; give at least one"
     said = str(mistake["ctx"]["error"]) if mistake["type"] == "value_error" else mistake["msg"]
-    plain = mistake["type"] == "missing" or mistake["input"] is None or isinstance(mistake["input"], dict)
+    plain = mistake["input"] is None or isinstance(mistake["input"], dict)
     return said if plain else f"{said} (got {mistake['input']!r:.80})"
 
 

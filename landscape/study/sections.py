@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from landscape import catalogue
-from landscape.spec import MOST_SEED, BesideStudy, Choice, Settings
+from landscape.spec import MOST_SEED, BesideStudy, Choice, Settings, one_or_several
 from landscape.study.checkpoint import Label
 
-Several = tuple[Label, ...]
+Several = Annotated[tuple[Label, ...], BeforeValidator(one_or_several)]
+"""Values of a label, or one of them."""
 NO_LABELS: Mapping[str, Several] = {}
 
 
