@@ -201,9 +201,11 @@ def _run_left(prepared: Prepared, left: list[Task[Spec]], workers: int | None, w
             "%d of %d tasks to do, with %d worker%s of %d thread%s on %s", len(left), len(prepared.tasks), count,
             "s" * (count > 1), threads, "s" * (threads > 1), session.device,
         )  # fmt: skip
-    spawn = partial(_worker, _work(prepared), count, threads, watch.setup if count > 1 else None)
-    if session.memory is not None:
+    spawn: Callable[[], local.Work] = partial(_worker, _work(prepared), count, threads, watch.setup)
+    if count == 1:
         spawn = partial(_in_process, session, threads)
+    else:
+        session.release()
     import torch
 
     before = torch.get_num_threads()
@@ -275,32 +277,33 @@ class Work:
     study: Study
     tasks: list[Task[Spec]]
     device: str
+    on_disk: bool
 
 
 def _work(prepared: Prepared) -> Work:
     """What the workers of a prepared study are given."""
-    return Work(prepared.session.store, prepared.study, prepared.tasks, str(prepared.session.device))
+    session = prepared.session
+    return Work(session.store, prepared.study, prepared.tasks, str(session.device), session.on_disk)
 
 
-def _worker(work: Work, workers: int, threads: int, setup: Callable[[], None] | None) -> local.Work:
-    """What a worker does with a task.
+def _worker(work: Work, workers: int, threads: int, setup: Callable[[], None]) -> local.Work:
+    """What a worker does with a task, in a process of its own.
 
     Args:
         work: The study.
         workers: How many there are.
         threads: Threads of each.
-        setup: Called first, in a process of its own.
+        setup: Called first.
     """
     import torch
 
-    if setup is not None:
-        setup()
+    setup()
 
     from landscape.session.session import Session
 
     record: Record = work.store.record()
     device = torch.device(work.device)
-    session = Session(work.store, work.study, work.tasks, device, workers, record["signatures"])
+    session = Session(work.store, work.study, work.tasks, device, workers, record["signatures"], on_disk=work.on_disk)
     return _in_process(session, threads)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
+from landscape.anchor import Anchor, pieces, values
 from landscape.errors import InputError
 from landscape.shapes import Float
 
@@ -14,9 +16,7 @@ OPPOSITE = 3.1
 """Angle in radians above which two ends count as opposite, so that no arc between them is the shortest."""
 
 
-def between(
-    t: Float[Tensor, " t"], anchors: Sequence[Float[Tensor, " P"]], sizes: Sequence[int]
-) -> Float[Tensor, "t tensors 2"]:
+def between(t: Float[Tensor, " t"], anchors: Sequence[Anchor], sizes: Sequence[int]) -> Float[Tensor, "t tensors 2"]:
     """Weights of two ends on an arc for each tensor.
 
     Args:
@@ -51,7 +51,7 @@ def slerp(t: Float[Tensor, " t"], angle: Float[Tensor, " tensors"]) -> Float[Ten
     return torch.where(small[:, None], shares.expand_as(arc), arc)
 
 
-def angles(a: Float[Tensor, " P"], b: Float[Tensor, " P"], sizes: Sequence[int]) -> Float[Tensor, " tensors"]:
+def angles(a: Anchor, b: Anchor, sizes: Sequence[int]) -> Float[Tensor, " tensors"]:
     """Angle between two points for each tensor, in radians; 0 where one of them is zero, and for single numbers.
 
     Computed as ``2 atan2(|u - v|, |u + v|)`` of the unit vectors, in float64. This stays accurate for small angles,
@@ -65,14 +65,20 @@ def angles(a: Float[Tensor, " P"], b: Float[Tensor, " P"], sizes: Sequence[int])
     Raises:
         InputError: If a tensor of one points opposite to that of the other.
     """
-    out = []
-    for number, (one, two) in enumerate(zip(torch.split(a, list(sizes)), torch.split(b, list(sizes)), strict=True)):
-        lengths = [torch.linalg.vector_norm(x, dtype=torch.float64) for x in (one, two)]
-        if not all(lengths) or len(one) == 1:
+    out, begin = [], 0
+    for number, size in enumerate(sizes):
+        parts = list(pieces(begin, begin + size))
+        begin += size
+        lengths = [_length(values(x, *part) for part in parts) for x in (a, b)]
+        if not all(lengths) or size == 1:
             out.append(0.0)
             continue
-        u, v = one.double() / lengths[0], two.double() / lengths[1]
-        angle = 2 * float(torch.atan2(torch.linalg.vector_norm(u - v), torch.linalg.vector_norm(u + v)))
+        minus, plus = (
+            _length(values(a, *part).double() / lengths[0] + sign * values(b, *part).double() / lengths[1]
+                    for part in parts)
+            for sign in (-1, 1)
+        )  # fmt: skip
+        angle = 2 * math.atan2(minus, plus)
         if angle > OPPOSITE:
             raise InputError(
                 f"tensor {number} of the two ends points opposite ways ({angle:.3f} radians), so that no arc is the "
@@ -80,3 +86,8 @@ def angles(a: Float[Tensor, " P"], b: Float[Tensor, " P"], sizes: Sequence[int])
             )
         out.append(angle)
     return torch.tensor(out, dtype=torch.float64)
+
+
+def _length(parts: Iterable[Float[Tensor, " n"]]) -> float:
+    """Euclidean length of a vector in parts, accumulated in float64."""
+    return math.sqrt(sum(float(torch.linalg.vector_norm(part, dtype=torch.float64)) ** 2 for part in parts))

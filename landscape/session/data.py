@@ -6,15 +6,18 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import nn
 
 from landscape.catalogue import OBJECTIVES
 from landscape.checkpoints import configs, fetch, models, tokenizers
 from landscape.checkpoints.blame import blamed
+from landscape.checkpoints.hollow import filled
 from landscape.checkpoints.identity import sha256
 from landscape.errors import InputError
 from landscape.objectives import Batch, Objective
@@ -26,14 +29,20 @@ from landscape.study.sections import Data
 from landscape.texts import HELD_OUT_TEXT
 
 
-def build(data: Data, checkpoint: Checkpoint, *, untied: bool = False) -> Objective:
-    """The objective of a study, on a model of the checkpoint's architecture; ``untied`` as for its skeleton.
+def build(data: Data, checkpoint: Checkpoint, *, untied: bool = False, hollow: torch.dtype | None = None) -> Objective:
+    """The objective of a study, on a model of the checkpoint's architecture.
+
+    Args:
+        data: The data set.
+        checkpoint: Whose architecture, and whose tokenizer if the data set names none.
+        untied: As for the skeleton.
+        hollow: If given, the model takes no memory, and is tried with weights of this dtype.
 
     Raises:
         InputError: If text, tokenizer and model do not go together.
     """
     module = OBJECTIVES.load(data.objective)
-    model: Any = skeleton(checkpoint, module.AUTO, untied=untied)
+    model: Any = skeleton(checkpoint, module.AUTO, untied=untied, hollow=hollow is not None)
     classes = module.classes(model.config)
     tokenizer = tokenizer_of(data, checkpoint)
     with blamed(f"the tokenizer of {checkpoint.ref} fails on the text", "give the model's own tokenizer"):
@@ -44,7 +53,9 @@ def build(data: Data, checkpoint: Checkpoint, *, untied: bool = False) -> Object
     longest = getattr(model.config, "max_position_embeddings", None) or 0
     if 0 < longest < data.length:
         raise InputError(f"length is {data.length} and the model takes at most {longest} tokens; lower length")
-    with blamed(f"the model that {checkpoint.ref} describes cannot be run", configs.OWN):
+    here = fetch.weights(checkpoint) if fetch.is_here(checkpoint) else None
+    weights = nullcontext() if hollow is None else filled(model, hollow, here)
+    with weights, blamed(f"the model that {checkpoint.ref} describes cannot be run", configs.OWN):
         objective: Objective = module.build(model, batch)
     begun = takes_bos(data) and bool(begin(tokenizer, data.bos))
     unknown = unknown_share(batch, tokenizer.unk_token_id, skip=int(begun))
@@ -72,14 +83,14 @@ def tokenizer_of(data: Data, checkpoint: Checkpoint) -> Any:
     return tokenizers.load(_tokenizer_folder(data, checkpoint))
 
 
-def skeleton(checkpoint: Checkpoint, auto: str, *, untied: bool = False) -> nn.Module:
+def skeleton(checkpoint: Checkpoint, auto: str, *, untied: bool = False, hollow: bool = False) -> nn.Module:
     """A model of the checkpoint's architecture, held against its weights where they are on this disk.
 
     Raises:
         InputError: If config and weights do not go together, or make no such model.
     """
     here = fetch.weights(checkpoint) if fetch.is_here(checkpoint) else None
-    return models.skeleton(fetch.described(checkpoint), auto, untied=untied, weights=here)
+    return models.skeleton(fetch.described(checkpoint), auto, untied=untied, weights=here, hollow=hollow)
 
 
 def read_text(data: Data) -> str:

@@ -146,12 +146,26 @@ def _take(stored: Stored, out: Float[np.ndarray, " n"], look: bool) -> bool:
 
 
 def _read(descriptor: int, stored: Stored, start: int, out: Float[np.ndarray, " n"], look: bool) -> bool:
-    """Values from ``start`` on.
+    """Values from ``start`` on."""
+    raw: Any = out if stored.dtype == "F32" else np.empty(out.size, FLOATS[stored.dtype])
+    read_raw(descriptor, stored, start, raw)
+    if raw is not out:
+        _convert(raw, stored.dtype, out)
+    return not look or _finite(out)
+
+
+def read_raw(descriptor: int, stored: Stored, start: int, raw: Any) -> None:
+    """Read values as they are stored.
+
+    Args:
+        descriptor: Of the open file.
+        stored: A tensor whose ``begin`` is known.
+        start: Number of the first value.
+        raw: Where to, an array of the stored dtype.
 
     Raises:
         InputError: If the file ends before them.
     """
-    raw: Any = out if stored.dtype == "F32" else np.empty(out.size, FLOATS[stored.dtype])
     target = memoryview(raw).cast("B")
     assert stored.begin is not None
     begin, done = stored.begin + start * ITEM[stored.dtype], 0
@@ -160,9 +174,6 @@ def _read(descriptor: int, stored: Stored, start: int, out: Float[np.ndarray, " 
         if not got:
             raise InputError(f"{stored.file} was truncated while it was read; {AGAIN}")
         done += got
-    if raw is not out:
-        _convert(raw, stored.dtype, out)
-    return not look or _finite(out)
 
 
 def _finite(values: Float[np.ndarray, " n"]) -> bool:
