@@ -16,11 +16,12 @@ import pandas as pd
 from landscape.engines import local
 from landscape.errors import InputError
 from landscape.face.inputs import Models
+from landscape.face.worker import in_process, work_of, worker
 from landscape.study.file import Study
 from landscape.study.kinds.llc import Llc
 from landscape.study.measure import Grid, Measure
 from landscape.study.sections import Checkpoints
-from landscape.study.store import Record, Store
+from landscape.study.store import Store
 from landscape.study.tasks import Spec, Task
 
 if TYPE_CHECKING:
@@ -201,9 +202,9 @@ def _run_left(prepared: Prepared, left: list[Task[Spec]], workers: int | None, w
             "%d of %d tasks to do, with %d worker%s of %d thread%s on %s", len(left), len(prepared.tasks), count,
             "s" * (count > 1), threads, "s" * (threads > 1), session.device,
         )  # fmt: skip
-    spawn: Callable[[], local.Work] = partial(_worker, _work(prepared), count, threads, watch.setup)
+    spawn: Callable[[], local.Work] = partial(worker, work_of(prepared), count, threads, watch.setup)
     if count == 1:
-        spawn = partial(_in_process, session, threads)
+        spawn = partial(in_process, session, threads)
     else:
         session.release()
     import torch
@@ -267,52 +268,3 @@ def _workers(session: Session, left: list[Task[Spec]], workers: int | None) -> t
     except InputError:  # a checkpoint that cannot be loaded is its task's failure, not the run's
         count, threads = 1, 1
     return (workers, 1) if workers and workers > 1 else (workers or count, threads)
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a worker process is given."""
-
-    store: Store
-    study: Study
-    tasks: list[Task[Spec]]
-    device: str
-    on_disk: bool
-
-
-def _work(prepared: Prepared) -> Work:
-    """What the workers of a prepared study are given."""
-    session = prepared.session
-    return Work(session.store, prepared.study, prepared.tasks, str(session.device), session.on_disk)
-
-
-def _worker(work: Work, workers: int, threads: int, setup: Callable[[], None]) -> local.Work:
-    """What a worker does with a task, in a process of its own.
-
-    Args:
-        work: The study.
-        workers: How many there are.
-        threads: Threads of each.
-        setup: Called first.
-    """
-    import torch
-
-    setup()
-
-    from landscape.session.session import Session
-
-    record: Record = work.store.record()
-    device = torch.device(work.device)
-    session = Session(work.store, work.study, work.tasks, device, workers, record["signatures"], on_disk=work.on_disk)
-    return _in_process(session, threads)
-
-
-def _in_process(session: Session, threads: int) -> local.Work:
-    """What does tasks in a session."""
-    import torch
-
-    from landscape.measure import perform
-
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)  # softmax of a broken point is full of them, and each costs a hundred cycles
-    return partial(perform, session=session)

@@ -208,7 +208,7 @@ def _streamed(
         return None
     try:
         return streamed(objective, anchors, coefficients)
-    except (RuntimeError, NotImplementedError):  # a module uses a parameter of another one
+    except RuntimeError:  # a module uses a parameter of another one
         return None
 
 
