@@ -13,6 +13,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from landscape.anchor import PIECE, pieces, values
 from landscape.checkpoints.on_disk import PointOnDisk
+from landscape.progress import Progress
 from landscape.shapes import Float
 from landscape.space import Space
 
@@ -66,6 +67,8 @@ def _vector(size: int, dtype: torch.dtype, point: PointOnDisk | None) -> Float[t
     """The coordinates of a point, or random ones, of which a piece is repeated."""
     vector = torch.empty(size, dtype=dtype)
     random = SCALE * torch.randn(0 if point else min(size, PIECE), generator=torch.Generator().manual_seed(0))
+    progress = Progress(f"reading {point.path}" if point else "filling a model", size, "billion parameters", 1e9)
     for start, end in pieces(0, size):
         vector[start:end].copy_(random[: end - start] if point is None else values(point, start, end))
+        progress.advance(end - start)
     return vector

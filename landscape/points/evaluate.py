@@ -24,6 +24,7 @@ from landscape.objectives.objective import norms
 from landscape.points.combine import Anchors, combine, combine_tensors
 from landscape.points.strategy import ON_GPU, STACKED, Strategy, Tuner
 from landscape.points.streamed import streamed
+from landscape.progress import Progress
 from landscape.shapes import Float
 
 Dtype = Literal["float32", "tf32", "bfloat16"]
@@ -139,13 +140,13 @@ def evaluate(
         strategy = tuner(objective, wanted, strategy or Strategy())
     buffer: _Buffer | None = None
     kept: list[Values] = []
-    done = 0
+    done, progress = 0, Progress("evaluating", len(coefficients), "points")
     while done < len(coefficients):
         rows = coefficients[done : done + strategy.points]
         try:
             buffer = buffer or _Buffer(objective, anchors[0], dtype)
             with _products(dtype):
-                kept.append(_chunk(objective, buffer.write(rows, anchors), strategy))
+                kept.append(_chunk(objective, buffer.write(rows, anchors), strategy, progress))
             done += len(rows)
         except torch.OutOfMemoryError:
             buffer = None
@@ -212,7 +213,7 @@ def _streamed(
         return None
 
 
-def _chunk(objective: Objective, params: dict[str, Tensor], tuner: Tuner) -> Values:
+def _chunk(objective: Objective, params: dict[str, Tensor], tuner: Tuner, progress: Progress) -> Values:
     """Values of all examples at a chunk of points, in the slices that the tuner chooses.
 
     Raises:
@@ -241,6 +242,7 @@ def _chunk(objective: Objective, params: dict[str, Tensor], tuner: Tuner) -> Val
             continue
         tuner.took(strategy, examples * count, time.perf_counter() - begin)
         done += examples
+        progress.advance(count * examples / objective.examples)
     return {name: torch.cat([values[name].cpu() for values in slices], dim=1) for name in slices[0]}
 
 

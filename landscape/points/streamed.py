@@ -12,6 +12,7 @@ from torch import nn
 from landscape.objectives import Objective
 from landscape.objectives.objective import Values
 from landscape.points.combine import Anchors, combine_part
+from landscape.progress import Progress
 from landscape.shapes import Float
 
 ABOUT = ("__get__", "size", "dim", "numel", "is_floating_point")
@@ -36,7 +37,7 @@ def streamed(
     Raises:
         RuntimeError: If a parameter is used outside of the module that owns it.
     """
-    out = []
+    out, progress = [], Progress("comparing with float32", len(coefficients), "points")
     for row in coefficients:
         with _arriving(objective, anchors, row):
             parts: Sequence[Values] = [
@@ -44,6 +45,7 @@ def streamed(
                 for begin in range(0, objective.examples, EXAMPLES)
             ]
         out.append(torch.cat([part["loss"].cpu() for part in parts]))
+        progress.advance(1)
     return torch.stack(out)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
@@ -18,6 +19,8 @@ from landscape.study.checkpoint import Checkpoint
 from landscape.study.need import BFLOAT16, SHARE, Need, bytes_of, need
 from landscape.study.sections import Data
 from landscape.study.tasks import Spec, Task
+
+LOG = logging.getLogger("landscape")
 
 
 def stays_on_disk(tasks: Sequence[Task[Spec]], data: Data, device: torch.device) -> bool:
@@ -44,7 +47,13 @@ def stays_on_disk(tasks: Sequence[Task[Spec]], data: Data, device: torch.device)
         wanted = Need(wanted.in_memory, None)
     if (least := wanted.peak(free)) > free:
         raise InputError(_too_large(wanted, least, free, tasks, device))
-    return wanted.stays_on_disk(free)
+    if not wanted.stays_on_disk(free):
+        return False
+    LOG.info(
+        "%.3g billion parameters: %s are needed, and %s are free; in memory, checkpoints would need %s, so they stay "
+        "in their files", parameters / 1e9, gigabytes(least), gigabytes(free), gigabytes(wanted.in_memory),
+    )  # fmt: skip
+    return True
 
 
 def free_on(device: torch.device) -> int:
