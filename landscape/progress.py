@@ -21,7 +21,7 @@ class Progress:
     Attributes:
         what: What is done, such as ``hashing runs/seed_0``.
         total: Size of the work.
-        unit: Unit of the size as it is shown.
+        unit: Unit of the size that is shown.
         scale: What a size is divided by before it is shown.
         done: Size of what is done.
     """

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from landscape.anchor import PIECE, pieces, values
+from landscape.anchor import PIECE, one_thread_each, pieces, shared_out, values
 from landscape.checkpoints.on_disk import PointOnDisk
 from landscape.progress import Progress
 from landscape.shapes import Float
@@ -27,7 +27,7 @@ def without_memory() -> Generator[None]:
 
     def moved(module: nn.Module, name: str, parameter: nn.Parameter | None) -> nn.Parameter | None:
         if parameter is None or parameter.is_meta:
-            return None  # as it is
+            return None  # no other parameter
         return nn.Parameter(parameter.to("meta"), requires_grad=parameter.requires_grad)
 
     register: Any = register_module_parameter_registration_hook  # torch declares hooks that return nothing
@@ -68,7 +68,14 @@ def _vector(size: int, dtype: torch.dtype, point: PointOnDisk | None) -> Float[t
     vector = torch.empty(size, dtype=dtype)
     random = SCALE * torch.randn(0 if point else min(size, PIECE), generator=torch.Generator().manual_seed(0))
     progress = Progress(f"reading {point.path}" if point else "filling a model", size, "billion parameters", 1e9)
-    for start, end in pieces(0, size):
-        vector[start:end].copy_(random[: end - start] if point is None else values(point, start, end))
-        progress.advance(end - start)
+
+    def fill(part: tuple[int, int]) -> None:
+        for start, end in pieces(*part):
+            vector[start:end].copy_(random[: end - start] if point is None else values(point, start, end))
+            progress.advance(end - start)
+
+    parts = shared_out(0, size)
+    with one_thread_each(len(parts)) as pool:
+        for _ in pool.map(fill, parts):
+            pass
     return vector

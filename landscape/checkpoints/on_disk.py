@@ -119,12 +119,13 @@ class PointOnDisk:
 
     def _all_of(self, number: int) -> np.ndarray:
         """All values of a tensor whose place in its file is not known; those read last are kept."""
-        if self._whole is None or self._whole[0] != number:
+        held = self._whole  # another thread may put another tensor there
+        if held is None or held[0] != number:
             self._whole = None
             get = self._listed[number][1].get
             assert get is not None
-            self._whole = number, get().reshape(-1)
-        return self._whole[1]
+            held = self._whole = number, get().reshape(-1)
+        return held[1]
 
     def _not_finite(self, number: int) -> str:
         """How many values of a tensor are not finite."""

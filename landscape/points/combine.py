@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from landscape.anchor import PIECE, Anchor, pieces, values
+from landscape.anchor import PIECE, Anchor, one_thread_each, pieces, shared_out, values
 from landscape.shapes import Float
 
 Anchors = Float[Tensor, "anchors P"] | Sequence[Anchor]
@@ -73,10 +74,22 @@ def _stretch(row: list[float], anchors: Anchors, out: Float[Tensor, " n"], begin
     if isinstance(first, Tensor) and first.dtype == out.dtype:
         _sum(used, begin, end, out)
         return
-    kind = first.new_empty(0) if isinstance(first, Tensor) else torch.empty(0)
-    scratch = kind.new_empty(min(end - begin, PIECE))
-    for start, stop in pieces(begin, end):
-        own, here = out[start - begin : stop - begin], scratch[: stop - start]
+    if isinstance(first, Tensor):
+        _rounded(used, begin, out, first.new_empty(0), (begin, end))
+        return
+    parts = shared_out(begin, end)
+    with one_thread_each(len(parts)) as pool:
+        for _ in pool.map(partial(_rounded, used, begin, out, torch.empty(0)), parts):
+            pass
+
+
+def _rounded(
+    used: list[tuple[float, Anchor]], origin: int, out: Float[Tensor, " n"], kind: Tensor, part: tuple[int, int]
+) -> None:
+    """A part of a point, summed piece by piece in one dtype and rounded to that of ``out``."""
+    scratch = kind.new_empty(min(part[1] - part[0], PIECE))
+    for start, stop in pieces(*part):
+        own, here = out[start - origin : stop - origin], scratch[: stop - start]
         target = own if own.dtype == here.dtype and own.device == here.device else here
         _sum(used, start, stop, target)
         if target is here:
