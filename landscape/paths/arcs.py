@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
 
-from landscape.anchor import Anchor, pieces, values
+from landscape.anchor import Anchor, one_thread_each, pieces, values
 from landscape.errors import InputError
 from landscape.shapes import Float
 
@@ -66,26 +67,37 @@ def angles(a: Anchor, b: Anchor, sizes: Sequence[int]) -> Float[Tensor, " tensor
         InputError: If a tensor of one points opposite to that of the other.
     """
     out, begin = [], 0
-    for number, size in enumerate(sizes):
-        parts = list(pieces(begin, begin + size))
-        begin += size
-        lengths = [_length(values(x, *part) for part in parts) for x in (a, b)]
-        if not all(lengths) or size == 1:
-            out.append(0.0)
-            continue
-        minus, plus = (
-            _length(values(a, *part).double() / lengths[0] + sign * values(b, *part).double() / lengths[1]
-                    for part in parts)
-            for sign in (-1, 1)
-        )  # fmt: skip
-        angle = 2 * math.atan2(minus, plus)
-        if angle > OPPOSITE:
-            raise InputError(
-                f"tensor {number} of the two ends points opposite ways ({angle:.3f} radians), so that no arc is the "
-                'shortest; use path = "linear"'
-            )
-        out.append(angle)
+    with nullcontext() if isinstance(a, Tensor) else one_thread_each(1):
+        for number, size in enumerate(sizes):
+            angle = 0.0 if size == 1 else _angle(a, b, list(pieces(begin, begin + size)))
+            begin += size
+            if angle > OPPOSITE:
+                raise InputError(
+                    f"tensor {number} of the two ends points opposite ways ({angle:.3f} radians), so that no arc is "
+                    'the shortest; use path = "linear"'
+                )
+            out.append(angle)
     return torch.tensor(out, dtype=torch.float64)
+
+
+def _angle(a: Anchor, b: Anchor, parts: Sequence[tuple[int, int]]) -> float:
+    """Angle between two points in one tensor, in radians; 0 where one of them is zero.
+
+    Args:
+        a: One point.
+        b: Another point.
+        parts: Bounds of the pieces of the tensor.
+    """
+    lengths = [_length(values(x, *part) for part in parts) for x in (a, b)]
+    if not all(lengths):
+        return 0.0
+    minus, plus = (
+        _length(
+            values(a, *part).double() / lengths[0] + sign * values(b, *part).double() / lengths[1] for part in parts
+        )
+        for sign in (-1, 1)
+    )
+    return 2 * math.atan2(minus, plus)
 
 
 def _length(parts: Iterable[Float[Tensor, " n"]]) -> float:
