@@ -65,7 +65,7 @@ def sha256(file: Path, progress: Progress | None = None) -> str:
     """
     digest, piece = hashlib.sha256(), memoryview(bytearray(PIECE))
     try:
-        with file.open("rb", buffering=0) as stream:
+        with file.open("rb") as stream:
             while size := stream.readinto(piece):
                 digest.update(piece[:size])
                 if progress is not None:
