@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from landscape.cli.progress import console
+from landscape.face.forecast import noted
+from landscape.memory import gigabytes
 from landscape.study.store import Store
 
 
@@ -41,6 +43,14 @@ def command(folder: Path, check: bool, as_json: bool) -> None:
             )
     counts = {state: list(states.values()).count(state) for state in ("done", "failed", "left")}
     console.print(f"{record['name']}: " + ", ".join(f"{n} {state}" for state, n in counts.items()), markup=False)
+    for took in noted(store):
+        planned = took["planned"]
+        console.print(
+            f"  {took['done']} tasks took {took['seconds']:.0f} s and {gigabytes(took['peak_bytes'])} of memory, the "
+            f"program included; planned were {planned['seconds']:.0f} s and {gigabytes(float(planned['peak_bytes']))} "
+            f"besides the program, on {planned['device']}",
+            markup=False,
+        )
     for task in record["tasks"]:
         if task["key"] in damaged:
             console.print(f"  damaged: {task['label']}", markup=False)

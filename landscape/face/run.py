@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from landscape.face.forecast import Forecast, forecast, note
 from landscape.face.inputs import PACKAGED
-from landscape.face.running import SILENT, Watch, execute
+from landscape.face.running import SILENT, Watch, execute, unfinished
 from landscape.study.file import Study, read_study
 from landscape.study.store import Store
+
+if TYPE_CHECKING:
+    from landscape.measure.prepare import Prepared
 
 LOG = logging.getLogger("landscape")
 
@@ -80,5 +86,17 @@ def measure(study: Study, out: Path, *, device: str, workers: int | None, watch:
     """
     if study.data.text is None:
         LOG.info(PACKAGED)
-    ran = execute(study, Store(out / "results"), device, workers=workers, watch=watch)
+    planned: list[Forecast] = []
+    store, begin = Store(out / "results"), time.monotonic()
+
+    def foresee(prepared: Prepared) -> None:
+        nonlocal begin
+        if left := unfinished(prepared.tasks, store):
+            checkpoints = dict.fromkeys(checkpoint for task in left for checkpoint in task.checkpoints)
+            planned.append(forecast(study, left, checkpoints, device))
+        begin = time.monotonic()
+
+    ran = execute(study, store, device, workers=workers, watch=watch, require=foresee)
+    for one in planned:
+        note(store, one, begin, one.tasks - len(ran.failed))
     return Run(ran.store, tuple(ran.prepared.keys), ran.failed)

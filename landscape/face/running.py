@@ -6,7 +6,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ import pandas as pd
 
 from landscape.engines import local
 from landscape.errors import InputError
+from landscape.face.downloads import Downloads, fetching, finished
 from landscape.face.inputs import Models
 from landscape.face.worker import in_process, work_of, worker
 from landscape.study.file import Study
@@ -51,6 +52,7 @@ class Watch:
         counts: Whether numbers of tasks and workers are said.
         setup: Called first in each worker process; a function of a module.
         only: Only tasks of this kind are run; empty is all.
+        downloads: How checkpoints on the hub are fetched.
     """
 
     progress: Callable[[str, int], AbstractContextManager[Advance]] = lambda title, total: nullcontext(_nothing)
@@ -58,6 +60,7 @@ class Watch:
     counts: bool = False
     setup: Callable[[], None] = lambda: None
     only: str = ""
+    downloads: Downloads = field(default_factory=Downloads)
 
 
 SILENT = Watch()
@@ -196,13 +199,15 @@ def _run_left(prepared: Prepared, left: list[Task[Spec]], workers: int | None, w
             "%d of %d tasks to do, with %d worker%s of %d thread%s on %s", len(left), len(prepared.tasks), count,
             "s" * (count > 1), threads, "s" * (threads > 1), session.device,
         )  # fmt: skip
-    spawn = partial(worker, work_of(prepared), count, threads, watch.setup if count > 1 else None)
-    if session.memory is not None:
+    spawn: Callable[[], local.Work] = partial(worker, work_of(prepared), count, threads, watch.setup)
+    if count == 1:
         spawn = partial(in_process, session, threads)
+    else:
+        session.release()
     import torch
 
     before = torch.get_num_threads()
-    with watch.progress("measuring", len(left)) as advance:
+    with watch.progress("measuring", len(left)) as advance, fetching(left, watch.downloads) as plan:
 
         def report(event: local.Event) -> None:
             task: Task[Spec] = event.job
@@ -212,6 +217,7 @@ def _run_left(prepared: Prepared, left: list[Task[Spec]], workers: int | None, w
             if event.kind == "silent":
                 LOG.warning("%s: %s", task.label, event.message)
             else:
+                finished(plan, task, watch.downloads)
                 advance(task.label)
 
         try:

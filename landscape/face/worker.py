@@ -25,32 +25,33 @@ class Work:
     study: Study
     tasks: list[Task[Spec]]
     device: str
+    on_disk: bool
 
 
 def work_of(prepared: Prepared) -> Work:
     """What the workers of a prepared study are given."""
-    return Work(prepared.session.store, prepared.study, prepared.tasks, str(prepared.session.device))
+    session = prepared.session
+    return Work(session.store, prepared.study, prepared.tasks, str(session.device), session.on_disk)
 
 
-def worker(work: Work, workers: int, threads: int, setup: Callable[[], None] | None) -> local.Work:
-    """What a worker does with a task.
+def worker(work: Work, workers: int, threads: int, setup: Callable[[], None]) -> local.Work:
+    """What a worker does with a task, in a process of its own.
 
     Args:
         work: The study.
         workers: How many there are.
         threads: Threads of each.
-        setup: Called first, in a process of its own.
+        setup: Called first.
     """
     import torch
 
-    if setup is not None:
-        setup()
+    setup()
 
     from landscape.session.session import Session
 
     record: Record = work.store.record()
     device = torch.device(work.device)
-    session = Session(work.store, work.study, work.tasks, device, workers, record["signatures"])
+    session = Session(work.store, work.study, work.tasks, device, workers, record["signatures"], on_disk=work.on_disk)
     return in_process(session, threads)
 
 

@@ -74,6 +74,10 @@ class Aligned(Spec):
         """Two for each checkpoint, in float64, to verify the alignment."""
         return 2 * len(task.checkpoints)
 
+    def vectors(self, task: Task[Spec]) -> int:
+        """A copy of each, which moves."""
+        return len(task.checkpoints)
+
     def gradients(self, task: Task[Spec], examples: int) -> int:
         """Those of learning by the loss."""
         steps = self.alignment.steps if "steps" in catalogue.MATCHERS.load(self.method).SETTINGS else 0

@@ -102,6 +102,10 @@ class Along(Measure):
         """Those between the ends."""
         return self.paths(task) * (AUTO_PASSES if self.points == "auto" else self.points - 2)
 
+    def vectors(self, task: Task[Spec]) -> int:
+        """Where they are aligned, each once more."""
+        return 0 if self.align == (NONE,) else len(task.checkpoints)
+
     def paths(self, task: Task[Spec]) -> int:
         """Paths of a task."""
         return len(task.pairs)

@@ -96,6 +96,10 @@ class Curvature(Spec):
     seed: int = Field(0, ge=0, le=MOST_SEED)
     dtype: Literal["float32"] = "float32"
 
+    def vectors(self, task: Task[Spec]) -> int:
+        """A direction, and its product with the Hessian."""
+        return 2
+
     def passes(self, task: Task[Spec]) -> int:
         """Those of power iteration."""
         return POWER_ITERATION
@@ -122,6 +126,10 @@ class Chains(Spec):
         """Those of the chains; how many there are in all decides nothing of one of them."""
         own = {name: value for name, value in self.llc.deciding().items() if name not in ("chains", "extrapolate")}
         return {**own, "numbers": list(self.numbers), "halved": self.halved}
+
+    def vectors(self, task: Task[Spec]) -> int:
+        """Each chain, and its gradient."""
+        return 2 * len(task.checkpoints) * len(self.numbers)
 
     def gradients(self, task: Task[Spec], examples: int) -> int:
         """One for each example of each step."""
