@@ -156,8 +156,13 @@ def execute(
 
 
 def foreseen(study: Study) -> list[str]:
-    """Warnings before anything is measured, each once."""
-    said = [measure.foreseen(study.data_sets[on].sequences) for measure in study.measure for on in measure.on]
+    """Sentences on the steps of chains that are known to be too few, each once."""
+    chains = [(own, on) for measure in study.measure if (own := measure.of_chains) for on in measure.on]
+    if not chains:  # what follows imports torch
+        return []
+    from landscape.llc.arithmetic import foreseen as of
+
+    said = [of(own, study.data_sets[on].sequences) for own, on in chains]
     every = list(dict.fromkeys(one for one in said if one))
     more = len(every) - SENTENCES
     return every if more <= 0 else [*every[:SENTENCES], f"the same of {more} more measures"]

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from landscape.errors import InputError
+from landscape.llc.settings import ChainSettings
 from landscape.spec import one_or_several
 from landscape.study.checkpoint import Checkpoint, in_order, order
 from landscape.study.sections import Data
@@ -126,12 +127,9 @@ class Measure(Spec):
         """Further batches that it reads, each with the setting of their text; data must have another text."""
         yield from ()
 
-    def foreseen(self, examples: int) -> str | None:
-        """A warning before anything is measured; None without one.
-
-        Args:
-            examples: Number of examples of the data.
-        """
+    @property
+    def of_chains(self) -> ChainSettings | None:
+        """Settings of chains that it samples; None if it samples none."""
         return None
 
     def connectivity(self) -> Iterator[str]:

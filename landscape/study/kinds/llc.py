@@ -69,11 +69,10 @@ class Llc(Measure, ChainSettings):
         """There is no checkpoint."""
         return none_of(self.kind, grid)
 
-    def foreseen(self, examples: int) -> str | None:
-        """Whether the steps of the chains are known to be too few."""
-        from landscape.llc.arithmetic import foreseen  # imports torch
-
-        return foreseen(self, examples)
+    @property
+    def of_chains(self) -> ChainSettings:
+        """Its own."""
+        return self
 
     def behaviour(self, *, distances: bool) -> Iterator[str]:
         """The coefficient over training."""
