@@ -43,7 +43,7 @@ def _of_group() -> int:
     return 1 << 62
 
 
-def gigabytes(size: float) -> str:
+def gigabytes(size: int | float) -> str:
     """A number of bytes in GB, with two digits.
 
     >>> gigabytes(18.3e9), gigabytes(250e6)

@@ -27,13 +27,13 @@ class Progress:
     """
 
     what: str
-    total: float
+    total: int | float
     unit: str
-    scale: float = 1.0
-    done: float = 0.0
+    scale: int | float = 1.0
+    done: int | float = 0.0
     _begin: float = field(default_factory=time.monotonic)
 
-    def advance(self, size: float) -> None:
+    def advance(self, size: int | float) -> None:
         """Count a finished part.
 
         Args:
