@@ -162,7 +162,7 @@ def test_the_packaged_text_to_align_on_is_taken_where_no_text_is_given() -> None
 
 
 def ended(capfd: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
-    with pytest.raises(SystemExit) as end:
+    with pytest.raises(SystemExit, match=r"^\d+$") as end:
         main([str(word) for word in words])
     code = end.value.code
     assert isinstance(code, int)
