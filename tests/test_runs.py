@@ -57,4 +57,4 @@ def test_a_label_that_only_some_have() -> None:
     rows = pd.DataFrame({"seed": [0, 1, None], "lr": [1.0, None, None]})
     (known,) = by_run({"loss": rows}, ["lr"]).values()
     assert list(known["seed"][:2]) == ["1 0", "1"]
-    assert pd.isna(known["seed"][2])
+    assert known["seed"][2] is None

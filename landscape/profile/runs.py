@@ -29,11 +29,12 @@ def _named(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     for end in ("", "_a", "_b"):
         columns = [f"{name}{end}" for name in (*names, "seed") if f"{name}{end}" in rows]
         if f"seed{end}" in columns:
-            new[f"seed{end}"] = rows[columns].apply(_name, axis=1, result_type="reduce")
-    return rows.assign(**new) if len(rows) else rows
+            runs = [_name(labels) for labels in zip(*(rows[name] for name in columns), strict=True)]
+            new[f"seed{end}"] = pd.Series(runs, rows.index, dtype=object)
+    return rows.assign(**new)
 
 
-def _name(labels: pd.Series) -> str | None:
+def _name(labels: Sequence[object]) -> str | None:
     known = [str(int(value)) if isinstance(value, float) else str(value) for value in labels if pd.notna(value)]
     return " ".join(known) or None
 
