@@ -39,6 +39,7 @@ def test_barriers_keep_the_label_that_both_share() -> None:
     (known,) = by_run({"barrier": rows}, ["optimizer"]).values()
     assert list(known["seed_a"]) == ["adam 0", "sgd 0", "sgd 1"]
     assert list(known["seed_b"]) == ["adam 1", "sgd 1", "sgd 2"]
+    assert not {"optimizer_a", "optimizer_b"} & set(known)
     assert float(barrier_over_training(known)["barrier"].iloc[0]) == pytest.approx(0.4)
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 
 def by_run(tables: Mapping[str, pd.DataFrame], names: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """Tables in which ``seed`` names the training run by all its labels, such as ``adam 3``.
+    """Tables in which ``seed`` names the training run by all its labels, such as ``adam 3``, in place of their columns.
 
     Two runs may have one seed and differ in another label. Series, means and figures go by ``seed``; without this they
     would take the two for one run.
@@ -31,7 +31,8 @@ def _named(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
         if f"seed{end}" in columns:
             runs = [_name(labels) for labels in zip(*(rows[name] for name in columns), strict=True)]
             new[f"seed{end}"] = pd.Series(runs, rows.index, dtype=object)
-    return rows.assign(**new)
+    inside = [f"{name}{end}" for name in names for end in ("", "_a", "_b") if f"seed{end}" in new]
+    return rows.assign(**new).drop(columns=inside, errors="ignore")
 
 
 def _name(labels: Sequence[object]) -> str | None:
