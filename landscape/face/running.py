@@ -156,7 +156,14 @@ def execute(
 
 
 def foreseen(study: Study) -> list[str]:
-    """Sentences on the steps of chains that are known to be too few, each once."""
+    """Sentences on what is known to be of no use before anything is measured, each once."""
+    read = {name for measure in study.measure for name in measure.on}
+    return [f'[data.{name}] is read by no measure; a measure reads it with on = ["main", "{name}"]'
+            for name in study.other_data if name not in read] + _too_few_steps(study)  # fmt: skip
+
+
+def _too_few_steps(study: Study) -> list[str]:
+    """Sentences on the steps of chains that are known to be too few."""
     chains = [(own, on) for measure in study.measure if (own := measure.of_chains) for on in measure.on]
     if not chains:  # what follows imports torch
         return []
