@@ -200,6 +200,13 @@ DEFINITIONS = Members("definition of a barrier", {
                             "largest rise above the chord of any sub-segment"),
 })  # fmt: skip
 
+METRICS = Members("metric", {
+    "accuracy": Member("landscape.profile.metrics.accuracy", "share of examples that are right"),
+    "perplexity": Member("landscape.profile.metrics.perplexity", "exp of the loss per token"),
+    "f1": Member("landscape.profile.metrics.f1", "F1 of the second of two classes", "F1"),
+})  # fmt: skip
+"""What is measured beside the loss; an objective has those whose numbers it gives for each example."""
+
 MEASURES = Members("kind of measure", {
     "barriers": Member("barriers", "loss barriers along paths between pairs"),
     "curves": Member("curves", "learned curves of low loss between pairs"),

@@ -198,7 +198,7 @@ def features(
 def _listen(
     keep: Callable[[Source, Tensor], None], source: Source, _: nn.Module, inputs: tuple[Any, ...], output: Any
 ) -> None:
-    # A router hands out its logits first, and then whom it has chosen.
+    # A router hands out its logits first, and then the experts that it chose.
     written = output[0] if isinstance(output, tuple) else output
     keep(source, written if source.written else inputs[0])
 
