@@ -31,7 +31,10 @@ NO_TORCH = [
     "landscape.checkpoints.local", "landscape.checkpoints.grid", "landscape.checkpoints.formats",
     "landscape.session.cache", "landscape.engines", "landscape.figures", "landscape.cli",
 ]  # fmt: skip
-ALONE = {"figures": ("landscape.figures", "landscape.catalogue"), "engines": ("landscape.engines", "landscape.errors")}
+ALONE = {
+    "figures": ("landscape.figures", "landscape.catalogue"),
+    "engines": ("landscape.engines", "landscape.errors", "landscape.catalogue", "landscape.spec"),
+}
 
 
 def module(file: Path, root: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -13,14 +14,21 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from landscape import engines
 from landscape.engines import local
+from landscape.engines.claims import CLAIMS, Claims
+from landscape.engines.devices import assigned, devices, threads
+from landscape.engines.jobs import Event
+from landscape.engines.settings import EngineSettings
+from landscape.engines.shares import shares
 from landscape.errors import InputError
 from landscape.face.inputs import Models
+from landscape.face.work import start_of
 from landscape.study.file import Study
 from landscape.study.kinds.llc import Llc
 from landscape.study.measure import Grid, Measure
 from landscape.study.sections import Checkpoints
-from landscape.study.store import Record, Store
+from landscape.study.store import Store
 from landscape.study.tasks import Spec, Task
 
 if TYPE_CHECKING:
@@ -30,6 +38,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("landscape")
 SENTENCES = 3
 """Measures of which it is said that their steps are too few; a calibration has eighteen."""
+GRADIENT = 3
+"""Forward passes that a gradient costs, about."""
 LISTED = 10
 """Failed tasks that are named."""
 
@@ -54,7 +64,7 @@ class Watch:
     """
 
     progress: Callable[[str, int], AbstractContextManager[Advance]] = lambda title, total: nullcontext(_nothing)
-    event: Callable[[local.Event], None] = lambda event: None
+    event: Callable[[Event], None] = lambda event: None
     counts: bool = False
     setup: Callable[[], None] = lambda: None
     only: str = ""
@@ -107,7 +117,8 @@ def one_shot(
         measure=tuple(measures),
     )  # fmt: skip
     with _results(out) as store:
-        yield execute(study, store, models.device, grid=models.grid, memory=models.memory, watch=watch, require=require)
+        where = EngineSettings(device=models.device)
+        yield execute(study, store, where, grid=models.grid, memory=models.memory, watch=watch, require=require)
 
 
 @contextmanager
@@ -122,11 +133,10 @@ def _results(out: Path | None) -> Generator[Store]:
 def execute(
     study: Study,
     store: Store,
-    device: str = "cpu",
+    where: EngineSettings,
     *,
     grid: Grid | None = None,
     memory: InMemory | None = None,
-    workers: int | None = None,
     watch: Watch = SILENT,
     require: Callable[[Prepared], None] = lambda prepared: None,
 ) -> Ran:
@@ -135,21 +145,24 @@ def execute(
     Args:
         study: The study.
         store: Where its results are or will be.
-        device: Where to compute.
+        where: Where to compute, and by which engine.
         grid: Its checkpoints, if they are already known.
         memory: Models in memory, which the checkpoints stand for.
-        workers: Worker processes; None is chosen by timing.
         watch: What is told on the way.
         require: Called before anything runs; refuses what cannot be run.
     """
-    from landscape.measure.prepare import prepare
+    from landscape.measure.prepare import on, prepare
 
-    prepared = prepare(study, store, device, grid, memory)
+    engines.load(where.engine)
+    first, *others = devices_of(where)
+    prepared = prepare(study, store, first, grid, memory)
+    for device in others:
+        on(device)
     require(prepared)
     store.open(prepared.record)
     for warning in [*prepared.record["warnings"], *foreseen(study)]:
         LOG.warning("warning: %s", warning)
-    return Ran(prepared, store, run_tasks(prepared, workers=1 if memory else workers, watch=watch))
+    return Ran(prepared, store, run_tasks(prepared, where, watch=watch))
 
 
 def foreseen(study: Study) -> list[str]:
@@ -165,12 +178,26 @@ def foreseen(study: Study) -> list[str]:
     return every if more <= 0 else [*every[:SENTENCES], f"the same of {more} more measures of llc"]
 
 
-def run_tasks(prepared: Prepared, *, workers: int | None = None, watch: Watch = SILENT) -> dict[str, str]:
+def devices_of(where: EngineSettings) -> tuple[str, ...]:
+    """The devices that are wanted.
+
+    Raises:
+        InputError: If there is none.
+    """
+    available = 0
+    if ":all" in where.device:
+        import torch
+
+        available = torch.cuda.device_count()
+    return devices(where.device, available)
+
+
+def run_tasks(prepared: Prepared, where: EngineSettings, *, watch: Watch = SILENT) -> dict[str, str]:
     """Run the tasks of a prepared study that are not done.
 
     Args:
         prepared: The study.
-        workers: Worker processes; None is chosen by timing.
+        where: Where to compute, and by which engine.
         watch: What is told on the way.
 
     Returns:
@@ -179,37 +206,49 @@ def run_tasks(prepared: Prepared, *, workers: int | None = None, watch: Watch = 
     session = prepared.session
     store = session.store
     _set_aside(prepared.tasks, store)
-    left = [task for task in unfinished(prepared.tasks, store) if watch.only in ("", task.kind)]
-    failed = _run_left(prepared, left, workers, watch) if left else {}
+    wanted = share_of(prepared, where)
+    left = [task for task in unfinished(wanted, store) if watch.only in ("", task.kind)]
+    failed = _run_left(prepared, left, where, watch) if left else {}
     for warning in worse_than_guessing(store, [task.key for task in left if task.kind == "losses"]):
         LOG.warning("warning: %s", warning)
     if watch.counts:
-        LOG.info("%d tasks done, %d failed", len(prepared.tasks) - len(failed), len(failed))
+        LOG.info("%d tasks done, %d failed", len(wanted) - len(failed), len(failed))
     labels = {task.key: task.label for task in prepared.tasks}
     for key, message in list(failed.items())[:LISTED]:
         LOG.warning("  failed: %s: %s", labels[key], message)
     return failed
 
 
-def _run_left(prepared: Prepared, left: list[Task[Spec]], workers: int | None, watch: Watch) -> dict[str, str]:
+def share_of(prepared: Prepared, where: EngineSettings) -> list[Task[Spec]]:
+    """The tasks of a share, or all."""
+    if where.share is None:
+        return prepared.tasks
+    number, count = where.share
+    return shares(prepared.tasks, partial(cost, prepared.study), count)[number]
+
+
+def cost(study: Study, task: Task[Spec]) -> float:
+    """Forward passes of one example that a task takes, about; a gradient counts three times."""
+    examples = study.data_sets[task.on].sequences
+    return max(task.passes, 1) * examples + GRADIENT * task.gradients(examples)
+
+
+def _run_left(prepared: Prepared, left: list[Task[Spec]], where: EngineSettings, watch: Watch) -> dict[str, str]:
     """Run the tasks that are left."""
-    session = prepared.session
-    store = session.store
-    count, threads = _workers(session, left, workers)
-    if watch.counts:
-        LOG.info(
-            "%d of %d tasks to do, with %d worker%s of %d thread%s on %s", len(left), len(prepared.tasks), count,
-            "s" * (count > 1), threads, "s" * (threads > 1), session.device,
-        )  # fmt: skip
-    spawn = partial(_worker, _work(prepared), count, threads, watch.setup if count > 1 else None)
-    if session.memory is not None:
-        spawn = partial(_in_process, session, threads)
     import torch
 
+    store = prepared.session.store
+    places, each = _workers(prepared.session, left, where)
+    if watch.counts:
+        LOG.info(
+            "%d of %d tasks to do, with %d worker%s of %d thread%s on %s", len(left), len(prepared.tasks), len(places),
+            "s" * (len(places) > 1), each, "s" * (each > 1), ", ".join(dict.fromkeys(places)),
+        )  # fmt: skip
+    start = start_of(prepared, len(places), each, watch.setup if len(places) > 1 else None)
     before = torch.get_num_threads()
-    with watch.progress("measuring", len(left)) as advance:
+    with watch.progress("measuring", len(left)) as advance, Claims(store.folder / CLAIMS, store.failure) as claims:
 
-        def report(event: local.Event) -> None:
+        def report(event: Event) -> None:
             task: Task[Spec] = event.job
             if event.kind == "failed":
                 store.fail(task.key, "\n".join(part for part in (event.message, event.trace) if part))
@@ -220,7 +259,7 @@ def _run_left(prepared: Prepared, left: list[Task[Spec]], workers: int | None, w
                 advance(task.label)
 
         try:
-            return local.run(left, spawn, report, workers=count)
+            return local.run(left, start, report, devices=places, claims=claims)
         finally:
             torch.set_num_threads(before)
 
@@ -256,60 +295,20 @@ def unfinished(tasks: Sequence[Task[Spec]], store: Store) -> list[Task[Spec]]:
     return [task for task in tasks if task.key in new | lost]
 
 
-def _workers(session: Session, left: list[Task[Spec]], workers: int | None) -> tuple[int, int]:
-    """Workers, and threads of each."""
+def _workers(session: Session, left: list[Task[Spec]], where: EngineSettings) -> tuple[tuple[str, ...], int]:
+    """The device of each worker, and threads of each."""
     from landscape.session.workers import workers_for
 
+    wanted = devices_of(where)
+    if session.memory is not None:
+        wanted = wanted[:1]
+    workers = 1 if session.memory is not None else where.workers
+    if len(wanted) > 1:
+        places = assigned(wanted, workers)
+        return places, threads(len(places), len(os.sched_getaffinity(0)))
     try:
-        count, threads = workers_for(session, left)
+        count, each = workers_for(session, left)
     except InputError:  # a checkpoint that cannot be loaded is its task's failure, not the run's
-        count, threads = 1, 1
-    return (workers, 1) if workers and workers > 1 else (workers or count, threads)
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a worker process is given."""
-
-    store: Store
-    study: Study
-    tasks: list[Task[Spec]]
-    device: str
-
-
-def _work(prepared: Prepared) -> Work:
-    """What the workers of a prepared study are given."""
-    return Work(prepared.session.store, prepared.study, prepared.tasks, str(prepared.session.device))
-
-
-def _worker(work: Work, workers: int, threads: int, setup: Callable[[], None] | None) -> local.Work:
-    """What a worker does with a task.
-
-    Args:
-        work: The study.
-        workers: How many there are.
-        threads: Threads of each.
-        setup: Called first, in a process of its own.
-    """
-    import torch
-
-    if setup is not None:
-        setup()
-
-    from landscape.session.session import Session
-
-    record: Record = work.store.record()
-    device = torch.device(work.device)
-    session = Session(work.store, work.study, work.tasks, device, workers, record["signatures"])
-    return _in_process(session, threads)
-
-
-def _in_process(session: Session, threads: int) -> local.Work:
-    """What does tasks in a session."""
-    import torch
-
-    from landscape.measure import perform
-
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)  # softmax of a broken point is full of them, and each costs a hundred cycles
-    return partial(perform, session=session)
+        count, each = 1, 1
+    count, each = (workers, 1) if workers and workers > 1 else (workers or count, each)
+    return assigned(wanted, count), each

@@ -196,6 +196,14 @@ class Store:
         """Record that a task failed and why; it stays to be done."""
         self._replace(self.folder / "failed" / f"{key}.json", json.dumps({"message": message}).encode())
 
+    def failure(self, key: str) -> tuple[int, str] | None:
+        """The recorded failure of a task: a number that another failure changes, and its message."""
+        file = self.folder / "failed" / f"{key}.json"
+        try:
+            return file.stat().st_mtime_ns, _message(file).splitlines()[0]
+        except (OSError, IndexError):
+            return None
+
     def has_losses(self, key: str) -> bool:
         """Whether the per-example losses of a task are there."""
         return _whole(self.folder / "losses" / f"{key}.parquet", key, "losses")

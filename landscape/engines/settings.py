@@ -1,0 +1,57 @@
+"""Where a study is run, and by which engine."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from landscape import catalogue
+from landscape.spec import Choice, Settings
+
+SHARD = re.compile(r"(\d+)/(\d+)")
+
+
+def _shard(value: str) -> str:
+    """A share such as 2/8.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    found = SHARD.fullmatch(value)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise ValueError("i/n is wanted, the share i of n from 1/n to n/n, such as 2/8")
+    return value
+
+
+class EngineSettings(Settings):
+    """Where a study is run, and by which engine.
+
+    Attributes:
+        engine: What hands tasks to workers.
+        device: Device of torch, cpu, cuda or cuda:1; several, cuda:0,cuda:1, or cuda:all, get one worker each.
+        workers: Worker processes; left out, one for each of several devices, and else chosen by timing.
+        shard: Do only the share i/n of the tasks, with all that they need; results go to one folder, or to several.
+    """
+
+    engine: Annotated[str, AfterValidator(Choice(catalogue.ENGINES))] = "local"
+    device: str = "cpu"
+    workers: Annotated[int, Field(ge=1)] | None = None
+    shard: Annotated[str, AfterValidator(_shard)] | None = None
+
+    @model_validator(mode="after")
+    def _options_are_of_the_engine(self) -> Self:
+        every = {name for member in catalogue.ENGINES.values() for name in member.reads}
+        if given := sorted((every & self.model_fields_set) - set(catalogue.ENGINES[self.engine].reads)):
+            readers = " and ".join(n for n, member in catalogue.ENGINES.items() if given[0] in member.reads)
+            raise ValueError(f"{given[0]} is for engine = {readers}, and this one is {self.engine}: leave it out")
+        return self
+
+    @property
+    def share(self) -> tuple[int, int] | None:
+        """Number of the share from 0, and number of shares."""
+        if self.shard is None:
+            return None
+        number, count = map(int, self.shard.split("/"))
+        return number - 1, count
