@@ -199,6 +199,10 @@ MEASURES = Members("kind of measure", {
 
 ENGINES = Members("engine", {
     "local": Member("landscape.engines.local", "worker processes of this machine, one for each device"),
+    "ray": Member("landscape.engines.ray_actors", "actors of a Ray cluster, one for each GPU or processor",
+                  reads=("address",), extra="ray"),
+    "submitit": Member("landscape.engines.submitit_jobs", "jobs of a scheduler such as Slurm", extra="submitit",
+                       reads=("jobs", "gpus_per_job", "time", "partition", "array_parallelism", "cluster")),
 })  # fmt: skip
 """What hands the tasks of a study to workers."""
 

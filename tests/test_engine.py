@@ -38,6 +38,9 @@ def work(folder: Path, who: str, errand: Errand) -> None:  # noqa: C901
         case "nap":
             time.sleep(0.1)
             (folder / errand.key).write_text(who)
+        case "long":
+            time.sleep(0.7)
+            (folder / errand.key).write_text(who)
         case "refuse":
             raise InputError("bad input")
         case "break":
@@ -61,6 +64,14 @@ def work(folder: Path, who: str, errand: Errand) -> None:  # noqa: C901
             except BaseException:
                 (folder / errand.key).write_text("saved")
                 raise
+        case "save once":
+            if not (folder / f"{errand.key}.saved").exists():
+                try:
+                    time.sleep(60)
+                except BaseException:
+                    (folder / f"{errand.key}.saved").write_text(who)
+                    raise
+            (folder / errand.key).write_text(who)
         case "until d":
             wait_for(folder / "d")
         case "until a":
@@ -70,6 +81,23 @@ def work(folder: Path, who: str, errand: Errand) -> None:  # noqa: C901
         case "wait":
             (folder / errand.key).write_text(who)
             time.sleep(60)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Errands are done when their file exists."""
+
+    folder: Path
+
+    def done(self, key: str) -> bool:
+        return (self.folder / key).exists()
+
+    def fail(self, key: str, message: str) -> None:
+        (self.folder / f"{key}.failed").write_text(message)
+
+    def failure(self, key: str) -> tuple[int, str] | None:
+        file = self.folder / f"{key}.failed"
+        return (file.stat().st_mtime_ns, file.read_text().splitlines()[0]) if file.exists() else None
 
 
 def once(mark: Path, number: signal.Signals) -> None:

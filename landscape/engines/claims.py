@@ -58,7 +58,7 @@ class Owner:
             now: The time in seconds by the clock that the files have.
         """
         if self.machine and self.machine == _machine():
-            return _started(self.pid) == self.started
+            return process_start(self.pid) == self.started
         try:
             return now - _beat(folder, self.run).stat().st_mtime < STALE
         except OSError:
@@ -128,7 +128,7 @@ class Claims:
         return now[1] if now is not None and now != self._before.get(key) else ""
 
     def _create(self, key: str) -> None:
-        owner = Owner(self.run, socket.gethostname(), os.getpid(), _started(os.getpid()), _machine(), time.time())
+        owner = Owner(self.run, socket.gethostname(), os.getpid(), process_start(os.getpid()), _machine(), time.time())
         with (self.folder / key).open("x") as file:
             file.write(json.dumps(asdict(owner)))
 
@@ -167,6 +167,15 @@ def claimed(folder: Path) -> Iterator[tuple[str, Owner]]:
                 yield file.name, owner
 
 
+def process_start(pid: int) -> str:
+    """When a process of this machine started; empty if there is none."""
+    try:
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if state == "Z" else rest[18]
+    except (OSError, IndexError):
+        return ""
+
+
 def _owner(file: Path) -> Owner | None:
     """Who wrote a claim; None if it cannot be read."""
     try:
@@ -186,13 +195,4 @@ def _machine() -> str:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
-        return ""
-
-
-def _started(pid: int) -> str:
-    """When a process of this machine started; empty if there is none."""
-    try:
-        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return "" if state == "Z" else rest[18]
-    except (OSError, IndexError):
         return ""

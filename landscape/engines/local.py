@@ -20,12 +20,18 @@ from types import FrameType
 
 from landscape.engines.claims import Claims
 from landscape.engines.jobs import POLL, Event, Job, Queue, Report, Start, Work, Worker, attempt
+from landscape.engines.order import Order
 from landscape.errors import StorageError
 
 SHUTDOWN = 5.0
 """Seconds that an idle worker has to end by itself."""
 HEARTBEAT, SILENT = 10.0, 60.0
 """Seconds between the heartbeats of a worker, and without any after which it is reported."""
+
+
+def execute(order: Order) -> dict[str, str]:
+    """Run jobs on this machine; see :func:`run`."""
+    return run(order.jobs, order.start, order.report, devices=order.devices, claims=order.claims)
 
 
 def run(
@@ -36,6 +42,7 @@ def run(
     devices: Sequence[str] = ("cpu",),
     claims: Claims | None = None,
     wait: bool = True,
+    apart: bool = False,
 ) -> dict[str, str]:
     """Run jobs in their order, each after those it needs.
 
@@ -43,9 +50,10 @@ def run(
         jobs: Jobs; see :class:`Job`.
         start: Makes the function that does the work on a device; pickled if there are several workers.
         report: Called in this process for each finished or failed job, and for one whose worker sends no heartbeat.
-        devices: The device of each worker; a single worker is this process itself.
+        devices: The device of each worker; a single worker is this process itself, unless it is to be apart.
         claims: What is shared with other runs; None if there are none.
         wait: Whether to wait in the end for jobs that other runs have begun.
+        apart: Whether a single worker is a process of its own, too, so that a job that kills it has failed.
 
     Returns:
         Message of each failed job by key.
@@ -54,7 +62,7 @@ def run(
         StorageError: If a job could not store its result, or the work could not be set up.
     """
     queue = Queue(jobs, report, claims)
-    if len(devices) > 1 and jobs:
+    if jobs and (apart or len(devices) > 1):
         _run_workers(queue, start, devices[: len(jobs)], wait)
         return queue.failed
     work: Work | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -33,12 +33,26 @@ class EngineSettings(Settings):
         device: Device of torch, cpu, cuda or cuda:1; several, cuda:0,cuda:1, or cuda:all, get one worker each.
         workers: Worker processes; left out, one for each of several devices, and else chosen by timing.
         shard: Do only the share i/n of the tasks, with all that they need; results go to one folder, or to several.
+        address: Of a Ray cluster, HOST:PORT or auto; left out, one is started on this machine.
+        cluster: Where submitit's jobs run, on a Slurm cluster or on this machine.
+        jobs: Jobs of submitit.
+        gpus_per_job: GPUs of each, one worker each; left out, one if the device is cuda.
+        time: Minutes of each; a job that takes longer is put into the queue again.
+        partition: Of the Slurm cluster; left out, its usual one.
+        array_parallelism: Jobs that may run at the same time.
     """
 
     engine: Annotated[str, AfterValidator(Choice(catalogue.ENGINES))] = "local"
     device: str = "cpu"
     workers: Annotated[int, Field(ge=1)] | None = None
     shard: Annotated[str, AfterValidator(_shard)] | None = None
+    address: str = ""
+    cluster: Literal["slurm", "local"] = "slurm"
+    jobs: int = Field(4, ge=1)
+    gpus_per_job: Annotated[int, Field(ge=0)] | None = None
+    time: int = Field(60, ge=1)
+    partition: str = ""
+    array_parallelism: int = Field(256, ge=1)
 
     @model_validator(mode="after")
     def _options_are_of_the_engine(self) -> Self:

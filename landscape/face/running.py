@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from landscape import engines
-from landscape.engines import local
 from landscape.engines.claims import CLAIMS, Claims
 from landscape.engines.devices import assigned, devices, threads
 from landscape.engines.jobs import Event
+from landscape.engines.order import Order
 from landscape.engines.settings import EngineSettings
 from landscape.engines.shares import shares
 from landscape.errors import InputError
@@ -155,14 +155,23 @@ def execute(
 
     engines.load(where.engine)
     first, *others = devices_of(where)
-    prepared = prepare(study, store, first, grid, memory)
-    for device in others:
+    prepared = prepare(study, store, first if _has(first, where) else "cpu", grid, memory)
+    for device in others if where.engine == "local" else ():
         on(device)
     require(prepared)
     store.open(prepared.record)
     for warning in [*prepared.record["warnings"], *foreseen(study)]:
         LOG.warning("warning: %s", warning)
     return Ran(prepared, store, run_tasks(prepared, where, watch=watch))
+
+
+def _has(device: str, where: EngineSettings) -> bool:
+    """Whether this process is to have the device: it is, unless others compute on it."""
+    if where.engine == "local" or device == "cpu":
+        return True
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def foreseen(study: Study) -> list[str]:
@@ -240,17 +249,17 @@ def _run_left(prepared: Prepared, left: list[Task[Spec]], where: EngineSettings,
     store = prepared.session.store
     places, each = _workers(prepared.session, left, where)
     if watch.counts:
-        LOG.info(
-            "%d of %d tasks to do, with %d worker%s of %d thread%s on %s", len(left), len(prepared.tasks), len(places),
-            "s" * (len(places) > 1), each, "s" * (each > 1), ", ".join(dict.fromkeys(places)),
-        )  # fmt: skip
-    start = start_of(prepared, len(places), each, watch.setup if len(places) > 1 else None)
+        workers = f"{len(places)} worker{'s' * (len(places) > 1)} of {each} thread{'s' * (each > 1)}"
+        at = f"{workers} on {', '.join(dict.fromkeys(places))}" if where.engine == "local" else where.engine
+        LOG.info("%d of %d tasks to do, with %s", len(left), len(prepared.tasks), at)
+    alone = where.engine == "local" and len(places) == 1
+    start = start_of(prepared, len(places), each, None if alone else watch.setup)
     before = torch.get_num_threads()
     with watch.progress("measuring", len(left)) as advance, Claims(store.folder / CLAIMS, store.failure) as claims:
 
         def report(event: Event) -> None:
             task: Task[Spec] = event.job
-            if event.kind == "failed":
+            if event.kind == "failed" and not _is_recorded(store, task.key, event.message):
                 store.fail(task.key, "\n".join(part for part in (event.message, event.trace) if part))
             watch.event(event)
             if event.kind == "silent":
@@ -258,10 +267,19 @@ def _run_left(prepared: Prepared, left: list[Task[Spec]], where: EngineSettings,
             else:
                 advance(task.label)
 
+        results, price = Store(store.folder.resolve()), partial(cost, prepared.study)
+        order = Order(left, start, report, claims, where, places, results.folder, results, price)
+        run: Callable[[Order], dict[str, str]] = engines.load(where.engine).execute
         try:
-            return local.run(left, start, report, devices=places, claims=claims)
+            return run(order)
         finally:
             torch.set_num_threads(before)
+
+
+def _is_recorded(store: Store, key: str, message: str) -> bool:
+    """Whether another process has recorded a failure already, perhaps with more to say of it."""
+    known = store.failure(key)
+    return known is not None and known[1] == message
 
 
 def worse_than_guessing(store: Store, keys: list[str]) -> list[str]:
@@ -299,13 +317,15 @@ def _workers(session: Session, left: list[Task[Spec]], where: EngineSettings) ->
     """The device of each worker, and threads of each."""
     from landscape.session.workers import workers_for
 
-    wanted = devices_of(where)
+    wanted, cores = devices_of(where), len(os.sched_getaffinity(0))
+    workers = 1 if session.memory is not None else where.workers
+    if where.engine != "local":  # workers of other machines, of which this one may be typical
+        return assigned(wanted[:1], workers or (cores if wanted[0] == "cpu" and where.engine == "ray" else 1)), 1
     if session.memory is not None:
         wanted = wanted[:1]
-    workers = 1 if session.memory is not None else where.workers
     if len(wanted) > 1:
         places = assigned(wanted, workers)
-        return places, threads(len(places), len(os.sched_getaffinity(0)))
+        return places, threads(len(places), cores)
     try:
         count, each = workers_for(session, left)
     except InputError:  # a checkpoint that cannot be loaded is its task's failure, not the run's

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -79,7 +79,8 @@ def start_of(prepared: Prepared, workers: int, threads: int, setup: Callable[[],
     """
     if prepared.session.memory is not None:
         return InProcess(prepared.session, threads)
-    return Start(prepared.session.store, prepared.study, prepared.tasks, workers, threads, setup)
+    store = replace(prepared.session.store, folder=prepared.session.store.folder.resolve())
+    return Start(store, prepared.study, prepared.tasks, workers, threads, setup)
 
 
 def in_session(session: Session, threads: int) -> Work:
