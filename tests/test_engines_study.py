@@ -24,6 +24,7 @@ from landscape.errors import InputError
 from landscape.study.store import Store
 
 pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+MACHINE = ("seconds", "strategy", "at_once", "threads", "device", "host")
 MEASURE = """tile = 1
 align = ["none", "weights"]
 [[measure]]
@@ -39,22 +40,19 @@ def study(runs: Path) -> Path:
     return cases.study(runs, measure=MEASURE, sequences="60")
 
 
-def tables(*folders: Path) -> dict[str, pd.DataFrame]:
-    """Rows of all tables from the folders of results, without what a machine decides."""
-    record = Store(folders[0]).record()
-    keys = [task["key"] for task in record["tasks"]]
-    parts = [Store(folder).tables(keys) for folder in folders]
+def tables(*folders: Path) -> dict[tuple[str, str], pd.DataFrame]:
+    """Rows of each task and table from the first folder of results that has them, without what a machine decides."""
+    stores = [Store(folder) for folder in folders]
     out = {}
-    for name in parts[0]:
-        frame = pd.concat([part[name] for part in parts if name in part], ignore_index=True)
-        frame = frame.drop(columns=[c for c in frame if c in ("seconds", "strategy", "at_once", "evaluations")])
-        by = [c for c in frame if frame[c].dtype == object or str(frame[c].dtype).startswith(("str", "int", "Int"))]
-        out[name] = frame.drop_duplicates(["task", *by]).sort_values(["task", *by]).reset_index(drop=True)
+    for task in stores[0].record()["tasks"]:
+        store = next(store for store in stores if store.done(task["key"]))
+        for name, frame in store.tables([task["key"]]).items():
+            out[task["label"], name] = frame.drop(columns=[c for c in frame if c in MACHINE])
     return out
 
 
-def require_equal(found: dict[str, pd.DataFrame], wanted: dict[str, pd.DataFrame]) -> None:
-    assert found.keys() == wanted.keys()
+def require_equal(found: dict[tuple[str, str], pd.DataFrame], wanted: dict[tuple[str, str], pd.DataFrame]) -> None:
+    assert found.keys() == wanted.keys() and len(wanted) > 20
     for name, frame in wanted.items():
         assert len(found[name]) == len(frame) > 0, name
         for column in frame:
@@ -182,9 +180,7 @@ def test_status_says_what_runs(finished: Path, tmp_path: Path) -> None:
     assert f"{len(rows) - 1} done, 0 failed, 1 left" in again.output
 
 
-def test_status_watches_until_nothing_is_left(
-    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_status_watches_until_nothing_is_left(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(finished / "results", tmp_path / "results")
     key = Store(tmp_path / "results").record()["tasks"][-1]["key"]
     file = tmp_path / "results" / "rows" / f"{key}.parquet"

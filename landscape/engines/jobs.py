@@ -104,7 +104,13 @@ class Queue:
         self.waiting.insert(0, job)
 
     def finish(self, job: Job, message: str = "", trace: str = "") -> None:
-        """Record a finished job; with a message, it has failed."""
+        """Record a finished job.
+
+        Args:
+            job: The job.
+            message: Of its failure; empty if it is done.
+            trace: Traceback of a failure that is not the user's.
+        """
         self.open.discard(job.key)
         if message:
             self.failed[job.key] = message

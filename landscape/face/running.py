@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("landscape")
 SENTENCES = 3
 """Measures of which it is said that their steps are too few; a calibration has eighteen."""
-GRADIENT = 3
-"""Forward passes that a gradient costs, about."""
+GRADIENT, LOADING = 3, 1
+"""Forward passes that a gradient costs, and passes over all examples that a checkpoint costs that is loaded, about."""
 LISTED = 10
 """Failed tasks that are named."""
 
@@ -237,9 +237,10 @@ def share_of(prepared: Prepared, where: EngineSettings) -> list[Task[Spec]]:
 
 
 def cost(study: Study, task: Task[Spec]) -> float:
-    """Forward passes of one example that a task takes, about; a gradient counts three times."""
+    """Forward passes of one example that a task takes, about, with what loads of checkpoints and gradients count."""
     examples = study.data_sets[task.on].sequences
-    return max(task.passes, 1) * examples + GRADIENT * task.gradients(examples)
+    passes = max(task.passes, 1) + LOADING * len(task.checkpoints)
+    return passes * examples + GRADIENT * task.gradients(examples)
 
 
 def _run_left(prepared: Prepared, left: list[Task[Spec]], where: EngineSettings, watch: Watch) -> dict[str, str]:
