@@ -26,8 +26,8 @@ os.environ["PYTHONPATH"] = f"{Path(__file__).parent}{os.pathsep}{os.environ.get(
 
 import numpy as np
 
-from landscape import catalogue, engines
-from landscape.engines import local
+from landscape import catalogue
+from landscape.engines import load, local
 from landscape.engines.claims import Claims, Failure
 from landscape.engines.jobs import Event
 from landscape.engines.order import Order
@@ -101,7 +101,7 @@ def overhead(name: str, count: int, workers: int) -> tuple[float, float]:
         with Claims(folder / "claims") as claims:
             order = Order(jobs, partial(start, folder), report, claims, where, ["cpu"] * workers, folder,
                           Files(folder), lambda job: 1.0)  # fmt: skip
-            assert engines.load(name).execute(order) == {}
+            assert load(name).execute(order) == {}
         if name == "submitit":  # it looks at the folder now and then: the files say when they were written
             stamps = sorted((folder / job.key).stat().st_mtime for job in jobs)
             waited = time.time() - time.perf_counter() + begin
@@ -174,5 +174,7 @@ def main() -> None:
         print(f"{name:12} {seconds:6.2f} s, {alone / seconds:.2f} times as fast as one")
 
 
-if __name__ == "__main__":
-    main()
+if __name__ == "__main__":  # other processes find what is pickled in a module, and not in this script
+    import engines
+
+    engines.main()

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -133,6 +134,65 @@ def test_a_job_whose_time_is_over_saves_what_it_has_and_is_put_into_the_queue_ag
     failed, events = run(tmp_path, errands, lambda e: hurry(e) if e.job.key == "a" else None, jobs=1)
     assert failed == {} and [e.job.key for e in events] == ["a", "b", "c"] and time.monotonic() - begin < 50
     assert (tmp_path / "b.saved").exists() and (tmp_path / "b").read_text() not in ("", f"{pids[0]}")
+
+
+SBATCH = """#!{python}
+# Starts the jobs of an array at once, as a scheduler with room would.
+import os, re, subprocess, sys
+text = open(sys.argv[1]).read()
+last = re.search(r"--array=0-(\\d+)", text)
+for n in range(int(last[1]) + 1 if last else 1):
+    env = dict(os.environ, SLURM_JOB_ID=f"{{42 + n}}", SLURM_JOB_NUM_NODES="1", SLURM_NTASKS="1", SLURM_NODEID="0",
+               SLURM_PROCID="0", SLURM_LOCALID="0", SLURM_JOB_NODELIST="localhost")
+    if last:
+        env |= dict(SLURM_ARRAY_JOB_ID="42", SLURM_ARRAY_TASK_ID=f"{{n}}")
+    with open("slurm.log", "a") as log:
+        job = subprocess.Popen(["bash", sys.argv[1]], env=env, stdout=log, stderr=log, start_new_session=True)
+    with open(f"job-42_{{n}}" if last else "job-42", "w") as pid:
+        pid.write(str(job.pid))
+open("script", "w").write(text)
+print("Submitted batch job 42")
+"""
+SRUN = """#!/bin/bash
+while [[ "$1" == -* ]]; do [[ "$1" == *=* || "$1" == --unbuffered ]] && shift || shift 2; done
+exec "$@"
+"""
+SACCT = """#!/bin/bash
+echo "JobID|State|NodeList"
+for file in job-*; do
+    kill -0 "$(cat "$file")" 2>/dev/null && state=RUNNING || state=FAILED
+    echo "${file#job-}|$state|here"
+done
+"""
+
+
+def test_an_array_of_a_slurm_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With stand-ins for its commands: what is submitted, and that jobs that fail are submitted again."""
+    from landscape.engines import submitit_jobs
+
+    (tmp_path / "bin").mkdir()
+    for name, text in (("sbatch", SBATCH.format(python=sys.executable)), ("srun", SRUN), ("sacct", SACCT)):
+        (tmp_path / "bin" / name).write_text(text)
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(submitit_jobs, "CHECK", 1.0)
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path)
+    killed: list[str] = []
+
+    def kill(event: Event) -> None:
+        """Both jobs, once."""
+        for file in tmp_path.glob("job-42_*") if not killed else ():
+            killed.append(file.name)
+            os.killpg(int(file.read_text()), signal.SIGKILL)
+
+    errands = [Errand(f"{n}", does="long") for n in range(10)]
+    more = {"cluster": "slurm", "partition": "debug", "time": 3, "array_parallelism": 1, "gpus_per_job": 2}
+    failed, events = run(tmp_path / "out", errands, kill, **more)
+    assert len(killed) == 2 and failed == {} and sorted(int(e.job.key) for e in events) == list(range(10))
+    script = (tmp_path / "script").read_text()
+    for wanted in ("--partition=debug", "--time=3", "--array=0-1%1", "--gpus-per-node=2", "--signal=USR2@60"):
+        assert f"#SBATCH {wanted}" in script, script
 
 
 def test_a_scheduler_that_is_not_there_and_foreign_options_are_named(tmp_path: Path) -> None:

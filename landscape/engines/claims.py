@@ -1,4 +1,4 @@
-"""Which jobs are being done by whom, where several runs share a folder.
+"""Which jobs are being done, and by which run, where several runs share a folder.
 
 A claim is a file that exactly one run can create. A run touches one file every few seconds while it lives; claims of
 a run that does so no more are stale, and anybody may take them. Nothing depends on claims but time: two runs that do

@@ -30,8 +30,8 @@ from landscape.errors import InputError, StorageError
 LOG = logging.getLogger("landscape")
 FOLDER, OPEN = "jobs", "open.json"
 """Where logs and scripts of jobs are, in a folder of results, and what was submitted last."""
-WATCH = 3.0
-"""Seconds between two looks at the folder."""
+WATCH, CHECK = 3.0, 60.0
+"""Seconds between two readings of the folder, and between two questions to a scheduler that many share."""
 WARNED = 90
 """Seconds before its time is over in which a job stops; a third of its time if that is less."""
 MAX_REQUEUES = 1000
@@ -92,9 +92,11 @@ def execute(order: Order) -> dict[str, str]:
         LOG.info("watching the %d jobs that were submitted before; their logs are in %s", len(running), folder)
     else:
         running = _submit(order, order.jobs, folder)
-    before = len(progress.left)
+    before, checked = len(progress.left), time.monotonic()
     while progress.advance():
-        if not any(map(_lives, running)) and progress.advance():
+        due = order.where.cluster == "local" or time.monotonic() - checked > CHECK
+        checked = time.monotonic() if due else checked
+        if due and not any(map(_lives, running)) and progress.advance():
             if len(progress.left) == before:
                 raise StorageError(
                     f"the jobs have ended, {before} tasks are left, and none was finished; see the logs in {folder}"
