@@ -16,7 +16,7 @@ from functools import partial
 from itertools import product
 
 from landscape.engines.shares import shares, stealing
-from landscape.face.running import GRADIENT, cost
+from landscape.face.where import GRADIENT, cost
 from landscape.session.cache import Cache
 from landscape.study.checkpoint import Checkpoint, labels
 from landscape.study.expand import tasks

@@ -11,7 +11,7 @@ from test_engine import Errand
 
 from landscape.demo.train import Recipe
 from landscape.engines.shares import shares, stealing
-from landscape.face.running import cost
+from landscape.face.where import cost
 from landscape.study.checkpoint import Checkpoint, labels
 from landscape.study.expand import tasks
 from landscape.study.file import Study, read_study

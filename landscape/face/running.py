@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,13 +15,11 @@ import pandas as pd
 
 from landscape import engines
 from landscape.engines.claims import CLAIMS, Claims
-from landscape.engines.devices import assigned, devices, threads
 from landscape.engines.jobs import Event
 from landscape.engines.order import Order
 from landscape.engines.settings import EngineSettings
-from landscape.engines.shares import shares
-from landscape.errors import InputError
 from landscape.face.inputs import Models
+from landscape.face.where import cost, devices_of, has, share_of, workers_of
 from landscape.face.work import start_of
 from landscape.study.file import Study
 from landscape.study.kinds.llc import Llc
@@ -33,13 +30,11 @@ from landscape.study.tasks import Spec, Task
 
 if TYPE_CHECKING:
     from landscape.measure.prepare import Prepared
-    from landscape.session.session import InMemory, Session
+    from landscape.session.session import InMemory
 
 LOG = logging.getLogger("landscape")
 SENTENCES = 3
 """Measures of which it is said that their steps are too few; a calibration has eighteen."""
-GRADIENT, LOADING = 3, 1
-"""Forward passes that a gradient costs, and passes over all examples that a checkpoint costs that is loaded, about."""
 LISTED = 10
 """Failed tasks that are named."""
 
@@ -155,7 +150,7 @@ def execute(
 
     engines.load(where.engine)
     first, *others = devices_of(where)
-    prepared = prepare(study, store, first if _has(first, where) else "cpu", grid, memory)
+    prepared = prepare(study, store, first if has(first, where) else "cpu", grid, memory)
     for device in others if where.engine == "local" else ():
         on(device)
     require(prepared)
@@ -163,15 +158,6 @@ def execute(
     for warning in [*prepared.record["warnings"], *foreseen(study)]:
         LOG.warning("warning: %s", warning)
     return Ran(prepared, store, run_tasks(prepared, where, watch=watch))
-
-
-def _has(device: str, where: EngineSettings) -> bool:
-    """Whether this process is to have the device: it is, unless others compute on it."""
-    if where.engine == "local" or device == "cpu":
-        return True
-    import torch
-
-    return torch.cuda.is_available()
 
 
 def foreseen(study: Study) -> list[str]:
@@ -185,20 +171,6 @@ def foreseen(study: Study) -> list[str]:
     every = list(dict.fromkeys(one for one in said if one))
     more = len(every) - SENTENCES
     return every if more <= 0 else [*every[:SENTENCES], f"the same of {more} more measures of llc"]
-
-
-def devices_of(where: EngineSettings) -> tuple[str, ...]:
-    """The devices that are wanted.
-
-    Raises:
-        InputError: If there is none.
-    """
-    available = 0
-    if ":all" in where.device:
-        import torch
-
-        available = torch.cuda.device_count()
-    return devices(where.device, available)
 
 
 def run_tasks(prepared: Prepared, where: EngineSettings, *, watch: Watch = SILENT) -> dict[str, str]:
@@ -228,27 +200,12 @@ def run_tasks(prepared: Prepared, where: EngineSettings, *, watch: Watch = SILEN
     return failed
 
 
-def share_of(prepared: Prepared, where: EngineSettings) -> list[Task[Spec]]:
-    """The tasks of a share, or all."""
-    if where.share is None:
-        return prepared.tasks
-    number, count = where.share
-    return shares(prepared.tasks, partial(cost, prepared.study), count)[number]
-
-
-def cost(study: Study, task: Task[Spec]) -> float:
-    """Forward passes of one example that a task takes, about, with what loads of checkpoints and gradients count."""
-    examples = study.data_sets[task.on].sequences
-    passes = max(task.passes, 1) + LOADING * len(task.checkpoints)
-    return passes * examples + GRADIENT * task.gradients(examples)
-
-
 def _run_left(prepared: Prepared, left: list[Task[Spec]], where: EngineSettings, watch: Watch) -> dict[str, str]:
     """Run the tasks that are left."""
     import torch
 
     store = prepared.session.store
-    places, each = _workers(prepared.session, left, where)
+    places, each = workers_of(prepared.session, left, where)
     if watch.counts:
         workers = f"{len(places)} worker{'s' * (len(places) > 1)} of {each} thread{'s' * (each > 1)}"
         at = f"{workers} on {', '.join(dict.fromkeys(places))}" if where.engine == "local" else where.engine
@@ -312,24 +269,3 @@ def unfinished(tasks: Sequence[Task[Spec]], store: Store) -> list[Task[Spec]]:
     needed = {key for task in tasks if task.key in new for key in task.needs}
     lost = {t.key for t in tasks if t.spec.KEEPS_LOSSES and t.key in needed and not store.has_losses(t.key)}
     return [task for task in tasks if task.key in new | lost]
-
-
-def _workers(session: Session, left: list[Task[Spec]], where: EngineSettings) -> tuple[tuple[str, ...], int]:
-    """The device of each worker, and threads of each."""
-    from landscape.session.workers import workers_for
-
-    wanted, cores = devices_of(where), len(os.sched_getaffinity(0))
-    workers = 1 if session.memory is not None else where.workers
-    if where.engine != "local":  # workers of other machines, of which this one may be typical
-        return assigned(wanted[:1], workers or (cores if wanted[0] == "cpu" and where.engine == "ray" else 1)), 1
-    if session.memory is not None:
-        wanted = wanted[:1]
-    if len(wanted) > 1:
-        places = assigned(wanted, workers)
-        return places, threads(len(places), cores)
-    try:
-        count, each = workers_for(session, left)
-    except InputError:  # a checkpoint that cannot be loaded is its task's failure, not the run's
-        count, each = 1, 1
-    count, each = (workers, 1) if workers and workers > 1 else (workers or count, each)
-    return assigned(wanted, count), each
