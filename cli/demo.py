@@ -27,7 +27,7 @@ WORLDS = {"austen": {"steps": 512, "seeds": 5}, "planted": {"steps": 1536, "seed
 WORDS, ITEMS = 300_000, 200
 """Of the planted world: words of its text, and pairs of sentences of each part."""
 SHORT: dict[str, Any] = {"branches": 2, "divisors": (16, 4), "activation": "gelu_pytorch_tanh"}
-"""Of the short form: how many branches part, and at which shares of all steps; and the same GELU in one kernel."""
+"""Of the short form: branches, the fractions of training at which they are spawned, and a GELU of one kernel."""
 FIRST = "barriers.png"
 """The figure that is drawn first."""
 
@@ -42,7 +42,7 @@ FIRST = "barriers.png"
 def command(ctx: click.Context, out: Path, world: str, steps: int | None, seeds: int | None, full: bool) -> None:
     """Train small seeds, run the whole study and write OUT/report.html.
 
-    Five GPT-2s of 130,000 parameters learn Pride and Prejudice, and branches part from the first of them at three
+    Five GPT-2s of 130,000 parameters learn Pride and Prejudice, and branches of the first are spawned at three
     steps (five with --full); barriers are measured on Persuasion. The barriers of the final seeds are drawn first, in
     OUT/barriers.png. About three minutes on two cores. With --world planted ten of them learn a made-up language whose
     parts are learned in a known order, to see whether the stages are found; ten to fifteen minutes.
@@ -107,7 +107,7 @@ def _train(out: Path, world: str, steps: int, seeds: int, full: bool) -> None:
     left = {run.key for run in of_seeds} & {run.key for run in jobs}
     if jobs:
         branch_step = (
-            f"; {recipe.branches} branches part at each of the steps {', '.join(map(str, recipe.branch_steps))}"
+            f"; {recipe.branches} branches are spawned at each of the steps {', '.join(map(str, recipe.branch_steps))}"
         )
         console.print(f"Training {seeds} seeds in {folder}{branch_step if recipe.branches else ''}", markup=False)
     with progress("training", len(jobs)) as advance:

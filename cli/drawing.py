@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 def save_figure(figure: Figure, out: Path, name: str) -> str:
     """Write a figure as SVG and as PNG, close it, and say where it is.
 
+    Args:
+        figure: The figure.
+        out: Its folder.
+        name: Name of its files.
+
     Raises:
         StorageError: If it cannot be written.
     """

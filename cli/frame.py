@@ -54,7 +54,7 @@ def records(frame: pd.DataFrame) -> list[dict[str, object]]:
 
 
 def say(line: str) -> None:
-    """Print a line on stderr as it is."""
+    """Print a line on stderr, without markup."""
     console.print(line, markup=False)
 
 

@@ -82,7 +82,7 @@ def _show(rows: pd.DataFrame) -> None:
 
 
 def _propose(rows: pd.DataFrame, wanted: Llc) -> None:
-    """Say which setting to take, as it is written in a study and on the command line."""
+    """Say which setting to take, for a study and for the command line."""
     from landscape.llc.calibration import obstacle, proposal
 
     found = proposal(rows)

@@ -12,11 +12,13 @@ from landscape import catalogue
 from landscape.cli.progress import console
 from landscape.errors import InputError, StorageError
 from landscape.face.chains import chains_of
+from landscape.face.stages import measured_on, of_results
 from landscape.figures.frames import Frames
 from landscape.figures.page import Missing, page
 from landscape.files import replacing
 from landscape.profile import summary
 from landscape.study.store import Store
+from landscape.study.tasks import MAIN
 
 OTHERS = ("plane", "place", "mixture", "llc", "probe", "behaviour")
 """Tables that a report can be made of without any pair."""
@@ -25,13 +27,19 @@ OTHERS = ("plane", "place", "mixture", "llc", "probe", "behaviour")
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--definition", default="chord", show_default=True, type=click.Choice(list(catalogue.DEFINITIONS)))
-def command(folder: Path, definition: str) -> None:
+@click.option("--data", default=MAIN, show_default=True, metavar="NAME", help="Data set whose rows are shown.")
+def command(folder: Path, definition: str, data: str) -> None:
     """Write FOLDER/report.html from the results in FOLDER."""
-    write_report(folder, definition)
+    write_report(folder, definition, data)
 
 
-def write_report(folder: Path, definition: str = "chord") -> None:
+def write_report(folder: Path, definition: str = "chord", data: str = MAIN) -> None:
     """Make the page of a results folder.
+
+    Args:
+        folder: The folder.
+        definition: Definition of a barrier.
+        data: The data set whose rows are shown.
 
     Raises:
         InputError: If there is nothing to show yet.
@@ -44,22 +52,27 @@ def write_report(folder: Path, definition: str = "chord") -> None:
                for task in record["tasks"] if not store.done(task["key"])]  # fmt: skip
     try:
         with replacing(folder / "report.html") as part:
-            part.write(page(frames(store, definition), record, missing).encode())
+            part.write(page(frames(store, definition, data), record, missing).encode())
     except OSError as error:
         raise StorageError(f"cannot write {folder / 'report.html'}: {error.strerror}") from error
     console.print(f"The report is {folder / 'report.html'}", markup=False)
 
 
-def frames(store: Store, definition: str = "chord") -> Frames:
+def frames(store: Store, definition: str = "chord", data: str = MAIN) -> Frames:
     """The frames of a report.
+
+    Args:
+        store: The results.
+        definition: Definition of a barrier.
+        data: The data set whose rows are shown.
 
     Raises:
         InputError: If no pair is finished.
     """
-    tables = store.tables(task["key"] for task in store.record()["tasks"])
+    tables = measured_on(data, store.tables(task["key"] for task in store.record()["tasks"]))
     barriers, profiles, losses = (tables.get(table, pd.DataFrame()) for table in ("barrier", "profile", "loss"))
     pictures: dict[str, Any] = {name: tables.get(name, pd.DataFrame()) for name in OTHERS}
-    pictures |= _stages(store, definition)
+    pictures |= _stages(store, definition, data)
     pictures["traces"] = chains_of(store, _ends(pictures["llc"]))
     if barriers.empty and all(pictures[name].empty for name in OTHERS if name != "place"):
         raise InputError(f"no pair is finished in {store.folder}; run the study first, or again")
@@ -88,13 +101,12 @@ def frames(store: Store, definition: str = "chord") -> Frames:
     )
 
 
-def _stages(store: Store, definition: str) -> dict[str, Any]:
+def _stages(store: Store, definition: str, data: str) -> dict[str, Any]:
     """The frames on stages; none where there are no series over training."""
-    from landscape.face.stages import of_results
     from landscape.stages.findings.sentences import sentences
 
     try:
-        found = of_results(store, definition)
+        found = of_results(store, definition, data=data)
     except InputError:
         return {}
     if found.event.empty:

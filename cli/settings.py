@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Literal, Union, get_args, get_origin
 
@@ -102,13 +103,13 @@ def _given(model: type[Settings], given: Mapping[str, object], defaults: Mapping
         nested = _nested(info)
         if nested is not None:
             inner = {
-                field: _split(value) if _is_several(about) else value
+                field: _value(about, given[f"{name}_{field}"])
                 for field, about in nested.model_fields.items()
-                if _is_given(given, f"{name}_{field}") and (value := given[f"{name}_{field}"])
+                if _is_given(given, f"{name}_{field}")
             }
             own |= {name: inner} if inner else {}
         elif _is_given(given, name):
-            own[info.alias or name] = _split(given[name]) if _is_several(info) else given[name]
+            own[info.alias or name] = _value(info, given[name])
     return own
 
 
@@ -116,8 +117,10 @@ def _is_given(given: Mapping[str, object], name: str) -> bool:
     return given.get(name) is not None and given[name] != ()
 
 
-def _split(value: object) -> list[str]:
-    """The values of an option that takes several: given again, or with commas between them."""
+def _value(info: FieldInfo, value: object) -> object:
+    """The value of an option; of one that takes several a list: they are given again, or with commas between them."""
+    if not _is_several(info):
+        return value
     assert isinstance(value, tuple)
     return [part.strip() for some in value for part in some.split(",")]
 
@@ -164,6 +167,8 @@ def _shown(default: object) -> str:
     """A default in words; empty for none."""
     if default is None or default in ((), ""):
         return ""
+    if isinstance(default, str) and Path(default).is_absolute():
+        return f"the packaged {Path(default).name}"
     return " ".join(map(str, default)) if isinstance(default, tuple) else str(default)
 
 

@@ -25,7 +25,7 @@ class Frames:
         by_path: Means of these rows by path.
         aligned: Rows of the table ``barrier`` of pairs that were aligned: raw, and for each way to align.
         by_symmetry: Means of these rows by way to align.
-        alignment: Rows of the table ``match``.
+        alignment: Rows of the table ``align``.
         learned_profiles: Mean profile by path and t.
         plane: Rows of the table ``plane``.
         place: Rows of the table ``place``.

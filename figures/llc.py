@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from landscape.figures.captions import caption
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import step_axis
+from landscape.figures.style import label_text, step_axis
 
 
 def llc_over_training(
@@ -31,7 +31,7 @@ def llc_over_training(
     for color, seed in zip(sns.color_palette("deep", max(len(seeds), 1)), seeds, strict=True):
         run = rows[rows["seed"] == seed].sort_values(by)
         step, llc, low, high = (run[name].to_numpy(dtype=float) for name in (by, "llc", "low", "high"))
-        named = f"seed {int(seed)}" if len(seeds) <= 10 else None
+        named = f"seed {label_text(seed)}" if len(seeds) <= 10 else None
         line = "none" if by == "branch_step" else "-"
         ax.errorbar(
             step,

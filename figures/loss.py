@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from landscape.figures.captions import caption
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import step_axis
+from landscape.figures.style import label_text, step_axis
 
 Z = 1.96
 
@@ -24,7 +24,7 @@ def loss_over_training(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     seeds = rows["seed"].dropna().unique()
     for color, seed in zip(sns.color_palette("deep", max(len(seeds), 1)), seeds, strict=True):
         run = rows[rows["seed"] == seed].sort_values("step")
-        label = f"seed {int(seed)}" if len(seeds) <= 10 else None
+        label = f"seed {label_text(seed)}" if len(seeds) <= 10 else None
         step, loss, error = (run[name].to_numpy(dtype=float) for name in ("step", "loss", "error"))
         ax.errorbar(step, loss, yerr=Z * error, color=color, marker=".", label=label)
     step_axis(ax, rows["step"], "training step")

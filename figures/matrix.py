@@ -15,7 +15,8 @@ from landscape.figures.captions import caption
 from landscape.figures.frames import Frames, between_seeds
 from landscape.figures.interpolation import some
 from landscape.figures.section import Section
-from landscape.figures.style import literal, panels
+from landscape.figures.style import label_text, literal, panels
+from landscape.rows import TABLES
 
 ROOMY, CROWDED = 6, 12
 """Number of checkpoints up to which a cell has room for value and error, and for the value alone."""
@@ -33,7 +34,7 @@ def barrier_matrix(rows: pd.DataFrame, *, ax: Axes | None = None, vmax: float | 
 
     Args:
         rows: Rows of the table ``barrier``, for one definition. If they share one step, checkpoints are named by seed,
-            else by seed and step, or by folder.
+            else by seed and step, with any other labels that differ, or by folder.
         ax: Axes to draw on; None is the current axes.
         vmax: Barrier at the dark end of the scale.
         label: Label of the scale, if the column ``barrier`` holds another distance.
@@ -64,8 +65,8 @@ def barrier_matrix(rows: pd.DataFrame, *, ax: Axes | None = None, vmax: float | 
             linewidths=0.5, cbar_kws=bar,
         )  # fmt: skip
     steps = _steps(rows)
-    label = "seed" if len(steps) == 1 and rows["seed_a"].notna().all() else "checkpoint"
-    ax.set(xlabel=label, ylabel=label)
+    seeds = len(steps) == 1 and rows["seed_a"].notna().all() and not _further_labels(rows)
+    ax.set(xlabel="seed" if seeds else "checkpoint", ylabel="seed" if seeds else "checkpoint")
     ax.set_title(f"step {steps[0]:,}" if len(steps) == 1 else "")
     return ax
 
@@ -87,16 +88,30 @@ def _steps(rows: pd.DataFrame) -> list[int]:
 
 def _names(rows: pd.DataFrame) -> dict[str, str]:
     """Name of each checkpoint, in the order of seed and step."""
+    more = _further_labels(rows)
+    columns = ["ref", *more, "seed", "step"]
     ends = pd.concat([
-        rows[[side, f"seed_{side}", f"step_{side}"]].set_axis(["ref", "seed", "step"], axis=1) for side in "ab"
-    ]).drop_duplicates("ref").sort_values(["seed", "step", "ref"])  # fmt: skip
+        rows[[side, *(f"{name}_{side}" for name in columns[1:])]].set_axis(columns, axis=1) for side in "ab"
+    ]).drop_duplicates("ref").sort_values([*columns[1:], "ref"])  # fmt: skip
     one_step = len(_steps(rows)) == 1
     names: dict[str, str] = {}
-    for ref, seed, step in ends.itertuples(index=False):
-        plain = pd.isna(seed) or (pd.isna(step) and not one_step)
-        name = PurePath(ref).name if plain else str(int(seed)) if one_step else f"seed {int(seed)} step {int(step)}"
+    for ref, *words, seed, step in ends.itertuples(index=False):
+        known = [label_text(word) for word in words if pd.notna(word)]
+        if pd.notna(seed):
+            known.append(label_text(seed) if one_step else f"seed {label_text(seed)}")
+        known += [] if one_step or pd.isna(step) else [f"step {int(step)}"]
+        plain = not known or (pd.isna(step) and not one_step) or (pd.isna(seed) and not more)
+        name = PurePath(ref).name if plain else " ".join(known)
         names[ref] = name if name not in names.values() else ref
     return names
+
+
+def _further_labels(rows: pd.DataFrame) -> list[str]:
+    """The labels of checkpoints beside the usual ones, where some are not the same for all."""
+    known = {column.name for column in TABLES["barrier"].columns}
+    names = [str(column)[:-2] for column in rows.columns if str(column).endswith("_a") and column not in known]
+    ends = {name: pd.concat([rows[f"{name}_a"], rows[f"{name}_b"]]) for name in names if f"{name}_b" in rows}
+    return [name for name, values in ends.items() if values.nunique(dropna=False) > 1]
 
 
 def _square(table: pd.DataFrame, column: str, names: dict[str, str]) -> pd.DataFrame:

@@ -53,6 +53,11 @@ def note(ax: Axes, text: str) -> None:
     figure.supxlabel(_wrap(literal(text), int(figure.get_figwidth() * 13)), fontsize=9, color="0.35", x=0.01, ha="left")  # type: ignore[union-attr]
 
 
+def label_text(value: object) -> str:
+    """The value of a label, a word or a whole number, which is a float where others are missing."""
+    return literal(value) if isinstance(value, str) else str(int(value))  # type: ignore[call-overload]
+
+
 def literal(text: str) -> str:
     """The text with escaped dollar signs, since matplotlib reads text between them as mathematics."""
     return text.replace("$", r"\$")

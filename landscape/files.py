@@ -10,9 +10,10 @@ import stat
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, NoReturn
 
 from landscape.errors import InputError
+from landscape.foreign import Json
 
 MOST_TEXT = 1 << 28
 """Bytes of a text; its tokens take many times as much memory."""
@@ -53,7 +54,7 @@ def require(path: Path, most: int) -> None:
         raise InputError(f"{path} is larger than the {most / 1e6:,.0f} MB that such a file may have; give less")
 
 
-def parsed(text: bytes | str, *, strict: bool = True) -> Any:
+def parsed(text: bytes | str, *, strict: bool = True) -> Json:
     """JSON as Python values.
 
     Args:
@@ -80,7 +81,7 @@ def _finite(number: str) -> float:
     return value
 
 
-def read_json(path: Path, *, strict: bool = True, most: int = MOST_JSON) -> Any:
+def read_json(path: Path, *, strict: bool = True, most: int = MOST_JSON) -> Json:
     """A JSON file as Python values.
 
     Args:

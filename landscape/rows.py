@@ -7,86 +7,15 @@ which the user names, and metrics, which the objective names.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
+
+from landscape.columns import Column, Table, error_of, flag, label, number, text, whole
 
 Cell = str | int | float | bool | None
 Row = dict[str, Cell]
-Dtype = Literal["text", "whole", "number", "flag", "label"]
-"""``label`` is a whole number or a word."""
 TYPES: dict[str, tuple[type, ...]] = {
     "text": (str,), "whole": (int,), "number": (float, int), "flag": (bool,), "label": (int, str),
 }  # fmt: skip
-LOSS_UNIT = "unit of the loss"
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table.
-
-    Attributes:
-        name: Its name.
-        dtype: What its cells are.
-        meaning: What they say.
-        unit: Of a number; ``1`` for what has none.
-        optional: Whether a cell may be missing.
-    """
-
-    name: str
-    dtype: Dtype
-    meaning: str
-    unit: str = ""
-    optional: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of results.
-
-    Attributes:
-        name: Its name.
-        meaning: What a row is about.
-        columns: Its columns.
-        labels: Suffixes of the columns of labels: ``""`` for one checkpoint, ``_a`` and ``_b`` for a pair.
-        metrics: Whether further numbers are metrics of the objective.
-    """
-
-    name: str
-    meaning: str
-    columns: tuple[Column, ...]
-    labels: tuple[str, ...] = ()
-    metrics: bool = False
-
-
-def text(name: str, meaning: str, *, optional: bool = False) -> Column:
-    """A column of texts."""
-    return Column(name, "text", meaning, optional=optional)
-
-
-def whole(name: str, meaning: str, unit: str = "count", *, optional: bool = False) -> Column:
-    """A column of whole numbers."""
-    return Column(name, "whole", meaning, unit, optional=optional)
-
-
-def number(name: str, meaning: str, unit: str = LOSS_UNIT, *, optional: bool = False) -> Column:
-    """A column of numbers."""
-    return Column(name, "number", meaning, unit, optional=optional)
-
-
-def flag(name: str, meaning: str, *, optional: bool = False) -> Column:
-    """A column of truth values."""
-    return Column(name, "flag", meaning, optional=optional)
-
-
-def label(name: str, meaning: str) -> Column:
-    """A column of labels."""
-    return Column(name, "label", meaning, optional=True)
-
-
-def error_of(column: Column) -> Column:
-    """The column of the standard error of another, over examples."""
-    return replace(column, name=f"{column.name}_error", meaning=f"standard error over examples of {column.name}")
-
 
 LABELS = (
     label("seed", "training run"),
@@ -103,7 +32,7 @@ DATA = (
     text("dtype", "dtype of the forward pass"),
     number("dtype_error", "largest error of a mean loss seen against float32; missing for float32", optional=True),
     text("buffers", "whose learned buffers the points take; missing for a model without any", optional=True),
-    flag("bos", "whether a text begins with the token for that", optional=True),
+    flag("bos", "whether a text begins with the start token", optional=True),
     number("unknown", "share of tokens that the tokenizer does not know", "1", optional=True),
     number("uniform_loss", "loss of a uniform guess", optional=True),
 )
@@ -176,7 +105,8 @@ CONTENT = text("content", "hash of config and weights")
 
 TABLES: Mapping[str, Table] = {table.name: table for table in (
     Table("loss", "a checkpoint: its loss", (
-        *CHECKPOINT, *LOSS, text("stored", "dtype of the weights on disk; missing for a model in memory", optional=True),
+        *CHECKPOINT, *LOSS,
+        text("stored", "dtype of the weights on disk; missing for a model in memory", optional=True),
         text("defect", "known defect"), *DATA, *HOW,
     ), ("",), metrics=True),
     Table("barrier", "a pair, a path and a definition of the barrier", (
@@ -247,8 +177,8 @@ TABLES: Mapping[str, Table] = {table.name: table for table in (
         number("high", "upper end of the 95 % interval", "1", optional=True),
         text("per_chain", "coefficient of each chain, as JSON"), number("rhat", "split R-hat", "1", optional=True),
         number("ess", "effective sample size", "draws", optional=True),
-        number("diverged", "share of the chains that diverged", "1", optional=True),
-        number("drift", "trend within the kept draws, in standard errors", "1", optional=True),
+        whole("diverged", "chains that diverged"),
+        number("drift", "rise of the loss between the halves of the draws, in its errors", "1", optional=True),
         number("reach", "distance of the draws over that which the localisation allows", "1", optional=True),
         number("decided", "share of the coefficient that the localisation decides", "1", optional=True),
         flag("reliable", "whether there is no warning"), text("warnings", "what makes it unreliable"),
@@ -268,11 +198,12 @@ TABLES: Mapping[str, Table] = {table.name: table for table in (
         *CHECKPOINT, text("probe", "probe"), text("metric", "score"), text("subset", "subset of the items, or empty"),
         number("value", "its value", "that of the metric", optional=True),
         number("error", "standard error over items", "that of the metric", optional=True), whole("items", "items"),
-        text("better", "up, down, or empty"), number("chance", "value by chance", "that of the metric", optional=True),
+        text("better", "higher, lower, or empty"),
+        number("chance", "value by chance", "that of the metric", optional=True),
         flag("headline", "whether it stands for the probe in figures"), text("about", "what the items are"),
         flag("reliable", "whether there is no warning"), text("warnings", "what makes it unreliable"),
         text("items_hash", "hash of the items"), text("outcomes", "key of the kept outcomes"),
-        text("objective", "objective of the study"), flag("bos", "whether texts begin with the token for that",
+        text("objective", "objective of the study"), flag("bos", "whether texts begin with the start token",
                                                           optional=True), text("data", "data set"), *HOW,
     ), ("",)),
     Table("behaviour", "a pair: how differently both behave", (

@@ -7,14 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-TO_DO: tuple[str, ...] = (
-    "README.md", "docs", "studies", "cli", "figures",
-    "landscape/checkpoints/families", "landscape/checkpoints/fetch.py", "landscape/checkpoints/grid.py",
-    "landscape/checkpoints/local.py", "landscape/checkpoints/sources.py",
-    "landscape/llc", "landscape/measure", "landscape/objectives", "landscape/paths", "landscape/points/gradients.py",
-    "landscape/points/recorded.py", "landscape/probes", "landscape/profile/summary.py", "landscape/profile/units.py",
-    "landscape/session", "landscape/spec.py", "landscape/stages", "landscape/study", "landscape/symmetry",
-)  # fmt: skip
+TO_DO: tuple[str, ...] = ()
 """Files and folders that are not held to the style yet."""
 
 
@@ -49,6 +42,24 @@ def public(tree: ast.Module) -> Iterator[tuple[Function | ast.ClassDef, ast.Clas
                 for inner in node.body:
                     if isinstance(inner, Function) and not inner.name.startswith("_"):
                         yield inner, node
+
+
+def documented(root: Path = ROOT) -> dict[str, set[str]]:
+    """The methods of each class of the package, those of its bases among them, whose arguments are documented."""
+    classes: dict[str, ast.ClassDef] = {}
+    for folder in ("landscape", "cli", "figures"):
+        for file in (root / folder).rglob("*.py"):
+            tree = ast.parse(file.read_text("utf-8"))
+            classes |= {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+
+    def methods(name: str) -> set[str]:
+        if name not in classes:
+            return set()
+        inner = (node for node in classes[name].body if isinstance(node, Function))
+        own = {node.name for node in inner if "Args:" in (ast.get_docstring(node) or "")}
+        return own.union(*(methods(ast.unparse(base)) for base in classes[name].bases))
+
+    return {name: methods(name) for name in classes}
 
 
 def arguments(node: Function) -> list[str]:

@@ -252,7 +252,7 @@ def out_is_a_file(runs: Path) -> list[object]:
         (short_text, "Error: the text has 3 tokens and one sequence takes 12; give a longer text"),
         (missing_text, "Error: cannot read the text .*text.txt"),
         (typo, "Error: .*study.toml: data.sequnces: unknown setting; did you mean sequences\\?"),
-        (missing_step, "Error: no checkpoint with step 11 matches"),
+        (missing_step, "Error: no checkpoint with step 11 fits"),
         (other_study, 'Error: .*results holds the results of another study, "somebody else\'s"'),
         (no_results, "Error: .*results holds no results; make some with: landscape run STUDY.toml"),
         (out_is_a_file, "Error: cannot write .*out.*: Not a directory"),

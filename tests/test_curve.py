@@ -134,7 +134,7 @@ def test_bad_input_gets_a_sentence(few_runs: Path, tmp_path: Path) -> None:
     ):
         refused = run.invoke(cli, ["curve", *texts, option, value])
         assert isinstance(refused.exception, InputError) and said in str(refused.exception)
-    twice = run.invoke(cli, ["curve", seed, *texts[:1], *texts[2:]])
+    twice = run.invoke(cli, ["curve", seed, *texts[:1], *texts[2:], "--fit-sequences", "8"])
     assert "hold the same weights; a curve joins two checkpoints" in str(twice.exception)
     device = run.invoke(cli, ["curve", *texts, "--device", "cuda:77"])
     assert "cannot compute on 'cuda:77'" in str(device.exception)

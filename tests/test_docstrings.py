@@ -25,6 +25,7 @@ UNITS = (
 """Words that name a unit or a scale. A loss is in nats per token or per example, so what says "losses" has one."""
 UNIT = re.compile(r"(?<![\w-])(?:" + "|".join(UNITS) + r")(?![\w-])", re.IGNORECASE)
 PACKAGES = lint.packages(lint.python_files())
+DOCUMENTED = lint.documented()
 
 
 def is_number(annotation: ast.expr | None) -> bool:
@@ -38,17 +39,18 @@ def is_number(annotation: ast.expr | None) -> bool:
 
 def is_command(node: lint.Function) -> bool:
     """Whether a function is a command, whose docstring is its help."""
-    return any("command(" in one or "click." in one for one in lint.decorators(node))
+    return any(re.match(r"(?:\w+\.)?command(?:_of)?\(", one) or "click." in one for one in lint.decorators(node))
 
 
 def without_arguments(tree: ast.Module) -> list[str]:
-    """Public functions of three or more arguments that do not document them."""
+    """Public functions of three or more arguments that do not document them; an override has those of its base."""
     return [
         f"{node.name} documents none of {lint.arguments(node)}"
-        for node, _ in lint.public(tree)
+        for node, owner in lint.public(tree)
         if isinstance(node, lint.Function)
         and len(lint.arguments(node)) > FEW
         and not is_command(node)
+        and not (owner and any(node.name in DOCUMENTED.get(ast.unparse(base), ()) for base in owner.bases))
         and "Args:" not in (ast.get_docstring(node) or "")
     ]
 
@@ -90,6 +92,10 @@ def test_arguments_and_units_are_documented(package: str) -> None:
             'class C:\n    """C."""\n    def f(self, a, b, c):\n        """Sum."""',
             "f documents none of ['a', 'b', 'c']",
         ),
+        (
+            'class C(Measure):\n    """C."""\n    def others(self, a, b, c):\n        """None of the base."""',
+            "others documents none of ['a', 'b', 'c']",
+        ),
         ('def f(a) -> float:\n    """How far it is."""', "f names no unit or scale of its numbers"),
         (
             'def f() -> "tuple[str, Float[Tensor, \' n\']]":\n    """How far."""',
@@ -113,6 +119,9 @@ def test_a_fault_is_seen(tmp_path: Path, code: str, said: str) -> None:
         'def _f(a, b, c):\n    """Private."""',
         'def f(a, b, c):\n    """Sum.\n\n    Args:\n        a: One.\n        b: Two.\n        c: Three.\n    """',
         '@click.command()\ndef command(a, b, c):\n    """Help."""',
+        '@command_of(Inputs)\ndef command(a, b, c):\n    """Help."""',
+        'class C(Measure):\n    """C."""\n    def tasks(self, a, b, c):\n        """As in the base."""',
+        'class C(Along):\n    """C."""\n    def tasks(self, a, b, c):\n        """As in the base of the base."""',
         'def f() -> float:\n    """How far, in nats per token."""',
         'def f() -> "Callable[[float], float]":\n    """A curve."""',
         'class C:\n    """No dataclass."""\n    x: float',

@@ -104,6 +104,23 @@ def test_matrix_of_any_checkpoints_names_them_apart() -> None:
     assert [t.get_text() for t in ax.get_xticklabels()] == ["one", "two", "y/one"]
 
 
+def test_checkpoints_are_named_by_all_labels_in_which_they_differ() -> None:
+    """Also by words; a label that is the same for all says nothing."""
+    words = {f"optimizer_{side}": "sgd" if side == "a" else "adam" for side in "ab"}
+    words |= {f"task_{side}": "mnli" for side in "ab"}
+    pair = pd.DataFrame(rows(4)[:1]).assign(a="x/sgd/4", b="x/adam/4", between="optimizer", **words)
+    alone = pair.assign(seed_a=None, seed_b=None)
+    assert [t.get_text() for t in barrier_matrix(alone).get_xticklabels()] == ["adam", "sgd"]
+    ax = barrier_matrix(pair.assign(seed_b=0), ax=plt.figure().gca())
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["adam 0", "sgd 0"] and ax.get_xlabel() == "checkpoint"
+    later = pair.assign(a="x/sgd/9", step_a=9, seed_b=0)
+    ax = barrier_matrix(later, ax=plt.figure().gca())
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["adam seed 0 step 4", "sgd seed 0 step 9"]
+    seeds = pd.DataFrame(rows(4)).assign(seed_a=["ada", "ada", "bob"], seed_b=["bob", "eve", "eve"])
+    ax = barrier_matrix(seeds, ax=plt.figure().gca())
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["ada", "bob", "eve"] and ax.get_xlabel() == "seed"
+
+
 def test_captions_say_what_the_interval_of_a_mean_is_about() -> None:
     one, three, fifteen = (pd.Series([pairs, pairs]) for pairs in (1, 3, 15))
     low, none, part = pd.Series([0.1, 0.2]), pd.Series([np.nan] * 2), pd.Series([0.1, np.nan])

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
+import landscape as ls
 from landscape.cli.main import cli
 from landscape.cli.report import frames
 from landscape.errors import InputError
@@ -36,6 +38,24 @@ def test_status_counts_every_kind(copy: Path) -> None:
     kinds = {task["key"]: task["kind"] for task in Store(copy / "results").record()["tasks"]}
     assert result.exit_code == 0 and {kinds[task["key"]] for task in tasks} == KINDS
     assert {task["state"] for task in tasks} == {"done"} and f"{len(tasks)} done, 0 failed, 0 left" in result.stderr
+
+
+def test_a_call_goes_on_with_what_a_command_ran(copy: Path) -> None:
+    """The weights are the same under another path, so nothing is run again; one task that is gone is."""
+    files = {file: file.stat().st_mtime_ns for file in (copy / "results" / "rows").glob("*.parquet")}
+    store = Store(copy / "results")
+    gone = next(task["key"] for task in store.record()["tasks"] if task["kind"] == "behaviour")
+    before = store.rows("behaviour", [gone]).drop(columns="seconds", errors="ignore")
+    (copy / "results" / "rows" / f"{gone}.parquet").unlink()
+    threads = torch.get_num_threads()
+    ran = ls.run(copy / "study.toml", workers=1)
+    assert ran.failed == {} and len(ran.keys) == len(files) and torch.get_num_threads() == threads
+    assert {f for f, time in files.items() if f.stat().st_mtime_ns != time} == {copy / f"results/rows/{gone}.parquet"}
+    again = store.rows("behaviour", [gone])[list(before.columns)]
+    paths = [name for name in ("a", "b") if name in again]
+    pd.testing.assert_frame_equal(again.drop(columns=paths), before.drop(columns=paths))
+    assert len(ran.rows("barrier")) == len(store.rows("barrier", ran.keys)) > 0
+    assert f"{len(files)} of {len(files)} tasks done" in ran._repr_html_()
 
 
 def test_every_table_is_exported_whole(copy: Path) -> None:

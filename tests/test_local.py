@@ -190,7 +190,7 @@ def test_bad_references_get_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "optimizer.pkl").touch()
     with pytest.raises(InputError, match="it holds optimizer.pkl, and not model.safetensors"):
         find(str(tmp_path))
-    with pytest.raises(InputError, match="no checkpoint matches"):
+    with pytest.raises(InputError, match="no checkpoint fits"):
         find(f"{tmp_path}/{{seed}}")
 
 
@@ -206,7 +206,7 @@ def test_bad_patterns_get_a_sentence(tmp_path: Path) -> None:
         expand(f"{tmp_path}/{{seed", {})
     with pytest.raises(InputError, match=r"s\{seed\}_t\{step\}' has no \{branch_step\}; write it into"):
         expand(pattern, {"branch_step": (1,)})
-    with pytest.raises(InputError, match="no checkpoint with seed 3 matches"):
+    with pytest.raises(InputError, match="no checkpoint with seed 3 fits"):
         expand(pattern, {"seed": (1, 3)})
     with pytest.raises(InputError, match="no checkpoint .*s1_t2, which the study asks for"):
         expand(pattern, {"seed": (1, 2), "step": (1, 2)})
@@ -222,3 +222,10 @@ def test_fields_side_by_side_are_a_pattern(tmp_path: Path) -> None:
     touch(tmp_path / "run_33" / "step_5")
     found = expand(f"{tmp_path}/run_{{seed}}{{seed}}/step_{{step}}", {})
     assert [(c.seed, c.step) for c in found] == [(3, 5)]
+
+
+def test_labels_of_numbers_and_words_are_words(tmp_path: Path) -> None:
+    for rate in ("1", "0.1", "1e-3"):
+        touch(tmp_path / f"rate_{rate}" / "step_5")
+    found = expand(f"{tmp_path}/rate_{{rate}}/step_{{step}}", {})
+    assert [c.label("rate") for c in found] == ["0.1", "1", "1e-3"] and {c.step for c in found} == {5}

@@ -22,6 +22,7 @@ from landscape.cli.run import run_study
 from landscape.errors import InputError
 from landscape.face.stages import of_results
 from landscape.figures.frames import Frames
+from landscape.figures.matrix import barrier_matrix
 from landscape.figures.page import page
 from landscape.figures.stages import shown, stages_over_training
 from landscape.figures.together import section as together
@@ -240,7 +241,7 @@ def test_series_of_others_are_taken_too(files: Path, monkeypatch: pytest.MonkeyP
         (["{folder}"], "holds no results"),
         (["{file}", "--permutations", "99999999"], "permutations: Input should be less than or equal to 1000000"),
         (["{file}", "--threshold", "nan"], "threshold: Input should be a finite number"),
-        (["{folder}", "--pairs", "{file}"], "pairs go with series, and not with a folder of results"),
+        (["{folder}", "--pairs", "{file}"], "pairs belong to a file of series, and a folder of results has its own"),
         (["{short}"], "a curve needs 5: no events"),
     ],
 )
@@ -366,3 +367,33 @@ def test_the_page_shows_findings_and_tests_escaped(findings: Frames) -> None:
 def test_the_report_of_a_study_has_the_stages(finished: Path) -> None:
     made = frames(Store(finished / "results"))
     assert set(made.curve["series"]) >= {"loss", "barrier:last"} and made.sentences and made.boundaries == "loss"
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_findings_and_reports_are_of_one_data_set_and_seeds_may_be_words(few_runs: Path, tmp_path: Path) -> None:
+    """Two data sets with the same pairs, whose rows are kept apart."""
+    for seed, word in enumerate(("ada", "bob", "eve")):
+        (tmp_path / f"seed_{word}").symlink_to(few_runs / f"seed_{seed}")
+    (tmp_path / "other.txt").write_text(cases.TEXT[::-1])
+    file = cases.study(tmp_path, sequences="20", length="8", measure='on = ["main", "hans"]')
+    file.write_text(file.read_text().replace("[[measure]]", '[data.hans]\ntext = "other.txt"\n[[measure]]'))
+    assert run_study(read_study(file), tmp_path, device="cpu", workers=1) == {}
+    store = Store(tmp_path / "results")
+    keys = [task["key"] for task in store.record()["tasks"]]
+    losses = store.rows("loss", keys)
+    means = losses.groupby("data")["loss"].mean()
+    assert abs(means["main"] - means["hans"]) > 1e-3 and losses.groupby("data").size().tolist() == [6, 6]
+    for name, wanted in means.items():
+        series = of_results(store, data=str(name)).series
+        assert series.loc[series["series"] == "loss", "value"].mean() == pytest.approx(wanted)
+        assert set(series["seed"]) == {"ada", "bob", "eve"}
+        assert (series.groupby(["series", "seed", "step"]).size() == 1).all()
+        made = frames(store, data=str(name))
+        assert len(made.barriers) == 3 * 2 and made.losses["loss"].mean() == pytest.approx(wanted)
+        assert invoke("report", tmp_path, "--data", name).exit_code == 0
+        html = (tmp_path / "report.html").read_text()
+        assert "<h2>Barrier matrices</h2>" in html and "<h2>Loss over training</h2>" in html
+    matrix = barrier_matrix(made.barriers[made.barriers["step_a"] == 10])
+    assert [text.get_text() for text in matrix.get_xticklabels()] == ["ada", "bob", "eve"]
+    none = str(invoke("stages", tmp_path, "--data", "snli").exception)
+    assert "no row is measured on the data set snli; there are hans, main: give data" in none

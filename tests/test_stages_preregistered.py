@@ -109,6 +109,8 @@ def test_what_decides_a_test_and_has_changed_since_is_named(now: dict[str, Any],
     assert preregistered(kept, settings, "chord") == (Primary(**primary), [said] if said else [])
     other = "definition mean_ends, preregistered: chord"
     assert preregistered(kept, settings, "mean_ends")[1] == [*([said] if said else []), other]
+    elsewhere = "data hans, preregistered: main"
+    assert preregistered(kept, settings, "chord", "hans")[1] == [*([said] if said else []), elsewhere]
     assert preregistered(primary, settings, "mean_ends") == (Primary(**primary), [other])
     assert preregistered(primary, settings, "chord") == (Primary(**primary), []) and preregistered(
         {}, settings, "x"
@@ -176,8 +178,8 @@ def test_what_matrices_lack_and_patterns_that_match_nothing_are_noted(world: Obs
         "behaviour": ["goo*", "x"],
     })
     lacking = analyse(Observed(series, world.pairs), settings).notes
-    assert "no series matches nix*; known: barrier:seed, good" in lacking
-    assert "no series matches x; known: barrier:seed, good" in lacking and not [n for n in lacking if "goo*" in n]
+    assert "no series fits nix*; known: barrier:seed, good" in lacking
+    assert "no series fits x; known: barrier:seed, good" in lacking and not [n for n in lacking if "goo*" in n]
     assert "the matrix of barrier:seed leaves out seed 1, because pairs are missing" in lacking
     whole = pd.concat([world.pairs, world.pairs[:1].assign(seed_a=1, seed_b=0)])
     assert not [note for note in analyse(Observed(series, whole), settings).notes if "matrix" in note]

@@ -337,7 +337,7 @@ def test_files_are_read_back_only_where_they_changed(tmp_path: Path, monkeypatch
     for key in ("a1", "b2", "c3"):
         store.write(key, [{"table": "loss", "loss": 1.0}], np.ones((1, 5)))
     asked: list[str] = []
-    monkeypatch.setattr(Store, "_reliable", lambda self, key: asked.append(key) or key != "b2")
+    monkeypatch.setattr(Store, "_can_be_read", lambda self, key: asked.append(key) or key != "b2")
     assert store.damaged(["a1", "b2", "c3"], anew=False) == [] and asked == []
     with (tmp_path / "written.jsonl").open("r+") as told:
         told.write("?")

@@ -15,6 +15,7 @@ from landscape import files
 from landscape.checkpoints.blame import blamed
 from landscape.checkpoints.identity import CONFIG
 from landscape.errors import InputError
+from landscape.foreign import Config
 
 LOG = logging.getLogger("landscape")
 INCIDENTAL = {
@@ -34,7 +35,7 @@ MAX_COUNT = 1_000_000
 SIZE = re.compile(r"(n|d|num)_.*|.*(_size|_dim|_heads|_layers|_positions|_embeddings)")
 
 
-def read_config(folder: Path) -> Any:
+def read_config(folder: Path) -> Config:
     """The configuration of a checkpoint, without its settings of code, kernels and output formats.
 
     Raises:
@@ -86,7 +87,7 @@ def settings(folder: Path) -> dict[str, object]:
     return {name: value for name, value in config.items() if name not in INCIDENTAL and "drop" not in name}
 
 
-def fused(config: Any) -> Any:
+def fused(config: Config) -> Config:
     """The config with transformers' one-kernel activation in place of its eight-kernel one of the same formula.
 
     ``gelu_new`` and ``gelu_fast`` compute the tanh approximation of GELU step by step. ``gelu_pytorch_tanh`` is the
@@ -123,7 +124,7 @@ def _require_sizes(entries: Mapping[str, Any], file: Path) -> None:
                 )
 
 
-def _plain(config: Any) -> Any:
+def _plain(config: Config) -> Config:
     """The config without code, whose models give named outputs without attentions and hidden states."""
     if hasattr(config, "auto_map"):
         del config.auto_map

@@ -13,7 +13,7 @@ from landscape.study.checkpoint import Checkpoint
 
 
 def pinned(checkpoint: Checkpoint) -> Checkpoint:
-    """The checkpoint with the commit that its name means now; a local one as it is.
+    """The checkpoint with the commit that its name means now; a local one is unchanged.
 
     Raises:
         InputError: If the hub has no such revision, or cannot be reached and never was.

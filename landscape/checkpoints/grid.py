@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import product
 
 from landscape.checkpoints.sources import expand, of_family
-from landscape.study.checkpoint import Checkpoint, order
+from landscape.study.checkpoint import Checkpoint, of_one_kind, order
 from landscape.study.measure import Grid
 from landscape.study.sections import Checkpoints
 
@@ -19,7 +19,9 @@ def listed(wanted: Checkpoints) -> Grid:
         assert wanted.folder is not None
         runs = expand(wanted.folder, wanted.wanted, wanted.config or "")
     kids = wanted.branches
-    return Grid(tuple(runs), tuple(expand(kids.folder, kids.wanted, wanted.config or "")) if kids else ())
+    branches = expand(kids.folder, kids.wanted, wanted.config or "") if kids else []
+    every = of_one_kind([*runs, *branches])
+    return Grid(tuple(every[: len(runs)]), tuple(every[len(runs) :]))
 
 
 def incomplete(checkpoints: Sequence[Checkpoint]) -> list[str]:

@@ -79,14 +79,14 @@ def expand(pattern: str, wanted: Mapping[str, tuple[Label, ...] | None]) -> list
         Checkpoints sorted by label.
 
     Raises:
-        InputError: If a wanted checkpoint is missing, the pattern is not well formed, or nothing matches.
+        InputError: If a wanted checkpoint is missing, the pattern is not well formed, or nothing fits the pattern.
     """
     pattern = _with_literal_folders(pattern)
     used = fields(pattern)
     stray = sorted(field for field, values in wanted.items() if values is not None and field not in used)
     if stray:
         raise InputError(f"the folder pattern {pattern!r} has no {{{stray[0]}}}; write it into the pattern")
-    every = _matching(pattern, used, {field: values for field, values in wanted.items() if values is not None})
+    every = _of_pattern(pattern, used, {field: values for field, values in wanted.items() if values is not None})
     found = {values: paths[0] for values, paths in every.items()}
     if double := next(((values, paths) for values, paths in every.items() if len(paths) > 1), None):
         said = ", ".join(f"{field} {value}" for field, value in zip(used, double[0], strict=True))
@@ -94,10 +94,10 @@ def expand(pattern: str, wanted: Mapping[str, tuple[Label, ...] | None]) -> list
     chosen = sorted(found, key=lambda values: [order(value) for value in values])
     for position, field in enumerate(used):
         if lost := sorted(set(wanted.get(field) or ()) - {values[position] for values in chosen}, key=order):
-            raise InputError(f"no checkpoint with {field} {lost[0]} matches {pattern}; check the path and the list")
+            raise InputError(f"no checkpoint with {field} {lost[0]} fits {pattern}; check the path and the list")
     _require_grid(pattern, used, wanted, set(chosen))
     if not chosen:
-        raise InputError(f"no checkpoint matches {pattern}; a checkpoint is a folder written by save_pretrained")
+        raise InputError(f"no checkpoint fits {pattern}; a checkpoint is a folder written by save_pretrained")
     return [relabelled(labelled(Path(found[values])), dict(zip(used, values, strict=True))) for values in chosen]
 
 
@@ -126,11 +126,11 @@ Values = tuple[Label, ...]
 """A value for each label of a pattern."""
 
 
-def _matching(pattern: str, used: list[str], wanted: dict[str, tuple[Label, ...]]) -> dict[Values, list[str]]:
-    """The paths with weights that match, by the wanted values of their labels.
+def _of_pattern(pattern: str, used: list[str], wanted: dict[str, tuple[Label, ...]]) -> dict[Values, list[str]]:
+    """The paths of a pattern that have weights, by the wanted values of their labels.
 
     Raises:
-        InputError: If nothing matches but with words in place of numbers.
+        InputError: If all have words in place of numbers.
     """
     shape = re.compile(regex(str(Path(pattern)), any_word=True))
     glob = "".join(escape(_unescaped(text)) + ("*" if field else "") for text, field in _parts(pattern))
@@ -138,8 +138,8 @@ def _matching(pattern: str, used: list[str], wanted: dict[str, tuple[Label, ...]
     root = Path(glob).anchor or "."
     found: dict[tuple[str, ...], list[str]] = {}
     for path in Path(root).glob(str(Path(glob).relative_to(root))):
-        if has_weights(path) and (match := shape.fullmatch(str(path))):
-            found.setdefault(tuple(match[field] for field in used), []).append(str(path))
+        if has_weights(path) and (fit := shape.fullmatch(str(path))):
+            found.setdefault(tuple(fit[field] for field in used), []).append(str(path))
     return typed(found, used, wanted)
 
 
@@ -148,8 +148,8 @@ def typed(
 ) -> dict[Values, list[str]]:
     """Paths by the wanted values of their labels, as whole numbers or words.
 
-    A label is a word only if no value of it is a number, or words are asked for. Other paths are left out with a
-    warning.
+    A seed or branch is a word if no value of it is a whole number, or words are asked for, and any other label if some
+    value of it is none. Other paths are left out with a warning.
 
     Args:
         found: Paths by the texts that stand for their labels.
@@ -162,7 +162,7 @@ def typed(
     words = {
         field for k, field in enumerate(used) if field not in STEP_LABELS and (
             any(isinstance(value, str) for value in wanted.get(field, ()))
-            or not any(re.fullmatch(WHOLE, texts[k]) for texts in found)
+            or not (any if field in USUAL_LABELS else all)(re.fullmatch(WHOLE, texts[k]) for texts in found)
         )
     }  # fmt: skip
     out: dict[Values, list[str]] = {}

@@ -23,6 +23,7 @@ from landscape.checkpoints.configs import OWN, fused, read_config
 from landscape.checkpoints.formats.tensors import require_float
 from landscape.checkpoints.identity import CONFIG
 from landscape.errors import InputError
+from landscape.foreign import Config, Pretrained
 from landscape.shapes import Float
 from landscape.space import Space, learned_buffers
 
@@ -64,22 +65,22 @@ def _known(folder: Path, auto: str) -> tuple[Any, Any]:
         InputError: If the class cannot make a model of this architecture.
     """
     config = fused(read_config(folder))
-    model_class: Any = getattr(transformers, auto)
+    model_class: Pretrained = getattr(transformers, auto)
     if type(config) not in model_class._model_mapping:
         raise InputError(f"{folder} is a {config.model_type}, which {auto} cannot make; {_instead(config)}")
     return config, model_class
 
 
-def _shapes(model_class: Any, config: Any, folder: Path, stored: int) -> nn.Module:
+def _shapes(model_class: Pretrained, config: Config, folder: Path, stored: int) -> nn.Module:
     """The model without memory, with a bound on its number of tensors from the number of stored ones, if known."""
     largest = SPARE + 4 * stored if stored else MAX_TENSORS
     with torch.device("meta"), no_init_weights(), _at_most(largest, folder):
-        shapes: Any = _made(model_class, config, folder)
+        shapes: Pretrained = _made(model_class, config, folder)
         shapes.tie_weights()  # part of the initialization that is left out
     return shapes  # type: ignore[no-any-return]
 
 
-def _made(model_class: Any, config: Any, folder: Path) -> nn.Module:
+def _made(model_class: Pretrained, config: Config, folder: Path) -> nn.Module:
     """The model of a config.
 
     Raises:
@@ -126,7 +127,7 @@ def _require_room(model: nn.Module, stored: int, folder: Path) -> None:
         )
 
 
-def _instead(config: Any) -> str:
+def _instead(config: Config) -> str:
     """What to do where an objective has no class for this architecture."""
     others = [name for name in OBJECTIVES if type(config) in _classes(name)]
     if config.is_encoder_decoder or not others:
@@ -256,7 +257,7 @@ def require_fit(path: Path, model: nn.Module, space: Space) -> None:
             require_float(name, stored)
 
 
-def _converted(path: Path, model: Any, space: Space) -> Float[Tensor, " P"]:
+def _converted(path: Path, model: Pretrained, space: Space) -> Float[Tensor, " P"]:
     """The slow path, for architectures whose tensors transformers splits or merges (mixtures of experts).
 
     Raises:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -14,6 +13,7 @@ from landscape.checkpoints import tokenizers
 from landscape.checkpoints.configs import read_config
 from landscape.errors import InputError, StorageError
 from landscape.files import replacing_folder
+from landscape.foreign import Pretrained
 from landscape.shapes import Float
 from landscape.space import Space
 
@@ -56,7 +56,7 @@ def save(out: Path, point: Float[Tensor, " P"], model: nn.Module, folder: Path) 
         model: As in :func:`write`.
         folder: As in :func:`write`.
     """
-    pretrained: Any = model
+    pretrained: Pretrained = model
     config = read_config(folder)
     config.architectures, config.dtype = [type(model).__name__], "float32"
     config.tie_word_embeddings = pretrained.config.tie_word_embeddings

@@ -51,7 +51,7 @@ def expand(pattern: str, wanted: Wanted, config: str = "") -> list[Checkpoint]:
         config: The folder of ``config.json``, for local weights that have none.
 
     Raises:
-        InputError: If a wanted checkpoint is missing, a label is not in the pattern, or nothing matches.
+        InputError: If a wanted checkpoint is missing, a label is not in the pattern, or nothing fits the pattern.
     """
     if pattern.startswith(places.SCHEME):
         return list(_on_the_hub(pattern, wanted))
@@ -63,7 +63,12 @@ def expand(pattern: str, wanted: Wanted, config: str = "") -> list[Checkpoint]:
 
 
 def of_family(name: str, seeds: tuple[Label, ...] | None, steps: tuple[Label, ...] | None) -> list[Checkpoint]:
-    """The checkpoints of a family at some seeds and steps; None takes all.
+    """The checkpoints of a family at some seeds and steps.
+
+    Args:
+        name: Name of the family.
+        seeds: The seeds; None takes all.
+        steps: The steps; None takes all.
 
     Raises:
         InputError: If a seed or step is not in the family, or not that step of that seed though both were listed.
@@ -139,14 +144,14 @@ def family_parts(ref: str) -> tuple[Family, dict[str, str]] | None:
     Raises:
         InputError: If it looks like one, and the family is unknown or the values are not well formed.
     """
-    match = re.fullmatch(r"([\w.-]+):([^/]*)", ref)
-    if match is None or not ("=" in ref or match[1] in families.FAMILIES):
+    parsed = re.fullmatch(r"([\w.-]+):([^/]*)", ref)
+    if parsed is None or not ("=" in ref or parsed[1] in families.FAMILIES):
         return (families.FAMILIES[ref], {}) if ref in families.FAMILIES else None
-    found = families.family(match[1])
-    values = dict(part.split("=", 1) for part in match[2].split(",") if "=" in part)
+    found = families.family(parsed[1])
+    values = dict(part.split("=", 1) for part in parsed[2].split(",") if "=" in part)
     if values.keys() - {"seed", "step"} or any(not re.fullmatch(r"[\d_]+|\{(seed|step)\}", v) for v in values.values()):
         raise InputError(f"{ref} is not well formed; write {found.name}:seed=S,step=T")
-    if len(values) != len([part for part in match[2].split(",") if part]):
+    if len(values) != len([part for part in parsed[2].split(",") if part]):
         raise InputError(f"{ref} is not well formed; write {found.name}:seed=S,step=T")
     return found, values
 
@@ -225,9 +230,9 @@ def _looked_up(pattern: str, fields: list[str]) -> list[dict[str, Label]]:
         shape, names = re.compile(local.regex(where.folder)), sorted({str(Path(file).parent) for file in files})
     else:
         shape, names = re.compile(local.regex(where.revision)), list(client.branches(where.repo))
-    found = [match.groupdict() for name in names if (match := shape.fullmatch(name))]
+    found = [fit.groupdict() for name in names if (fit := shape.fullmatch(name))]
     values = local.typed({tuple(one[field] for field in fields): [""] for one in found}, fields, {})
     if not values:
-        raise InputError(f"nothing on the hub matches {pattern}; {where.repo} has {', '.join(names[:4]) or 'nothing'}")
+        raise InputError(f"nothing on the hub fits {pattern}; {where.repo} has {', '.join(names[:4]) or 'nothing'}")
     rows = sorted(values, key=lambda row: [order(value) for value in row])
     return [dict(zip(fields, row, strict=True)) for row in rows]

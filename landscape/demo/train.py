@@ -16,6 +16,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from landscape.files import replacing_folder
+from landscape.foreign import Pretrained
 from landscape.points.memory import keep_freed_memory
 from landscape.texts import TRAINING_TEXT
 
@@ -195,11 +196,11 @@ class Trainer:
             resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=None, eos_token_id=None,
             activation_function=r.activation,
         )  # fmt: skip
-        model: Any = GPT2LMHeadModel(config).train()
+        model: Pretrained = GPT2LMHeadModel(config).train()
         model.loss_type = "ForCausalLM"  # the default, set to avoid a warning
         return model
 
-    def _train(self, model: Any, optimizer: Any, end: int, *, order: int, begin: int | None = None) -> None:
+    def _train(self, model: Pretrained, optimizer: Any, end: int, *, order: int, begin: int | None = None) -> None:
         """Continue training to step ``end``; the batch of a step depends on ``order`` and the step only."""
         r = self.recipe
         done = next((int(s["step"]) for s in optimizer.state.values()), 0) if begin is None else begin
@@ -214,7 +215,7 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
 
-    def _save(self, model: Any, folder: Path) -> None:
+    def _save(self, model: Pretrained, folder: Path) -> None:
         """Save a checkpoint atomically."""
         with replacing_folder(folder) as new:
             model.save_pretrained(new)

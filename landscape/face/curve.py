@@ -122,10 +122,15 @@ def measure(models: Models, spec: Curves, out: Path | None = None, watch: Watch 
     Raises:
         InputError: If there are not two checkpoints, they hold the same weights, or the folder holds another curve.
     """
+    from landscape.checkpoints import fetch
+
     if len(models.checkpoints) != 2:
         raise InputError(f"{len(models.checkpoints)} checkpoints are given; a curve joins two")
     if models.memory is not None and models.memory.fitted is None:
         raise InputError("a curve is scored on other examples than it is fitted on: give fit_batches too")
+    one, two = models.checkpoints
+    if len({checkpoint.content or fetch.content(checkpoint) for checkpoint in (one, two)}) == 1:
+        raise InputError(f"{one.ref} and {two.ref} hold the same weights; a curve joins two checkpoints")
     with one_shot("curve", models, [spec], out, watch, partial(_require_new, out=out)) as ran:
         rows = ran.rows("barrier", "profile", "align")
         if out is not None and not ran.failed:
@@ -134,18 +139,15 @@ def measure(models: Models, spec: Curves, out: Path | None = None, watch: Watch 
 
 
 def _require_new(prepared: Prepared, out: Path | None) -> None:
-    """Refuse two copies of one checkpoint, and a folder that holds another curve.
+    """Refuse a folder that holds another curve.
 
     Raises:
-        InputError: If it is one of these.
+        InputError: If it does.
     """
     from landscape.measure.curves import identity, recipe
     from landscape.paths import saved
 
     (task,) = of(Curves, prepared.tasks)
-    one, two = task.checkpoints
-    if one.content == two.content:
-        raise InputError(f"{one.ref} and {two.ref} hold the same weights; a curve joins two checkpoints")
     if out is None or not (out / CURVE).exists():
         return
     before = saved.load(out / CURVE)

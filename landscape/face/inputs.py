@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from landscape import catalogue
 from landscape.errors import InputError
 from landscape.spec import Choice, Settings, one_or_several
-from landscape.study.checkpoint import Checkpoint
+from landscape.study.checkpoint import Checkpoint, of_one_kind
 from landscape.study.file import mistakes
 from landscape.study.kinds.alignment import reads_text
 from landscape.study.measure import Grid
@@ -49,7 +49,7 @@ class Inputs(Settings):
         sequences: Number of examples.
         length: Tokens of an example.
         tokenizer: Folder of the tokenizer; left out, that of the first checkpoint.
-        bos: Whether texts begin with the token for that (causal-lm only); auto is as the tokenizer does.
+        bos: Whether texts begin with the start token (causal-lm only); auto does as the tokenizer does.
         buffers: Learned buffers between checkpoints that differ in them: those of the nearest, or their mean.
         config: Folder of config.json, for weights that have none beside them.
         device: Device of torch: cpu, cuda, cuda:1.
@@ -211,7 +211,7 @@ def _found(refs: Sequence[str], inputs: Inputs) -> Models:
     """
     from landscape.checkpoints import fetch, sources
 
-    every = [checkpoint for ref in refs for checkpoint in sources.find(ref, inputs.config)]
+    every = of_one_kind([checkpoint for ref in refs for checkpoint in sources.find(ref, inputs.config)])
     for checkpoint in every:
         if checkpoint.place is None:
             fetch.described(checkpoint)

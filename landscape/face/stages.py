@@ -14,6 +14,7 @@ from landscape.errors import InputError
 from landscape.stages.settings import Stages
 from landscape.study.file import mistakes, read_study
 from landscape.study.store import Record, Store
+from landscape.study.tasks import MAIN
 
 if TYPE_CHECKING:
     from landscape.stages.analysis import Findings
@@ -27,6 +28,7 @@ def stages(
     pairs: str | Path | pd.DataFrame | None = None,
     *,
     definition: str = "chord",
+    data: str = MAIN,
     **settings: object,
 ) -> Findings:
     """Events, stages, and whether connectivity is associated with behaviour.
@@ -36,6 +38,7 @@ def stages(
             value`` and perhaps ``error``, where series of connectivity are called ``barrier...``.
         pairs: For series: a frame or a file of pairs, ``series, seed_a, seed_b, step, value``.
         definition: Definition of a barrier.
+        data: For a folder of results: the data set whose rows are used.
         **settings: Those of the section ``[stages]`` of a study file.
 
     Raises:
@@ -49,17 +52,20 @@ def stages(
     if folder.is_file():
         return of_files(folder, Path(str(pairs)) if pairs is not None else None, settings)
     if pairs is not None:
-        raise InputError("pairs go with series, and not with a folder of results")
-    return of_results(Store(folder / "results"), definition, settings)
+        raise InputError("pairs belong to a file of series, and a folder of results has its own: leave them out")
+    return of_results(Store(folder / "results"), definition, settings, data)
 
 
-def of_results(store: Store, definition: str = "chord", given: Mapping[str, object] | None = None) -> Findings:
+def of_results(
+    store: Store, definition: str = "chord", given: Mapping[str, object] | None = None, data: str = MAIN
+) -> Findings:
     """Findings of a results folder, by the settings of its study and further ones.
 
     Args:
         store: The results.
         definition: Definition of a barrier.
         given: Settings in place of those of the study.
+        data: The data set whose rows are used.
 
     Raises:
         InputError: If there is nothing to find stages in.
@@ -70,15 +76,31 @@ def of_results(store: Store, definition: str = "chord", given: Mapping[str, obje
 
     record = store.record()
     keys = {kind: [task["key"] for task in record["tasks"] if task["kind"] == kind] for kind in TABLES.values()}
-    tables = {name: store.rows(name, keys[kind]) for name, kind in TABLES.items()}
+    tables = measured_on(data, {name: store.rows(name, keys[kind]) for name, kind in TABLES.items()})
     if not tables["barrier"].empty:
         tables["barrier"] = tables["barrier"][tables["barrier"]["definition"] == definition]
     observed = from_tables(tables)
     if observed.series.empty:
         raise InputError(f"no series over training is finished in {store.folder}; run the study first")
     settings = _settings({**_own(record), **(given or {})})
-    findings = analyse(observed, settings, *preregistered(record["preregistered"], settings, definition))
+    findings = analyse(observed, settings, *preregistered(record["preregistered"], settings, definition, data))
     return replace(findings, notes=(*findings.notes, *_edited(store.folder.parent / "study.toml", record)))
+
+
+def measured_on(data: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The rows of one data set.
+
+    Args:
+        data: Its name.
+        tables: Rows by table.
+
+    Raises:
+        InputError: If there are rows, and none is of it.
+    """
+    known = sorted({str(name) for rows in tables.values() if len(rows) for name in rows["data"]})
+    if known and data not in known:
+        raise InputError(f"no row is measured on the data set {data}; there are {', '.join(known)}: give data")
+    return {name: rows[rows["data"] == data] if len(rows) else rows for name, rows in tables.items()}
 
 
 def _own(record: Record) -> dict[str, JsonValue]:

@@ -45,7 +45,13 @@ def has(device: str, where: EngineSettings) -> bool:
 
 
 def workers_of(session: Session, left: list[Task[Spec]], where: EngineSettings) -> tuple[tuple[str, ...], int]:
-    """The device of each worker, and threads of each."""
+    """The device of each worker, and threads of each.
+
+    Args:
+        session: A session of this process.
+        left: The tasks to do.
+        where: Settings of the engine.
+    """
     from landscape.session.workers import workers_for
 
     wanted, cores = devices_of(where), len(os.sched_getaffinity(0))

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from landscape.llc.coefficient import from_traces
+from landscape.llc.coefficient import Coefficient, from_traces
 from landscape.llc.curvature import Sharpness
 from landscape.llc.sampling import Chain
 from landscape.rows import Row
@@ -41,25 +41,11 @@ def run(task: Task[Llc], session: Session) -> Result:
     )
     examples, looks = session.objective(task).examples, _looks(rows, sharpness.parameters)
     found = from_traces(parts, baseline, settings, looks, sharpness, examples, float(first["length"]))
-    value, extrapolated = found.estimate, len(parts) == 2
     row: Row = {
         "table": "llc",
         "checkpoint": checkpoint.ref,
         **checkpoint.columns,
-        "llc": value.llc,
-        "error": value.error,
-        "low": found.low,
-        "high": found.high,
-        "per_chain": json.dumps([None if math.isnan(one) else one for one in value.per_chain.tolist()]),
-        "rhat": value.rhat,
-        "ess": value.ess,
-        "diverged": value.diverged,
-        "drift": value.drift,
-        "reach": value.reach,
-        "decided": None if math.isnan(value.decided) else value.decided,
-        "reliable": not value.warnings,
-        "warnings": "; ".join(value.warnings),
-        "advice": value.advice,
+        **_estimated(found),
         "sampler": settings.sampler,
         "chains": settings.chains,
         "draws": settings.draws,
@@ -67,7 +53,7 @@ def run(task: Task[Llc], session: Session) -> Result:
         "batch": None if settings.batch == "all" else settings.batch,
         "step_size": found.step_size,
         "step_bias": None if math.isnan(found.step_bias) else found.step_bias,
-        "extrapolated": extrapolated,
+        "extrapolated": len(parts) == 2,
         "curvature": sharpness.curvature,
         "gradient_variance": sharpness.variance,
         "localisation": settings.localisation,
@@ -85,6 +71,27 @@ def run(task: Task[Llc], session: Session) -> Result:
         "seconds": float(rows.groupby("task")["seconds"].first().sum()),
     }
     return Result([row], parts[0][0].astype("float32"))
+
+
+def _estimated(found: Coefficient) -> Row:
+    """Columns on the coefficient itself: its value, its error, and whether it is reliable."""
+    value = found.estimate
+    return {
+        "llc": value.llc,
+        "error": value.error,
+        "low": found.low,
+        "high": found.high,
+        "per_chain": json.dumps([None if math.isnan(one) else one for one in value.per_chain.tolist()]),
+        "rhat": value.rhat,
+        "ess": value.ess,
+        "diverged": value.diverged,
+        "drift": value.drift,
+        "reach": value.reach,
+        "decided": None if math.isnan(value.decided) else value.decided,
+        "reliable": not value.warnings,
+        "warnings": "; ".join(value.warnings),
+        "advice": value.advice,
+    }
 
 
 def _looks(rows: pd.DataFrame, parameters: int) -> list[Chain]:

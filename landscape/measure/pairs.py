@@ -85,7 +85,13 @@ def distances(a: Float[Tensor, " P"], b: Float[Tensor, " P"], stored_a: str | No
 
 
 def path_columns(a: Checkpoint, b: Checkpoint, spec: Along) -> Row:
-    """Columns that say which pair a row is about, along which path, and how the pair is aligned."""
+    """Columns that say which pair a row is about, along which path, and how the pair is aligned.
+
+    Args:
+        a: The first checkpoint.
+        b: The second.
+        spec: The settings of the task.
+    """
     (method,) = spec.align
     return {
         **pair_columns(a, b, spec.between),
@@ -97,7 +103,13 @@ def path_columns(a: Checkpoint, b: Checkpoint, spec: Along) -> Row:
 
 
 def pair_columns(a: Checkpoint, b: Checkpoint, between: tuple[str, ...]) -> Row:
-    """Columns that say which pair a row is about."""
+    """Columns that say which pair a row is about.
+
+    Args:
+        a: The first checkpoint.
+        b: The second.
+        between: The labels in which alone they differ, or how steps of a run are paired.
+    """
     names = dict.fromkeys([*USUAL_LABELS, *(name for c in (a, b) for name, _ in c.labels)])
     return {
         "a": a.ref,

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from landscape.errors import InputError
+from landscape.foreign import Config, Pretrained, Tokenizer
 from landscape.objectives.head import head_is_plain, hidden, token_losses, wide
 from landscape.objectives.objective import Batch, ModelKind, Objective, Values
 from landscape.objectives.text import begin, blocks, require_vocabulary
@@ -23,13 +24,13 @@ MOVED = 1e-5
 """Largest change of the logits of earlier tokens that rounding explains, as a share of the largest logit."""
 
 
-def classes(config: Any) -> int:
+def classes(config: Config) -> int:
     """Number of tokens in the vocabulary."""
     return int(config.vocab_size)
 
 
 def encode(
-    text: str, tokenizer: Any, *, sequences: int, length: int, bos: bool | Literal["auto"] = "auto", **_: object
+    text: str, tokenizer: Tokenizer, *, sequences: int, length: int, bos: bool | Literal["auto"] = "auto", **_: object
 ) -> Batch:
     """Stretches of the text, each after the start token if there is to be one.
 
@@ -62,7 +63,7 @@ def build(model: nn.Module, batch: Batch) -> Objective:
     Raises:
         InputError: If a token id is outside the model's vocabulary, or the model sees the tokens that it predicts.
     """
-    config: Any = model.config
+    config: Config = model.config
     require_vocabulary(batch["input_ids"], config.vocab_size)
     require_causal(model.eval(), batch["input_ids"][:1])
     plain = head_is_plain(model, inputs_of(model, batch["input_ids"][:1]))
@@ -80,7 +81,7 @@ def inputs_of(model: nn.Module, ids: Int[Tensor, "examples length"]) -> dict[str
 
     XLNet can predict in any order. Its inputs state the order, and that all tokens but the first are predicted.
     """
-    config: Any = model.config
+    config: Config = model.config
     if getattr(config, "model_type", None) != "xlnet":
         return {"input_ids": ids}
     every = torch.ones(ids.shape[1], ids.shape[1], device=ids.device)
@@ -99,7 +100,7 @@ def require_causal(model: nn.Module, ids: Int[Tensor, "1 length"]) -> None:
     Raises:
         InputError: If they change.
     """
-    config: Any = model.config
+    config: Config = model.config
     other = ids.clone()
     other[:, -1] = (ids[:, -1] + 1) % config.vocab_size
     one, two = (wide(model(**inputs_of(model, x)).logits[:, : ids.shape[1] - 1]) for x in (ids, other))
@@ -122,7 +123,7 @@ def measure(model: nn.Module, batch: Batch, *, plain: bool) -> Values:
     inputs: dict[str, Any] = {**inputs_of(model, ids), "use_cache": False}
     count = ids.shape[1] - 1
     if plain:
-        head: Any = model.get_output_embeddings()  # type: ignore[operator]
+        head: Pretrained = model.get_output_embeddings()  # type: ignore[operator]
         states = hidden(model, inputs)[:, :count]
         losses = token_losses(states, head, ids[:, 1:], head.weight.shape[-2])
     else:

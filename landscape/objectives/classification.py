@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from landscape.errors import InputError
 from landscape.files import parsed
+from landscape.foreign import Config, Tokenizer
 from landscape.objectives.head import wide
 from landscape.objectives.objective import Batch, ModelKind, Objective, Values
 from landscape.objectives.text import require_vocabulary, spread
@@ -20,7 +21,7 @@ MAPPING = "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES"
 MODEL_KIND: ModelKind = "classifier"
 
 
-def classes(config: Any) -> int:
+def classes(config: Config) -> int:
     """Number of classes.
 
     Raises:
@@ -37,7 +38,7 @@ def classes(config: Any) -> int:
     return int(config.num_labels)
 
 
-def encode(text: str, tokenizer: Any, *, sequences: int, length: int, **_: object) -> Batch:
+def encode(text: str, tokenizer: Tokenizer, *, sequences: int, length: int, **_: object) -> Batch:
     """Examples from JSON lines with ``text``, ``label`` and optionally ``text_pair``, padded to ``length``.
 
     The examples are spread evenly over the lines, since files are often sorted. A label may be a list of classes, any
@@ -118,7 +119,7 @@ def build(model: nn.Module, batch: Batch) -> Objective:
         InputError: If a token id is outside the vocabulary, a label is outside the classes, the head is no softmax over
             classes, or the model needs the padding token and its config has none.
     """
-    config: Any = model.config
+    config: Config = model.config
     count = classes(config)
     require_vocabulary(batch["input_ids"], config.vocab_size)
     labels = batch["labels"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from landscape.errors import InputError
+from landscape.foreign import Json
 from landscape.objectives.text import decoded, read_bytes
 
 FIELD = "text"
@@ -105,7 +106,7 @@ def _is_json(lines: list[str]) -> bool:
         return False
 
 
-def _parsed(path: Path, number: int, text: str) -> Any:
+def _parsed(path: Path, number: int, text: str) -> Json:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from landscape.foreign import Pretrained
 from landscape.shapes import Float, Int
 
 Inputs = dict[str, Tensor]
@@ -27,8 +28,8 @@ GPU_LOGITS = 2 * 2**30
 
 
 def hidden(model: nn.Module, inputs: Inputs) -> Float[Tensor, "examples length width"]:
-    """Last hidden states of the model's body."""
-    body: Any = model.base_model
+    """Last hidden states of the model's body, in its own scale: what the weights of the head are applied to."""
+    body: Pretrained = model.base_model
     states: Tensor = body(**inputs)[0]
     return states
 
@@ -43,7 +44,7 @@ def positions(model: nn.Module, chosen: Int[Tensor, "examples chosen"]) -> Gener
         output[next(iter(output))] = states.gather(-2, index)
         return output
 
-    body: Any = model.base_model
+    body: Pretrained = model.base_model
     handle = body.register_forward_hook(choose)
     try:
         yield
@@ -55,7 +56,7 @@ def head_is_plain(model: nn.Module, inputs: Inputs) -> bool:
     """Whether the model's logits are ``get_output_embeddings`` applied to the body's output, and nothing else."""
 
     def part() -> Tensor:
-        head: Any = model.get_output_embeddings()  # type: ignore[operator]
+        head: Pretrained = model.get_output_embeddings()  # type: ignore[operator]
         logits: Tensor = head(hidden(model, inputs))
         return logits
 
@@ -105,7 +106,7 @@ def _close(a: Tensor, b: Tensor) -> bool:
 @contextmanager
 def _loud(model: nn.Module, factor: int) -> Generator[None]:
     """Within this context, the head's weights are multiplied by ``factor``: a power of two, which is undone exactly."""
-    head: Any = getattr(model, "get_output_embeddings", lambda: None)() if factor > 1 else None
+    head: Pretrained = getattr(model, "get_output_embeddings", lambda: None)() if factor > 1 else None
     if head is None:
         yield
         return

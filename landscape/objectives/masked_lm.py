@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from landscape.errors import InputError
+from landscape.foreign import Config, Tokenizer
 from landscape.objectives.head import head_is_positionwise, positions, wide
 from landscape.objectives.objective import Batch, ModelKind, Objective, Values
 from landscape.objectives.text import blocks, require_vocabulary
@@ -23,12 +23,14 @@ REPLACED, RANDOM = 0.8, 0.1
 """Shares of the chosen tokens that become the mask token, and a random token."""
 
 
-def classes(config: Any) -> int:
+def classes(config: Config) -> int:
     """Number of tokens in the vocabulary."""
     return int(config.vocab_size)
 
 
-def encode(text: str, tokenizer: Any, *, sequences: int, length: int, mask: float, seed: int, **_: object) -> Batch:
+def encode(
+    text: str, tokenizer: Tokenizer, *, sequences: int, length: int, mask: float, seed: int, **_: object
+) -> Batch:
     """Stretches of the text between ``[CLS]`` and ``[SEP]``, with the same number of masks in each.
 
     As in BERT's training (Devlin et al. 2019), 80 % of the chosen tokens become ``[MASK]``, 10 % become a random token
@@ -79,7 +81,7 @@ def build(model: nn.Module, batch: Batch) -> Objective:
     Raises:
         InputError: If a token id is outside the model's vocabulary.
     """
-    config: Any = model.config
+    config: Config = model.config
     for ids in (batch["input_ids"], batch["targets"]):
         require_vocabulary(ids, config.vocab_size)
     positionwise = head_is_positionwise(model.eval(), {"input_ids": batch["input_ids"][:1]}, batch["positions"][:1])

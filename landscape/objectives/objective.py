@@ -27,7 +27,7 @@ class Objective:
     """A model, its data and what is measured on them.
 
     Attributes:
-        model: Any module. Other parameters are put in by ``functional_call``; the module itself never changes.
+        model: Pretrained module. Other parameters are put in by ``functional_call``; the module itself never changes.
         batch: All examples.
         measure: Numbers of each example of a batch, or of a part of it.
         unit: Unit of the loss, such as ``nats per token``.

@@ -6,13 +6,14 @@ import gzip
 import zlib
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from landscape.errors import InputError
 from landscape.files import MOST_TEXT, read
+from landscape.foreign import Tokenizer
 from landscape.shapes import Int
 
 GZIP = b"\x1f\x8b"
@@ -110,7 +111,7 @@ def blocks(ids: Int[Tensor, " tokens"], sequences: int, length: int) -> Int[Tens
     return ids[: there * length].view(there, length)[spread(there, sequences)]
 
 
-def begin(tokenizer: Any, bos: bool | Literal["auto"]) -> list[int]:
+def begin(tokenizer: Tokenizer, bos: bool | Literal["auto"]) -> list[int]:
     """The tokens that a text begins with, for a causal model: the start token, or none.
 
     Args:

@@ -15,7 +15,13 @@ class Kind(Protocol):
     """What every file in ``kinds`` has."""
 
     def coefficients(self, t: Tensor, anchors: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
-        """Coefficients over the anchors at each t, for the whole point or for each tensor."""
+        """Coefficients over the anchors at each t, for the whole point or for each tensor.
+
+        Args:
+            t: Positions on the path, in [0, 1].
+            anchors: What the path is made of.
+            sizes: Sizes of the tensors of a point.
+        """
 
     def pieces(self, count: int) -> int:
         """Number of smooth pieces of a path over ``count`` anchors."""

@@ -28,7 +28,7 @@ class Saved:
     Attributes:
         ends: Names of its ends and of the data it is fitted on. A fit is continued only if these are the same.
         settings: How it is fitted.
-        anchors: Ends and bends, in order.
+        anchors: Ends and bends, in order, each a point.
         state: State of the fit.
     """
 
@@ -87,5 +87,5 @@ def key(settings: FitSettings) -> str:
 
 
 def joined(ends: Float[Tensor, "2 P"], state: State) -> Float[Tensor, "anchors P"]:
-    """Ends and bends in order."""
+    """Ends and bends in order, each a point."""
     return torch.cat([ends[:1], state.inner, ends[1:]])

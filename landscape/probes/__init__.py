@@ -20,6 +20,7 @@ import numpy as np
 
 from landscape.catalogue import PROBES
 from landscape.errors import InputError
+from landscape.foreign import Pretrained, Tokenizer
 from landscape.objectives import ModelKind
 from landscape.probes.base.model import ProbeInputs, ProbeModel
 from landscape.probes.base.result import ProbeResult, Score
@@ -79,7 +80,7 @@ def measure(name: str, model: ProbeModel, items: Any) -> ProbeResult:
 
 
 def probe(
-    name: str, model: Any, tokenizer: Any, *, kind: ModelKind | None = None, seed: int = 0, **inputs: Any
+    name: str, model: Pretrained, tokenizer: Tokenizer, *, kind: ModelKind | None = None, seed: int = 0, **inputs: Any
 ) -> ProbeResult:
     """Run one probe on one model.
 

@@ -127,7 +127,7 @@ def measure(model: ProbeModel, items: Items) -> ProbeResult:
         "sentence": [s.text for s in items.sentences],
         "verb": [s.verb[0] for s in items.sentences],
         "number": [s.numbers[0] for s in items.sentences],
-        "matches": [s.matches for s in items.sentences],
+        "agree": [s.agree for s in items.sentences],
     }
     frame = pd.concat([pd.DataFrame(about), frame], axis=1)
     lexicon = items.lexicon
@@ -146,10 +146,10 @@ def _attraction(frame: pd.DataFrame) -> list[Score]:
     more: dict[str, Any] = {"better": "lower", "chance": 0.0}
     parts = []
     for template, part in frame.groupby("template", sort=False):
-        if part["matches"].all():
+        if part["agree"].all():
             continue
         # Within a frame, both groups of sentences are made of the same words.
-        cells = part.pivot_table(index="frame", columns="matches", values="margin")
+        cells = part.pivot_table(index="frame", columns="agree", values="margin")
         parts.append(mean("attraction", (cells[True] - cells[False]).to_numpy(), subset=str(template), **more))
     return [average("attraction", parts, **more), *parts]
 

@@ -120,16 +120,16 @@ def measure(model: ProbeModel, items: Items) -> ProbeResult:
     what = "tokens of your lines" if items.own else "ordinary tokens in random order"
     about = f"{items.segment} {what}, {REPEATS} times"
     if has_attention(model):
-        matching, previous = _heads(model, items)
+        prefix, previous = _heads(model, items)
         even = torch.ones(1, 1, 1, *[items.ids.shape[1]] * 2).tril()
         even = even / even.sum(dim=-1, keepdim=True)
         chance = {
             "prefix_matching": float(prefix_matching(even, items.ids[:1], items.segment)),
             "previous_token": float(even.diagonal(-1, dim1=-2, dim2=-1).mean()),
         }
-        for metric, values in (("prefix_matching", matching), ("previous_token", previous)):
+        for metric, values in (("prefix_matching", prefix), ("previous_token", previous)):
             scores += heads(metric, values, chance[metric])
-        strong = matching[len(matching) // 2 :].reshape(-1, matching[0].size)
+        strong = prefix[len(prefix) // 2 :].reshape(-1, prefix[0].size)
 
         def count(weights: Float[np.ndarray, " sequences"]) -> float:
             return float((weights @ strong / weights.sum() > STRONG).sum())
@@ -179,14 +179,14 @@ def _heads(
     model: ProbeModel, items: Items
 ) -> tuple[Float[np.ndarray, "n layers heads"], Float[np.ndarray, "n layers heads"]]:
     """Prefix-matching and previous-token score of every head on every sequence, in [0, 1]."""
-    matching, previous = [], []
+    prefix, previous = [], []
     with eager_attention(model):
         for batch in passes([items.ids.shape[1]] * len(items.ids)):
             part = items.ids[batch].to(model.device)
             maps = attention(model, input_ids=part)
-            matching.append(prefix_matching(maps, part, items.segment).cpu())
+            prefix.append(prefix_matching(maps, part, items.segment).cpu())
             previous.append(maps.diagonal(-1, dim1=-2, dim2=-1).mean(dim=-1).permute(1, 0, 2).cpu())
-    return torch.cat(matching).double().numpy(), torch.cat(previous).double().numpy()
+    return torch.cat(prefix).double().numpy(), torch.cat(previous).double().numpy()
 
 
 def prefix_matching(

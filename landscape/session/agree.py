@@ -48,7 +48,7 @@ def warnings(
 
 
 def of_tokenizers(checkpoints: Sequence[Checkpoint]) -> list[str]:
-    """Whether checkpoints have the tokenizer of the first, by whose ids all are judged; those without any are left out.
+    """Whether checkpoints have the first's tokenizer, whose ids all are evaluated on; those without are left out.
 
     Raises:
         InputError: If the vocabularies differ.
@@ -67,11 +67,11 @@ def of_tokenizers(checkpoints: Sequence[Checkpoint]) -> list[str]:
             ids = [held.get(differ[0], "no token") for held in (table, theirs)]
             raise InputError(
                 f"two tokenizers: {differ[0]!r} is {ids[0]} in {first.ref} and {ids[1]} in {other.ref}, one of "
-                f"{len(differ)} tokens that differ, and all are judged on the same ids; give checkpoints of one "
-                'tokenizer, or name the one to judge by: tokenizer = "..." in [data], or --tokenizer'
+                f"{len(differ)} tokens that differ, and all are evaluated on the same ids; give checkpoints of one "
+                'tokenizer, or name the one to use: tokenizer = "..." in [data], or --tokenizer'
             )
     return [
-        f"the tokenizer files of {others[0].ref} are not those of {first.ref}, by which all are judged; the "
+        f"the tokenizer files of {others[0].ref} are not those of {first.ref}, by which all are evaluated; the "
         "vocabularies are the same"
     ]
 
@@ -104,12 +104,18 @@ def of_tensors(checkpoints: Sequence[Checkpoint], model: nn.Module) -> list[str]
     return [
         f"{len(names)} tensors in {ref}{every} have no place in a {type(model).__name__} and are left out: "
         f"{', '.join(names[:3])}{' ...' if len(names) > 3 else ''}"
-        + ("; to have an adapter judged, merge it first (merge_and_unload)" if any(map(ADAPTER.search, names)) else "")
+        + ("; to evaluate an adapter, merge it first (merge_and_unload)" if any(map(ADAPTER.search, names)) else "")
     ]
 
 
 def of_buffers(checkpoints: Sequence[Checkpoint], model: nn.Module, how: str) -> list[str]:
-    """Whether checkpoints differ in what is part of the function and no parameter."""
+    """Whether checkpoints differ in what is part of the function and no parameter.
+
+    Args:
+        checkpoints: Those whose files are here.
+        model: A model of their architecture.
+        how: What a point between two ends takes.
+    """
     differ = Buffers.of(model).differ(checkpoints)
     which = "their mean" if how == "interpolated" else "those of the nearer end"
     if not differ:

@@ -31,7 +31,7 @@ class Coordinates:
     Attributes:
         store: Where moves are kept.
         batches: Objectives of the data sets.
-        anchors: Points of the checkpoints as they are.
+        anchors: Points of the checkpoints, not aligned.
     """
 
     store: Store
@@ -51,7 +51,13 @@ class Coordinates:
         return table_of(self.objective(aligned, on).model, aligned.alignment.symmetry_group)
 
     def in_space(self, point: Float[Tensor, " P"], aligned: Aligned, on: str) -> Float[Tensor, " Q"]:
-        """A point in the space in which it is aligned."""
+        """A point in the space in which it is aligned.
+
+        Args:
+            point: The point, in the space of the checkpoints.
+            aligned: How it is aligned.
+            on: Name of the data set.
+        """
         if not self.unties(aligned, on):
             return point
         return untie(point, self.batches.objective(on).space, self.batches.objective(on, untied=True).space)

@@ -17,6 +17,7 @@ from landscape.checkpoints import configs, fetch, models, tokenizers
 from landscape.checkpoints.blame import blamed
 from landscape.checkpoints.identity import sha256
 from landscape.errors import InputError
+from landscape.foreign import Pretrained
 from landscape.objectives import Batch, Objective
 from landscape.objectives.corpus import read_corpus, read_examples
 from landscape.objectives.text import begin
@@ -27,13 +28,18 @@ from landscape.texts import HELD_OUT_TEXT
 
 
 def build(data: Data, checkpoint: Checkpoint, *, untied: bool = False) -> Objective:
-    """The objective of a study, on a model of the checkpoint's architecture; ``untied`` as for its skeleton.
+    """The objective of a data set, on a model of the checkpoint's architecture.
+
+    Args:
+        data: The data set.
+        checkpoint: Whose architecture and tokenizer are used.
+        untied: Whether the head is made a parameter of its own.
 
     Raises:
         InputError: If text, tokenizer and model do not go together.
     """
     module = OBJECTIVES.load(data.objective)
-    model: Any = skeleton(checkpoint, module.AUTO, untied=untied)
+    model: Pretrained = skeleton(checkpoint, module.AUTO, untied=untied)
     classes = module.classes(model.config)
     tokenizer = tokenizer_of(data, checkpoint)
     with blamed(f"the tokenizer of {checkpoint.ref} fails on the text", "give the model's own tokenizer"):
@@ -57,14 +63,20 @@ def takes_bos(data: Data) -> bool:
 
 
 def unknown_share(batch: Batch, unknown: int | None, skip: int) -> float:
-    """Share of the tokens that the tokenizer does not know, padding and the first ``skip`` left out."""
+    """Share of the tokens that the tokenizer does not know, without padding.
+
+    Args:
+        batch: The examples.
+        unknown: Id of the token for what is not known; None if there is none.
+        skip: First tokens of each example to leave out.
+    """
     ids = batch.get("targets", batch["input_ids"])[:, skip:]
     real = batch["attention_mask"][:, skip:].bool() if "attention_mask" in batch else ids >= 0
     return float((ids[real] == unknown).float().mean()) if unknown is not None else 0.0
 
 
 def tokenizer_of(data: Data, checkpoint: Checkpoint) -> Any:
-    """The tokenizer by which all checkpoints of a study are judged.
+    """The tokenizer by which all checkpoints of a study are evaluated.
 
     Raises:
         InputError: If there is none, or it has no vocabulary.
@@ -73,7 +85,12 @@ def tokenizer_of(data: Data, checkpoint: Checkpoint) -> Any:
 
 
 def skeleton(checkpoint: Checkpoint, auto: str, *, untied: bool = False) -> nn.Module:
-    """A model of the checkpoint's architecture, held against its weights where they are on this disk.
+    """A model of the checkpoint's architecture, compared with its weights where they are on this disk.
+
+    Args:
+        checkpoint: The checkpoint.
+        auto: Class of transformers that makes the model.
+        untied: Whether the head is made a parameter of its own.
 
     Raises:
         InputError: If config and weights do not go together, or make no such model.
@@ -104,7 +121,7 @@ def fingerprint_of_probes(data: Data, checkpoint: Checkpoint) -> str:
 
 
 def _begun(data: Data, checkpoint: Checkpoint, bos: bool | Literal["auto"]) -> bool:
-    """Whether a text begins with a token for that."""
+    """Whether a text begins with the start token."""
     if not takes_bos(data):
         return False
     tokenizer = tokenizers.load(_tokenizer_folder(data, checkpoint))

@@ -129,7 +129,13 @@ class Evaluator:
     def losses(
         self, anchors: list[Tensor], rows: Float[Tensor, "points *tensors anchors"], examples: Int[np.ndarray, " n"]
     ) -> tuple[Float[np.ndarray, "points n"], dict[str, Float[np.ndarray, "points n"]]]:
-        """Losses and metrics of these examples at the points ``rows @ anchors``; arguments as for :meth:`evaluate`."""
+        """Losses, in their unit, and metrics of some examples at the points ``rows @ anchors``.
+
+        Args:
+            anchors: As for :meth:`evaluate`.
+            rows: As for :meth:`evaluate`.
+            examples: Indices of the examples.
+        """
         values = self.evaluate(anchors, rows, examples)
         return values.losses, dict(values.metrics)
 

@@ -45,7 +45,13 @@ class Wanted:
 
 
 def teller(label: str, paths: int, steps: int) -> Callable[[int, float], None]:
-    """Says now and then how far the fits of a task are."""
+    """What says now and then how far the fits of a task are.
+
+    Args:
+        label: Of the task.
+        paths: Number of its fits.
+        steps: Steps of each.
+    """
     done, last = 0, time.monotonic()
 
     def tell(step: int, loss: float) -> None:

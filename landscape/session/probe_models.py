@@ -73,7 +73,7 @@ class ProbeModels:
         return model
 
     def begins(self, on: str) -> bool:
-        """Whether the texts that probes read begin with a token for that."""
+        """Whether the texts that probes read begin with the start token."""
         return self.model(on).kind == "causal" and bool(self.model(on).start)
 
     def items(self, task: Task[Asking], *, keep: bool = True) -> tuple[object, str]:

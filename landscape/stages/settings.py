@@ -21,14 +21,14 @@ class Stages(Settings):
     """How events over training are dated, and how connectivity is compared with behaviour.
 
     Attributes:
-        boundaries: Series that bounds the stages; None is ``llc``, or ``loss`` if there is no ``llc``.
+        boundaries: Series that bounds the stages; left out, ``llc``, or ``loss`` if there is no ``llc``.
         engine: What bounds the stages: ``curve``, extrema and plateaus; ``breaks`` of a piecewise linear fit;
             ``states`` of a hidden Markov model of all series.
-        connectivity: Names of series of connectivity; ``*`` matches any text.
-        behaviour: Names of series of behaviour, likewise; None is the headlines of the probes, and ``llc``.
-        threshold: Barrier below which two checkpoints are connected, in units of the barriers; None is 2 % of the fall
+        connectivity: Names of series of connectivity; ``*`` is any text.
+        behaviour: Names of series of behaviour, likewise; left out, the headlines of the probes, and ``llc``.
+        threshold: Barrier below which two checkpoints are connected, in their unit; left out, 2 % of the fall
             of the loss over training.
-        floor: Negligible change of a barrier, in units of the loss; None is 0.01 nats, or 1 % of the largest loss in
+        floor: Negligible change of a barrier, in units of the loss; left out, 0.01 nats, or 1 % of the largest loss in
             another unit.
         least_change: Smallest height of an extremum, and smallest rise on both sides of a plateau, in units of the
             series that bounds the stages.

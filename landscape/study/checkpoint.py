@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 Label = int | str
@@ -102,6 +102,19 @@ def labels(values: Mapping[str, Label | None]) -> Labels:
 def relabelled(checkpoint: Checkpoint, values: Mapping[str, Label | None]) -> Checkpoint:
     """The checkpoint with these labels set; None takes a label away."""
     return replace(checkpoint, labels=labels({**dict(checkpoint.labels), **values}))
+
+
+def of_one_kind(checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
+    """Checkpoints in which the values of a label are all whole numbers or all words, so that they fit one column.
+
+    >>> [c.seed for c in of_one_kind([Checkpoint("x", (("seed", 1),)), Checkpoint("y", (("seed", "b"),))])]
+    ['1', 'b']
+    """
+    words = {name for c in checkpoints for name, value in c.labels if isinstance(value, str)}
+    return [
+        replace(c, labels=tuple((name, str(value) if name in words else value) for name, value in c.labels))
+        for c in checkpoints
+    ]
 
 
 def order(value: Label | None) -> tuple[bool, bool, int, str]:

@@ -22,14 +22,14 @@ from landscape.study.measure import Measure
 from landscape.study.sections import Branches, Checkpoints, Data
 from landscape.study.tasks import MAIN
 
-KINDS: dict[str, type[Measure]] = {name: kinds.kind(name) for name in catalogue.MEASURES}
+KIND_MODELS: dict[str, type[Measure]] = {name: kinds.kind(name) for name in catalogue.MEASURES}
 OTHER_DATA = "other_data"
 """Where the sections ``[data.NAME]`` are kept."""
 
 if TYPE_CHECKING:
     AnyMeasure = Measure
 else:
-    AnyMeasure = Annotated[Union[tuple(KINDS.values())], Field(discriminator="kind")]  # noqa: UP007
+    AnyMeasure = Annotated[Union[tuple(KIND_MODELS.values())], Field(discriminator="kind")]  # noqa: UP007
 
 
 class Study(Settings):
@@ -141,7 +141,7 @@ def read_study(path: Path) -> Study:
 
 
 TABLES: tuple[type[BaseModel], ...] = (Study, Checkpoints, Branches, Data, Stages, Primary)
-EVERY: tuple[type[BaseModel], ...] = (*TABLES, Alignment, *KINDS.values())
+EVERY: tuple[type[BaseModel], ...] = (*TABLES, Alignment, *KIND_MODELS.values())
 FIELDS = {name for table in EVERY for name in table.model_fields}
 
 
@@ -153,7 +153,7 @@ def mistakes(error: ValidationError, tables: Sequence[type[BaseModel]] = TABLES,
         tables: Whose settings may be meant by an unknown name that is in no measure.
         whole: The place of a mistake that is of no setting; empty for none.
     """
-    fields = FIELDS.union(*(table.model_fields for table in tables))
+    fields = FIELDS.union(*map(_names, tables))
     said: dict[str, list[str]] = {}
     meant: set[str] = set()
     for one in sorted(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden"):  # typos come first
@@ -170,9 +170,16 @@ def mistakes(error: ValidationError, tables: Sequence[type[BaseModel]] = TABLES,
     return "\n  ".join(f"{place}: {' or '.join(texts)}".removeprefix(": ") for place, texts in said.items())
 
 
+def _names(table: type[BaseModel]) -> set[str]:
+    """Names of the settings of a table, and of the tables within."""
+    within = [info.annotation for info in table.model_fields.values()]
+    inner = [found for found in within if isinstance(found, type) and issubclass(found, BaseModel)]
+    return set(table.model_fields).union(*map(_names, inner))
+
+
 def _typo(mistake: Mapping[str, Any], meant: set[str], place: str, tables: Sequence[type[BaseModel]]) -> str:
     """An unknown setting; what it was probably meant for is put into ``meant``."""
-    within = [KINDS[str(part)] for part in mistake["loc"] if part in KINDS]
+    within = [KIND_MODELS[str(part)] for part in mistake["loc"] if part in KIND_MODELS]
     known = [Alignment] if "alignment" in mistake["loc"] else within or tables
     near = _near(str(mistake["loc"][-1]), {name for table in known for name in table.model_fields})
     if near:
@@ -184,9 +191,9 @@ def _wrong(mistake: Mapping[str, Any]) -> str:
     """A value that is not as wanted."""
     if mistake["type"] == "union_tag_invalid":
         given = str(mistake["ctx"]["tag"])
-        near = _near(given, set(KINDS))
+        near = _near(given, set(KIND_MODELS))
         hint = f"; did you mean {near}?" if near else ""
-        return f"no kind of measure is called {given!r}{hint}; there are {', '.join(KINDS)}"
+        return f"no kind of measure is called {given!r}{hint}; there are {', '.join(KIND_MODELS)}"
     said = str(mistake["ctx"]["error"]) if mistake["type"] == "value_error" else mistake["msg"]
     plain = mistake["type"] == "missing" or mistake["input"] is None or isinstance(mistake["input"], dict)
     return said if plain else f"{said} (got {mistake['input']!r:.80})"

@@ -175,7 +175,13 @@ def paired(between: tuple[str, ...], steps: Steps, grid: Grid) -> Iterator[Group
 
 
 def tiles(group: Group, size: int, between: tuple[str, ...]) -> Iterator[Tile]:
-    """The wanted pairs of a group in tiles of at most so many checkpoints on a side."""
+    """The wanted pairs of a group in tiles.
+
+    Args:
+        group: The checkpoints.
+        size: Largest number of checkpoints on each side of a tile.
+        between: Which pairs are wanted.
+    """
     count = len(group)
     match between[0]:
         case "neighbours":

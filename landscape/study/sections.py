@@ -21,7 +21,7 @@ class Branches(Settings):
     Attributes:
         folder: A pattern of paths, with ``{branch_step}`` and ``{branch}``.
         seeds: Which seeds.
-        branch_steps: Spawned at which steps.
+        branch_steps: Steps at which the branches were spawned.
         branches: Which branches.
         steps: Which steps.
         labels: Which values of any other label.
@@ -82,13 +82,13 @@ class Data(Settings):
     Attributes:
         objective: The loss.
         text: A text file, or the field ``text`` of JSON lines, CSV or Parquet; for classification one of these with
-            labels; None is the packaged held-out text.
+            labels; left out, the packaged held-out text.
         sequences: Number of examples, spread evenly over the text.
         length: Tokens of an example.
         mask: Share of tokens to predict (masked-lm only).
         seed: Chooses the masks.
-        tokenizer: A folder; None is the folder of the first checkpoint.
-        bos: Whether a text begins with the token for that (causal-lm only); auto is as the tokenizer does by default.
+        tokenizer: A folder; left out, the folder of the first checkpoint.
+        bos: Whether a text begins with the start token (causal-lm only); auto does as the tokenizer does by default.
         buffers: Learned buffers between checkpoints that differ in them: those of the nearest, or their mean.
     """
 

@@ -67,11 +67,9 @@ EMPTY: Record = {
 SCHEMA = 1
 SMALL: dict[str, str | bool] = {"compression": "lz4", "use_dictionary": False}
 """How files of a few rows and many columns are written: they are read in a quarter of the time that zstd takes."""
+LARGE: dict[str, str | bool] = {"compression": "zstd", "use_dictionary": False, "use_byte_stream_split": True}
+"""How files of losses of examples are written."""
 STALE = 24 * 3600
-MAGIC = b"PAR1"
-FOOTER = 8
-"""Bytes at the end of a Parquet file: the length of what it says about itself, and its mark."""
-KEY = "landscape.key"
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,7 @@ class Store:
 
     def done(self, key: str) -> bool:
         """Whether the task is finished: its file is there, whole, and its own."""
-        return _whole(self.folder / "rows" / f"{key}.parquet", key, "landscape.columns")
+        return tables.is_whole(self.folder / "rows" / f"{key}.parquet", key, "landscape.columns")
 
     def damaged(self, keys: Iterable[str], *, anew: bool = True) -> list[str]:
         """Which of the finished tasks have rows or losses that cannot be read back.
@@ -134,11 +132,10 @@ class Store:
         """
         stamps = {key: self._stamps(key) for key in keys if self.done(key)}
         known = {} if anew else self._verified()
-        unreliable = [key for key, stamp in stamps.items() if known.get(key) != stamp]
+        changed = [key for key, stamp in stamps.items() if known.get(key) != stamp]
         with _threads() as pool:
-            reliable = dict(zip(unreliable, pool.map(self._reliable, unreliable), strict=True))
-        damaged = [key for key, good in reliable.items() if not good]
-        if unreliable:
+            damaged = [key for key, good in zip(changed, pool.map(self._can_be_read, changed), strict=True) if not good]
+        if changed:
             kept = {key: stamp for key, stamp in stamps.items() if key not in damaged}
             self._replace(self.folder / VERIFIED, json.dumps(kept).encode())
             (self.folder / WRITTEN).unlink(missing_ok=True)
@@ -159,30 +156,34 @@ class Store:
         return {file.stem: _message(file) for file in files}
 
     def write(self, key: str, rows: Sequence[Row], losses: Float[np.ndarray, "rows examples"] | None = None) -> None:
-        """Commit a task: its per-example losses first, then its rows, which make it done."""
+        """Commit a task: its per-example losses first, then its rows, which make it done.
+
+        Args:
+            key: Key of the task.
+            rows: Its rows.
+            losses: Its per-example losses, if it keeps any.
+        """
         if losses is not None:
             flat = pa.FixedSizeListArray.from_arrays(pa.array(losses.reshape(-1)), losses.shape[1])
-            self._replace(
-                self.folder / "losses" / f"{key}.parquet",
-                pa.table({"losses": flat}).replace_schema_metadata({KEY: key}),
-                compression="zstd",
-                use_dictionary=False,
-                use_byte_stream_split=True,
-            )
+            table = pa.table({"losses": flat}).replace_schema_metadata({tables.KEY: key})
+            self._replace(self.folder / "losses" / f"{key}.parquet", table, **LARGE)
         names = list(dict.fromkeys(name for row in rows for name in row))
         columns = {row["table"]: [name for name in row if name != "table"] for row in rows}
-        table = pa.table({name: [row.get(name) for row in rows] for name in names}).replace_schema_metadata({
-            KEY: key,
-            "landscape.schema": str(SCHEMA),
-            "landscape.columns": json.dumps(columns),
-        })
+        about = {tables.KEY: key, "landscape.schema": str(SCHEMA), "landscape.columns": json.dumps(columns)}
+        table = pa.table({name: [row.get(name) for row in rows] for name in names}).replace_schema_metadata(about)
         self._replace(self.folder / "rows" / f"{key}.parquet", table, **SMALL)
         (self.folder / "failed" / f"{key}.json").unlink(missing_ok=True)
         with suppress(OSError), (self.folder / WRITTEN).open("ab") as told:  # lost, the file is read back once more
             told.write(f"{json.dumps({key: self._stamps(key)})}\n".encode())
 
     def keep(self, kind: str, name: str, content: bytes) -> None:
-        """Put a file of another kind beside the rows, whole or not at all."""
+        """Write a file of another kind atomically, in a folder of its own.
+
+        Args:
+            kind: Name of the folder.
+            name: Name of the file.
+            content: Its content.
+        """
         self._replace(self.folder / kind / name, content)
 
     def kept(self, kind: str, name: str) -> bytes | None:
@@ -206,7 +207,7 @@ class Store:
 
     def has_losses(self, key: str) -> bool:
         """Whether the per-example losses of a task are there."""
-        return _whole(self.folder / "losses" / f"{key}.parquet", key, "losses")
+        return tables.is_whole(self.folder / "losses" / f"{key}.parquet", key, "losses")
 
     def losses(self, key: str) -> Float[np.ndarray, "rows examples"]:
         """Per-example losses of a task."""
@@ -265,7 +266,7 @@ class Store:
                         known.update(parsed(line))
         return known
 
-    def _reliable(self, key: str) -> bool:
+    def _can_be_read(self, key: str) -> bool:
         try:
             tables.split(self.folder / "rows" / f"{key}.parquet")
             if (self.folder / "losses" / f"{key}.parquet").exists():
@@ -280,29 +281,6 @@ class Store:
                 stream.write(content)
             else:
                 pq.write_table(content, stream, write_page_checksum=True, write_statistics=False, **options)
-
-
-def _whole(file: Path, key: str, holds: str) -> bool:
-    """Whether a Parquet file ends as one does, and says that it is the key's; only its footer is read.
-
-    One that says nothing of a key is of an earlier version, if it has what such files have.
-    """
-    try:
-        with file.open("rb") as stream:
-            stream.seek(-FOOTER, os.SEEK_END)
-            end = stream.read()
-            length = int.from_bytes(end[:4], "little")
-            stream.seek(-FOOTER - length, os.SEEK_END)
-            about = stream.read(length)
-    except (OSError, ValueError):
-        return False
-    own = _said(KEY, key) in about or (KEY.encode() not in about and holds.encode() in about)
-    return end[4:] == MAGIC and own
-
-
-def _said(name: str, value: str) -> bytes:
-    """An entry of a footer's metadata as Thrift's compact protocol writes it, with a value of up to 127 letters."""
-    return name.encode() + b"\x18" + bytes([len(value)]) + value.encode()
 
 
 def _message(file: Path) -> str:

@@ -8,6 +8,7 @@ their sizes and times, and a task whose file has changed since is read from that
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -28,14 +29,47 @@ if TYPE_CHECKING:
 FOLDER, STAMPS = "compacted", "stamps.json"
 WORTH = 1000
 """Files from which on reading them again is worth a copy."""
+MAGIC = b"PAR1"
+FOOTER = 8
+"""Bytes at the end of a Parquet file: the length of what it says about itself, and its mark."""
+KEY = "landscape.key"
+"""In the footer of a file: the key of its task."""
 TASK = "landscape.task"
 """The column of a row's task in a copy."""
 COPY, SCHEMAS = b"landscape.copy", b"landscape.schemas"
 """What the files of one copy share, and which schema the rows of each task had before they were joined."""
-MOST = 1 << 30
+MAX_STAMPS = 1 << 30
 """Bytes of the list of files; a million tasks have a fifth of it."""
 
 Stamp = list[int]
+
+
+def is_whole(file: Path, key: str, holds: str) -> bool:
+    """Whether a Parquet file ends as one does, and says that it is the key's; only its footer is read.
+
+    One that says nothing of a key is of an earlier version, if it has what such files have.
+
+    Args:
+        file: The file.
+        key: Key of its task.
+        holds: What such files have in their footer.
+    """
+    try:
+        with file.open("rb") as stream:
+            stream.seek(-FOOTER, os.SEEK_END)
+            end = stream.read()
+            length = int.from_bytes(end[:4], "little")
+            stream.seek(-FOOTER - length, os.SEEK_END)
+            about = stream.read(length)
+    except (OSError, ValueError):
+        return False
+    own = _said(KEY, key) in about or (KEY.encode() not in about and holds.encode() in about)
+    return end[4:] == MAGIC and own
+
+
+def _said(name: str, value: str) -> bytes:
+    """An entry of a footer's metadata as Thrift's compact protocol writes it, with a value of up to 127 letters."""
+    return name.encode() + b"\x18" + bytes([len(value)]) + value.encode()
 
 
 @contextmanager
@@ -106,7 +140,7 @@ def read_copy(results: Path, stamps: Mapping[str, Stamp]) -> tuple[set[str], dic
         damaged.
     """
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException, InputError):
-        told = read_json(results / FOLDER / STAMPS, most=MOST)
+        told = read_json(results / FOLDER / STAMPS, most=MAX_STAMPS)
         known = {key for key, stamp in told["stamps"].items() if stamps.get(key) == stamp}
         files = {name: results / FOLDER / f"{name}.parquet" for name in told["tables"]}
         return known, {name: _read_copy(file, told["copy"], known) for name, file in files.items()} if known else {}

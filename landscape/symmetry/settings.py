@@ -15,10 +15,10 @@ class AlignSettings(Settings):
     Attributes:
         symmetry_group: ``all`` exact symmetries, including rotations of the stream and inside heads; or permutations.
         groups: Patterns of the names of groups that may change, such as ``*.ffn``, ``*.heads``, ``stream``.
-        starts: Number of starts of a search by weights; None is chosen by the size of the model.
-        steps: Number of steps of ``learned``.
+        starts: Number of starts of ``weights``; left out, it is chosen by the size of the model.
+        steps: Optimizer steps of ``learned``.
         rate: Learning rate of ``learned``.
-        seed: Of all that is random.
+        seed: Random seed of alignment.
     """
 
     symmetry_group: Literal["all", "permutations"] = "all"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Seven runs to step 512 and one that died at step 8. The half-way level is taken on the stretch that ALL runs have.
+# Seven runs to step 512 and one that died at step 8. The half-rise level is taken on the stretch that ALL runs have.
 cd "$(mktemp -d)"
 python - <<'P'
 import numpy as np, pandas as pd
@@ -13,5 +13,5 @@ for s in range(8):
 d = pd.DataFrame(rows, columns=["series", "seed", "step", "value"])
 d.to_csv("full.csv", index=False); d[(d.seed != 2) | (d.step <= 8)].to_csv("cut.csv", index=False)
 P
-for f in full cut; do echo "== $f"; landscape stages $f.csv 2>&1 | grep -E "half-way|note"; python -c "
-import pandas as pd; d=pd.read_csv('${f}_stages/event.csv'); print(d[(d.series=='skill')&(d.event=='crossing')][['seed','step','low','high']].round(1).to_string(index=False))"; done
+for f in full cut; do echo "== $f"; landscape stages $f.csv 2>&1 | grep -E "half-rise|note"; python -c "
+import pandas as pd; d=pd.read_csv('${f}_stages/event.csv'); print(d[(d.series=='skill')&(d.event=='half_rise')][['seed','step','low','high']].round(1).to_string(index=False))"; done

@@ -17,12 +17,26 @@ NOTES = (
 
 
 def place(size: str, names: dict[int, str], seed: int, step: int | None) -> Place:
-    """A branch a checkpoint."""
+    """A branch a checkpoint.
+
+    Args:
+        size: Size of the model.
+        names: Names of the runs by seed.
+        seed: The seed.
+        step: The step.
+    """
     return Place(f"stanford-crfm/{names[seed]}-gpt2-{size}-x{seed}", f"checkpoint-{step}")
 
 
 def weights(first: int, later: int, seed: int, step: int | None) -> int:
-    """Bytes of a checkpoint: causal masks are stored beside the weights."""
+    """Bytes of a checkpoint: causal masks are stored beside the weights.
+
+    Args:
+        first: Bytes of step 0.
+        later: Bytes of any other step.
+        seed: The seed.
+        step: The step.
+    """
     return first if step == 0 else later
 
 

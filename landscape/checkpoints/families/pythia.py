@@ -38,12 +38,25 @@ NOTES = (
 
 
 def place(repo: str, seed: int, step: int | None) -> Place:
-    """A branch a step; seed 0 is the plain repository, other seeds have one each."""
+    """A branch a step; seed 0 is the plain repository, other seeds have one each.
+
+    Args:
+        repo: The plain repository.
+        seed: The seed.
+        step: The step.
+    """
     return Place(f"EleutherAI/{repo}{f'-seed{seed}' if seed else ''}", f"step{step}")
 
 
 def weights(parameters: int, layers: int, seed: int, step: int | None) -> int:
-    """Bytes of a float16 checkpoint: causal masks are stored beside the weights."""
+    """Bytes of a float16 checkpoint: causal masks are stored beside the weights.
+
+    Args:
+        parameters: Number of parameters.
+        layers: Number of layers.
+        seed: The seed.
+        step: The step.
+    """
     return 2 * parameters + layers * MASK
 
 

@@ -22,6 +22,7 @@ from landscape.checkpoints.formats import unpickle
 from landscape.checkpoints.formats.tensors import AGAIN, DTYPES, FLOATS, ITEM, Stored, reason
 from landscape.errors import InputError
 from landscape.files import read
+from landscape.foreign import Pickled
 
 METADATA = ".metadata"
 SUBFOLDERS = ("pytorch_model_fsdp_0",)
@@ -77,7 +78,7 @@ def index(files: list[Path]) -> dict[str, Stored]:
         raise InputError(f"{folder / METADATA} is damaged ({reason(error)}); {AGAIN}") from error
 
 
-def _tensors(folder: Path, metadata: Any) -> Iterator[tuple[str, Stored]]:
+def _tensors(folder: Path, metadata: Pickled) -> Iterator[tuple[str, Stored]]:
     """Names and locations of the tensors.
 
     Raises:
@@ -107,7 +108,7 @@ def _tensors(folder: Path, metadata: Any) -> Iterator[tuple[str, Stored]]:
         yield str(name), Stored(folder / METADATA, dtype, shape, get=partial(_assemble, folder, dtype, shape, pieces))
 
 
-def _numbers(values: Any) -> tuple[int, ...]:
+def _numbers(values: Pickled) -> tuple[int, ...]:
     """Sizes or offsets, checked.
 
     Raises:
@@ -158,7 +159,7 @@ class _Restricted(pickle._Unpickler):
         return self.known[module, name]
 
 
-def _member(formats: Any, owner: Any, name: Any) -> Any:
+def _member(formats: Pickled, owner: Pickled, name: Pickled) -> Any:
     """The only accepted use of ``getattr``: Python 3.11.0 to 3.11.3 pickle members of enumerations with it.
 
     Raises:

@@ -19,6 +19,7 @@ from landscape.checkpoints.formats.archive import Archive, known_archive, requir
 from landscape.checkpoints.formats.tensors import AGAIN, DTYPES, FLOATS, ITEM, Stored, require_whole
 from landscape.checkpoints.formats.unpickle import array, load
 from landscape.errors import InputError
+from landscape.foreign import Pickled
 
 SINGLE = "pytorch_model.bin"
 INDEX = "pytorch_model.bin.index.json"
@@ -70,7 +71,7 @@ def _tensors(file: Path) -> dict[str, Stored]:
         return _loaded(file)  # from torch 2.14 on, sparse tensors cannot be made without their values
 
 
-def _require_values(tensor: Any, name: str, file: Path) -> None:
+def _require_values(tensor: Pickled, name: str, file: Path) -> None:
     """Refuse a tensor whose bytes are not its values.
 
     Raises:
@@ -110,7 +111,7 @@ def _plain(file: Path, size: int, changed: int) -> dict[str, Stored]:
     return require_whole(file, tensors)
 
 
-def _record(tensor: Any, archive: Archive) -> tuple[int, int]:
+def _record(tensor: Pickled, archive: Archive) -> tuple[int, int]:
     """Offset of the record of a tensor on the meta device, and the number of its values.
 
     Raises:
@@ -168,7 +169,7 @@ def _loaded(file: Path) -> dict[str, Stored]:
     return tensors
 
 
-def _dtype(tensor: Any) -> str:
+def _dtype(tensor: Pickled) -> str:
     name = str(tensor.dtype).removeprefix("torch.")
     return DTYPES.get(name, name)
 
@@ -180,7 +181,7 @@ def _state(file: Path, device: str) -> dict[str, Any]:
     return tensors
 
 
-def _unwrapped(state: Any, file: Path, depth: int = 0) -> dict[str, Any]:
+def _unwrapped(state: Pickled, file: Path, depth: int = 0) -> dict[str, Any]:
     """The tensors of a state dict, or of the one that is wrapped in it; empty if there are none.
 
     Under an unusual name, it is the only entry that holds named tensors and nothing else.
@@ -201,7 +202,7 @@ def _unwrapped(state: Any, file: Path, depth: int = 0) -> dict[str, Any]:
     return next(iter(inside.values()), own)
 
 
-def _is_state(value: Any) -> bool:
+def _is_state(value: Pickled) -> bool:
     import torch
 
     return (

@@ -14,6 +14,7 @@ import numpy as np
 from landscape.checkpoints.formats.archive import Source, read_archive, require_no_bytearray
 from landscape.checkpoints.formats.tensors import AGAIN, reason
 from landscape.errors import InputError
+from landscape.foreign import Pickled
 
 ALLOW = "LANDSCAPE_ALLOW_CLASS"
 """Environment variable with classes besides tensors that a file may hold, unread; ``--allow-class`` sets it."""
@@ -69,7 +70,7 @@ def load(source: Source, device: str) -> Any:
         raise InputError(f"{name} is damaged, or not a file of torch.save ({why}); {AGAIN}") from error
 
 
-def array(tensor: Any) -> np.ndarray:
+def array(tensor: Pickled) -> np.ndarray:
     """The values of a tensor of floats; bfloat16 as ``<u2``."""
     import torch
 

@@ -31,10 +31,24 @@ class Sampler(Protocol):
         """Chains at these points."""
 
     def step(self, state: State, value: LossAndGradient, noise: Noise, centres: Tensor, dynamics: Dynamics) -> State:
-        """The next state."""
+        """The next state.
+
+        Args:
+            state: The state of each chain.
+            value: Loss and gradient of each chain at given points.
+            noise: The noise of this step.
+            centres: The checkpoint of each chain.
+            dynamics: Step size and the other constants.
+        """
 
     def draw(self, before: State, value: LossAndGradient, after: State) -> tuple[Tensor, Tensor]:
-        """Point and loss of the draw that a step made."""
+        """Point and loss of the draw that a step made.
+
+        Args:
+            before: The state before the step.
+            value: Loss and gradient of each chain at given points.
+            after: The state after the step.
+        """
 
     def step_bias(self, share: float, heat: float, quartic: bool) -> float:
         """Factor by which the step size overstates the variance in the top Hessian eigenvector, at least 1.

@@ -75,5 +75,5 @@ def relaxation_rate(pull: float) -> float:
 
 
 def pull_at(rate: float) -> float:
-    """0: the settings do not determine a smallest pull."""
+    """0, the ``step_size localisation`` per step: the settings do not determine a smallest pull."""
     return 0.0

@@ -142,7 +142,7 @@ class Sentence:
         return TEMPLATES[self.template]
 
     @property
-    def matches(self) -> bool:
+    def agree(self) -> bool:
         """Whether all nouns have the number of the noun that the verb agrees with."""
         return len(set(self.numbers)) == 1
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from landscape.catalogue import OBJECTIVES
 from landscape.errors import InputError
+from landscape.foreign import Pretrained, Tokenizer
 from landscape.objectives.causal_lm import MOVED
 from landscape.objectives.objective import ModelKind
 from landscape.objectives.text import begin
@@ -34,13 +35,13 @@ class ProbeModel:
         bos: Whether a text begins with the start token; ``auto`` does what the tokenizer does by default.
     """
 
-    network: Any
-    tokenizer: Any
+    network: Pretrained
+    tokenizer: Tokenizer
     kind: ModelKind
     bos: bool | Literal["auto"] = "auto"
 
     @classmethod
-    def of(cls, network: Any, tokenizer: Any, kind: ModelKind | None = None) -> ProbeModel:
+    def of(cls, network: Pretrained, tokenizer: Tokenizer, kind: ModelKind | None = None) -> ProbeModel:
         """A model and its tokenizer, in evaluation mode.
 
         Args:

@@ -45,7 +45,7 @@ class Association:
     Attributes:
         test: Name of the test.
         hypothesis: ``seed`` or ``population``.
-        effect: Effect; the docstring of the test says which.
+        effect: Effect; the docstring of the test says which, and in what unit.
         low: Lower end of the 95 % interval over seeds; nan if there are too few seeds.
         high: Upper end of it.
         p: P value; nan for a description.
@@ -64,7 +64,7 @@ class Association:
 
 
 def swapped(affinity: Squares, orders: Int[np.ndarray, "orders seeds"]) -> Float[np.ndarray, "*worlds orders"]:
-    """Sum over seeds of the affinity between connectivity and the behaviour that a permutation assigns to the seed."""
+    """Sum, in its units, of the affinity of each seed's connectivity and the behaviour that a permutation gives it."""
     total = np.zeros((*affinity.shape[:-2], len(orders)))
     for seed in range(orders.shape[1]):
         total += affinity[..., seed, orders[:, seed]]

@@ -56,7 +56,7 @@ def p_value(statistics: Float[np.ndarray, " arrangements"]) -> float:
 
 
 def p_values(statistics: Float[np.ndarray, "tests arrangements"]) -> Float[np.ndarray, " tests"]:
-    """The same for several tests."""
+    """The p value of each of several tests, as in :func:`p_value`, in [0, 1]."""
     slack = SLACK * np.maximum(statistics.std(axis=1, keepdims=True), 1e-300)
     return np.asarray((statistics >= statistics[:, :1] - slack).mean(axis=1))
 
@@ -86,7 +86,7 @@ def largest(statistics: Float[np.ndarray, "tests arrangements"]) -> Float[np.nda
 
 
 def false_discovery(p: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
-    """Benjamini and Hochberg's q values; nan is not a test and stays nan."""
+    """Benjamini and Hochberg's q values, in [0, 1]; nan is not a test and stays nan."""
     q = np.full(len(p), np.nan)
     known = ~np.isnan(p)
     if known.any():

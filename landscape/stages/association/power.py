@@ -20,7 +20,7 @@ Orders = Int[np.ndarray, "orders seeds"]
 
 
 def spread(at: Dates) -> float:
-    """Standard deviation of true onsets over the seeds, on the axis of training; 0 if errors of dating explain all."""
+    """Standard deviation of true onsets over the seeds, in units of the axis; 0 if errors of dating explain it."""
     finite = np.where(np.isfinite(at), at, np.nan)
     finite = finite[~np.isnan(finite).all(axis=1)]
     if len(finite) < 2:

@@ -11,14 +11,14 @@ from landscape.stages.events.dating import Dated, behaviours, chosen
 from landscape.stages.series.observed import Observed
 from landscape.stages.settings import Primary, Stages
 
-DEFINITION = "chord"
-"""Definition of the barrier of preregistered tests."""
+DEFINITION, DATA = "chord", "main"
+"""Definition of the barrier of preregistered tests, and their data set."""
 DECIDING = ("threshold", "floor", "permutations", "draws", "seed")
 """Settings that change the numbers of a test."""
 
 
 def preregistered(
-    kept: Mapping[str, Any] | None, settings: Stages, definition: str
+    kept: Mapping[str, Any] | None, settings: Stages, definition: str, data: str = DATA
 ) -> tuple[Primary | None, list[str]]:
     """The primary association of the first run, and the settings that differ from those preregistered with it.
 
@@ -27,13 +27,14 @@ def preregistered(
             which fixes the definition and no other setting.
         settings: Settings of the analysis.
         definition: Definition of the barrier in the analysis.
+        data: Data set of the analysis.
     """
     if not kept:
         return None, []
     alone = "test" in kept
     first = Stages.model_validate({"primary": kept} if alone else kept)
     values = {} if alone else {name: (getattr(settings, name), getattr(first, name)) for name in DECIDING}
-    values["definition"] = definition, DEFINITION
+    values |= {"definition": (definition, DEFINITION), "data": (data, DATA)}
     changed = [
         f"{name} {_written(now)}, preregistered: {_written(then)}"
         for name, (now, then) in values.items()

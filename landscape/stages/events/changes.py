@@ -129,7 +129,7 @@ def plateaus(curves: Curves, paces: Sequence[Turn], least: float = 0.0, turning:
 
     Where a rise significantly slows down and then speeds up again, the gradient has a minimum. It is a plateau if the
     gradient grows by a factor of ``exp(0.5)`` or more on both sides, in 95 % of the draws, and if there is no extremum
-    between the steepest points on both sides: a fall between two rises is bounded by its extrema instead.
+    between the points of fastest change on both sides: a fall between two rises is bounded by its extrema instead.
 
     Args:
         curves: Curve of the series.
@@ -232,7 +232,7 @@ def row(event: Event, seen: Float[np.ndarray, " steps"], axis: Axis) -> Row:
 
 
 def quantile(event: Event, share: float) -> float:
-    """Quantile of the dates over draws, as one of the draws since dates may be infinite; the median is the date."""
+    """Quantile of the dates, the coordinate of one of the draws since dates may be infinite; the median is the date."""
     return float(np.quantile(event.at, share, method="inverted_cdf"))
 
 

@@ -146,7 +146,7 @@ def _stability(
 
 
 def chosen(series: pd.DataFrame, patterns: Sequence[str]) -> list[str]:
-    """Names of series that match one of the patterns."""
+    """Names of series that fit one of the patterns."""
     names = [str(name) for name in pd.unique(series["series"])]
     return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
 

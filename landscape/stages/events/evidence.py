@@ -76,7 +76,7 @@ def paces(
 
     Where a rise slows down (or a fall speeds up), the mean of the middle one of three neighbouring stretches is above
     the line through the other two. A turn has sign 1 where the middle is above the line before it and below the line
-    after it: the flattest point between two rises, or the steepest point of a fall.
+    after it: the flattest point between two rises, or the point of fastest change of a fall.
 
     Args:
         x: Coordinates of the checkpoints.

@@ -86,7 +86,7 @@ def _primary(
 
 
 def _names(observed: Observed, dated: Dated, settings: Stages) -> list[str]:
-    """Names and patterns in the settings that match no series."""
+    """Names and patterns in the settings that fit no series."""
     names = sorted({*map(str, observed.series["series"]), *map(str, observed.pairs["series"])})
     known = ", ".join(names)
     out = []
@@ -99,7 +99,7 @@ def _names(observed: Observed, dated: Dated, settings: Stages) -> list[str]:
         out.append(f"no series is called {settings.boundaries}, so there are no stages; known: {smoothed}")
     for pattern in (*settings.connectivity, *(settings.behaviour or ())):
         if not any(fnmatchcase(name, pattern) for name in names):
-            out.append(f"no series matches {pattern}; known: {known}")
+            out.append(f"no series fits {pattern}; known: {known}")
     return out
 
 

@@ -56,14 +56,14 @@ def outliers(observed: Observed, random: np.random.Generator) -> pd.DataFrame:
 
 
 def robust(values: Float[np.ndarray, "*worlds seeds"], error: float = 0.0) -> Float[np.ndarray, "*worlds seeds"]:
-    """Robust z score of each seed, in robust deviations; 0 if half of the seeds are equal and no error is known."""
+    """Robust z-score of each seed, in robust deviations; 0 if half of the seeds are equal and no error is known."""
     apart = values - np.median(values, axis=-1, keepdims=True)
     spread = np.maximum(NORMAL * np.median(np.abs(apart), axis=-1, keepdims=True), error)
     return np.asarray(np.divide(apart, spread, out=np.zeros_like(apart), where=spread > 0))
 
 
 def largest(values: Float[np.ndarray, "worlds seeds"]) -> Float[np.ndarray, " worlds"]:
-    """Largest absolute robust z score of each world."""
+    """Largest absolute robust z-score of each world."""
     return np.asarray(np.abs(robust(values)).max(axis=-1))
 
 

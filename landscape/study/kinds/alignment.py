@@ -15,7 +15,7 @@ from landscape.study.tasks import Spec, Task
 from landscape.symmetry.settings import AlignSettings
 
 NONE = "none"
-"""Checkpoints stay as they are."""
+"""Checkpoints are not aligned."""
 Align = Annotated[str, AfterValidator(Choice(catalogue.MATCHERS, NONE))]
 LEARNING_BATCH = 16
 """Examples of a step of aligning by the loss."""
@@ -50,7 +50,7 @@ class Aligned(Spec):
     Attributes:
         kind: Always ``align``.
         method: By what.
-        alignment: How.
+        alignment: How checkpoints are aligned.
         dtype: Always float32.
     """
 
@@ -84,7 +84,13 @@ class Aligned(Spec):
         return (self.method,)
 
     def tasks(self, group: Group, hashes: Hashes, on: str) -> Iterator[Task[Spec]]:
-        """The task that aligns a group; none for one checkpoint."""
+        """The task that aligns a group; none for one checkpoint.
+
+        Args:
+            group: The checkpoints.
+            hashes: Of what is read beside them.
+            on: Name of the data set.
+        """
         if len(group) > 1:
             reads = reads_text(self.method)
             texts = ((TEXT, hashes.of_data(self.alignment.on(hashes.data[on]))),) if reads else ()

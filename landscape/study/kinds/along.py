@@ -31,11 +31,11 @@ class Along(Measure):
             first; ``all`` every two checkpoints.
         align: What is done about symmetries, any of: ``none``; ``weights``, ``activations``, ``learned``, by which all
             are aligned to the first; ``random``, a random element of the symmetry group for each, as a control.
-        alignment: How.
+        alignment: How checkpoints are aligned: a table of the settings of alignment.
         points: ``auto`` for as many points as the profile needs, or the size of an even t grid, ends included.
         tolerance: With ``auto``: error of the profile between the points, in nats, that is good enough.
-        halfwidth: With ``auto``: half-width of the 95 % interval at which a barrier is known well enough, in nats; None
-            makes it at most a tenth wider than all examples at every point would.
+        halfwidth: With ``auto``: half-width of the 95 % interval at which a barrier is known well enough, in nats; left
+            out, intervals are at most a tenth wider than with all examples at every point.
         target: With a halfwidth: whether it is that of each pair, or of the mean over the pairs of a tile, which takes
             fewer examples.
         dtype: Of the forward pass; points are always combined in float32. ``tf32`` needs a GPU. ``auto`` is the fastest

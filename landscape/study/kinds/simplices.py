@@ -26,7 +26,7 @@ class Simplices(Measure):
         kind: Always ``simplices``.
         between: The label in which alone the checkpoints of a simplex differ, a list of labels, or ``all``.
         mixtures: Random mixtures, drawn evenly from the simplex.
-        seed: Of these.
+        seed: Random seed of these mixtures.
         dtype: As for barriers.
         keep_losses: As for barriers.
     """

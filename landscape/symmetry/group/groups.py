@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from landscape.foreign import Config
 from landscape.symmetry.group.table import STREAM, Group, Part, PartKind, SymmetryGroup
 
 ACTIVATIONS: dict[str, PartKind] = {"relu": "scale", "tanh": "sign", "linear": "linear"}
@@ -66,6 +65,6 @@ def heads(
     return Group(name, count, (qk, vo), queries)
 
 
-def activation_of(config: Any) -> str:
+def activation_of(config: Config) -> str:
     """The name of the activation of a model's feed-forward layers."""
     return str(getattr(config, "hidden_act", None) or getattr(config, "activation_function", ""))

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from landscape.foreign import Pretrained
 from landscape.objectives import Objective
 from landscape.points.evaluate import Measured, batch_statistics
 from landscape.shapes import Bool, Float
@@ -193,7 +194,7 @@ def _listen(
     keep(source, output if source.written else inputs[0])
 
 
-def tokens(model: Any, batch: Mapping[str, Tensor]) -> Bool[Tensor, "examples length"] | None:
+def tokens(model: Pretrained, batch: Mapping[str, Tensor]) -> Bool[Tensor, "examples length"] | None:
     """Which tokens count: all but padding and those that begin, end or separate; None where there are no tokens."""
     if "input_ids" not in batch:
         return None

@@ -97,7 +97,7 @@ def align(
 
 
 def distance(a: Params, b: Params) -> float:
-    """``|a - b|`` over all parameters, accumulated in float64."""
+    """``|a - b|`` over all parameters, in units of the weights, accumulated in float64."""
     total = sum(float(torch.linalg.vector_norm(a[name] - b[name], dtype=torch.float64)) ** 2 for name in a)
     return math.sqrt(total)
 

@@ -39,7 +39,7 @@ class Inside:
 
 
 def gain(products: Blocks, part: Part) -> Float[Tensor, "*blocks"]:
-    """The largest product ``<K, M>`` over the maps of a part's kind."""
+    """The largest product ``<K, M>`` over the maps of a part's kind, in units of the products."""
     if part.kind in ("linear", "orthogonal") and part.size > 1:
         norms: Tensor = torch.linalg.matrix_norm(products, ord="nuc")
         return norms

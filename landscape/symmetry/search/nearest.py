@@ -51,7 +51,13 @@ class Products:
         self.add_whole(axis, group, a.reshape(rows, -1) @ b.reshape(rows, -1).mT)
 
     def add_whole(self, axis: Axis, group: Group, whole: Float[Tensor, "n n"]) -> None:
-        """Add the products of all coordinates of an axis."""
+        """Add the products of all coordinates of an axis.
+
+        Args:
+            axis: The axis.
+            group: Its group.
+            whole: The products of every two coordinates.
+        """
         part, within = rotated_part(group, axis), group.within if axis.queries else 1
         if part is None:
             rows = group.blocks * within
@@ -103,7 +109,7 @@ class Products:
         return Products().plus(self, share)
 
     def square(self) -> float:
-        """Mean square."""
+        """Mean square of all products, in squared units of these."""
         every = [t for t in (self.plain, self.queries) if t is not None]
         every += [*self.parts.values(), *self.query_parts.values()]
         return float(sum(float(t.double().square().sum()) for t in every) / max(sum(t.numel() for t in every), 1))
@@ -147,7 +153,7 @@ def nearest(group: Group, products: Products) -> tuple[Change, float]:
 
 
 def product(group: Group, products: Products, change: Change) -> float:
-    """The product of a given change.
+    """The product of a given change, in units of the products.
 
     Args:
         group: The group.

@@ -21,7 +21,7 @@ Pair = tuple[Float[Tensor, "n n"], Float[Tensor, "n n"]]
 
 
 def value(linear: Float[Tensor, "n n"], pairs: Sequence[Pair], order: Int[Tensor, " n"]) -> float:
-    """``f`` of an order: row i of P has its 1 in column ``order[i]``.
+    """``f`` of an order, in units of ``L``: row i of P has its 1 in column ``order[i]``.
 
     Args:
         linear: ``L``.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from landscape.catalogue import SYMMETRY_TABLES
 from landscape.errors import InputError
+from landscape.foreign import Pretrained
 from landscape.space import Space
 from landscape.symmetry.group.table import SymmetryGroup, Table
 from landscape.symmetry.tables import chain
@@ -21,11 +22,11 @@ class Architecture(Protocol):
 
     ROTATES_UNTIED: bool
 
-    def table(self, model: Any, symmetry_group: SymmetryGroup) -> Table:
+    def table(self, model: Pretrained, symmetry_group: SymmetryGroup) -> Table:
         """The symmetries of a model."""
 
 
-def load(model: Any) -> Architecture:
+def load(model: Pretrained) -> Architecture:
     """The file of a model's architecture; modules of torch alone are taken for a chain of layers.
 
     Raises:
@@ -42,7 +43,7 @@ def load(model: Any) -> Architecture:
     return cast(Architecture, SYMMETRY_TABLES.load(config.model_type))
 
 
-def table_of(model: Any, symmetry_group: SymmetryGroup = "all") -> Table:
+def table_of(model: Pretrained, symmetry_group: SymmetryGroup = "all") -> Table:
     """The table of a model's architecture.
 
     Args:
@@ -55,7 +56,7 @@ def table_of(model: Any, symmetry_group: SymmetryGroup = "all") -> Table:
     return load(model).table(model, symmetry_group)
 
 
-def wants_untied(model: Any, symmetry_group: SymmetryGroup) -> bool:
+def wants_untied(model: Pretrained, symmetry_group: SymmetryGroup) -> bool:
     """Whether the stream of a model could be rotated if its head were a separate parameter.
 
     Raises:

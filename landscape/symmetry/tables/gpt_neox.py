@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import Any
 
+from landscape.foreign import Pretrained
 from landscape.symmetry.group.groups import activation_of, heads, stream, units
 from landscape.symmetry.group.table import Fused, Group, Norm, SymmetryGroup, Table
 
@@ -12,7 +12,7 @@ ROTATES_UNTIED = True
 """Whether the stream can be rotated only if the head is not tied to the embedding."""
 
 
-def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
+def table(model: Pretrained, symmetry_group: SymmetryGroup) -> Table:
     """The symmetries of a model."""
     config = model.config
     count, width = config.num_attention_heads, config.hidden_size

@@ -6,8 +6,7 @@ A channel may take a positive factor in gain and shift of its norm, which the st
 
 from __future__ import annotations
 
-from typing import Any
-
+from landscape.foreign import Pretrained
 from landscape.symmetry.group.groups import units
 from landscape.symmetry.group.table import Fused, Group, SymmetryGroup, Table
 
@@ -15,7 +14,7 @@ ROTATES_UNTIED = False
 """Whether the stream can be rotated only if the head is not tied to the embedding."""
 
 
-def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
+def table(model: Pretrained, symmetry_group: SymmetryGroup) -> Table:
     """The symmetries of a model."""
     config = model.config
     groups: list[Group] = []

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from landscape.foreign import Pretrained
 from landscape.symmetry.group.groups import activation_of, heads, stream, units
 from landscape.symmetry.group.table import Fused, Group, Norm, SymmetryGroup, Table
 
@@ -11,7 +10,7 @@ ROTATES_UNTIED = False
 """Whether the stream can be rotated only if the head is not tied to the embedding."""
 
 
-def table(model: Any, symmetry_group: SymmetryGroup) -> Table:
+def table(model: Pretrained, symmetry_group: SymmetryGroup) -> Table:
     """The symmetries of a model."""
     config = model.config
     width, count = config.hidden_size, config.num_attention_heads
