@@ -42,9 +42,7 @@ def run(study: Study, folder: Path, grid: Grid | None = None) -> tuple[Store, li
     prepared = prepare(study, Store(folder / "results"), grid=grid)
     store = prepared.session.store
     store.open(prepared.record)
-    failed = local.run(
-        prepared.tasks, lambda device: lambda task: perform(task, prepared.session), lambda event: None
-    )
+    failed = local.run(prepared.tasks, lambda device: lambda task: perform(task, prepared.session), lambda event: None)
     return store, [task.key for task in prepared.tasks], failed
 
 
