@@ -4,6 +4,7 @@
 # make typed       doctests, and the fast tests with every annotation and shape checked as they run
 # make faults      plant small faults one by one: which do the fast tests see?
 # make validation  simulated coverage, level and power, in short; `make validation LONG=1` writes the tables of the docs
+# make docs        the documentation as a site, in build/site; warnings are errors
 # make lint        ruff and mypy
 # make peers       the tests against other toolkits, which it installs
 # Each makes .venv first, from constraints.txt.
@@ -13,7 +14,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 PYTEST := $(BIN)/python -m pytest -q --numprocesses 2
 TYPED := -m 'not slow and not untyped' --jaxtyping-packages=landscape,beartype.beartype --doctest-modules tests landscape cli figures
 
-.PHONY: demo test slow typed faults validation peers lint clean
+.PHONY: demo test slow typed faults validation peers docs lint clean
 
 demo: .venv/ready
 	$(BIN)/landscape demo --out demo $(DEMO)
@@ -36,6 +37,10 @@ validation: .venv/ready
 peers: .venv/ready
 	$(INSTALL) '.[peers,harness]'
 	$(BIN)/python -m pytest -q tests/test_llc_peers.py tests/test_probe_harness.py
+
+docs: .venv/ready
+	$(INSTALL) '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 lint: .venv/ready
 	$(BIN)/ruff check .

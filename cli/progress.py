@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from unicodedata import category
 
 from rich.console import Console
@@ -69,6 +69,7 @@ def listen() -> None:
         log.setLevel(logging.INFO)
 
 
+@runtime_checkable
 class Advance(Protocol):
     """Called once for each finished piece, with what it was."""
 

@@ -12,11 +12,12 @@ from landscape import catalogue
 from landscape.cli.progress import console
 from landscape.errors import InputError, StorageError
 from landscape.face.chains import chains_of
-from landscape.face.stages import measured_on, of_results
+from landscape.face.stages import labels_of, measured_on, of_results
 from landscape.figures.frames import Frames
 from landscape.figures.page import Missing, page
 from landscape.files import replacing
 from landscape.profile import summary
+from landscape.profile.runs import by_run, telling_apart
 from landscape.study.store import Store
 from landscape.study.tasks import MAIN
 
@@ -69,7 +70,9 @@ def frames(store: Store, definition: str = "chord", data: str = MAIN) -> Frames:
     Raises:
         InputError: If no pair is finished.
     """
-    tables = measured_on(data, store.tables(task["key"] for task in store.record()["tasks"]))
+    record = store.record()
+    tables = measured_on(data, store.tables(task["key"] for task in record["tasks"]))
+    tables = by_run(tables, telling_apart(labels_of(record)))
     barriers, profiles, losses = (tables.get(table, pd.DataFrame()) for table in ("barrier", "profile", "loss"))
     pictures: dict[str, Any] = {name: tables.get(name, pd.DataFrame()) for name in OTHERS}
     pictures |= _stages(store, definition, data)

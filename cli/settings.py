@@ -20,6 +20,7 @@ from landscape.face.inputs import settings, with_align_text
 from landscape.spec import Choice, Settings
 
 Callback = Callable[..., object]
+_Options = Mapping[str, object]
 HIDDEN = frozenset({"kind", "at_steps", "on", "among", "tile", "between", "keep_losses", "parts"})
 """Settings that a one-shot command has no option for: which checkpoints, and how a study is cut into tasks."""
 ENTRY = re.compile(r"^        (\w+): (.*(?:\n            .*)*)", re.M)
@@ -96,25 +97,25 @@ def with_settings(model: type[Settings], name: str) -> Callable[[click.Command],
     return add
 
 
-def _given(model: type[Settings], given: Mapping[str, object], defaults: Mapping[str, object]) -> Mapping[str, object]:
+def _given(model: type[Settings], options: _Options, defaults: _Options) -> _Options:
     """The values of a model's settings, of those options that were given."""
     own: dict[str, object] = {name: value for name, value in defaults.items() if name in model.model_fields}
     for name, info in model.model_fields.items():
         nested = _nested(info)
         if nested is not None:
             inner = {
-                field: _value(about, given[f"{name}_{field}"])
+                field: _value(about, options[f"{name}_{field}"])
                 for field, about in nested.model_fields.items()
-                if _is_given(given, f"{name}_{field}")
+                if _is_given(options, f"{name}_{field}")
             }
             own |= {name: inner} if inner else {}
-        elif _is_given(given, name):
-            own[info.alias or name] = _value(info, given[name])
+        elif _is_given(options, name):
+            own[info.alias or name] = _value(info, options[name])
     return own
 
 
-def _is_given(given: Mapping[str, object], name: str) -> bool:
-    return given.get(name) is not None and given[name] != ()
+def _is_given(options: _Options, name: str) -> bool:
+    return options.get(name) is not None and options[name] != ()
 
 
 def _value(info: FieldInfo, value: object) -> object:

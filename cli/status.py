@@ -11,7 +11,10 @@ import click
 
 from landscape.cli.progress import console
 from landscape.engines.claims import CLAIMS, Owner, claimed
-from landscape.study.store import Record, Store
+from landscape.face.forecast import noted
+from landscape.memory import gigabytes
+from landscape.study.record import Record
+from landscape.study.store import Store
 
 STATES = ("done", "failed", "running", "left")
 WATCH = 5.0
@@ -33,6 +36,14 @@ def command(folder: Path, check: bool, watch: bool, as_json: bool) -> None:
     if check:
         kept = f", kept under {store.folder / 'damaged'}; landscape run does them again" if damaged else ""
         console.print(f"{len(damaged)} damaged{kept}", markup=False)
+    for took in noted(store):
+        planned = took["planned"]
+        console.print(
+            f"  {took['done']} tasks took {took['seconds']:.0f} s and {gigabytes(took['peak_bytes'])} of memory, the "
+            f"program included; planned were {planned['seconds']:.0f} s and {gigabytes(float(planned['peak_bytes']))} "
+            f"besides the program, on {planned['device']}",
+            markup=False,
+        )
     for task in record["tasks"]:
         if task["key"] in damaged:
             console.print(f"  damaged: {task['label']}", markup=False)

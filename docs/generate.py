@@ -241,8 +241,8 @@ def command(name: str) -> Iterator[str]:
 
 
 def portable(said: str) -> str:
-    """A help text without the folder in which this package lies."""
-    return said.replace(f"{TRAINING_TEXT.parent}/", "the packaged ")
+    """A help text without the folder in which this package lies, and with brackets that are no links."""
+    return said.replace(f"{TRAINING_TEXT.parent}/", "the packaged ").replace("[", "\\[")
 
 
 PAGES = {"columns.md": columns, "study_file.md": study_file, "commands.md": commands}

@@ -20,6 +20,8 @@ from landscape.rows import TABLES
 
 ROOMY, CROWDED = 6, 12
 """Number of checkpoints up to which a cell has room for value and error, and for the value alone."""
+MOST_LETTERS = 4
+"""Letters of names that stand side by side; longer names are turned."""
 MAX_LABELS = 20
 """Checkpoints that are named at a side of a matrix; of more, every second, third, ... one is."""
 COLOURS = "mako_r"
@@ -64,6 +66,8 @@ def barrier_matrix(rows: pd.DataFrame, *, ax: Axes | None = None, vmax: float | 
             value, ax=ax, vmin=0, vmax=dark, square=True, cmap=COLOURS, annot=text, fmt="", annot_kws={"fontsize": 8},
             linewidths=0.5, cbar_kws=bar,
         )  # fmt: skip
+        ax.tick_params(axis="x", rotation=90 if max(map(len, value.columns)) > MOST_LETTERS else 0)
+        ax.tick_params(axis="y", rotation=0)
     steps = _steps(rows)
     seeds = len(steps) == 1 and rows["seed_a"].notna().all() and not _further_labels(rows)
     ax.set(xlabel="seed" if seeds else "checkpoint", ylabel="seed" if seeds else "checkpoint")

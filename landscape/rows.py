@@ -131,14 +131,14 @@ TABLES: Mapping[str, Table] = {table.name: table for table in (
         text("unit", "unit of the loss"), text("data", "data set"), HOW[3],
     ), ("",)),
     Table("mixture", "a mixture of checkpoints: its loss", (
-        *(c for c in LABELS if c.name in ("step", "branch_step")), 
+        *LABELS,
         text("between", "labels in which the checkpoints differ"),
         text("checkpoints", "references, as JSON"), *DATA, text("kind", "vertex, edge, centre or random"),
         text("weights", "share of each checkpoint, as JSON"), *LOSS,
         number("rise", "loss less the same mixture of the losses"), number("rise_error", "its standard error"),
         number("above_best", "loss less that of the best checkpoint"), number("above_best_error", "its standard error"),
         *HOW,
-    )),
+    ), ("",)),
     Table("plane", "a point of a plane: its loss", (
         text("plane", "key of the plane"), text("kind", "through, random or trajectory"),
         number("explained_x", "share of the variance along x; missing but for trajectories", "1", optional=True),
@@ -217,9 +217,10 @@ TABLES: Mapping[str, Table] = {table.name: table for table in (
     ), ("_a", "_b")),
 )}  # fmt: skip
 RESERVED = frozenset(
-    {"table", "task", *(c.name for t in TABLES.values() for c in t.columns)} - {c.name for c in LABELS}
+    {"table", "task", "all", "neighbours", "first", "last", *(c.name for t in TABLES.values() for c in t.columns)}
+    - {c.name for c in LABELS}
 )
-"""Names that no label may have."""
+"""Names that no label may have: columns, and ways to pair checkpoints."""
 
 
 def require(rows: Iterable[Row], known_labels: Sequence[str] = ()) -> None:

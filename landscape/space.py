@@ -123,11 +123,6 @@ def output_axes(model: nn.Module) -> tuple[int, ...]:
     return tuple(int(name in turned) for name in Space.of(model).names)
 
 
-def distance(a: Float[Tensor, " P"], b: Float[Tensor, " P"]) -> float:
-    """Euclidean distance between two points, ``|b - a|``, in units of the coordinates, accumulated in float64."""
-    return float(torch.linalg.vector_norm(b - a, dtype=torch.float64))
-
-
 FLOORS = {"float16": 5e-4, "bfloat16": 4e-3}
 """Relative distances that two roundings to a dtype may cause, with a margin."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from landscape.catalogue import Members
 
@@ -17,9 +17,9 @@ REMOTE = re.compile(r"hf://.*|[\w.-]+:[^/]*=[^/]*")
 """References that are no paths: a place on the hub, a checkpoint of a family."""
 
 
-def _beside_the_study(value: str, info: ValidationInfo) -> str:
+def _beside_the_study(value: str, info: object) -> str:
     """The path, from the first folder of the study's in which it begins; a study file may be a link to another."""
-    bases = (info.context or {}).get("bases", ())
+    bases = (getattr(info, "context", None) or {}).get("bases", ())
     if not bases or REMOTE.fullmatch(value):
         return value
     paths = [str(Path(base) / value) for base in bases]

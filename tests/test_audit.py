@@ -256,7 +256,7 @@ def test_a_small_detour_is_found_by_its_neighbours(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("before", "after", "found_"), [(0.5, 1.3, []), (1.3, 0.5, []), (1.3, 1.27, ["detour"])])
 def test_a_detour_is_far_from_both_neighbours(before: float, after: float, found_: list[str]) -> None:
     steps = [
-        trajectory.Seen(Checkpoint(f"step_{n}", 0, n), {}, f"{n}", 90.0, to_previous=way, across=across)
+        trajectory.Seen(Checkpoint(f"step_{n}", (("step", n),)), {}, f"{n}", 90.0, to_previous=way, across=across)
         for n, way, across in ((0, 0.0, 0.0), (10, before, 1.0), (20, after, 0.0))
     ]
     assert [finding.kind for finding in trajectory.findings([steps])] == found_

@@ -107,6 +107,16 @@ def test_a_study_is_planned_run_once_and_told(runs: Path, capfd: pytest.CaptureF
     assert {json.loads(line)["state"] for line in out.splitlines()} == {"done"}
 
 
+def test_a_data_set_that_no_measure_reads_is_said(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    study = cases.study(runs)
+    given = study.read_text()
+    said = 'warning: [data.short] is read by no measure; a measure reads it with on = ["main", "short"]'
+    for on, times in (("", 1), ('\non = ["main", "short"]', 0)):
+        study.write_text(given.replace("[[measure]]", f"[data.short]\nsequences = 4\n\n[[measure]]{on}", 1))
+        code, _, err = call(capfd, "plan", study)
+        assert code == 0 and " ".join(err.split()).count(said) == times, err
+
+
 @pytest.mark.slow
 def test_a_report_is_drawn(finished_runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert call(capfd, "report", finished_runs, "--definition", "mean_ends")[0] == 0

@@ -162,7 +162,7 @@ def test_the_packaged_text_to_align_on_is_taken_where_no_text_is_given() -> None
 
 
 def ended(capfd: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
-    with pytest.raises(SystemExit) as end:
+    with pytest.raises(SystemExit, match=r"^\d+$") as end:
         main([str(word) for word in words])
     code = end.value.code
     assert isinstance(code, int)
@@ -188,7 +188,7 @@ def ended(capfd: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
         (["llc", "--chains", "0"], "Error: chains: Input should be greater than or equal to"),
         (["probe", "--count", "1"], "Error: count: Input should be greater than or equal to 2 (got '1')"),
         (["align", "--out", "o", "--points", "2"], "Error: points: "),
-        (["align"], "Error: out: Field required"),
+        (["align"], "Error: out: missing, and it has no default"),
     ],
 )
 def test_a_wrong_value_exits_with_2_and_the_name_of_the_setting(
@@ -301,7 +301,7 @@ def test_a_new_field_of_a_spec_becomes_an_option_by_itself() -> None:
     inner = Inner(depth=5, deep=False)
     wanted = {"size": 4, "once": False, "twice": True, "way": "linear", "colours": ("blue", "green"), "width": 2}
     assert spec(*words.split(), "--width", "2") == Fresh(word="a", inner=inner, **wanted)
-    for words, said in (((), "word: Field required"), (("--word", "a", "--inner-depth", "0"), "inner.depth: Input sho"),
+    for words, said in (((), "word: missing"), (("--word", "a", "--inner-depth", "0"), "inner.depth: Input sho"),
                         (("--word", "a", "--width", "nan"), "width: Input should be a finite number")):  # fmt: skip
         with pytest.raises(InputError, match=said):
             spec(*words)

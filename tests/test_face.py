@@ -469,8 +469,45 @@ OWN = {
 def test_an_unknown_setting_gets_a_sentence_with_the_one_that_was_meant(name: str) -> None:
     for meant in ("length", OWN[name]):
         wrong = meant[:-2] + meant[-1] + meant[-2]
-        with pytest.raises(InputError) as caught:
+        with pytest.raises(InputError, match=rf"^{wrong}: unknown setting; did you mean {meant}\?$"):
             CALLS[name](**{wrong: 3})
-        assert str(caught.value) == f"{wrong}: unknown setting; did you mean {meant}?"
     with pytest.raises(InputError, match=r"^length: Input should be a valid integer.*\(got 'many'\)$"):
         CALLS[name](length="many")
+
+
+class Scaled(nn.Module):
+    """A linear map times a constant that is no parameter."""
+
+    def __init__(self, scale: float, *, persistent: bool | None = None) -> None:
+        super().__init__()
+        self.map = nn.Linear(4, 3)
+        if persistent is None:
+            self.scale = scale
+        else:
+            self.register_buffer("scale", torch.tensor(scale), persistent=persistent)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.map(x) * self.scale
+
+
+@pytest.mark.parametrize("models", [
+    (nn.Sequential(nn.Linear(4, 3), nn.ReLU()), nn.Sequential(nn.Linear(4, 3), nn.Tanh())),
+    (Scaled(1.0), Scaled(10.0)),
+    (Scaled(1.0, persistent=False), Scaled(10.0, persistent=False)),
+])  # fmt: skip
+def test_modules_that_differ_in_more_than_parameters_are_refused(models: tuple[nn.Module, nn.Module]) -> None:
+    with pytest.raises(InputError, match=r"model 2 computes another function than the first one with the same param"):
+        ls.barriers(list(models), **MEMORY, points=3)
+
+
+def test_persistent_buffers_are_those_of_each_module() -> None:
+    models = [Scaled(1.0, persistent=True), Scaled(10.0, persistent=True)]
+    row = ls.barriers(models, **MEMORY, points=3).frame.iloc[0]
+    for model, got in zip(models, (row["loss_a"], row["loss_b"]), strict=True):
+        assert got == pytest.approx(F.cross_entropy(model(X), Y).item(), rel=1e-5)
+
+
+def test_modules_in_float64_are_refused() -> None:
+    models = [nn.Linear(4, 3).double() for _ in range(2)]
+    with pytest.raises(InputError, match=r"weight of model 1 is float64, .* give model.float\(\)"):
+        ls.barriers(models, loss=MEMORY["loss"], batches={"inputs": X.double(), "labels": Y}, points=3)

@@ -13,6 +13,7 @@ LAYERS = [
     "landscape.lazy landscape.foreign landscape.errors landscape.shapes landscape.texts landscape.catalogue "
     "landscape.columns",
     "landscape.spec landscape.files landscape.space landscape.rows",
+    "landscape.anchor landscape.memory landscape.progress",
     "landscape.stages.settings landscape.llc.settings landscape.symmetry.settings",
     "landscape.profile",
     "landscape.stages landscape.study",
@@ -30,7 +31,7 @@ LAYERS = [
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
 NO_TORCH = [
     "landscape.lazy", "landscape.errors", "landscape.catalogue", "landscape.spec", "landscape.files",
-    "landscape.columns", "landscape.rows", "landscape.face",
+    "landscape.columns", "landscape.rows", "landscape.face", "landscape.memory", "landscape.progress",
     "landscape.profile", "landscape.stages", "landscape.study", "landscape.llc.settings", "landscape.llc.samplers",
     "landscape.symmetry.settings",
     "landscape.checkpoints.local", "landscape.checkpoints.grid", "landscape.checkpoints.formats",

@@ -198,10 +198,12 @@ def test_bad_patterns_get_a_sentence(tmp_path: Path) -> None:
     touch(tmp_path / "s1_t1")
     touch(tmp_path / "s2_t2")
     pattern = f"{tmp_path}/s{{seed}}_t{{step}}"
-    with pytest.raises(InputError, match="has the label 'barrier', which is a column or no word; give another"):
+    with pytest.raises(InputError, match="the label .barrier., which is a column, a way to pair"):
         expand(f"{tmp_path}/{{barrier}}", {})
-    with pytest.raises(InputError, match="has the label '2nd', which is a column or no word; give another"):
+    with pytest.raises(InputError, match="the label .2nd., which is a column, a way to pair"):
         expand(f"{tmp_path}/{{2nd}}", {})
+    with pytest.raises(InputError, match=r"the label 'all', .* or no word; give another"):
+        expand(f"{tmp_path}/{{all}}", {})
     with pytest.raises(InputError, match="is not well formed"):
         expand(f"{tmp_path}/{{seed", {})
     with pytest.raises(InputError, match=r"s\{seed\}_t\{step\}' has no \{branch_step\}; write it into"):

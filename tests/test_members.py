@@ -70,7 +70,7 @@ from landscape.study.tasks import Task
 
 def run(task: Task[Norms], session: Session) -> Result:
     """A row of the table ``loss`` whose loss is the norm."""
-    (checkpoint,), (point,) = task.checkpoints, session.points(task)
+    (checkpoint,), (point,) = task.checkpoints, session.vectors(task)
     return Result([{
         "table": "loss", "checkpoint": checkpoint.ref, **checkpoint.columns, "loss": float(point.norm(task.spec.power)),
         "error": 0.0, "stored": "float32", "defect": "", **session.columns(task),

@@ -183,7 +183,7 @@ def test_a_report_of_probes_alone(tmp_path: Path, few_runs: Path, monkeypatch: p
         ('kind = "probes"\nnames = ["ngrams"]', "ngrams needs the text that the model was trained on"),
         ('kind = "probes"\nnames = ["ngrams"]\ntrain_text = "none.txt"', "there is no file or folder .*none.txt"),
         ('kind = "probes"\nnames = ["minimal-pairs", "syntax"]\nitems = "x"', "items are those of one probe"),
-        ('kind = "probes"\nnames = []', "at least 1 item"),
+        ('kind = "probes"\nnames = []', "empty; give at least one"),
         ('kind = "probes"\nnames = ["predictions"]', 'predictions are compared, pair by pair: give kind = "behaviour"'),
         ('kind = "probes"\nnams = ["ngrams"]', "nams: unknown setting; did you mean names"),
         ('kind = "probes"\nnames = "ngrams"\nitem = "x"', "unknown setting; did you mean items"),

@@ -3,7 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from landscape.space import Space, distance, storage_floor, untie
+from landscape.anchor import distance
+from landscape.space import Space, storage_floor, untie
 
 
 def test_tied_weight_is_one_parameter_and_buffers_are_none() -> None:

@@ -243,7 +243,8 @@ def test_a_gpu_is_given_much_at_once() -> None:
 
 def search_of(device: str, *, statistics: bool = False) -> Tuner:
     model = torch.nn.Linear(2, 2, device=device)
-    objective = SimpleNamespace(model=model, examples=8, statistics=("x",) if statistics else ())
+    batches = ("x",) if statistics else ()
+    objective = SimpleNamespace(model=model, device=torch.device(device), examples=8, statistics=batches)
     return evaluate.tuner(cast(Any, objective), 100)
 
 

@@ -306,7 +306,7 @@ def test_study_file_is_read_with_paths_beside_it(tmp_path: Path) -> None:
         ("points = 5", 'points = "many"', r"measure.0.points: .* \(got 'many'\)"),
         ("points = 5", "points = 2", "measure.0.points: .* or a whole number from 3 to 1001 is wanted .got 2"),
         ("version = 1", "version = 2", r"version: Input should be 1 \(got 2\)"),
-        ('name = "tiny"', "", "name: Field required"),
+        ('name = "tiny"', "", "name: missing, and it has no default"),
         ("points = 5", 'between = ["seed", "last"]', r"measure.0.between: last pairs steps .*: give it alone"),
         ("points = 5", 'on = "hans"', 'on = "hans" is no data set of the study; there are main'),
         ("[[measure]]", "[data.main]\n[[measure]]", r"\[data.main\] is \[data\] itself: give it another name"),
@@ -327,7 +327,7 @@ def test_study_file_is_read_with_paths_beside_it(tmp_path: Path) -> None:
             "points = 5\nhalfwidth = 0.1",
             r"measure.0: halfwidth chooses where to evaluate, and points = 5 fixes",
         ),
-        ('"barriers"\npoints = 5', '"curves"\npoints = 5', "measure.0.fit_text: Field required"),
+        ('"barriers"\npoints = 5', '"curves"\npoints = 5', "measure.0.fit_text: missing, and it has no default"),
         (
             '"barriers"\npoints = 5',
             '"barier"\npoints = 5',

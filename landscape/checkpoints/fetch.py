@@ -47,6 +47,16 @@ def weights(checkpoint: Checkpoint) -> Path:
     return Path(checkpoint.ref) if where is None else client.fetch(where, pinned(checkpoint).commit)
 
 
+def delete(checkpoint: Checkpoint) -> None:
+    """Delete the weights of a checkpoint on the hub from the cache of the hub; its config and tokenizer stay.
+
+    Args:
+        checkpoint: The checkpoint; for one that was never on the hub nothing is done.
+    """
+    if checkpoint.place is not None and checkpoint.commit:
+        client.delete(checkpoint.place, checkpoint.commit)
+
+
 def is_here(checkpoint: Checkpoint) -> bool:
     """Whether the weights can be read without a network."""
     where = checkpoint.place

@@ -9,8 +9,11 @@ from pathlib import Path
 
 from landscape.checkpoints.formats import weight_files
 from landscape.errors import InputError
+from landscape.progress import Progress, of_bytes
 
 CONFIG = "config.json"
+PIECE = 1 << 20
+"""Bytes that are hashed at a time."""
 TOKENIZER = (
     "tokenizer*.json", "vocab.*", "merges.txt", "*_map.json", "added_tokens.json", "*.model", "*.spm", "*.codes",
     "*.tiktoken", "tekken.json",
@@ -40,7 +43,9 @@ def content_id(path: Path, config: Path) -> str:
     Raises:
         InputError: If a file is missing.
     """
-    return hash_of((file.name, sha256(file)) for file in [config / CONFIG, *weight_files(path)])
+    files = [config / CONFIG, *weight_files(path)]
+    progress = of_bytes(f"hashing {path}", sum(file.stat().st_size for file in files if file.is_file()))
+    return hash_of((file.name, sha256(file, progress)) for file in files)
 
 
 def hash_of(files: Iterable[tuple[str, str]]) -> str:
@@ -48,15 +53,24 @@ def hash_of(files: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in files).encode()).hexdigest()
 
 
-def sha256(file: Path) -> str:
-    """SHA-256 of a file.
+def sha256(file: Path, progress: Progress | None = None) -> str:
+    """SHA-256 of a file, which is read a piece at a time.
+
+    Args:
+        file: The file.
+        progress: Is told the bytes that are read.
 
     Raises:
         InputError: If it is missing.
     """
+    digest, piece = hashlib.sha256(), memoryview(bytearray(PIECE))
     try:
         with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+            while size := stream.readinto(piece):
+                digest.update(piece[:size])
+                if progress is not None:
+                    progress.advance(size)
+        return digest.hexdigest()
     except FileNotFoundError as error:
         raise InputError(f"{file} is missing; copy or download the checkpoint again") from error
     except OSError as error:

@@ -117,7 +117,8 @@ def fields(pattern: str) -> list[str]:
         raise InputError(f"folder pattern {pattern!r} is not well formed: {error}") from error
     if odd := [name for name in named if not re.fullmatch(LABEL, name) or name in rows.RESERVED]:
         raise InputError(
-            f"folder pattern {pattern!r} has the label {odd[0]!r}, which is a column or no word; give another"
+            f"folder pattern {pattern!r} has the label {odd[0]!r}, which is a column, a way to pair checkpoints, or no "
+            "word; give another"
         )
     return [*(name for name in named if name not in USUAL_LABELS), *(name for name in USUAL_LABELS if name in named)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from landscape.checkpoints import formats, names
 from landscape.checkpoints.blame import blamed
 from landscape.checkpoints.configs import OWN, fused, read_config
 from landscape.checkpoints.formats.tensors import require_float
+from landscape.checkpoints.hollow import without_memory
 from landscape.checkpoints.identity import CONFIG
 from landscape.errors import InputError
 from landscape.foreign import Config, Pretrained
@@ -31,7 +32,9 @@ SPARE, MAX_TENSORS = 1_000, 100_000
 """Number of parameter tensors that a model may have beyond four times those of its files; and without files."""
 
 
-def skeleton(folder: Path, auto: str, *, untied: bool = False, weights: Path | None = None) -> nn.Module:
+def skeleton(
+    folder: Path, auto: str, *, untied: bool = False, weights: Path | None = None, hollow: bool = False
+) -> nn.Module:
     """A freshly initialised float32 model of the checkpoint's architecture.
 
     It is first made without memory, and its shapes are compared with the header of the weights. So a config that is
@@ -42,6 +45,7 @@ def skeleton(folder: Path, auto: str, *, untied: bool = False, weights: Path | N
         auto: Name of the transformers class, such as ``AutoModelForCausalLM``.
         untied: Whether a head that is tied to the embedding becomes a separate parameter.
         weights: Weights of the architecture, if they are on this disk.
+        hollow: Whether its parameters take no memory; see :mod:`landscape.checkpoints.hollow`.
 
     Raises:
         InputError: If the config cannot be read, its architecture has no such class, or it has other parameters.
@@ -55,7 +59,30 @@ def skeleton(folder: Path, auto: str, *, untied: bool = False, weights: Path | N
         _require_room(shapes, sum(one.bytes for one in stored.values()), folder)
     if untied:
         config.tie_word_embeddings = False
-    return _made(model_class, config, folder).eval()
+    with without_memory() if hollow else nullcontext():
+        return _made(model_class, config, folder).eval()
+
+
+def measured(folder: Path, auto: str, weights: Path | None) -> tuple[int, bool]:
+    """The number of parameters of a checkpoint's model, and whether its tensors are parameters as they are stored.
+
+    Nothing takes memory for this.
+
+    Args:
+        folder: The folder of its config.
+        auto: Name of the transformers class.
+        weights: Its weights, if they are on this disk.
+    """
+    config, model_class = _known(folder, auto)
+    stored = {} if weights is None else formats.index(weights)
+    shapes = _shapes(model_class, config, folder, len(stored))
+    space = Space.of(shapes)
+    try:
+        if weights is not None:
+            names.locate(stored, shapes, space, weights)
+    except names.NeedsConversion:
+        return space.size, False
+    return space.size, True
 
 
 def _known(folder: Path, auto: str) -> tuple[Any, Any]:

@@ -7,12 +7,13 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from landscape.engines.claims import Claims
 from landscape.errors import InputError, StorageError
 
 
+@runtime_checkable
 class Job(Protocol):
     """What an engine needs to know of a job."""
 

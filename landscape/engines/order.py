@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from landscape.engines.claims import Claims, Failure
 from landscape.engines.jobs import Report, Start
 from landscape.engines.settings import EngineSettings
 
 
+@runtime_checkable
 class Results(Protocol):
     """What engines need to know of results; pickled for other processes."""
 

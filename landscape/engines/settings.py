@@ -40,6 +40,8 @@ class EngineSettings(Settings):
         time: Minutes of each; a job that takes longer is put into the queue again.
         partition: Of the Slurm cluster; left out, its usual one.
         array_parallelism: Jobs that may run at the same time.
+        prefetch: Checkpoints on the hub that are fetched ahead while others are measured, at most.
+        keep_downloads: Whether what is fetched stays on this disk, or is deleted after its last use.
     """
 
     engine: Annotated[str, AfterValidator(Choice(catalogue.ENGINES))] = "local"
@@ -53,6 +55,8 @@ class EngineSettings(Settings):
     time: int = Field(60, ge=1)
     partition: str = ""
     array_parallelism: int = Field(256, ge=1)
+    prefetch: int = Field(1, ge=0)
+    keep_downloads: Literal["yes", "no"] = "yes"
 
     @model_validator(mode="after")
     def _options_are_of_the_engine(self) -> Self:

@@ -145,7 +145,7 @@ def _write(ran: Ran, method: str, out: Path, mark: str) -> bool:
     task = next(task for task in of(Barriers, ran.prepared.tasks) if task.spec.align == (method,))
     aligned = task.spec.aligned
     assert aligned is not None
-    one, two = session.points(task, aligned)
+    one, two = session.vectors(task, aligned)
     model, described = session.objective(task, aligned).model.cpu(), fetch.described(task.checkpoints[0])
     untied = session.coordinates.unties(aligned, task.on)
     with saving.storing(out), replacing_folder(out) as part:

@@ -103,8 +103,9 @@ def with_texts(given: dict[str, object]) -> dict[str, object]:
     Raises:
         InputError: If a text to score on is given, and none to fit on.
     """
-    if given.get("fit_text") is not None:
-        return {**given, "fit_text": str(given["fit_text"])}
+    text = given.get("fit_text")
+    if text is not None:
+        return {**given, "fit_text": str(text)}
     if given.get("text") is not None:
         raise InputError("text is what the curve is scored on; give fit_text too, another text to fit it on")
     return {**given, "fit_text": str(TRAINING_TEXT)}

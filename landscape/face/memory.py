@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 READ = frozenset({"device", "buffers"})
 """Settings that models in memory read."""
+COMPARED = 8
+"""Examples on which modules are held against the first one."""
 EXAMPLE = "give tensors by name, such as {'inputs': x, 'labels': y}, or a list of such batches"
 
 
@@ -58,6 +61,7 @@ def found(models: Sequence[Model], inputs: Inputs, memory: Memory) -> Models:
     with torch.no_grad():
         scored.measure(scored.model, scored.part(0, 2))  # so that a loss of another shape is refused at once
     fitted = objective(memory.fit_batches, "fit_batches") if memory.fit_batches is not None else None
+    _require_one_function(models, first, scored)
     points: dict[str, Tensor] = {}
     buffers: dict[str, dict[str, Tensor]] = {}
     checkpoints = []
@@ -122,8 +126,46 @@ def _point(number: int, model: Model, objective: Objective) -> tuple[Tensor, dic
             raise InputError(f"model {number} has no parameter {name}; give models of one architecture")
         if (own := tuple(held[name].shape)) != shape:
             raise InputError(f"{name} of model {number} has the shape {own}, not {shape}: give one architecture")
+        if held[name].dtype == torch.float64:
+            raise InputError(
+                f"{name} of model {number} is float64, and points are evaluated in float32; give model.float() and "
+                "batches in float32"
+            )
     buffers = {name: held[name].clone() for name in learned_buffers(objective.model) if name in held}
     return objective.space.vector(held).float(), buffers
+
+
+def _require_one_function(models: Sequence[Model], first: nn.Module, objective: Objective) -> None:
+    """Refuse modules that compute something else than the first one does with their parameters and buffers.
+
+    Raises:
+        InputError: If one does.
+    """
+    for number, model in enumerate(models, start=1):
+        if not isinstance(model, nn.Module) or model is first:
+            continue
+        with contextlib.suppress(RuntimeError):  # names, shapes or dtypes that do not fit are named later
+            own = _losses(model, objective)
+            by_first = _losses(first, objective, model.state_dict())
+            if not torch.allclose(own, by_first, rtol=1e-3, atol=1e-5, equal_nan=True):
+                raise InputError(
+                    f"model {number} computes another function than the first one with the same parameters (a loss of "
+                    f"{own.mean():.4g}, not {by_first.mean():.4g}): they differ in a layer or a constant that is no "
+                    "parameter; give models of one architecture"
+                )
+
+
+def _losses(model: nn.Module, objective: Objective, state: Mapping[str, Tensor] | None = None) -> Tensor:
+    """Losses of the first examples by a copy of a module, with other parameters and buffers if they are given.
+
+    Raises:
+        RuntimeError: If they do not fit.
+    """
+    taker = copy.deepcopy(model).to(next(iter(objective.batch.values())).device).eval()
+    if state is not None:
+        taker.load_state_dict(state)
+    with torch.no_grad():
+        return objective.measure(taker, objective.part(0, COMPARED))["loss"].float().cpu()
 
 
 def _hash(tensors: Iterable[Tensor]) -> str:

@@ -130,7 +130,7 @@ def _path(drawn: Saved, spec: Planes, ran: Ran) -> tuple[pd.DataFrame, tuple[str
     from landscape.measure.planes import span
 
     task, session = ran.prepared.tasks[0], ran.prepared.session
-    checkpoints = session.points(task)
+    checkpoints = session.vectors(task)
     if drawn.anchors.shape[1] != len(checkpoints[0]):
         raise InputError(
             f"the path has {drawn.anchors.shape[1]:,} parameters and the checkpoints have {len(checkpoints[0]):,}; "

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from landscape.engines.settings import EngineSettings
+from landscape.face.forecast import Forecast, forecast, note
 from landscape.face.inputs import PACKAGED, settings
-from landscape.face.running import SILENT, Watch, execute
+from landscape.face.running import SILENT, Watch, execute, unfinished
+from landscape.face.where import device_here, share_of
 from landscape.study.file import Study, read_study
 from landscape.study.store import Store
+
+if TYPE_CHECKING:
+    from landscape.measure.prepare import Prepared
 
 LOG = logging.getLogger("landscape")
 
@@ -89,5 +96,17 @@ def measure(study: Study, out: Path, where: EngineSettings, *, watch: Watch = SI
     """
     if study.data.text is None:
         LOG.info(PACKAGED)
-    ran = execute(study, Store(out / "results"), where, watch=watch)
+    planned: list[Forecast] = []
+    store, begin = Store(out / "results"), time.monotonic()
+
+    def foresee(prepared: Prepared) -> None:
+        nonlocal begin
+        if left := unfinished(share_of(prepared, where), store):
+            checkpoints = dict.fromkeys(checkpoint for task in left for checkpoint in task.checkpoints)
+            planned.append(forecast(study, left, checkpoints, device_here(where)))
+        begin = time.monotonic()
+
+    ran = execute(study, store, where, watch=watch, require=foresee)
+    for one in planned:
+        note(store, one, begin, one.tasks - len(ran.failed))
     return Run(ran.store, tuple(ran.prepared.keys), ran.failed)

@@ -18,11 +18,11 @@ from landscape.engines.claims import CLAIMS, Claims
 from landscape.engines.jobs import Event
 from landscape.engines.order import Order
 from landscape.engines.settings import EngineSettings
+from landscape.face.downloads import Downloads, fetching, finished
 from landscape.face.inputs import Models
-from landscape.face.where import cost, devices_of, has, share_of, workers_of
+from landscape.face.where import cost, device_here, devices_of, share_of, workers_of
 from landscape.face.work import start_of
 from landscape.study.file import Study
-from landscape.study.kinds.llc import Llc
 from landscape.study.measure import Grid, Measure
 from landscape.study.sections import Checkpoints
 from landscape.study.store import Store
@@ -149,9 +149,8 @@ def execute(
     from landscape.measure.prepare import on, prepare
 
     engines.load(where.engine)
-    first, *others = devices_of(where)
-    prepared = prepare(study, store, first if has(first, where) else "cpu", grid, memory)
-    for device in others if where.engine == "local" else ():
+    prepared = prepare(study, store, device_here(where), grid, memory)
+    for device in devices_of(where)[1:] if where.engine == "local" else ():
         on(device)
     require(prepared)
     store.open(prepared.record)
@@ -161,16 +160,23 @@ def execute(
 
 
 def foreseen(study: Study) -> list[str]:
-    """Sentences on the steps of chains that are known to be too few, each once."""
-    chains = [measure for measure in study.measure if isinstance(measure, Llc)]
+    """Sentences on what is known to be of no use before anything is measured, each once."""
+    read = {name for measure in study.measure for name in measure.on}
+    return [f'[data.{name}] is read by no measure; a measure reads it with on = ["main", "{name}"]'
+            for name in study.other_data if name not in read] + _too_few_steps(study)  # fmt: skip
+
+
+def _too_few_steps(study: Study) -> list[str]:
+    """Sentences on the steps of chains that are known to be too few."""
+    chains = [(own, on) for measure in study.measure if (own := measure.of_chains) for on in measure.on]
     if not chains:  # what follows imports torch
         return []
     from landscape.llc.arithmetic import foreseen as of
 
-    said = [of(measure, study.data_sets[on].sequences) for measure in chains for on in measure.on]
+    said = [of(own, study.data_sets[on].sequences) for own, on in chains]
     every = list(dict.fromkeys(one for one in said if one))
     more = len(every) - SENTENCES
-    return every if more <= 0 else [*every[:SENTENCES], f"the same of {more} more measures of llc"]
+    return every if more <= 0 else [*every[:SENTENCES], f"the same of {more} more measures"]
 
 
 def run_tasks(prepared: Prepared, where: EngineSettings, *, watch: Watch = SILENT) -> dict[str, str]:
@@ -211,9 +217,16 @@ def _run_left(prepared: Prepared, left: list[Task[Spec]], where: EngineSettings,
         at = f"{workers} on {', '.join(dict.fromkeys(places))}" if where.engine == "local" else where.engine
         LOG.info("%d of %d tasks to do, with %s", len(left), len(prepared.tasks), at)
     alone = where.engine == "local" and len(places) == 1
+    if not alone:
+        prepared.session.release()
     start = start_of(prepared, len(places), each, None if alone else watch.setup)
     before = torch.get_num_threads()
-    with watch.progress("measuring", len(left)) as advance, Claims(store.folder / CLAIMS, store.failure) as claims:
+    downloads = Downloads(where.prefetch, where.keep_downloads == "yes")
+    with (
+        watch.progress("measuring", len(left)) as advance,
+        fetching(left, downloads) as plan,
+        Claims(store.folder / CLAIMS, store.failure) as claims,
+    ):
 
         def report(event: Event) -> None:
             task: Task[Spec] = event.job
@@ -223,6 +236,7 @@ def _run_left(prepared: Prepared, left: list[Task[Spec]], where: EngineSettings,
             if event.kind == "silent":
                 LOG.warning("%s: %s", task.label, event.message)
             else:
+                finished(plan, task, downloads)
                 advance(task.label)
 
         results, price = Store(store.folder.resolve()), partial(cost, prepared.study)

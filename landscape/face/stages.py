@@ -11,9 +11,12 @@ import pandas as pd
 from pydantic import JsonValue, ValidationError
 
 from landscape.errors import InputError
+from landscape.profile.runs import by_run, telling_apart
 from landscape.stages.settings import Stages
+from landscape.study.checkpoint import USUAL_LABELS
 from landscape.study.file import mistakes, read_study
-from landscape.study.store import Record, Store
+from landscape.study.record import Record
+from landscape.study.store import Store
 from landscape.study.tasks import MAIN
 
 if TYPE_CHECKING:
@@ -76,7 +79,9 @@ def of_results(
 
     record = store.record()
     keys = {kind: [task["key"] for task in record["tasks"] if task["kind"] == kind] for kind in TABLES.values()}
+    labels = telling_apart(labels_of(record))
     tables = measured_on(data, {name: store.rows(name, keys[kind]) for name, kind in TABLES.items()})
+    tables = by_run(tables, labels)
     if not tables["barrier"].empty:
         tables["barrier"] = tables["barrier"][tables["barrier"]["definition"] == definition]
     observed = from_tables(tables)
@@ -84,7 +89,20 @@ def of_results(
         raise InputError(f"no series over training is finished in {store.folder}; run the study first")
     settings = _settings({**_own(record), **(given or {})})
     findings = analyse(observed, settings, *preregistered(record["preregistered"], settings, definition, data))
-    return replace(findings, notes=(*findings.notes, *_edited(store.folder.parent / "study.toml", record)))
+    runs = [f"runs differ in {' and '.join(labels)}, and each counts as a seed of its own"] if labels else []
+    return replace(findings, notes=(*findings.notes, *runs, *_edited(store.folder.parent / "study.toml", record)))
+
+
+def labels_of(record: Record) -> list[Mapping[str, JsonValue]]:
+    """The labels of the runs of a study's checkpoints, without steps and branches.
+
+    Args:
+        record: Of the study.
+    """
+    every = [checkpoint.get("labels") for task in record["tasks"] for checkpoint in task["checkpoints"]]
+    of_steps = set(USUAL_LABELS) - {"seed"}
+    return [{name: value for name, value in labels.items() if name not in of_steps}
+            for labels in every if isinstance(labels, dict)]  # fmt: skip
 
 
 def measured_on(data: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

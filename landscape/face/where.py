@@ -35,13 +35,14 @@ def devices_of(where: EngineSettings) -> tuple[str, ...]:
     return devices(where.device, available)
 
 
-def has(device: str, where: EngineSettings) -> bool:
-    """Whether this process is to have the device: it is, unless others compute on it."""
-    if where.engine == "local" or device == "cpu":
-        return True
+def device_here(where: EngineSettings) -> str:
+    """The device of this process: the first that is wanted, unless only other machines have it."""
+    first = devices_of(where)[0]
+    if where.engine == "local" or first == "cpu":
+        return first
     import torch
 
-    return torch.cuda.is_available()
+    return first if torch.cuda.is_available() else "cpu"
 
 
 def workers_of(session: Session, left: list[Task[Spec]], where: EngineSettings) -> tuple[tuple[str, ...], int]:

@@ -27,6 +27,7 @@ class Start:
         tasks: All its tasks, in plan order.
         workers: How many workers share the memory of a machine.
         threads: Threads of each.
+        on_disk: Whether points stay in their files.
         setup: Called first, in a process of its own.
     """
 
@@ -35,6 +36,7 @@ class Start:
     tasks: list[Task[Spec]]
     workers: int
     threads: int
+    on_disk: bool
     setup: Callable[[], None] | None = None
 
     def __call__(self, device: str) -> Work:
@@ -46,8 +48,10 @@ class Start:
 
         from landscape.session.session import Session
 
-        signatures = self.store.record()["signatures"]
-        session = Session(self.store, self.study, self.tasks, torch.device(device), self.workers, signatures)
+        on, signatures = torch.device(device), self.store.record()["signatures"]
+        session = Session(
+            self.store, self.study, self.tasks, on, self.workers, signatures, on_disk=self.on_disk
+        )  # fmt: skip
         return in_session(session, self.threads)
 
 
@@ -77,10 +81,11 @@ def start_of(prepared: Prepared, workers: int, threads: int, setup: Callable[[],
         threads: Threads of each.
         setup: Called first in each process.
     """
-    if prepared.session.memory is not None:
-        return InProcess(prepared.session, threads)
-    store = replace(prepared.session.store, folder=prepared.session.store.folder.resolve())
-    return Start(store, prepared.study, prepared.tasks, workers, threads, setup)
+    session = prepared.session
+    if session.memory is not None:
+        return InProcess(session, threads)
+    store = replace(session.store, folder=session.store.folder.resolve())
+    return Start(store, prepared.study, prepared.tasks, workers, threads, session.on_disk, setup)
 
 
 def in_session(session: Session, threads: int) -> Work:

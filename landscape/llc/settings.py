@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -47,7 +47,7 @@ class ChainSettings(Settings):
     dtype: Literal["float32"] = "float32"
 
     @model_validator(mode="after")
-    def _fit_together(self) -> Self:
+    def _fit_together(self) -> ChainSettings:
         sampler = SAMPLERS.load(self.sampler)
         if sampler.FULL_BATCH and self.batch != "all":
             raise ValueError(f'sampler = "{self.sampler}" is exact on full batches only: give batch = "all"')

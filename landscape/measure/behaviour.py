@@ -70,7 +70,7 @@ def _distances(one: Answers, other: Answers) -> list[Distance]:
 def _predictions(task: Task[Behaviour], session: Session) -> tuple[list[Answers], str]:
     """Predictions of each checkpoint on the examples of the study."""
     data, buffers = session.study.data_sets[task.on], session.batches.buffers(task.on)
-    models, anchors = session.probe_models, session.points(task)
+    models, anchors = session.probe_models, session.vectors(task)
     inputs = ProbeInputs(text=read_text(data), sequences=data.sequences, length=data.length)
     targets = targets_of(models.of(anchors[0], task.checkpoints[0], buffers, task.on), inputs)
     out = []

@@ -25,7 +25,7 @@ LOG = logging.getLogger("landscape")
 def run(task: Task[Chains], session: Session) -> Result:
     """A row of the table ``chain`` for each chain, and the loss at each of its steps as the kept losses."""
     settings, numbers, halved = task.spec.llc, task.spec.numbers, task.spec.halved
-    objective, points = session.objective(task), session.points(task)
+    objective, points = session.objective(task), session.vectors(task)
     session.batches.buffers(task.on).give_common(task.checkpoints, "a batch of chains", objective.model)
     n_beta = sampling.inverse_temperature(settings, objective.examples)
     sharp: list[float | None] = [None] * len(points)

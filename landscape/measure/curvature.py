@@ -12,7 +12,7 @@ from landscape.study.tasks import Task
 
 def run(task: Task[Curvature], session: Session) -> Result:
     """One row of the table ``curvature``."""
-    (checkpoint,), (point,) = task.checkpoints, session.points(task)
+    (checkpoint,), (point,) = task.checkpoints, session.vectors(task)
     objective = session.objective(task)
     session.batches.buffers(task.on).give(checkpoint, objective.model)
     found = sharpness(objective, point, task.spec.parameters, seed=task.spec.seed)

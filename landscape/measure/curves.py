@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from landscape import paths
+from landscape.anchor import distance
 from landscape.measure import pairs
 from landscape.objectives import Objective
 from landscape.paths import fit, saved
@@ -23,7 +24,6 @@ from landscape.session.fitting import Wanted, learn, teller
 from landscape.session.result import Result
 from landscape.session.session import Session
 from landscape.shapes import Float, Int
-from landscape.space import distance
 from landscape.study.kinds.curves import TEXT, Curves
 from landscape.study.tasks import Task
 
@@ -37,7 +37,7 @@ LOG = logging.getLogger(__name__)
 def run(task: Task[Curves], session: Session) -> Result:
     """Rows of ``barrier`` and ``profile`` for a learned curve between each pair of a tile, and for its control."""
     spec, aligned, grid = task.spec, task.spec.aligned, pairs.grid(task.spec)
-    anchors = session.points(task, aligned)
+    anchors = session.vectors(task, aligned)
     fitted = _fitting(task, session)
     session.batches.buffers(task.on).give_common(task.checkpoints, "a learned curve", fitted.model)
     jobs = list(_jobs(task, session, anchors))

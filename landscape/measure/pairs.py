@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from landscape import paths
+from landscape.anchor import Anchor, distance, norm
 from landscape.profile.adaptive import Grid
 from landscape.profile.path_state import KnownEnds
 from landscape.rows import Row
 from landscape.session.session import Session
 from landscape.shapes import Float
-from landscape.space import distance, storage_floor
+from landscape.space import storage_floor
 from landscape.study.checkpoint import USUAL_LABELS, Checkpoint
 from landscape.study.kinds.along import Along
 from landscape.study.tasks import Task
@@ -43,7 +44,7 @@ def ends_of(pair: tuple[int, int], task: Task[Along], session: Session) -> Known
 
 
 def between(
-    kind: str, wanted: list[tuple[tuple[int, int], float]], anchors: list[Tensor], sizes: Sequence[int]
+    kind: str, wanted: list[tuple[tuple[int, int], float]], anchors: Sequence[Anchor], sizes: Sequence[int]
 ) -> Float[Tensor, "points *tensors anchors"]:
     """Coefficients of points between two of several anchors.
 
@@ -63,7 +64,7 @@ def between(
     return torch.cat(parts)
 
 
-def distances(a: Float[Tensor, " P"], b: Float[Tensor, " P"], stored_a: str | None, stored_b: str | None) -> Row:
+def distances(a: Anchor, b: Anchor, stored_a: str | None, stored_b: str | None) -> Row:
     """Columns on the distance of two checkpoints, and whether rounding on disk could be all of it.
 
     Args:
@@ -73,7 +74,7 @@ def distances(a: Float[Tensor, " P"], b: Float[Tensor, " P"], stored_a: str | No
         stored_b: The same of the second.
     """
     apart = distance(a, b)
-    relative = apart / ((distance(a, torch.zeros_like(a)) + distance(b, torch.zeros_like(b))) / 2)
+    relative = apart / ((norm(a) + norm(b)) / 2)
     floor = max((storage_floor(stored) for stored in (stored_a, stored_b) if stored), default=0.0)
     return {
         "distance": apart,

@@ -29,7 +29,7 @@ def run(task: Task[PlanePart], session: Session) -> Result:
     spec, part = task.spec.plane, task.spec.part
     objective = session.objective(task)
     session.batches.buffers(task.on).give_common(task.checkpoints, "a plane", objective.model)
-    checkpoints = session.points(task)
+    checkpoints = session.vectors(task)
     chosen, anchors = span(checkpoints, spec, objective)
     corners, off = chosen.project(checkpoints, anchors)
     xy = raster(corners, anchors, spec)[part :: spec.parts]

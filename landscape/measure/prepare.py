@@ -16,6 +16,7 @@ from landscape.checkpoints.grid import incomplete, listed, warnings
 from landscape.errors import InputError
 from landscape.session import agree
 from landscape.session import data as fixed
+from landscape.session.room import stays_on_disk
 from landscape.session.session import InMemory, Session
 from landscape.study.checkpoint import Checkpoint
 from landscape.study.expand import tasks
@@ -78,8 +79,10 @@ def prepare(
         fixed.require_other_texts(study)
     every, first = found.every, found.every[0]
     planned = tasks(study, found, _hashes(study, first, memory))
-    session = Session(store, study, planned, on(device), signatures=signatures, memory=memory)
-    _require_dtype(study, session.device)
+    where = on(device)
+    _require_dtype(study, where)
+    on_disk = memory is None and stays_on_disk(planned, study.data_sets[planned[0].on], where)
+    session = Session(store, study, planned, where, signatures=signatures, memory=memory, on_disk=on_disk)
     objectives = {on: session.batches.objective(on) for on in dict.fromkeys(task.on for task in planned)}
     objective = objectives[planned[0].on]
     if memory is None:

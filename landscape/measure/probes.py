@@ -22,7 +22,7 @@ KEPT = "items"
 
 def run(task: Task[Asking], session: Session) -> Result:
     """Rows of the table ``probe``; the outcome of every item is kept in a file of the task's key."""
-    (checkpoint,), (point,) = task.checkpoints, session.points(task)
+    (checkpoint,), (point,) = task.checkpoints, session.vectors(task)
     items, fingerprint = session.probe_models.items(task)
     model = session.probe_models.of(point, checkpoint, session.batches.buffers(task.on), task.on)
     begin = time.perf_counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from landscape.profile.paired import standard_error
 from landscape.rows import Row
 from landscape.session.result import Result
 from landscape.session.session import Session
+from landscape.study.checkpoint import Label
 from landscape.study.kinds.simplices import Simplices
 from landscape.study.tasks import Task
 
@@ -31,10 +33,8 @@ def run(task: Task[Simplices], session: Session) -> Result:
     losses = np.concatenate([ends, inside])
     rise = losses - coefficients.numpy() @ ends
     above = losses - ends[ends.mean(axis=1).argmin()]
-    steps = {c.step for c in task.checkpoints}
     shared: Row = {
-        "step": steps.pop() if len(steps) == 1 else None,
-        "branch_step": task.checkpoints[0].branch_step,
+        **_in_common([checkpoint.columns for checkpoint in task.checkpoints]),
         "between": ",".join(spec.between),
         "checkpoints": json.dumps([c.ref for c in task.checkpoints]),
         **session.columns(task, evaluator.dtype, evaluator.dtype_error),
@@ -47,3 +47,10 @@ def run(task: Task[Simplices], session: Session) -> Result:
             row |= {name: float(values.mean()), error: float(standard_error(values))}
         out.append({**row, **evaluator.columns})
     return Result(out, losses.astype(np.float32) if spec.keep_losses else None)
+
+
+def _in_common(labels: Sequence[Mapping[str, Label | None]]) -> dict[str, Label | None]:
+    """The labels that all checkpoints share; those in which they differ are missing."""
+    names = dict.fromkeys(name for own in labels for name in own)
+    values = {name: {own.get(name) for own in labels} for name in names}
+    return {name: seen.pop() if len(seen) == 1 else None for name, seen in values.items()}

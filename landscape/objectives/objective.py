@@ -65,6 +65,11 @@ class Objective:
         return Space.of(self.model)
 
     @property
+    def device(self) -> torch.device:
+        """Where its data are, and where points are evaluated."""
+        return next(iter(self.batch.values())).device
+
+    @property
     def examples(self) -> int:
         """Number of examples."""
         return len(next(iter(self.batch.values())))
@@ -81,7 +86,17 @@ class Objective:
         """The same objective with model and data on a device."""
         batch = {name: tensor.to(device) for name, tensor in self.batch.items()}
         statistics = tuple({name: tensor.to(device) for name, tensor in part.items()} for part in self.statistics)
-        return replace(self, model=self.model.to(device), batch=batch, statistics=statistics)
+        return replace(self, model=_moved(self.model, device), batch=batch, statistics=statistics)
+
+
+def _moved(model: nn.Module, device: torch.device) -> nn.Module:
+    """A model on a device; of one whose parameters take no memory, the buffers."""
+    if not any(parameter.is_meta for parameter in model.parameters()):
+        return model.to(device)
+    for module in model.modules():
+        for name, buffer in module._buffers.items():
+            module._buffers[name] = None if buffer is None else buffer.to(device)
+    return model
 
 
 def norms(model: nn.Module) -> dict[str, nn.modules.batchnorm._NormBase]:

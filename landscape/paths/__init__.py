@@ -5,6 +5,7 @@ from typing import Protocol, cast, runtime_checkable
 
 from torch import Tensor
 
+from landscape.anchor import Anchor
 from landscape.catalogue import CURVES, PATHS, Members
 
 ALL = Members("path", {**PATHS, **CURVES})
@@ -14,7 +15,7 @@ ALL = Members("path", {**PATHS, **CURVES})
 class Kind(Protocol):
     """What every file in ``kinds`` has."""
 
-    def coefficients(self, t: Tensor, anchors: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
+    def coefficients(self, t: Tensor, anchors: Sequence[Anchor], sizes: Sequence[int]) -> Tensor:
         """Coefficients over the anchors at each t, for the whole point or for each tensor.
 
         Args:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
 
+from landscape.anchor import Anchor, one_thread_each, pieces, values
 from landscape.errors import InputError
 from landscape.shapes import Float
 
@@ -14,9 +17,7 @@ OPPOSITE = 3.1
 """Angle in radians above which two ends count as opposite, so that no arc between them is the shortest."""
 
 
-def between(
-    t: Float[Tensor, " t"], anchors: Sequence[Float[Tensor, " P"]], sizes: Sequence[int]
-) -> Float[Tensor, "t tensors 2"]:
+def between(t: Float[Tensor, " t"], anchors: Sequence[Anchor], sizes: Sequence[int]) -> Float[Tensor, "t tensors 2"]:
     """Weights of two ends on an arc for each tensor.
 
     Args:
@@ -51,7 +52,7 @@ def slerp(t: Float[Tensor, " t"], angle: Float[Tensor, " tensors"]) -> Float[Ten
     return torch.where(small[:, None], shares.expand_as(arc), arc)
 
 
-def angles(a: Float[Tensor, " P"], b: Float[Tensor, " P"], sizes: Sequence[int]) -> Float[Tensor, " tensors"]:
+def angles(a: Anchor, b: Anchor, sizes: Sequence[int]) -> Float[Tensor, " tensors"]:
     """Angle between two points for each tensor, in radians; 0 where one of them is zero, and for single numbers.
 
     Computed as ``2 atan2(|u - v|, |u + v|)`` of the unit vectors, in float64. This stays accurate for small angles,
@@ -65,18 +66,40 @@ def angles(a: Float[Tensor, " P"], b: Float[Tensor, " P"], sizes: Sequence[int])
     Raises:
         InputError: If a tensor of one points opposite to that of the other.
     """
-    out = []
-    for number, (one, two) in enumerate(zip(torch.split(a, list(sizes)), torch.split(b, list(sizes)), strict=True)):
-        lengths = [torch.linalg.vector_norm(x, dtype=torch.float64) for x in (one, two)]
-        if not all(lengths) or len(one) == 1:
-            out.append(0.0)
-            continue
-        u, v = one.double() / lengths[0], two.double() / lengths[1]
-        angle = 2 * float(torch.atan2(torch.linalg.vector_norm(u - v), torch.linalg.vector_norm(u + v)))
-        if angle > OPPOSITE:
-            raise InputError(
-                f"tensor {number} of the two ends points opposite ways ({angle:.3f} radians), so that no arc is the "
-                'shortest; use path = "linear"'
-            )
-        out.append(angle)
+    out, begin = [], 0
+    with nullcontext() if isinstance(a, Tensor) else one_thread_each(1):
+        for number, size in enumerate(sizes):
+            angle = 0.0 if size == 1 else _angle(a, b, list(pieces(begin, begin + size)))
+            begin += size
+            if angle > OPPOSITE:
+                raise InputError(
+                    f"tensor {number} of the two ends points opposite ways ({angle:.3f} radians), so that no arc is "
+                    'the shortest; use path = "linear"'
+                )
+            out.append(angle)
     return torch.tensor(out, dtype=torch.float64)
+
+
+def _angle(a: Anchor, b: Anchor, parts: Sequence[tuple[int, int]]) -> float:
+    """Angle between two points in one tensor, in radians; 0 where one of them is zero.
+
+    Args:
+        a: One point.
+        b: Another point.
+        parts: Bounds of the pieces of the tensor.
+    """
+    lengths = [_length(values(x, *part) for part in parts) for x in (a, b)]
+    if not all(lengths):
+        return 0.0
+    minus, plus = (
+        _length(
+            values(a, *part).double() / lengths[0] + sign * values(b, *part).double() / lengths[1] for part in parts
+        )
+        for sign in (-1, 1)
+    )
+    return 2 * math.atan2(minus, plus)
+
+
+def _length(parts: Iterable[Float[Tensor, " n"]]) -> float:
+    """Euclidean length of a vector in parts, accumulated in float64."""
+    return math.sqrt(sum(float(torch.linalg.vector_norm(part, dtype=torch.float64)) ** 2 for part in parts))

@@ -18,10 +18,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from landscape.anchor import Anchor
 from landscape.objectives import Batch, Objective, Values
 from landscape.objectives.objective import norms
 from landscape.points.combine import Anchors, combine, combine_tensors
 from landscape.points.strategy import ON_GPU, STACKED, Strategy, Tuner
+from landscape.points.streamed import streamed
+from landscape.progress import Progress
 from landscape.shapes import Float
 
 Dtype = Literal["float32", "tf32", "bfloat16"]
@@ -46,24 +49,23 @@ class Measured(nn.Module):
 class _Buffer:
     """Memory for a chunk of points: overwritten by every chunk, and reallocated for a larger one."""
 
-    def __init__(self, objective: Objective, anchor: Tensor, dtype: Dtype) -> None:
+    def __init__(self, objective: Objective, anchor: Anchor, dtype: Dtype) -> None:
         self.space = objective.space
-        self.points = torch.empty(0, self.space.size, dtype=anchor.dtype, device=anchor.device)
-        self.dtype = torch.bfloat16 if dtype == "bfloat16" else anchor.dtype
+        own = anchor.dtype if isinstance(anchor, Tensor) else torch.float32
+        kind = torch.bfloat16 if dtype == "bfloat16" else own
+        self.points = torch.empty(0, self.space.size, dtype=kind, device=objective.device)
 
     def write(self, rows: Float[Tensor, "points *tensors anchors"], anchors: Anchors) -> dict[str, Tensor]:
         """Parameters of the points of these rows, stacked."""
         if len(rows) > len(self.points):
+            self.points = self.points.new_empty(0)  # so that the old and the new one are not there at once
             self.points = self.points.new_empty(len(rows), self.space.size)
-            self.cast = self.points if self.dtype == self.points.dtype else self.points.to(self.dtype)
         for row, out in zip(rows, self.points, strict=False):
             if row.ndim == 1:
                 combine(row.tolist(), anchors, out)
             else:
                 combine_tensors(row, anchors, out, self.space.sizes)
-        if self.cast is not self.points:
-            self.cast.copy_(self.points)
-        return {f"model.{name}": value for name, value in self.space.params(self.cast[: len(rows)]).items()}
+        return {f"model.{name}": value for name, value in self.space.params(self.points[: len(rows)]).items()}
 
 
 def losses(
@@ -100,7 +102,7 @@ def tuner(
         first: The strategy with which the search begins.
         finished: Called with the strategy that the search ends with.
     """
-    device = next(objective.model.parameters()).device
+    device = objective.device
     stacked = () if objective.statistics else STACKED if device.type == "cpu" else ON_GPU
     return Tuner(objective.examples, evaluations, first or Strategy(), stacked, finished=finished)
 
@@ -116,11 +118,11 @@ def evaluate(
 ) -> dict[str, Float[Tensor, "points examples"]]:
     """All metrics of an objective at the points ``coefficients @ anchors``.
 
-    Points are combined in the dtype of the anchors, whatever the dtype of the forward pass.
+    Points are combined in the dtype of the anchors, and rounded once to that of the forward pass.
 
     Args:
         objective: Model, batches and measure.
-        anchors: Points of its space, on its device.
+        anchors: Points of its space, on its device or on disk.
         coefficients: A row for each wanted point, or for each tensor of each point.
         strategy: How to evaluate, or a tuner that searches for the fastest strategy on these points. None is a new
             tuner.
@@ -138,13 +140,13 @@ def evaluate(
         strategy = tuner(objective, wanted, strategy or Strategy())
     buffer: _Buffer | None = None
     kept: list[Values] = []
-    done = 0
+    done, progress = 0, Progress("evaluating", len(coefficients), "points")
     while done < len(coefficients):
         rows = coefficients[done : done + strategy.points]
         try:
             buffer = buffer or _Buffer(objective, anchors[0], dtype)
             with _products(dtype):
-                kept.append(_chunk(objective, buffer.write(rows, anchors), strategy))
+                kept.append(_chunk(objective, buffer.write(rows, anchors), strategy, progress))
             done += len(rows)
         except torch.OutOfMemoryError:
             buffer = None
@@ -192,11 +194,26 @@ def dtype_error(
     sample = torch.linspace(0, points - 1, min(SAMPLE, points)).round().long()
     count = min(examples, max(FEWEST, round(SAMPLE_SHARE * points * examples / len(sample))))
     some = torch.linspace(0, examples - 1, count).round().long()
-    exact = losses(objective.take(some), anchors, coefficients[sample], strategy=strategy)
+    few, rows = objective.take(some), coefficients[sample]
+    exact = _streamed(few, anchors, rows)
+    if exact is None:
+        exact = losses(few, anchors, rows, strategy=strategy)
     return float((lower[sample][:, some].mean(dim=1) - exact.mean(dim=1)).abs().max())
 
 
-def _chunk(objective: Objective, params: dict[str, Tensor], tuner: Tuner) -> Values:
+def _streamed(
+    objective: Objective, anchors: Anchors, coefficients: Float[Tensor, "points *tensors anchors"]
+) -> Float[Tensor, "points examples"] | None:
+    """Losses in float32 without a whole point in memory, where anchors are on disk and the model allows it."""
+    if isinstance(anchors[0], Tensor) or objective.statistics:
+        return None
+    try:
+        return streamed(objective, anchors, coefficients)
+    except RuntimeError:  # a module uses a parameter of another one
+        return None
+
+
+def _chunk(objective: Objective, params: dict[str, Tensor], tuner: Tuner, progress: Progress) -> Values:
     """Values of all examples at a chunk of points, in the slices that the tuner chooses.
 
     Raises:
@@ -225,6 +242,7 @@ def _chunk(objective: Objective, params: dict[str, Tensor], tuner: Tuner) -> Val
             continue
         tuner.took(strategy, examples * count, time.perf_counter() - begin)
         done += examples
+        progress.advance(count * examples / objective.examples)
     return {name: torch.cat([values[name].cpu() for values in slices], dim=1) for name in slices[0]}
 
 

@@ -38,12 +38,12 @@ def fastest(
 
     Args:
         objective: Model, batches and measure.
-        anchors: Points of its space, on its device.
+        anchors: Points of its space, on its device or on disk.
         rows: Coefficients over the anchors; a few rows are tried.
         examples: Indices of examples; a few are tried.
         work: Examples times points of the whole work.
     """
-    device = next(objective.model.parameters()).device
+    device = objective.device
     every: tuple[Dtype, ...] = ("float32", "bfloat16") if device.type == "cpu" else get_args(Dtype)
     sample = rows[torch.linspace(0, len(rows) - 1, min(POINTS, len(rows))).round().long()]
     largest = TRIAL_SHARE * work / (2 * len(every) * len(sample))

@@ -34,7 +34,7 @@ class Remembered:
     @classmethod
     def of(cls, objective: Objective, dtype: str) -> Remembered:
         """The strategy for a model's shape, batches, precision, versions and machine, whatever the weights and text."""
-        device = next(objective.model.parameters()).device
+        device = objective.device
         what = {
             "schema": SCHEMA,
             "torch": torch.__version__,

@@ -158,7 +158,7 @@ def _means(barriers: pd.DataFrame, by: str, unit: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _range(group: pd.DataFrame) -> dict[str, float]:
+def _range(group: pd.DataFrame) -> dict[str, int | float]:
     """Number of pairs, and the smallest and the largest barrier."""
     return {"pairs": len(group), "best": float(group["barrier"].min()), "worst": float(group["barrier"].max())}
 

@@ -6,11 +6,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from landscape.anchor import Anchor
 from landscape.checkpoints import fetch, formats, identity, models
+from landscape.checkpoints.on_disk import PointOnDisk
 from landscape.session.cache import Cache
 from landscape.study.checkpoint import Checkpoint
 from landscape.study.tasks import Spec, Task
@@ -32,7 +35,8 @@ class Anchors:
         device: Where points are kept.
         workers: How many sessions share the memory of the machine.
         signatures: Signature and content of each checkpoint on this disk when it was identified, by path.
-        given: Points that are in memory already, by content.
+        in_memory: Points that are in memory already, by content.
+        on_disk: Whether points stay in their files, and are read when they are combined.
     """
 
     model: nn.Module
@@ -41,7 +45,9 @@ class Anchors:
     device: torch.device
     workers: int = 1
     signatures: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    given: Mapping[str, Tensor] = field(default_factory=dict)
+    in_memory: Mapping[str, Tensor] = field(default_factory=dict)
+    on_disk: bool = False
+    _files: dict[str, PointOnDisk] = field(default_factory=dict)
     _stored: dict[str, str] = field(default_factory=dict)
     _finite: set[str] = field(default_factory=set)
     _staging: Tensor | None = None
@@ -62,8 +68,18 @@ class Anchors:
     def _position(self) -> dict[str, int]:
         return {task.key: position for position, task in enumerate(self.tasks)}
 
-    def of(self, task: Task[Spec]) -> list[Tensor]:
-        """The points of a task's checkpoints.
+    def of(self, task: Task[Spec]) -> list[Anchor]:
+        """The points of a task's checkpoints, in memory or on disk.
+
+        Raises:
+            InputError: If one cannot be loaded, or is not finite.
+        """
+        if self.on_disk:
+            return [self._opened(checkpoint) for checkpoint in task.checkpoints]
+        return list(self.vectors(task))
+
+    def vectors(self, task: Task[Spec]) -> list[Tensor]:
+        """The points of a task's checkpoints in memory.
 
         Raises:
             InputError: If one cannot be loaded, or is not finite.
@@ -72,25 +88,36 @@ class Anchors:
 
     def one(self, task: Task[Spec], checkpoint: Checkpoint) -> Tensor:
         """The point of one of the task's checkpoints; later ones may be written to its memory."""
-        if checkpoint.content in self.given:
-            return self.given[checkpoint.content].to(self.device)
+        if checkpoint.content in self.in_memory:
+            return self.in_memory[checkpoint.content].to(self.device)
         return self._cache.get(checkpoint.content, self._position[task.key], partial(self._load, checkpoint))
 
     def stored(self, checkpoint: Checkpoint) -> str | None:
         """The dtype of a checkpoint's weights on disk; None for one in memory."""
-        if checkpoint.content in self.given:
+        if checkpoint.content in self.in_memory:
             return None
         if checkpoint.content not in self._stored:
             self._stored[checkpoint.content] = formats.stored_as(formats.index(fetch.weights(checkpoint)).values())
         return self._stored[checkpoint.content]
+
+    def _opened(self, checkpoint: Checkpoint) -> PointOnDisk:
+        """The point of a checkpoint that stays in its files; these are compared with what was identified."""
+        if checkpoint.content not in self._files:
+            path = fetch.weights(checkpoint)
+            self._files[checkpoint.content] = PointOnDisk.of(path, self.model)
+            self._require_unchanged(path, checkpoint)
+        return self._files[checkpoint.content]
 
     def _load(self, checkpoint: Checkpoint, old: Tensor | None) -> Tensor:
         out = old if self.device.type == "cpu" else self._staging
         new = checkpoint.content not in self._finite
         path = fetch.weights(checkpoint)
         self._staging = models.load(path, self.model, out, look=new)
+        self._require_unchanged(path, checkpoint)
+        self._finite.add(checkpoint.content)
+        return self._staging.to(self.device)
+
+    def _require_unchanged(self, path: Path, checkpoint: Checkpoint) -> None:
         known, *_ = self.signatures.get(str(path.resolve()), ("",))
         if known:  # what was downloaded is named by its content
             identity.require_unchanged(path, fetch.described(checkpoint), known, checkpoint.content)
-        self._finite.add(checkpoint.content)
-        return self._staging.to(self.device)

@@ -27,6 +27,7 @@ class Batches:
         given: An objective in place of that of the study, for models in memory.
         fitted: The same on the batches that curves are fitted on and models are aligned on.
         held: The learned buffers of models in memory, by content and name.
+        hollow: Dtype in which models without memory are tried, if points stay on disk; None for usual models.
     """
 
     data: Mapping[str, Data]
@@ -35,6 +36,7 @@ class Batches:
     given: Objective | None = None
     fitted: Objective | None = None
     held: Mapping[str, dict[str, Tensor]] = field(default_factory=dict)
+    hollow: torch.dtype | None = None
     _built: dict[str, Objective] = field(default_factory=dict)
     _buffers: dict[str, Buffers] = field(default_factory=dict)
 
@@ -60,7 +62,7 @@ class Batches:
             return self.fitted
         key = f"{wanted.model_dump_json()} {untied}"
         if key not in self._built:
-            self._built[key] = data.build(wanted, self.first, untied=untied).to(self.device)
+            self._built[key] = data.build(wanted, self.first, untied=untied, hollow=self.hollow).to(self.device)
         return self._built[key]
 
     def buffers(self, on: str) -> Buffers:

@@ -67,7 +67,7 @@ class Coordinates:
         (key,) = task.needs[len(task.checkpoints) :]
         moves = move.load(self.moves(key))
         table, space = self.table(aligned, task.on), self.objective(aligned, task.on).space
-        pairs = zip(task.checkpoints, self.anchors.of(task), strict=True)
+        pairs = zip(task.checkpoints, self.anchors.vectors(task), strict=True)
         return [move.moved(table, space, self.in_space(point, aligned, task.on), moves[c.ref]) for c, point in pairs]
 
     def moves(self, key: str) -> Path:

@@ -6,15 +6,18 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import nn
 
 from landscape.catalogue import OBJECTIVES
 from landscape.checkpoints import configs, fetch, models, tokenizers
 from landscape.checkpoints.blame import blamed
+from landscape.checkpoints.hollow import filled
 from landscape.checkpoints.identity import sha256
 from landscape.errors import InputError
 from landscape.foreign import Pretrained
@@ -27,19 +30,20 @@ from landscape.study.sections import Data
 from landscape.texts import HELD_OUT_TEXT
 
 
-def build(data: Data, checkpoint: Checkpoint, *, untied: bool = False) -> Objective:
-    """The objective of a data set, on a model of the checkpoint's architecture.
+def build(data: Data, checkpoint: Checkpoint, *, untied: bool = False, hollow: torch.dtype | None = None) -> Objective:
+    """The objective of a study, on a model of the checkpoint's architecture.
 
     Args:
         data: The data set.
-        checkpoint: Whose architecture and tokenizer are used.
-        untied: Whether the head is made a parameter of its own.
+        checkpoint: Whose architecture, and whose tokenizer if the data set names none.
+        untied: As for the skeleton.
+        hollow: If given, the model takes no memory, and is tried with weights of this dtype.
 
     Raises:
         InputError: If text, tokenizer and model do not go together.
     """
     module = OBJECTIVES.load(data.objective)
-    model: Pretrained = skeleton(checkpoint, module.AUTO, untied=untied)
+    model: Pretrained = skeleton(checkpoint, module.AUTO, untied=untied, hollow=hollow is not None)
     classes = module.classes(model.config)
     tokenizer = tokenizer_of(data, checkpoint)
     with blamed(f"the tokenizer of {checkpoint.ref} fails on the text", "give the model's own tokenizer"):
@@ -50,7 +54,9 @@ def build(data: Data, checkpoint: Checkpoint, *, untied: bool = False) -> Object
     longest = getattr(model.config, "max_position_embeddings", None) or 0
     if 0 < longest < data.length:
         raise InputError(f"length is {data.length} and the model takes at most {longest} tokens; lower length")
-    with blamed(f"the model that {checkpoint.ref} describes cannot be run", configs.OWN):
+    here = fetch.weights(checkpoint) if fetch.is_here(checkpoint) else None
+    weights = nullcontext() if hollow is None else filled(model, hollow, here)
+    with weights, blamed(f"the model that {checkpoint.ref} describes cannot be run", configs.OWN):
         objective: Objective = module.build(model, batch)
     begun = takes_bos(data) and bool(begin(tokenizer, data.bos))
     unknown = unknown_share(batch, tokenizer.unk_token_id, skip=int(begun))
@@ -84,19 +90,20 @@ def tokenizer_of(data: Data, checkpoint: Checkpoint) -> Any:
     return tokenizers.load(_tokenizer_folder(data, checkpoint))
 
 
-def skeleton(checkpoint: Checkpoint, auto: str, *, untied: bool = False) -> nn.Module:
+def skeleton(checkpoint: Checkpoint, auto: str, *, untied: bool = False, hollow: bool = False) -> nn.Module:
     """A model of the checkpoint's architecture, compared with its weights where they are on this disk.
 
     Args:
         checkpoint: The checkpoint.
         auto: Class of transformers that makes the model.
         untied: Whether the head is made a parameter of its own.
+        hollow: Whether its parameters take no memory.
 
     Raises:
         InputError: If config and weights do not go together, or make no such model.
     """
     here = fetch.weights(checkpoint) if fetch.is_here(checkpoint) else None
-    return models.skeleton(fetch.described(checkpoint), auto, untied=untied, weights=here)
+    return models.skeleton(fetch.described(checkpoint), auto, untied=untied, weights=here, hollow=hollow)
 
 
 def read_text(data: Data) -> str:

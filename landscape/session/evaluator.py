@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from landscape.anchor import Anchor
 from landscape.errors import InputError
 from landscape.objectives import Objective
 from landscape.points.evaluate import Dtype, dtype_error, evaluate, tuner
@@ -41,24 +42,28 @@ class Choices:
         objective: The objective.
         work: Evaluations of an example at a point, in all.
         device: Where it runs.
+        stacks: Whether memory allows several points at once, and larger batches; else nothing is searched.
     """
 
     objective: Objective
     work: int
     device: torch.device
+    stacks: bool = True
     _tuners: dict[Dtype, Tuner] = field(default_factory=dict)
     _fastest: Dtype | None = None
 
     def tuner(self, dtype: Dtype) -> Tuner:
         """What chooses the strategy for a dtype."""
-        if dtype not in self._tuners:
+        if dtype not in self._tuners and not self.stacks:
+            self._tuners[dtype] = tuner(self.objective, 0)
+        elif dtype not in self._tuners:
             remembered = Remembered.of(self.objective, dtype)
             known = remembered.recall()
             self._tuners[dtype] = tuner(self.objective, 0 if known else self.work, known, remembered.keep)
         return self._tuners[dtype]
 
     def fastest(
-        self, anchors: list[Tensor], rows: Float[Tensor, "points *tensors anchors"], examples: Int[np.ndarray, " n"]
+        self, anchors: Sequence[Anchor], rows: Float[Tensor, "points *tensors anchors"], examples: Int[np.ndarray, " n"]
     ) -> Dtype:
         """The fastest dtype whose error does not matter.
 
@@ -95,7 +100,7 @@ class Evaluator:
 
     def evaluate(
         self,
-        anchors: list[Tensor],
+        anchors: Sequence[Anchor],
         rows: Float[Tensor, "points *tensors anchors"],
         examples: Int[np.ndarray, " n"] | None = None,
     ) -> Values:
@@ -127,7 +132,7 @@ class Evaluator:
         return values
 
     def losses(
-        self, anchors: list[Tensor], rows: Float[Tensor, "points *tensors anchors"], examples: Int[np.ndarray, " n"]
+        self, anchors: Sequence[Anchor], rows: Float[Tensor, "points *tensors anchors"], examples: Int[np.ndarray, " n"]
     ) -> tuple[Float[np.ndarray, "points n"], dict[str, Float[np.ndarray, "points n"]]]:
         """Losses, in their unit, and metrics of some examples at the points ``rows @ anchors``.
 
@@ -147,7 +152,7 @@ class Evaluator:
 
 def _evaluated(
     choices: Choices,
-    anchors: list[Tensor],
+    anchors: Sequence[Anchor],
     rows: Float[Tensor, "points *tensors anchors"],
     dtype: Dtype,
     examples: Int[np.ndarray, " n"] | None,

@@ -87,10 +87,10 @@ class ProbeModels:
             InputError: If the probe cannot be measured for such a model.
         """
         spec = task.spec
-        key = f"{task.on} {spec.deciding()} {task.texts}"
+        prepare = getattr(module_of(spec.name), "prepared", None)
+        key = f"{task.on} {spec.deciding()} {task.texts} {keep and prepare is not None}"
         if key not in self._items:
             inputs, model = self._inputs(spec, self.study.data_sets[task.on]), self.model(task.on)
-            prepare = getattr(module_of(spec.name), "prepared", None)
             if prepare is not None and keep:
                 inputs = prepare(model, inputs, self.store.kept, self.store.keep)
             made = items_of(spec.name, model, inputs, seed=spec.seed)

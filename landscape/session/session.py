@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from landscape.anchor import Anchor
 from landscape.objectives import Objective
 from landscape.points.memory import keep_freed_memory
 from landscape.rows import Row
@@ -21,6 +22,7 @@ from landscape.study.checkpoint import Checkpoint
 from landscape.study.file import Study
 from landscape.study.kinds.alignment import Aligned
 from landscape.study.kinds.losses import AnyDtype
+from landscape.study.need import BFLOAT16, bytes_of
 from landscape.study.store import Store
 from landscape.study.tasks import Spec, Task
 
@@ -63,6 +65,7 @@ class Session:
         workers: How many sessions share the memory of the machine.
         signatures: Signature and content of each checkpoint on this disk when it was identified, by path.
         memory: Models in memory, in place of checkpoints.
+        on_disk: Whether points stay in their files, and models take no memory.
     """
 
     store: Store
@@ -72,6 +75,7 @@ class Session:
     workers: int = 1
     signatures: Mapping[str, Sequence[str]] = field(default_factory=dict)
     memory: InMemory | None = None
+    on_disk: bool = False
     _choices: dict[tuple[str, bool], Choices] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -83,7 +87,9 @@ class Session:
         """The objectives of its data sets."""
         first = self.tasks[0].checkpoints[0]
         if self.memory is None:
-            return Batches(self.study.data_sets, first, self.device)
+            narrow = torch.bfloat16 if all(bytes_of(task.spec) == BFLOAT16 for task in self.tasks) else torch.float32
+            hollow = narrow if self.on_disk else None
+            return Batches(self.study.data_sets, first, self.device, hollow=hollow)
         memory = self.memory
         return Batches(self.study.data_sets, first, self.device, memory.objective, memory.fitted, memory.buffers)
 
@@ -93,7 +99,7 @@ class Session:
         objective = self.batches.objective(self.tasks[0].on)
         return Anchors(
             objective.model, objective.space.size, self.tasks, self.device, self.workers, self.signatures,
-            self.memory.points if self.memory else {},
+            self.memory.points if self.memory else {}, self.on_disk,
         )  # fmt: skip
 
     @cached_property
@@ -114,9 +120,19 @@ class Session:
         """The objective of a task, in the space in which its checkpoints are aligned."""
         return self.coordinates.objective(aligned, task.on) if aligned else self.batches.objective(task.on)
 
-    def points(self, task: Task[Spec], aligned: Aligned | None = None) -> list[Tensor]:
-        """The points of a task's checkpoints, aligned if that is wanted."""
-        return self.coordinates.points(task, aligned) if aligned else self.anchors.of(task)
+    def points(self, task: Task[Spec], aligned: Aligned | None = None) -> list[Anchor]:
+        """The points of a task's checkpoints, aligned if that is wanted, in memory or on disk."""
+        return [*self.coordinates.points(task, aligned)] if aligned else self.anchors.of(task)
+
+    def vectors(self, task: Task[Spec], aligned: Aligned | None = None) -> list[Tensor]:
+        """The same in memory, for kinds of task that do more than combine them."""
+        return self.coordinates.points(task, aligned) if aligned else self.anchors.vectors(task)
+
+    def release(self) -> None:
+        """Drop models and points, which other processes hold from now on."""
+        self._choices.clear()
+        for held in ("batches", "anchors", "coordinates", "probe_models"):
+            self.__dict__.pop(held, None)
 
     def evaluator(
         self,
@@ -137,7 +153,9 @@ class Session:
         key = task.on, untied
         if key not in self._choices:
             objective = self.batches.objective(task.on, untied=untied)
-            self._choices[key] = Choices(objective, evaluations(self.tasks, objective.examples), self.device)
+            self._choices[key] = Choices(
+                objective, evaluations(self.tasks, objective.examples), self.device, stacks=not self.on_disk
+            )
         owners = task.checkpoints if checkpoints is None else checkpoints
         return Evaluator(self._choices[key], self.batches.buffers(task.on), owners, dtype)
 

@@ -36,7 +36,7 @@ def workers_for(session: Session, left: Sequence[Task[Spec]]) -> tuple[int, int]
         Number of workers, and threads of each.
     """
     cores = len(os.sched_getaffinity(0))
-    if session.device.type != "cpu" or cores == 1:
+    if session.device.type != "cpu" or cores == 1 or session.on_disk:
         return 1, cores
     objective = session.batches.objective(left[0].on)
     wanted, examples = evaluations(left, objective.examples), min(TRIAL_EXAMPLES, objective.examples)

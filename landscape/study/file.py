@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -69,7 +69,7 @@ class Study(Settings):
         return {**value, "data": main, OTHER_DATA: {k: {**main, **v} for k, v in others.items()}} if others else value
 
     @model_validator(mode="after")
-    def _data_sets_are_named(self) -> Self:
+    def _data_sets_are_named(self) -> Study:
         if MAIN in self.other_data:
             raise ValueError(f"[data.{MAIN}] is [data] itself: give it another name")
         for measure in self.measure:
@@ -81,7 +81,7 @@ class Study(Settings):
         return self
 
     @model_validator(mode="after")
-    def _the_primary_can_be_tested(self) -> Self:
+    def _the_primary_can_be_tested(self) -> Study:
         if self.stages.primary is not None:
             _require_series(self.stages.primary, self.stages, self.measure)
         return self
@@ -194,8 +194,12 @@ def _wrong(mistake: Mapping[str, Any]) -> str:
         near = _near(given, set(KIND_MODELS))
         hint = f"; did you mean {near}?" if near else ""
         return f"no kind of measure is called {given!r}{hint}; there are {', '.join(KIND_MODELS)}"
+    if mistake["type"] == "missing":
+        return "missing, and it has no default"
+    if mistake["type"] == "too_short":
+        return "empty; give at least one"
     said = str(mistake["ctx"]["error"]) if mistake["type"] == "value_error" else mistake["msg"]
-    plain = mistake["type"] == "missing" or mistake["input"] is None or isinstance(mistake["input"], dict)
+    plain = mistake["input"] is None or isinstance(mistake["input"], dict)
     return said if plain else f"{said} (got {mistake['input']!r:.80})"
 
 

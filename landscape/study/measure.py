@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from landscape.errors import InputError
+from landscape.llc.settings import ChainSettings
 from landscape.spec import one_or_several
 from landscape.study.checkpoint import Checkpoint, in_order, order
 from landscape.study.sections import Data
@@ -125,6 +126,11 @@ class Measure(Spec):
     def other_data(self, data: Data) -> Iterator[tuple[str, Data]]:
         """Further batches that it reads, each with the setting of their text; data must have another text."""
         yield from ()
+
+    @property
+    def of_chains(self) -> ChainSettings | None:
+        """Settings of chains that it samples; None if it samples none."""
+        return None
 
     def connectivity(self) -> Iterator[str]:
         """Names of the series of connectivity that it makes."""

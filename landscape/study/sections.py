@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from landscape import catalogue
-from landscape.spec import MOST_SEED, BesideStudy, Choice, Settings
+from landscape.spec import MOST_SEED, BesideStudy, Choice, Settings, one_or_several
 from landscape.study.checkpoint import Label
 
-Several = tuple[Label, ...]
+Several = Annotated[tuple[Label, ...], BeforeValidator(one_or_several)]
+"""Values of a label, or one of them."""
 NO_LABELS: Mapping[str, Several] = {}
 
 
@@ -65,7 +66,7 @@ class Checkpoints(Settings):
     branches: Branches | None = None
 
     @model_validator(mode="after")
-    def _one_source(self) -> Self:
+    def _one_source(self) -> Checkpoints:
         if (self.family is None) == (self.folder is None):
             raise ValueError("give either family or folder")
         return self
@@ -103,13 +104,13 @@ class Data(Settings):
     buffers: Literal["nearest", "interpolated"] = "nearest"
 
     @model_validator(mode="after")
-    def _labels_are_given(self) -> Self:
+    def _labels_are_given(self) -> Data:
         if "labels" in catalogue.OBJECTIVES[self.objective].reads and self.text is None:
             raise ValueError(f'{self.objective} needs labelled examples: text = "FILE" of JSON lines')
         return self
 
     @model_validator(mode="after")
-    def _bos_is_for_causal_models(self) -> Self:
+    def _bos_is_for_causal_models(self) -> Data:
         if self.bos != "auto" and "bos" not in catalogue.OBJECTIVES[self.objective].reads:
             raise ValueError(f"bos is for causal-lm, and the objective is {self.objective}; leave it out")
         return self

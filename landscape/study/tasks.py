@@ -47,6 +47,15 @@ class Spec(Settings, ABC):
         """Gradients of one example that a task takes, of so many examples that there are."""
         return 0
 
+    @property
+    def combines(self) -> bool:
+        """Whether a task does no more with points than combine and evaluate them, so that they may stay in files."""
+        return False
+
+    def vectors(self, task: Task[Spec]) -> int:
+        """Vectors of float32 that a task holds at once at least, besides a model and its anchors."""
+        return 0
+
     def words(self) -> tuple[str, ...]:
         """What tells tasks of this kind apart, for people."""
         return ()

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from landscape.errors import InputError
+from landscape.progress import Progress, of_bytes
 from landscape.shapes import Float
 
 Shape = tuple[int, ...]
@@ -120,7 +121,9 @@ def read(out: Float[np.ndarray, " P"], tensors: Mapping[str, Stored], *, look: b
                 work.append((piece.size, partial(_read, streams[stored.file], stored, start, piece, look)))
         threads = min(THREADS, len(os.sched_getaffinity(0)), 1 + out.size // ALONE)
         with ThreadPoolExecutor(threads) as pool:
-            return all(pool.map(_all, _shared_out(work, threads)))
+            progress = of_bytes(_title(tensors), sum(stored.bytes for stored in tensors.values()))
+            each = progress.total / max(1, out.size)
+            return all(pool.map(partial(_all, progress, each), _shared_out(work, threads)))
     finally:
         for descriptor in streams.values():
             os.close(descriptor)
@@ -134,9 +137,18 @@ def _shared_out(work: list[Piece], threads: int) -> list[list[Piece]]:
     return [work[begin:end] for begin, end in pairwise(cuts)]
 
 
-def _all(work: list[Piece]) -> bool:
-    finite = [read() for _, read in work]  # no short circuit: everything must be read
-    return all(finite)
+def _title(tensors: Mapping[str, Stored]) -> str:
+    """What is read, for progress."""
+    first = next(iter(tensors.values()), None)
+    return "reading" if first is None else f"reading {first.file.parent}"
+
+
+def _all(progress: Progress, each: float, work: list[Piece]) -> bool:
+    finite = True
+    for size, read in work:  # no short circuit: everything must be read
+        finite = read() and finite
+        progress.advance(size * each)
+    return finite
 
 
 def _take(stored: Stored, out: Float[np.ndarray, " n"], look: bool) -> bool:
@@ -146,12 +158,26 @@ def _take(stored: Stored, out: Float[np.ndarray, " n"], look: bool) -> bool:
 
 
 def _read(descriptor: int, stored: Stored, start: int, out: Float[np.ndarray, " n"], look: bool) -> bool:
-    """Values from ``start`` on.
+    """Values from ``start`` on."""
+    raw: Any = out if stored.dtype == "F32" else np.empty(out.size, FLOATS[stored.dtype])
+    read_raw(descriptor, stored, start, raw)
+    if raw is not out:
+        _convert(raw, stored.dtype, out)
+    return not look or _finite(out)
+
+
+def read_raw(descriptor: int, stored: Stored, start: int, raw: Any) -> None:
+    """Read values as they are stored.
+
+    Args:
+        descriptor: Of the open file.
+        stored: A tensor whose ``begin`` is known.
+        start: Number of the first value.
+        raw: Where to, an array of the stored dtype.
 
     Raises:
         InputError: If the file ends before them.
     """
-    raw: Any = out if stored.dtype == "F32" else np.empty(out.size, FLOATS[stored.dtype])
     target = memoryview(raw).cast("B")
     assert stored.begin is not None
     begin, done = stored.begin + start * ITEM[stored.dtype], 0
@@ -160,9 +186,22 @@ def _read(descriptor: int, stored: Stored, start: int, out: Float[np.ndarray, " 
         if not got:
             raise InputError(f"{stored.file} was truncated while it was read; {AGAIN}")
         done += got
-    if raw is not out:
-        _convert(raw, stored.dtype, out)
-    return not look or _finite(out)
+
+
+def same_bytes(one: Stored, other: Stored) -> bool:
+    """Whether two tensors of one dtype and size have the same bytes, compared a piece at a time.
+
+    Args:
+        one: A tensor.
+        other: Another one.
+    """
+    if one.begin is None or other.begin is None or (one.dtype, one.bytes) != (other.dtype, other.bytes):
+        return False
+    with one.file.open("rb") as first, other.file.open("rb") as second:
+        first.seek(one.begin)
+        second.seek(other.begin)
+        sizes = (min(PIECE, one.bytes - begin) for begin in range(0, one.bytes, PIECE))
+        return all(first.read(size) == second.read(size) for size in sizes)
 
 
 def _finite(values: Float[np.ndarray, " n"]) -> bool:

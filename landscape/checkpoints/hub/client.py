@@ -11,6 +11,7 @@ import logging
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
@@ -198,6 +199,19 @@ def is_fetched(place: Place, commit: str) -> bool:
     except InputError:
         return False
     return bool(chosen) and all((snapshot(place, commit) / name).is_file() for name in chosen)
+
+
+def delete(place: Place, commit: str) -> None:
+    """Delete the weights of a place from the cache, where no other commit in the cache has the same file.
+
+    Args:
+        place: The place.
+        commit: Its commit.
+    """
+    for name in weights(listing(place, commit)):
+        file = snapshot(place, commit) / name
+        with suppress(OSError):
+            snapshots.delete(place, file)
 
 
 def _fetch(place: Place, commit: str, files: Listing) -> Path:

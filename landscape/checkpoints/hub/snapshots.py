@@ -168,6 +168,23 @@ def verify(path: Path, promised: File, place: Place) -> None:
     )
 
 
+def delete(place: Place, file: Path) -> None:
+    """Delete a file from the cache, and its content if no other file there is the same.
+
+    Args:
+        place: Where it is on the hub.
+        file: The file in the cache.
+
+    Raises:
+        OSError: If this process may not.
+    """
+    blob = file.resolve()
+    file.unlink()
+    root = snapshot(Place(place.repo), "x").parent
+    if blob != file and not any(other.is_symlink() and other.resolve() == blob for other in root.rglob(file.name)):
+        blob.unlink(missing_ok=True)
+
+
 @cache
 def _digest(file: Path, size: int, mtime_ns: int, *, git: bool) -> str:
     """SHA-256, or the hash of git, of one state of a file; computed once per process."""

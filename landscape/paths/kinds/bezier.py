@@ -6,12 +6,11 @@ from math import comb
 import torch
 from torch import Tensor
 
+from landscape.anchor import Anchor
 from landscape.shapes import Float
 
 
-def coefficients(
-    t: Float[Tensor, " t"], anchors: Sequence[Float[Tensor, "*paths P"]], sizes: Sequence[int]
-) -> Float[Tensor, "t anchors"]:
+def coefficients(t: Float[Tensor, " t"], anchors: Sequence[Anchor], sizes: Sequence[int]) -> Float[Tensor, "t anchors"]:
     """Bernstein weight of each anchor.
 
     ``w_k(t) = C(n, k) t^k (1 - t)^(n - k)`` with ``n`` one less than the number of anchors. The curve starts at the

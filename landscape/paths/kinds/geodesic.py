@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from landscape.anchor import Anchor
 from landscape.paths import arcs
 from landscape.shapes import Float
 
 
-def coefficients(
-    t: Float[Tensor, " t"], anchors: Sequence[Float[Tensor, " P"]], sizes: Sequence[int]
-) -> Float[Tensor, "t 2"]:
+def coefficients(t: Float[Tensor, " t"], anchors: Sequence[Anchor], sizes: Sequence[int]) -> Float[Tensor, "t 2"]:
     """Weight of each end, with one angle for all coordinates.
 
     Args:

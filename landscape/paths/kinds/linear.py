@@ -5,12 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from landscape.anchor import Anchor
 from landscape.shapes import Float
 
 
-def coefficients(
-    t: Float[Tensor, " t"], anchors: Sequence[Float[Tensor, " P"]], sizes: Sequence[int]
-) -> Float[Tensor, "t 2"]:
+def coefficients(t: Float[Tensor, " t"], anchors: Sequence[Anchor], sizes: Sequence[int]) -> Float[Tensor, "t 2"]:
     """Weight of each end: ``[1 - t, t]``.
 
     Args:

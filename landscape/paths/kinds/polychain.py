@@ -5,12 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from landscape.anchor import Anchor
 from landscape.shapes import Float
 
 
-def coefficients(
-    t: Float[Tensor, " t"], anchors: Sequence[Float[Tensor, "*paths P"]], sizes: Sequence[int]
-) -> Float[Tensor, "t anchors"]:
+def coefficients(t: Float[Tensor, " t"], anchors: Sequence[Anchor], sizes: Sequence[int]) -> Float[Tensor, "t anchors"]:
     """Weight of each corner, with equal stretches of t from corner to corner.
 
     ``w_k(t) = max(0, 1 - |t n - k|)`` with ``n`` one less than the number of anchors: straight pieces through every

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from landscape.anchor import Anchor
 from landscape.paths import arcs
 from landscape.shapes import Float
 
 
 def coefficients(
-    t: Float[Tensor, " t"], anchors: Sequence[Float[Tensor, " P"]], sizes: Sequence[int]
+    t: Float[Tensor, " t"], anchors: Sequence[Anchor], sizes: Sequence[int]
 ) -> Float[Tensor, "t tensors 2"]:
     """Weight of each end on the arc of each tensor.
 

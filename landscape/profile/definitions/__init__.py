@@ -7,7 +7,7 @@ is a copy of a sibling and one line in the catalogue.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -22,6 +22,7 @@ Contrasts = tuple[Float[np.ndarray, "maxima minima t"], Float[np.ndarray, " maxi
 """Contrasts over a grid, whose largest minimum over the second axis is the barrier; and the t of each."""
 
 
+@runtime_checkable
 class Definition(Protocol):
     """What the module of a definition holds."""
 

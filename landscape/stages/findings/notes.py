@@ -97,7 +97,8 @@ def _names(observed: Observed, dated: Dated, settings: Stages) -> list[str]:
     if settings.boundaries and settings.boundaries not in {series for series, _ in dated.curves}:
         smoothed = ", ".join(sorted({series for series, _ in dated.curves}))
         out.append(f"no series is called {settings.boundaries}, so there are no stages; known: {smoothed}")
-    for pattern in (*settings.connectivity, *(settings.behaviour or ())):
+    primary = (settings.primary.connectivity, settings.primary.behaviour) if settings.primary else ()
+    for pattern in dict.fromkeys((*settings.connectivity, *(settings.behaviour or ()), *primary)):
         if not any(fnmatchcase(name, pattern) for name in names):
             out.append(f"no series fits {pattern}; known: {known}")
     return out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
@@ -60,7 +60,7 @@ class Aligned(Spec):
     dtype: Literal["float32"] = "float32"
 
     @model_validator(mode="after")
-    def _text_is_given(self) -> Self:
+    def _text_is_given(self) -> Aligned:
         if reads_text(self.method) and self.alignment.text is None:
             raise ValueError(f'align = "{self.method}" needs a text: give alignment = {{ text = "FILE" }}')
         return self
@@ -73,6 +73,10 @@ class Aligned(Spec):
     def passes(self, task: Task[Spec]) -> int:
         """Two for each checkpoint, in float64, to verify the alignment."""
         return 2 * len(task.checkpoints)
+
+    def vectors(self, task: Task[Spec]) -> int:
+        """A copy of each, which moves."""
+        return len(task.checkpoints)
 
     def gradients(self, task: Task[Spec], examples: int) -> int:
         """Those of learning by the loss."""

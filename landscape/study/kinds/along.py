@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
 
@@ -63,7 +63,7 @@ class Along(Measure):
     tile: int = Field(4, ge=1)
 
     @model_validator(mode="after")
-    def _halfwidth_is_adaptive(self) -> Self:
+    def _halfwidth_is_adaptive(self) -> Along:
         given = ADAPTIVE & self.model_fields_set
         if self.points != "auto" and (fixed := [name for name in sorted(given) if getattr(self, name) is not None]):
             raise ValueError(
@@ -74,7 +74,7 @@ class Along(Measure):
         return self
 
     @model_validator(mode="after")
-    def _alignment_is_of_a_method(self) -> Self:
+    def _alignment_is_of_a_method(self) -> Along:
         if set(self.align) == {NONE} and self.alignment != Alignment.model_validate({}):
             raise ValueError('alignment says how checkpoints are aligned: give align = "weights" or another way')
         for method in self.align:
@@ -101,6 +101,10 @@ class Along(Measure):
     def passes(self, task: Task[Spec]) -> int:
         """Those between the ends."""
         return self.paths(task) * (AUTO_PASSES if self.points == "auto" else self.points - 2)
+
+    def vectors(self, task: Task[Spec]) -> int:
+        """Where they are aligned, each once more."""
+        return 0 if self.align == (NONE,) else len(task.checkpoints)
 
     def paths(self, task: Task[Spec]) -> int:
         """Paths of a task."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -47,7 +47,7 @@ class Asking(Measure):
     dtype: Literal["float32"] = "float32"
 
     @model_validator(mode="after")
-    def _items_are_of_one_probe(self) -> Self:
+    def _items_are_of_one_probe(self) -> Asking:
         if self.items is not None and len(self.names) > 1:
             raise ValueError("items are those of one probe: give each probe with items a [[measure]] of its own")
         return self
@@ -70,7 +70,7 @@ class Asking(Measure):
         """Hashes of the files that probes read."""
         return ((ITEMS, hashes.of_file(self.items)), (TRAIN_TEXT, hashes.of_file(self.train_text)))
 
-    def of_one(self, name: str) -> Self:
+    def of_one(self, name: str) -> Asking:
         """The same settings for one of the probes."""
         return self.model_copy(update={"names": (name,)})
 

@@ -9,6 +9,7 @@ from pydantic import AfterValidator
 
 from landscape import catalogue
 from landscape.spec import Choice
+from landscape.study.kinds.alignment import NONE
 from landscape.study.kinds.along import Along
 
 AS_SERIES = (("seed",), ("branch",), ("last",), ("neighbours",))
@@ -25,6 +26,11 @@ class Barriers(Along):
 
     kind: Literal["barriers"] = "barriers"
     path: Annotated[str, AfterValidator(Choice(catalogue.PATHS))] = "linear"
+
+    @property
+    def combines(self) -> bool:
+        """If they are not aligned, which moves whole points."""
+        return self.align == (NONE,)
 
     def connectivity(self) -> Iterator[str]:
         """The barrier over training, along straight lines."""

@@ -57,6 +57,10 @@ class Curves(Along):
         """Those of the pairs, and their controls."""
         return len(task.pairs) * (1 + self.control)
 
+    def vectors(self, task: Task[Spec]) -> int:
+        """What an optimizer keeps of the bends of a pair: their values, gradients and two moments."""
+        return super().vectors(task) + 4 * self.bends
+
     def gradients(self, task: Task[Spec], examples: int) -> int:
         """Those of the fits."""
         return self.paths(task) * self.fit_steps * self.fit_batch

@@ -69,6 +69,11 @@ class Llc(Measure, ChainSettings):
         """There is no checkpoint."""
         return none_of(self.kind, grid)
 
+    @property
+    def of_chains(self) -> ChainSettings:
+        """Its own."""
+        return self
+
     def behaviour(self, *, distances: bool) -> Iterator[str]:
         """The coefficient over training."""
         if self.among != "branches":
@@ -89,6 +94,10 @@ class Curvature(Spec):
     parameters: tuple[str, ...] | None
     seed: int = Field(0, ge=0, le=MOST_SEED)
     dtype: Literal["float32"] = "float32"
+
+    def vectors(self, task: Task[Spec]) -> int:
+        """A direction, and its product with the Hessian."""
+        return 2
 
     def passes(self, task: Task[Spec]) -> int:
         """Those of power iteration."""
@@ -116,6 +125,10 @@ class Chains(Spec):
         """Those of the chains; how many there are in all decides nothing of one of them."""
         own = {name: value for name, value in self.llc.deciding().items() if name not in ("chains", "extrapolate")}
         return {**own, "numbers": list(self.numbers), "halved": self.halved}
+
+    def vectors(self, task: Task[Spec]) -> int:
+        """Each chain, and its gradient."""
+        return 2 * len(task.checkpoints) * len(self.numbers)
 
     def gradients(self, task: Task[Spec], examples: int) -> int:
         """One for each example of each step."""

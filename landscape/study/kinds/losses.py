@@ -27,6 +27,11 @@ class Losses(Spec):
     kind: Literal["losses"] = "losses"
     dtype: Dtype = "float32"
 
+    @property
+    def combines(self) -> bool:
+        """It does."""
+        return True
+
     def passes(self, task: Task[Spec]) -> int:
         """One."""
         return 1

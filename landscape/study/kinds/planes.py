@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -43,7 +43,7 @@ class Planes(Measure):
     parts: int = Field(4, ge=1)
 
     @model_validator(mode="after")
-    def _auto_is_of_all(self) -> Self:
+    def _auto_is_of_all(self) -> Planes:
         if self.plane == "auto" and self.among != "all":
             raise ValueError('plane = "auto" goes by the number of checkpoints: give among = "all" too')
         return self

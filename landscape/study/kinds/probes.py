@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import model_validator
 
@@ -25,7 +25,7 @@ class Probes(Asking):
     among: Among = "runs"
 
     @model_validator(mode="after")
-    def _predictions_are_no_probe(self) -> Self:
+    def _predictions_are_no_probe(self) -> Probes:
         if PREDICTIONS in self.names:
             raise ValueError(f'{PREDICTIONS} are compared, pair by pair: give kind = "behaviour"')
         return self

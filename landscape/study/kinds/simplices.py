@@ -40,6 +40,11 @@ class Simplices(Measure):
     dtype: Dtype = "float32"
     keep_losses: bool = True
 
+    @property
+    def combines(self) -> bool:
+        """It does."""
+        return True
+
     def passes(self, task: Task[Spec]) -> int:
         """Edges, the centre, and the random ones."""
         n = len(task.checkpoints)
