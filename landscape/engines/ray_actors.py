@@ -47,7 +47,7 @@ def execute(order: Order) -> dict[str, str]:
     device = order.devices[0].partition(":")[0]
     with _cluster(order.where.address):
         start = ray.put(order.start)
-        pool = _Pool(queue, start, device, order.where.workers)
+        pool = _Pool(queue, order, start, device)
         try:
             while queue.open:
                 pool.grow()
@@ -121,8 +121,10 @@ class _Held:
 class _Pool:
     """The actors, and what they do."""
 
-    def __init__(self, queue: Queue, start: Any, device: str, workers: int | None) -> None:
-        self.queue, self.start, self.device, self.workers = queue, start, device, workers
+    def __init__(self, queue: Queue, order: Order, start: Any, device: str) -> None:
+        self.queue, self.start, self.device, self.workers = queue, start, device, order.where.workers
+        self.results = order.results
+        self.done_before = {job.key for job in order.jobs if self.results.done(job.key)}
         self.actors: list[_Held] = []
         self.asked = self.alive = -float("inf")
         self.stillborn = 0
@@ -197,12 +199,19 @@ class _Pool:
         with suppress(exceptions.RayError):
             ray.kill(actor.handle)
         self.actors.remove(actor)
-        doing, following = list(actor.calls.values())[:1], list(actor.calls.values())[1:]
-        for job in doing:
+        unfinished = [job for job in actor.calls.values() if not self._is_done(job)]
+        for job in unfinished[:1]:
             self.queue.lost(job, type(error).__name__)
-        for job in following:
+        for job in unfinished[1:]:
             self.queue.back(job)
         self.asked = -float("inf")
+
+    def _is_done(self, job: Job) -> bool:
+        """Finish a job whose result is stored: an actor may die after that, and before it has said so."""
+        if job.key in self.done_before or not self.results.done(job.key):
+            return False
+        self.queue.finish(job)
+        return True
 
     def end(self) -> None:
         """End all actors."""
