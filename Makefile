@@ -32,7 +32,7 @@ faults: .venv/ready
 	$(BIN)/python tests/faults $(FAULTS)
 
 validation: .venv/ready
-	$(foreach script,barriers llc stages associations,$(BIN)/python validation/$(script).py $(if $(LONG),,--short) &&) true
+	printf '%s\n' llc associations stages barriers | xargs -P 2 -I{} $(BIN)/python validation/{}.py $(if $(LONG),,--short)
 
 peers: .venv/ready
 	$(INSTALL) '.[peers,harness]'
