@@ -51,7 +51,7 @@ lint: .venv/ready
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; give it as make PYTHON=...")'
 	$(PYTHON) -m venv .venv
 	$(INSTALL) torch
-	$(INSTALL) --editable '.[test,lint,netcdf]'
+	$(INSTALL) --editable '.[test,lint,netcdf,ray,submitit]'
 	touch $@
 
 clean:
