@@ -85,6 +85,8 @@ def frames(store: Store, definition: str = "chord", data: str = MAIN, metric: st
     barriers, profiles, losses = (tables.get(table, pd.DataFrame()) for table in ("barrier", "profile", "loss"))
     pictures: dict[str, Any] = {name: tables.get(name, pd.DataFrame()) for name in OTHERS}
     pictures |= _stages(store, definition, data, metric)
+    pictures["kl"] = summary.kl_over_training(pictures["behaviour"])
+    pictures["phases"] = _phases(pictures["kl"])
     pictures["traces"] = chains_of(store, _ends(pictures["llc"]))
     if barriers.empty and all(pictures[name].empty for name in OTHERS if name != "place"):
         raise InputError(f"no pair is finished in {store.folder}; run the study first, or again")
@@ -111,6 +113,13 @@ def frames(store: Store, definition: str = "chord", data: str = MAIN, metric: st
         learned_profiles=summary.mean_profiles(learned_profiles, by="path"),
         **pictures,
     )
+
+
+def _phases(means: pd.DataFrame) -> pd.DataFrame:
+    """The phases of the KL between seeds, if it was measured."""
+    from landscape.stages.phases import phases
+
+    return phases(means[means["subset"] == ""]) if len(means) else means
 
 
 def _stages(store: Store, definition: str, data: str, metric: str) -> dict[str, Any]:

@@ -8,7 +8,10 @@ from landscape.figures.frames import Frames, between_seeds
 from landscape.figures.matrix import barrier_matrix
 from landscape.figures.section import Section
 
-METRICS = {"disagreement": "disagreement (1 - kappa)", "divergence": "Jensen-Shannon divergence (nats)"}
+METRICS = {
+    "disagreement": "disagreement (1 - kappa)", "divergence": "Jensen-Shannon divergence (nats)",
+    "kl": "KL, mean of both ways (nats)",
+}  # fmt: skip
 """What figures call the metrics of the table ``behaviour``."""
 
 
@@ -17,7 +20,7 @@ def section(frames: Frames) -> Section | None:
     rows = frames.behaviour
     if rows.empty or (rows := between_seeds(rows)).empty:
         return None
-    rows = rows[rows["probe"] == rows["probe"].iloc[0]]
+    rows = rows[(rows["probe"] == rows["probe"].iloc[0]) & rows["metric"].isin(METRICS) & (rows["subset"] == "")]
     rows = rows[rows["step_a"].isna() | (rows["step_a"] == rows["step_a"].max())]
     barriers = frames.barriers
     if len(barriers):

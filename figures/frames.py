@@ -33,6 +33,8 @@ class Frames:
         llc: Rows of the table ``llc``.
         probe: Rows of the table ``probe``.
         behaviour: Rows of the table ``behaviour``.
+        kl: Mean KL between seeds by subset and step: ``subset, step, value, low, high, pairs``.
+        phases: Phases of the mean KL over training.
         series: Series over training: ``series, seed, step, value, error``.
         curve: Smoothed means over seeds.
         event: Dated events.
@@ -64,6 +66,8 @@ class Frames:
     llc: pd.DataFrame = field(default_factory=pd.DataFrame)
     probe: pd.DataFrame = field(default_factory=pd.DataFrame)
     behaviour: pd.DataFrame = field(default_factory=pd.DataFrame)
+    kl: pd.DataFrame = field(default_factory=pd.DataFrame)
+    phases: pd.DataFrame = field(default_factory=pd.DataFrame)
     series: pd.DataFrame = field(default_factory=pd.DataFrame)
     curve: pd.DataFrame = field(default_factory=pd.DataFrame)
     event: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -247,5 +247,6 @@ FIGURES = Members("section of the report", {
     "traces": Member("landscape.figures.traces", "Langevin chains"),
     "together": Member("landscape.figures.together", "loss, barrier and coefficient together"),
     "behaviour": Member("landscape.figures.behaviour", "distances of behaviour compared with barriers"),
+    "divergence": Member("landscape.figures.divergence", "KL between seeds over training"),
 })  # fmt: skip
 """Sections of the report, in its order."""

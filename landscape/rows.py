@@ -230,7 +230,8 @@ TABLES: Mapping[str, Table] = {table.name: table for table in (
                                                           optional=True), text("data", "data set"), *HOW,
     ), ("",)),
     Table("behaviour", "a pair: how differently both behave", (
-        *PAIR, text("probe", "probe, or predictions"), text("metric", "distance"),
+        *PAIR, text("probe", "probe, or predictions, or kl"), text("metric", "distance"),
+        text("subset", "subset of the items, or empty"),
         number("value", "its value", "that of the metric"),
         number("error", "standard error over items", "that of the metric"),
         number("low", "lower end of the 95 % interval", "that of the metric"),

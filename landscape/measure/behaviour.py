@@ -12,15 +12,16 @@ from landscape.errors import InputError
 from landscape.measure.pairs import pair_columns
 from landscape.measure.probes import outcomes
 from landscape.probes.base.behaviour import Distance, disagreement, divergence
+from landscape.probes.base.kl import Groups, groups_of, kl, read_tags
 from landscape.probes.base.model import ProbeInputs
-from landscape.probes.base.predictions import predict, targets_of
+from landscape.probes.base.predictions import Targets, predict, targets_of
 from landscape.probes.base.result import Z, digest
 from landscape.rows import Row
 from landscape.session.data import read_text
 from landscape.session.result import Result
 from landscape.session.session import Session
 from landscape.shapes import Int
-from landscape.study.kinds.asking import PREDICTIONS
+from landscape.study.kinds.asking import KL, NO_PROBES
 from landscape.study.kinds.behaviour import Behaviour
 from landscape.study.tasks import Task
 
@@ -37,16 +38,23 @@ class Answers:
 def run(task: Task[Behaviour], session: Session) -> Result:
     """Rows of the table ``behaviour``: a pair and a distance, with its 95 % interval."""
     name = task.spec.name
-    answers, fingerprint = _predictions(task, session) if name == PREDICTIONS else _outcomes(task, session)
+    groups: Groups | None = None
+    if name in NO_PROBES:
+        answers, targets = _predictions(task, session)
+        fingerprint = digest(targets)
+        groups = _groups(task, session, targets) if name == KL else None
+    else:
+        answers, fingerprint = _outcomes(task, session)
     rows: list[Row] = []
     for i, j in task.pairs:
         a, b = (task.checkpoints[k] for k in (i, j))
-        for found in _distances(answers[i], answers[j]):
+        for found in _distances(answers[i], answers[j], groups):
             rows.append({
                 "table": "behaviour",
                 **pair_columns(a, b, task.spec.between),
                 "probe": name,
                 "metric": found.metric,
+                "subset": found.subset,
                 "value": found.value,
                 "error": found.error,
                 "low": max(0.0, found.value - Z * found.error),
@@ -60,14 +68,24 @@ def run(task: Task[Behaviour], session: Session) -> Result:
     return Result(rows)
 
 
-def _distances(one: Answers, other: Answers) -> list[Distance]:
+def _distances(one: Answers, other: Answers, groups: Groups | None) -> list[Distance]:
+    """Disagreement and divergence; with groups of predictions, KL in their place."""
+    if groups is not None:
+        assert one.log_p is not None and other.log_p is not None
+        return list(kl(one.log_p, other.log_p, one.clusters, groups))
     found = [disagreement(one.choice, other.choice, one.clusters)]
     if one.log_p is not None and other.log_p is not None:
         found.append(divergence(one.log_p, other.log_p, one.clusters))
     return found
 
 
-def _predictions(task: Task[Behaviour], session: Session) -> tuple[list[Answers], str]:
+def _groups(task: Task[Behaviour], session: Session, targets: Targets) -> Groups:
+    """Groups of the predictions of words; classes have none."""
+    tags, model = read_tags(task.spec.tags), session.probe_models.model(task.on)
+    return Groups({}) if model.kind == "classifier" else groups_of(targets, model.tokenizer, tags)
+
+
+def _predictions(task: Task[Behaviour], session: Session) -> tuple[list[Answers], Targets]:
     """Predictions of each checkpoint on the examples of the study."""
     data, buffers = session.study.data_sets[task.on], session.batches.buffers(task.on)
     models, anchors = session.probe_models, session.vectors(task)
@@ -77,7 +95,7 @@ def _predictions(task: Task[Behaviour], session: Session) -> tuple[list[Answers]
     for point, checkpoint in zip(anchors, task.checkpoints, strict=True):
         log_p = predict(models.of(point, checkpoint, buffers, task.on), targets)
         out.append(Answers(log_p.argmax(dim=1).numpy(), log_p, targets.example))
-    return out, digest(targets)
+    return out, targets
 
 
 def _outcomes(task: Task[Behaviour], session: Session) -> tuple[list[Answers], str]:

@@ -69,6 +69,27 @@ def mean_profiles(profiles: pd.DataFrame, by: str = "step_a") -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def kl_over_training(behaviour: pd.DataFrame) -> pd.DataFrame:
+    """Mean KL between the predictions of two seeds at each step, of each subset of the predictions.
+
+    Args:
+        behaviour: Rows of the table ``behaviour``.
+
+    Returns:
+        ``subset, step, value, error, low, high, pairs``, in nats: the mean over pairs, its standard error over
+        examples, and its 95 % interval over seeds, which is nan with fewer than five.
+    """
+    if behaviour.empty:
+        return pd.DataFrame()
+    rows = behaviour[(behaviour["metric"] == "kl") & (behaviour["between"] == "seed") & behaviour["step_a"].notna()]
+    out = []
+    for (subset, step), group in rows.groupby(["subset", "step_a"], sort=False):
+        mean, low, high = _mean(group, "value", group["error"], ("seed_a", "seed_b"))
+        out.append({"subset": subset, "step": step, "value": mean, "error": float(group["error"].mean()),
+                    "low": low, "high": high, "pairs": len(group)})  # fmt: skip
+    return pd.DataFrame(out).sort_values("step", kind="stable") if out else pd.DataFrame()
+
+
 def straight(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows on straight lines between checkpoints that are not aligned."""
     return rows[(rows["path"] == LINE) & (rows["align"] == RAW)]

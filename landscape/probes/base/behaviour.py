@@ -26,16 +26,18 @@ class Distance:
     """A distance between two checkpoints, with its error.
 
     Attributes:
-        metric: ``disagreement`` or ``divergence``.
+        metric: ``disagreement``, ``divergence``, or one of :mod:`kl`.
         value: The distance; without unit, or in nats.
         error: Its standard error, by a jackknife over clusters of items.
         items: Number of items compared.
+        subset: Which of the items; empty for all.
     """
 
     metric: str
     value: float
     error: float
     items: int
+    subset: str = ""
 
 
 def disagreement(one: Int[np.ndarray, " n"], other: Int[np.ndarray, " n"], clusters: np.ndarray) -> Distance:

@@ -176,9 +176,10 @@ def _between_seeds(rows: pd.DataFrame, name: str, column: str) -> pd.DataFrame:
 def _distances(rows: pd.DataFrame) -> pd.DataFrame:
     if rows.empty:
         return empty(PAIRS)
-    groups = rows.groupby(["probe", "metric"], sort=False)
+    groups = rows.assign(subset=rows.get("subset", "")).groupby(["probe", "metric", "subset"], sort=False)
     return pd.concat([
-        _between_seeds(part, f"{DISTANCE}:{probe}:{metric}", "value") for (probe, metric), part in groups
+        _between_seeds(part, ":".join([DISTANCE, *(str(word) for word in words if word)]), "value")
+        for words, part in groups
     ])
 
 

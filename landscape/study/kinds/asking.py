@@ -11,8 +11,9 @@ from landscape.spec import MOST_SEED, BesideStudy, one_or_several
 from landscape.study.measure import Group, Hashes, Measure
 from landscape.study.tasks import Spec, Task
 
-PREDICTIONS = "predictions"
+PREDICTIONS, KL = "predictions", "kl"
 """In place of a probe, for distances: what the models predict on the examples of the study."""
+NO_PROBES = (PREDICTIONS, KL)
 MOST_ITEMS = 1_000_000
 ITEMS, TRAIN_TEXT = "items", "train_text"
 """Purposes of files that probes read."""
@@ -86,5 +87,5 @@ class Asking(Measure):
         data, files = hashes.of_probes(hashes.data[on]), self.files(hashes)
         for checkpoint in group:
             for name in self.names:
-                if name != PREDICTIONS:
+                if name not in NO_PROBES:
                     yield Task(probes.of_one(name), (checkpoint,), data=data, on=on, texts=files)

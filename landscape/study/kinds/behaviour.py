@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from landscape.study.kinds.asking import PREDICTIONS, Asking, Names
+from landscape.spec import BesideStudy
+from landscape.study.kinds.asking import KL, NO_PROBES, PREDICTIONS, Asking, Names
 from landscape.study.kinds.probes import Probes
 from landscape.study.measure import Between, Grid, Group, Hashes, paired, tiles
 from landscape.study.tasks import Spec, Task
 
-NOT_OF_PROBES = {"kind", "between", "tile", "names"}
+NOT_OF_PROBES = {"kind", "between", "tile", "names", "tags"}
+TAGS = "tags"
+"""Purpose of the file that ``kl`` reads."""
 
 
 class Behaviour(Asking):
@@ -22,14 +25,24 @@ class Behaviour(Asking):
     Attributes:
         kind: Always ``behaviour``.
         between: As for barriers.
-        names: ``predictions`` on the examples of ``[data]``, or probes with choices.
+        names: ``predictions`` on the examples of ``[data]``, ``kl`` of these, or probes with choices.
         tile: As for barriers.
+        tags: For ``kl``: a file of words with their parts of speech, a word, a tab and its tag in each line.
     """
+
+    ELSEWHERE: ClassVar[frozenset[str]] = Asking.ELSEWHERE | {"tags"}
 
     kind: Literal["behaviour"] = "behaviour"
     between: Between = ("seed",)
     names: Names = (PREDICTIONS,)
     tile: int = Field(4, ge=1)
+    tags: BesideStudy | None = None
+
+    @model_validator(mode="after")
+    def _tags_are_for_kl(self) -> Behaviour:
+        if self.tags is not None and KL not in self.names:
+            raise ValueError(f'tags are read by "{KL}" alone, which is not among the names; add it, or leave tags out')
+        return self
 
     def groups(self, grid: Grid) -> Iterator[Group]:
         """Those of which pairs are wanted."""
@@ -40,7 +53,7 @@ class Behaviour(Asking):
         if len(group) < 2:
             return
         outcomes = dict[tuple[str, str], str]()
-        asked = [name for name in self.names if name != PREDICTIONS]
+        asked = [name for name in self.names if name not in NO_PROBES]
         if asked:
             probes = Probes.model_validate({**self.model_dump(exclude=NOT_OF_PROBES), "names": asked})
             for task in self.answers(probes, group, hashes, on):
@@ -51,6 +64,9 @@ class Behaviour(Asking):
                 tile = Task(self.of_one(name), anchors, pairs, on=on)
                 if name == PREDICTIONS:
                     yield replace(tile, data=hashes.main(on))
+                elif name == KL:
+                    texts = ((TAGS, hashes.of_file(self.tags)),) if self.tags else ()
+                    yield replace(tile, data=hashes.main(on), texts=texts)
                 else:
                     data, files = hashes.of_probes(hashes.data[on]), self.files(hashes)
                     needs = tuple(outcomes[c.ref, name] for c in anchors)

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from landscape.study.kinds.among import Among, among, none_of
-from landscape.study.kinds.asking import PREDICTIONS, Asking
+from landscape.study.kinds.asking import NO_PROBES, Asking
 from landscape.study.measure import Grid, Group, Hashes
 from landscape.study.tasks import Spec, Task
 
@@ -26,8 +26,10 @@ class Probes(Asking):
 
     @model_validator(mode="after")
     def _predictions_are_no_probe(self) -> Probes:
-        if PREDICTIONS in self.names:
-            raise ValueError(f'{PREDICTIONS} are compared, pair by pair: give kind = "behaviour"')
+        for name in NO_PROBES:
+            if name in self.names:
+                are = "are" if name.endswith("s") else "is of predictions that are"
+                raise ValueError(f'{name} {are} compared, pair by pair: give kind = "behaviour"')
         return self
 
     def groups(self, grid: Grid) -> Iterator[Group]:
