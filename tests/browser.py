@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 import time
@@ -58,6 +59,7 @@ class Browser:
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
+            assert select.select([self._back], [], [], PATIENCE)[0], "the browser does not answer"
             part = os.read(self._back, 1 << 20)
             assert part, "the browser has gone"
             self._rest += part
@@ -77,11 +79,10 @@ class Browser:
     def open(self, file: Path, width: int = 1200, height: int = 900, *, dark: bool = False) -> None:
         """Load a file and wait for it."""
         self.size(width, height, dark=dark)
-        before, end = self.loads, time.monotonic() + PATIENCE
+        before = self.loads
         self.call("Page.navigate", url=file.as_uri())
         while self.loads == before:
-            assert time.monotonic() < end, f"{file} is not loaded"
-            self.call("Page.getNavigationHistory")
+            self._note(self._read())
 
     def size(self, width: int, height: int, *, dark: bool = False) -> None:
         """Set the window, and light or dark."""
