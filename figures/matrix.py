@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 
@@ -23,8 +23,8 @@ from landscape.rows import TABLES
 
 ROOMY, CROWDED = 6, 12
 """Number of checkpoints up to which a cell has room for value and error, and for the value alone."""
-MOST_LETTERS, SHORT = 4, 8
-"""Letters of names that stand side by side, and of names that small matrices have room for; longer ones are turned."""
+MOST_LETTERS = 4
+"""Letters of names that stand side by side; longer names are turned."""
 MAX_LETTERS = 24
 """Letters of a name that are shown at a side of a matrix."""
 MAX_LABELS = 20
@@ -34,6 +34,8 @@ LIGHT = "white"
 """Letters on dark cells."""
 MIN_SCALE = 0.01
 """Smallest barrier at the dark end of the scale, in units of the barriers, so that noise is not amplified."""
+WIDTH, ROOM_BELOW = 9.6, 0.8
+"""Width of matrices side by side, and height of their scale, in inches."""
 MAX_MATRICES = 4
 """Steps that the report shows."""
 MAX_SPOTS = 2000
@@ -68,7 +70,7 @@ def barrier_matrix(
         return "" if np.isnan(v) else f"{v:.3f}{error}" if roomy else f"{v:.2f}"
 
     dark = vmax or max(float(np.nanmax(value)), MIN_SCALE)
-    scale = {"label": label or f"barrier ({rows['unit'].iloc[0]})", "shrink": 0.7}
+    scale = {"label": label or f"barrier ({rows['unit'].iloc[0]})", "shrink": 0.8}
     if len(value) >= CROWDED:
         _draw_pixels(value, ax, dark, scale if bar else None)
     else:
@@ -158,9 +160,8 @@ def barrier_matrices(rows: pd.DataFrame) -> Figure:
         rows: Rows of the table ``barrier`` of pairs of runs, for one definition.
     """
     parts = _parts(rows)
-    names = [_names(part).values() for part in parts]
-    small = max(map(len, names)) <= ROOMY and max(len(name) for some_names in names for name in some_names) <= SHORT
-    figure, axes = panels(len(parts), 4 if small else 2, (2.6, 2.6) if small else (4.4, 4.2), least=0.0)
+    figure, axes = panels(len(parts), *_layout(parts), least=0.0)
+    figure.set_figheight(figure.get_figheight() + ROOM_BELOW)
     dark = max(float(rows["barrier"].max()), MIN_SCALE)
     for ax, part in zip(axes, parts, strict=True):
         barrier_matrix(part, ax=ax, vmax=dark, bar=False)
@@ -169,6 +170,16 @@ def barrier_matrices(rows: pd.DataFrame) -> Figure:
         colours, ax=axes, label=f"barrier ({rows['unit'].iloc[0]})", location="bottom", shrink=0.6, aspect=30
     )
     return figure
+
+
+def _layout(parts: Sequence[pd.DataFrame]) -> tuple[int, tuple[float, float]]:
+    """Matrices in a row, and width and height of one, in inches: cells have room for what is written in them."""
+    names = [list(_names(part).values()) for part in parts]
+    count = max(map(len, names))
+    letters = min(max(len(name) for some_names in names for name in some_names), MAX_LETTERS)
+    cells = (count - 1) * (0.58 if count <= ROOMY else 0.42) if count <= CROWDED else 3.4
+    width, height = cells + 0.9 + 0.08 * letters, cells + 0.9 + 0.08 * letters * (letters > MOST_LETTERS)
+    return max(1, min(4, int(WIDTH // width))), (width, height)
 
 
 def _parts(rows: pd.DataFrame) -> list[pd.DataFrame]:

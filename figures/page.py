@@ -108,7 +108,7 @@ def _shown(section: Section) -> Shown:
     """The section, with its figure drawn and closed."""
     made = drawing(section)
     plt.close(section.figure)
-    texts = {section.file(name): packed(csv(rows)) for name, rows in section.rows.items()}
+    texts = {section.file(name): packed(csv(rows)) for name, rows in section.rows.items() if len(rows.columns)}
     return Shown(section, made, {name: text if len(text) <= MAX_CSV else "" for name, text in texts.items()})
 
 

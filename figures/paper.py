@@ -45,7 +45,8 @@ def files(frames: Frames, kind: str) -> Iterator[tuple[str, bytes]]:
             yield f"{section.name}.txt", f"{section.title}. {section.text}\n\n{section.note}\n".encode()
             yield f"{section.name}.py", section.code.encode()
             for name, rows in section.rows.items():
-                yield section.file(name), csv(rows).encode()
+                if len(rows.columns):
+                    yield section.file(name), csv(rows).encode()
 
 
 def _drawn(section: Section, kind: str) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from pathlib import PurePath
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,8 +17,8 @@ from matplotlib.patheffects import withStroke
 from landscape.figures.captions import caption
 from landscape.figures.frames import Frames
 from landscape.figures.interpolation import some
-from landscape.figures.section import Section
-from landscape.figures.style import label_text, literal, panels
+from landscape.figures.section import Section, spots
+from landscape.figures.style import DARK, label_text, label_words, literal, panels
 
 LEVELS = 24
 """Levels of the contours."""
@@ -89,7 +91,7 @@ def _draw_checkpoints(places: pd.DataFrame, ax: Axes, norm: PowerNorm, *, joined
             color="white",
             fontsize="small",
             zorder=4,
-            path_effects=[withStroke(linewidth=2, foreground="0.25")],
+            path_effects=[withStroke(linewidth=2, foreground=DARK)],
         )
 
 
@@ -147,6 +149,13 @@ def _drawn(rows: pd.DataFrame) -> list[str]:
     return some(list(dict.fromkeys(rows["plane"])), MAX_PLANES)
 
 
+def _said(row: Mapping[Hashable, Any]) -> str:
+    """A checkpoint and its loss, in words."""
+    known = {name: row[name] for name in ("seed", "step") if pd.notna(row[name])}
+    where = ", ".join(f"{name} {label_words(value)}" for name, value in known.items()) or str(row["checkpoint"])
+    return f"{where}: loss {row['loss']:.3f}, {row['off_plane']:.2g} off the plane"
+
+
 def section(frames: Frames) -> Section | None:
     """The loss on planes."""
     if frames.plane.empty:
@@ -162,4 +171,8 @@ def section(frames: Frames) -> Section | None:
         "distances of weights, with one scale for both axes. Distances from the plane are not shown."
         + (f" {left_out} of {left_out + len(names)} planes are not drawn." if left_out else ""),
         figure, text, rows={"rows": frames.plane, "places": frames.place}, draw="plane.planes(rows, places)",
+        spots=[
+            spots(ax, frames.place[frames.place["plane"] == name], "x", "y", _said)
+            for ax, name in zip(figure.axes, names, strict=False)
+        ],
     )  # fmt: skip

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedFormatter
 
 from landscape.figures.style import note
 
@@ -101,18 +102,32 @@ def spots(ax: Axes, rows: pd.DataFrame, x: str, y: str, text: Callable[[Mapping[
 
 
 def _named(ax: Axes) -> Spots:
-    """The points of the curves that have a name."""
+    """The points of the curves that have a name; if none has, those of all, with the category below them."""
+    handles, names = ax.get_legend_handles_labels()
+    named = [(_line(drawn), name) for drawn, name in zip(handles, names, strict=True)]
+    if not any(line for line, _ in named):
+        named = [(line, "") for line in ax.lines]
+    categories = {round(at): tick.get_text() for at, tick in zip(ax.get_xticks(), ax.get_xticklabels(), strict=True)}
+    fixed = isinstance(ax.xaxis.get_major_formatter(), FixedFormatter) and ax.get_xscale() == "linear"
     x: list[float] = []
     y: list[float] = []
     text: list[str] = []
-    for drawn, name in zip(*ax.get_legend_handles_labels(), strict=True):
-        line = drawn.lines[0] if isinstance(drawn, ErrorbarContainer) else drawn
-        at = np.asarray(line.get_xydata(), dtype=float) if isinstance(line, Line2D) else np.empty((0, 2))
+    for line, name in named:
+        if line is None or line.get_transform() != ax.transData:
+            continue
+        at = np.asarray(line.get_xydata(), dtype=float)
         for one, other in at if len(at) <= MAX_NAMED else ():
+            where = categories.get(round(one), "").replace("\n", " ") if fixed and np.isfinite(one) else f"at {one:.4g}"
             x.append(float(one))
             y.append(float(other))
-            text.append(f"{name}: {other:.4g} at {one:.4g}".replace(r"\$", "$"))
+            text.append(": ".join(part for part in (name, f"{other:.4g} {where}") if part).replace(r"\$", "$"))
     return Spots(ax, x, y, text)
+
+
+def _line(drawn: object) -> Line2D | None:
+    """The line of what a legend names."""
+    line = drawn.lines[0] if isinstance(drawn, ErrorbarContainer) else drawn
+    return line if isinstance(line, Line2D) else None
 
 
 @dataclass(frozen=True)
@@ -175,7 +190,10 @@ class Section:
     @property
     def code(self) -> str:
         """Lines of Python that draw the figure from its CSV files."""
-        reads = "\n".join(f'{name} = pd.read_csv("{self.file(name)}")' for name in self.rows)
+        reads = "\n".join(
+            f'{name} = pd.read_csv("{self.file(name)}")' if len(rows.columns) else f"{name} = pd.DataFrame()"
+            for name, rows in self.rows.items()
+        )
         module = self.draw.partition(".")[0]
         return (
             f"import matplotlib.pyplot as plt\nimport pandas as pd\nfrom landscape.figures import {module}\n"
