@@ -30,7 +30,7 @@ class Status:
         states: ``done``, ``failed``, ``running`` or ``left``, by key.
         failures: Message of each failed task by key, the latest last.
         owners: Who runs each running task, by key.
-        rate: Tasks a minute over the last ten minutes; None where fewer than two were finished.
+        rate: Number of tasks a minute over the last ten minutes; None where fewer than two were finished.
     """
 
     tasks: tuple[Recorded, ...]
@@ -57,7 +57,7 @@ class Status:
 
     @property
     def seconds_left(self) -> float | None:
-        """Time that the open tasks take at this rate; None where nothing runs or no rate is known."""
+        """Seconds that the open tasks take at this rate; None where nothing runs or no rate is known."""
         return 60 * self.open / self.rate if self.rate and self.owners else None
 
 
@@ -132,7 +132,7 @@ def edited(folder: Path, store: Store, record: Record) -> Edited | None:
     try:
         tasks = prepare(study, store).tasks
     except InputError as error:
-        raise InputError(f"{file} was edited since the last run, and cannot be run as it is: {error}") from error
+        raise InputError(f"{file} was edited since the last run, and cannot be run now: {error}") from error
     new = [task.kind for task in tasks if not store.done(task.key)]
     wanted = {task.key for task in tasks}
     dropped = sum(task["key"] not in wanted for task in record["tasks"])
