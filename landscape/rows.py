@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from landscape.columns import Column, Table, error_of, flag, label, number, text, whole
+from landscape.columns import OF_METRIC, Column, Table, flag, label, number, text, whole, with_errors
 
 Cell = str | int | float | bool | None
 Row = dict[str, Cell]
@@ -80,13 +80,11 @@ BARRIER = (
     number("loss_a", "loss of the first end"),
     number("loss_b", "loss of the second end"),
 )
-EXTENT = tuple(
-    column for name, meaning in (
-        ("largest_loss", "largest loss along the path"),
-        ("loss_increase", "largest loss along the path less that of the better end"),
-        ("mean_loss", "mean loss over t"),
-        ("mean_loss_increase", "mean loss over t less that of the better end"),
-    ) for column in (number(name, meaning), error_of(number(name, meaning)))
+EXTENT = with_errors(
+    number("largest_loss", "largest loss along the path"),
+    number("loss_increase", "largest loss along the path less that of the better end"),
+    number("mean_loss", "mean loss over t"),
+    number("mean_loss_increase", "mean loss over t less that of the better end"),
 )  # fmt: skip
 DISTANCE = (
     number("distance", "Euclidean distance of the parameters", "distance of parameters"),
@@ -101,13 +99,29 @@ SHARPNESS = (
     number("gradient_variance", "variance of the gradient of one example along its eigenvector",
            "squared unit of the loss per squared parameter"),
 )  # fmt: skip
+METRIC = (
+    text("metric", "metric of the objective: accuracy, perplexity, f1, or one of your own"),
+    text("better", "higher or lower"),
+)  # fmt: skip
+METRIC_BARRIER = (
+    number("barrier", "cross-fitted estimate of the barrier; a change for the worse is positive", OF_METRIC),
+    *(replace(c, unit=OF_METRIC if c.unit != "1" else "1") for c in BARRIER[1:5]),
+    number("value_a", "metric of the first end", OF_METRIC), number("value_b", "metric of the second end", OF_METRIC),
+)  # fmt: skip
+METRIC_EXTENT = with_errors(
+    number("worst", "worst value along the path", OF_METRIC),
+    number("fall", "how much worse that is than the better end", OF_METRIC),
+    number("mean_value", "mean value over t", OF_METRIC),
+    number("mean_fall", "how much worse that is than the better end", OF_METRIC),
+)
 CONTENT = text("content", "hash of config and weights")
 
 TABLES: Mapping[str, Table] = {table.name: table for table in (
     Table("loss", "a checkpoint: its loss", (
         *CHECKPOINT, *LOSS,
         text("stored", "dtype of the weights on disk; missing for a model in memory", optional=True),
-        text("defect", "known defect"), *DATA, *HOW,
+        text("defect", "known defect"),
+        text("numbers", "what is kept for each example beside the loss, in this order", optional=True), *DATA, *HOW,
     ), ("",), metrics=True),
     Table("barrier", "a pair, a path and a definition of the barrier", (
         *PATH, text("definition", "definition of the barrier"), *BARRIER, *GRID, *EXTENT, *DISTANCE, *CURVE, *DATA,
@@ -118,7 +132,16 @@ TABLES: Mapping[str, Table] = {table.name: table for table in (
         number("rise", "loss less that of the chord"), number("rise_error", "standard error of the rise over examples"),
         *GRID, flag("evaluated", "whether the point was evaluated, or interpolated"),
         whole("evaluated_on", "examples that it was evaluated on"), CURVE[0], *DATA,
-    ), ("_a", "_b"), metrics=True),
+    ), ("_a", "_b")),
+    Table("metric_barrier", "a pair, a path, a metric and a definition of the barrier", (
+        *PATH, *METRIC, text("definition", "definition of the barrier"), *METRIC_BARRIER, *GRID, *METRIC_EXTENT,
+        *DISTANCE, *CURVE, *DATA, *HOW,
+    ), ("_a", "_b")),
+    Table("metric_profile", "a pair, a path, a metric and an evaluated t: the metric there", (
+        *PATH, *METRIC, number("t", "position on the path", "1"),
+        *with_errors(number("value", "metric", OF_METRIC), number("drop", "how much worse than the chord", OF_METRIC)),
+        *GRID, whole("evaluated_on", "examples that it was evaluated on"), CURVE[0], *DATA,
+    ), ("_a", "_b")),
     Table("align", "a checkpoint that was aligned to the first of its group", (
         text("architecture", "symmetry table of the architecture"), *ALIGN, text("a", "reference of the first"),
         text("b", "reference of the aligned checkpoint"), *LABELS, text("defect", "known defect"),
