@@ -24,6 +24,8 @@ COMMANDS = {
     "curve": "Learned curve between two checkpoints.",
     "plane": "Loss on a plane, drawn to scale.",
     "simplex": "Loss of weighted averages of checkpoints.",
+    "components": "Which parts of a network make the barrier.",
+    "trajectory": "Loss on lines along a run, and of means of its last checkpoints.",
     "llc": "Local learning coefficients.",
     "probe": "Behavioural probes: what checkpoints can do.",
     "plan": "Cost of a study, before it is run.",
@@ -34,7 +36,7 @@ COMMANDS = {
     "report": "Figures and a page of a finished study.",
 }
 STOPPED = 75
-KEEP_NOTHING = ("barriers", "simplex", "llc", "probe", "align")
+KEEP_NOTHING = ("barriers", "simplex", "components", "trajectory", "llc", "probe", "align")
 
 
 class Stopped(BaseException):

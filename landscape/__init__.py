@@ -16,6 +16,7 @@ from landscape.lazy import resolve
 if TYPE_CHECKING:
     from landscape.face.align import align
     from landscape.face.barriers import barriers
+    from landscape.face.components import components
     from landscape.face.curve import curve
     from landscape.face.llc import llc
     from landscape.face.plane import plane
@@ -23,9 +24,22 @@ if TYPE_CHECKING:
     from landscape.face.run import run
     from landscape.face.simplex import simplex
     from landscape.face.stages import stages
+    from landscape.face.trajectory import trajectory
 
 __version__ = "0.1.0"
-__all__ = ["align", "barriers", "curve", "llc", "plane", "probe", "run", "simplex", "stages"]
+__all__ = [
+    "align",
+    "barriers",
+    "components",
+    "curve",
+    "llc",
+    "plane",
+    "probe",
+    "run",
+    "simplex",
+    "stages",
+    "trajectory",
+]
 
 
 def __getattr__(name: str) -> object:

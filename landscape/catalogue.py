@@ -187,7 +187,9 @@ DEFINITIONS = Members("definition of a barrier", {
 MEASURES = Members("kind of measure", {
     "barriers": Member("barriers", "loss barriers along paths between pairs"),
     "curves": Member("curves", "learned curves of low loss between pairs"),
+    "components": Member("components", "barriers where only some components of the network move"),
     "simplices": Member("simplices", "loss of mixtures of several checkpoints"),
+    "trajectory": Member("trajectory", "loss on lines along a run, and of means of its last checkpoints"),
     "planes": Member("planes", "loss on planes through or around checkpoints"),
     "llc": Member("llc", "local learning coefficients"),
     "probes": Member("probes", "behavioural probes of each checkpoint"),
@@ -202,6 +204,8 @@ FIGURES = Members("section of the report", {
     "training": Member("landscape.figures.training", "barriers over training"),
     "interpolation": Member("landscape.figures.interpolation", "loss along paths"),
     "curves": Member("landscape.figures.curves", "learned curves compared with the straight line"),
+    "components": Member("landscape.figures.components", "which components make the barrier"),
+    "trajectory": Member("landscape.figures.trajectory", "lines along a run, and means of its last checkpoints"),
     "plane": Member("landscape.figures.plane", "loss on planes"),
     "simplex": Member("landscape.figures.simplex", "mixtures of checkpoints"),
     "branching": Member("landscape.figures.branching", "barriers between branches by the step they were spawned at"),
