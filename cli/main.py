@@ -28,6 +28,7 @@ COMMANDS = {
     "trajectory": "Loss on lines along a run, and of means of its last checkpoints.",
     "llc": "Local learning coefficients.",
     "probe": "Behavioural probes: what checkpoints can do.",
+    "point": "Write a point on a path as a checkpoint.",
     "plan": "Cost of a study, before it is run.",
     "run": "Run or resume a study.",
     "status": "What is done, failed and left.",

@@ -27,6 +27,8 @@ class Frames:
         by_symmetry: Means of these rows by way to align.
         alignment: Rows of the table ``align``.
         learned_profiles: Mean profile by path and t.
+        probe_along: Rows of the table ``probe_along``.
+        drop: Rows of the table ``drop``.
         component: Rows of the table ``component``.
         trajectory: Rows of the table ``trajectory``.
         line: Rows of the table ``line``.
@@ -61,6 +63,8 @@ class Frames:
     by_symmetry: pd.DataFrame = field(default_factory=pd.DataFrame)
     alignment: pd.DataFrame = field(default_factory=pd.DataFrame)
     learned_profiles: pd.DataFrame = field(default_factory=pd.DataFrame)
+    probe_along: pd.DataFrame = field(default_factory=pd.DataFrame)
+    drop: pd.DataFrame = field(default_factory=pd.DataFrame)
     component: pd.DataFrame = field(default_factory=pd.DataFrame)
     trajectory: pd.DataFrame = field(default_factory=pd.DataFrame)
     line: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from landscape.face.curve import curve
     from landscape.face.llc import llc
     from landscape.face.plane import plane
+    from landscape.face.point import point
     from landscape.face.probe import probe
     from landscape.face.run import run
     from landscape.face.simplex import simplex
@@ -28,18 +29,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "align",
-    "barriers",
-    "components",
-    "curve",
-    "llc",
-    "plane",
-    "probe",
-    "run",
-    "simplex",
-    "stages",
+    "align", "barriers", "components", "curve", "llc", "plane", "point", "probe", "run", "simplex", "stages",
     "trajectory",
-]
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

@@ -208,6 +208,7 @@ FIGURES = Members("section of the report", {
     "trajectory": Member("landscape.figures.trajectory", "lines along a run, and means of its last checkpoints"),
     "plane": Member("landscape.figures.plane", "loss on planes"),
     "simplex": Member("landscape.figures.simplex", "mixtures of checkpoints"),
+    "abilities": Member("landscape.figures.abilities", "what points on paths can do"),
     "branching": Member("landscape.figures.branching", "barriers between branches by the step they were spawned at"),
     "loss": Member("landscape.figures.loss", "loss over training"),
     "llc": Member("landscape.figures.llc", "local learning coefficients"),

@@ -41,6 +41,13 @@ MOVED = (
     text("component", "name of the component"), whole("position", "its position in the model, from 0", "1"),
 )  # fmt: skip
 
+OF_PROBE = (
+    text("probe", "probe; loss for the loss itself, which each probe brings"), text("metric", "score"),
+    text("subset", "subset of the items, or empty"), whole("items", "items"), text("better", "higher, lower, or empty"),
+    number("chance", "value by chance", "that of the metric", optional=True),
+    flag("headline", "whether it stands for the probe in figures"),
+)  # fmt: skip
+
 TABLES: Mapping[str, Table] = {table.name: table for table in (
     Table("loss", "a checkpoint: its loss", (
         *CHECKPOINT, *LOSS,
@@ -174,6 +181,26 @@ TABLES: Mapping[str, Table] = {table.name: table for table in (
         text("objective", "objective of the study"), flag("bos", "whether texts begin with the start token",
                                                           optional=True), text("data", "data set"), *HOW,
     ), ("",)),
+    Table("probe_along", "a pair, a path, a t, and a score of a probe there", (
+        *PATH, *OF_PROBE, number("t", "position on the path", "1"),
+        number("value", "its value", "that of the metric", optional=True),
+        number("error", "standard error over items", "that of the metric", optional=True),
+        whole("points", "points of the even t grid, ends included"), text("items_hash", "hash of the items"), *DATA,
+        *HOW,
+    ), ("_a", "_b")),
+    Table("drop", "a pair, a path, and a score of a probe: how far it gets worse between the ends", (
+        *PATH, *OF_PROBE, number("drop", "cross-fitted estimate of the largest fall below the chord; of a score that "
+                                 "is better the lower it is, the largest rise above it; missing where the score is no "
+                                 "mean over items", "that of the metric", optional=True),
+        number("low", "lower end of its 95 % interval over items", "that of the metric", optional=True),
+        number("high", "upper end of its 95 % interval over items", "that of the metric", optional=True),
+        number("plugin", "largest fall itself, biased upward", "that of the metric"),
+        number("t_at_max", "t of the maximum", "1"),
+        number("value_a", "score of the first end", "that of the metric"),
+        number("value_b", "score of the second end", "that of the metric"),
+        whole("points", "points of the even t grid, ends included"), text("items_hash", "hash of the items"), *DATA,
+        *HOW,
+    ), ("_a", "_b")),
     Table("behaviour", "a pair: how differently both behave", (
         *PAIR, text("probe", "probe, or predictions"), text("metric", "distance"),
         number("value", "its value", "that of the metric"),

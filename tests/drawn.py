@@ -97,6 +97,12 @@ def bent_frames(frames: Frames) -> Frames:
         {**ends, "start": start, "between": "first", "t": t, "loss": 3 - t, "error": 0.1}
         for start in ("checkpoint", "noise") for t in (0.0, 0.5, 1.0, 1.5)
     ])  # fmt: skip
+    probe_along = pd.DataFrame([
+        {**ends, "b": f"r/{seed}", "between": "seed", "path": "linear", "align": "none", "points": 3, "probe": probe,
+         "metric": metric, "subset": "", "t": t, "value": 0.9 - 2 * t * (1 - t), "error": 0.05, "better": "higher",
+         "chance": None if probe == "loss" else 0.5, "headline": True}
+        for seed in (1, 2) for probe, metric in (("loss", "loss"), ("agreement", "accuracy")) for t in (0.0, 0.5, 1.0)
+    ])  # fmt: skip
     component = pd.DataFrame([
         {**ends, "a": f"r/0/{step}", "b": f"r/1/{step}", "step_a": step, "step_b": step, "between": "seed",
          "align": "none", "start": start, "way": way, "component": name, "position": k, "rise": (k + 1) * 0.1 * step,
@@ -112,6 +118,7 @@ def bent_frames(frames: Frames) -> Frames:
     return replace(
         frames,
         component=component,
+        probe_along=probe_along,
         trajectory=trajectory,
         line=line,
         learned=bent,
