@@ -93,7 +93,7 @@ def with_settings(model: type[Settings], name: str) -> Callable[[click.Command],
             own = {field: given.pop(field) for field in model.model_fields}
             return function(**given, **{name: settings(model, _given(model, own, {}))})
 
-        command.params += _options(model, (), {})
+        command.params += _options(model, HIDDEN, {})
         command.callback = run
         return command
 
