@@ -23,7 +23,19 @@ from landscape.profile.runs import by_run, telling_apart
 from landscape.study.store import Store
 from landscape.study.tasks import MAIN
 
-OTHERS = ("plane", "place", "mixture", "llc", "probe", "behaviour")
+OTHERS = (
+    "probe_along",
+    "drop",
+    "component",
+    "trajectory",
+    "line",
+    "plane",
+    "place",
+    "mixture",
+    "llc",
+    "probe",
+    "behaviour",
+)
 """Tables that a report can be made of without any pair."""
 
 

@@ -459,11 +459,13 @@ CALLS: dict[str, Callable[..., Any]] = {
     "plane": lambda **more: ls.plane(["a"], **more),
     "simplex": lambda **more: ls.simplex(["a", "b"], **more),
     "llc": lambda **more: ls.llc("a", **more),
+    "components": lambda **more: ls.components(["a", "b"], **more),
+    "trajectory": lambda **more: ls.trajectory(["a", "b"], **more),
     "probe": lambda **more: ls.probe("a", **more),
 }
 OWN = {
     "barriers": "halfwidth", "align": "points", "curve": "bends", "plane": "resolution", "simplex": "mixtures",
-    "llc": "localisation", "probe": "count",
+    "llc": "localisation", "probe": "count", "trajectory": "resamples", "components": "starts",
 }  # fmt: skip
 
 

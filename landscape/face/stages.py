@@ -24,7 +24,10 @@ from landscape.study.tasks import MAIN
 if TYPE_CHECKING:
     from landscape.stages.analysis import Findings
 
-TABLES = {"loss": "losses", "llc": "llc", "probe": "probes", "barrier": "barriers", "behaviour": "behaviour"}
+TABLES = {
+    "loss": "losses", "llc": "llc", "probe": "probes", "barrier": "barriers", "behaviour": "behaviour",
+    "trajectory": "trajectory",
+}  # fmt: skip
 """Tables that series are made of, and the kind of task that each comes from."""
 
 

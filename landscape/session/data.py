@@ -217,6 +217,18 @@ def require_one_architecture(checkpoints: list[Checkpoint], objective: Objective
     Raises:
         InputError: Naming the first parameter or setting that differs.
     """
+    require_one_config(checkpoints)
+    for checkpoint in checkpoints:
+        if fetch.is_here(checkpoint):
+            models.require_fit(fetch.weights(checkpoint), objective.model, objective.space)
+
+
+def require_one_config(checkpoints: list[Checkpoint]) -> None:
+    """Refuse checkpoints whose configs are of two architectures.
+
+    Raises:
+        InputError: Naming the first setting that differs.
+    """
     first = checkpoints[0].ref
     settings = configs.settings(fetch.described(checkpoints[0]))
     for checkpoint in checkpoints:
@@ -232,6 +244,3 @@ def require_one_architecture(checkpoints: list[Checkpoint], objective: Objective
                     f"two architectures: {name} is {mine!r} in {first} and {theirs!r} in {checkpoint.ref}; "
                     f"give checkpoints of one architecture{hint}"
                 )
-    for checkpoint in checkpoints:
-        if fetch.is_here(checkpoint):
-            models.require_fit(fetch.weights(checkpoint), objective.model, objective.space)
