@@ -84,7 +84,7 @@ def measure(study: Study, out: Path, *, device: str, workers: int | None, watch:
         workers: Worker processes; None is chosen by timing.
         watch: What is told on the way.
     """
-    if study.data.text is None:
+    if study.data.text is None and not study.data.own:
         LOG.info(PACKAGED)
     planned: list[Forecast] = []
     store, begin = Store(out / "results"), time.monotonic()
