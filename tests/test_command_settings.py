@@ -224,10 +224,11 @@ def test_choices_are_those_of_the_catalogue() -> None:
     for name, option, members in (
         ("barriers", "path", catalogue.PATHS), ("curve", "path", catalogue.CURVES),
         ("llc", "sampler", catalogue.SAMPLERS),
-        ("barriers", "definition", catalogue.DEFINITIONS), ("barriers", "objective", catalogue.OBJECTIVES),
+        ("barriers", "definition", catalogue.DEFINITIONS),
     ):  # fmt: skip
         kind = found[name][option].type
         assert isinstance(kind, click.Choice) and list(kind.choices) == list(members)
+    assert found["barriers"]["objective"].metavar == "|".join([*catalogue.OBJECTIVES, "FILE.py:FUNCTION"])
     assert f"none|{'|'.join(catalogue.MATCHERS)}[,...]" == found["barriers"]["align"].metavar
 
 

@@ -12,8 +12,10 @@ LAYERS = [
     # the foundation, in three courses
     "landscape.lazy landscape.foreign landscape.errors landscape.shapes landscape.texts landscape.catalogue "
     "landscape.columns",
-    "landscape.spec landscape.files landscape.space landscape.shared_columns",
+    "landscape.files landscape.space landscape.shared_columns",
     "landscape.rows",
+    "landscape.own",
+    "landscape.spec",
     "landscape.anchor landscape.memory landscape.progress",
     "landscape.stages.settings landscape.llc.settings landscape.symmetry.settings",
     "landscape.profile",

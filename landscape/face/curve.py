@@ -200,7 +200,7 @@ def _save(ran: Ran, spec: Curves, rows: pd.DataFrame, out: Path) -> None:
         return
     (task,) = of(Curves, ran.prepared.tasks)
     model = ran.prepared.session.objective(task, spec.aligned).model.cpu()
-    described = fetch.described(task.checkpoints[0])
+    described = fetch.config_of(task.checkpoints[0])
     anchors = saved.load(out / CURVE).anchors
     names = ["end_a", *(f"bend_{number}" for number in range(1, len(anchors) - 1)), "end_b"]
     for name, point in zip(names, anchors, strict=True):
