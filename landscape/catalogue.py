@@ -146,10 +146,13 @@ FAMILIES = Members("file of families", {
     "pythia": Member("landscape.checkpoints.families.pythia", "Pythia and PolyPythias"),
     "mistral": Member("landscape.checkpoints.families.mistral", "Mistral's small GPT-2s"),
     "connectivity": Member("landscape.checkpoints.families.connectivity", "BERTs of Juneja et al. 2023"),
-    "olmo": Member("landscape.checkpoints.families.olmo", "OLMo and OLMo 2"),
+    "olmo": Member("landscape.checkpoints.families.olmo", "OLMo 1 to 3"),
     "amber": Member("landscape.checkpoints.families.amber", "Amber"),
     "bloom": Member("landscape.checkpoints.families.bloom", "BLOOM"),
     "smollm": Member("landscape.checkpoints.families.smollm", "SmolLM"),
+    "parc": Member("landscape.checkpoints.families.parc", "Parc: Pythia, Mamba and RWKV on the same data"),
+    "pico": Member("landscape.checkpoints.families.pico", "Pico decoders"),
+    "timaeus": Member("landscape.checkpoints.families.timaeus", "two-layer language models of Hoogland et al."),
 })  # fmt: skip
 """Files of families of public checkpoints; one may hold several families."""
 
