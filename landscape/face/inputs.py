@@ -45,6 +45,7 @@ class Inputs(Settings):
     Attributes:
         text: Text to evaluate on, or the field text of JSON lines, CSV or Parquet; with labels for classification; left
             out, the packaged novel.
+        where: Which records of the text, such as ``heuristic == 'lexical_overlap'``; left out, all.
         objective: The loss; left out, that of the model's class.
         sequences: Number of examples.
         length: Tokens of an example.
@@ -56,6 +57,7 @@ class Inputs(Settings):
     """
 
     text: str | None = None
+    where: str | None = None
     objective: Annotated[str, AfterValidator(Choice(catalogue.OBJECTIVES))] | None = None
     sequences: int = Field(128, ge=2)
     length: int = Field(64, ge=2)

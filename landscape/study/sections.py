@@ -10,10 +10,16 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from landscape import catalogue
 from landscape.spec import MOST_SEED, BesideStudy, Choice, Settings, one_or_several
 from landscape.study.checkpoint import Label
+from landscape.where import parse
 
 Several = Annotated[tuple[Label, ...], BeforeValidator(one_or_several)]
 """Values of a label, or one of them."""
 NO_LABELS: Mapping[str, Several] = {}
+
+
+def _condition(text: str) -> str:
+    parse(text)
+    return text
 
 
 class Branches(Settings):
@@ -84,6 +90,7 @@ class Data(Settings):
         objective: The loss.
         text: A text file, or the field ``text`` of JSON lines, CSV or Parquet; for classification one of these with
             labels; left out, the packaged held-out text.
+        where: Which records of the text, such as ``heuristic == 'lexical_overlap'``; left out, all.
         sequences: Number of examples, spread evenly over the text.
         length: Tokens of an example.
         mask: Share of tokens to predict (masked-lm only).
@@ -95,6 +102,7 @@ class Data(Settings):
 
     objective: Annotated[str, AfterValidator(Choice(catalogue.OBJECTIVES))]
     text: BesideStudy | None = None
+    where: Annotated[str, AfterValidator(_condition)] | None = None
     sequences: int = Field(256, ge=2)
     length: int = Field(128, ge=2)
     mask: float = Field(0.15, gt=0, lt=1)
