@@ -54,7 +54,7 @@ def along(curves: Mapping[str, pd.DataFrame], unit: str, *, ax: Axes | None = No
         if np.isfinite(low).all():
             ax.fill_between(t, low, high, color=color, alpha=0.2, linewidth=0)
         ax.plot(t, rise, color=color, label=literal(name))
-    ax.set(xlabel="t", xlim=(0, 1), ylabel=f"loss above the chord ({unit})")
+    ax.set(xlabel="t", xlim=(0, 1), ylabel=f"rise ({unit})")
     ax.legend(frameon=False, fontsize=9)
     return ax
 
@@ -76,14 +76,17 @@ def section(frames: Frames) -> Section | None:
         if part is losses:
             over_training(losses, "loss", f"loss ({unit})", ax=ax)
         elif part is barriers:
-            over_training(barriers, "barrier", f"barrier between seeds ({unit})", ax=ax)
+            over_training(barriers, "barrier", f"barrier ({unit})", ax=ax)
         elif part is curves:
             along(curves, unit, ax=ax)
         else:
             over_training(llc, "llc", "local learning coefficient", ax=ax)
     pairs = [between_seeds(own.barriers) for own in sets.values() if len(own.barriers)]
     made = caption(pd.concat(pairs) if pairs and len(pd.concat(pairs)) else rows)
-    text = f"data sets: {', '.join(sets)}; means over seeds or pairs; bands: 95 % interval, where there is one; {made}"
+    text = (
+        f"data sets: {', '.join(sets)}; means over seeds, or over pairs of seeds; rise: loss above the chord at the "
+        f"last step; bands: 95 % interval, where there is one; {made}"
+    )
     return Section.of(
         "Data sets side by side",
         "The same checkpoints on each data set of the study. Runs that are connected on one may not be on another, "

@@ -193,6 +193,6 @@ def test_the_report_shows_data_sets_side_by_side(two_sets: Path) -> None:
         assert [line.get_label() for line in ax.get_lines()] == ["main", "hans"]
     hans = found.data_sets["hans"].training.sort_values("step")
     assert_allclose(barrier.get_lines()[1].get_ydata(), hans["barrier"])
-    assert barrier.get_ylabel() == "barrier between seeds (nats per token)"
+    assert barrier.get_ylabel() == "barrier (nats per token)"
     write_report(two_sets)
     assert "Data sets side by side" in (two_sets / "report.html").read_text()
