@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from landscape.cli.progress import listen
 from landscape.cli.trust import trust_options
 from landscape.face.inputs import settings, with_align_text
-from landscape.spec import Choice, Settings
+from landscape.spec import Choice, ChoiceOrOwn, Settings
 
 Callback = Callable[..., object]
 _Options = Mapping[str, object]
@@ -150,6 +150,7 @@ def _option(name: str, info: FieldInfo, said: str, default: object) -> click.Opt
     """The option of one setting; its value is checked by the model, so that all messages are the same."""
     flag = f"--{(info.alias or name).replace('_', '-')}"
     choices, several, truth = _choices(info), _is_several(info), _plain(info) is bool
+    own = next((mark.func for mark in _marks(info) if isinstance(mark.func, ChoiceOrOwn)), None)
     text = (said[:1].upper() + said[1:]).replace("``", "")
     shown = _shown(default)
     if shown and not truth:
@@ -163,7 +164,7 @@ def _option(name: str, info: FieldInfo, said: str, default: object) -> click.Opt
         return click.Option([flag, name], default=None, help=text, multiple=True, metavar=metavar)
     return click.Option(
         [flag, name], default=None, help=text, type=click.Choice(choices) if choices else None,
-        metavar=None if choices else _metavar(info),
+        metavar="|".join([*own.members, "FILE.py:FUNCTION"]) if own else None if choices else _metavar(info),
     )  # fmt: skip
 
 
@@ -190,11 +191,16 @@ def _nested(info: FieldInfo) -> type[BaseModel] | None:
     return found if isinstance(found, type) and issubclass(found, BaseModel) else None
 
 
+def _marks(info: FieldInfo) -> list[AfterValidator]:
+    """The functions that check a setting."""
+    every = [*info.metadata, *(m for part in _parts(info.annotation) for m in getattr(part, "__metadata__", ()))]
+    return [mark for mark in every if isinstance(mark, AfterValidator)]
+
+
 def _choices(info: FieldInfo) -> list[str]:
     """The values of a setting that has a few names as values."""
-    every = [*info.metadata, *(m for part in _parts(info.annotation) for m in getattr(part, "__metadata__", ()))]
-    for mark in every:
-        if isinstance(mark, AfterValidator) and isinstance(mark.func, Choice):
+    for mark in _marks(info):
+        if isinstance(mark.func, Choice):
             return list(mark.func.names)
     names = [arg for arg in _members(info.annotation) if arg is not NoneType]
     literal = [name for part in names if get_origin(part) is Literal for name in get_args(part)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from landscape.columns import Column, Table, flag, label, number, text, whole
+from landscape.columns import OF_METRIC, Column, Table, flag, label, number, text, whole, with_errors
 from landscape.shared_columns import (
     ALIGN,
     BARRIER,
@@ -23,6 +23,9 @@ from landscape.shared_columns import (
     HOW,
     LABELS,
     LOSS,
+    METRIC,
+    METRIC_BARRIER,
+    METRIC_EXTENT,
     PAIR,
     PATH,
     SHARPNESS,
@@ -52,7 +55,8 @@ TABLES: Mapping[str, Table] = {table.name: table for table in (
     Table("loss", "a checkpoint: its loss", (
         *CHECKPOINT, *LOSS,
         text("stored", "dtype of the weights on disk; missing for a model in memory", optional=True),
-        text("defect", "known defect"), *DATA, *HOW,
+        text("defect", "known defect"),
+        text("numbers", "what is kept for each example beside the loss, in this order", optional=True), *DATA, *HOW,
     ), ("",), metrics=True),
     Table("barrier", "a pair, a path and a definition of the barrier", (
         *PATH, text("definition", "definition of the barrier"), *BARRIER, *GRID, *EXTENT, *DISTANCE, *CURVE, *DATA,
@@ -63,7 +67,16 @@ TABLES: Mapping[str, Table] = {table.name: table for table in (
         number("rise", "loss less that of the chord"), number("rise_error", "standard error of the rise over examples"),
         *GRID, flag("evaluated", "whether the point was evaluated, or interpolated"),
         whole("evaluated_on", "examples that it was evaluated on"), CURVE[0], *DATA,
-    ), ("_a", "_b"), metrics=True),
+    ), ("_a", "_b")),
+    Table("metric_barrier", "a pair, a path, a metric and a definition of the barrier", (
+        *PATH, *METRIC, text("definition", "definition of the barrier"), *METRIC_BARRIER, *GRID, *METRIC_EXTENT,
+        *DISTANCE, *CURVE, *DATA, *HOW,
+    ), ("_a", "_b")),
+    Table("metric_profile", "a pair, a path, a metric and an evaluated t: the metric there", (
+        *PATH, *METRIC, number("t", "position on the path", "1"),
+        *with_errors(number("value", "metric", OF_METRIC), number("drop", "how much worse than the chord", OF_METRIC)),
+        *GRID, whole("evaluated_on", "examples that it was evaluated on"), CURVE[0], *DATA,
+    ), ("_a", "_b")),
     Table("align", "a checkpoint that was aligned to the first of its group", (
         text("architecture", "symmetry table of the architecture"), *ALIGN, text("a", "reference of the first"),
         text("b", "reference of the aligned checkpoint"), *LABELS, text("defect", "known defect"),

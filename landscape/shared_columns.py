@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from landscape.columns import error_of, flag, label, number, text, whole
+from landscape.columns import OF_METRIC, flag, label, number, text, whole, with_errors
 
 LABELS = (
     label("seed", "training run"),
@@ -69,14 +69,12 @@ BARRIER = (
     number("loss_a", "loss of the first end"),
     number("loss_b", "loss of the second end"),
 )
-EXTENT = tuple(
-    column for name, meaning in (
-        ("largest_loss", "largest loss along the path"),
-        ("loss_increase", "largest loss along the path less that of the better end"),
-        ("mean_loss", "mean loss over t"),
-        ("mean_loss_increase", "mean loss over t less that of the better end"),
-    ) for column in (number(name, meaning), error_of(number(name, meaning)))
-)  # fmt: skip
+EXTENT = with_errors(
+    number("largest_loss", "largest loss along the path"),
+    number("loss_increase", "largest loss along the path less that of the better end"),
+    number("mean_loss", "mean loss over t"),
+    number("mean_loss_increase", "mean loss over t less that of the better end"),
+)
 DISTANCE = (
     number("distance", "Euclidean distance of the parameters", "distance of parameters"),
     number("relative_distance", "distance over the mean norm of both", "1", optional=True),
@@ -90,4 +88,19 @@ SHARPNESS = (
     number("gradient_variance", "variance of the gradient of one example along its eigenvector",
            "squared unit of the loss per squared parameter"),
 )  # fmt: skip
+METRIC = (
+    text("metric", "metric of the objective: accuracy, perplexity, f1, or one of your own"),
+    text("better", "higher or lower"),
+)  # fmt: skip
+METRIC_BARRIER = (
+    number("barrier", "cross-fitted estimate of the barrier; a change for the worse is positive", OF_METRIC),
+    *(replace(c, unit=OF_METRIC if c.unit != "1" else "1") for c in BARRIER[1:5]),
+    number("value_a", "metric of the first end", OF_METRIC), number("value_b", "metric of the second end", OF_METRIC),
+)  # fmt: skip
+METRIC_EXTENT = with_errors(
+    number("worst", "worst value along the path", OF_METRIC),
+    number("fall", "how much worse that is than the better end", OF_METRIC),
+    number("mean_value", "mean value over t", OF_METRIC),
+    number("mean_fall", "how much worse that is than the better end", OF_METRIC),
+)
 CONTENT = text("content", "hash of config and weights")

@@ -104,7 +104,7 @@ def _value(node: ast.expr, text: str) -> Value:
 
 
 def _like(own: object, value: Value) -> object:
-    """A field in the form that is compared with a value: a text as a number, if the value is one and the text can be."""
+    """A field in the form that is compared with a value: a text as a number, if the value is one."""
     if isinstance(own, str) and isinstance(value, int | float) and not isinstance(value, bool):
         try:
             return float(own)

@@ -102,7 +102,8 @@ def test_every_setting_is_an_option_with_its_default_and_help(name: str) -> None
                 assert text.endswith(f"[default: {shown}]"), option
             elif default is None:
                 assert "[default" not in text, option
-    own = {"json", "out", "curve", "definition", "calibrate", "distances", "all", "allow-class", "allow-unverified"}
+    own = {"json", "out", "curve", "definition", "metric", "calibrate", "distances", "all", "allow-class",
+           "allow-unverified"}  # fmt: skip
     assert set(found) - seen <= own, "no option is written by hand that a study file has another word for"
 
 
@@ -223,10 +224,11 @@ def test_choices_are_those_of_the_catalogue() -> None:
     for name, option, members in (
         ("barriers", "path", catalogue.PATHS), ("curve", "path", catalogue.CURVES),
         ("llc", "sampler", catalogue.SAMPLERS),
-        ("barriers", "definition", catalogue.DEFINITIONS), ("barriers", "objective", catalogue.OBJECTIVES),
+        ("barriers", "definition", catalogue.DEFINITIONS),
     ):  # fmt: skip
         kind = found[name][option].type
         assert isinstance(kind, click.Choice) and list(kind.choices) == list(members)
+    assert found["barriers"]["objective"].metavar == "|".join([*catalogue.OBJECTIVES, "FILE.py:FUNCTION"])
     assert f"none|{'|'.join(catalogue.MATCHERS)}[,...]" == found["barriers"]["align"].metavar
 
 

@@ -112,7 +112,9 @@ def test_barriers_of_references_are_the_rows_of_the_command(few_runs: Path, text
     assert said.exit_code == 0, said.output
     rows = pd.DataFrame([json.loads(line) for line in said.stdout.splitlines() if line.startswith("{")])
     tables = found.tables()
-    assert set(rows["table"]) == set(tables) == {"barrier", "profile", "align"}
+    assert set(rows["table"]) == set(tables) == {
+        "barrier", "profile", "align", "metric_barrier", "metric_profile",
+    }  # fmt: skip
     for name, frame in tables.items():
         own = rows[rows["table"] == name].reset_index(drop=True)
         assert len(own) == len(frame) > 0

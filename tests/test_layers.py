@@ -10,10 +10,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     # the foundation, in three courses
-    "landscape.lazy landscape.where landscape.foreign landscape.errors landscape.shapes landscape.texts landscape.catalogue "
-    "landscape.columns",
-    "landscape.spec landscape.files landscape.space landscape.shared_columns",
+    "landscape.lazy landscape.where landscape.foreign landscape.errors landscape.shapes landscape.texts "
+    "landscape.catalogue landscape.columns",
+    "landscape.files landscape.space landscape.shared_columns",
     "landscape.rows",
+    "landscape.own",
+    "landscape.spec",
     "landscape.anchor landscape.memory landscape.progress",
     "landscape.stages.settings landscape.llc.settings landscape.symmetry.settings",
     "landscape.profile",

@@ -161,5 +161,6 @@ def test_one_architecture_in_an_old_and_a_new_config_is_one(hub: HubMirror, tmp_
     (tmp_path / "text.txt").write_text(cases.TEXT)
     data = ["--text", tmp_path / "text.txt", "--sequences", 4, "--length", 12, "--points", 3, "--json"]
     result = run("barriers", old, tmp_path / "new", *data)
-    chord = [row for row in map(json.loads, result.stdout.splitlines()) if row.get("definition") == "chord"]
+    chord = [row for row in map(json.loads, result.stdout.splitlines()) if row["table"] == "barrier"]
+    chord = [row for row in chord if row["definition"] == "chord"]
     assert len(chord) == 1 and chord[0]["distance"] == 0

@@ -120,8 +120,13 @@ def measure(
         watch: What is told on the way.
 
     Raises:
-        InputError: If distances are wanted of one checkpoint.
+        InputError: If distances are wanted of one checkpoint, or the models are the user's own.
     """
+    if inputs.own:
+        raise InputError(
+            f"probes are for models of transformers, and {inputs.objective} is your own: let its loss return other "
+            "numbers of each example too, as metrics"
+        )
     with _models(refs, inputs, spec, distances=distances) as models:
         if spec.names == UNNAMED:
             from landscape.probes import usual_for

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from landscape import catalogue
+from landscape.errors import InputError
 from landscape.objectives.corpus import read_corpus
 from landscape.probes import ProbeInputs, ProbeModel, items_of, module_of
 from landscape.probes.base.model import require_causal_order
@@ -128,7 +129,16 @@ class ProbeModels:
 
 
 def _model(data: Data, checkpoint: Checkpoint, device: torch.device, *, untied: bool) -> ProbeModel:
-    """A model of the checkpoint's architecture and its tokenizer, to be given weights."""
+    """A model of the checkpoint's architecture and its tokenizer, to be given weights.
+
+    Raises:
+        InputError: If the model is the user's own.
+    """
+    if data.own:
+        raise InputError(
+            f"probes are for models of transformers, and {data.objective} is your own: return other numbers of each "
+            "example beside its loss, as metrics"
+        )
     objective = catalogue.OBJECTIVES.load(data.objective)
     network = fixed.skeleton(checkpoint, objective.AUTO, untied=untied).requires_grad_(False).to(device)
     found = ProbeModel(network, fixed.tokenizer_of(data, checkpoint), objective.MODEL_KIND, data.bos)

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from landscape import catalogue
-from landscape.spec import BesideStudy, Choice
+from landscape import catalogue, own
+from landscape.spec import BesideStudy, Choice, Own
 from landscape.study.measure import Group, Hashes
 from landscape.study.sections import Data
 from landscape.study.tasks import Spec, Task
@@ -66,10 +66,13 @@ class Alignment(AlignSettings):
     Attributes:
         text: For ``activations`` and ``learned``: what to align on, another text than that of ``[data]``.
         sequences: Number of examples of it.
+        table: A function of a file of your own, as ``mine.py:table``, that returns the symmetries of the model; left
+            out, those of its architecture.
     """
 
     text: BesideStudy | None = None
     sequences: int = Field(256, ge=8)
+    table: Own | None = None
 
     def on(self, data: Data) -> Data:
         """The batches that are aligned on."""
@@ -100,7 +103,8 @@ class Aligned(Spec):
     def deciding(self) -> dict[str, JsonValue]:
         """What the method reads; the text counts by its fingerprint."""
         read = {"symmetry_group", "groups", "seed", *catalogue.MATCHERS.load(self.method).SETTINGS}
-        return {"method": self.method, **self.alignment.model_dump(mode="json", include=read)}
+        table: dict[str, JsonValue] = {"table": own.digest(name)} if (name := self.alignment.table) else {}
+        return {"method": self.method, **self.alignment.model_dump(mode="json", include=read), **table}
 
     def passes(self, task: Task[Spec]) -> int:
         """Two for each checkpoint, in float64, to verify the alignment."""
