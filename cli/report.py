@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ from landscape import catalogue
 from landscape.cli.progress import console
 from landscape.errors import InputError, StorageError
 from landscape.face.chains import chains_of
-from landscape.face.stages import labels_of, measured_on, of_results
+from landscape.face.stages import data_sets_of, labels_of, measured_on, of_results
 from landscape.figures.frames import Frames
 from landscape.figures.page import Missing, page
 from landscape.files import replacing
@@ -92,14 +95,31 @@ def frames(store: Store, definition: str = "chord", data: str = MAIN, metric: st
         InputError: If no pair is finished, or nothing has this metric.
     """
     record = store.record()
-    tables = measured_on(data, store.tables(task["key"] for task in record["tasks"]))
-    tables = of_metric(by_run(tables, telling_apart(labels_of(record))), metric)
+    every = by_run(store.tables(task["key"] for task in record["tasks"]), telling_apart(labels_of(record)))
+    tables = measured_on(data, every)
+    if all(tables.get(name, pd.DataFrame()).empty for name in ("barrier", *OTHERS) if name != "place"):
+        raise InputError(f"no pair is finished in {store.folder}; run the study first, or again")
+    own = _of_one(of_metric(tables, metric), definition)
+    sets = {data: own}
+    for name in data_sets_of(every):
+        with suppress(InputError):  # one on which the definition or metric is not known is not shown
+            sets[name] = own if name == data else _of_one(of_metric(measured_on(name, every), metric), definition)
+    found = _stages(store, definition, data, metric)
+    return replace(own, traces=chains_of(store, _ends(own.llc)), data_sets=sets if len(sets) > 1 else {}, **found)
+
+
+def _of_one(tables: Mapping[str, pd.DataFrame], definition: str) -> Frames:
+    """The frames of one data set that are made of rows alone.
+
+    Args:
+        tables: Its rows.
+        definition: Definition of a barrier.
+
+    Raises:
+        InputError: If there are barriers, and none of this definition.
+    """
     barriers, profiles, losses = (tables.get(table, pd.DataFrame()) for table in ("barrier", "profile", "loss"))
     pictures: dict[str, Any] = {name: tables.get(name, pd.DataFrame()) for name in OTHERS}
-    pictures |= _stages(store, definition, data, metric)
-    pictures["traces"] = chains_of(store, _ends(pictures["llc"]))
-    if barriers.empty and all(pictures[name].empty for name in OTHERS if name != "place"):
-        raise InputError(f"no pair is finished in {store.folder}; run the study first, or again")
     if barriers.empty:
         return Frames(losses=losses, **pictures)
     barriers = barriers[barriers["definition"] == definition]

@@ -43,7 +43,7 @@ def heatmap(
         cbar_kws={"label": f"rise ({rows['unit'].iloc[0]})"} if bar else None,
     )  # fmt: skip
     ax.set(xlabel="moved" if by == "way" else "training step", ylabel="component" if few else "component, input first")
-    ax.tick_params(axis="y", labelsize=8)
+    ax.tick_params(axis="y", labelsize=9, rotation=0)
     return ax
 
 

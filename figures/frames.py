@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -48,6 +49,7 @@ class Frames:
         unreliable: Names of unreliable series.
         sentences: Findings on stages, in words.
         notes: Caveats of these findings.
+        data_sets: Frames of each data set by its name, if there are several; those of the one that is shown among them.
         traces: Chains of a few coefficients: ``chain, draw, loss`` and the columns of ``llc``.
     """
 
@@ -85,6 +87,7 @@ class Frames:
     sentences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     traces: pd.DataFrame = field(default_factory=pd.DataFrame)
+    data_sets: Mapping[str, Frames] = field(default_factory=dict)
 
 
 def between_seeds(rows: pd.DataFrame) -> pd.DataFrame:

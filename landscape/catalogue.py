@@ -247,6 +247,7 @@ FIGURES = Members("section of the report", {
     "simplex": Member("landscape.figures.simplex", "mixtures of checkpoints"),
     "abilities": Member("landscape.figures.abilities", "what points on paths can do"),
     "branching": Member("landscape.figures.branching", "barriers between branches by the step they were spawned at"),
+    "data_sets": Member("landscape.figures.data_sets", "several data sets side by side"),
     "loss": Member("landscape.figures.loss", "loss over training"),
     "llc": Member("landscape.figures.llc", "local learning coefficients"),
     "traces": Member("landscape.figures.traces", "Langevin chains"),

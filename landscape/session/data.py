@@ -118,7 +118,7 @@ def read_text(data: Data) -> str:
         InputError: If it cannot be read.
     """
     read = read_examples if "labels" in data.reads else read_corpus
-    return read(Path(data.text) if data.text else HELD_OUT_TEXT)
+    return read(Path(data.text) if data.text else HELD_OUT_TEXT, data.where)
 
 
 def fingerprint(data: Data, checkpoint: Checkpoint) -> str:
@@ -149,7 +149,7 @@ def _begun(data: Data, checkpoint: Checkpoint, bos: bool | Literal["auto"]) -> b
 
 def _fingerprint(data: Data, checkpoint: Checkpoint, more: dict[str, bool]) -> str:
     digest = hashlib.sha256(read_text(data).encode())
-    settings = {**data.model_dump(exclude={"text", "tokenizer", "bos", "buffers"}), **more}
+    settings = {**data.model_dump(exclude={"text", "tokenizer", "bos", "buffers", "where"}), **more}
     weights = fetch.weights(checkpoint) if fetch.is_here(checkpoint) else None
     if models.has_learned_buffers(fetch.described(checkpoint), OBJECTIVES.load(data.objective).AUTO, weights):
         settings["buffers"] = "from the file" if data.buffers == "nearest" else "from the file, interpolated"
@@ -171,7 +171,8 @@ def require_other_texts(study: Study) -> None:
         for on in measure.on:
             data = study.data_sets[on]
             for setting, other in measure.other_data(data):
-                if own.same_text(data, other) if data.own else read_text(other) == read_text(data):
+                plain = data.model_copy(update={"where": None})
+                if own.same_text(data, other) if data.own else read_text(other) == read_text(plain):
                     raise InputError(
                         f"{setting} {other.text} is the text of [data]; what is fitted or aligned on a text is "
                         "measured on another"
