@@ -17,7 +17,7 @@ from numpy.testing import assert_allclose
 
 import landscape as ls
 from landscape.cli.main import cli
-from landscape.cli.report import frames, write_report
+from landscape.cli.report import frames
 from landscape.cli.run import run_study
 from landscape.errors import InputError
 from landscape.figures.data_sets import section
@@ -194,5 +194,3 @@ def test_the_report_shows_data_sets_side_by_side(two_sets: Path) -> None:
     hans = found.data_sets["hans"].training.sort_values("step")
     assert_allclose(barrier.get_lines()[1].get_ydata(), hans["barrier"])
     assert barrier.get_ylabel() == "barrier (nats per token)"
-    write_report(two_sets)
-    assert "Data sets side by side" in (two_sets / "report.html").read_text()
