@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     """Of the outputs of a model and a batch: the loss of each example; or more numbers of each, ``loss`` among them."""
     Batches = Sequence[Mapping[str, Tensor]] | Mapping[str, Tensor]
     """One batch or several; tensors whose first axis is the example."""
+    Statistics = Batches | str | Path
+    """Batches, or images of the training data."""
 
 
 LOG = logging.getLogger("landscape")
@@ -44,8 +46,9 @@ class Inputs(Settings):
     """The data that checkpoints are evaluated on, and where.
 
     Attributes:
-        text: Text to evaluate on, or the field text of JSON lines, CSV or Parquet; with labels for classification; left
-            out, the packaged novel.
+        text: Text to evaluate on, or the field text of JSON lines, CSV or Parquet; with labels for classification and
+            regression, with input and target for seq2seq; images for image-classification: a folder with a folder for
+            each class, an .npz or a Parquet file; left out, the packaged novel.
         where: Which records of the text, such as ``heuristic == 'lexical_overlap'``; left out, all.
         objective: The loss; left out, that of the model's class; or a function of a file of your own, as
             ``mine.py:build``, that returns model, batches and loss.
@@ -54,6 +57,8 @@ class Inputs(Settings):
         tokenizer: Folder of the tokenizer; left out, that of the first checkpoint.
         bos: Whether texts begin with the start token (causal-lm only); auto does as the tokenizer does.
         buffers: Learned buffers between checkpoints that differ in them: those of the nearest, or their mean.
+        statistics: For image models with BatchNorm: images of the training data, on which its statistics are estimated
+            anew at every point.
         config: Folder of config.json, for weights that have none beside them.
         device: Device of torch: cpu, cuda, cuda:1.
     """
@@ -66,6 +71,7 @@ class Inputs(Settings):
     tokenizer: str | None = None
     bos: bool | Literal["auto"] = "auto"
     buffers: Literal["nearest", "interpolated"] = "nearest"
+    statistics: str | None = None
     config: str = ""
     device: str = "cpu"
 
@@ -110,14 +116,14 @@ class Memory:
         batches: What it is evaluated on.
         model: A model that takes the state dicts.
         statistics: For models with BatchNorm: batches of training data, on which its statistics are estimated anew at
-            every point.
+            every point; of image models that are references, images.
         fit_batches: What curves are fitted on.
     """
 
     loss: Loss | None = None
     batches: Batches | None = None
     model: nn.Module | None = None
-    statistics: Batches | None = None
+    statistics: Statistics | None = None
     fit_batches: Batches | None = None
 
 
@@ -202,6 +208,9 @@ def find(models: Sequence[Model] | Model, inputs: Inputs, memory: Memory = NOTHI
         raise InputError("no checkpoint is given; give references, such as folders written by save_pretrained")
     refs = [model for model in every if isinstance(model, str | Path)]
     if len(refs) == len(every):
+        if isinstance(memory.statistics, str | Path):
+            inputs = inputs.model_copy(update={"statistics": str(memory.statistics)})
+            memory = replace(memory, statistics=None)
         if memory != NOTHING:
             raise InputError("loss and batches are for models in memory; references are evaluated on a text")
         return _found([str(ref) for ref in refs], inputs)
@@ -230,7 +239,9 @@ def _found(refs: Sequence[str], inputs: Inputs) -> Models:
     for checkpoint in every:
         if checkpoint.place is None:
             fetch.described(checkpoint)
-    from landscape.checkpoints.models import default_objective  # which imports torch: what is refused is refused before
+    from landscape.checkpoints.objective_of import (
+        default_objective,  # which imports torch: what is refused is refused before
+    )
 
     objective = inputs.objective or default_objective(fetch.described(every[0]))
     found = Models(tuple(every), data(inputs, objective), inputs.device)

@@ -23,7 +23,7 @@ from landscape.foreign import Pretrained
 from landscape.objectives import Batch, Objective
 from landscape.objectives.corpus import read_corpus, read_examples
 from landscape.objectives.text import begin
-from landscape.session import own
+from landscape.session import images, own
 from landscape.study.checkpoint import NO_CONFIG, Checkpoint
 from landscape.study.file import Study
 from landscape.study.sections import Data
@@ -50,6 +50,8 @@ def build(
     module = OBJECTIVES.load(data.objective)
     model: Pretrained = skeleton(checkpoint, module.AUTO, untied=untied, hollow=hollow is not None)
     classes = module.classes(model.config)
+    if "images" in data.reads:
+        return images.build(data, checkpoint, model)
     tokenizer = tokenizer_of(data, checkpoint)
     with blamed(f"the tokenizer of {checkpoint.ref} fails on the text", "give the model's own tokenizer"):
         batch = module.encode(
@@ -65,7 +67,8 @@ def build(
         objective: Objective = module.build(model, batch)
     begun = takes_bos(data) and bool(begin(tokenizer, data.bos))
     unknown = unknown_share(batch, tokenizer.unk_token_id, skip=int(begun))
-    return replace(objective, columns={"bos": begun, "unknown": unknown, "uniform_loss": math.log(classes)})
+    uniform = {"uniform_loss": math.log(classes)} if classes else {}
+    return replace(objective, columns={"bos": begun, "unknown": unknown, **uniform})
 
 
 def takes_bos(data: Data) -> bool:
@@ -148,8 +151,10 @@ def _begun(data: Data, checkpoint: Checkpoint, bos: bool | Literal["auto"]) -> b
 
 
 def _fingerprint(data: Data, checkpoint: Checkpoint, more: dict[str, bool]) -> str:
+    settings = {**data.model_dump(exclude={"text", "tokenizer", "bos", "buffers", "statistics", "where"}), **more}
+    if "images" in data.reads:
+        return images.fingerprint(data, checkpoint, settings)
     digest = hashlib.sha256(read_text(data).encode())
-    settings = {**data.model_dump(exclude={"text", "tokenizer", "bos", "buffers", "where"}), **more}
     weights = fetch.weights(checkpoint) if fetch.is_here(checkpoint) else None
     if models.has_learned_buffers(fetch.described(checkpoint), OBJECTIVES.load(data.objective).AUTO, weights):
         settings["buffers"] = "from the file" if data.buffers == "nearest" else "from the file, interpolated"
@@ -171,12 +176,18 @@ def require_other_texts(study: Study) -> None:
         for on in measure.on:
             data = study.data_sets[on]
             for setting, other in measure.other_data(data):
-                plain = data.model_copy(update={"where": None})
-                if own.same_text(data, other) if data.own else read_text(other) == read_text(plain):
+                if _content(data.model_copy(update={"where": None})) == _content(other) != "":
                     raise InputError(
                         f"{setting} {other.text} is the text of [data]; what is fitted or aligned on a text is "
                         "measured on another"
                     )
+
+
+def _content(data: Data) -> str:
+    """What a data set is of, to be compared with another one; empty if there is nothing to compare."""
+    if data.own:
+        return own.text_of(data) or ""
+    return own.digest(data.text) if "images" in data.reads else read_text(data)
 
 
 def _tokenizer_folder(data: Data, checkpoint: Checkpoint) -> Path:

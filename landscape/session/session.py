@@ -174,7 +174,7 @@ class Session:
             "objective": OWN if self.memory else label(data.objective),
             "unit": objective.unit,
             "examples": objective.examples,
-            "length": None if self.memory or data.own else data.length,
+            "length": None if self.memory or data.own or "images" in data.reads else data.length,
             "dtype": dtype,
             "dtype_error": dtype_error,
             "buffers": self.batches.buffers(task.on).whose(task),

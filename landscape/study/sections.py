@@ -92,8 +92,9 @@ class Data(Settings):
     Attributes:
         objective: The loss; or a function of a file of your own, as ``mine.py:build``, that returns model, batches and
             loss.
-        text: A text file, or the field ``text`` of JSON lines, CSV or Parquet; for classification one of these with
-            labels; left out, the packaged held-out text.
+        text: A text file, or the field ``text`` of JSON lines, CSV or Parquet; with labels for classification and
+            regression, with ``input`` and ``target`` for seq2seq; images for image-classification: a folder with a
+            folder for each class, an .npz or a Parquet file; left out, the packaged held-out text.
         where: Which records of the text, such as ``heuristic == 'lexical_overlap'``; left out, all.
         sequences: Number of examples, spread evenly over the text.
         length: Tokens of an example.
@@ -102,6 +103,8 @@ class Data(Settings):
         tokenizer: A folder; left out, the folder of the first checkpoint.
         bos: Whether a text begins with the start token (causal-lm only); auto does as the tokenizer does by default.
         buffers: Learned buffers between checkpoints that differ in them: those of the nearest, or their mean.
+        statistics: For image models with BatchNorm: images of the training data, on which its statistics are estimated
+            anew at every point.
     """
 
     objective: Annotated[str, AfterValidator(ChoiceOrOwn(catalogue.OBJECTIVES))]
@@ -114,6 +117,7 @@ class Data(Settings):
     tokenizer: BesideStudy | None = None
     bos: bool | Literal["auto"] = "auto"
     buffers: Literal["nearest", "interpolated"] = "nearest"
+    statistics: BesideStudy | None = None
 
     @property
     def own(self) -> bool:
@@ -134,7 +138,14 @@ class Data(Settings):
     @model_validator(mode="after")
     def _labels_are_given(self) -> Data:
         if "labels" in self.reads and self.text is None:
-            raise ValueError(f'{self.objective} needs labelled examples: text = "FILE" of JSON lines')
+            what = "a folder or file of images" if "images" in self.reads else "FILE of JSON lines"
+            raise ValueError(f'{self.objective} needs labelled examples: text = "..." with {what}')
+        return self
+
+    @model_validator(mode="after")
+    def _statistics_are_of_images(self) -> Data:
+        if self.statistics is not None and "images" not in self.reads:
+            raise ValueError(f"statistics is for image models with BatchNorm, and the objective is {self.objective}")
         return self
 
     @model_validator(mode="after")
