@@ -60,6 +60,7 @@ class Inputs(Settings):
         statistics: For image models with BatchNorm: images of the training data, on which its statistics are estimated
             anew at every point.
         config: Folder of config.json, for weights that have none beside them.
+        adapter: Of adapters of PEFT: merged into their base, or factors, whose space is that of the adapter alone.
         device: Device of torch: cpu, cuda, cuda:1.
     """
 
@@ -73,6 +74,7 @@ class Inputs(Settings):
     buffers: Literal["nearest", "interpolated"] = "nearest"
     statistics: str | None = None
     config: str = ""
+    adapter: Literal["merged", "factors"] = "merged"
     device: str = "cpu"
 
     @property
@@ -232,7 +234,8 @@ def _found(refs: Sequence[str], inputs: Inputs) -> Models:
     if inputs.own and inputs.config:
         raise InputError("config is for models of transformers, and the objective is your own; leave it out")
     config = NO_CONFIG if inputs.own else inputs.config
-    every = of_one_kind([replace(c, config=config) for ref in refs for c in sources.find(ref, config)])
+    found_ones = [c for ref in refs for c in sources.find(ref, config)]
+    every = of_one_kind([replace(c, config=config, adapter=inputs.adapter) for c in found_ones])
     if inputs.own:
         assert inputs.objective is not None
         return Models(tuple(every), data(inputs, inputs.objective), inputs.device)
