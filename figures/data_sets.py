@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from landscape.figures.captions import caption
 from landscape.figures.frames import Frames, between_seeds
 from landscape.figures.section import Section
-from landscape.figures.style import literal, panels, step_axis
+from landscape.figures.style import colours, literal, panels, step_axis
 
 
 def over_training(means: Mapping[str, pd.DataFrame], value: str, label: str, *, ax: Axes | None = None) -> Axes:
@@ -26,7 +26,7 @@ def over_training(means: Mapping[str, pd.DataFrame], value: str, label: str, *, 
         ax: Axes to draw on; None is the current axes.
     """
     ax = ax or plt.gca()
-    for (name, rows), color in zip(means.items(), sns.color_palette("deep", len(means)), strict=True):
+    for (name, rows), color in zip(means.items(), colours(len(means)), strict=True):
         rows = rows.sort_values("step")
         step, middle = (rows[column].to_numpy(dtype=float) for column in ("step", value))
         if {"low", "high"} <= set(rows):
@@ -35,7 +35,7 @@ def over_training(means: Mapping[str, pd.DataFrame], value: str, label: str, *, 
         ax.plot(step, middle, color=color, marker=".", label=literal(name))
     step_axis(ax, pd.concat([rows["step"] for rows in means.values()]), "training step")
     ax.set_ylabel(label)
-    ax.legend(frameon=False, fontsize=9)
+    ax.legend(frameon=False, fontsize="small")
     return ax
 
 
@@ -48,39 +48,66 @@ def along(curves: Mapping[str, pd.DataFrame], unit: str, *, ax: Axes | None = No
         ax: Axes to draw on; None is the current axes.
     """
     ax = ax or plt.gca()
-    for (name, rows), color in zip(curves.items(), sns.color_palette("deep", len(curves)), strict=True):
+    for (name, rows), color in zip(curves.items(), colours(len(curves)), strict=True):
         last = rows[rows["step"] == rows["step"].max()] if rows["step"].notna().any() else rows
         t, rise, low, high = (last[column].to_numpy(dtype=float) for column in ("t", "rise", "rise_low", "rise_high"))
         if np.isfinite(low).all():
             ax.fill_between(t, low, high, color=color, alpha=0.2, linewidth=0)
         ax.plot(t, rise, color=color, label=literal(name))
     ax.set(xlabel="t", xlim=(0, 1), ylabel=f"rise ({unit})")
-    ax.legend(frameon=False, fontsize=9)
+    ax.legend(frameon=False, fontsize="small")
     return ax
+
+
+def side_by_side(
+    losses: pd.DataFrame, barriers: pd.DataFrame, curves: pd.DataFrame, llc: pd.DataFrame, unit: str
+) -> Figure:
+    """A panel for each table that has rows; each has the column ``data``.
+
+    Args:
+        losses: Mean loss by step.
+        barriers: Mean barrier between seeds by step, with its interval.
+        curves: Mean profile by step and t.
+        llc: Mean coefficient by step.
+        unit: Unit of the loss.
+    """
+    every = (
+        (losses, "loss", f"loss ({unit})"), (barriers, "barrier", f"barrier ({unit})"), (curves, "rise", ""),
+        (llc, "llc", "local learning coefficient"),
+    )  # fmt: skip
+    shown = [part for part in every if len(part[0])]
+    figure, axes = panels(len(shown), across=2, size=(4.8, 3.6))
+    for ax, (table, value, label) in zip(axes, shown, strict=True):
+        sets = {str(name): own for name, own in table.groupby("data", sort=False)}
+        if value == "rise":
+            along(sets, unit, ax=ax)
+        else:
+            over_training(sets, value, label, ax=ax)
+    return figure
+
+
+def _labelled(sets: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Rows of several data sets as one table; of a single one there is nothing to compare."""
+    if len(sets) < 2:
+        return pd.DataFrame()
+    return pd.concat([rows.assign(data=name) for name, rows in sets.items()], ignore_index=True)
 
 
 def section(frames: Frames) -> Section | None:
     """Loss, barriers and coefficients on each data set."""
     sets = frames.data_sets
-    losses = {name: _means(own.losses, "loss") for name, own in sets.items() if _has_steps(own.losses)}
-    barriers = {name: own.training for name, own in sets.items() if _has_steps(own.training)}
-    curves = {name: own.curves for name, own in sets.items() if len(own.curves)}
-    llc = {name: _means(own.llc, "llc") for name, own in sets.items() if _has_steps(own.llc)}
-    shown = [part for part in (losses, barriers, curves, llc) if len(part) > 1]
-    if not shown:
+    parts = {
+        "losses": {name: _means(own.losses, "loss") for name, own in sets.items() if _has_steps(own.losses)},
+        "barriers": {name: own.training for name, own in sets.items() if _has_steps(own.training)},
+        "curves": {name: own.curves for name, own in sets.items() if len(own.curves)},
+        "llc": {name: _means(own.llc, "llc") for name, own in sets.items() if _has_steps(own.llc)},
+    }
+    tables = {which: _labelled(part) for which, part in parts.items()}
+    if all(table.empty for table in tables.values()):
         return None
     rows = pd.concat([own.losses for own in sets.values() if len(own.losses)])
     unit = " or ".join(sorted(str(one) for one in rows["unit"].unique()))
-    figure, axes = panels(len(shown), across=2, size=(4.8, 3.6))
-    for ax, part in zip(axes, shown, strict=True):
-        if part is losses:
-            over_training(losses, "loss", f"loss ({unit})", ax=ax)
-        elif part is barriers:
-            over_training(barriers, "barrier", f"barrier ({unit})", ax=ax)
-        elif part is curves:
-            along(curves, unit, ax=ax)
-        else:
-            over_training(llc, "llc", "local learning coefficient", ax=ax)
+    figure = side_by_side(**tables, unit=unit)
     pairs = [between_seeds(own.barriers) for own in sets.values() if len(own.barriers)]
     made = caption(pd.concat(pairs) if pairs and len(pd.concat(pairs)) else rows)
     text = (
@@ -91,7 +118,7 @@ def section(frames: Frames) -> Section | None:
         "Data sets side by side",
         "The same checkpoints on each data set of the study. Runs that are connected on one may not be on another, "
         "such as a challenge set that tells apart what the first leaves open.",
-        figure, text,
+        figure, text, rows=tables, draw=f"data_sets.side_by_side(losses, barriers, curves, llc, {unit!r})",
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from landscape.figures.captions import caption
 from landscape.figures.frames import Frames
 from landscape.figures.interpolation import MAX_CURVES, some
 from landscape.figures.section import Section
-from landscape.figures.style import panels, step_axis
+from landscape.figures.style import COLOURS, panels, step_axis
 
 NOISE, WINDOW = "noise", "window"
 IN_LOSS, IN_T = ("height", "ascent"), ("plateau", "exceeds_at")
@@ -45,7 +45,7 @@ def lines(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ax.axvline(1, color="0.6", linewidth=1)
     ax.set(xlabel="t (from the earlier to the later checkpoint)", ylabel=f"loss ({rows['unit'].iloc[0]})",
            xlim=(0, rows["t"].max()))  # fmt: skip
-    ax.legend(frameon=False, fontsize=9)
+    ax.legend(frameon=False, fontsize="small")
     return ax
 
 
@@ -57,7 +57,7 @@ def gains(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ax: Axes to draw on; None is the current axes.
     """
     ax = ax or plt.gca()
-    for (metric, name), color in zip(GAINS.items(), sns.color_palette("deep"), strict=False):
+    for (metric, name), color in zip(GAINS.items(), COLOURS, strict=False):
         for number, (_, own) in enumerate(rows[rows["metric"] == metric].groupby("seed_b", dropna=False)):
             own = own.sort_values("step_b")
             value, low, high = (own[column].to_numpy(dtype=float) for column in ("value", "low", "high"))
@@ -68,7 +68,7 @@ def gains(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     if rows["step_b"].notna().all():
         step_axis(ax, rows["step_b"], "step of the newest one")
     ax.set_ylabel(f"gain of the mean ({rows['unit'].iloc[0]})")
-    ax.legend(frameon=False, fontsize=9)
+    ax.legend(frameon=False, fontsize="small")
     return ax
 
 
@@ -83,7 +83,7 @@ def numbers(rows: pd.DataFrame, names: Sequence[str], label: str, *, ax: Axes | 
     """
     ax = ax or plt.gca()
     shown = [name for name in names if (rows["metric"] == name).any()]
-    for name, color in zip(shown, sns.color_palette("deep"), strict=False):
+    for name, color in zip(shown, COLOURS, strict=False):
         for start, own in rows[(rows["metric"] == name) & rows["value"].notna()].groupby("start", sort=False):
             means = own.groupby("step_b")["value"].mean()
             ax.scatter(own["step_b"].to_numpy(float), own["value"].to_numpy(float), color=color, s=10, alpha=0.4,
@@ -92,7 +92,7 @@ def numbers(rows: pd.DataFrame, names: Sequence[str], label: str, *, ax: Axes | 
             ax.plot(means.index.to_numpy(float), means.to_numpy(float), color=color, linestyle=style, label=said)
     step_axis(ax, rows["step_b"], "step of the later one")
     ax.set_ylabel(label)
-    ax.legend(frameon=False, fontsize=9)
+    ax.legend(frameon=False, fontsize="small")
     return ax
 
 
@@ -143,5 +143,5 @@ def section(frames: Frames) -> Section | None:
         "the mean of the parameters of consecutive checkpoints gains. Where the loss falls all along the line, no "
         "barrier lies between the two. Where the mean is better than the checkpoints, the run moves within one basin."
         + basins,
-        figure, text,
+        figure, text, rows={"rows": frames.trajectory, "points": frames.line}, draw="trajectory.drawn(rows, points)",
     )  # fmt: skip

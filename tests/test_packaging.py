@@ -111,7 +111,7 @@ def test_wheel_runs_in_a_fresh_environment(tmp_path: Path) -> None:
         "landscape/py.typed",
         "landscape/demo/study.toml",
         "landscape/texts/TEXTS.md",
-        "landscape/figures/page.html",
+        *(f"landscape/figures/page.{kind}" for kind in ("css", "html", "js")),
     } <= set(files)
 
     venv.create(tmp_path / "env", with_pip=True)
