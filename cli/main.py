@@ -17,6 +17,7 @@ from landscape.errors import InputError
 
 COMMANDS = {
     "demo": "Train small seeds on real text, run the whole study and write a report.",
+    "init": "A first study file for a folder of runs, or for a family.",
     "families": "Known families of public checkpoints, their seeds, steps and defects.",
     "audit": "Mislabelled, duplicate or missing checkpoints.",
     "barriers": "Barrier matrix between checkpoints.",

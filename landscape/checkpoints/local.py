@@ -44,8 +44,8 @@ def find(ref: str) -> list[Checkpoint]:
     if "{" in ref and not path.exists():
         return expand(ref, {})
     own = [replace(labelled(path), ref=ref)] if has_weights(path) else []
-    if path.is_dir() and any(map(has_weights, path.glob(STEP_FOLDER.format(step="*")))):
-        steps = expand(f"{_escaped(ref)}/{STEP_FOLDER}", {})
+    if _has_step_folders(path):
+        steps = expand(f"{escaped(ref)}/{STEP_FOLDER}", {})
         return [replace(relabelled(labelled(path), {"step": c.step}), ref=c.ref) for c in steps] + own
     if own:
         return own
@@ -60,6 +60,15 @@ def find(ref: str) -> list[Checkpoint]:
             )
     require_weights(path)
     return []
+
+
+def _has_step_folders(path: Path) -> bool:
+    return path.is_dir() and any(map(has_weights, path.glob(STEP_FOLDER.format(step="*"))))
+
+
+def has_steps(folder: Path) -> bool:
+    """Whether a folder is a run as a trainer leaves it: with folders ``checkpoint-N``, or files of weights."""
+    return _has_step_folders(folder) or any(map(_is_of_a_run, folder.iterdir()))
 
 
 def _is_of_a_run(file: Path) -> bool:
@@ -241,7 +250,7 @@ def _with_literal_folders(pattern: str) -> str:
     """The pattern, with the braces of folders that exist under that very name escaped."""
     for folder in Path(pattern).parents:
         if "{" in str(folder) and folder.exists():
-            return _escaped(str(folder)) + str(Path(pattern))[len(str(folder)) :]
+            return escaped(str(folder)) + str(Path(pattern))[len(str(folder)) :]
     return pattern
 
 
@@ -252,7 +261,8 @@ def filled(pattern: str, values: Mapping[str, Label]) -> str:
     return pattern
 
 
-def _escaped(path: str) -> str:
+def escaped(path: str) -> str:
+    """A path as a pattern that means it alone."""
     return path.replace("{", "{{").replace("}", "}}")
 
 

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, groupby, product
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -16,6 +16,9 @@ from landscape.spec import one_or_several
 from landscape.study.checkpoint import Checkpoint, in_order, order
 from landscape.study.sections import Data
 from landscape.study.tasks import MAIN, Spec, Task
+
+if TYPE_CHECKING:
+    from landscape.study.proposal import Inventory, Proposal
 
 Steps = tuple[int, ...] | Literal["all", "last"]
 WITHIN_RUN = ("neighbours", "last", "first")
@@ -118,6 +121,11 @@ class Measure(Spec):
     @abstractmethod
     def nothing(self, grid: Grid) -> str:
         """The message where there is nothing to measure."""
+
+    @classmethod
+    def proposals(cls, there: Inventory) -> Iterator[Proposal]:
+        """Measures of this kind that make sense for what there is; those without any task are left out."""
+        yield from ()
 
     def before(self, measures: Sequence[Measure]) -> Iterator[Measure]:
         """Other measures that this one is compared with, if the study does not have them anyway."""

@@ -10,6 +10,7 @@ from pydantic import model_validator
 from landscape.study.kinds.among import Among, among, none_of
 from landscape.study.kinds.asking import PREDICTIONS, Asking
 from landscape.study.measure import Grid, Group, Hashes
+from landscape.study.proposal import Inventory, Proposal
 from landscape.study.tasks import Spec, Task
 
 
@@ -23,6 +24,13 @@ class Probes(Asking):
 
     kind: Literal["probes"] = "probes"
     among: Among = "runs"
+
+    @classmethod
+    def proposals(cls, there: Inventory) -> Iterator[Proposal]:
+        """Probes that need nothing that is not there."""
+        if there.probes:
+            text = {"train_text": there.train_text} if there.train_text else {}
+            yield Proposal("what the models can do", {"names": there.probes, **text})
 
     @model_validator(mode="after")
     def _predictions_are_no_probe(self) -> Probes:
