@@ -32,6 +32,7 @@ COMMANDS = {
     "status": "What is done, failed and left.",
     "stages": "Events, stages, and whether connectivity is associated with behaviour.",
     "export": "All rows as CSV, Parquet or netCDF.",
+    "columns": "What the columns of results say.",
     "report": "Figures and a page of a finished study.",
 }
 STOPPED = 75

@@ -204,4 +204,6 @@ def _metavar(info: FieldInfo) -> str:
             words += map(str, get_args(part))
         elif part in (int, float):
             words.append("N" if part is int else "NUMBER")
+        elif get_origin(part) is tuple and int in get_args(part):
+            words.append("N")
     return "|".join(dict.fromkeys(words)) or "TEXT"

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from landscape import catalogue
 from landscape.errors import InputError
 from landscape.spec import Choice, Settings, one_or_several
-from landscape.study.checkpoint import Checkpoint, of_one_kind
+from landscape.study.checkpoint import Checkpoint, of_one_kind, steps_at
 from landscape.study.file import mistakes
 from landscape.study.kinds.alignment import reads_text
 from landscape.study.measure import Grid
@@ -39,6 +39,25 @@ FEW = 30
 """Examples below which a bootstrap is not to be trusted."""
 
 
+def _one_word_or_steps(value: object) -> object:
+    """``all`` or ``last``, also as an option has it, ``["last"]``; or steps, of which one alone is a list of one.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    parts = list(value) if isinstance(value, list | tuple) else [value]
+    if len(parts) == 1 and parts[0] in ("all", "last"):
+        return parts[0]
+    try:
+        return tuple(int(str(part)) for part in parts)
+    except ValueError as error:
+        raise ValueError("all, last, or steps such as 100,200 are wanted") from error
+
+
+At = Annotated[tuple[int, ...] | Literal["all", "last"], BeforeValidator(_one_word_or_steps)]
+"""Steps of each run."""
+
+
 class Inputs(Settings):
     """The data that checkpoints are evaluated on, and where.
 
@@ -52,6 +71,7 @@ class Inputs(Settings):
         bos: Whether texts begin with the start token (causal-lm only); auto does as the tokenizer does.
         buffers: Learned buffers between checkpoints that differ in them: those of the nearest, or their mean.
         config: Folder of config.json, for weights that have none beside them.
+        at: Of references to several steps of a run, such as its folder: all of them, the last, or these.
         device: Device of torch: cpu, cuda, cuda:1.
     """
 
@@ -63,6 +83,7 @@ class Inputs(Settings):
     bos: bool | Literal["auto"] = "auto"
     buffers: Literal["nearest", "interpolated"] = "nearest"
     config: str = ""
+    at: At = "all"
     device: str = "cpu"
 
 
@@ -211,7 +232,7 @@ def _found(refs: Sequence[str], inputs: Inputs) -> Models:
     """
     from landscape.checkpoints import fetch, sources
 
-    every = of_one_kind([checkpoint for ref in refs for checkpoint in sources.find(ref, inputs.config)])
+    every = of_one_kind([c for ref in refs for c in steps_at(inputs.at, sources.find(ref, inputs.config))])
     for checkpoint in every:
         if checkpoint.place is None:
             fetch.described(checkpoint)
