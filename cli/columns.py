@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from difflib import get_close_matches
 
 import click
 from rich.console import Console
@@ -12,7 +11,7 @@ from rich.table import Table
 
 from landscape import rows
 from landscape.columns import Column
-from landscape.errors import InputError
+from landscape.errors import InputError, did_you_mean
 
 WIDE = 200
 """Width of a line where the output is no terminal."""
@@ -24,9 +23,9 @@ WIDE = 200
 def command(table: str | None, as_json: bool) -> None:
     """What the columns of TABLE say, with their type and unit; without TABLE, which tables there are."""
     if table is not None and table not in rows.TABLES:
-        near = next(iter(get_close_matches(table, rows.TABLES, n=1)), "")
-        hint = f"; did you mean {near}?" if near else ""
-        raise InputError(f"no table is called {table!r}{hint}; there are {', '.join(rows.TABLES)}")
+        raise InputError(
+            f"no table is called {table!r}{did_you_mean(table, rows.TABLES)}; there are {', '.join(rows.TABLES)}"
+        )
     chosen = [rows.TABLES[table]] if table else list(rows.TABLES.values())
     if as_json:
         for one in chosen:

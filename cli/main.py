@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from types import FrameType
 
 import click
+from click.shell_completion import CompletionItem
 
 from landscape import __version__
+from landscape.cli.help import completed
 from landscape.cli.progress import listen, shown
-from landscape.errors import InputError
+from landscape.errors import InputError, did_you_mean
 
 COMMANDS = {
     "demo": "Train small seeds on real text, run the whole study and write a report.",
@@ -53,7 +55,19 @@ class _Lazy(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"landscape.cli.{cmd_name}").command
-        return command
+        return completed(command, cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"there is no command {args[0]!r}{did_you_mean(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names of commands, for which none is imported."""
+        own = [CompletionItem(name, help=said) for name, said in COMMANDS.items() if name.startswith(incomplete)]
+        return own or super().shell_complete(ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import io
+import shlex
 import signal
+import subprocess
+import sys
 from itertools import combinations
+from pathlib import Path
+from types import SimpleNamespace
 
+import click
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
 from landscape.checkpoints.audit import hashes
-from landscape.cli import matrix
-from landscape.cli.main import main
+from landscape.cli import matrix, progress
+from landscape.cli.help import EXAMPLES
+from landscape.cli.main import COMMANDS, cli, main
 from landscape.errors import InputError
 from landscape.face.inputs import Inputs, settings
 from landscape.study.checkpoint import Checkpoint, labels, steps_at
@@ -102,3 +110,93 @@ def test_known_defects_are_told_without_a_network(
     said = capfd.readouterr().err
     assert "pythia-2.8b: 3 known defects" in said and "EleutherAI/pythia#205" in said and "(76 labels)" in said
     assert "only what is known is listed: the hub cannot be reached" in said
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_has_examples_that_parse(name: str) -> None:
+    help_text = CliRunner().invoke(cli, [name, "--help"]).output
+    assert "Examples:" in help_text and EXAMPLES[name]
+    for line in EXAMPLES[name]:
+        assert f"    {line}" in help_text.splitlines()
+        own, *arguments = shlex.split(line)[1:]
+        with click.Context(cli, info_name="landscape") as parent:
+            command = cli.get_command(parent, own)
+            assert command is not None and own == name
+            command.make_context(own, arguments, parent=parent)
+
+
+def test_options_are_in_groups() -> None:
+    text = CliRunner().invoke(cli, ["barriers", "--help"]).output
+    titles = [line[:-1] for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert titles == ["Checkpoints and data", "What is measured", "Alignment", "Output", "Trust", "Other options"]
+    assert text.index("--sequences") < text.index("What is measured") < text.index("--tolerance")
+
+
+STUDY = """
+version = 1
+name = "typos"
+[checkpoints]
+folder = "runs/seed_{seed}/step_{step}"
+[data]
+objective = "causal-lm"
+[[measure]]
+kind = "barriers"
+between = "seed"
+"""
+TYPOS = {
+    "command": (["barreirs", "a"], "did you mean barriers?"),
+    "option": (["barriers", "a", "b", "--lenght", "3"], "--length"),
+    "choice": (["barriers", "a", "b", "--definition", "chrod"], "did you mean chord?"),
+    "way to align": (["barriers", "a", "b", "--align", "wieghts"], "did you mean weights?"),
+    "probe": (["probe", "runs/seed_0/step_10", "--names", "inductoin", "--length", "8"], "did you mean induction?"),
+    "family": (["families", "pythia-14n"], "did you mean pythia-14m?"),
+    "reference": (["barriers", "multibert:seed=1"], "did you mean multiberts?"),
+    "label of a family": (["barriers", "multiberts:sed=1"], "did you mean seed?"),
+    "table": (["columns", "profil"], "did you mean profile?"),
+    "kind": (("barriers", "bariers"), "did you mean barriers?"),
+    "field": (("between", "betwen"), "did you mean between?"),
+    "section": (("[data]", "[dta]"), "did you mean data?"),
+    "objective": (("causal-lm", "casual-lm"), "did you mean causal-lm?"),
+    "label": (('"seed"', '"sede"'), "did you mean seed?"),
+    "value of a label": (('{step}"', '{step}"\nlabels = { sed = [1] }'), "did you mean seed?"),
+    "data set": (('"seed"', '"seed"\non = "mian"'), "did you mean main?"),
+}
+
+
+@pytest.mark.parametrize("what", TYPOS)
+def test_a_typo_is_answered(
+    few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], what: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").symlink_to(few_runs)
+    arguments, said = TYPOS[what]
+    if isinstance(arguments, tuple):
+        (tmp_path / "study.toml").write_text(STUDY.replace(*arguments))
+        arguments = ["plan", "study.toml"]
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    signal.signal(signal.SIGTERM, before)
+    assert said in " ".join(capfd.readouterr().err.split())
+
+
+def test_commands_are_completed_without_their_modules() -> None:
+    code = (
+        "import sys; from landscape.cli.main import cli; import click; "
+        "found = cli.shell_complete(click.Context(cli), 'ba'); print([item.value for item in found], "
+        "'pandas' in sys.modules, 'torch' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "['barriers'] False False"
+
+
+def test_progress_without_a_terminal_says_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, clock = io.StringIO(), iter([0.0, 0.0, 40.0, 40.0, 50.0, 60.0, 100.0, 100.0])
+    monkeypatch.setattr(progress, "console", progress.PlainConsole(file=out, width=200))
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    with progress.progress("measuring", 4) as advance:
+        for name in "abcd":
+            advance(name)
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "measuring: 1 of 4 in 40 s, about 2 min left, last a" and "\r" not in out.getvalue()
+    assert lines[-1].startswith("measuring: 4 of 4 in") and "left" not in lines[-1]

@@ -13,7 +13,7 @@ from pathlib import Path
 from landscape import rows
 from landscape.checkpoints.formats import has_weights, require_own, require_weights
 from landscape.checkpoints.numbers import WRITTEN, number, seed_in, step_in
-from landscape.errors import InputError
+from landscape.errors import InputError, did_you_mean
 from landscape.study.checkpoint import STEP_LABELS, USUAL_LABELS, Checkpoint, Label, labels, order, relabelled
 
 STEP_FOLDER = "checkpoint-{step}"
@@ -94,7 +94,8 @@ def expand(pattern: str, wanted: Mapping[str, tuple[Label, ...] | None]) -> list
     used = fields(pattern)
     stray = sorted(field for field, values in wanted.items() if values is not None and field not in used)
     if stray:
-        raise InputError(f"the folder pattern {pattern!r} has no {{{stray[0]}}}; write it into the pattern")
+        hint = did_you_mean(stray[0], used)
+        raise InputError(f"the folder pattern {pattern!r} has no {{{stray[0]}}}{hint}; write it into the pattern")
     every = _of_pattern(pattern, used, {field: values for field, values in wanted.items() if values is not None})
     found = {values: paths[0] for values, paths in every.items()}
     if double := next(((values, paths) for values, paths in every.items() if len(paths) > 1), None):

@@ -12,7 +12,7 @@ from pathlib import Path
 from landscape.checkpoints import families, formats, layout, local
 from landscape.checkpoints.families import Family
 from landscape.checkpoints.hub import client, places
-from landscape.errors import InputError
+from landscape.errors import InputError, did_you_mean
 from landscape.study.checkpoint import Checkpoint, Label, Place, labels, order, relabelled
 
 Wanted = Mapping[str, tuple[Label, ...] | None]
@@ -170,7 +170,10 @@ def family_parts(ref: str) -> tuple[Family, dict[str, str]] | None:
         return (families.FAMILIES[ref], {}) if ref in families.FAMILIES else None
     found = families.family(parsed[1])
     values = dict(part.split("=", 1) for part in parsed[2].split(",") if "=" in part)
-    if values.keys() - {"seed", "step"} or any(not re.fullmatch(r"[\d_]+|\{(seed|step)\}", v) for v in values.values()):
+    if odd := sorted(values.keys() - {"seed", "step"}):
+        hint = did_you_mean(odd[0], ("seed", "step"))
+        raise InputError(f"{ref}: {found.name} has no label {odd[0]}{hint}; write {found.name}:seed=S,step=T")
+    if any(not re.fullmatch(r"[\d_]+|\{(seed|step)\}", v) for v in values.values()):
         raise InputError(f"{ref} is not well formed; write {found.name}:seed=S,step=T")
     if len(values) != len([part for part in parsed[2].split(",") if part]):
         raise InputError(f"{ref} is not well formed; write {found.name}:seed=S,step=T")

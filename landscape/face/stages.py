@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from pydantic import JsonValue, ValidationError
 
-from landscape.errors import InputError
+from landscape.errors import InputError, did_you_mean
 from landscape.profile.runs import by_run, telling_apart
 from landscape.stages.settings import Stages
 from landscape.study.checkpoint import USUAL_LABELS
@@ -116,7 +116,8 @@ def measured_on(data: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.D
     """
     known = sorted({str(name) for rows in tables.values() if len(rows) for name in rows["data"]})
     if known and data not in known:
-        raise InputError(f"no row is measured on the data set {data}; there are {', '.join(known)}: give data")
+        said = f"no row is measured on the data set {data}{did_you_mean(data, known)}"
+        raise InputError(f"{said}; there are {', '.join(known)}: give data")
     return {name: rows[rows["data"] == data] if len(rows) else rows for name, rows in tables.items()}
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from landscape.errors import InputError
+from landscape.errors import InputError, did_you_mean
 from landscape.llc.settings import ChainSettings
 from landscape.spec import one_or_several
 from landscape.study.checkpoint import Checkpoint, in_order, order
@@ -66,9 +66,11 @@ class Grid:
             if all(any(c.label(name) is not None for c in checkpoints) for name in names):
                 return checkpoints
         known = dict.fromkeys(name for c in self.every for name, _ in c.labels)
+        unknown = next((name for name in names if name not in known), names[0])
+        hint = did_you_mean(unknown, (*known, *WITHIN_RUN, "all"))
         raise InputError(
-            f'between = "{", ".join(names)}" pairs checkpoints by a label that they do not have; their labels are '
-            f"{', '.join(known) or 'none'}, and all, neighbours, last and first pair them otherwise"
+            f'between = "{", ".join(names)}" pairs checkpoints by a label that they do not have{hint}; their labels '
+            f"are {', '.join(known) or 'none'}, and all, neighbours, last and first pair them otherwise"
         )
 
 
