@@ -16,7 +16,8 @@ from landscape.cli.progress import console
 from landscape.errors import InputError, StorageError
 from landscape.face import tidy
 from landscape.files import replacing
-from landscape.study.store import Record, Store
+from landscape.study.record import Record
+from landscape.study.store import Store
 
 if TYPE_CHECKING:
     from xarray import Dataset

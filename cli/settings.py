@@ -82,6 +82,29 @@ def _group(model: type[Settings]) -> str:
     return "Output" if model.__module__.startswith(__package__) else "What is measured"
 
 
+def with_settings(model: type[Settings], name: str) -> Callable[[click.Command], click.Command]:
+    """Add the settings of a model to a command as options, and hand them to it as one argument.
+
+    Args:
+        model: The model.
+        name: Of the argument.
+    """
+
+    def add(command: click.Command) -> click.Command:
+        function = command.callback
+        assert function is not None
+
+        def run(**given: object) -> object:
+            own = {field: given.pop(field) for field in model.model_fields}
+            return function(**given, **{name: settings(model, _given(model, own, {}))})
+
+        command.params += _options(model, (), {})
+        command.callback = run
+        return command
+
+    return add
+
+
 def _given(model: type[Settings], options: _Options, defaults: _Options) -> _Options:
     """The values of a model's settings, of those options that were given."""
     own: dict[str, object] = {name: value for name, value in defaults.items() if name in model.model_fields}

@@ -24,8 +24,9 @@ class Member:
         reads: What it needs beside checkpoints and the text of ``[data]``, or that it reads this text: ``text``, the
             evaluation text; ``train_text``; ``align_text``. Of probes: ``items``, if it
             needs your own items; ``task``, if its name needs a task. Of objectives: ``labels``, if examples have
-            labels; ``bos``, if a text may begin with the start token.
+            labels; ``bos``, if a text may begin with the start token. Of engines: the settings that are theirs alone.
         metrics: Of a probe: what figures call its headline metrics; a metric that is not here goes by its name.
+        extra: Extra of the distribution that it needs; empty for none.
     """
 
     module: str
@@ -33,6 +34,7 @@ class Member:
     label: str = ""
     reads: tuple[str, ...] = ()
     metrics: Mapping[str, str] = field(default_factory=dict)
+    extra: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,6 +196,15 @@ MEASURES = Members("kind of measure", {
     "behaviour": Member("behaviour", "distance of the behaviour of pairs"),
 })  # fmt: skip
 """What a study measures: the settings are in ``landscape.study.kinds``, the work in ``landscape.measure``."""
+
+ENGINES = Members("engine", {
+    "local": Member("landscape.engines.local", "worker processes of this machine, one for each device"),
+    "ray": Member("landscape.engines.ray_actors", "actors of a Ray cluster, one for each GPU or processor",
+                  reads=("address",), extra="ray"),
+    "submitit": Member("landscape.engines.submitit_jobs", "jobs of a scheduler such as Slurm", extra="submitit",
+                       reads=("jobs", "gpus_per_job", "time", "partition", "array_parallelism", "cluster")),
+})  # fmt: skip
+"""What hands the tasks of a study to workers."""
 
 FIGURES = Members("section of the report", {
     "stages": Member("landscape.figures.stages", "events and stages"),

@@ -41,7 +41,7 @@ WITH_TORCH = {"landscape.face.memory"}
 """Parts of these that are imported only where there are models in memory."""
 ALONE = {
     "figures": ("landscape.figures", "landscape.catalogue", "landscape.rows"),
-    "engines": ("landscape.engines", "landscape.errors"),
+    "engines": ("landscape.engines", "landscape.errors", "landscape.catalogue", "landscape.spec"),
 }
 
 

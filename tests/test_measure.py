@@ -42,9 +42,7 @@ def run(study: Study, folder: Path, grid: Grid | None = None) -> tuple[Store, li
     prepared = prepare(study, Store(folder / "results"), grid=grid)
     store = prepared.session.store
     store.open(prepared.record)
-    failed = local.run(
-        prepared.tasks, lambda: lambda task: perform(task, prepared.session), lambda event: None, workers=1
-    )
+    failed = local.run(prepared.tasks, lambda device: lambda task: perform(task, prepared.session), lambda event: None)
     return store, [task.key for task in prepared.tasks], failed
 
 
@@ -363,7 +361,7 @@ def test_a_checkpoint_that_is_rewritten_during_a_run_fails_its_tasks(few_runs: P
     store.open(prepared.record)
     file = runs / "seed_1" / "step_10" / "model.safetensors"
     save_file({name: 1.01 * values for name, values in load_file(file).items()}, file, {"format": "pt"})
-    failed = local.run(prepared.tasks, lambda: lambda task: perform(task, prepared.session), lambda event: None)
+    failed = local.run(prepared.tasks, lambda device: lambda task: perform(task, prepared.session), lambda event: None)
     touched = {task.key for task in prepared.tasks if any(str(file.parent) == c.ref for c in task.checkpoints)}
     assert failed.keys() == touched and 0 < len(touched) < len(prepared.tasks)
     assert all("have changed since they were identified" in message for message in failed.values())

@@ -15,7 +15,8 @@ from landscape.profile.runs import by_run, telling_apart
 from landscape.stages.settings import Stages
 from landscape.study.checkpoint import USUAL_LABELS
 from landscape.study.file import mistakes, read_study
-from landscape.study.store import Record, Store
+from landscape.study.record import Record
+from landscape.study.store import Store
 from landscape.study.tasks import MAIN
 
 if TYPE_CHECKING:

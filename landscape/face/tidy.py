@@ -12,7 +12,7 @@ import pandas as pd
 from landscape import catalogue, rows
 from landscape.columns import LOSS_UNIT, Column
 from landscape.errors import InputError
-from landscape.study.store import Record
+from landscape.study.record import Record
 
 if TYPE_CHECKING:
     from xarray import Dataset
