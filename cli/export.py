@@ -81,14 +81,14 @@ def _files(
         definition: Definition of a barrier, or how all of them are laid out.
         record: The study, as it was run.
     """
-    if table == "barrier" and definition in catalogue.DEFINITIONS:
+    if table in tidy.WITH_DEFINITIONS and definition in catalogue.DEFINITIONS:
         rows = tidy.of_definition(rows, definition)
     if kind == "netcdf":
         _require_xarray()
         for name, count, made in tidy.arrays(table, rows, record):
             yield name, count, partial(_write_netcdf, made)
         return
-    if table == "barrier" and definition == COLUMNS:
+    if table in tidy.WITH_DEFINITIONS and definition == COLUMNS:
         rows = tidy.one_row_a_pair(rows)
     yield table, len(rows), partial(_write_csv, rows) if kind == "csv" else partial(rows.to_parquet, index=False)
 

@@ -29,6 +29,14 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "landscape plane runs/seed_0/step_1000 --resolution 31",
     ),
     "simplex": ("landscape simplex runs/seed_{0,1,2}/step_1000 --text heldout.txt",),
+    "components": (
+        "landscape components runs/seed_{0,1}/step_1000 --text heldout.txt",
+        "landscape components runs/seed_{0,1}/step_1000 --move layers --align weights",
+    ),
+    "trajectory": (
+        "landscape trajectory 'runs/seed_0/step_{step}' --text heldout.txt",
+        "landscape trajectory runs/seed_0 --between window --k 3",
+    ),
     "llc": (
         "landscape llc runs/seed_0/step_1000 --calibrate",
         "landscape llc runs/seed_0/step_1000 --step-size 0.0007 --localisation 100",
@@ -37,6 +45,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "landscape probe runs/seed_0/step_1000",
         "landscape probe runs/seed_{0,1}/step_1000 --names induction,in-context --distances",
     ),
+    "point": ("landscape point runs/seed_0/step_1000 runs/seed_1/step_1000 --t 0.5 --out middle",),
     "plan": ("landscape plan study.toml", "landscape plan study.toml --tflops 100"),
     "run": ("landscape run study.toml", "landscape run study.toml --device cuda --workers 2"),
     "status": ("landscape status .", "landscape status . --check"),

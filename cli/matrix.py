@@ -13,10 +13,9 @@ COLOURS = np.array([(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (
 """Viridis, from no barrier to the largest: it is read in grey and by colour-blind people too."""
 BORDER = 3
 """Columns of the terminal beside the text of a cell."""
-DIAGONAL = "on the diagonal: loss of the checkpoint"
 
 
-def tables(rows: pd.DataFrame, names: Sequence[str], title: str, width: int) -> Iterator[Table]:
+def tables(rows: pd.DataFrame, names: Sequence[str], title: str, width: int, metric: str = "loss") -> Iterator[Table]:
     """The lower half of a matrix; in several tables side by side if it is wider than the terminal.
 
     Args:
@@ -24,6 +23,7 @@ def tables(rows: pd.DataFrame, names: Sequence[str], title: str, width: int) -> 
         names: References of the checkpoints, in their order.
         title: Title of the first table.
         width: Columns of the terminal.
+        metric: What the diagonal holds.
     """
     whole = has_intervals(rows, len(names), width)
     cells = _cells(rows, intervals=whole)
@@ -33,7 +33,9 @@ def tables(rows: pd.DataFrame, names: Sequence[str], title: str, width: int) -> 
     for start in range(0, len(names), room):
         shown = range(start, min(start + room, len(names)))
         last = start + room >= len(names)
-        table = Table(title=title if start == 0 else "", caption=DIAGONAL if last else None)
+        table = Table(
+            title=title if start == 0 else "", caption=f"on the diagonal: {metric} of the checkpoint" if last else None
+        )
         table.add_column("")
         for column in shown:
             table.add_column(str(column + 1), justify="right", no_wrap=True)

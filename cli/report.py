@@ -17,30 +17,50 @@ from landscape.figures.frames import Frames
 from landscape.figures.page import Missing, page
 from landscape.files import replacing
 from landscape.profile import summary
+from landscape.profile.chosen import of_metric
+from landscape.profile.metrics import LOSS
 from landscape.profile.runs import by_run, telling_apart
 from landscape.study.store import Store
 from landscape.study.tasks import MAIN
 
-OTHERS = ("plane", "place", "mixture", "llc", "probe", "behaviour")
+OTHERS = (
+    "probe_along",
+    "drop",
+    "component",
+    "trajectory",
+    "line",
+    "plane",
+    "place",
+    "mixture",
+    "llc",
+    "probe",
+    "behaviour",
+)
 """Tables that a report can be made of without any pair."""
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--definition", default="chord", show_default=True, type=click.Choice(list(catalogue.DEFINITIONS)))
+@click.option("--metric", default=LOSS, show_default=True, help="Metric that is shown: loss, accuracy, perplexity, ...")
 @click.option("--data", default=MAIN, show_default=True, metavar="NAME", help="Data set whose rows are shown.")
-def command(folder: Path, definition: str, data: str) -> None:
-    """Write FOLDER/report.html from the results in FOLDER."""
-    write_report(folder, definition, data)
+def command(folder: Path, definition: str, metric: str, data: str) -> None:
+    """Write FOLDER/report.html from the results in FOLDER.
+
+    With another metric than the loss, barriers, profiles and values of checkpoints are those of the metric, and a
+    change for the worse is positive.
+    """
+    write_report(folder, definition, data, metric)
 
 
-def write_report(folder: Path, definition: str = "chord", data: str = MAIN) -> None:
+def write_report(folder: Path, definition: str = "chord", data: str = MAIN, metric: str = LOSS) -> None:
     """Make the page of a results folder.
 
     Args:
         folder: The folder.
         definition: Definition of a barrier.
         data: The data set whose rows are shown.
+        metric: The metric that is shown.
 
     Raises:
         InputError: If there is nothing to show yet.
@@ -53,29 +73,30 @@ def write_report(folder: Path, definition: str = "chord", data: str = MAIN) -> N
                for task in record["tasks"] if not store.done(task["key"])]  # fmt: skip
     try:
         with replacing(folder / "report.html") as part:
-            part.write(page(frames(store, definition, data), record, missing).encode())
+            part.write(page(frames(store, definition, data, metric), record, missing).encode())
     except OSError as error:
         raise StorageError(f"cannot write {folder / 'report.html'}: {error.strerror}") from error
     console.print(f"The report is {folder / 'report.html'}", markup=False)
 
 
-def frames(store: Store, definition: str = "chord", data: str = MAIN) -> Frames:
+def frames(store: Store, definition: str = "chord", data: str = MAIN, metric: str = LOSS) -> Frames:
     """The frames of a report.
 
     Args:
         store: The results.
         definition: Definition of a barrier.
         data: The data set whose rows are shown.
+        metric: The metric that is shown.
 
     Raises:
-        InputError: If no pair is finished.
+        InputError: If no pair is finished, or nothing has this metric.
     """
     record = store.record()
     tables = measured_on(data, store.tables(task["key"] for task in record["tasks"]))
-    tables = by_run(tables, telling_apart(labels_of(record)))
+    tables = of_metric(by_run(tables, telling_apart(labels_of(record))), metric)
     barriers, profiles, losses = (tables.get(table, pd.DataFrame()) for table in ("barrier", "profile", "loss"))
     pictures: dict[str, Any] = {name: tables.get(name, pd.DataFrame()) for name in OTHERS}
-    pictures |= _stages(store, definition, data)
+    pictures |= _stages(store, definition, data, metric)
     pictures["traces"] = chains_of(store, _ends(pictures["llc"]))
     if barriers.empty and all(pictures[name].empty for name in OTHERS if name != "place"):
         raise InputError(f"no pair is finished in {store.folder}; run the study first, or again")
@@ -104,12 +125,12 @@ def frames(store: Store, definition: str = "chord", data: str = MAIN) -> Frames:
     )
 
 
-def _stages(store: Store, definition: str, data: str) -> dict[str, Any]:
+def _stages(store: Store, definition: str, data: str, metric: str) -> dict[str, Any]:
     """The frames on stages; none where there are no series over training."""
     from landscape.stages.findings.sentences import sentences
 
     try:
-        found = of_results(store, definition, data=data)
+        found = of_results(store, definition, data=data, metric=metric)
     except InputError:
         return {}
     if found.event.empty:

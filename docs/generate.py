@@ -22,7 +22,7 @@ from landscape.catalogue import Members
 from landscape.cli.help import EXAMPLES
 from landscape.cli.main import COMMANDS, cli
 from landscape.cli.settings import explanations
-from landscape.spec import MOST_SEED, BesideStudy, Choice, WholeOr
+from landscape.spec import MOST_SEED, BesideStudy, Choice, ChoiceOrOwn, Own, WholeOr
 from landscape.stages.settings import Primary, Stages
 from landscape.study.kinds import kind
 from landscape.study.kinds.alignment import Alignment
@@ -38,8 +38,8 @@ TEXT_NAMES = {"str": "text", "int": "integer", "float": "number", "bool": "true 
 MEMBERS: Mapping[str, Members] = {
     "Paths": catalogue.PATHS, "Curves": catalogue.CURVES, "Definitions of a barrier": catalogue.DEFINITIONS,
     "Ways to align": catalogue.MATCHERS, "Symmetry tables": catalogue.SYMMETRY_TABLES, "Samplers": catalogue.SAMPLERS,
-    "Probes": catalogue.PROBES, "Objectives": catalogue.OBJECTIVES, "Kinds of measure": catalogue.MEASURES,
-    "Sections of the report": catalogue.FIGURES,
+    "Probes": catalogue.PROBES, "Objectives": catalogue.OBJECTIVES, "Metrics": catalogue.METRICS,
+    "Kinds of measure": catalogue.MEASURES, "Sections of the report": catalogue.FIGURES,
 }  # fmt: skip
 
 
@@ -110,6 +110,10 @@ def by_validator(metadata: Sequence[object]) -> list[str]:
     for mark in metadata:
         if isinstance(mark, AfterValidator) and isinstance(mark.func, Choice):
             return [f"`{name}`" for name in mark.func.names]
+        if isinstance(mark, AfterValidator) and isinstance(mark.func, ChoiceOrOwn):
+            return [*(f"`{name}`" for name in mark.func.members), "`FILE.py:FUNCTION`"]
+        if isinstance(mark, AfterValidator) and mark in get_args(Own):
+            return ["`FILE.py:FUNCTION`"]
         if isinstance(mark, AfterValidator) and isinstance(mark.func, WholeOr):
             return [f"`{mark.func.word}`", f"integer ≥ {mark.func.least} and ≤ {mark.func.most}"]
         if isinstance(mark, AfterValidator) and mark in get_args(BesideStudy):

@@ -22,7 +22,8 @@ def caption(rows: pd.DataFrame) -> str:
     parts.append(f"objective: {_only(rows, 'objective')}, {_only(rows, 'unit')}")
     if "unknown" in rows and (share := float(pd.to_numeric(rows["unknown"]).max())) > MOST_UNKNOWN:
         parts.append(f"{share:.0%} of the tokens of the text are unknown to the tokenizer")
-    parts.append(f"{_range(rows, 'examples')} examples of {_only(rows, 'length')} tokens{_share(rows)}")
+    tokens = f" of {_only(rows, 'length')} tokens" if rows["length"].notna().all() else ""
+    parts.append(f"{_range(rows, 'examples')} examples{tokens}{_share(rows)}")
     dtype = _only(rows, "dtype")
     errors = pd.to_numeric(rows["dtype_error"]).dropna()
     parts.append(dtype + (f", within {errors.max():.1g} of float32 where compared" if len(errors) else ""))

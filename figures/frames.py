@@ -27,6 +27,11 @@ class Frames:
         by_symmetry: Means of these rows by way to align.
         alignment: Rows of the table ``align``.
         learned_profiles: Mean profile by path and t.
+        probe_along: Rows of the table ``probe_along``.
+        drop: Rows of the table ``drop``.
+        component: Rows of the table ``component``.
+        trajectory: Rows of the table ``trajectory``.
+        line: Rows of the table ``line``.
         plane: Rows of the table ``plane``.
         place: Rows of the table ``place``.
         mixture: Rows of the table ``mixture``.
@@ -58,6 +63,11 @@ class Frames:
     by_symmetry: pd.DataFrame = field(default_factory=pd.DataFrame)
     alignment: pd.DataFrame = field(default_factory=pd.DataFrame)
     learned_profiles: pd.DataFrame = field(default_factory=pd.DataFrame)
+    probe_along: pd.DataFrame = field(default_factory=pd.DataFrame)
+    drop: pd.DataFrame = field(default_factory=pd.DataFrame)
+    component: pd.DataFrame = field(default_factory=pd.DataFrame)
+    trajectory: pd.DataFrame = field(default_factory=pd.DataFrame)
+    line: pd.DataFrame = field(default_factory=pd.DataFrame)
     plane: pd.DataFrame = field(default_factory=pd.DataFrame)
     place: pd.DataFrame = field(default_factory=pd.DataFrame)
     mixture: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -12,7 +12,10 @@ LAYERS = [
     # the foundation, in three courses
     "landscape.lazy landscape.foreign landscape.errors landscape.shapes landscape.texts landscape.catalogue "
     "landscape.columns",
-    "landscape.spec landscape.files landscape.space landscape.rows",
+    "landscape.files landscape.space landscape.shared_columns",
+    "landscape.rows",
+    "landscape.own",
+    "landscape.spec",
     "landscape.anchor landscape.memory landscape.progress",
     "landscape.stages.settings landscape.llc.settings landscape.symmetry.settings",
     "landscape.profile",
@@ -31,7 +34,8 @@ LAYERS = [
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
 NO_TORCH = [
     "landscape.lazy", "landscape.errors", "landscape.catalogue", "landscape.spec", "landscape.files",
-    "landscape.columns", "landscape.rows", "landscape.face", "landscape.memory", "landscape.progress",
+    "landscape.columns", "landscape.shared_columns", "landscape.rows", "landscape.face", "landscape.memory",
+    "landscape.progress",
     "landscape.profile", "landscape.stages", "landscape.study", "landscape.llc.settings", "landscape.llc.samplers",
     "landscape.symmetry.settings",
     "landscape.checkpoints.local", "landscape.checkpoints.grid", "landscape.checkpoints.formats",

@@ -279,10 +279,10 @@ def test_other_objectives_take_the_same_way(tmp_path: Path) -> None:
     lines = [f'{{"text": "w{n} w{n * n % 50}", "label": {n % 3}}}' for n in range(20)]
     (tmp_path / "cls" / "text.txt").write_text("\n".join(lines))
     store, keys, failed = run(read_study(file), tmp_path / "cls")
-    profile = store.rows("profile", keys)
-    assert not failed and profile["accuracy"].between(0, 1).all() and profile["accuracy"].notna().all()
+    profile = store.rows("metric_profile", keys)
+    assert not failed and set(profile["metric"]) == {"accuracy"} and profile["value"].between(0, 1).all()
     ends = store.rows("loss", keys)
-    assert [profile["accuracy"].iloc[0], profile["accuracy"].iloc[-1]] == ends["accuracy"].tolist()
+    assert [profile["value"].iloc[0], profile["value"].iloc[-1]] == ends["accuracy"].tolist()
 
 
 def test_nan_fails_its_tasks_and_the_others_go_on(few_runs: Path, tmp_path: Path) -> None:

@@ -117,7 +117,9 @@ def locked() -> dict[str, tuple[str, list[str]]]:
 def test_locked_versions_are_the_pinned_ones_and_have_hashes() -> None:
     """All that ``make`` installs is locked, but torch, whose build is a matter of the machine."""
     found, pins = locked(), pinned()
-    assert {name: version for name, (version, _) in found.items()} == {name: pins.get(name, version) for name, (version, _) in found.items()}
+    assert {name: version for name, (version, _) in found.items()} == {
+        name: pins.get(name, version) for name, (version, _) in found.items()
+    }
     assert [name for name, (_, hashes) in found.items() if not hashes or any(len(h) != 64 for h in hashes)] == []
     extras = re.findall(r"^EXTRAS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[0].split()
     assert f"'.[{','.join(extras)}]'" in (ROOT / "Makefile").read_text()

@@ -9,7 +9,7 @@ from landscape.checkpoints.hub import client
 from landscape.checkpoints.identity import CONFIG, config_folder, content_id, hash_of, sha256
 from landscape.checkpoints.sources import place
 from landscape.errors import InputError
-from landscape.study.checkpoint import Checkpoint
+from landscape.study.checkpoint import NO_CONFIG, Checkpoint
 
 
 def pinned(checkpoint: Checkpoint) -> Checkpoint:
@@ -35,6 +35,15 @@ def described(checkpoint: Checkpoint) -> Path:
     if not (folder / CONFIG).is_file():
         raise InputError(f"{where} holds no {CONFIG}, so its model is not known; name another revision or folder")
     return folder
+
+
+def config_of(checkpoint: Checkpoint) -> Path | None:
+    """The folder with its config; None if its model is not that of a config.
+
+    Raises:
+        InputError: If there is no config, or it cannot be fetched.
+    """
+    return None if checkpoint.config == NO_CONFIG else described(checkpoint)
 
 
 def weights(checkpoint: Checkpoint) -> Path:
@@ -70,14 +79,14 @@ def content(checkpoint: Checkpoint) -> str:
         InputError: If the files are missing, here or there.
     """
     where = checkpoint.place
-    config = described(checkpoint)
+    config = config_of(checkpoint)
     if where is None:
         return content_id(Path(checkpoint.ref), config)
     files = client.weights(client.listing(where, pinned(checkpoint).commit))
     if not files:
         client.fetch(where, checkpoint.commit)  # says what is there instead
     return hash_of([
-        (CONFIG, sha256(config / CONFIG)),
+        *([(CONFIG, sha256(config / CONFIG))] if config else []),
         *((name, f.sha256 or f.blob) for name, f in sorted(files.items())),
     ])
 

@@ -146,7 +146,7 @@ def _write(ran: Ran, method: str, out: Path, mark: str) -> bool:
     aligned = task.spec.aligned
     assert aligned is not None
     one, two = session.vectors(task, aligned)
-    model, described = session.objective(task, aligned).model.cpu(), fetch.described(task.checkpoints[0])
+    model, described = session.objective(task, aligned).model.cpu(), fetch.config_of(task.checkpoints[0])
     untied = session.coordinates.unties(aligned, task.on)
     with saving.storing(out), replacing_folder(out) as part:
         (part / MARK).write_text(f"{mark}\n")

@@ -12,8 +12,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from landscape import catalogue
 from landscape.errors import InputError
-from landscape.spec import Choice, Settings, one_or_several
-from landscape.study.checkpoint import Checkpoint, of_one_kind, steps_at
+from landscape.own import is_own
+from landscape.spec import ChoiceOrOwn, Settings, one_or_several
+from landscape.study.checkpoint import NO_CONFIG, Checkpoint, of_one_kind, steps_at
 from landscape.study.file import mistakes
 from landscape.study.kinds.alignment import reads_text
 from landscape.study.measure import Grid
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
     Model = str | Path | nn.Module | Mapping[str, Tensor]
     """A reference, or a model or state dict in memory."""
-    Loss = Callable[[Any, Mapping[str, Tensor]], Tensor]
-    """Loss of each example, of the outputs of a model and a batch."""
+    Loss = Callable[[Any, Mapping[str, Tensor]], Tensor | Mapping[str, Tensor]]
+    """Of the outputs of a model and a batch: the loss of each example; or more numbers of each, ``loss`` among them."""
     Batches = Sequence[Mapping[str, Tensor]] | Mapping[str, Tensor]
     """One batch or several; tensors whose first axis is the example."""
 
@@ -64,7 +65,8 @@ class Inputs(Settings):
     Attributes:
         text: Text to evaluate on, or the field text of JSON lines, CSV or Parquet; with labels for classification; left
             out, the packaged novel.
-        objective: The loss; left out, that of the model's class.
+        objective: The loss; left out, that of the model's class; or a function of a file of your own, as
+            ``mine.py:build``, that returns model, batches and loss.
         sequences: Number of examples.
         length: Tokens of an example.
         tokenizer: Folder of the tokenizer; left out, that of the first checkpoint.
@@ -76,7 +78,7 @@ class Inputs(Settings):
     """
 
     text: str | None = None
-    objective: Annotated[str, AfterValidator(Choice(catalogue.OBJECTIVES))] | None = None
+    objective: Annotated[str, AfterValidator(ChoiceOrOwn(catalogue.OBJECTIVES))] | None = None
     sequences: int = Field(128, ge=2)
     length: int = Field(64, ge=2)
     tokenizer: str | None = None
@@ -85,6 +87,11 @@ class Inputs(Settings):
     config: str = ""
     at: At = "all"
     device: str = "cpu"
+
+    @property
+    def own(self) -> bool:
+        """Whether model, batches and loss are those of a function of the user's own."""
+        return self.objective is not None and is_own(self.objective)
 
 
 @dataclass(frozen=True)
@@ -232,7 +239,14 @@ def _found(refs: Sequence[str], inputs: Inputs) -> Models:
     """
     from landscape.checkpoints import fetch, sources
 
-    every = of_one_kind([c for ref in refs for c in steps_at(inputs.at, sources.find(ref, inputs.config))])
+    if inputs.own and inputs.config:
+        raise InputError("config is for models of transformers, and the objective is your own; leave it out")
+    config = NO_CONFIG if inputs.own else inputs.config
+    each = (steps_at(inputs.at, sources.find(ref, config)) for ref in refs)
+    every = of_one_kind([replace(c, config=config) for some in each for c in some])
+    if inputs.own:
+        assert inputs.objective is not None
+        return Models(tuple(every), data(inputs, inputs.objective), inputs.device)
     for checkpoint in every:
         if checkpoint.place is None:
             fetch.described(checkpoint)
@@ -257,5 +271,5 @@ def data(inputs: Inputs, objective: str) -> Data:
     Raises:
         InputError: If options do not go together.
     """
-    fields = inputs.model_dump(include=set(Data.model_fields))
+    fields = inputs.model_dump(include=set(Data.model_fields), exclude_unset=inputs.own)
     return settings(Data, {**fields, "objective": objective})

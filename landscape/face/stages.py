@@ -11,6 +11,8 @@ import pandas as pd
 from pydantic import JsonValue, ValidationError
 
 from landscape.errors import InputError, did_you_mean
+from landscape.profile.chosen import OF_METRICS, of_metric
+from landscape.profile.metrics import LOSS
 from landscape.profile.runs import by_run, telling_apart
 from landscape.stages.settings import Stages
 from landscape.study.checkpoint import USUAL_LABELS
@@ -22,7 +24,10 @@ from landscape.study.tasks import MAIN
 if TYPE_CHECKING:
     from landscape.stages.analysis import Findings
 
-TABLES = {"loss": "losses", "llc": "llc", "probe": "probes", "barrier": "barriers", "behaviour": "behaviour"}
+TABLES = {
+    "loss": "losses", "llc": "llc", "probe": "probes", "barrier": "barriers", "behaviour": "behaviour",
+    "trajectory": "trajectory",
+}  # fmt: skip
 """Tables that series are made of, and the kind of task that each comes from."""
 
 
@@ -32,6 +37,7 @@ def stages(
     *,
     definition: str = "chord",
     data: str = MAIN,
+    metric: str = LOSS,
     **settings: object,
 ) -> Findings:
     """Events, stages, and whether connectivity is associated with behaviour.
@@ -42,6 +48,7 @@ def stages(
         pairs: For series: a frame or a file of pairs, ``series, seed_a, seed_b, step, value``.
         definition: Definition of a barrier.
         data: For a folder of results: the data set whose rows are used.
+        metric: For a folder of results: the metric whose barriers and values are used, in the place of the loss.
         **settings: Those of the section ``[stages]`` of a study file.
 
     Raises:
@@ -56,11 +63,15 @@ def stages(
         return of_files(folder, Path(str(pairs)) if pairs is not None else None, settings)
     if pairs is not None:
         raise InputError("pairs belong to a file of series, and a folder of results has its own: leave them out")
-    return of_results(Store(folder / "results"), definition, settings, data)
+    return of_results(Store(folder / "results"), definition, settings, data, metric)
 
 
 def of_results(
-    store: Store, definition: str = "chord", given: Mapping[str, object] | None = None, data: str = MAIN
+    store: Store,
+    definition: str = "chord",
+    given: Mapping[str, object] | None = None,
+    data: str = MAIN,
+    metric: str = LOSS,
 ) -> Findings:
     """Findings of a results folder, by the settings of its study and further ones.
 
@@ -69,9 +80,10 @@ def of_results(
         definition: Definition of a barrier.
         given: Settings in place of those of the study.
         data: The data set whose rows are used.
+        metric: The metric whose barriers and values are used, in the place of the loss.
 
     Raises:
-        InputError: If there is nothing to find stages in.
+        InputError: If there is nothing to find stages in, or nothing has this metric.
     """
     from landscape.stages.analysis import analyse
     from landscape.stages.association.preregistered import preregistered
@@ -80,8 +92,9 @@ def of_results(
     record = store.record()
     keys = {kind: [task["key"] for task in record["tasks"] if task["kind"] == kind] for kind in TABLES.values()}
     labels = telling_apart(labels_of(record))
-    tables = measured_on(data, {name: store.rows(name, keys[kind]) for name, kind in TABLES.items()})
-    tables = by_run(tables, labels)
+    wanted = {**TABLES, **dict.fromkeys([OF_METRICS["barrier"]] if metric != LOSS else [], TABLES["barrier"])}
+    tables = measured_on(data, {name: store.rows(name, keys[kind]) for name, kind in wanted.items()})
+    tables = of_metric(by_run(tables, labels), metric)
     if not tables["barrier"].empty:
         tables["barrier"] = tables["barrier"][tables["barrier"]["definition"] == definition]
     observed = from_tables(tables)

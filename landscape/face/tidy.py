@@ -12,17 +12,22 @@ import pandas as pd
 from landscape import catalogue, rows
 from landscape.columns import LOSS_UNIT, Column
 from landscape.errors import InputError
+from landscape.shared_columns import BARRIER
 from landscape.study.record import Record
 
 if TYPE_CHECKING:
     from xarray import Dataset
 
-OF_DEFINITION = tuple(c.name for c in rows.BARRIER if not c.name.startswith("loss_"))
+WITH_DEFINITIONS = ("barrier", "metric_barrier")
+"""Tables with a row for each definition of a barrier."""
+OF_DEFINITION = tuple(c.name for c in BARRIER if not c.name.startswith("loss_"))
 """Columns that differ between the definitions of a barrier of one pair."""
 AXES = ("seed_a", "seed_b", "seed", "step", "definition", "data", "t")
 """Columns that are an axis of an array wherever a table has them."""
-MORE_AXES = ("align", "path", "plane", "kind", "x", "y", "probe", "metric", "subset", "chain", "halved", "curve",
-             "sampler", "moved", "weights", "checkpoints")  # fmt: skip
+MORE_AXES = (
+    "align", "path", "start", "way", "component", "window", "line", "plane", "kind", "x", "y", "probe", "metric",
+    "subset", "chain", "halved", "curve", "sampler", "moved", "weights", "checkpoints",
+)  # fmt: skip
 """Columns that are an axis where the rows need it."""
 MAX_EMPTY = 50
 """How many cells of an array a row may take, at most."""
@@ -32,7 +37,7 @@ def one_row_a_pair(barriers: pd.DataFrame, main: str = "chord") -> pd.DataFrame:
     """Barriers with a row for each pair, path and way to align, and the definitions as columns.
 
     Args:
-        barriers: Rows of the table ``barrier``: one for each definition.
+        barriers: Rows of the table ``barrier`` or ``metric_barrier``: one for each definition.
         main: The definition whose columns keep their names; those of another end in its name.
     """
     shared = [name for name in barriers.columns if name not in {"definition", *OF_DEFINITION}]
@@ -155,7 +160,7 @@ def described(table: str) -> Sequence[Column]:
     columns = rows.TABLES[table].columns
     names = {c.name: c for c in columns}
     more = [Column("step", "whole", names["step_a"].meaning, "steps")] if "step_a" in names else []
-    if table == "barrier":
+    if table in WITH_DEFINITIONS:
         more += [Column(f"{c.name}_{name}", c.dtype, f"{c.meaning}; {catalogue.DEFINITIONS[name].help}", c.unit)
-                 for name in catalogue.DEFINITIONS for c in rows.BARRIER if c.name in OF_DEFINITION]  # fmt: skip
+                 for name in catalogue.DEFINITIONS for c in BARRIER if c.name in OF_DEFINITION]  # fmt: skip
     return (*columns, *more)

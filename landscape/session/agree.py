@@ -40,7 +40,7 @@ def warnings(
     model = next(iter(objectives.values())).model
     blends = dict.fromkeys(data[on].buffers for on in objectives)
     return [
-        *([] if all(data[on].tokenizer for on in objectives) else of_tokenizers(checkpoints)),
+        *([] if all(data[on].tokenizer or data[on].own for on in objectives) else of_tokenizers(checkpoints)),
         *(line for on, objective in objectives.items() for line in of_text(objective, on)),
         *of_tensors(here, model),
         *(line for how in blends for line in of_buffers(here, model, how)),
@@ -84,7 +84,7 @@ def _tokenizer_files(folder: Path) -> tuple[tuple[str, str], ...]:
 
 def of_text(objective: Objective, on: str = MAIN) -> list[str]:
     """Whether the tokenizer knows the text of a data set."""
-    share = objective.columns["unknown"]
+    share = objective.columns.get("unknown", 0.0)
     if share < FEW_UNKNOWN:
         return []
     which = "" if on == MAIN else f" of [data.{on}]"

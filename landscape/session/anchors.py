@@ -120,4 +120,4 @@ class Anchors:
     def _require_unchanged(self, path: Path, checkpoint: Checkpoint) -> None:
         known, *_ = self.signatures.get(str(path.resolve()), ("",))
         if known:  # what was downloaded is named by its content
-            identity.require_unchanged(path, fetch.described(checkpoint), known, checkpoint.content)
+            identity.require_unchanged(path, fetch.config_of(checkpoint), known, checkpoint.content)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from landscape.anchor import Anchor
 from landscape.objectives import Objective
+from landscape.own import label
 from landscape.points.memory import keep_freed_memory
 from landscape.rows import Row
 from landscape.session.anchors import Anchors
@@ -170,10 +171,10 @@ class Session:
         objective, data = self.batches.objective(task.on), self.study.data_sets[task.on]
         return {
             "data": task.on,
-            "objective": OWN if self.memory else data.objective,
+            "objective": OWN if self.memory else label(data.objective),
             "unit": objective.unit,
             "examples": objective.examples,
-            "length": None if self.memory else data.length,
+            "length": None if self.memory or data.own else data.length,
             "dtype": dtype,
             "dtype_error": dtype_error,
             "buffers": self.batches.buffers(task.on).whose(task),

@@ -14,6 +14,8 @@ Labels = tuple[tuple[str, Label], ...]
 """Labels by name, in the order of the pattern."""
 USUAL_LABELS = ("seed", "step", "branch_step", "branch")
 """Labels that every row has a column for."""
+NO_CONFIG = "none"
+"""In place of the folder of a config, where the user says what model the weights are of."""
 STEP_LABELS = ("step", "branch_step")
 """Labels that are training steps, and so whole numbers."""
 
@@ -51,7 +53,7 @@ class Checkpoint:
         place: Where on the hub it lies; None for one on this disk.
         content: Hash of config and weights; empty until it is known.
         commit: For a checkpoint on the hub, the commit that its name was resolved to.
-        config: The folder of its config.json, if that is not its own.
+        config: The folder of its config.json, if that is not its own; :data:`NO_CONFIG` if its model has none.
         defect: What is known to be wrong with it.
     """
 

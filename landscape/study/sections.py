@@ -8,12 +8,15 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from landscape import catalogue
-from landscape.spec import MOST_SEED, BesideStudy, Choice, Settings, one_or_several
+from landscape.own import is_own
+from landscape.spec import MOST_SEED, BesideStudy, ChoiceOrOwn, Settings, one_or_several
 from landscape.study.checkpoint import Label
 
 Several = Annotated[tuple[Label, ...], BeforeValidator(one_or_several)]
 """Values of a label, or one of them."""
 NO_LABELS: Mapping[str, Several] = {}
+OF_TEXTS = frozenset({"length", "mask", "tokenizer", "bos"})
+"""Settings that the batches of a function of one's own do not read."""
 
 
 class Branches(Settings):
@@ -81,7 +84,8 @@ class Data(Settings):
     """Fixed batches: the same tokens and masks for every point of a study.
 
     Attributes:
-        objective: The loss.
+        objective: The loss; or a function of a file of your own, as ``mine.py:build``, that returns model, batches and
+            loss.
         text: A text file, or the field ``text`` of JSON lines, CSV or Parquet; for classification one of these with
             labels; left out, the packaged held-out text.
         sequences: Number of examples, spread evenly over the text.
@@ -93,7 +97,7 @@ class Data(Settings):
         buffers: Learned buffers between checkpoints that differ in them: those of the nearest, or their mean.
     """
 
-    objective: Annotated[str, AfterValidator(Choice(catalogue.OBJECTIVES))]
+    objective: Annotated[str, AfterValidator(ChoiceOrOwn(catalogue.OBJECTIVES))]
     text: BesideStudy | None = None
     sequences: int = Field(256, ge=2)
     length: int = Field(128, ge=2)
@@ -103,14 +107,30 @@ class Data(Settings):
     bos: bool | Literal["auto"] = "auto"
     buffers: Literal["nearest", "interpolated"] = "nearest"
 
+    @property
+    def own(self) -> bool:
+        """Whether model, batches and loss are those of a function of the user's own."""
+        return is_own(self.objective)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What the objective reads; see :class:`landscape.catalogue.Member`."""
+        return () if self.own else catalogue.OBJECTIVES[self.objective].reads
+
+    @model_validator(mode="after")
+    def _of_an_own_function(self) -> Data:
+        if self.own and (unread := sorted(self.model_fields_set & OF_TEXTS)):
+            raise ValueError(f"{unread[0]} is for texts, and the batches are those of {self.objective}: leave it out")
+        return self
+
     @model_validator(mode="after")
     def _labels_are_given(self) -> Data:
-        if "labels" in catalogue.OBJECTIVES[self.objective].reads and self.text is None:
+        if "labels" in self.reads and self.text is None:
             raise ValueError(f'{self.objective} needs labelled examples: text = "FILE" of JSON lines')
         return self
 
     @model_validator(mode="after")
     def _bos_is_for_causal_models(self) -> Data:
-        if self.bos != "auto" and "bos" not in catalogue.OBJECTIVES[self.objective].reads:
+        if self.bos != "auto" and "bos" not in self.reads:
             raise ValueError(f"bos is for causal-lm, and the objective is {self.objective}; leave it out")
         return self
