@@ -21,6 +21,7 @@ from types import FrameType
 from landscape.engines.claims import Claims
 from landscape.engines.jobs import POLL, Event, Job, Queue, Report, Start, Work, Worker, attempt
 from landscape.engines.order import Order
+from landscape.engines.spawning import without_main
 from landscape.errors import StorageError
 
 SHUTDOWN = 5.0
@@ -164,7 +165,8 @@ def _spawn(start: Start, device: str) -> _Worker:
     context = get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_worker_loop, args=(there, Worker(start, device)), daemon=True)
-    process.start()
+    with without_main():
+        process.start()
     there.close()
     return _Worker(process, here, device)
 

@@ -43,6 +43,10 @@ Advance = Callable[[str], None]
 """Called once for each finished piece of work, with what it was."""
 
 
+def _no_setup() -> None:
+    """Prepare nothing; workers are handed it, so it must have a name."""
+
+
 @dataclass(frozen=True)
 class Watch:
     """What is told while tasks run.
@@ -58,7 +62,7 @@ class Watch:
     progress: Callable[[str, int], AbstractContextManager[Advance]] = notebook.progress
     event: Callable[[Event], None] = lambda event: None
     counts: bool = False
-    setup: Callable[[], None] = lambda: None
+    setup: Callable[[], None] = _no_setup
     only: str = ""
 
 
