@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
+
+from landscape.errors import InputError
 
 Label = int | str
 """The value of a label: a whole number, or a word."""
@@ -138,6 +141,41 @@ def in_order(checkpoints: Iterable[Checkpoint], names: Iterable[str]) -> list[Ch
     """Checkpoints sorted by some labels."""
     names = list(names)
     return sorted(checkpoints, key=lambda c: tuple(order(c.label(name)) for name in names))
+
+
+def steps_at(at: tuple[int, ...] | str, checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
+    """Those of some steps of each run; a checkpoint alone is kept.
+
+    Args:
+        at: The steps; ``last`` is the last of each run, ``all`` is all.
+        checkpoints: What one reference means.
+
+    Raises:
+        InputError: If a step is in no run.
+    """
+    if at == "all" or len(checkpoints) < 2:
+        return list(checkpoints)
+    if at == "last":
+        last: dict[Labels, float] = {}
+        for c in checkpoints:
+            last[_run(c)] = max(_time(c), last.get(_run(c), 0))
+        return [c for c in checkpoints if _time(c) == last[_run(c)]]
+    there = sorted({c.step for c in checkpoints if c.step is not None})
+    if lost := [step for step in at if step not in there]:
+        raise InputError(
+            f"no checkpoint of {checkpoints[0].ref} and {len(checkpoints) - 1} others is at step {lost[0]}; their "
+            f"steps are {', '.join(map(str, there))}"
+        )
+    return [c for c in checkpoints if c.step in at]
+
+
+def _time(checkpoint: Checkpoint) -> float:
+    """Its step; a final model, which has none, is after all."""
+    return math.inf if checkpoint.step is None else checkpoint.step
+
+
+def _run(checkpoint: Checkpoint) -> Labels:
+    return tuple((name, value) for name, value in checkpoint.labels if name != "step")
 
 
 def _whole(value: Label | None) -> int | None:

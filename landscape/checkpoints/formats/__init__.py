@@ -16,6 +16,7 @@ __all__ = [
     "FORMATS",
     "Stored",
     "has_weights",
+    "is_foreign",
     "index",
     "is_adapter",
     "read",
@@ -84,6 +85,11 @@ def _found(path: Path) -> tuple[ModuleType, list[Path]]:
             return module, files
     require_own(path)
     raise InputError(_what_is_there(path))
+
+
+def is_foreign(folder: Path) -> bool:
+    """Whether a folder is in a layout that is recognised but not read."""
+    return any(any(folder.glob(pattern)) for pattern in FOREIGN)
 
 
 def require_own(path: Path) -> None:
