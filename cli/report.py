@@ -22,6 +22,7 @@ from landscape.figures.frames import Frames
 from landscape.figures.page import Missing, page
 from landscape.files import replacing
 from landscape.profile import summary
+from landscape.profile.along_run import entered
 from landscape.profile.chosen import of_metric
 from landscape.profile.metrics import LOSS
 from landscape.profile.runs import by_run, telling_apart
@@ -196,6 +197,8 @@ def _of_one(tables: Mapping[str, pd.DataFrame], definition: str) -> Frames:
     """
     barriers, profiles, losses = (tables.get(table, pd.DataFrame()) for table in ("barrier", "profile", "loss"))
     pictures: dict[str, Any] = {name: tables.get(name, pd.DataFrame()) for name in OTHERS}
+    if len(pictures["trajectory"]):
+        pictures["entered"] = entered(pictures["trajectory"])
     if barriers.empty:
         return Frames(losses=losses, **pictures)
     barriers = barriers[barriers["definition"] == definition]

@@ -14,9 +14,10 @@ import click
 from pydantic import AfterValidator, BaseModel
 from pydantic.fields import FieldInfo
 
+from landscape.cli.help import Grouped, GroupedOption
 from landscape.cli.progress import listen
 from landscape.cli.trust import trust_options
-from landscape.face.inputs import settings, with_align_text
+from landscape.face.inputs import Inputs, settings, with_align_text
 from landscape.spec import Choice, ChoiceOrOwn, Settings
 
 Callback = Callable[..., object]
@@ -66,15 +67,22 @@ def command(
             return function(click.get_current_context(), refs, *parsed)
 
         hidden = {*omit, *HIDDEN} - {*keep}
-        options = [option for model in models for option in _options(model, hidden, defaults)]
+        options = [option.of(_group(model)) for model in models for option in _options(model, hidden, defaults)]
         name = (inspect.getmodule(function).__name__ if inspect.getmodule(function) else "").rpartition(".")[2]  # type: ignore[union-attr]
-        made = click.Command(
+        made = Grouped(
             name, callback=run, help=inspect.getdoc(function),
             params=[click.Argument(["refs"], nargs=-1, required=True, metavar=argument), *options],
         )  # fmt: skip
         return trust_options(made)
 
     return make
+
+
+def _group(model: type[Settings]) -> str:
+    """Which options those of a model are, in the help."""
+    if model is Inputs:
+        return "Checkpoints and data"
+    return "Output" if model.__module__.startswith(__package__) else "What is measured"
 
 
 def with_settings(model: type[Settings], name: str) -> Callable[[click.Command], click.Command]:
@@ -131,7 +139,7 @@ def _value(info: FieldInfo, value: object) -> object:
 
 def _options(
     model: type[BaseModel], omit: Set[str], defaults: Mapping[str, object], prefix: str = ""
-) -> list[click.Option]:
+) -> list[GroupedOption]:
     """The options of a model; those of a model within it have its name before theirs."""
     said, out = explanations(model), []
     for name, info in model.model_fields.items():
@@ -139,14 +147,14 @@ def _options(
             continue
         nested = _nested(info)
         if nested is not None:
-            out += _options(nested, omit - HIDDEN, {}, f"{name}_")
+            out += [option.of(name.capitalize()) for option in _options(nested, omit - HIDDEN, {}, f"{name}_")]
             continue
         default = defaults.get(name, None if info.is_required() else info.get_default(call_default_factory=True))
         out.append(_option(f"{prefix}{name}", info, said.get(name, ""), default))
     return out
 
 
-def _option(name: str, info: FieldInfo, said: str, default: object) -> click.Option:
+def _option(name: str, info: FieldInfo, said: str, default: object) -> GroupedOption:
     """The option of one setting; its value is checked by the model, so that all messages are the same."""
     flag = f"--{(info.alias or name).replace('_', '-')}"
     choices, several, truth = _choices(info), _is_several(info), _plain(info) is bool
@@ -158,11 +166,11 @@ def _option(name: str, info: FieldInfo, said: str, default: object) -> click.Opt
     if truth:
         flags = f"{flag}/--no-{flag[2:]}" if default is True else flag
         text += "  [default: yes]" if default is True else ""
-        return click.Option([flags, name], default=None, is_flag=True, help=text)
+        return GroupedOption([flags, name], default=None, is_flag=True, help=text)
     if several:
         metavar = f"{'|'.join(choices) or _metavar(info)}[,...]"
-        return click.Option([flag, name], default=None, help=text, multiple=True, metavar=metavar)
-    return click.Option(
+        return GroupedOption([flag, name], default=None, help=text, multiple=True, metavar=metavar)
+    return GroupedOption(
         [flag, name], default=None, help=text, type=click.Choice(choices) if choices else None,
         metavar="|".join([*own.members, "FILE.py:FUNCTION"]) if own else None if choices else _metavar(info),
     )  # fmt: skip
@@ -236,4 +244,6 @@ def _metavar(info: FieldInfo) -> str:
             words += map(str, get_args(part))
         elif part in (int, float):
             words.append("N" if part is int else "NUMBER")
+        elif get_origin(part) is tuple and int in get_args(part):
+            words.append("N")
     return "|".join(dict.fromkeys(words)) or "TEXT"

@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from landscape import catalogue, rows
 from landscape.catalogue import Members
+from landscape.cli.help import EXAMPLES
 from landscape.cli.main import COMMANDS, cli
 from landscape.cli.settings import explanations
 from landscape.spec import MOST_SEED, BesideStudy, Choice, ChoiceOrOwn, Own, WholeOr
@@ -242,6 +243,7 @@ def command(name: str) -> Iterator[str]:
         yield from table(("option", "meaning"), [
             (f"`{flags}`", portable(said)) for flags, said in records if "--help" not in flags
         ])  # fmt: skip
+        yield from ("```sh", *EXAMPLES[name], "```", "")
 
 
 def portable(said: str) -> str:

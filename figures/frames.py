@@ -33,6 +33,7 @@ class Frames:
         component: Rows of the table ``component``.
         trajectory: Rows of the table ``trajectory``.
         line: Rows of the table ``line``.
+        entered: Of windows, the step from which on each run's mean gains: ``run, step``.
         plane: Rows of the table ``plane``.
         place: Rows of the table ``place``.
         mixture: Rows of the table ``mixture``.
@@ -70,6 +71,7 @@ class Frames:
     component: pd.DataFrame = field(default_factory=pd.DataFrame)
     trajectory: pd.DataFrame = field(default_factory=pd.DataFrame)
     line: pd.DataFrame = field(default_factory=pd.DataFrame)
+    entered: pd.DataFrame = field(default_factory=pd.DataFrame)
     plane: pd.DataFrame = field(default_factory=pd.DataFrame)
     place: pd.DataFrame = field(default_factory=pd.DataFrame)
     mixture: pd.DataFrame = field(default_factory=pd.DataFrame)

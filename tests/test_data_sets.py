@@ -17,7 +17,7 @@ from numpy.testing import assert_allclose
 
 import landscape as ls
 from landscape.cli.main import cli
-from landscape.cli.report import frames, write_report
+from landscape.cli.report import frames
 from landscape.cli.run import run_study
 from landscape.errors import InputError
 from landscape.figures.data_sets import section
@@ -194,5 +194,64 @@ def test_the_report_shows_data_sets_side_by_side(two_sets: Path) -> None:
     hans = found.data_sets["hans"].training.sort_values("step")
     assert_allclose(barrier.get_lines()[1].get_ydata(), hans["barrier"])
     assert barrier.get_ylabel() == "barrier (nats per token)"
-    write_report(two_sets)
-    assert "Data sets side by side" in (two_sets / "report.html").read_text()
+
+
+KINDS = """
+[[measure]]
+kind = "curves"
+at_steps = "last"
+points = 3
+resamples = 100
+fit_text = "fit.txt"
+fit_steps = 2
+fit_batch = 4
+fit_sequences = 8
+[[measure]]
+kind = "llc"
+at_steps = "last"
+chains = 2
+draws = 6
+burn_in = 2
+batch = 4
+[[measure]]
+kind = "planes"
+plane = "through"
+at_steps = "last"
+resolution = 5
+[[measure]]
+kind = "simplices"
+at_steps = "last"
+[[measure]]
+kind = "trajectory"
+points = 3
+[[measure]]
+kind = "components"
+at_steps = "last"
+points = 3
+[[measure]]
+kind = "behaviour"
+at_steps = "last"
+"""
+
+
+@pytest.mark.slow
+def test_every_kind_of_measure_is_on_each_data_set(tmp_path: Path) -> None:
+    """Each table has rows of both, and they differ."""
+    cases.runs(tmp_path, steps=(0, 10))
+    records(tmp_path)
+    (tmp_path / "fit.txt").write_text(cases.TEXT[::-1])
+    file = cases.study(tmp_path, text='"both.jsonl"', sequences="6", measure='on = ["main", "hans"]')
+    hans = "[data.hans]\nwhere = \"kind == 'hard'\"\n[[measure]]"
+    both = KINDS.replace("[[measure]]", '[[measure]]\non = ["main", "hans"]')
+    file.write_text(file.read_text().replace("[[measure]]", hans) + both)
+    assert run_study(read_study(file), tmp_path, device="cpu", workers=1) == {}
+    store = Store(tmp_path / "results")
+    tables = store.tables(task["key"] for task in store.record()["tasks"])
+    numbers = {"barrier": "barrier", "profile": "loss", "llc": "baseline", "plane": "loss", "mixture": "loss",
+               "line": "loss", "component": "loss_moved", "behaviour": "value", "loss": "loss"}  # fmt: skip
+    for table, number in numbers.items():
+        rows = tables[table]
+        main, other = (rows[rows["data"] == name][number].to_numpy(float) for name in ("main", "hans"))
+        assert len(main) == len(other) > 0 and (main != other).any(), table
+    for name in ("main", "hans"):
+        assert section(frames(store, data=name)) is not None

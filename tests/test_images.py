@@ -99,8 +99,13 @@ def test_all_forms_hold_the_same_images(data: Path) -> None:
     with torch.no_grad():
         made = model(pixel_values=pixels, labels=labels)
     assert first["loss_b"].iloc[0] == pytest.approx(float(made.loss), abs=1e-6)
-    end = found[0].profiles.set_index("t").loc[1.0]
-    assert end["accuracy"] == pytest.approx(float((made.logits.argmax(dim=-1) == labels).float().mean()), abs=1e-6)
+    accuracy = found[0].metric_profiles.query("metric == 'accuracy'").set_index("t")["value"]
+    assert accuracy.loc[1.0] == pytest.approx(float((made.logits.argmax(dim=-1) == labels).float().mean()), abs=1e-6)
+
+
+def test_no_probe_is_usual_for_images(data: Path) -> None:
+    with pytest.raises(InputError, match="no probe is usual for image-classification: probes are for language models"):
+        ls.probe([data / "vit_0"], text=data / "pixels.npz")
 
 
 def own_way(folder: Path, data: Path) -> float:

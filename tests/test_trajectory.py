@@ -18,6 +18,7 @@ from numpy.testing import assert_allclose
 
 import landscape as ls
 from landscape.cli.main import cli
+from landscape.cli.report import frames
 from landscape.cli.run import run_study
 from landscape.errors import InputError
 from landscape.figures.frames import Frames
@@ -213,6 +214,8 @@ def test_windows_of_a_study_are_means_of_state_dicts(run_of_one_seed: Path, tmp_
         half = 1.96 * gain.std(ddof=1) / 6**0.5
         assert own.loc["gain_over_newest", "high"] == pytest.approx(gain.mean() + half, abs=1e-5)
     assert set(rows["step_a"]) == {0, 10} and (rows["window"] == 3).all() and "line" not in tables
+    made = section(frames(Store(tmp_path / "results")))
+    assert made is not None and made.text.endswith("mean of the losses: run 0 from step 20 on.")
 
 
 def test_face_command_and_report_have_the_rows_of_the_study(run_of_one_seed: Path, tmp_path: Path) -> None:
@@ -233,8 +236,10 @@ def test_face_command_and_report_have_the_rows_of_the_study(run_of_one_seed: Pat
     assert_allclose(shown.to_numpy(), wanted.to_numpy(), atol=1e-6)
     assert (tmp_path / "out" / "trajectory.svg").exists()
     made = section(Frames(trajectory=tables["trajectory"], line=tables["line"]))
-    assert made is not None and len(made.figure.axes) == 1
+    assert made is not None and len(made.figure.axes) == 3
     assert len(made.figure.axes[0].lines) == 6 + 1  # three lines, three from noise, and t = 1
+    heights = tables["trajectory"].query("metric == 'height' and start == 'checkpoint'").sort_values("step_b")
+    assert_allclose(made.figure.axes[1].lines[0].get_ydata(), heights["value"])
     ended = CliRunner().invoke(cli, ["trajectory", pattern, "--between", "window", "--k", "3", *options[6:]])
     assert ended.exit_code == 0 and "the mean of 3 checkpoints gains over the mean of their losses" in ended.stderr
 

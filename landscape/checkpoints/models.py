@@ -232,7 +232,7 @@ def _learns_buffers(config: str, folder: Path, auto: str, stored: int) -> bool:
 def unused(path: Path, model: nn.Module) -> tuple[str, ...]:
     """Names of the tensors of a checkpoint that the model does not use, those of an adapter next to it included."""
     beside = names.beside(formats.index(path), model, Space.of(model), path).unused
-    adapters = sorted(path.glob("adapter_model.*")) if path.is_dir() else []
+    adapters = sorted(path.glob("adapter_model.*")) if path.is_dir() and not formats.is_adapter(path) else []
     return (*beside, *(name for file in adapters if formats.has_weights(file) for name in formats.index(file)))
 
 

@@ -11,6 +11,8 @@ from safetensors.torch import save_model
 from torch import Tensor, nn
 
 from landscape.checkpoints import processors, tokenizers
+from landscape.checkpoints.adapters import is_factored
+from landscape.checkpoints.adapters import save as save_factors
 from landscape.checkpoints.configs import read_config, text_part
 from landscape.errors import InputError, StorageError
 from landscape.files import replacing_folder
@@ -63,6 +65,9 @@ def save(out: Path, point: Float[Tensor, " P"], model: nn.Module, folder: Path |
     """
     for name, value in Space.of(model).params(point).items():
         model.get_parameter(name).data.copy_(value)
+    if is_factored(model):
+        save_factors(out, point, model)
+        return
     if folder is None:
         save_model(model, str(out / WEIGHTS))
         return

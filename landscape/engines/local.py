@@ -22,6 +22,7 @@ from landscape.engines.claims import Claims
 from landscape.engines.jobs import POLL, Event, Job, Queue, Report, Start, Work, Worker, attempt
 from landscape.engines.order import Order
 from landscape.engines.shares import orders
+from landscape.engines.spawning import without_main
 from landscape.errors import StorageError
 
 SHUTDOWN = 5.0
@@ -168,7 +169,8 @@ def _spawn(start: Start, device: str) -> _Worker:
     context = get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_worker_loop, args=(there, Worker(start, device)), daemon=True)
-    process.start()
+    with without_main():
+        process.start()
     there.close()
     return _Worker(process, here, device)
 

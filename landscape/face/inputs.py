@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from landscape import catalogue
 from landscape.errors import InputError
 from landscape.own import is_own
 from landscape.spec import ChoiceOrOwn, Settings, one_or_several
-from landscape.study.checkpoint import NO_CONFIG, Checkpoint, of_one_kind
+from landscape.study.checkpoint import NO_CONFIG, Checkpoint, of_one_kind, steps_at
 from landscape.study.file import mistakes
 from landscape.study.kinds.alignment import reads_text
 from landscape.study.measure import Grid
@@ -42,6 +42,25 @@ FEW = 30
 """Examples below which a bootstrap is not to be trusted."""
 
 
+def _one_word_or_steps(value: object) -> object:
+    """``all`` or ``last``, also as an option has it, ``["last"]``; or steps, of which one alone is a list of one.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    parts = list(value) if isinstance(value, list | tuple) else [value]
+    if len(parts) == 1 and parts[0] in ("all", "last"):
+        return parts[0]
+    try:
+        return tuple(int(str(part)) for part in parts)
+    except ValueError as error:
+        raise ValueError("all, last, or steps such as 100,200 are wanted") from error
+
+
+At = Annotated[tuple[int, ...] | Literal["all", "last"], BeforeValidator(_one_word_or_steps)]
+"""Steps of each run."""
+
+
 class Inputs(Settings):
     """The data that checkpoints are evaluated on, and where.
 
@@ -60,6 +79,8 @@ class Inputs(Settings):
         statistics: For image models with BatchNorm: images of the training data, on which its statistics are estimated
             anew at every point.
         config: Folder of config.json, for weights that have none beside them.
+        adapter: Of adapters of PEFT: merged into their base, or factors, whose space is that of the adapter alone.
+        at: Of references to several steps of a run, such as its folder: all of them, the last, or these.
         device: Device of torch: cpu, cuda, cuda:1.
     """
 
@@ -73,6 +94,8 @@ class Inputs(Settings):
     buffers: Literal["nearest", "interpolated"] = "nearest"
     statistics: str | None = None
     config: str = ""
+    adapter: Literal["merged", "factors"] = "merged"
+    at: At = "all"
     device: str = "cpu"
 
     @property
@@ -232,7 +255,8 @@ def _found(refs: Sequence[str], inputs: Inputs) -> Models:
     if inputs.own and inputs.config:
         raise InputError("config is for models of transformers, and the objective is your own; leave it out")
     config = NO_CONFIG if inputs.own else inputs.config
-    every = of_one_kind([replace(c, config=config) for ref in refs for c in sources.find(ref, config)])
+    each = [steps_at(inputs.at, sources.find(ref, config)) for ref in refs]
+    every = of_one_kind([replace(c, config=config, adapter=inputs.adapter) for some in each for c in some])
     if inputs.own:
         assert inputs.objective is not None
         return Models(tuple(every), data(inputs, inputs.objective), inputs.device)

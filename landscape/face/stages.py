@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from pydantic import JsonValue, ValidationError
 
-from landscape.errors import InputError
+from landscape.errors import InputError, did_you_mean
 from landscape.profile.chosen import OF_METRICS, of_metric
 from landscape.profile.metrics import LOSS
 from landscape.profile.runs import by_run, telling_apart
@@ -147,7 +147,8 @@ def measured_on(data: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.D
     """
     known = data_sets_of(tables)
     if known and data not in known:
-        raise InputError(f"no row is measured on the data set {data}; there are {', '.join(known)}: give data")
+        said = f"no row is measured on the data set {data}{did_you_mean(data, known)}"
+        raise InputError(f"{said}; there are {', '.join(known)}: give data")
     return {name: rows[rows["data"] == data] if len(rows) else rows for name, rows in tables.items()}
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from landscape.catalogue import OBJECTIVES
-from landscape.checkpoints import configs, fetch, models, tokenizers
+from landscape.checkpoints import adapters, configs, fetch, models, tokenizers
 from landscape.checkpoints.blame import blamed
 from landscape.checkpoints.hollow import filled
 from landscape.errors import InputError
@@ -110,6 +110,8 @@ def skeleton(checkpoint: Checkpoint, auto: str, *, untied: bool = False, hollow:
     Raises:
         InputError: If config and weights do not go together, or make no such model.
     """
+    if checkpoint.adapter == "factors":
+        return adapters.factored(fetch.weights(checkpoint).parent, fetch.described(checkpoint), auto)
     here = fetch.weights(checkpoint) if fetch.is_here(checkpoint) else None
     return models.skeleton(fetch.described(checkpoint), auto, untied=untied, weights=here, hollow=hollow)
 
@@ -232,6 +234,8 @@ def require_one_config(checkpoints: list[Checkpoint]) -> None:
         InputError: Naming the first setting that differs.
     """
     first = checkpoints[0].ref
+    if checkpoints[0].adapter == "factors":
+        adapters.require_one_base([fetch.weights(checkpoint).parent for checkpoint in checkpoints])
     described = [checkpoint for checkpoint in checkpoints if checkpoint.config != NO_CONFIG]
     settings = configs.settings(fetch.described(described[0])) if described else {}
     for checkpoint in described:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from landscape import catalogue
-from landscape.errors import InputError
+from landscape.errors import InputError, did_you_mean
 from landscape.files import read
 from landscape.spec import Settings
 from landscape.stages.settings import Primary, Stages
@@ -75,9 +75,8 @@ class Study(Settings):
         for measure in self.measure:
             for name in measure.on:
                 if name not in self.data_sets:
-                    raise ValueError(
-                        f'on = "{name}" is no data set of the study; there are {", ".join(self.data_sets)}'
-                    )
+                    hint, known = did_you_mean(name, self.data_sets), ", ".join(self.data_sets)
+                    raise ValueError(f'on = "{name}" is no data set of the study{hint}; there are {known}')
         return self
 
     @model_validator(mode="after")

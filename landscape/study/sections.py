@@ -63,6 +63,8 @@ class Checkpoints(Settings):
         steps: Which steps.
         labels: Which values of any other label, as ``labels = { optimizer = ["adam", "sgd"] }``.
         config: The folder of ``config.json``, for weights that have none beside them.
+        adapter: Of adapters of PEFT: ``merged`` into their base; or ``factors``, whose space is that of the adapter
+            alone, and whose base is shared.
         branches: Runs that share a prefix.
     """
 
@@ -72,6 +74,7 @@ class Checkpoints(Settings):
     steps: tuple[int, ...] | None = None
     labels: Mapping[str, Several] = NO_LABELS
     config: BesideStudy | None = None
+    adapter: Literal["merged", "factors"] = "merged"
     branches: Branches | None = None
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from pydantic import Field
 from landscape.study.kinds.asking import PREDICTIONS, Asking, Names
 from landscape.study.kinds.probes import Probes
 from landscape.study.measure import Between, Grid, Group, Hashes, paired, tiles
+from landscape.study.proposal import Inventory, Proposal
 from landscape.study.tasks import Spec, Task
 
 NOT_OF_PROBES = {"kind", "between", "tile", "names"}
@@ -30,6 +31,12 @@ class Behaviour(Asking):
     between: Between = ("seed",)
     names: Names = (PREDICTIONS,)
     tile: int = Field(4, ge=1)
+
+    @classmethod
+    def proposals(cls, there: Inventory) -> Iterator[Proposal]:
+        """At the last step."""
+        where = {"between": there.pairing[0], **there.last}
+        yield Proposal("how differently the checkpoints of a pair predict, to compare with their barriers", where)
 
     def groups(self, grid: Grid) -> Iterator[Group]:
         """Those of which pairs are wanted."""

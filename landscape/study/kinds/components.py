@@ -6,7 +6,7 @@ Adilova et al. 2023, arXiv:2307.06966.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
@@ -18,6 +18,7 @@ from landscape.shapes import Float
 from landscape.spec import one_or_several
 from landscape.study.kinds.alignment import NONE
 from landscape.study.kinds.along import Along
+from landscape.study.proposal import Inventory, Proposal
 from landscape.study.tasks import Spec, Task
 
 LAYERS, BLOCKS = "layers", "blocks"
@@ -54,6 +55,12 @@ class Components(Along):
     ] = ("single", "from_first", "from_last")
     starts: Annotated[tuple[Literal["a", "b"], ...], Field(min_length=1), BeforeValidator(one_or_several)] = ("a", "b")
     points: int = Field(5, ge=3, le=101)
+
+    @classmethod
+    def proposals(cls, there: Inventory) -> Iterator[Proposal]:
+        """At the last step."""
+        where = {"between": there.pairing[0], **there.last}
+        yield Proposal("which blocks of the network make the barriers of the last step", where, on=False)
 
     @property
     def t(self) -> Float[np.ndarray, " t"]:

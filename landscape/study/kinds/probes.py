@@ -15,6 +15,7 @@ from landscape.study.kinds.asking import PREDICTIONS, Asking
 from landscape.study.kinds.curves import Curves
 from landscape.study.kinds.losses import after_ends
 from landscape.study.measure import Between, Grid, Group, Hashes, paired, tiles
+from landscape.study.proposal import Inventory, Proposal
 from landscape.study.sections import Data
 from landscape.study.tasks import Spec, Task
 
@@ -53,6 +54,13 @@ class Probes(Asking):
     points: int = Field(5, ge=3, le=101)
     resamples: int = Field(1000, ge=100)
     tile: int = Field(4, ge=1)
+
+    @classmethod
+    def proposals(cls, there: Inventory) -> Iterator[Proposal]:
+        """Probes that need nothing that is not there."""
+        if there.probes:
+            text = {"train_text": there.train_text} if there.train_text else {}
+            yield Proposal("what the models can do", {"names": there.probes, **text})
 
     @model_validator(mode="after")
     def _predictions_are_no_probe(self) -> Probes:

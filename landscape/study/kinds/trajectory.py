@@ -12,6 +12,7 @@ from landscape.shapes import Float
 from landscape.spec import MOST_SEED
 from landscape.study.kinds.losses import Dtype, after_ends
 from landscape.study.measure import Grid, Group, Hashes, Measure, Tile, paired, tiles
+from landscape.study.proposal import Inventory, Proposal
 from landscape.study.tasks import Spec, Task
 
 WINDOW = "window"
@@ -63,6 +64,11 @@ class Trajectory(Measure):
         if self.control and self.between != "first":
             raise ValueError('control is noise in place of the first checkpoint: give between = "first"')
         return self
+
+    @classmethod
+    def proposals(cls, there: Inventory) -> Iterator[Proposal]:
+        """From the first checkpoint of each run."""
+        yield Proposal("the loss on lines from the first checkpoint of each run to its later ones", on=False)
 
     @property
     def has_control(self) -> bool:
