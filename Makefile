@@ -32,7 +32,7 @@ faults: .venv/ready
 	$(BIN)/python tests/faults $(FAULTS)
 
 validation: .venv/ready
-	$(foreach script,barriers llc stages associations,$(BIN)/python validation/$(script).py $(if $(LONG),,--short) &&) true
+	printf '%s\n' llc associations stages barriers | xargs -P 2 -I{} $(BIN)/python validation/{}.py $(if $(LONG),,--short)
 
 peers: .venv/ready
 	$(INSTALL) '.[peers,harness]'
@@ -51,7 +51,7 @@ lint: .venv/ready
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; give it as make PYTHON=...")'
 	$(PYTHON) -m venv .venv
 	$(INSTALL) torch
-	$(INSTALL) --editable '.[test,lint,netcdf]'
+	$(INSTALL) --editable '.[test,lint,netcdf,ray,submitit]'
 	touch $@
 
 clean:

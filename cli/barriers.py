@@ -15,6 +15,8 @@ from landscape.cli.progress import console
 from landscape.cli.settings import command as command_of
 from landscape.face.barriers import CHORD, BarrierMatrix, measure
 from landscape.face.inputs import Inputs, find
+from landscape.profile.chosen import of_metric
+from landscape.profile.metrics import LOSS
 from landscape.profile.sequential import ONE_LOOK
 from landscape.spec import Choice
 from landscape.study.kinds.barriers import Barriers
@@ -25,10 +27,13 @@ class Shown(Output):
 
     Attributes:
         definition: Definition to show; --json has them all.
+        metric: Metric to show: loss, or another that the objective measures, such as accuracy or perplexity. A change
+            for the worse is positive.
         as_json: One JSON object a line on stdout: barrier, profile and align rows.
     """
 
     definition: Annotated[str, AfterValidator(Choice(catalogue.DEFINITIONS))] = CHORD
+    metric: str = LOSS
 
 
 @command_of(Inputs, Barriers, Shown, argument="REF REF...", changed={"between": "all"})
@@ -41,13 +46,14 @@ def command(ctx: click.Context, refs: tuple[str, ...], inputs: Inputs, spec: Bar
     """
     found = measure(find(refs, inputs), spec, definition=shown.definition, watch=WATCH)
     if not found.frame.empty:
-        _show(found, spec, inputs.sequences)
+        _show(found.of(shown.metric), spec, inputs.sequences)
     finish(ctx, found.tables(), found.failed, shown)
 
 
 def _show(found: BarrierMatrix, spec: Barriers, sequences: int) -> None:
     """A matrix for each way to align, and how they were made."""
-    rows = found.frame[found.frame["definition"] == found.definition]
+    every = of_metric(found.tables(), found.metric)["barrier"]
+    rows = every[every["definition"] == found.definition]
     for number, checkpoint in enumerate(found.checkpoints, start=1):
         say(f"{number}  {checkpoint.ref}")
     for method, own in rows.groupby("align", sort=False):
@@ -56,7 +62,7 @@ def _show(found: BarrierMatrix, spec: Barriers, sequences: int) -> None:
     for line in alignments(found.aligned):
         say(line)
     if spec.target == "mean":
-        for method, own in found.frame[found.frame["definition"] == CHORD].groupby("align", sort=False):
+        for method, own in every[every["definition"] == CHORD].groupby("align", sort=False):
             say(_mean(own, aligned_label(str(method)), spec, sequences))
     if spec.halfwidth is not None:
         say(saved(rows, sequences, spec.halfwidth, each=spec.target == "pairs"))
@@ -90,7 +96,7 @@ def _table(rows: pd.DataFrame, found: BarrierMatrix, method: str) -> Table:
     """The matrix, its lower half; the ends' losses on the diagonal."""
     table = Table(
         title=f"{found.definition} barrier ({rows['unit'].iloc[0]}), {aligned_label(method)}",
-        caption="on the diagonal: loss of the checkpoint",
+        caption=f"on the diagonal: {found.metric} of the checkpoint",
     )
     table.add_column("")
     names = [checkpoint.ref for checkpoint in found.checkpoints]

@@ -15,6 +15,7 @@ from landscape.cli.settings import command as command_of
 from landscape.errors import InputError
 from landscape.face.curve import measure, with_texts
 from landscape.face.inputs import Inputs, find
+from landscape.profile.metrics import LOSS
 from landscape.study.kinds.curves import Curves
 from landscape.texts import TRAINING_TEXT
 
@@ -29,10 +30,12 @@ class Shown(Output):
 
     Attributes:
         out: Folder of the curve, its bends and its results.
+        metric: Metric to show: loss, or another that the objective measures. A change for the worse is positive.
         as_json: One JSON object a line on stdout: barrier, profile and align rows.
     """
 
     out: str = "curve"
+    metric: str = LOSS
 
 
 @command_of(Inputs, Curves, Shown, argument="A B", changed={"between": "all", "fit_text": str(TRAINING_TEXT)},
@@ -54,14 +57,16 @@ def command(ctx: click.Context, refs: tuple[str, ...], inputs: Inputs, spec: Cur
     if not curve.failed:
         for line in alignments(curve.aligned):
             say(line)
-        console.print(_table(curve.chords))
+        chords = curve.of(shown.metric).chords
+        console.print(_table(chords, shown.metric))
         if spec.halfwidth is not None:
-            say(saved(curve.chords, inputs.sequences, spec.halfwidth))
+            say(saved(chords, inputs.sequences, spec.halfwidth))
     finish(ctx, curve.tables(), curve.failed, shown)
 
 
-def _table(rows: pd.DataFrame) -> Table:
+def _table(rows: pd.DataFrame, metric: str) -> Table:
     """Each path. On a straight line arc length and t are the same."""
+    rows = rows.reindex(columns=[*dict.fromkeys([*rows.columns, "arc_mean_loss", "arc_mean_loss_error"])])
     for name in ("arc_mean_loss", "arc_mean_loss_error"):
         rows = rows.assign(**{name: rows[name].fillna(rows[name.removeprefix("arc_")])})
     errors = pd.to_numeric(rows["t_error"]).dropna()
@@ -70,7 +75,8 @@ def _table(rows: pd.DataFrame) -> Table:
         title=f"chord barrier ({rows['unit'].iloc[0]}), on {rows['examples'].max()} held-out examples",
         caption=f"in brackets 95 % intervals; ±: standard error, paired; between the points of t: {error}",
     )
-    for title in ("path", "barrier", *COLUMNS.values(), "length"):
+    columns = {name: title.replace(LOSS, metric) for name, title in COLUMNS.items()}
+    for title in ("path", "barrier", *columns.values(), "length"):
         table.add_column(title, justify="left" if title == "path" else "right")
     for row in rows.to_dict("records"):
         values = (f"{row[k]:.3f} ± {row[f'{k}_error']:.3f}" if pd.notna(row[k]) else "" for k in COLUMNS)

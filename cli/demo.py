@@ -17,6 +17,7 @@ from landscape.cli.report import write_report
 from landscape.cli.run import run_study
 from landscape.demo import PLANTED_STUDY, SHORT_STUDY, STUDY, planted
 from landscape.engines import local
+from landscape.engines.jobs import Event
 from landscape.errors import InputError, StorageError
 from landscape.files import read_json, replacing
 from landscape.study.file import read_study
@@ -111,7 +112,7 @@ def _train(out: Path, world: str, steps: int, seeds: int, full: bool) -> None:
         console.print(f"Training {seeds} seeds in {folder}{branch_step if recipe.branches else ''}", markup=False)
     with progress("training", len(jobs)) as advance:
 
-        def report(event: local.Event) -> None:
+        def report(event: Event) -> None:
             if event.kind == "silent":
                 console.print(f"{event.job.key}: {event.message}", markup=False)
                 return
@@ -121,7 +122,8 @@ def _train(out: Path, world: str, steps: int, seeds: int, full: bool) -> None:
                 if not left and world == "austen" and event.kind == "done":
                     _draw(out)
 
-        failed = local.run(jobs, partial(start_worker, recipe, folder), report, workers=len(os.sched_getaffinity(0)))
+        cores = len(os.sched_getaffinity(0))
+        failed = local.run(jobs, partial(start_worker, recipe, folder), report, devices=("cpu",) * cores)
     if failed:
         raise InputError(f"training failed: {next(iter(failed.values()))}; run again to go on")
 

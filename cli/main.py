@@ -24,8 +24,11 @@ COMMANDS = {
     "curve": "Learned curve between two checkpoints.",
     "plane": "Loss on a plane, drawn to scale.",
     "simplex": "Loss of weighted averages of checkpoints.",
+    "components": "Which parts of a network make the barrier.",
+    "trajectory": "Loss on lines along a run, and of means of its last checkpoints.",
     "llc": "Local learning coefficients.",
     "probe": "Behavioural probes: what checkpoints can do.",
+    "point": "Write a point on a path as a checkpoint.",
     "plan": "Cost of a study, before it is run.",
     "run": "Run or resume a study.",
     "status": "What is done, failed and left.",
@@ -34,7 +37,7 @@ COMMANDS = {
     "report": "Figures and a page of a finished study.",
 }
 STOPPED = 75
-KEEP_NOTHING = ("barriers", "simplex", "llc", "probe", "align")
+KEEP_NOTHING = ("barriers", "simplex", "components", "trajectory", "llc", "probe", "align")
 
 
 class Stopped(BaseException):

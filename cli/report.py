@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +15,55 @@ from landscape import catalogue
 from landscape.cli.progress import console
 from landscape.errors import InputError, StorageError
 from landscape.face.chains import chains_of
-from landscape.face.stages import labels_of, measured_on, of_results
+from landscape.face.stages import data_sets_of, labels_of, measured_on, of_results
 from landscape.figures.frames import Frames
 from landscape.figures.page import Missing, page
 from landscape.files import replacing
 from landscape.profile import summary
+from landscape.profile.chosen import of_metric
+from landscape.profile.metrics import LOSS
 from landscape.profile.runs import by_run, telling_apart
 from landscape.study.store import Store
 from landscape.study.tasks import MAIN
 
-OTHERS = ("plane", "place", "mixture", "llc", "probe", "behaviour")
+OTHERS = (
+    "probe_along",
+    "drop",
+    "component",
+    "trajectory",
+    "line",
+    "plane",
+    "place",
+    "mixture",
+    "llc",
+    "probe",
+    "behaviour",
+)
 """Tables that a report can be made of without any pair."""
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--definition", default="chord", show_default=True, type=click.Choice(list(catalogue.DEFINITIONS)))
+@click.option("--metric", default=LOSS, show_default=True, help="Metric that is shown: loss, accuracy, perplexity, ...")
 @click.option("--data", default=MAIN, show_default=True, metavar="NAME", help="Data set whose rows are shown.")
-def command(folder: Path, definition: str, data: str) -> None:
-    """Write FOLDER/report.html from the results in FOLDER."""
-    write_report(folder, definition, data)
+def command(folder: Path, definition: str, metric: str, data: str) -> None:
+    """Write FOLDER/report.html from the results in FOLDER.
+
+    With another metric than the loss, barriers, profiles and values of checkpoints are those of the metric, and a
+    change for the worse is positive.
+    """
+    write_report(folder, definition, data, metric)
 
 
-def write_report(folder: Path, definition: str = "chord", data: str = MAIN) -> None:
+def write_report(folder: Path, definition: str = "chord", data: str = MAIN, metric: str = LOSS) -> None:
     """Make the page of a results folder.
 
     Args:
         folder: The folder.
         definition: Definition of a barrier.
         data: The data set whose rows are shown.
+        metric: The metric that is shown.
 
     Raises:
         InputError: If there is nothing to show yet.
@@ -53,32 +76,50 @@ def write_report(folder: Path, definition: str = "chord", data: str = MAIN) -> N
                for task in record["tasks"] if not store.done(task["key"])]  # fmt: skip
     try:
         with replacing(folder / "report.html") as part:
-            part.write(page(frames(store, definition, data), record, missing).encode())
+            part.write(page(frames(store, definition, data, metric), record, missing).encode())
     except OSError as error:
         raise StorageError(f"cannot write {folder / 'report.html'}: {error.strerror}") from error
     console.print(f"The report is {folder / 'report.html'}", markup=False)
 
 
-def frames(store: Store, definition: str = "chord", data: str = MAIN) -> Frames:
+def frames(store: Store, definition: str = "chord", data: str = MAIN, metric: str = LOSS) -> Frames:
     """The frames of a report.
 
     Args:
         store: The results.
         definition: Definition of a barrier.
         data: The data set whose rows are shown.
+        metric: The metric that is shown.
 
     Raises:
-        InputError: If no pair is finished.
+        InputError: If no pair is finished, or nothing has this metric.
     """
     record = store.record()
-    tables = measured_on(data, store.tables(task["key"] for task in record["tasks"]))
-    tables = by_run(tables, telling_apart(labels_of(record)))
+    every = by_run(store.tables(task["key"] for task in record["tasks"]), telling_apart(labels_of(record)))
+    tables = measured_on(data, every)
+    if all(tables.get(name, pd.DataFrame()).empty for name in ("barrier", *OTHERS) if name != "place"):
+        raise InputError(f"no pair is finished in {store.folder}; run the study first, or again")
+    own = _of_one(of_metric(tables, metric), definition)
+    sets = {data: own}
+    for name in data_sets_of(every):
+        with suppress(InputError):  # one on which the definition or metric is not known is not shown
+            sets[name] = own if name == data else _of_one(of_metric(measured_on(name, every), metric), definition)
+    found = _stages(store, definition, data, metric)
+    return replace(own, traces=chains_of(store, _ends(own.llc)), data_sets=sets if len(sets) > 1 else {}, **found)
+
+
+def _of_one(tables: Mapping[str, pd.DataFrame], definition: str) -> Frames:
+    """The frames of one data set that are made of rows alone.
+
+    Args:
+        tables: Its rows.
+        definition: Definition of a barrier.
+
+    Raises:
+        InputError: If there are barriers, and none of this definition.
+    """
     barriers, profiles, losses = (tables.get(table, pd.DataFrame()) for table in ("barrier", "profile", "loss"))
     pictures: dict[str, Any] = {name: tables.get(name, pd.DataFrame()) for name in OTHERS}
-    pictures |= _stages(store, definition, data)
-    pictures["traces"] = chains_of(store, _ends(pictures["llc"]))
-    if barriers.empty and all(pictures[name].empty for name in OTHERS if name != "place"):
-        raise InputError(f"no pair is finished in {store.folder}; run the study first, or again")
     if barriers.empty:
         return Frames(losses=losses, **pictures)
     barriers = barriers[barriers["definition"] == definition]
@@ -104,12 +145,12 @@ def frames(store: Store, definition: str = "chord", data: str = MAIN) -> Frames:
     )
 
 
-def _stages(store: Store, definition: str, data: str) -> dict[str, Any]:
+def _stages(store: Store, definition: str, data: str, metric: str) -> dict[str, Any]:
     """The frames on stages; none where there are no series over training."""
     from landscape.stages.findings.sentences import sentences
 
     try:
-        found = of_results(store, definition, data=data)
+        found = of_results(store, definition, data=data, metric=metric)
     except InputError:
         return {}
     if found.event.empty:

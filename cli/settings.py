@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
@@ -40,6 +40,7 @@ def command(
     *models: type[Settings],
     argument: str = "REF...",
     omit: Sequence[str] = (),
+    keep: Sequence[str] = (),
     changed: Mapping[str, object] | None = None,
 ) -> Callable[[Callback], click.Command]:
     """A command whose options are the settings of some models.
@@ -50,6 +51,7 @@ def command(
         *models: The models; no two have a setting of the same name.
         argument: What the references are called in the help; ``A B`` are two arguments.
         omit: Settings without an option.
+        keep: Settings that have an option here, and have none in other commands.
         changed: Other defaults than those of the models.
     """
     defaults = dict(changed or {})
@@ -63,7 +65,8 @@ def command(
             parsed = [settings(m, with_align_text(m, values, text)) for m, values in zip(models, own, strict=True)]
             return function(click.get_current_context(), refs, *parsed)
 
-        options = [option for model in models for option in _options(model, omit, defaults)]
+        hidden = {*omit, *HIDDEN} - {*keep}
+        options = [option for model in models for option in _options(model, hidden, defaults)]
         name = (inspect.getmodule(function).__name__ if inspect.getmodule(function) else "").rpartition(".")[2]  # type: ignore[union-attr]
         made = click.Command(
             name, callback=run, help=inspect.getdoc(function),
@@ -72,6 +75,29 @@ def command(
         return trust_options(made)
 
     return make
+
+
+def with_settings(model: type[Settings], name: str) -> Callable[[click.Command], click.Command]:
+    """Add the settings of a model to a command as options, and hand them to it as one argument.
+
+    Args:
+        model: The model.
+        name: Of the argument.
+    """
+
+    def add(command: click.Command) -> click.Command:
+        function = command.callback
+        assert function is not None
+
+        def run(**given: object) -> object:
+            own = {field: given.pop(field) for field in model.model_fields}
+            return function(**given, **{name: settings(model, _given(model, own, {}))})
+
+        command.params += _options(model, HIDDEN, {})
+        command.callback = run
+        return command
+
+    return add
 
 
 def _given(model: type[Settings], options: _Options, defaults: _Options) -> _Options:
@@ -104,16 +130,16 @@ def _value(info: FieldInfo, value: object) -> object:
 
 
 def _options(
-    model: type[BaseModel], omit: Sequence[str], defaults: Mapping[str, object], prefix: str = ""
+    model: type[BaseModel], omit: Set[str], defaults: Mapping[str, object], prefix: str = ""
 ) -> list[click.Option]:
     """The options of a model; those of a model within it have its name before theirs."""
     said, out = explanations(model), []
     for name, info in model.model_fields.items():
-        if name in omit or (not prefix and name in HIDDEN):
+        if name in omit:
             continue
         nested = _nested(info)
         if nested is not None:
-            out += _options(nested, omit, {}, f"{name}_")
+            out += _options(nested, omit - HIDDEN, {}, f"{name}_")
             continue
         default = defaults.get(name, None if info.is_required() else info.get_default(call_default_factory=True))
         out.append(_option(f"{prefix}{name}", info, said.get(name, ""), default))

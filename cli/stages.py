@@ -16,6 +16,7 @@ from landscape.cli.settings import command as command_of
 from landscape.errors import InputError, StorageError
 from landscape.face.stages import stages
 from landscape.files import replacing
+from landscape.profile.metrics import LOSS
 from landscape.spec import Choice, Settings
 from landscape.stages.settings import Stages
 from landscape.study.tasks import MAIN
@@ -28,6 +29,7 @@ class Shown(Settings):
         pairs: For a file of series, one of pairs: series, seed_a, seed_b, step, value.
         definition: Definition of a barrier.
         data: Data set whose rows are used: main is [data] of the study, others are [data.NAME].
+        metric: Metric whose barriers and values are used in the place of the loss, such as accuracy.
         form: Form of the tables.
         as_json: One JSON object a line on stdout for each row of the tables.
     """
@@ -35,6 +37,7 @@ class Shown(Settings):
     pairs: str | None = None
     definition: Annotated[str, AfterValidator(Choice(catalogue.DEFINITIONS))] = "chord"
     data: str = MAIN
+    metric: str = LOSS
     form: Literal["csv", "parquet"] = Field("csv", alias="format")
     as_json: bool = Field(False, alias="json")
 
@@ -54,7 +57,7 @@ def command(ctx: click.Context, refs: tuple[str, ...], settings: Stages, shown: 
         raise InputError(f"{len(refs)} folders are given; give one folder of results, or one file of series")
     folder = Path(refs[0])
     given = settings.model_dump(include=settings.model_fields_set)
-    findings = stages(folder, shown.pairs, definition=shown.definition, data=shown.data, **given)
+    findings = stages(folder, shown.pairs, definition=shown.definition, data=shown.data, metric=shown.metric, **given)
     out = folder.with_name(f"{folder.stem}_stages") if folder.is_file() else folder / "stages"
     if findings.event.empty:
         raise InputError(

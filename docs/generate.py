@@ -37,8 +37,8 @@ TEXT_NAMES = {"str": "text", "int": "integer", "float": "number", "bool": "true 
 MEMBERS: Mapping[str, Members] = {
     "Paths": catalogue.PATHS, "Curves": catalogue.CURVES, "Definitions of a barrier": catalogue.DEFINITIONS,
     "Ways to align": catalogue.MATCHERS, "Symmetry tables": catalogue.SYMMETRY_TABLES, "Samplers": catalogue.SAMPLERS,
-    "Probes": catalogue.PROBES, "Objectives": catalogue.OBJECTIVES, "Kinds of measure": catalogue.MEASURES,
-    "Sections of the report": catalogue.FIGURES,
+    "Probes": catalogue.PROBES, "Objectives": catalogue.OBJECTIVES, "Metrics": catalogue.METRICS,
+    "Kinds of measure": catalogue.MEASURES, "Sections of the report": catalogue.FIGURES,
 }  # fmt: skip
 
 

@@ -24,8 +24,10 @@ class Member:
         reads: What it needs beside checkpoints and the text of ``[data]``, or that it reads this text: ``text``, the
             evaluation text; ``train_text``; ``align_text``. Of probes: ``items``, if it
             needs your own items; ``task``, if its name needs a task. Of objectives: ``labels``, if examples have
-            labels; ``images``, if they are images; ``bos``, if a text may begin with the start token.
+            labels; ``images``, if they are images; ``bos``, if a text may begin with the start token. Of engines: the
+            settings that are theirs alone.
         metrics: Of a probe: what figures call its headline metrics; a metric that is not here goes by its name.
+        extra: Extra of the distribution that it needs; empty for none.
     """
 
     module: str
@@ -33,6 +35,7 @@ class Member:
     label: str = ""
     reads: tuple[str, ...] = ()
     metrics: Mapping[str, str] = field(default_factory=dict)
+    extra: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,21 +155,40 @@ FAMILIES = Members("file of families", {
     "pythia": Member("landscape.checkpoints.families.pythia", "Pythia and PolyPythias"),
     "mistral": Member("landscape.checkpoints.families.mistral", "Mistral's small GPT-2s"),
     "connectivity": Member("landscape.checkpoints.families.connectivity", "BERTs of Juneja et al. 2023"),
-    "olmo": Member("landscape.checkpoints.families.olmo", "OLMo and OLMo 2"),
+    "olmo": Member("landscape.checkpoints.families.olmo", "OLMo 1 to 3"),
     "amber": Member("landscape.checkpoints.families.amber", "Amber"),
     "bloom": Member("landscape.checkpoints.families.bloom", "BLOOM"),
     "smollm": Member("landscape.checkpoints.families.smollm", "SmolLM"),
+    "parc": Member("landscape.checkpoints.families.parc", "Parc: Pythia, Mamba and RWKV on the same data"),
+    "pico": Member("landscape.checkpoints.families.pico", "Pico decoders"),
+    "timaeus": Member("landscape.checkpoints.families.timaeus", "two-layer language models of Hoogland et al."),
 })  # fmt: skip
 """Files of families of public checkpoints; one may hold several families."""
 
 SYMMETRY_TABLES = Members("symmetry table", {
+    "albert": Member("landscape.symmetry.tables.albert", "ALBERT"),
     "bert": Member("landscape.symmetry.tables.bert", "BERT"),
+    "bloom": Member("landscape.symmetry.tables.bloom", "BLOOM"),
+    "distilbert": Member("landscape.symmetry.tables.distilbert", "DistilBERT"),
+    "electra": Member("landscape.symmetry.tables.electra", "ELECTRA"),
+    "gemma": Member("landscape.symmetry.tables.gemma", "Gemma"),
+    "gemma2": Member("landscape.symmetry.tables.gemma2", "Gemma 2"),
+    "gemma3_text": Member("landscape.symmetry.tables.gemma2", "Gemma 3"),
     "gpt2": Member("landscape.symmetry.tables.gpt2", "GPT-2"),
     "gpt_neox": Member("landscape.symmetry.tables.gpt_neox", "GPT-NeoX, such as Pythia"),
     "llama": Member("landscape.symmetry.tables.llama", "Llama"),
     "mistral": Member("landscape.symmetry.tables.llama", "Mistral"),
+    "mixtral": Member("landscape.symmetry.tables.mixtral", "Mixtral"),
+    "olmo": Member("landscape.symmetry.tables.olmo", "OLMo"),
+    "olmo2": Member("landscape.symmetry.tables.olmo2", "OLMo 2"),
+    "olmo3": Member("landscape.symmetry.tables.olmo2", "OLMo 3"),
+    "opt": Member("landscape.symmetry.tables.opt", "OPT"),
+    "phi3": Member("landscape.symmetry.tables.phi3", "Phi-3"),
     "qwen2": Member("landscape.symmetry.tables.llama", "Qwen 2"),
+    "qwen3": Member("landscape.symmetry.tables.qwen3", "Qwen 3"),
     "resnet": Member("landscape.symmetry.tables.resnet", "ResNet"),
+    "roberta": Member("landscape.symmetry.tables.roberta", "RoBERTa"),
+    "t5": Member("landscape.symmetry.tables.t5", "T5"),
     "vit": Member("landscape.symmetry.tables.vit", "ViT"),
 })  # fmt: skip
 """By transformers' model type."""
@@ -192,16 +214,34 @@ DEFINITIONS = Members("definition of a barrier", {
                             "largest rise above the chord of any sub-segment"),
 })  # fmt: skip
 
+METRICS = Members("metric", {
+    "accuracy": Member("landscape.profile.metrics.accuracy", "share of examples that are right"),
+    "perplexity": Member("landscape.profile.metrics.perplexity", "exp of the loss per token"),
+    "f1": Member("landscape.profile.metrics.f1", "F1 of the second of two classes", "F1"),
+})  # fmt: skip
+"""What is measured beside the loss; an objective has those whose numbers it gives for each example."""
+
 MEASURES = Members("kind of measure", {
     "barriers": Member("barriers", "loss barriers along paths between pairs"),
     "curves": Member("curves", "learned curves of low loss between pairs"),
+    "components": Member("components", "barriers where only some components of the network move"),
     "simplices": Member("simplices", "loss of mixtures of several checkpoints"),
+    "trajectory": Member("trajectory", "loss on lines along a run, and of means of its last checkpoints"),
     "planes": Member("planes", "loss on planes through or around checkpoints"),
     "llc": Member("llc", "local learning coefficients"),
     "probes": Member("probes", "behavioural probes of each checkpoint"),
     "behaviour": Member("behaviour", "distance of the behaviour of pairs"),
 })  # fmt: skip
 """What a study measures: the settings are in ``landscape.study.kinds``, the work in ``landscape.measure``."""
+
+ENGINES = Members("engine", {
+    "local": Member("landscape.engines.local", "worker processes of this machine, one for each device"),
+    "ray": Member("landscape.engines.ray_actors", "actors of a Ray cluster, one for each GPU or processor",
+                  reads=("address",), extra="ray"),
+    "submitit": Member("landscape.engines.submitit_jobs", "jobs of a scheduler such as Slurm", extra="submitit",
+                       reads=("jobs", "gpus_per_job", "time", "partition", "array_parallelism", "cluster")),
+})  # fmt: skip
+"""What hands the tasks of a study to workers."""
 
 FIGURES = Members("section of the report", {
     "stages": Member("landscape.figures.stages", "events and stages"),
@@ -210,9 +250,13 @@ FIGURES = Members("section of the report", {
     "training": Member("landscape.figures.training", "barriers over training"),
     "interpolation": Member("landscape.figures.interpolation", "loss along paths"),
     "curves": Member("landscape.figures.curves", "learned curves compared with the straight line"),
+    "components": Member("landscape.figures.components", "which components make the barrier"),
+    "trajectory": Member("landscape.figures.trajectory", "lines along a run, and means of its last checkpoints"),
     "plane": Member("landscape.figures.plane", "loss on planes"),
     "simplex": Member("landscape.figures.simplex", "mixtures of checkpoints"),
+    "abilities": Member("landscape.figures.abilities", "what points on paths can do"),
     "branching": Member("landscape.figures.branching", "barriers between branches by the step they were spawned at"),
+    "data_sets": Member("landscape.figures.data_sets", "several data sets side by side"),
     "loss": Member("landscape.figures.loss", "loss over training"),
     "llc": Member("landscape.figures.llc", "local learning coefficients"),
     "traces": Member("landscape.figures.traces", "Langevin chains"),

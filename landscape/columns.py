@@ -8,6 +8,7 @@ from typing import Literal
 Dtype = Literal["text", "whole", "number", "flag", "label"]
 """``label`` is a whole number or a word."""
 LOSS_UNIT = "unit of the loss"
+OF_METRIC = "unit of the metric"
 
 
 @dataclass(frozen=True)
@@ -102,3 +103,8 @@ def label(name: str, meaning: str) -> Column:
 def error_of(column: Column) -> Column:
     """The column of the standard error of another, over examples."""
     return replace(column, name=f"{column.name}_error", meaning=f"standard error over examples of {column.name}")
+
+
+def with_errors(*columns: Column) -> tuple[Column, ...]:
+    """Columns, each followed by that of its standard error."""
+    return tuple(one for column in columns for one in (column, error_of(column)))

@@ -14,17 +14,54 @@ from cases import WORDS, bert, gpt2
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from transformers import (
+    AlbertConfig,
+    AlbertForMaskedLM,
+    AlbertForSequenceClassification,
     BertForSequenceClassification,
+    BloomConfig,
+    BloomForCausalLM,
+    DistilBertConfig,
+    DistilBertForMaskedLM,
+    DistilBertForSequenceClassification,
+    ElectraConfig,
+    ElectraForMaskedLM,
+    ElectraForPreTraining,
+    ElectraForSequenceClassification,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    GemmaConfig,
+    GemmaForCausalLM,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
+    Olmo2Config,
+    Olmo2ForCausalLM,
+    Olmo3Config,
+    Olmo3ForCausalLM,
+    OlmoConfig,
+    OlmoForCausalLM,
+    OPTConfig,
+    OPTForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
     ResNetConfig,
     ResNetForImageClassification,
+    RobertaConfig,
+    RobertaForMaskedLM,
+    RobertaForSequenceClassification,
+    T5Config,
+    T5ForConditionalGeneration,
     ViTConfig,
     ViTForImageClassification,
 )
@@ -52,6 +89,39 @@ def neox(rotary: float = 0.4, **changes: Any) -> Any:
 
 def llama(**changes: Any) -> Any:
     return LlamaForCausalLM(LlamaConfig(**GROUPED, **changes))
+
+
+def rotary(kind: Any, config: Any, **changes: Any) -> Any:
+    """A decoder built like Llama; a head's width that is not that of the stream over the number of heads, if it may."""
+    return kind(config(**{**GROUPED, "pad_token_id": 3, **changes}))
+
+
+def masked(kind: Any, config: Any, **changes: Any) -> Any:
+    settings = {"vocab_size": WORDS, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3,
+                "intermediate_size": 20, "max_position_embeddings": 40, "pad_token_id": 3}  # fmt: skip
+    return kind(config(**{**settings, **changes}))
+
+
+def distilbert(kind: Any, **changes: Any) -> Any:
+    return kind(DistilBertConfig(vocab_size=WORDS, dim=12, n_layers=2, n_heads=3, hidden_dim=20,
+                                 max_position_embeddings=40, pad_token_id=3, **changes))  # fmt: skip
+
+
+def opt(**changes: Any) -> Any:
+    settings = {"vocab_size": WORDS, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3, "ffn_dim": 20,
+                "max_position_embeddings": 40, "word_embed_proj_dim": 12, "pad_token_id": 3}  # fmt: skip
+    return OPTForCausalLM(OPTConfig(**{**settings, **changes}))
+
+
+def bloom(**changes: Any) -> Any:
+    return BloomForCausalLM(BloomConfig(vocab_size=WORDS, hidden_size=12, n_layer=2, n_head=3, **changes))
+
+
+def t5(tied: bool = True, **changes: Any) -> Any:
+    config = T5Config(vocab_size=WORDS, d_model=12, d_kv=5, d_ff=20, num_layers=2, num_heads=3, pad_token_id=3,
+                      decoder_start_token_id=3, **changes)  # fmt: skip
+    config.tie_word_embeddings = tied
+    return T5ForConditionalGeneration(config)
 
 
 def vit(classes: int = 4) -> Any:
@@ -117,6 +187,43 @@ ARCHITECTURES: dict[str, Architecture] = {
     "mistral": Architecture(lambda: MistralForCausalLM(MistralConfig(**GROUPED))),
     "qwen2": Architecture(lambda: Qwen2ForCausalLM(Qwen2Config(**{k: v for k, v in GROUPED.items() if k != "head_dim"},
                                                                head_dim=6))),
+    "qwen3": Architecture(lambda: rotary(Qwen3ForCausalLM, Qwen3Config, attention_bias=True)),
+    "qwen3 tied": Architecture(lambda: rotary(Qwen3ForCausalLM, Qwen3Config, tie_word_embeddings=True)),
+    "gemma": Architecture(lambda: rotary(GemmaForCausalLM, GemmaConfig)),
+    "gemma untied": Architecture(lambda: rotary(GemmaForCausalLM, GemmaConfig, tie_word_embeddings=False)),
+    "gemma2": Architecture(lambda: rotary(Gemma2ForCausalLM, Gemma2Config, attn_logit_softcapping=1.0)),
+    "gemma3_text": Architecture(lambda: rotary(Gemma3ForCausalLM, Gemma3TextConfig)),
+    "olmo": Architecture(lambda: rotary(OlmoForCausalLM, OlmoConfig, hidden_size=36)),
+    "olmo tied": Architecture(lambda: rotary(OlmoForCausalLM, OlmoConfig, hidden_size=36, tie_word_embeddings=True)),
+    "olmo clipped": Architecture(lambda: rotary(OlmoForCausalLM, OlmoConfig, hidden_size=36, clip_qkv=0.3)),
+    "olmo2": Architecture(lambda: rotary(Olmo2ForCausalLM, Olmo2Config, hidden_size=36)),
+    "olmo3": Architecture(lambda: rotary(Olmo3ForCausalLM, Olmo3Config, hidden_size=36)),
+    "phi3": Architecture(lambda: rotary(Phi3ForCausalLM, Phi3Config, hidden_size=36)),
+    "phi3 partial": Architecture(lambda: rotary(
+        Phi3ForCausalLM, Phi3Config, hidden_size=36, tie_word_embeddings=True,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.7})),
+    # Sizes are multiples of four: transformers multiplies experts all at once, which wants tensors to be so aligned.
+    "mixtral": Architecture(lambda: rotary(
+        MixtralForCausalLM, MixtralConfig, num_local_experts=4, hidden_size=32, intermediate_size=24)),
+    "opt": Architecture(opt),
+    "opt untied": Architecture(lambda: opt(tie_word_embeddings=False)),
+    "opt after": Architecture(lambda: opt(do_layer_norm_before=False, word_embed_proj_dim=8)),
+    "opt projected": Architecture(lambda: opt(word_embed_proj_dim=8)),
+    "bloom": Architecture(bloom),
+    "roberta": Architecture(lambda: masked(RobertaForMaskedLM, RobertaConfig)),
+    "roberta classifier": Architecture(lambda: masked(RobertaForSequenceClassification, RobertaConfig, num_labels=3)),
+    "distilbert": Architecture(lambda: distilbert(DistilBertForMaskedLM)),
+    "distilbert classifier": Architecture(lambda: distilbert(DistilBertForSequenceClassification, num_labels=3)),
+    "electra": Architecture(lambda: masked(ElectraForPreTraining, ElectraConfig, embedding_size=12)),
+    "electra generator": Architecture(lambda: masked(ElectraForMaskedLM, ElectraConfig, embedding_size=8)),
+    "electra classifier": Architecture(lambda: masked(
+        ElectraForSequenceClassification, ElectraConfig, embedding_size=8, num_labels=3)),
+    "albert": Architecture(lambda: masked(AlbertForMaskedLM, AlbertConfig, embedding_size=8, num_hidden_layers=3)),
+    "albert classifier": Architecture(lambda: masked(
+        AlbertForSequenceClassification, AlbertConfig, embedding_size=8, num_hidden_layers=4, num_hidden_groups=2,
+        inner_group_num=2, num_labels=3)),
+    "t5": Architecture(t5, "pairs"),
+    "t5 untied": Architecture(lambda: t5(tied=False, feed_forward_proj="gated-gelu"), "pairs"),
     "vit": Architecture(vit, "images"),
     "resnet basic": Architecture(lambda: resnet("basic"), "images", norms=True),
     "resnet bottleneck": Architecture(lambda: resnet("bottleneck"), "images", norms=True),
@@ -145,18 +252,25 @@ def build(name: str, seed: int = 0, examples: int = EXAMPLES) -> Objective:
         "tokens": torch.randint(5, WORDS, (examples, 9), generator=random),
         "images": torch.randn(examples, 3, 8, 8, generator=random),
         "vectors": torch.randn(examples, 9, generator=random),
+        "pairs": torch.randint(5, WORDS, (examples, 9), generator=random),
     }[kind.takes]
-    field = {"tokens": "input_ids", "images": "pixel_values", "vectors": "inputs"}[kind.takes]
+    fields = {"tokens": "input_ids", "images": "pixel_values", "vectors": "inputs", "pairs": "input_ids"}
+    field = fields[kind.takes]
     if isinstance(model, nn.Sequential):
         field = "inputs"
     batch = {field: inputs, "labels": torch.randint(3, (examples,), generator=random)}
+    taken = [field]
+    if kind.takes == "pairs":
+        batch["decoder_input_ids"] = torch.randint(5, WORDS, (examples, 7), generator=random)
+        batch["attention_mask"] = torch.ones_like(inputs)
+        taken += ["attention_mask", "decoder_input_ids"]
 
     def loss(outputs: Any, part: dict[str, Tensor]) -> Tensor:
         logits = getattr(outputs, "logits", outputs)
         return F.cross_entropy(logits.flatten(1), part["labels"], reduction="none")
 
     statistics = ({name: value[:16] for name, value in batch.items()},) if kind.norms else ()
-    return module.build(model, batch, loss, inputs=(field,), statistics=statistics)
+    return module.build(model, batch, loss, inputs=tuple(taken), statistics=statistics)
 
 
 def point(objective: Objective) -> Tensor:

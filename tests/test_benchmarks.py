@@ -43,3 +43,16 @@ def test_minimal_pairs_are_the_same_on_both_sides() -> None:
 @pytest.mark.slow
 def test_both_sides_agree_without_the_packages_that_a_gpu_machine_lacks() -> None:
     subprocess.run([sys.executable, "-c", BARE], cwd=ROOT / "benchmarks", check=True, capture_output=True)
+
+
+@pytest.mark.slow
+def test_engines_and_the_cluster_on_paper() -> None:
+    def run(*command: str) -> str:
+        return subprocess.run(
+            [sys.executable, *command], cwd=ROOT / "benchmarks", check=True, capture_output=True, text=True
+        ).stdout
+
+    out = run("engines.py", "--jobs", "20", "--engine", "local", "--work", "2")
+    assert out.count("ms a task") == 2 and out.count("two shares") == 2
+    out = run("cluster.py", "--seeds", "6", "--steps", "4", "--workers", "3")
+    assert out.count("of the bound") == 4

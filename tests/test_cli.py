@@ -158,7 +158,7 @@ def test_barriers_now(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     options = ["--text", runs / "text.txt", "--length", 12, "--sequences", 10, "--points", 5]
     code, out, err = call(capfd, "barriers", *refs, *options, "--json")
     rows = pd.DataFrame([json.loads(line) for line in out.splitlines()])
-    assert code == 0 and len(rows) == 3 * 6 + 3 * 5
+    assert code == 0 and len(rows) == 2 * (3 * 6 + 3 * 5)
     same = rows[(rows["table"] == "barrier") & (rows["a"] == rows["b"])]
     assert len(same) == 6 and (same["barrier"] == 0).all()
     assert "largest rise of the loss above the chord; t grid: 5 even points" in err
@@ -166,7 +166,9 @@ def test_barriers_now(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     code, _, err = call(capfd, "barriers", runs / "seed_0" / "{step}", *options)
     assert code == 2
     code, out, _ = call(capfd, "barriers", f"{runs}/seed_{{seed}}/step_10", *options, "--json")
-    rows = pd.DataFrame([json.loads(line) for line in out.splitlines()]).query("definition == 'chord'")
+    rows = pd.DataFrame([json.loads(line) for line in out.splitlines()]).query(
+        "definition == 'chord' and table == 'barrier'"
+    )
     assert code == 0 and rows[["seed_a", "seed_b"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 2]]
 
 

@@ -28,7 +28,7 @@ from landscape.study.sections import Data
 
 SPECS = {
     "barriers": "barriers", "align": "barriers", "curve": "curves", "plane": "planes", "simplex": "simplices",
-    "llc": "llc", "probe": "probes",
+    "components": "components", "trajectory": "trajectory", "llc": "llc", "probe": "probes",
 }  # fmt: skip
 """The kind of measure that each command is a call of."""
 CHANGED = {
@@ -36,6 +36,15 @@ CHANGED = {
     ("plane", "plane"): "auto",
 }  # fmt: skip
 """Settings that have another default, or one at all, in a command than in a study file."""
+
+
+HIDDEN = {
+    "align": {"path", "target", "dtype"}, "curve": {"target"},
+    "components": {"path", "tolerance", "halfwidth", "target"},
+}  # fmt: skip
+"""Settings without an option in a command."""
+KEPT = {"trajectory": {"between"}}
+"""Settings with an option in a command that have none in the others."""
 
 
 def command_of(name: str) -> click.Command:
@@ -74,11 +83,11 @@ def said_of(model: type[BaseModel], name: str) -> str:
 @pytest.mark.parametrize("name", SPECS)
 def test_every_setting_is_an_option_with_its_default_and_help(name: str) -> None:
     found = options_of(command_of(name))
-    hidden = {"path", "target", "dtype"} if name == "align" else {"target"} if name == "curve" else set()
+    hidden = HIDDEN.get(name, set()) | (options.HIDDEN - KEPT.get(name, set()))
     seen = set()
     for model in (Inputs, KIND_MODELS[SPECS[name]]):
         for option, setting, info, owner in leaves(model):
-            if option.replace("-", "_") in options.HIDDEN | hidden:
+            if option.replace("-", "_") in hidden:
                 assert option not in found
                 continue
             seen.add(option)
@@ -93,7 +102,8 @@ def test_every_setting_is_an_option_with_its_default_and_help(name: str) -> None
                 assert text.endswith(f"[default: {shown}]"), option
             elif default is None:
                 assert "[default" not in text, option
-    own = {"json", "out", "curve", "definition", "calibrate", "distances", "all", "allow-class", "allow-unverified"}
+    own = {"json", "out", "curve", "definition", "metric", "calibrate", "distances", "all", "allow-class",
+           "allow-unverified"}  # fmt: skip
     assert set(found) - seen <= own, "no option is written by hand that a study file has another word for"
 
 

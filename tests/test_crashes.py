@@ -22,7 +22,8 @@ from landscape.cli.run import run_study
 from landscape.errors import StorageError
 from landscape.files import replacing_folder
 from landscape.study.file import read_study
-from landscape.study.store import EMPTY, Record, Store
+from landscape.study.record import Record
+from landscape.study.store import EMPTY, Store
 
 KEYS = ("one",)
 RECORD: Record = {**EMPTY, "name": "short"}

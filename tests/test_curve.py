@@ -186,7 +186,7 @@ def test_length_and_means_are_those_of_the_points() -> None:
     points = kind("bezier").coefficients(t, list(anchors), ()) @ anchors
     each = evaluate.losses(objective, points, torch.eye(9, dtype=torch.float64)).double().numpy()
     losses, steps = each.mean(axis=1), (points[1:] - points[:-1]).norm(dim=1).numpy()
-    (row,) = [row for row in found if row["definition"] == "chord"]
+    (row,) = [row for row in found if row["definition"] == "chord" and row["table"] == "barrier"]
     many = kind("bezier").coefficients(torch.linspace(0, 1, 3001, dtype=torch.float64), list(anchors), ()) @ anchors
     assert row["path_length"] == pytest.approx(float((many[1:] - many[:-1]).norm(dim=1).sum()), rel=1e-6)
     by_arc = ((each[1:] + each[:-1]) / 2 * steps[:, None]).sum(axis=0) / steps.sum()
@@ -200,6 +200,7 @@ def test_length_and_means_are_those_of_the_points() -> None:
     }.items():
         assert row[name] == pytest.approx(values.mean(), abs=1e-6), name
         assert row[f"{name}_error"] == pytest.approx(values.std(ddof=1) / 6**0.5, rel=1e-3), name
+    profile = [p for p in profile if p["table"] == "profile"]
     assert [p["loss"] for p in profile] == pytest.approx(losses, abs=1e-6)
     assert row["arc_mean_loss"] != pytest.approx(row["mean_loss"], abs=1e-6)
     _, (dense, *_), _ = curves.score(evaluator, list(anchors), "bezier", Grid(resamples=10))
@@ -256,11 +257,12 @@ def test_curves_of_classifiers_carry_their_accuracy(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     store = Store(tmp_path / "results")
     keys = [task["key"] for task in store.record()["tasks"]]
-    profiles, ends = store.rows("profile", keys), store.rows("loss", keys)
+    profiles, ends = store.rows("metric_profile", keys), store.rows("loss", keys)
+    assert set(profiles["metric"]) == {"accuracy"}
     for path in ("linear", "bezier"):
         own = profiles[profiles["path"] == path].sort_values("t")
-        assert own["accuracy"].between(0, 1).all()
-        assert [own["accuracy"].iloc[0], own["accuracy"].iloc[-1]] == ends["accuracy"].tolist()
+        assert own["value"].between(0, 1).all()
+        assert [own["value"].iloc[0], own["value"].iloc[-1]] == ends["accuracy"].tolist()
 
 
 @pytest.mark.parametrize("kind", ["loop", "vmap"])

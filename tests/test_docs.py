@@ -149,7 +149,7 @@ def test_siblings_have_the_names_that_the_guide_lists() -> None:
         members = getattr(catalogue, table)
         names = re.findall(r"`(\w+)(?:\([^`]*\))?`", rows[table].partition("; the name")[0].partition(", a tuple")[0])
         names = [name for name in names if name not in ("Section",)]
-        for member in members:
+        for member in (name for name in members if not members[name].extra):
             assert [name for name in names if not hasattr(members.load(member), name)] == [], (table, member)
 
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
-from threading import Event, Thread
+from threading import Event as Flag
+from threading import Thread
 
 import pytest
 
 from landscape.engines import local
+from landscape.engines.jobs import NEEDED, Event
 from landscape.errors import InputError, StorageError
 
 
@@ -24,7 +26,7 @@ class Errand:
     does: str = "write"
 
 
-def start(folder: Path) -> Callable[[Errand], None]:
+def start(folder: Path, device: str) -> Callable[[Errand], None]:
     return partial(work, folder, f"{os.getpid()}")
 
 
@@ -35,6 +37,9 @@ def work(folder: Path, who: str, errand: Errand) -> None:  # noqa: C901
             (folder / errand.key).write_text(who)
         case "nap":
             time.sleep(0.1)
+            (folder / errand.key).write_text(who)
+        case "long":
+            time.sleep(0.7)
             (folder / errand.key).write_text(who)
         case "refuse":
             raise InputError("bad input")
@@ -59,6 +64,14 @@ def work(folder: Path, who: str, errand: Errand) -> None:  # noqa: C901
             except BaseException:
                 (folder / errand.key).write_text("saved")
                 raise
+        case "save once":
+            if not (folder / f"{errand.key}.saved").exists():
+                try:
+                    time.sleep(60)
+                except BaseException:
+                    (folder / f"{errand.key}.saved").write_text(who)
+                    raise
+            (folder / errand.key).write_text(who)
         case "until d":
             wait_for(folder / "d")
         case "until a":
@@ -68,6 +81,23 @@ def work(folder: Path, who: str, errand: Errand) -> None:  # noqa: C901
         case "wait":
             (folder / errand.key).write_text(who)
             time.sleep(60)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Errands are done when their file exists."""
+
+    folder: Path
+
+    def done(self, key: str) -> bool:
+        return (self.folder / key).exists()
+
+    def fail(self, key: str, message: str) -> None:
+        (self.folder / f"{key}.failed").write_text(message)
+
+    def failure(self, key: str) -> tuple[int, str] | None:
+        file = self.folder / f"{key}.failed"
+        return (file.stat().st_mtime_ns, file.read_text().splitlines()[0]) if file.exists() else None
 
 
 def once(mark: Path, number: signal.Signals) -> None:
@@ -86,7 +116,9 @@ def wait_for(file: Path) -> None:
 
 def run(folder: Path, errands: list[Errand], workers: int) -> tuple[dict[str, str], list[tuple[str, str]]]:
     events: list[tuple[str, str]] = []
-    failed = local.run(errands, partial(start, folder), lambda e: events.append((e.job.key, e.kind)), workers=workers)
+    failed = local.run(
+        errands, partial(start, folder), lambda e: events.append((e.job.key, e.kind)), devices=["cpu"] * workers
+    )
     return failed, events
 
 
@@ -146,14 +178,14 @@ def test_a_job_whose_worker_died_is_handed_out_once_more(tmp_path: Path) -> None
 def test_idle_workers_that_are_killed_cost_nothing(tmp_path: Path) -> None:
     """One waits for the other's job; what comes after it is done."""
 
-    def report(event: local.Event) -> None:
+    def report(event: Event) -> None:
         done.append(event.job.key)
         if event.job.key == "a":
             os.kill(int((tmp_path / "a").read_text()), signal.SIGKILL)
 
     done: list[str] = []
     errands = [Errand("a"), Errand("b", does="until a"), Errand("c", ("b",)), Errand("d", ("b",))]
-    assert local.run(errands, partial(start, tmp_path), report, workers=2) == {} and sorted(done) == [*"abcd"]
+    assert local.run(errands, partial(start, tmp_path), report, devices=["cpu"] * 2) == {} and sorted(done) == [*"abcd"]
 
 
 def test_a_worker_that_gives_no_sign_of_life_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,12 +193,14 @@ def test_a_worker_that_gives_no_sign_of_life_is_named(tmp_path: Path, monkeypatc
     monkeypatch.setattr(local, "SILENT", 1.0)
     said: list[str] = []
 
-    def report(event: local.Event) -> None:
+    def report(event: Event) -> None:
         if event.kind == "silent" and event.job.key == "a" and not said and (tmp_path / "a.stopped").exists():
             said.append(event.message)
             os.kill(int(event.message.split("process ")[1].split()[0]), signal.SIGKILL)
 
-    assert local.run([Errand("a", does="stop"), Errand("b")], partial(start, tmp_path), report, workers=2) == {}
+    assert (
+        local.run([Errand("a", does="stop"), Errand("b")], partial(start, tmp_path), report, devices=["cpu"] * 2) == {}
+    )
     assert "has sent no heartbeat for 1 s; if it was stopped, resume it with kill -CONT " in said[0]
     assert (tmp_path / "a").exists() and (tmp_path / "b").exists()
 
@@ -228,7 +262,7 @@ def test_a_hundred_killed_workers_lose_no_run(tmp_path: Path) -> None:
         folder = tmp_path / f"{runs}"
         folder.mkdir()
         errands = [Errand(f"{n}", (f"{n - 1}",) if n % 5 else (), "nap") for n in range(40)]
-        over = Event()
+        over = Flag()
         killed: list[int] = []
         killer = Thread(target=kill_children, args=(over, random, killed))
         killer.start()
@@ -236,7 +270,7 @@ def test_a_hundred_killed_workers_lose_no_run(tmp_path: Path) -> None:
         over.set()
         killer.join()
         kills, runs = kills + len(killed), runs + 1
-        causes = {why.removeprefix(local.NEEDED) for why in failed.values()}
+        causes = {why.removeprefix(NEEDED) for why in failed.values()}
         died = "2 worker processes died on it, the last of SIGKILL, which the system sends when memory runs out"
         assert causes <= {died}
         assert sorted(key for key, _ in events) == sorted(errand.key for errand in errands)
@@ -245,7 +279,7 @@ def test_a_hundred_killed_workers_lose_no_run(tmp_path: Path) -> None:
     assert runs < 100
 
 
-def kill_children(over: Event, random: Random, killed: list[int]) -> None:
+def kill_children(over: Flag, random: Random, killed: list[int]) -> None:
     """Kill one of the worker processes now and then."""
     while not over.wait(random.uniform(0.1, 0.6)):
         if children := [child for child in multiprocessing.active_children() if child.pid]:

@@ -112,7 +112,9 @@ def test_barriers_of_references_are_the_rows_of_the_command(few_runs: Path, text
     assert said.exit_code == 0, said.output
     rows = pd.DataFrame([json.loads(line) for line in said.stdout.splitlines() if line.startswith("{")])
     tables = found.tables()
-    assert set(rows["table"]) == set(tables) == {"barrier", "profile", "align"}
+    assert set(rows["table"]) == set(tables) == {
+        "barrier", "profile", "align", "metric_barrier", "metric_profile",
+    }  # fmt: skip
     for name, frame in tables.items():
         own = rows[rows["table"] == name].reset_index(drop=True)
         assert len(own) == len(frame) > 0
@@ -457,11 +459,13 @@ CALLS: dict[str, Callable[..., Any]] = {
     "plane": lambda **more: ls.plane(["a"], **more),
     "simplex": lambda **more: ls.simplex(["a", "b"], **more),
     "llc": lambda **more: ls.llc("a", **more),
+    "components": lambda **more: ls.components(["a", "b"], **more),
+    "trajectory": lambda **more: ls.trajectory(["a", "b"], **more),
     "probe": lambda **more: ls.probe("a", **more),
 }
 OWN = {
     "barriers": "halfwidth", "align": "points", "curve": "bends", "plane": "resolution", "simplex": "mixtures",
-    "llc": "localisation", "probe": "count",
+    "llc": "localisation", "probe": "count", "trajectory": "resamples", "components": "starts",
 }  # fmt: skip
 
 

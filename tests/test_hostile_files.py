@@ -66,7 +66,7 @@ def test_no_file_is_written_under_a_name_that_can_be_guessed() -> None:
         text = file.read_text()
         for node in ast.walk(ast.parse(text)) if re.search(r"getpid|\.part|\.tmp", text) else ():
             if isinstance(node, ast.Attribute) and node.attr == "getpid":
-                raise AssertionError(f"{file} makes a name of a process number")
+                assert file.name == "claims.py", f"{file} makes a name of a process number"  # claims say who has them
             if isinstance(node, ast.Constant) and str(node.value).endswith((".part", ".tmp")):
                 assert file.name in {"files.py", "store.py"}, f"{file}: {node.value}"
 

@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 UNUSED = re.compile(
     r"landscape\.(probes|symmetry\.(matchers|search|tables|align)|llc\.(?!settings)|stages\.(?!settings)|face\.(?!barriers"
-    r"|inputs|running|worker|result|downloads)|measure\.(?!prepare|losses|barriers|pairs)|figures\.(?!captions)|engines\.(?!local))|"
+    r"|inputs|running|result|work|where|downloads)|measure\.(?!prepare|losses|barriers|pairs)|figures\.(?!captions)|"
+    r"engines\.(?:ray|submitit))|"
     r"(sklearn|seaborn|matplotlib|arviz_stats|statsmodels)$"
 )
 """Modules that a matrix of barriers along straight lines has no use for."""

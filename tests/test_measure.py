@@ -42,9 +42,7 @@ def run(study: Study, folder: Path, grid: Grid | None = None) -> tuple[Store, li
     prepared = prepare(study, Store(folder / "results"), grid=grid)
     store = prepared.session.store
     store.open(prepared.record)
-    failed = local.run(
-        prepared.tasks, lambda: lambda task: perform(task, prepared.session), lambda event: None, workers=1
-    )
+    failed = local.run(prepared.tasks, lambda device: lambda task: perform(task, prepared.session), lambda event: None)
     return store, [task.key for task in prepared.tasks], failed
 
 
@@ -281,10 +279,10 @@ def test_other_objectives_take_the_same_way(tmp_path: Path) -> None:
     lines = [f'{{"text": "w{n} w{n * n % 50}", "label": {n % 3}}}' for n in range(20)]
     (tmp_path / "cls" / "text.txt").write_text("\n".join(lines))
     store, keys, failed = run(read_study(file), tmp_path / "cls")
-    profile = store.rows("profile", keys)
-    assert not failed and profile["accuracy"].between(0, 1).all() and profile["accuracy"].notna().all()
+    profile = store.rows("metric_profile", keys)
+    assert not failed and set(profile["metric"]) == {"accuracy"} and profile["value"].between(0, 1).all()
     ends = store.rows("loss", keys)
-    assert [profile["accuracy"].iloc[0], profile["accuracy"].iloc[-1]] == ends["accuracy"].tolist()
+    assert [profile["value"].iloc[0], profile["value"].iloc[-1]] == ends["accuracy"].tolist()
 
 
 def test_nan_fails_its_tasks_and_the_others_go_on(few_runs: Path, tmp_path: Path) -> None:
@@ -363,7 +361,7 @@ def test_a_checkpoint_that_is_rewritten_during_a_run_fails_its_tasks(few_runs: P
     store.open(prepared.record)
     file = runs / "seed_1" / "step_10" / "model.safetensors"
     save_file({name: 1.01 * values for name, values in load_file(file).items()}, file, {"format": "pt"})
-    failed = local.run(prepared.tasks, lambda: lambda task: perform(task, prepared.session), lambda event: None)
+    failed = local.run(prepared.tasks, lambda device: lambda task: perform(task, prepared.session), lambda event: None)
     touched = {task.key for task in prepared.tasks if any(str(file.parent) == c.ref for c in task.checkpoints)}
     assert failed.keys() == touched and 0 < len(touched) < len(prepared.tasks)
     assert all("have changed since they were identified" in message for message in failed.values())

@@ -21,12 +21,14 @@ TABLES = {
     "FAMILIES": ("amber", "dummy-family", "checkpoints/families/amber.py"),
     "SYMMETRY_TABLES": ("gpt2", "dummy_gpt", "symmetry/tables/gpt2.py"),
     "MATCHERS": ("weights", "dummy-match", "symmetry/matchers/weights.py"),
+    "METRICS": ("accuracy", "dummy_metric", "profile/metrics/accuracy.py"),
     "DEFINITIONS": ("chord", "dummy_rise", "profile/definitions/chord.py"),
     "FIGURES": ("loss", "dummy_loss", "figures/loss.py"),
 }
 """Of each table a member, the name of its copy, and its file."""
 CONTRACTS = ("test_paths.py", "test_samplers.py", "test_definitions.py", "test_symmetry_matchers.py",
-             "test_figure_members.py", "test_objectives_contract.py", "test_probe_items.py")  # fmt: skip
+             "test_figure_members.py", "test_objectives_contract.py", "test_probe_items.py",
+             "test_metrics.py")  # fmt: skip
 COPIES = ("test_symmetry_matchers.py::test_a_table_has_the_skeleton_of_its_siblings[dummy_gpt]",
           "test_objectives_contract.py::test_every_objective_states_the_same_facts[dummy-lm]")  # fmt: skip
 """What no copy can pass: its architecture, or its classes of models, are those of its sibling."""

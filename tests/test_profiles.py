@@ -114,7 +114,7 @@ class World:
     @property
     def path(self) -> KnownEnds:
         ends = np.array([self.at(0.0), self.at(1.0)])
-        return KnownEnds(ends, {"accuracy": ends.mean(axis=1) + 1})
+        return KnownEnds(ends, {"accuracy": ends + 1})
 
 
 @pytest.mark.slow
@@ -164,13 +164,9 @@ def test_nothing_is_evaluated_twice_and_paths_stop_by_themselves() -> None:
         for t, losses, metric in zip(found.t, found.losses, found.metrics["accuracy"], strict=True):
             known = np.isfinite(losses)
             assert_allclose(losses[known], world.at(t)[known], rtol=0, atol=1e-12)
-            assert abs(metric - 1 - world.at(t).mean()) < 4 * losses[known].std() / known.sum() ** 0.5
+            assert_allclose(metric, losses + 1, rtol=0, atol=1e-12)
     rows = tables(three, Grid(resamples=10))[0]
-    assert (
-        three.metrics == {}
-        and three.evaluations == 0
-        and {(row["barrier"], row["low"], row["high"]) for row in rows} == {(0, 0, 0)}
-    )
+    assert three.evaluations == 0 and {(row["barrier"], row["low"], row["high"]) for row in rows} == {(0, 0, 0)}
 
 
 def test_without_precision_intervals_are_as_if_all_examples_were_evaluated() -> None:
@@ -194,8 +190,6 @@ def test_without_precision_intervals_are_as_if_all_examples_were_evaluated() -> 
         rise = here - (1 - row["t"]) * world.at(0.0) - row["t"] * world.at(1.0)
         assert abs(row["rise"] - rise.mean()) < 4 * row["rise_error"] + 1e-3
         assert row["rise_error"] <= 1.6 * stats.sem(rise) + 2e-3
-        assert row["accuracy"] is None or abs(row["accuracy"] - 1 - here.mean()) < 0.15
-        assert (row["accuracy"] is None) != row["evaluated"]
     assert {row["definition"] for row in barriers} == set(DEFINITIONS)
     area = next(row for row in barriers if row["definition"] == "area")
     assert area["low"] < 0.5 * 4 / 6 < area["high"]

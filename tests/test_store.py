@@ -17,7 +17,8 @@ import pytest
 from landscape.errors import InputError, StorageError
 from landscape.study import store as module
 from landscape.study import tables
-from landscape.study.store import EMPTY, Record, Store
+from landscape.study.record import Record
+from landscape.study.store import EMPTY, Store
 
 MINE: Record = {**EMPTY, "name": "mine"}
 ROWS = [

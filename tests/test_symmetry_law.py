@@ -38,6 +38,11 @@ both = pytest.mark.parametrize(("name", "symmetry_group"), [
 ])  # fmt: skip
 
 
+ALONE = ("bert", "gpt2", "gpt_neox", "llama", "mistral", "qwen2", "vit", "resnet", "mlp", "vgg", "t5", "mixtral")
+some_both = pytest.mark.parametrize(("name", "symmetry_group"), [
+    pytest.param(name, symmetry_group, marks=[] if name in FEW or (symmetry_group == "all" and name.split()[0] in ALONE)
+                 else pytest.mark.slow) for name in ARCHITECTURES for symmetry_group in ("all", "permutations")
+])  # fmt: skip
 EXACT = 1e-10
 
 
@@ -74,7 +79,7 @@ def test_any_element_leaves_the_function_alone(name: str, symmetry_group: Any) -
         assert max(float((changed[n] - params[n]).abs().max()) for n in params) > 0.1  # or nothing was tried
 
 
-@both
+@some_both
 def test_every_group_alone_moves_weights(name: str, symmetry_group: Any) -> None:
     objective = build(name)
     table, params = table_of(objective.model, symmetry_group), fine(objective)
@@ -96,6 +101,21 @@ def test_elements_are_a_group(name: str) -> None:
     for n, value in params.items():
         torch.testing.assert_close(at_once[n], in_turn[n], rtol=0, atol=1e-12)
         torch.testing.assert_close(back[n], value, rtol=0, atol=1e-12)
+
+
+@few
+def test_a_wrong_line_is_seen_in_every_table(name: str) -> None:
+    """Of each group, its largest weight is left as it is; the group alone then changes the outputs, and is named."""
+    objective = build(name)
+    table, params = table_of(objective.model), fine(objective)
+    for group in table.groups:
+        weights = [piece for piece in table.touching[group] if len(piece.axes) > 1] or [*table.touching[group]]
+        spoilt = max(weights, key=lambda piece: float(piece.take(params).square().sum()))
+        axes = tuple(None if axis and axis.group == group else axis for axis in spoilt.axes)
+        bad = replace(table, pieces=tuple(replace(p, axes=axes) if p is spoilt else p for p in table.pieces))
+        moves = [Move(draw(table, some(seed), stretch=True, only=[group]), {}) for seed in range(4)]
+        found = [verify.check(objective, bad, point(objective), one) for one in moves]
+        assert any(not one.difference <= one.tolerance and group in one.groups for one in found), group
 
 
 def test_new_unit_i_is_old_unit_p_i() -> None:
@@ -160,7 +180,9 @@ def test_a_tied_decoder_puts_one_order_on_both_axes() -> None:
 
 @pytest.mark.parametrize("kind", inside.PART_KINDS)
 def test_the_best_map_is_better_than_any_drawn(kind: Any) -> None:
-    part = Part("", 1 if kind in ("scale", "sign") else 6, kind, 4 if kind == "rotary" else 0)
+    part = Part(
+        "", 1 if kind in ("scale", "sign") else 6, kind, 4 if kind in ("rotary", "pair_sign", "pair_scale") else 0
+    )
     products = torch.randn(3, part.size, part.size, generator=some(1), dtype=torch.float64)
     best = inside.PART_KINDS[kind].best(products, part)
     most = (products * best).sum(dim=(-2, -1))

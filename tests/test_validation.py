@@ -35,7 +35,6 @@ CHEAP = {
     "barriers": "additive, 5 seeds", "llc": "SGLD, unstable step, curvature not known",
     "stages": "four branches of one run", "associations": "leads, 5 seeds",
 }  # fmt: skip
-SLOW = {"barriers": 24, "llc": 32, "stages": 32, "associations": 32}
 
 
 @pytest.mark.parametrize(("hits", "worlds"), [(0, 10), (1, 29), (81, 263), (300, 300)])
@@ -105,10 +104,19 @@ def test_the_page_shows_the_tables_that_are_there() -> None:
     assert all(body((FOLDER / "tables" / f"{name}.md").read_text()) for name in page.NAMES)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_rates_that_should_hold_do(name: str) -> None:
-    """Within four standard errors of their range; what is known not to hold is left out, and still may."""
-    rows = [row for case in SCRIPTS[name].CASES for row in TABLE.counted(case, SLOW[name], seed=11)]
-    assert [row for row in rows if not row.fault and not row.within(4)] == []
-    assert sum(row.wanted is not None and not row.fault for row in rows) > 25
+def test_most_cases_have_rates_that_should_hold(name: str) -> None:
+    wanted = [quantity for case in SCRIPTS[name].CASES for quantity in case.wanted if quantity not in case.faults]
+    assert len(wanted) > 25
+
+
+def test_a_rate_that_does_not_hold_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the table is printed; what is known not to hold, and still may, is no error."""
+    module = SCRIPTS["barriers"]
+    case = next(case for case in module.CASES if case.name == CHEAP["barriers"])
+    never = dict.fromkeys(case.wanted, (0.0, 0.01))
+    monkeypatch.setattr(module, "CASES", [replace(case, share=1.0, wanted=never, faults=frozenset())])
+    with pytest.raises(SystemExit, match=f"more than four standard errors: {case.name}: "):
+        module.main(["--short", "--worlds", "30"])
+    monkeypatch.setattr(module, "CASES", [replace(case, share=1.0, wanted=never, faults=frozenset(never))])
+    module.main(["--short", "--worlds", "30"])

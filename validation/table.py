@@ -167,6 +167,9 @@ def main(title: str, name: str, cases: Sequence[Case], *, long: int, short: int,
         long: Worlds of a case of share 1.
         short: The same with ``--short``.
         words: Of the command line; None takes those of the process.
+
+    Raises:
+        SystemExit: After the table, if a rate is off its range by four standard errors and not known to be.
     """
     parser = argparse.ArgumentParser(description=f"{title}: write a table of simulated rates.")
     parser.add_argument("--worlds", type=int, help=f"simulated worlds of a case (default {long})")
@@ -193,6 +196,8 @@ def main(title: str, name: str, cases: Sequence[Case], *, long: int, short: int,
         folder = given.out or HERE / "tables"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.md").write_text(text)
+    if off := [f"{row.case}: {row.quantity}" for row in rows if not row.fault and not row.within(4)]:
+        sys.exit(f"out of their range by more than four standard errors: {'; '.join(off)}")
 
 
 def _page(title: str, made: str, seconds: float, rows: Sequence[Row]) -> str:

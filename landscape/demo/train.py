@@ -222,8 +222,15 @@ class Trainer:
             self.tokenizer.save_pretrained(new)
 
 
-def start_worker(recipe: Recipe, out: Path) -> Callable[[Run], None]:
-    """A trainer with one thread: for models this small, more threads are slower."""
+def start_worker(recipe: Recipe, out: Path, device: str) -> Callable[[Run], None]:
+    """A trainer with one thread: for models this small, more threads are slower.
+
+    Args:
+        recipe: What is trained.
+        out: Where checkpoints are saved.
+        device: Always the processor.
+    """
+    assert device == "cpu"
     torch.set_num_threads(1)
     keep_freed_memory()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]

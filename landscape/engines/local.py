@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-import traceback
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,66 +17,46 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from threading import Lock, Thread
 from types import FrameType
-from typing import Any, Literal, Protocol, runtime_checkable
 
-from landscape.errors import InputError, StorageError
-
-
-@runtime_checkable
-class Job(Protocol):
-    """What an engine needs to know of a job."""
-
-    @property
-    def key(self) -> str:
-        """Its unique key."""
-        ...
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Keys of jobs to finish first; a key that belongs to no job of the run counts as finished."""
-        ...
-
+from landscape.engines.claims import Claims
+from landscape.engines.jobs import POLL, Event, Job, Queue, Report, Start, Work, Worker, attempt
+from landscape.engines.order import Order
+from landscape.engines.shares import orders
+from landscape.errors import StorageError
 
 SHUTDOWN = 5.0
 """Seconds that an idle worker has to end by itself."""
 HEARTBEAT, SILENT = 10.0, 60.0
 """Seconds between the heartbeats of a worker, and without any after which it is reported."""
-MAX_DEATHS = 2
-"""Number of workers that may die on a job before the job counts as failed."""
-
-NEEDED = "needs a task that failed: "
-
-Work = Callable[[Any], object]
-"""Does one job. An exception is the failure of the job; a ``StorageError`` ends the run."""
 
 
-@dataclass(frozen=True)
-class Event:
-    """What happened to a job.
-
-    Attributes:
-        kind: ``done``, ``failed``, or ``silent`` if its worker sends no heartbeat.
-        job: The job.
-        message: Of a failure or of the silence.
-        trace: Traceback of a failure that is not the user's.
-    """
-
-    kind: Literal["done", "failed", "silent"]
-    job: Any
-    message: str = ""
-    trace: str = ""
+def execute(order: Order) -> dict[str, str]:
+    """Run jobs on this machine; see :func:`run`."""
+    return run(order.jobs, order.start, order.report, devices=order.devices, claims=order.claims, cost=order.cost)
 
 
 def run(
-    jobs: Sequence[Job], start: Callable[[], Work], report: Callable[[Event], None], *, workers: int = 1
+    jobs: Sequence[Job],
+    start: Start,
+    report: Report,
+    *,
+    devices: Sequence[str] = ("cpu",),
+    claims: Claims | None = None,
+    wait: bool = True,
+    apart: bool = False,
+    cost: Callable[[Job], float] = lambda job: 1.0,
 ) -> dict[str, str]:
-    """Run jobs in their order, each after those it needs.
+    """Run jobs, each after those it needs: in their order, or with several workers each in that of its share.
 
     Args:
         jobs: Jobs; see :class:`Job`.
-        start: Makes the function that does the work; called once in each worker, and pickled if there are several.
+        start: Makes the function that does the work on a device; pickled if there are several workers.
         report: Called in this process for each finished or failed job, and for one whose worker sends no heartbeat.
-        workers: Number of processes; 1 is this process itself.
+        devices: The device of each worker; a single worker is this process itself, unless it is to be apart.
+        claims: What is shared with other runs; None if there are none.
+        wait: Whether to wait in the end for jobs that other runs have begun.
+        apart: Whether a single worker is a process of its own, too, so that a job that kills it has failed.
+        cost: Of a job, in any unit.
 
     Returns:
         Message of each failed job by key.
@@ -86,87 +64,40 @@ def run(
     Raises:
         StorageError: If a job could not store its result, or the work could not be set up.
     """
-    queue = _Queue(jobs, report)
-    if workers == 1:
-        work: Work | None = None
-        while job := queue.next():
-            work = work or start()
-            queue.finish(job, *_attempt(work, job))
-    elif jobs:
-        _run_workers(queue, start, min(workers, len(jobs)))
-    return queue.failed
-
-
-class _Queue:
-    """Jobs still to do, in plan order."""
-
-    def __init__(self, jobs: Sequence[Job], report: Callable[[Event], None]) -> None:
-        self.waiting = list(jobs)
-        self.open = {job.key for job in jobs}
-        self.failed: dict[str, str] = {}
-        self.deaths: Counter[str] = Counter()
-        self.report = report
-
-    def next(self) -> Job | None:
-        """The first job that needs nothing unfinished; None if there is none now."""
-        for job in list(self.waiting):
-            if lost := next((key for key in job.needs if key in self.failed), None):
-                self.waiting.remove(job)
-                self.finish(job, NEEDED + self.failed[lost].removeprefix(NEEDED))
-            elif not self.open.intersection(job.needs):
-                self.waiting.remove(job)
-                return job
-        return None
-
-    def lost(self, job: Job, how: str) -> None:
-        """Put the job of a worker that died back in front of all others; after a second death it has failed."""
-        self.deaths[job.key] += 1
-        if self.deaths[job.key] < MAX_DEATHS:
-            self.waiting.insert(0, job)
+    count = min(len(devices), len(jobs))
+    queue = Queue(jobs, report, claims, orders(jobs, cost, count) if count > 1 else ())
+    if jobs and (apart or len(devices) > 1):
+        _run_workers(queue, start, devices[: len(jobs)], wait)
+        return queue.failed
+    work: Work | None = None
+    while True:
+        if job := queue.next():
+            work = work or start(devices[0])
+            queue.finish(job, *attempt(work, job))
+        elif queue.elsewhere and (wait or queue.waiting):
+            time.sleep(POLL)
         else:
-            self.finish(job, f"{self.deaths[job.key]} worker processes died on it, the last of {how}")
-
-    def finish(self, job: Job, message: str = "", trace: str = "") -> None:
-        """Record a finished job; with a message, it has failed."""
-        self.open.discard(job.key)
-        if message:
-            self.failed[job.key] = message
-        self.report(Event("failed" if message else "done", job, message, trace))
-
-
-def _attempt(work: Work, job: Job) -> tuple[str, str]:
-    """Message and traceback of a failure, or two empty strings.
-
-    Raises:
-        StorageError: If the result could not be stored; no other job could store its result either.
-    """
-    try:
-        work(job)
-    except StorageError:
-        raise
-    except InputError as error:
-        return str(error), ""
-    except Exception as error:
-        return f"{type(error).__name__}: {error}", traceback.format_exc()
-    return "", ""
+            return queue.failed
 
 
 @dataclass
 class _Worker:
     process: SpawnProcess
     line: Connection
+    device: str
     job: Job | None = None
     heard: float = field(default_factory=time.monotonic)
 
 
-def _run_workers(queue: _Queue, start: Callable[[], Work], count: int) -> None:
-    workers = [_spawn(start) for _ in range(count)]
+def _run_workers(queue: Queue, start: Start, devices: Sequence[str], wait: bool) -> None:
+    workers = [_spawn(start, device) for device in devices]
     try:
         while True:
             _hand_out(queue, workers)
-            if all(worker.job is None for worker in workers):
+            elsewhere = bool(queue.elsewhere) and (wait or bool(queue.waiting))
+            if not elsewhere and all(worker.job is None for worker in workers):
                 break
-            ready = connection.wait([worker.line for worker in workers], SILENT)
+            ready = connection.wait([worker.line for worker in workers], POLL if queue.elsewhere else SILENT)
             for n, worker in enumerate(workers):
                 if worker.line in ready:
                     workers[n] = _receive(queue, worker, start)
@@ -186,15 +117,15 @@ def _run_workers(queue: _Queue, start: Callable[[], Work], count: int) -> None:
             worker.process.join()
 
 
-def _hand_out(queue: _Queue, workers: Sequence[_Worker]) -> None:
-    for worker in workers:
-        if worker.job is None and (job := queue.next()):
+def _hand_out(queue: Queue, workers: Sequence[_Worker]) -> None:
+    for number, worker in enumerate(workers):
+        if worker.job is None and (job := queue.next(number)):
             worker.job = job
             with suppress(OSError):  # a dead worker is noticed when its line is read
                 worker.line.send(job)
 
 
-def _receive(queue: _Queue, worker: _Worker, start: Callable[[], Work]) -> _Worker:
+def _receive(queue: Queue, worker: _Worker, start: Start) -> _Worker:
     """Receive a heartbeat or the result of a job. A worker that has died is replaced.
 
     Raises:
@@ -206,7 +137,7 @@ def _receive(queue: _Queue, worker: _Worker, start: Callable[[], Work]) -> _Work
         worker.process.join()
         if worker.job is not None:
             queue.lost(worker.job, _death(worker.process))
-        return _spawn(start)
+        return _spawn(start, worker.device)
     worker.heard = time.monotonic()
     if answer is not None and worker.job is not None:
         job, worker.job = worker.job, None
@@ -233,31 +164,26 @@ def _silence(process: SpawnProcess) -> str:
     )
 
 
-def _spawn(start: Callable[[], Work]) -> _Worker:
+def _spawn(start: Start, device: str) -> _Worker:
     context = get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_worker_loop, args=(there, start), daemon=True)
+    process = context.Process(target=_worker_loop, args=(there, Worker(start, device)), daemon=True)
     process.start()
     there.close()
-    return _Worker(process, here)
+    return _Worker(process, here, device)
 
 
-def _worker_loop(line: Connection, start: Callable[[], Work]) -> None:
+def _worker_loop(line: Connection, worker: Worker) -> None:
     """The worker loop: receive a job, do it, send the result; None ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     sending = Lock()
     Thread(target=_end_with_parent, daemon=True).start()
     Thread(target=_send_heartbeats, args=(line, sending), daemon=True).start()
-    work: Work | None = None
     while True:
         if (job := line.recv()) is None:
             return
-        try:
-            work = work or start()
-            answer = False, *_attempt(work, job)
-        except Exception as error:
-            answer = True, str(error), traceback.format_exc()
+        answer = worker.answer(job)
         with sending:
             line.send(answer)
 

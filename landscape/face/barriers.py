@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,8 @@ from landscape.errors import InputError
 from landscape.face.inputs import Memory, Models, find, split
 from landscape.face.result import Result, axes, plot_profile, require_rows
 from landscape.face.running import SILENT, Watch, one_shot
+from landscape.profile.chosen import OF_METRICS, of_metric
+from landscape.profile.metrics import LOSS
 from landscape.study.kinds.barriers import Barriers
 
 if TYPE_CHECKING:
@@ -33,19 +35,28 @@ class BarrierMatrix(Result):
         profiles: Rows of the table ``profile``: losses along the paths.
         aligned: Rows of the table ``align``: what alignment did.
         definition: Which definition of a barrier ``matrix`` and ``plot`` take.
+        metric: Which metric ``matrix``, ``summary`` and ``plot`` take; a change for the worse is positive.
+        metric_barriers: Rows of the table ``metric_barrier``: barriers of the metrics beside the loss.
+        metric_profiles: Rows of the table ``metric_profile``: these metrics along the paths.
     """
 
     profiles: pd.DataFrame = field(default_factory=pd.DataFrame)
     aligned: pd.DataFrame = field(default_factory=pd.DataFrame)
     definition: str = CHORD
+    metric: str = LOSS
+    metric_barriers: pd.DataFrame = field(default_factory=pd.DataFrame)
+    metric_profiles: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Barriers, profiles and alignments."""
-        return {"barrier": self.frame, "profile": self.profiles, "align": self.aligned}
+        """Barriers, profiles and alignments, and barriers and profiles of metrics."""
+        return {
+            "barrier": self.frame, "profile": self.profiles, "align": self.aligned,
+            "metric_barrier": self.metric_barriers, "metric_profile": self.metric_profiles,
+        }  # fmt: skip
 
     @property
     def matrix(self) -> pd.DataFrame:
-        """Barriers by the references of both checkpoints, in the unit of the loss; of the first way to align."""
+        """Barriers by the references of both checkpoints, in the unit of the metric; of the first way to align."""
         refs = [checkpoint.ref for checkpoint in self.checkpoints]
         square = pd.DataFrame(np.nan, index=refs, columns=refs)
         rows = self._chosen()
@@ -56,23 +67,32 @@ class BarrierMatrix(Result):
         return square
 
     def summary(self) -> pd.DataFrame:
-        """Each pair with its barrier and 95 % interval, in the unit of the loss."""
+        """Each pair with its barrier and 95 % interval, in the unit of the metric."""
         return self._chosen().reindex(columns=["a", "b", "align", "barrier", "low", "high", "unit"])
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """The matrix; or the loss along the path, of one pair."""
+        """The matrix; or the metric along the path, of one pair."""
         rows = require_rows(self, self._chosen())
         rows = rows[rows["align"] == rows["align"].iloc[0]]
         if len(rows) == 1:
-            return plot_profile(self.profiles[self.profiles["align"] == rows["align"].iloc[0]], ax)
+            profiles = of_metric(self.tables(), self.metric)["profile"]
+            return plot_profile(profiles[profiles["align"] == rows["align"].iloc[0]], ax)
         from landscape.figures.matrix import barrier_matrix
 
         return barrier_matrix(rows, ax=axes(ax))
 
+    def of(self, metric: str) -> BarrierMatrix:
+        """The same, with ``matrix``, ``summary`` and ``plot`` of another metric.
+
+        Raises:
+            InputError: If no row has it.
+        """
+        of_metric(self.tables(), metric)
+        return replace(self, metric=metric)
+
     def _chosen(self) -> pd.DataFrame:
-        if self.frame.empty:
-            return self.frame
-        return self.frame[self.frame["definition"] == self.definition]
+        rows = of_metric(self.tables(), self.metric)["barrier"]
+        return rows if rows.empty else rows[rows["definition"] == self.definition]
 
 
 def barriers(
@@ -83,6 +103,7 @@ def barriers(
     model: nn.Module | None = None,
     statistics: Statistics | None = None,
     out: str | Path | None = None,
+    metric: str = LOSS,
     **settings: object,
 ) -> BarrierMatrix:
     """Loss barriers between every two checkpoints, each with its 95 % interval.
@@ -96,18 +117,20 @@ def barriers(
         statistics: For models with BatchNorm: batches of training data, or of references images of it, on which its
             statistics are estimated anew at every point.
         out: Folder for the results; None keeps nothing.
+        metric: Which metric is shown: the loss, or another that the objective measures, such as ``accuracy``.
         **settings: Those of :class:`landscape.face.inputs.Inputs` and of the measure ``barriers`` of a study file, by
             the same names: ``text``, ``sequences``, ``align``, ``path``, ``halfwidth``, ...
 
     Returns:
-        Barriers in the unit of the loss.
+        Barriers of all metrics, each in its unit; a change for the worse is positive.
 
     Raises:
-        InputError: If a checkpoint or a setting is not as wanted.
+        InputError: If a checkpoint or a setting is not as wanted, or nothing has this metric.
     """
     inputs, spec = split(settings, Barriers, between="all")
     found = find(checkpoints, inputs, Memory(loss, batches, model, statistics))
-    return measure(found, spec, Path(out) if out else None)
+    barriers = measure(found, spec, Path(out) if out else None)
+    return barriers if barriers.failed else barriers.of(metric)
 
 
 def measure(
@@ -132,5 +155,8 @@ def measure(
             f"the midpoint barrier needs t = 1/2 on the grid, which {spec.points} points lack; give an odd number"
         )
     with one_shot("barriers", models, [spec], out, watch) as ran:
-        rows = ran.rows("barrier", "profile", "align")
-    return BarrierMatrix(models.checkpoints, rows["barrier"], ran.failed, rows["profile"], rows["align"], definition)
+        rows = ran.rows("barrier", "profile", "align", *OF_METRICS.values())
+    return BarrierMatrix(
+        models.checkpoints, rows["barrier"], ran.failed, rows["profile"], rows["align"], definition,
+        metric_barriers=rows["metric_barrier"], metric_profiles=rows["metric_profile"],
+    )  # fmt: skip

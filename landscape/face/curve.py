@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,8 @@ from landscape.face.inputs import Memory, Models, find, split
 from landscape.face.result import Result, plot_profile, require_rows
 from landscape.face.running import SILENT, Ran, Watch, one_shot
 from landscape.files import replacing
+from landscape.profile.chosen import OF_METRICS, of_metric
+from landscape.profile.metrics import LOSS
 from landscape.study.kinds.curves import Curves
 from landscape.study.tasks import of
 from landscape.texts import TRAINING_TEXT
@@ -37,27 +39,46 @@ class Curve(Result):
     Attributes:
         profiles: Rows of the table ``profile``: losses along the paths.
         aligned: Rows of the table ``align``: what alignment did.
+        metric: Which metric ``chords``, ``summary`` and ``plot`` take; a change for the worse is positive.
+        metric_barriers: Rows of the table ``metric_barrier``: barriers of the metrics beside the loss.
+        metric_profiles: Rows of the table ``metric_profile``: these metrics along the paths.
     """
 
     profiles: pd.DataFrame = field(default_factory=pd.DataFrame)
     aligned: pd.DataFrame = field(default_factory=pd.DataFrame)
+    metric: str = LOSS
+    metric_barriers: pd.DataFrame = field(default_factory=pd.DataFrame)
+    metric_profiles: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Barriers, profiles and alignments."""
-        return {"barrier": self.frame, "profile": self.profiles, "align": self.aligned}
+        """Barriers, profiles and alignments, and barriers and profiles of metrics."""
+        return {
+            "barrier": self.frame, "profile": self.profiles, "align": self.aligned,
+            "metric_barrier": self.metric_barriers, "metric_profile": self.metric_profiles,
+        }  # fmt: skip
+
+    def of(self, metric: str) -> Curve:
+        """The same, with ``chords``, ``summary`` and ``plot`` of another metric.
+
+        Raises:
+            InputError: If no row has it.
+        """
+        of_metric(self.tables(), metric)
+        return replace(self, metric=metric)
 
     @property
     def chords(self) -> pd.DataFrame:
         """The chord barrier of each path: the straight line, the curve, and the control."""
-        return self.frame[self.frame["definition"] == "chord"] if len(self.frame) else self.frame
+        rows = of_metric(self.tables(), self.metric)["barrier"]
+        return rows[rows["definition"] == "chord"] if len(rows) else rows
 
     def summary(self) -> pd.DataFrame:
-        """Each path: its barrier with a 95 % interval, and the mean loss above the better end, in its unit."""
+        """Each path: its barrier with a 95 % interval, and how much worse the better end is, in the metric's unit."""
         return self.chords.reindex(columns=["path", "barrier", "low", "high", "mean_loss_increase", "path_length"])
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """The loss along the straight line and the curve."""
-        return plot_profile(require_rows(self, self.profiles), ax)
+        """The metric along the straight line and the curve."""
+        return plot_profile(require_rows(self, of_metric(self.tables(), self.metric)["profile"]), ax)
 
 
 def curve(
@@ -133,10 +154,13 @@ def measure(models: Models, spec: Curves, out: Path | None = None, watch: Watch 
     if len({checkpoint.content or fetch.content(checkpoint) for checkpoint in (one, two)}) == 1:
         raise InputError(f"{one.ref} and {two.ref} hold the same weights; a curve joins two checkpoints")
     with one_shot("curve", models, [spec], out, watch, partial(_require_new, out=out)) as ran:
-        rows = ran.rows("barrier", "profile", "align")
+        rows = ran.rows("barrier", "profile", "align", *OF_METRICS.values())
         if out is not None and not ran.failed:
             _save(ran, spec, rows["barrier"], out)
-    return Curve(models.checkpoints, rows["barrier"], ran.failed, rows["profile"], rows["align"])
+    return Curve(
+        models.checkpoints, rows["barrier"], ran.failed, rows["profile"], rows["align"],
+        metric_barriers=rows["metric_barrier"], metric_profiles=rows["metric_profile"],
+    )  # fmt: skip
 
 
 def _require_new(prepared: Prepared, out: Path | None) -> None:

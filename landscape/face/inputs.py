@@ -49,6 +49,7 @@ class Inputs(Settings):
         text: Text to evaluate on, or the field text of JSON lines, CSV or Parquet; with labels for classification and
             regression, with input and target for seq2seq; images for image-classification: a folder with a folder for
             each class, an .npz or a Parquet file; left out, the packaged novel.
+        where: Which records of the text, such as ``heuristic == 'lexical_overlap'``; left out, all.
         objective: The loss; left out, that of the model's class; or a function of a file of your own, as
             ``mine.py:build``, that returns model, batches and loss.
         sequences: Number of examples.
@@ -64,6 +65,7 @@ class Inputs(Settings):
     """
 
     text: str | None = None
+    where: str | None = None
     objective: Annotated[str, AfterValidator(ChoiceOrOwn(catalogue.OBJECTIVES))] | None = None
     sequences: int = Field(128, ge=2)
     length: int = Field(64, ge=2)

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from landscape.engines.settings import EngineSettings
 from landscape.face.forecast import Forecast, forecast, note
-from landscape.face.inputs import PACKAGED
+from landscape.face.inputs import PACKAGED, settings
 from landscape.face.running import SILENT, Watch, execute, unfinished
+from landscape.face.where import device_here, share_of
 from landscape.study.file import Study, read_study
 from landscape.study.store import Store
 
@@ -47,26 +49,35 @@ class Run:
 
 
 def run(
-    study: str | Path | Study, out: str | Path | None = None, *, device: str = "cpu", workers: int | None = None
+    study: str | Path | Study,
+    out: str | Path | None = None,
+    *,
+    device: str = "cpu",
+    workers: int | None = None,
+    engine: str = "local",
+    **options: object,
 ) -> Run:
     """Run a study, or go on with it: finished tasks are not run again.
 
     Args:
         study: A study file, or a study.
         out: Folder of the results; left out, that of the file if it is called study.toml, else one of its name.
-        device: Device of torch.
+        device: Device of torch; several with commas between them, or ``cuda:all``, get one worker each.
         workers: Worker processes; None is chosen by timing.
+        engine: What hands tasks to workers.
+        options: Further settings, those of ``landscape.engines.settings``, such as ``shard="2/8"``.
 
     Raises:
-        InputError: If the study is not as wanted.
+        InputError: If the study or an option is not as wanted.
         ValueError: If a study in memory has no folder.
     """
+    where = settings(EngineSettings, {"device": device, "workers": workers, "engine": engine, **options})
     if isinstance(study, Study):
         if out is None:
             raise ValueError("a study in memory needs a folder for its results: give out")
-        return measure(study, Path(out), device=device, workers=workers)
+        return measure(study, Path(out), where)
     file = Path(study)
-    return measure(read_study(file), Path(out) if out else default_out(file), device=device, workers=workers)
+    return measure(read_study(file), Path(out) if out else default_out(file), where)
 
 
 def default_out(study: Path) -> Path:
@@ -74,14 +85,13 @@ def default_out(study: Path) -> Path:
     return study.parent if study.name == "study.toml" else study.with_suffix("")
 
 
-def measure(study: Study, out: Path, *, device: str, workers: int | None, watch: Watch = SILENT) -> Run:
+def measure(study: Study, out: Path, where: EngineSettings, *, watch: Watch = SILENT) -> Run:
     """The same for a study that is read.
 
     Args:
         study: The study.
         out: Folder of the results.
-        device: Device of torch.
-        workers: Worker processes; None is chosen by timing.
+        where: Where to compute, and by which engine.
         watch: What is told on the way.
     """
     if study.data.text is None and not study.data.own:
@@ -91,12 +101,12 @@ def measure(study: Study, out: Path, *, device: str, workers: int | None, watch:
 
     def foresee(prepared: Prepared) -> None:
         nonlocal begin
-        if left := unfinished(prepared.tasks, store):
+        if left := unfinished(share_of(prepared, where), store):
             checkpoints = dict.fromkeys(checkpoint for task in left for checkpoint in task.checkpoints)
-            planned.append(forecast(study, left, checkpoints, device))
+            planned.append(forecast(study, left, checkpoints, device_here(where)))
         begin = time.monotonic()
 
-    ran = execute(study, store, device, workers=workers, watch=watch, require=foresee)
+    ran = execute(study, store, where, watch=watch, require=foresee)
     for one in planned:
         note(store, one, begin, one.tasks - len(ran.failed))
     return Run(ran.store, tuple(ran.prepared.keys), ran.failed)

@@ -6,18 +6,22 @@ import logging
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from landscape.engines import local
-from landscape.errors import InputError
+from landscape import engines
+from landscape.engines.claims import CLAIMS, Claims
+from landscape.engines.jobs import Event
+from landscape.engines.order import Order
+from landscape.engines.settings import EngineSettings
 from landscape.face.downloads import Downloads, fetching, finished
 from landscape.face.inputs import Models
-from landscape.face.worker import in_process, work_of, worker
+from landscape.face.where import cost, device_here, devices_of, share_of, workers_of
+from landscape.face.work import start_of
 from landscape.study.file import Study
 from landscape.study.measure import Grid, Measure
 from landscape.study.sections import Checkpoints
@@ -26,7 +30,7 @@ from landscape.study.tasks import Spec, Task
 
 if TYPE_CHECKING:
     from landscape.measure.prepare import Prepared
-    from landscape.session.session import InMemory, Session
+    from landscape.session.session import InMemory
 
 LOG = logging.getLogger("landscape")
 SENTENCES = 3
@@ -52,15 +56,13 @@ class Watch:
         counts: Whether numbers of tasks and workers are said.
         setup: Called first in each worker process; a function of a module.
         only: Only tasks of this kind are run; empty is all.
-        downloads: How checkpoints on the hub are fetched.
     """
 
     progress: Callable[[str, int], AbstractContextManager[Advance]] = lambda title, total: nullcontext(_nothing)
-    event: Callable[[local.Event], None] = lambda event: None
+    event: Callable[[Event], None] = lambda event: None
     counts: bool = False
     setup: Callable[[], None] = lambda: None
     only: str = ""
-    downloads: Downloads = field(default_factory=Downloads)
 
 
 SILENT = Watch()
@@ -110,7 +112,8 @@ def one_shot(
         measure=tuple(measures),
     )  # fmt: skip
     with _results(out) as store:
-        yield execute(study, store, models.device, grid=models.grid, memory=models.memory, watch=watch, require=require)
+        where = EngineSettings(device=models.device)
+        yield execute(study, store, where, grid=models.grid, memory=models.memory, watch=watch, require=require)
 
 
 @contextmanager
@@ -125,11 +128,10 @@ def _results(out: Path | None) -> Generator[Store]:
 def execute(
     study: Study,
     store: Store,
-    device: str = "cpu",
+    where: EngineSettings,
     *,
     grid: Grid | None = None,
     memory: InMemory | None = None,
-    workers: int | None = None,
     watch: Watch = SILENT,
     require: Callable[[Prepared], None] = lambda prepared: None,
 ) -> Ran:
@@ -138,21 +140,23 @@ def execute(
     Args:
         study: The study.
         store: Where its results are or will be.
-        device: Where to compute.
+        where: Where to compute, and by which engine.
         grid: Its checkpoints, if they are already known.
         memory: Models in memory, which the checkpoints stand for.
-        workers: Worker processes; None is chosen by timing.
         watch: What is told on the way.
         require: Called before anything runs; refuses what cannot be run.
     """
-    from landscape.measure.prepare import prepare
+    from landscape.measure.prepare import on, prepare
 
-    prepared = prepare(study, store, device, grid, memory)
+    engines.load(where.engine)
+    prepared = prepare(study, store, device_here(where), grid, memory)
+    for device in devices_of(where)[1:] if where.engine == "local" else ():
+        on(device)
     require(prepared)
     store.open(prepared.record)
     for warning in [*prepared.record["warnings"], *foreseen(study)]:
         LOG.warning("warning: %s", warning)
-    return Ran(prepared, store, run_tasks(prepared, workers=1 if memory else workers, watch=watch))
+    return Ran(prepared, store, run_tasks(prepared, where, watch=watch))
 
 
 def foreseen(study: Study) -> list[str]:
@@ -175,12 +179,12 @@ def _too_few_steps(study: Study) -> list[str]:
     return every if more <= 0 else [*every[:SENTENCES], f"the same of {more} more measures"]
 
 
-def run_tasks(prepared: Prepared, *, workers: int | None = None, watch: Watch = SILENT) -> dict[str, str]:
+def run_tasks(prepared: Prepared, where: EngineSettings, *, watch: Watch = SILENT) -> dict[str, str]:
     """Run the tasks of a prepared study that are not done.
 
     Args:
         prepared: The study.
-        workers: Worker processes; None is chosen by timing.
+        where: Where to compute, and by which engine.
         watch: What is told on the way.
 
     Returns:
@@ -189,53 +193,65 @@ def run_tasks(prepared: Prepared, *, workers: int | None = None, watch: Watch = 
     session = prepared.session
     store = session.store
     _set_aside(prepared.tasks, store)
-    left = [task for task in unfinished(prepared.tasks, store) if watch.only in ("", task.kind)]
-    failed = _run_left(prepared, left, workers, watch) if left else {}
+    wanted = share_of(prepared, where)
+    left = [task for task in unfinished(wanted, store) if watch.only in ("", task.kind)]
+    failed = _run_left(prepared, left, where, watch) if left else {}
     for warning in worse_than_guessing(store, [task.key for task in left if task.kind == "losses"]):
         LOG.warning("warning: %s", warning)
     if watch.counts:
-        LOG.info("%d tasks done, %d failed", len(prepared.tasks) - len(failed), len(failed))
+        LOG.info("%d tasks done, %d failed", len(wanted) - len(failed), len(failed))
     labels = {task.key: task.label for task in prepared.tasks}
     for key, message in list(failed.items())[:LISTED]:
         LOG.warning("  failed: %s: %s", labels[key], message)
     return failed
 
 
-def _run_left(prepared: Prepared, left: list[Task[Spec]], workers: int | None, watch: Watch) -> dict[str, str]:
+def _run_left(prepared: Prepared, left: list[Task[Spec]], where: EngineSettings, watch: Watch) -> dict[str, str]:
     """Run the tasks that are left."""
-    session = prepared.session
-    store = session.store
-    count, threads = _workers(session, left, workers)
-    if watch.counts:
-        LOG.info(
-            "%d of %d tasks to do, with %d worker%s of %d thread%s on %s", len(left), len(prepared.tasks), count,
-            "s" * (count > 1), threads, "s" * (threads > 1), session.device,
-        )  # fmt: skip
-    spawn: Callable[[], local.Work] = partial(worker, work_of(prepared), count, threads, watch.setup)
-    if count == 1:
-        spawn = partial(in_process, session, threads)
-    else:
-        session.release()
     import torch
 
+    store = prepared.session.store
+    places, each = workers_of(prepared.session, left, where)
+    if watch.counts:
+        workers = f"{len(places)} worker{'s' * (len(places) > 1)} of {each} thread{'s' * (each > 1)}"
+        at = f"{workers} on {', '.join(dict.fromkeys(places))}" if where.engine == "local" else where.engine
+        LOG.info("%d of %d tasks to do, with %s", len(left), len(prepared.tasks), at)
+    alone = where.engine == "local" and len(places) == 1
+    if not alone:
+        prepared.session.release()
+    start = start_of(prepared, len(places), each, None if alone else watch.setup)
     before = torch.get_num_threads()
-    with watch.progress("measuring", len(left)) as advance, fetching(left, watch.downloads) as plan:
+    downloads = Downloads(where.prefetch, where.keep_downloads == "yes")
+    with (
+        watch.progress("measuring", len(left)) as advance,
+        fetching(left, downloads) as plan,
+        Claims(store.folder / CLAIMS, store.failure) as claims,
+    ):
 
-        def report(event: local.Event) -> None:
+        def report(event: Event) -> None:
             task: Task[Spec] = event.job
-            if event.kind == "failed":
+            if event.kind == "failed" and not _is_recorded(store, task.key, event.message):
                 store.fail(task.key, "\n".join(part for part in (event.message, event.trace) if part))
             watch.event(event)
             if event.kind == "silent":
                 LOG.warning("%s: %s", task.label, event.message)
             else:
-                finished(plan, task, watch.downloads)
+                finished(plan, task, downloads)
                 advance(task.label)
 
+        results, price = Store(store.folder.resolve()), partial(cost, prepared.study)
+        order = Order(left, start, report, claims, where, places, results.folder, results, price)
+        run: Callable[[Order], dict[str, str]] = engines.load(where.engine).execute
         try:
-            return local.run(left, spawn, report, workers=count)
+            return run(order)
         finally:
             torch.set_num_threads(before)
+
+
+def _is_recorded(store: Store, key: str, message: str) -> bool:
+    """Whether another process has recorded a failure already, perhaps with more to say of it."""
+    known = store.failure(key)
+    return known is not None and known[1] == message
 
 
 def worse_than_guessing(store: Store, keys: list[str]) -> list[str]:
@@ -267,14 +283,3 @@ def unfinished(tasks: Sequence[Task[Spec]], store: Store) -> list[Task[Spec]]:
     needed = {key for task in tasks if task.key in new for key in task.needs}
     lost = {t.key for t in tasks if t.spec.KEEPS_LOSSES and t.key in needed and not store.has_losses(t.key)}
     return [task for task in tasks if task.key in new | lost]
-
-
-def _workers(session: Session, left: list[Task[Spec]], workers: int | None) -> tuple[int, int]:
-    """Workers, and threads of each."""
-    from landscape.session.workers import workers_for
-
-    try:
-        count, threads = workers_for(session, left)
-    except InputError:  # a checkpoint that cannot be loaded is its task's failure, not the run's
-        count, threads = 1, 1
-    return (workers, 1) if workers and workers > 1 else (workers or count, threads)

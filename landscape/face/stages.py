@@ -11,17 +11,23 @@ import pandas as pd
 from pydantic import JsonValue, ValidationError
 
 from landscape.errors import InputError
+from landscape.profile.chosen import OF_METRICS, of_metric
+from landscape.profile.metrics import LOSS
 from landscape.profile.runs import by_run, telling_apart
 from landscape.stages.settings import Stages
 from landscape.study.checkpoint import USUAL_LABELS
 from landscape.study.file import mistakes, read_study
-from landscape.study.store import Record, Store
+from landscape.study.record import Record
+from landscape.study.store import Store
 from landscape.study.tasks import MAIN
 
 if TYPE_CHECKING:
     from landscape.stages.analysis import Findings
 
-TABLES = {"loss": "losses", "llc": "llc", "probe": "probes", "barrier": "barriers", "behaviour": "behaviour"}
+TABLES = {
+    "loss": "losses", "llc": "llc", "probe": "probes", "barrier": "barriers", "behaviour": "behaviour",
+    "trajectory": "trajectory",
+}  # fmt: skip
 """Tables that series are made of, and the kind of task that each comes from."""
 
 
@@ -31,6 +37,7 @@ def stages(
     *,
     definition: str = "chord",
     data: str = MAIN,
+    metric: str = LOSS,
     **settings: object,
 ) -> Findings:
     """Events, stages, and whether connectivity is associated with behaviour.
@@ -41,6 +48,7 @@ def stages(
         pairs: For series: a frame or a file of pairs, ``series, seed_a, seed_b, step, value``.
         definition: Definition of a barrier.
         data: For a folder of results: the data set whose rows are used.
+        metric: For a folder of results: the metric whose barriers and values are used, in the place of the loss.
         **settings: Those of the section ``[stages]`` of a study file.
 
     Raises:
@@ -55,11 +63,15 @@ def stages(
         return of_files(folder, Path(str(pairs)) if pairs is not None else None, settings)
     if pairs is not None:
         raise InputError("pairs belong to a file of series, and a folder of results has its own: leave them out")
-    return of_results(Store(folder / "results"), definition, settings, data)
+    return of_results(Store(folder / "results"), definition, settings, data, metric)
 
 
 def of_results(
-    store: Store, definition: str = "chord", given: Mapping[str, object] | None = None, data: str = MAIN
+    store: Store,
+    definition: str = "chord",
+    given: Mapping[str, object] | None = None,
+    data: str = MAIN,
+    metric: str = LOSS,
 ) -> Findings:
     """Findings of a results folder, by the settings of its study and further ones.
 
@@ -68,25 +80,35 @@ def of_results(
         definition: Definition of a barrier.
         given: Settings in place of those of the study.
         data: The data set whose rows are used.
+        metric: The metric whose barriers and values are used, in the place of the loss.
 
     Raises:
-        InputError: If there is nothing to find stages in.
+        InputError: If there is nothing to find stages in, or nothing has this metric.
     """
     from landscape.stages.analysis import analyse
     from landscape.stages.association.preregistered import preregistered
-    from landscape.stages.series.observed import from_tables
+    from landscape.stages.series.observed import Observed, from_tables
+    from landscape.stages.series.others import wanted, with_others
 
     record = store.record()
     keys = {kind: [task["key"] for task in record["tasks"] if task["kind"] == kind] for kind in TABLES.values()}
     labels = telling_apart(labels_of(record))
-    tables = measured_on(data, {name: store.rows(name, keys[kind]) for name, kind in TABLES.items()})
-    tables = by_run(tables, labels)
-    if not tables["barrier"].empty:
-        tables["barrier"] = tables["barrier"][tables["barrier"]["definition"] == definition]
-    observed = from_tables(tables)
+    kinds = {**TABLES, **dict.fromkeys([OF_METRICS["barrier"]] if metric != LOSS else [], TABLES["barrier"])}
+    every = by_run({name: store.rows(name, keys[kind]) for name, kind in kinds.items()}, labels)
+    settings = _settings({**_own(record), **(given or {})})
+
+    def observe(name: str) -> Observed:
+        tables = of_metric(measured_on(name, every), metric)
+        if not tables["barrier"].empty:
+            tables["barrier"] = tables["barrier"][tables["barrier"]["definition"] == definition]
+        return from_tables(tables)
+
+    observed = observe(data)
     if observed.series.empty:
         raise InputError(f"no series over training is finished in {store.folder}; run the study first")
-    settings = _settings({**_own(record), **(given or {})})
+    others = wanted(settings, [name for name in data_sets_of(every) if name != data])
+    if others:
+        observed = with_others(observed, {name: observe(name) for name in others}, settings)
     findings = analyse(observed, settings, *preregistered(record["preregistered"], settings, definition, data))
     runs = [f"runs differ in {' and '.join(labels)}, and each counts as a seed of its own"] if labels else []
     return replace(findings, notes=(*findings.notes, *runs, *_edited(store.folder.parent / "study.toml", record)))
@@ -104,6 +126,15 @@ def labels_of(record: Record) -> list[Mapping[str, JsonValue]]:
             for labels in every if isinstance(labels, dict)]  # fmt: skip
 
 
+def data_sets_of(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """The data sets that some rows are measured on, in alphabetical order.
+
+    Args:
+        tables: Rows by table.
+    """
+    return sorted({str(name) for rows in tables.values() if len(rows) for name in rows["data"]})
+
+
 def measured_on(data: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The rows of one data set.
 
@@ -114,7 +145,7 @@ def measured_on(data: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.D
     Raises:
         InputError: If there are rows, and none is of it.
     """
-    known = sorted({str(name) for rows in tables.values() if len(rows) for name in rows["data"]})
+    known = data_sets_of(tables)
     if known and data not in known:
         raise InputError(f"no row is measured on the data set {data}; there are {', '.join(known)}: give data")
     return {name: rows[rows["data"] == data] if len(rows) else rows for name, rows in tables.items()}

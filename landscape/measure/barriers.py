@@ -7,7 +7,7 @@ import numpy as np
 from landscape.measure import pairs
 from landscape.profile.adaptive import profiles
 from landscape.profile.path_state import Evaluated
-from landscape.profile.rows import tables
+from landscape.profile.rows import metric_tables, tables
 from landscape.rows import Row
 from landscape.session.result import Result
 from landscape.session.session import Session
@@ -17,7 +17,7 @@ from landscape.study.tasks import Task
 
 
 def run(task: Task[Barriers], session: Session) -> Result:
-    """Rows of the tables ``barrier`` (a pair and definition) and ``profile`` (a pair and t).
+    """Rows of the tables ``barrier`` (a pair and definition) and ``profile`` (a pair and t), and the same of metrics.
 
     The ends are read from the tasks that evaluated them, so a tile evaluates only what lies between. Two
     references to the same weights are one point all along their path.
@@ -26,7 +26,8 @@ def run(task: Task[Barriers], session: Session) -> Result:
     grid = pairs.grid(spec)
     anchors = session.points(task, aligned)
     evaluator = session.evaluator(task, spec.dtype, aligned)
-    sizes = session.objective(task, aligned).space.sizes
+    objective = session.objective(task, aligned)
+    sizes, unit = objective.space.sizes, objective.unit
     paths = [pairs.ends_of(pair, task, session) for pair in task.pairs]
 
     def evaluate(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Evaluated:
@@ -40,7 +41,9 @@ def run(task: Task[Barriers], session: Session) -> Result:
         both = {**pairs.path_columns(task.checkpoints[i], task.checkpoints[j], spec), **shared}
         stored = (session.anchors.stored(task.checkpoints[k]) for k in (i, j))
         apart = pairs.distances(anchors[i], anchors[j], *stored)
-        barriers, shown = tables(profile, grid)
+        barriers, shown = (
+            [*rows, *more] for rows, more in zip(tables(profile, grid), metric_tables(profile, grid, unit), strict=True)
+        )
         out += ({**both, **row, **apart, **evaluator.columns} for row in barriers)
         out += ({**both, **row} for row in shown)
     losses = np.concatenate([profile.losses for profile in found]).astype(np.float32)

@@ -17,7 +17,7 @@ from landscape.objectives import Objective
 from landscape.paths import fit, saved
 from landscape.profile import adaptive, paired, path_state
 from landscape.profile.adaptive import Grid, Profile
-from landscape.profile.rows import tables, trapezoid
+from landscape.profile.rows import metric_tables, tables, trapezoid
 from landscape.rows import Row
 from landscape.session.evaluator import Evaluator
 from landscape.session.fitting import Wanted, learn, teller
@@ -131,10 +131,11 @@ def score(
 
     if ends is None:
         known = evaluator.evaluate(anchors, rows([0.0, 1.0]))
-        ends = path_state.KnownEnds(known.losses, {name: values.mean(axis=1) for name, values in known.metrics.items()})
+        ends = path_state.KnownEnds(known.losses, dict(known.metrics))
     path = replace(ends, pieces=paths.kind(kind).pieces(len(anchors)))
     (profile,) = adaptive.profiles([path], evaluate, grid)
-    found, shown = tables(profile, grid)
+    of_metrics = metric_tables(profile, grid, evaluator.choices.objective.unit)
+    found, shown = ([*rows, *more] for rows, more in zip(tables(profile, grid), of_metrics, strict=True))
     name = kind if len(anchors) > 2 else "linear"
     shared = {"path": name, "bends": len(anchors) - 2, **_shape(profile, anchors, kind)}
     return profile, [{**row, **shared} for row in found], [{**row, "path": name} for row in shown]

@@ -37,10 +37,14 @@ def ends_of(pair: tuple[int, int], task: Task[Along], session: Session) -> Known
         session: The session.
     """
     keys = [task.needs[k] for k in pair]
+    kept = [session.store.losses(key) for key in keys]
     marks = session.store.rows("loss", keys)
-    known = {str(name): values.to_numpy(dtype=float) for name, values in marks.select_dtypes("number").items()}
+    names = [str(name).split() for name in marks["numbers"].fillna("")] if "numbers" in marks else [[], []]
+    both = [name for name in names[0] if name in names[1]]
+    known = {name: np.stack([own[1 + all_.index(name)] for own, all_ in zip(kept, names, strict=True)])
+             for name in both}  # fmt: skip
     one_point = len({task.checkpoints[k].content for k in pair}) == 1 and task.spec.aligned is None
-    return KnownEnds(np.concatenate([session.store.losses(key) for key in keys]), known, one_point=one_point)
+    return KnownEnds(np.stack([own[0] for own in kept]), known, one_point=one_point)
 
 
 def between(

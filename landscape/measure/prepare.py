@@ -22,7 +22,8 @@ from landscape.study.checkpoint import FACTORS, Checkpoint
 from landscape.study.expand import tasks
 from landscape.study.file import Study
 from landscape.study.measure import Grid, Hashes
-from landscape.study.store import LOCK, Record, Store
+from landscape.study.record import Record
+from landscape.study.store import LOCK, Store
 from landscape.study.tasks import Spec, Task, recorded
 
 VERSIONS = ("torch", "transformers", "landscape-toolkit")

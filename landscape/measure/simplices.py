@@ -27,7 +27,7 @@ def run(task: Task[Simplices], session: Session) -> Result:
     generator = torch.Generator().manual_seed(spec.seed)
     kinds, coefficients = simplex.mixtures(len(task.checkpoints), spec.mixtures, generator)
     corners = len(task.checkpoints)
-    ends = np.concatenate([session.store.losses(key) for key in task.needs])
+    ends = np.stack([session.store.losses(key)[0] for key in task.needs])
     evaluator = session.evaluator(task, spec.dtype)
     inside = evaluator.evaluate(session.points(task), coefficients[corners:]).losses
     losses = np.concatenate([ends, inside])

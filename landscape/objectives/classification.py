@@ -116,11 +116,19 @@ def targets(batch: Batch) -> tuple[Int[Tensor, "examples predictions"], Int[Tens
 
 
 def measure(model: nn.Module, batch: Batch) -> Values:
-    """Loss of each example in nats, and accuracy, 0 or 1."""
+    """Loss of each example in nats, accuracy, 0 or 1, and for two classes the counts of F1."""
     inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
     logits = wide(model(**inputs).logits)
     labels = batch["labels"]
     wrong = torch.ones_like(logits, dtype=torch.bool).scatter(-1, labels, value=False)
     loss = logits.logsumexp(dim=-1) - logits.masked_fill(wrong, -torch.inf).logsumexp(dim=-1)
-    right = (logits.argmax(dim=-1)[..., None] == labels).any(dim=-1)
-    return {"loss": loss, "accuracy": right.float()}
+    predicted = logits.argmax(dim=-1)
+    right = (predicted[..., None] == labels).any(dim=-1)
+    values = {"loss": loss, "accuracy": right.float()}
+    if logits.shape[-1] == 2:
+        second = predicted == 1
+        values |= {
+            "true_positive": (second & right).float(), "false_positive": (second & ~right).float(),
+            "false_negative": (~second & ~right).float(),
+        }  # fmt: skip
+    return values

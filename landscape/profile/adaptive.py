@@ -50,7 +50,7 @@ class Profile:
     Attributes:
         t: The evaluated t, in [0, 1].
         losses: Loss of each example at each t; nan where it was not evaluated.
-        metrics: Means of all other metrics at each t.
+        metrics: All other numbers of each example likewise, by name.
         interpolation: How the profile is read between the evaluated t.
         coarse: The same at few t, for definitions over every three of them.
         shown: The same at the t of ``profile`` rows.
@@ -61,7 +61,7 @@ class Profile:
 
     t: Float[np.ndarray, " t"]
     losses: Float[np.ndarray, "t examples"]
-    metrics: dict[str, Float[np.ndarray, " t"]]
+    metrics: dict[str, Float[np.ndarray, "t examples"]]
     interpolation: Interpolation
     coarse: Interpolation
     shown: Interpolation
@@ -93,7 +93,7 @@ def profiles(paths: Sequence[KnownEnds], evaluate: Evaluate, grid: Grid) -> list
     interpolation = nodes.identity(t)
     return [
         Profile(
-            t, state.profile, state.means(), interpolation, interpolation, interpolation, None, state.evaluations, 1.0
+            t, state.profile, state.others(), interpolation, interpolation, interpolation, None, state.evaluations, 1.0
         )
         for state in states
     ]
@@ -237,7 +237,7 @@ def _read(state: PathState, widening: float) -> Profile:
     return Profile(
         t=state.t[used],
         losses=state.profile,
-        metrics=state.means(),
+        metrics=state.others(),
         interpolation=nodes.interpolant(used, pieces),
         coarse=nodes.interpolant(used, pieces, np.linspace(0, 1, MAX_COARSE)),
         shown=nodes.interpolant(used, pieces, state.t[shown]),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from landscape.profile import nodes, paired
+from landscape.profile import nodes
 from landscape.shapes import Float, Int
 
 LOSS = "loss"
@@ -24,13 +24,13 @@ class KnownEnds:
 
     Attributes:
         ends: Losses of both ends.
-        metrics: Means of all other metrics at both ends, by name.
+        metrics: All other numbers of each example at both ends, by name.
         pieces: Number of polynomial pieces; more than one for chains.
         one_point: Whether both ends are the same weights, so that nothing between them needs evaluation.
     """
 
     ends: Float[np.ndarray, "2 examples"]
-    metrics: dict[str, Float[np.ndarray, " 2"]] = field(default_factory=dict)
+    metrics: dict[str, Float[np.ndarray, "2 examples"]] = field(default_factory=dict)
     pieces: int = 1
     one_point: bool = False
 
@@ -44,7 +44,7 @@ class PathState:
         t: All t at which it may be evaluated.
         used: Indices of the t through which the profile is read.
         losses: Loss of each example by the index of its t, nan where it was not evaluated; the ends are included.
-        metrics: The other metrics likewise, without the ends.
+        metrics: The other numbers of each example likewise.
         checks: Indices of the t at which the interpolant is checked.
         t_error: Error of the interpolant, in the unit of the losses.
     """
@@ -53,14 +53,19 @@ class PathState:
     t: Float[np.ndarray, " t"]
     used: Int[np.ndarray, " used"]
     losses: dict[int, Float[np.ndarray, " examples"]] = field(init=False)
-    metrics: dict[str, dict[int, Float[np.ndarray, " examples"]]] = field(default_factory=dict)
+    metrics: dict[str, dict[int, Float[np.ndarray, " examples"]]] = field(init=False)
     checks: Int[np.ndarray, " checks"] = field(default_factory=lambda: np.zeros(0, dtype=int))
     t_error: float = 0.0
 
     def __post_init__(self) -> None:
         """Fill in the ends, or every t of a path that is one point."""
         known = self.used.tolist() if self.path.one_point else (0, len(self.t) - 1)
-        self.losses = {k: self.path.ends[0 if k == 0 or self.path.one_point else 1].astype(float) for k in known}
+        side = {k: 0 if k == 0 or self.path.one_point else 1 for k in known}
+        self.losses = {k: self.path.ends[end].astype(float) for k, end in side.items()}
+        self.metrics = {
+            name: {k: values[end].astype(float) for k, end in side.items()}
+            for name, values in self.path.metrics.items()
+        }  # fmt: skip
 
     @property
     def profile(self) -> Float[np.ndarray, "used examples"]:
@@ -81,20 +86,18 @@ class PathState:
         Args:
             index: Of the t.
             examples: Which examples.
-            values: Their losses, under ``LOSS``, and other metrics by name.
+            values: Their losses, under ``LOSS``, and other numbers by name.
         """
         for name, own in values.items():
             known = self.losses if name == LOSS else self.metrics.setdefault(name, {})
             known.setdefault(index, np.full(self.path.ends.shape[1], np.nan))[examples] = own
 
-    def means(self) -> dict[str, Float[np.ndarray, " used"]]:
-        """Means of the metrics at the t in use, each in its own unit."""
-        out = {}
-        for name, known in self.metrics.items():
-            first, last = self.path.metrics[name]
-            inner = np.stack([known[k] for k in self.used[1:-1].tolist()])
-            out[name] = np.array([first, *paired.means_by_differences(inner), last])
-        return out
+    def others(self) -> dict[str, Float[np.ndarray, "used examples"]]:
+        """The other numbers of each example at the t in use; only those that are known at all of these."""
+        used = self.used.tolist()
+        return {
+            name: np.stack([known[k] for k in used]) for name, known in self.metrics.items() if {*used} <= known.keys()
+        }
 
     @property
     def evaluations(self) -> int:

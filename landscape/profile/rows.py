@@ -1,12 +1,17 @@
-"""Rows of the tables ``barrier`` and ``profile``, of a profile."""
+"""Rows of the tables ``barrier`` and ``profile``, of a profile, and the same of metrics."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from landscape.profile import barrier, paired
 from landscape.profile.adaptive import RESAMPLE_SEED, Grid, Profile
-from landscape.rows import Row
+from landscape.profile.metrics import LOSS, measured
+from landscape.profile.nodes import identity
+from landscape.rows import Cell, Row
 from landscape.shapes import Float
 
 
@@ -49,11 +54,57 @@ def tables(profile: Profile, grid: Grid) -> tuple[list[Row], list[Row]]:
             "table": "profile", "t": float(at), "loss": float(band.loss[k]), "error": float(band.error[k]),
             "rise": float(band.rise[k]), "rise_error": float(band.rise_error[k]), **how, "evaluated": at in index,
             "evaluated_on": int(counts[index[at]]) if at in index else 0,
-            **{name: float(values[index[at]]) if at in index else None for name, values in profile.metrics.items()},
         }
         for k, at in enumerate(profile.shown.t)
     ]  # fmt: skip
     return barriers, shown
+
+
+OF_EXTENT = {
+    "largest_loss": "worst",
+    "loss_increase": "fall",
+    "mean_loss": "mean_value",
+    "mean_loss_increase": "mean_fall",
+}
+"""What the columns of the losses along a path are called for a metric."""
+
+
+def metric_tables(profile: Profile, grid: Grid, unit: str) -> tuple[list[Row], list[Row]]:
+    """Rows of the tables ``metric_barrier`` and ``metric_profile``: those of :func:`tables` for every metric.
+
+    A change for the worse is positive, whether higher or lower is better. The smoothness of a metric is not known, so
+    it is read at the evaluated t only.
+
+    Args:
+        profile: Losses, and other numbers of each example, along a path.
+        grid: How they were evaluated.
+        unit: Unit of the loss.
+    """
+    barriers: list[Row] = []
+    shown: list[Row] = []
+    at = identity(profile.t)
+    for metric in measured({LOSS: profile.losses, **profile.metrics}, unit):
+        own = replace(profile, losses=metric.worse, metrics={}, interpolation=at, coarse=at, shown=at, t_error=None)
+        sign = -1.0 if metric.higher else 1.0
+        known: Row = {"metric": metric.name, "unit": metric.name, "better": "higher" if metric.higher else "lower"}
+        found, along = tables(own, grid)
+        barriers += ({"table": "metric_barrier", **known, **dict(_renamed(row, sign))} for row in found)
+        shown += ({"table": "metric_profile", **known, **dict(_renamed(row, sign))} for row in along)
+    return barriers, shown
+
+
+def _renamed(row: Row, sign: float) -> Iterator[tuple[str, Cell]]:
+    """The columns of a metric, of a row about what is worse."""
+    values = {"loss_a": "value_a", "loss_b": "value_b", "loss": "value"}
+    values |= {name: of for name, of in OF_EXTENT.items() if name in ("largest_loss", "mean_loss")}
+    names = {**OF_EXTENT, **{f"{a}_error": f"{b}_error" for a, b in OF_EXTENT.items()}, **values}
+    names |= {"rise": "drop", "rise_error": "drop_error", "error": "value_error"}
+    for name, cell in row.items():
+        if name in values:
+            assert isinstance(cell, float)
+            cell = sign * cell
+        if name not in ("table", "evaluated"):
+            yield names.get(name, name), cell
 
 
 def _extent(profile: Profile) -> Row:

@@ -123,7 +123,7 @@ def read_text(data: Data) -> str:
         InputError: If it cannot be read.
     """
     read = read_examples if "labels" in data.reads else read_corpus
-    return read(Path(data.text) if data.text else HELD_OUT_TEXT)
+    return read(Path(data.text) if data.text else HELD_OUT_TEXT, data.where)
 
 
 def fingerprint(data: Data, checkpoint: Checkpoint) -> str:
@@ -153,7 +153,7 @@ def _begun(data: Data, checkpoint: Checkpoint, bos: bool | Literal["auto"]) -> b
 
 
 def _fingerprint(data: Data, checkpoint: Checkpoint, more: dict[str, bool]) -> str:
-    settings = {**data.model_dump(exclude={"text", "tokenizer", "bos", "buffers", "statistics"}), **more}
+    settings = {**data.model_dump(exclude={"text", "tokenizer", "bos", "buffers", "statistics", "where"}), **more}
     if "images" in data.reads:
         return images.fingerprint(data, checkpoint, settings)
     digest = hashlib.sha256(read_text(data).encode())
@@ -178,7 +178,7 @@ def require_other_texts(study: Study) -> None:
         for on in measure.on:
             data = study.data_sets[on]
             for setting, other in measure.other_data(data):
-                if _content(data) == _content(other) != "":
+                if _content(data.model_copy(update={"where": None})) == _content(other) != "":
                     raise InputError(
                         f"{setting} {other.text} is the text of [data]; what is fitted or aligned on a text is "
                         "measured on another"
@@ -221,6 +221,18 @@ def require_one_architecture(checkpoints: list[Checkpoint], objective: Objective
     Raises:
         InputError: Naming the first parameter or setting that differs.
     """
+    require_one_config(checkpoints)
+    for checkpoint in checkpoints:
+        if fetch.is_here(checkpoint):
+            models.require_fit(fetch.weights(checkpoint), objective.model, objective.space)
+
+
+def require_one_config(checkpoints: list[Checkpoint]) -> None:
+    """Refuse checkpoints whose configs are of two architectures.
+
+    Raises:
+        InputError: Naming the first setting that differs.
+    """
     first = checkpoints[0].ref
     if checkpoints[0].adapter == "factors":
         adapters.require_one_base([fetch.weights(checkpoint).parent for checkpoint in checkpoints])
@@ -239,6 +251,3 @@ def require_one_architecture(checkpoints: list[Checkpoint], objective: Objective
                     f"two architectures: {name} is {mine!r} in {first} and {theirs!r} in {checkpoint.ref}; "
                     f"give checkpoints of one architecture{hint}"
                 )
-    for checkpoint in checkpoints:
-        if fetch.is_here(checkpoint):
-            models.require_fit(fetch.weights(checkpoint), objective.model, objective.space)

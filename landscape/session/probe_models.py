@@ -14,7 +14,7 @@ from landscape.probes import ProbeInputs, ProbeModel, items_of, module_of
 from landscape.probes.base.model import require_causal_order
 from landscape.probes.base.result import digest
 from landscape.session import data as fixed
-from landscape.session.buffers import Buffers
+from landscape.session.buffers import Buffers, put
 from landscape.shapes import Float
 from landscape.space import Space
 from landscape.study.checkpoint import Checkpoint
@@ -42,18 +42,22 @@ class ProbeModels:
     study: Study
     first: Checkpoint
     device: torch.device
-    _models: dict[str, ProbeModel] = field(default_factory=dict)
+    _models: dict[tuple[str, bool], ProbeModel] = field(default_factory=dict)
     _items: dict[str, tuple[object, str]] = field(default_factory=dict)
 
-    def model(self, on: str) -> ProbeModel:
+    def model(self, on: str, *, untied: bool = False) -> ProbeModel:
         """The model for a data set, with the weights that it was given last.
+
+        Args:
+            on: Name of the data set.
+            untied: Whether its head is a parameter of its own.
 
         Raises:
             InputError: If there is no such model or tokenizer.
         """
-        if on not in self._models:
-            self._models[on] = _model(self.study.data_sets[on], self.first, self.device)
-        return self._models[on]
+        if (on, untied) not in self._models:
+            self._models[on, untied] = _model(self.study.data_sets[on], self.first, self.device, untied=untied)
+        return self._models[on, untied]
 
     def of(
         self, point: Float[torch.Tensor, " P"], checkpoint: Checkpoint, buffers: Buffers, on: str = MAIN
@@ -66,9 +70,22 @@ class ProbeModels:
             buffers: Those of all checkpoints.
             on: Name of the data set.
         """
-        model = self.model(on)
+        return self.at(point, buffers.read(checkpoint), on)
+
+    def at(
+        self, point: Float[torch.Tensor, " P"], buffers: dict[str, torch.Tensor], on: str, *, untied: bool = False
+    ) -> ProbeModel:
+        """The model with the weights of a point and some learned buffers.
+
+        Args:
+            point: The weights.
+            buffers: The learned buffers by name.
+            on: Name of the data set.
+            untied: Whether the head is a parameter of its own.
+        """
+        model = self.model(on, untied=untied)
         params = Space.of(model.network).params(point)
-        buffers.give(checkpoint, model.network)
+        put(buffers, model.network)
         for name, parameter in model.network.named_parameters():
             parameter.data.copy_(params[name])
         return model
@@ -112,7 +129,7 @@ class ProbeModels:
         )
 
 
-def _model(data: Data, checkpoint: Checkpoint, device: torch.device) -> ProbeModel:
+def _model(data: Data, checkpoint: Checkpoint, device: torch.device, *, untied: bool) -> ProbeModel:
     """A model of the checkpoint's architecture and its tokenizer, to be given weights.
 
     Raises:
@@ -126,7 +143,7 @@ def _model(data: Data, checkpoint: Checkpoint, device: torch.device) -> ProbeMod
     if "images" in data.reads:
         raise InputError(f"probes read texts, and {data.objective} is of images; leave them out")
     objective = catalogue.OBJECTIVES.load(data.objective)
-    network = fixed.skeleton(checkpoint, objective.AUTO).requires_grad_(False).to(device)
+    network = fixed.skeleton(checkpoint, objective.AUTO, untied=untied).requires_grad_(False).to(device)
     found = ProbeModel(network, fixed.tokenizer_of(data, checkpoint), objective.MODEL_KIND, data.bos)
     if found.kind == "causal":
         require_causal_order(found)

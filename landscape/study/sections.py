@@ -11,12 +11,18 @@ from landscape import catalogue
 from landscape.own import is_own
 from landscape.spec import MOST_SEED, BesideStudy, ChoiceOrOwn, Settings, one_or_several
 from landscape.study.checkpoint import Label
+from landscape.where import parse
 
 Several = Annotated[tuple[Label, ...], BeforeValidator(one_or_several)]
 """Values of a label, or one of them."""
 NO_LABELS: Mapping[str, Several] = {}
-OF_TEXTS = frozenset({"length", "mask", "tokenizer", "bos"})
+OF_TEXTS = frozenset({"where", "length", "mask", "tokenizer", "bos"})
 """Settings that the batches of a function of one's own do not read."""
+
+
+def _condition(text: str) -> str:
+    parse(text)
+    return text
 
 
 class Branches(Settings):
@@ -92,6 +98,7 @@ class Data(Settings):
         text: A text file, or the field ``text`` of JSON lines, CSV or Parquet; with labels for classification and
             regression, with ``input`` and ``target`` for seq2seq; images for image-classification: a folder with a
             folder for each class, an .npz or a Parquet file; left out, the packaged held-out text.
+        where: Which records of the text, such as ``heuristic == 'lexical_overlap'``; left out, all.
         sequences: Number of examples, spread evenly over the text.
         length: Tokens of an example.
         mask: Share of tokens to predict (masked-lm only).
@@ -105,6 +112,7 @@ class Data(Settings):
 
     objective: Annotated[str, AfterValidator(ChoiceOrOwn(catalogue.OBJECTIVES))]
     text: BesideStudy | None = None
+    where: Annotated[str, AfterValidator(_condition)] | None = None
     sequences: int = Field(256, ge=2)
     length: int = Field(128, ge=2)
     mask: float = Field(0.15, gt=0, lt=1)

@@ -14,48 +14,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import JsonValue
 
 from landscape.errors import InputError, StorageError
 from landscape.files import parsed, read_json, replacing
 from landscape.rows import Row
 from landscape.shapes import Float
 from landscape.study import tables
-from landscape.study.tasks import Recorded
+from landscape.study.record import Record
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-class Record(TypedDict):
-    """What a results folder says of its study.
-
-    Attributes:
-        name: Of the study.
-        study: Its settings.
-        preregistered: The settings of its stages at the first run.
-        tasks: Its tasks.
-        checkpoints: Its checkpoints.
-        warnings: What should be known before the numbers are trusted.
-        parameters: Coordinates of a point.
-        signatures: By path, what checkpoints on this disk were when they were identified, and their content.
-        versions: Of the libraries that it was run with; and the SHA-256 of files of the user's own.
-    """
-
-    name: str
-    study: dict[str, JsonValue]
-    preregistered: dict[str, JsonValue]
-    tasks: list[Recorded]
-    checkpoints: list[dict[str, JsonValue]]
-    warnings: list[str]
-    parameters: int
-    signatures: dict[str, list[str]]
-    versions: dict[str, str]
 
 
 LOCK, VERIFIED, WRITTEN = "study.json", "verified.json", "written.jsonl"
@@ -196,6 +169,21 @@ class Store:
     def fail(self, key: str, message: str) -> None:
         """Record that a task failed and why; it stays to be done."""
         self._replace(self.folder / "failed" / f"{key}.json", json.dumps({"message": message}).encode())
+
+    def finished(self, key: str) -> float | None:
+        """When the result of a task was stored, in seconds since 1970; None if it is not there."""
+        try:
+            return (self.folder / "rows" / f"{key}.parquet").stat().st_mtime
+        except OSError:
+            return None
+
+    def failure(self, key: str) -> tuple[int, str] | None:
+        """The recorded failure of a task: a number that another failure changes, and its message."""
+        file = self.folder / "failed" / f"{key}.json"
+        try:
+            return file.stat().st_mtime_ns, _message(file).splitlines()[0]
+        except (OSError, IndexError):
+            return None
 
     def has_losses(self, key: str) -> bool:
         """Whether the per-example losses of a task are there."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+
+from landscape.foreign import Pretrained
 
 
 class Float64(TorchFunctionMode):
@@ -28,5 +30,8 @@ class Float64(TorchFunctionMode):
 
 
 def doubled(model: nn.Module) -> nn.Module:
-    """A copy of a model in float64."""
-    return copy.deepcopy(model).double()
+    """A copy of a model in float64, with experts one after the other: multiplying all at once takes no float64."""
+    out = copy.deepcopy(model).double()
+    if getattr(getattr(out, "config", None), "_experts_implementation", None) is not None:
+        cast(Pretrained, out).set_experts_implementation("eager")
+    return out

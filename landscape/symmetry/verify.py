@@ -24,7 +24,7 @@ MARGIN = 1e4
 """Largest difference of two outputs, in units of rounding in float64."""
 FINER = 2.0**-29
 """Ratio of rounding in float64 to rounding in float32."""
-INPUTS = ("input_ids", "attention_mask", "token_type_ids", "pixel_values")
+INPUTS = ("input_ids", "attention_mask", "token_type_ids", "pixel_values", "decoder_input_ids")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def outputs(objective: Objective, model: nn.Module, params: Params) -> Tensor:
     # Running statistics belong to no point; they are estimated anew at each, as everywhere.
     if getattr(model, "config", None) is not None and not objective.statistics:
         inputs = {name: batch[name].to(_dtype(batch[name], params)) for name in INPUTS if name in batch}
-        if inputs:
+        if inputs and (not getattr(model.config, "is_encoder_decoder", False) or "decoder_input_ids" in inputs):
             found: Tensor = functional_call(model, params, kwargs=inputs).logits
             return found
     here = replace(objective, model=model)

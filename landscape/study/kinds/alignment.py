@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
@@ -28,6 +28,38 @@ def reads_text(method: str) -> bool:
     return method != NONE and "align_text" in catalogue.MATCHERS[method].reads
 
 
+def require_alignment(align: Sequence[str], alignment: Alignment) -> None:
+    """Refuse settings of alignment that no way to align reads, and ways that lack a text.
+
+    Args:
+        align: Ways to align.
+        alignment: Their settings.
+
+    Raises:
+        ValueError: If there are such.
+    """
+    if set(align) == {NONE} and alignment != Alignment.model_validate({}):
+        raise ValueError('alignment says how checkpoints are aligned: give align = "weights" or another way')
+    for method in align:
+        if reads_text(method) and alignment.text is None:
+            raise ValueError(f'align = "{method}" needs a text: give alignment = {{ text = "FILE" }}')
+    if alignment.text is not None and not any(map(reads_text, align)):
+        readers = " and ".join(filter(reads_text, catalogue.MATCHERS))
+        raise ValueError(f"alignment.text is for align = {readers}: leave it out")
+
+
+def alignment_text(align: Sequence[str], alignment: Alignment, data: Data) -> Iterator[tuple[str, Data]]:
+    """What checkpoints are aligned on, with the setting of its text; nothing if no way to align reads any.
+
+    Args:
+        align: Ways to align.
+        alignment: Their settings.
+        data: The data set that is measured on.
+    """
+    if any(map(reads_text, align)):
+        yield "alignment.text", alignment.on(data)
+
+
 class Alignment(AlignSettings):
     """How checkpoints are aligned, and on what text.
 
@@ -44,7 +76,7 @@ class Alignment(AlignSettings):
 
     def on(self, data: Data) -> Data:
         """The batches that are aligned on."""
-        return data.model_copy(update={"text": self.text, "sequences": self.sequences})
+        return data.model_copy(update={"text": self.text, "sequences": self.sequences, "where": None})
 
 
 class Aligned(Spec):

@@ -34,7 +34,7 @@ Gains = Mapping[str, Float[Tensor, " width"]]
 
 
 def gains(table: Table, params: Params, only: Collection[str] | None = None) -> dict[str, Tensor]:
-    """The gains of the norms to be folded; none if the stream is not among the groups that may change.
+    """The parameters of the norms to be folded; none if the stream is not among the groups that may change.
 
     Args:
         table: The architecture.
@@ -46,13 +46,26 @@ def gains(table: Table, params: Params, only: Collection[str] | None = None) -> 
     """
     norms = table.norms if only is None or STREAM in only else ()
     out = {norm.weight: params[norm.weight].clone() for norm in norms}
-    for name, gain in out.items():
+    offsets = {norm.weight: norm.offset for norm in norms}
+    for name, weight in out.items():
+        gain = weight + offsets[name]
         if float(gain.abs().min()) <= SMALL * float(gain.abs().max()):
             raise InputError(
                 f"the gain {name!r} has a value that is practically zero, so that it cannot be folded and the "
                 "stream cannot be rotated; give permutations as the symmetry_group"
             )
     return out
+
+
+def ones(table: Table, known: Gains) -> dict[str, Tensor]:
+    """Parameters of norms whose gains are all 1.
+
+    Args:
+        table: The architecture.
+        known: Parameters of its folded norms, for their shapes.
+    """
+    offsets = {norm.weight: norm.offset for norm in table.norms}
+    return {name: torch.full_like(value, 1 - offsets[name]) for name, value in known.items()}
 
 
 def folded(table: Table, params: Params, into: Gains) -> Params:
@@ -63,14 +76,14 @@ def folded(table: Table, params: Params, into: Gains) -> Params:
     Args:
         table: The architecture.
         params: Named parameters.
-        into: New gain of each norm.
+        into: New parameter of each norm.
     """
     out = dict(params)
     for norm in table.norms:
         if norm.weight not in into:
             continue
         old, new = params[norm.weight], into[norm.weight].to(params[norm.weight])
-        ratio = old / new
+        ratio = (old + norm.offset) / (new + norm.offset)
         out[norm.weight] = new.clone()
         if norm.bias is not None:
             out[norm.bias] = params[norm.bias] / ratio
@@ -93,8 +106,7 @@ def canonical(table: Table, params: Params, only: Collection[str] | None = None)
     Raises:
         InputError: If a gain cannot be folded.
     """
-    ones = {name: torch.ones_like(gain) for name, gain in gains(table, params, only).items()}
-    plain = folded(table, params, ones)
+    plain = folded(table, params, ones(table, gains(table, params, only)))
     element = balancing(table, plain, only)
     return (apply(table, plain, element) if element else plain), element
 
@@ -149,7 +161,7 @@ def _balance(table: Table, group: Group, part: Part, params: Params) -> Float[Te
                 blocks = rows.reshape(group.blocks, within, part.size, -1).transpose(1, 2)
                 blocks = blocks.reshape(group.blocks, part.size, -1)
                 square[int(axis.dual)] += (blocks @ blocks.mT).cpu()
-    if part.kind == "rotary":
+    if part.kind in ("rotary", "pair_scale"):
         return _balanced_pairs(square[0], square[1], part)
     return _balanced(square[0], square[1])
 
@@ -167,7 +179,12 @@ def _balanced(into: Tensor, out: Tensor) -> Float[Tensor, "blocks d d"]:
 
 
 def _balanced_pairs(into: Tensor, out: Tensor, part: Part) -> Float[Tensor, "blocks d d"]:
-    """One factor for each pair of coordinates that positions rotate, and any map for the rest."""
+    """One factor for each pair of coordinates that positions rotate, and any map for the rest.
+
+    Of ``pair_scale`` the Gram matrices are those of single gains, so that only their diagonals count.
+    """
+    if part.kind == "pair_scale":
+        into, out = (torch.diag_embed(square.diagonal(dim1=-2, dim2=-1)) for square in (into, out))
     half = part.rotary // 2
     maps = torch.zeros_like(into)
     one = torch.arange(half)

@@ -49,7 +49,7 @@ def draw(table: Table, random: torch.Generator, *, stretch: bool, only: Collecti
     """
     out = {}
     for name, group in table.groups.items():
-        order = torch.randperm(group.blocks, generator=random)
+        order = torch.arange(group.blocks) if group.ordered else torch.randperm(group.blocks, generator=random)
         queries = torch.rand(group.blocks, group.within, generator=random).argsort(dim=1)
         maps = {
             part.name: inside.PART_KINDS[part.kind].draw(group.blocks, part, random, stretch) for part in group.parts

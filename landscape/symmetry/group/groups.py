@@ -22,6 +22,18 @@ def stream(width: int, *, rotates: bool, centred: bool) -> Group:
     return Group(STREAM, 1, (Part("", width, "centred" if centred else "orthogonal"),))
 
 
+def signed_stream(width: int, symmetry_group: SymmetryGroup) -> Group:
+    """The residual stream, whose coordinates are permuted and may change their signs: RMSNorms whose gains stay.
+
+    In lines, weights name the part ``unit``; gains of norms are only permuted and name no part.
+
+    Args:
+        width: Number of its coordinates.
+        symmetry_group: Whether more than permutations is allowed.
+    """
+    return Group(STREAM, width, (Part("unit", 1, "sign"),) if symmetry_group == "all" else ())
+
+
 def units(name: str, size: int, activation: str, symmetry_group: SymmetryGroup) -> Group:
     """Hidden units, with the factors that commute with their activation: positive ones for relu, signs for tanh.
 
@@ -47,6 +59,7 @@ def heads(
     queries: int = 1,
     rotary: int = 0,
     values: int | None = None,
+    normed: bool = False,
 ) -> Group:
     """Attention heads: heads are permuted, and inside a head queries move with keys and values with outputs.
 
@@ -58,13 +71,17 @@ def heads(
         queries: Number of heads of queries that share one head of keys.
         rotary: Number of coordinates that positions rotate; in these no permutation is a symmetry.
         values: Number of coordinates of a head's values, if different.
+        normed: Whether queries and keys have norms with gains; only signs, equal in a pair that positions rotate, pass.
     """
     inside: PartKind = "linear" if symmetry_group == "all" else "permutation"
     turning: PartKind = inside if not rotary else "rotary" if symmetry_group == "all" else "fixed"
+    if normed:
+        turning = "pair_sign" if symmetry_group == "all" else "fixed"
     qk, vo = Part("qk", size, turning, rotary), Part("vo", values or size, inside)
     return Group(name, count, (qk, vo), queries)
 
 
 def activation_of(config: Config) -> str:
     """The name of the activation of a model's feed-forward layers."""
-    return str(getattr(config, "hidden_act", None) or getattr(config, "activation_function", ""))
+    names = ("hidden_act", "hidden_activation", "activation_function", "activation")
+    return str(next((value for name in names if (value := getattr(config, name, None))), ""))

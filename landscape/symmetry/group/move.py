@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -16,7 +15,7 @@ from landscape.errors import InputError, StorageError
 from landscape.files import replacing
 from landscape.shapes import Float
 from landscape.space import Space
-from landscape.symmetry.group.canonical import folded
+from landscape.symmetry.group.canonical import folded, ones
 from landscape.symmetry.group.element import Change, Element, apply
 from landscape.symmetry.group.table import Params, Table
 
@@ -49,8 +48,8 @@ def moved_params(table: Table, params: Params, move: Move) -> Params:
     """
     if not move.gains:
         return apply(table, params, move.element)
-    ones = {name: torch.ones_like(gain) for name, gain in move.gains.items()}
-    return folded(table, apply(table, folded(table, params, ones), move.element), move.gains)
+    plain = folded(table, params, ones(table, move.gains))
+    return folded(table, apply(table, plain, move.element), move.gains)
 
 
 def moved(table: Table, space: Space, point: Float[Tensor, " P"], move: Move) -> Float[Tensor, " P"]:

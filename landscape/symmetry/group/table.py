@@ -20,9 +20,12 @@ from landscape.errors import InputError
 from landscape.space import Space
 
 SymmetryGroup = Literal["all", "permutations"]
-PartKind = Literal["fixed", "scale", "sign", "linear", "permutation", "rotary", "orthogonal", "centred"]
+PartKind = Literal[
+    "fixed", "scale", "sign", "linear", "permutation", "rotary", "pair_sign", "pair_scale", "orthogonal", "centred"
+]
 """Maps of a part inside a block: none; a positive factor; a sign; any invertible map; a permutation; a factor and a
-rotation in each pair of coordinates that positions rotate; an orthogonal map; one that keeps the mean."""
+rotation in each pair of coordinates that positions rotate; a sign in each such pair; a positive factor in each such
+pair; an orthogonal map; one that keeps the mean."""
 Params = dict[str, Tensor]
 STREAM = "stream"
 """The residual stream."""
@@ -53,13 +56,15 @@ class Group:
         name: Name of the group.
         blocks: Number of blocks: hidden units, heads, coordinates of the stream, or 1 if the whole stream is rotated.
         parts: Parts of the blocks, with their maps.
-        within: Number of queries that share a key; they are permuted inside their block.
+        within: Number of queries that share a key; they are permuted inside their block. So are the units of an expert.
+        ordered: Whether the blocks keep their order, as heads do whose bias depends on their number.
     """
 
     name: str
     blocks: int
     parts: tuple[Part, ...] = ()
     within: int = 1
+    ordered: bool = False
 
     def part(self, name: str) -> Part | None:
         """The part of this name; None where the group is only permuted."""
@@ -96,10 +101,13 @@ class Fused:
     Attributes:
         axis: The axis.
         lines: The line of each matrix, with its indices along the axis.
+        joined: For matrices that are stacked along the first axis, one for each block of a group such as the experts of
+            a layer: their axis that is joined to the first. The line has one axis for both.
     """
 
     axis: int
     lines: tuple[tuple[str, tuple[int, ...]], ...]
+    joined: int | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,7 @@ class Piece:
     axes: tuple[Axis | None, ...]
     dim: int = 0
     index: tuple[int, ...] | None = None
+    joined: int | None = None
 
     @cached_property
     def _index(self) -> Tensor:
@@ -118,11 +127,14 @@ class Piece:
     def take(self, params: Mapping[str, Tensor]) -> Tensor:
         """Its values."""
         whole = params[self.parameter]
-        return whole if self.index is None else whole.index_select(self.dim, self._index.to(whole.device))
+        part = whole if self.index is None else whole.index_select(self.dim, self._index.to(whole.device))
+        return part if self.joined is None else part.movedim(self.joined, 1).flatten(0, 1)
 
     def put(self, params: Mapping[str, Tensor], values: Tensor) -> None:
         """Write its values."""
         whole = params[self.parameter]
+        if self.joined is not None:
+            values = values.reshape(len(whole), -1, *values.shape[1:]).movedim(1, self.joined)
         if self.index is None:
             whole.copy_(values)
         else:
@@ -137,11 +149,13 @@ class Norm:
         weight: Name of the gain.
         bias: Name of the shift; None if it has none.
         readers: Names of the parameters that read its output, each with the axis of its inputs.
+        offset: What is added to the parameter to make the gain; Gemma's gain is ``1 + w``.
     """
 
     weight: str
     bias: str | None
     readers: tuple[tuple[str, int], ...]
+    offset: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -192,7 +206,7 @@ class Table:
         for parameter, shape in shapes.items():
             line = lines[parameter]
             if isinstance(line, Fused):
-                pieces += (Piece(parameter, _axes(text), line.axis, index) for text, index in line.lines)
+                pieces += (Piece(parameter, _axes(text), line.axis, index, line.joined) for text, index in line.lines)
             else:
                 pieces.append(Piece(parameter, _axes(line)))
             for piece in [piece for piece in pieces if piece.parameter == parameter]:
@@ -221,6 +235,9 @@ def _require_fit(name: str, piece: Piece, shape: Sequence[int], groups: Mapping[
         InputError: If the line has another number of axes, an axis is no whole number of blocks, or there is no such
             group.
     """
+    if piece.joined is not None and piece.index is not None:
+        rest = [len(piece.index) if dim == piece.dim else length for dim, length in enumerate(shape)]
+        shape = (rest[0] * rest.pop(piece.joined), *rest[1:])
     if len(piece.axes) != len(shape):
         raise InputError(
             f"the symmetry table {name} gives {piece.parameter!r} {len(piece.axes)} axes and it has {len(shape)}; "
@@ -235,7 +252,8 @@ def _require_fit(name: str, piece: Piece, shape: Sequence[int], groups: Mapping[
                 f"group; there are {', '.join(groups)}"
             )
         group = groups[axis.group]
-        length = len(piece.index) if piece.index is not None and dim == piece.dim else length
+        if piece.index is not None and piece.joined is None and dim == piece.dim:
+            length = len(piece.index)
         blocks = group.blocks * (group.within if axis.queries else 1)
         part = group.part(axis.part)
         if length % (blocks * (part.size if part else 1)):

@@ -3,7 +3,7 @@
 The features of a group are the inputs of a module along an axis of that group or, where no module reads the group
 (queries and keys), the outputs of one. They belong to each model alone, so groups are independent of one another. The
 order has the largest sum of correlations, and maps inside blocks have the largest covariance of the standardised
-features.
+features. Units of experts are read and written by no module of their own; they are aligned by their weights.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from landscape.shapes import Bool, Float
 from landscape.space import output_axes
 from landscape.symmetry.group.element import Change, Element, still
 from landscape.symmetry.group.table import Axis, Params, Table
+from landscape.symmetry.search import descent
 from landscape.symmetry.search.nearest import Products, nearest, rotated_part
 
 DEAD = 1e-6
@@ -94,8 +95,12 @@ def align(table: Table, objective: Objective, a: Params, b: Params, *, only: Col
     sources = [source for source in sources_of(table, objective.model) if only is None or source.axis.group in only]
     sums = collect(objective, sources, a, b)
     element: dict[str, Change] = {}
+    unseen: list[str] = []
     for name, group in table.groups.items():
         if only is not None and name not in only:
+            continue
+        if group.within > 1 and not any(s.axis.queries for s in sources if s.axis.group == name):
+            unseen.append(name)  # units of experts, which no module hands out
             continue
         found = Products()
         for source in sources:
@@ -104,6 +109,8 @@ def align(table: Table, objective: Objective, a: Params, b: Params, *, only: Col
                 block = part.size if part and part.kind != "permutation" else 1
                 found.add_whole(source.axis, group, sums[source].correlation(block))
         element[name] = nearest(group, found)[0] if not found.empty else still(group)
+    for name in unseen:
+        element[name], _ = descent.improve(table, a, b, element, name, torch.Generator())
     return element
 
 
@@ -191,7 +198,9 @@ def features(
 def _listen(
     keep: Callable[[Source, Tensor], None], source: Source, _: nn.Module, inputs: tuple[Any, ...], output: Any
 ) -> None:
-    keep(source, output if source.written else inputs[0])
+    # A router hands out its logits first, and then the experts that it chose.
+    written = output[0] if isinstance(output, tuple) else output
+    keep(source, written if source.written else inputs[0])
 
 
 def tokens(model: Pretrained, batch: Mapping[str, Tensor]) -> Bool[Tensor, "examples length"] | None:

@@ -120,6 +120,33 @@ def _rotary(products: Blocks, part: Part) -> Blocks:
     return _turned(cosine, torch.where(known, sine / safe, torch.zeros_like(sine)), rest, part)
 
 
+def _pairs(values: Float[Tensor, "*blocks pairs"], rest: Float[Tensor, "*blocks left"]) -> Blocks:
+    """Diagonal maps with one value for each pair, and one for each coordinate that positions do not rotate."""
+    return torch.diag_embed(torch.cat([values, values, rest], dim=-1))
+
+
+def _pair_signs(products: Blocks, part: Part) -> Blocks:
+    """A sign in each pair; rotations by other angles would not pass the gains of a norm of queries or keys."""
+    one, two, left = _planes(part)
+    known = products.diagonal(dim1=-2, dim2=-1)
+    pairs, rest = known[..., one] + known[..., two], known[..., left]
+    return _pairs(*(torch.where(value < 0, -1.0, 1.0).to(products) for value in (pairs, rest)))
+
+
+def _draw_pair_sign(count: int, part: Part, random: torch.Generator, stretch: bool) -> Blocks:
+    one, _, left = _planes(part)
+    signs = torch.randint(2, (count, len(one) + len(left)), generator=random).double() * 2 - 1
+    return _pairs(signs[:, : len(one)], signs[:, len(one) :])
+
+
+def _draw_pair_scale(count: int, part: Part, random: torch.Generator, stretch: bool) -> Blocks:
+    if not stretch:
+        return identity(count, part)
+    one, _, left = _planes(part)
+    factors = _factors((count, len(one) + len(left)), random)
+    return _pairs(factors[:, : len(one)], factors[:, len(one) :])
+
+
 def _draw_identity(count: int, part: Part, random: torch.Generator, stretch: bool) -> Blocks:
     return identity(count, part)
 
@@ -171,6 +198,8 @@ PART_KINDS: dict[PartKind, Inside] = {
     "linear": Inside(polar, _draw_linear, free=True),
     "permutation": Inside(_permutations, _draw_permutation),
     "rotary": Inside(_rotary, _draw_rotary, free=True),
+    "pair_sign": Inside(_pair_signs, _draw_pair_sign),
+    "pair_scale": Inside(_identities, _draw_pair_scale, free=True),
     "orthogonal": Inside(polar, _draw_orthogonal),
     "centred": Inside(_centred, _draw_centred),
 }

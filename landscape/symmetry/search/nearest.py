@@ -139,8 +139,8 @@ def nearest(group: Group, products: Products) -> tuple[Change, float]:
     if not single:
         orders, reached = _query_orders(group, products)
         gains += reached
-    order = inside.assign(gains)
     rows = torch.arange(group.blocks)
+    order = rows if group.ordered else inside.assign(gains)
     if not single:
         inner = orders[rows, order]
     maps = {}

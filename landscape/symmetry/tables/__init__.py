@@ -43,7 +43,7 @@ def load(model: Pretrained) -> Architecture:
     if config.model_type not in SYMMETRY_TABLES.members:
         raise InputError(
             f"there is no symmetry table for {config.model_type}; there is one for {', '.join(SYMMETRY_TABLES)} and "
-            'for chains of layers: give a table of your own, or symmetry = "none"'
+            'for chains of layers: give a table of your own, or align = "none"'
         )
     return cast(Architecture, SYMMETRY_TABLES.load(config.model_type))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from landscape.foreign import Pretrained
-from landscape.symmetry.group.groups import activation_of, heads, stream, units
+from landscape.symmetry.group import encoder
+from landscape.symmetry.group.groups import stream, units
 from landscape.symmetry.group.table import Fused, Group, SymmetryGroup, Table
 
 ROTATES_UNTIED = False
@@ -15,48 +16,21 @@ def table(model: Pretrained, symmetry_group: SymmetryGroup) -> Table:
 
     A decoder that is tied to the embedding puts the order of the stream on both axes of ``transform.dense``.
     """
-    config = model.config
-    width, count = config.hidden_size, config.num_attention_heads
-    decoder = "stream" if config.tie_word_embeddings else "decoder"
-    groups: list[Group] = [
+    config, width = model.config, model.config.hidden_size
+    head = "stream" if config.tie_word_embeddings else "decoder"
+    groups, lines = encoder.layers(config, "bert", symmetry_group)
+    before: list[Group] = [
         stream(width, rotates=False, centred=True),
         Group("decoder", width),
         units("pooler", width, "tanh", symmetry_group),
     ]
-    lines: dict[str, str | Fused] = {
-        **{f"bert.embeddings.{name}_embeddings.weight": "- stream" for name in ("word", "position", "token_type")},
-        **{f"bert.embeddings.LayerNorm.{kind}": "stream" for kind in ("weight", "bias")},
-        "bert.pooler.dense.weight": "pooler/unit stream",
-        "bert.pooler.dense.bias": "pooler/unit",
-        "classifier.weight": "- pooler/unit*",
-        "classifier.bias": "-",
-        "cls.seq_relationship.weight": "- pooler/unit*",
-        "cls.seq_relationship.bias": "-",
-        "cls.predictions.transform.dense.weight": f"{decoder} stream",
-        "cls.predictions.transform.dense.bias": decoder,
-        "cls.predictions.transform.LayerNorm.weight": decoder,
-        "cls.predictions.transform.LayerNorm.bias": decoder,
-        "cls.predictions.decoder.weight": f"- {decoder}",
-        "cls.predictions.decoder.bias": "-",
-        "cls.predictions.bias": "-",
+    at = "cls.predictions"
+    every: dict[str, str | Fused] = {
+        **lines,
+        **encoder.embeddings("bert"),
+        **encoder.hidden("bert.pooler.dense", "classifier", "pooler"),
+        **encoder.hidden("bert.pooler.dense", "cls.seq_relationship", "pooler"),
+        **encoder.decoder(f"{at}.transform.dense", f"{at}.transform.LayerNorm", f"{at}.decoder", head),
+        f"{at}.bias": "-",
     }
-    for n in range(config.num_hidden_layers):
-        at, attention, ffn = f"bert.encoder.layer.{n}", f"{n}.heads", f"{n}.ffn"
-        groups += [
-            heads(attention, count, width // count, symmetry_group),
-            units(ffn, config.intermediate_size, activation_of(config), symmetry_group),
-        ]
-        for name, axis in (("query", "qk"), ("key", "qk*"), ("value", "vo")):
-            lines[f"{at}.attention.self.{name}.weight"] = f"{attention}/{axis} stream"
-            lines[f"{at}.attention.self.{name}.bias"] = f"{attention}/{axis}"
-        lines |= {
-            f"{at}.attention.output.dense.weight": f"stream {attention}/vo*",
-            f"{at}.attention.output.dense.bias": "stream",
-            f"{at}.intermediate.dense.weight": f"{ffn}/unit stream",
-            f"{at}.intermediate.dense.bias": f"{ffn}/unit",
-            f"{at}.output.dense.weight": f"stream {ffn}/unit*",
-            f"{at}.output.dense.bias": "stream",
-            **{f"{at}.{part}.LayerNorm.{kind}": "stream"
-               for part in ("attention.output", "output") for kind in ("weight", "bias")},
-        }  # fmt: skip
-    return Table.of("bert", model, groups, lines)
+    return Table.of("bert", model, [*before, *groups], every)

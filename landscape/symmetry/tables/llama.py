@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from landscape.foreign import Pretrained
-from landscape.symmetry.group.groups import heads, stream, units
-from landscape.symmetry.group.table import Fused, Group, Norm, SymmetryGroup, Table
+from landscape.symmetry.group.decoder import attention, gated, grouped_heads, last_norm, pre_norms
+from landscape.symmetry.group.groups import stream, units
+from landscape.symmetry.group.table import Fused, Group, SymmetryGroup, Table
 
 ROTATES_UNTIED = True
 """Whether the stream can be rotated only if the head is not tied to the embedding."""
@@ -12,44 +13,35 @@ ROTATES_UNTIED = True
 
 def table(model: Pretrained, symmetry_group: SymmetryGroup) -> Table:
     """The symmetries of a model; the gate of a unit is only permuted, and what it gates may take any factor."""
+    return pre_normed("llama", model, symmetry_group)
+
+
+def pre_normed(name: str, model: Pretrained, symmetry_group: SymmetryGroup, offset: float = 0.0) -> Table:
+    """The symmetries of a model with an RMSNorm before each layer.
+
+    Args:
+        name: Name of the architecture.
+        model: The model.
+        symmetry_group: All symmetries, or permutations only.
+        offset: What is added to the parameter of a norm to make its gain.
+    """
     config = model.config
-    width, keys = config.hidden_size, config.num_key_value_heads
-    size = getattr(config, "head_dim", None) or width // config.num_attention_heads
     rotates = symmetry_group == "all" and not config.tie_word_embeddings
-    groups: list[Group] = [stream(width, rotates=rotates, centred=False)]
+    groups: list[Group] = [stream(config.hidden_size, rotates=rotates, centred=False)]
     gain = "-" if rotates else "stream"
     lines: dict[str, str | Fused] = {
         "model.embed_tokens.weight": "- stream",
         "model.norm.weight": gain,
         "lm_head.weight": "- stream",
     }
-    norms = [Norm("model.norm.weight", None, (("lm_head.weight", 1),))]
+    norms = [last_norm(offset)]
     for n in range(config.num_hidden_layers):
-        at, attention, ffn = f"model.layers.{n}", f"{n}.heads", f"{n}.ffn"
-        queries = config.num_attention_heads // keys
+        at, heads, ffn = f"model.layers.{n}", f"{n}.heads", f"{n}.ffn"
         groups += [
-            heads(attention, keys, size, symmetry_group, queries=queries, rotary=size),
+            grouped_heads(heads, config, symmetry_group),
             units(ffn, config.intermediate_size, "linear", symmetry_group),
         ]
-        for name, axis in (("q", "qk+"), ("k", "qk*"), ("v", "vo")):
-            lines[f"{at}.self_attn.{name}_proj.weight"] = f"{attention}/{axis} stream"
-            lines[f"{at}.self_attn.{name}_proj.bias"] = f"{attention}/{axis}"
-        lines |= {
-            f"{at}.self_attn.o_proj.weight": f"stream {attention}/vo*+",
-            f"{at}.self_attn.o_proj.bias": "stream",
-            f"{at}.mlp.gate_proj.weight": f"{ffn} stream",
-            f"{at}.mlp.gate_proj.bias": ffn,
-            f"{at}.mlp.up_proj.weight": f"{ffn}/unit stream",
-            f"{at}.mlp.up_proj.bias": f"{ffn}/unit",
-            f"{at}.mlp.down_proj.weight": f"stream {ffn}/unit*",
-            f"{at}.mlp.down_proj.bias": "stream",
-            f"{at}.input_layernorm.weight": gain,
-            f"{at}.post_attention_layernorm.weight": gain,
-        }
-        attended = tuple((f"{at}.self_attn.{name}_proj.weight", 1) for name in "qkv")
-        fed = tuple((f"{at}.mlp.{name}_proj.weight", 1) for name in ("gate", "up"))
-        norms += [
-            Norm(f"{at}.input_layernorm.weight", None, attended),
-            Norm(f"{at}.post_attention_layernorm.weight", None, fed),
-        ]
-    return Table.of("llama", model, groups, lines, norms if rotates else ())
+        lines |= {f"{at}.{norm}.weight": gain for norm in ("input_layernorm", "post_attention_layernorm")}
+        lines |= attention(f"{at}.self_attn", heads) | gated(f"{at}.mlp", ffn)
+        norms += pre_norms(at, offset)
+    return Table.of(name, model, groups, lines, norms if rotates else ())
