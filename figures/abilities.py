@@ -28,7 +28,7 @@ def score_along(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ax: Axes to draw on; None is the current axes.
     """
     ax = ax or plt.gca()
-    rows = rows.assign(subset=rows["subset"].astype(object).fillna(""))  # as CSV files have it
+    rows = rows.assign(subset=rows["subset"].astype(object).where(rows["subset"].notna(), ""))  # as CSV files have it
     subsets = list(rows["subset"].unique())
     for color, subset in zip(colours(len(subsets)), subsets, strict=True):
         own = rows[rows["subset"] == subset]

@@ -80,10 +80,10 @@ def series(values: pd.DataFrame, curve: pd.DataFrame, event: pd.DataFrame) -> di
     out = {}
     for name in dict.fromkeys(curve["series"]):
         own, mean = values[values["series"] == name], curve[curve["series"] == name]
-        steps = np.unique([*own["step"], *mean["step"]]).astype(float)
+        steps = np.unique(own["step"].round().to_numpy(dtype=float))
         lines = [
             Line(f"seed {seed}", _log(run["step"], steps), run["value"].tolist())
-            for seed, run in own.sort_values("step").groupby("seed", sort=False)
+            for seed, run in own.sort_values("step").groupby("seed")
         ]
         ends = [mean[side].tolist() if mean[side].notna().all() else [] for side in ("low", "high")]
         lines.append(Line("mean", _log(mean["step"], steps), mean["value"].tolist(), *ends))
@@ -138,4 +138,4 @@ def _log(steps: pd.Series | Sequence[float], known: np.ndarray) -> list[float]:
 
 def _ticks(steps: np.ndarray) -> list[tuple[float, str]]:
     shown = steps[:: -(-len(steps) // MAX_TICKS)]
-    return [(place, f"{int(step):,}") for place, step in zip(_log(shown, steps), shown, strict=True)]
+    return [(place, f"{step:,.0f}") for place, step in zip(_log(shown, steps), shown, strict=True)]

@@ -111,7 +111,7 @@
     const { panels, details } = data[figure.dataset.figure];
     const said = figure.querySelector(".said"), box = figure.querySelector(".detail");
     const spots = panels.flatMap((panel) => panel.spots);
-    if (!spots.length) return said.remove();
+    if (!spots.length) return said.parentNode.remove();
     let kept = false, current = null;
     const tell = (spot) => {
       if (spot === current) return;
@@ -119,8 +119,13 @@
       for (const old of figure.querySelectorAll(".mark")) old.remove();
       said.textContent = spot ? spot[2] : "";
       if (!spot) return;
+      const { cells, reach } = panels.find((panel) => panel.spots.includes(spot));
       for (const drawn of figure.querySelectorAll(".whole > svg, .stack > svg"))
-        drawn.append(svg("circle", { class: "mark", cx: spot[0], cy: spot[1], r: 6 }));
+        drawn.append(
+          cells
+            ? svg("rect", { class: "mark", x: spot[0] - reach[0], y: spot[1] - reach[1], width: 2 * reach[0], height: 2 * reach[1] })
+            : svg("circle", { class: "mark", cx: spot[0], cy: spot[1], r: 6 }),
+        );
       if (details[spot[3]]) show(box, details[spot[3]], spot[4]);
     };
     const under = (event) => {

@@ -47,7 +47,7 @@ def probe_over_training(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ax: Axes to draw on; None is the current axes.
     """
     ax = ax or plt.gca()
-    rows = rows.assign(subset=rows["subset"].astype(object).fillna(""))  # as CSV files have it
+    rows = rows.assign(subset=rows["subset"].astype(object).where(rows["subset"].notna(), ""))  # as CSV files have it
     subsets = list(dict.fromkeys(rows["subset"]))
     if len(subsets) > 1:
         colors = colours(len(subsets))

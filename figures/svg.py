@@ -43,6 +43,7 @@ class Panel:
         groups: Identifiers of the groups of SVG that it is made of.
         inner: ``x, y, width, height`` of the area of the data.
         reach: How far from a spot the pointer may be, in points along each axis.
+        cells: Whether spots are cells, which reach so far.
         spots: ``x, y, text``, and name of the detail and number of its curve, if it has one.
     """
 
@@ -50,6 +51,7 @@ class Panel:
     groups: tuple[str, ...]
     inner: tuple[float, ...]
     reach: tuple[float, float]
+    cells: bool
     spots: tuple[tuple[float | str | int, ...], ...]
 
 
@@ -148,11 +150,18 @@ def _panels(figure: Figure, spots: Sequence[Spots], name: str) -> list[Panel]:
         here = next((one for one in spots if one.ax is ax), Spots(ax, (), (), ()))
         groups = tuple(f"{name}-axes-{n}" for n, _ in own)
         out.append(
-            Panel(_rounded(whole), groups, _rounded(inner), _reach(here, inner, dots), _placed(here, high, dots))
+            Panel(
+                _rounded(whole),
+                groups,
+                _rounded(inner),
+                _reach(here, inner, dots),
+                here.reach == "cell",
+                _placed(here, high, dots),
+            )
         )
     for bar in [bar for bar, owners in scales.items() if len(owners) > 1]:
         place = _rounded(_box(bar.get_tightbbox(renderer) or Bbox.null(), high, dots))
-        out.append(Panel(place, (f"{name}-axes-{figure.axes.index(bar)}",), place, (0.0, 0.0), ()))
+        out.append(Panel(place, (f"{name}-axes-{figure.axes.index(bar)}",), place, (0.0, 0.0), False, ()))
     return out
 
 
