@@ -257,6 +257,17 @@ def test_a_bowl_is_left_where_its_other_side_is_as_high() -> None:
     assert rows.loc["plateau", "value"] == pytest.approx(plateau, abs=1e-3)
 
 
+def test_a_line_that_is_continued_too_far_is_said() -> None:
+    """The loss is ``exp(w^2)``, which is infinite from w = 9.5 on."""
+    bowl = cases.Bowl(torch.ones(1))
+    states = [{"w": torch.tensor([w]), "curvature": bowl.curvature} for w in (1.0, 4.0)]
+    found = ls.trajectory(
+        states, model=bowl, loss=lambda out, batch: torch.exp(out), batches={"inputs": torch.ones(8)}, beyond=4.0
+    )
+    (said,) = found.failed.values()
+    assert "the loss is not finite at" in said and "or lower beyond, since lines are continued to t = 4" in said
+
+
 def test_the_gain_of_windows_is_a_series(run_of_one_seed: Path, tmp_path: Path) -> None:
     from landscape.stages.series.observed import from_tables
 
