@@ -5,7 +5,6 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -14,7 +13,7 @@ from landscape.figures.captions import caption
 from landscape.figures.frames import Frames
 from landscape.figures.probes import ARROWS
 from landscape.figures.section import Section
-from landscape.figures.style import literal, panels
+from landscape.figures.style import colours, literal, panels
 
 LOSS = "loss"
 MOST_PANELS = 6
@@ -29,8 +28,9 @@ def score_along(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ax: Axes to draw on; None is the current axes.
     """
     ax = ax or plt.gca()
+    rows = rows.assign(subset=rows["subset"].astype(object).where(rows["subset"].notna(), ""))  # as CSV files have it
     subsets = list(rows["subset"].unique())
-    for color, subset in zip(sns.color_palette("deep", len(subsets)), subsets, strict=True):
+    for color, subset in zip(colours(len(subsets)), subsets, strict=True):
         own = rows[rows["subset"] == subset]
         pairs = [part.sort_values("t") for _, part in own.groupby(["a", "b"], sort=False)]
         for part in pairs if len(pairs) > 1 else ():
@@ -43,7 +43,7 @@ def score_along(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             error = np.nan_to_num(error)
             ax.fill_between(t, value - Z * error, value + Z * error, color=color, alpha=0.2, linewidth=0)
     if len(subsets) > 1:
-        ax.legend(frameon=False, fontsize=8)
+        ax.legend(frameon=False, fontsize="x-small")
     chance = rows["chance"].dropna()
     if len(chance) and chance.nunique() == 1:
         ax.axhline(float(chance.iloc[0]), color="0.5", linestyle=":", linewidth=1)
@@ -97,5 +97,5 @@ def section(frames: Frames) -> Section | None:
         "The loss and the scores of probes on the way from one checkpoint to another. An ability may be lost between "
         "two checkpoints that both have it, although the loss hardly rises; then the path leaves the set of models "
         "that work in the same way.",
-        drawn(rows), text,
+        drawn(rows), text, rows={"rows": rows}, draw="abilities.drawn(rows)",
     )  # fmt: skip

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from landscape.figures.captions import caption
 from landscape.figures.frames import Frames
-from landscape.figures.section import Section
+from landscape.figures.section import Section, Spots
 from landscape.figures.style import literal
 
 WAYS = {"single": "alone", "from_first": "with all before it", "from_last": "with all after it"}
@@ -43,7 +43,7 @@ def heatmap(
         cbar_kws={"label": f"rise ({rows['unit'].iloc[0]})"} if bar else None,
     )  # fmt: skip
     ax.set(xlabel="moved" if by == "way" else "training step", ylabel="component" if few else "component, input first")
-    ax.tick_params(axis="y", labelsize=8)
+    ax.tick_params(axis="y", labelsize="small", rotation=0)
     return ax
 
 
@@ -63,7 +63,7 @@ def drawn(rows: pd.DataFrame) -> Figure:
     most = float(rows.groupby(["way", "component", "step_a"])["rise"].mean().max())
     for way, ax in zip(ways, axes.flat, strict=True):
         heatmap(rows[rows["way"] == way], most=most, ax=ax, bar=way == ways[-1])
-        ax.set_title(f"{WAYS[way]}", fontsize=11)
+        ax.set_title(f"{WAYS[way]}", fontsize="small")
         if way != ways[0]:
             ax.set_ylabel("")
     return figure
@@ -82,10 +82,28 @@ def section(frames: Frames) -> Section | None:
         f"mean over {rows['start'].nunique()} start{'s' * (rows['start'].nunique() > 1)} and {len(pairs)} "
         f"pair{'s' * (len(pairs) > 1)}, {how}; {caption(rows.drop(columns='points').assign(path='linear'))}"
     )
+    figure = drawn(rows)
     return Section.of(
         "Which components make the barrier",
         "Only some of the tensors go from one checkpoint to the other, the others stay. The colour is the largest rise "
         "of the loss above the chord of the two checkpoints. Left, one component goes alone; then with all before it, "
         "and with all after it. Where the whole barrier is there with one component, this one makes it.",
-        drawn(rows), text,
+        figure, text, rows={"rows": rows}, draw="components.drawn(rows)", spots=_cells(figure, rows),
     )  # fmt: skip
+
+
+def _cells(figure: Figure, rows: pd.DataFrame) -> list[Spots]:
+    """What is said of each cell of each heatmap."""
+    steps = rows["step_a"].nunique() > 1
+    shown = [rows[rows["way"] == way] for way in WAYS if (rows["way"] == way).any()] if steps else [rows]
+    out = []
+    for ax, part in zip(figure.axes, shown, strict=False):
+        order = list(part.sort_values("position")["component"].drop_duplicates())
+        across = sorted(part["step_a"].unique()) if steps else [way for way in WAYS if (part["way"] == way).any()]
+        means = part.groupby(["component", "step_a" if steps else "way"])["rise"].mean()
+        known = [(column, row, means[name, at]) for row, name in enumerate(order) for column, at in enumerate(across)
+                 if (name, at) in means.index]  # fmt: skip
+        texts = [f"{order[row]}: rise {rise:.4f}" for _, row, rise in known]
+        x, y = ([cell[side] + 0.5 for cell in known] for side in (0, 1))
+        out.append(Spots(ax, x, y, texts, reach="cell"))
+    return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -32,6 +33,7 @@ class Frames:
         component: Rows of the table ``component``.
         trajectory: Rows of the table ``trajectory``.
         line: Rows of the table ``line``.
+        entered: Of windows, the step from which on each run's mean gains: ``run, step``.
         plane: Rows of the table ``plane``.
         place: Rows of the table ``place``.
         mixture: Rows of the table ``mixture``.
@@ -48,6 +50,7 @@ class Frames:
         unreliable: Names of unreliable series.
         sentences: Findings on stages, in words.
         notes: Caveats of these findings.
+        data_sets: Frames of each data set by its name, if there are several; those of the one that is shown among them.
         traces: Chains of a few coefficients: ``chain, draw, loss`` and the columns of ``llc``.
     """
 
@@ -68,6 +71,7 @@ class Frames:
     component: pd.DataFrame = field(default_factory=pd.DataFrame)
     trajectory: pd.DataFrame = field(default_factory=pd.DataFrame)
     line: pd.DataFrame = field(default_factory=pd.DataFrame)
+    entered: pd.DataFrame = field(default_factory=pd.DataFrame)
     plane: pd.DataFrame = field(default_factory=pd.DataFrame)
     place: pd.DataFrame = field(default_factory=pd.DataFrame)
     mixture: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -85,6 +89,7 @@ class Frames:
     sentences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     traces: pd.DataFrame = field(default_factory=pd.DataFrame)
+    data_sets: Mapping[str, Frames] = field(default_factory=dict)
 
 
 def between_seeds(rows: pd.DataFrame) -> pd.DataFrame:

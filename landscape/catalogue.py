@@ -24,7 +24,8 @@ class Member:
         reads: What it needs beside checkpoints and the text of ``[data]``, or that it reads this text: ``text``, the
             evaluation text; ``train_text``; ``align_text``. Of probes: ``items``, if it
             needs your own items; ``task``, if its name needs a task. Of objectives: ``labels``, if examples have
-            labels; ``bos``, if a text may begin with the start token. Of engines: the settings that are theirs alone.
+            labels; ``images``, if they are images; ``bos``, if a text may begin with the start token. Of engines: the
+            settings that are theirs alone.
         metrics: Of a probe: what figures call its headline metrics; a metric that is not here goes by its name.
         extra: Extra of the distribution that it needs; empty for none.
     """
@@ -139,6 +140,14 @@ OBJECTIVES = Members("objective", {
     "masked-lm": Member("landscape.objectives.masked_lm", "loss of masked tokens, in nats per token"),
     "classification": Member("landscape.objectives.classification", "cross-entropy of labels, in nats per example",
                              reads=("labels",)),
+    "multi-label": Member("landscape.objectives.multi_label", "a yes or no for each label, in nats per label",
+                          reads=("labels",)),
+    "regression": Member("landscape.objectives.regression", "squared error of predicted numbers", reads=("labels",)),
+    "seq2seq": Member("landscape.objectives.seq2seq", "loss of a target given an input, in nats per token",
+                      reads=("labels",)),
+    "image-classification": Member("landscape.objectives.image_classification",
+                                   "cross-entropy of labels of images, in nats per example",
+                                   reads=("labels", "images")),
 })  # fmt: skip
 
 FAMILIES = Members("file of families", {
@@ -146,10 +155,13 @@ FAMILIES = Members("file of families", {
     "pythia": Member("landscape.checkpoints.families.pythia", "Pythia and PolyPythias"),
     "mistral": Member("landscape.checkpoints.families.mistral", "Mistral's small GPT-2s"),
     "connectivity": Member("landscape.checkpoints.families.connectivity", "BERTs of Juneja et al. 2023"),
-    "olmo": Member("landscape.checkpoints.families.olmo", "OLMo and OLMo 2"),
+    "olmo": Member("landscape.checkpoints.families.olmo", "OLMo 1 to 3"),
     "amber": Member("landscape.checkpoints.families.amber", "Amber"),
     "bloom": Member("landscape.checkpoints.families.bloom", "BLOOM"),
     "smollm": Member("landscape.checkpoints.families.smollm", "SmolLM"),
+    "parc": Member("landscape.checkpoints.families.parc", "Parc: Pythia, Mamba and RWKV on the same data"),
+    "pico": Member("landscape.checkpoints.families.pico", "Pico decoders"),
+    "timaeus": Member("landscape.checkpoints.families.timaeus", "two-layer language models of Hoogland et al."),
 })  # fmt: skip
 """Files of families of public checkpoints; one may hold several families."""
 
@@ -244,6 +256,7 @@ FIGURES = Members("section of the report", {
     "simplex": Member("landscape.figures.simplex", "mixtures of checkpoints"),
     "abilities": Member("landscape.figures.abilities", "what points on paths can do"),
     "branching": Member("landscape.figures.branching", "barriers between branches by the step they were spawned at"),
+    "data_sets": Member("landscape.figures.data_sets", "several data sets side by side"),
     "loss": Member("landscape.figures.loss", "loss over training"),
     "llc": Member("landscape.figures.llc", "local learning coefficients"),
     "traces": Member("landscape.figures.traces", "Langevin chains"),

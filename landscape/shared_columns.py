@@ -24,6 +24,7 @@ DATA = (
     flag("bos", "whether a text begins with the start token", optional=True),
     number("unknown", "share of tokens that the tokenizer does not know", "1", optional=True),
     number("uniform_loss", "loss of a uniform guess", optional=True),
+    text("adapter", "how adapters are taken: merged, or factors; missing for whole models", optional=True),
 )
 HOW = (
     text("device", "where it was computed", optional=True),

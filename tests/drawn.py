@@ -117,6 +117,7 @@ def bent_frames(frames: Frames) -> Frames:
     ])  # fmt: skip
     return replace(
         frames,
+        data_sets={"main": frames, "hans": frames},
         component=component,
         probe_along=probe_along,
         trajectory=trajectory,

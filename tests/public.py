@@ -19,8 +19,14 @@ from transformers import (
     GPT2LMHeadModel,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
     Olmo2Config,
     Olmo2ForCausalLM,
+    Olmo3Config,
+    Olmo3ForCausalLM,
+    RwkvConfig,
+    RwkvForCausalLM,
 )
 
 LAYERS, LONGEST = 2, 32
@@ -130,3 +136,27 @@ def olmo2(folder: Path, seed: int) -> Path:
     _config(config, "Olmo2ForCausalLM", folder)
     cases.tokenizer().save_pretrained(folder)
     return folder
+
+
+def olmo3(folder: Path, seed: int) -> Path:
+    """Bfloat16 safetensors, untied, most layers with sliding windows."""
+    torch.manual_seed(seed)
+    config = Olmo3Config(vocab_size=cases.WORDS, hidden_size=12, num_hidden_layers=LAYERS, num_attention_heads=3,
+                         num_key_value_heads=3, intermediate_size=20, max_position_embeddings=LONGEST, sliding_window=8,
+                         tie_word_embeddings=False, pad_token_id=0, bos_token_id=None, eos_token_id=0)  # fmt: skip
+    return cases.save(cases.rough(Olmo3ForCausalLM(config)).bfloat16(), folder)
+
+
+def parc(folder: Path, architecture: str, seed: int) -> Path:
+    """Float32 safetensors of the three architectures, as a trainer saves them."""
+    torch.manual_seed(seed)
+    words: dict[str, Any] = {"vocab_size": cases.WORDS, "num_hidden_layers": LAYERS, "hidden_size": 12,
+                             "bos_token_id": None, "eos_token_id": None}  # fmt: skip
+    model = {
+        "pythia": lambda: GPTNeoXForCausalLM(
+            GPTNeoXConfig(**words, num_attention_heads=3, intermediate_size=20, max_position_embeddings=LONGEST)),
+        "mamba": lambda: MambaForCausalLM(MambaConfig(**words, state_size=4, pad_token_id=0)),
+        "rwkv": lambda: RwkvForCausalLM(
+            RwkvConfig(**words, attention_hidden_size=12, context_length=LONGEST, intermediate_size=20)),
+    }[architecture]()  # fmt: skip
+    return cases.save(cases.rough(model), folder)

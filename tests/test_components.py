@@ -152,6 +152,11 @@ def test_rows_are_those_of_state_dicts_with_tensors_of_another(few_runs: Path, t
             assert_allclose(single["loss"], part, atol=5e-6)
             chord = np.array([line[0], (line[0] + line[2]) / 2, line[2]])
             assert_allclose(single["rise"], part - chord, atol=1e-5)
+    whole = rows[(rows["way"] == "from_first") & (rows["component"] == "output")]
+    assert len(whole) == 6
+    for start, end in (("a", "loss_b"), ("b", "loss_a")):
+        own = whole[whole["start"] == start]
+        assert (own["loss_moved"] - own[end]).abs().max() < 1e-6
     moved = rows[(rows["way"] == "single")].groupby("component", sort=False)["parameters"].first()
     assert moved.sum() == sum(p.numel() for p in models[0].parameters())
     made = section(frames(Store(tmp_path / "results")))

@@ -196,7 +196,7 @@ def test_running_statistics_are_estimated_at_every_point() -> None:
             norm.train()(own[0](OTHERS["inputs"]))
             norm.eval()
             assert row["loss"] == pytest.approx(float(cross_entropy(own(X), Y).mean()), abs=1e-5)
-    with pytest.raises(InputError, match="BatchNorm1d, whose running statistics .*; give statistics: batches"):
+    with pytest.raises(InputError, match="BatchNorm1d, whose running statistics .*; give statistics: training data"):
         ls.barriers(models, **MEMORY)
 
 

@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     # the foundation, in three courses
-    "landscape.lazy landscape.foreign landscape.errors landscape.shapes landscape.texts landscape.catalogue "
-    "landscape.columns",
+    "landscape.lazy landscape.where landscape.foreign landscape.errors landscape.shapes landscape.texts "
+    "landscape.catalogue landscape.columns",
     "landscape.files landscape.space landscape.shared_columns",
     "landscape.rows",
     "landscape.own",
@@ -33,7 +33,7 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
 NO_TORCH = [
-    "landscape.lazy", "landscape.errors", "landscape.catalogue", "landscape.spec", "landscape.files",
+    "landscape.lazy", "landscape.where", "landscape.errors", "landscape.catalogue", "landscape.spec", "landscape.files",
     "landscape.columns", "landscape.shared_columns", "landscape.rows", "landscape.face", "landscape.memory",
     "landscape.progress",
     "landscape.profile", "landscape.stages", "landscape.study", "landscape.llc.settings", "landscape.llc.samplers",

@@ -119,8 +119,8 @@ def test_command_study_and_python_give_the_numbers_of_the_user(folder: Path) -> 
     (row,) = [row for row in rows if row["table"] == "barrier" and row["definition"] == "chord"]
     assert [row["loss_a"], row["loss_b"]] == pytest.approx([usual(ref)[0] for ref in REFS], abs=1e-6)
     assert row["objective"] == "mine.py:build" and row["examples"] == 40 and row["length"] is None
-    ends = [r for r in rows if r["table"] == "profile" and r["t"] in (0, 1)]
-    assert [end["accuracy"] for end in ends] == pytest.approx([usual(ref)[1] for ref in REFS], abs=1e-6)
+    ends = [r for r in rows if r["table"] == "metric_profile" and r["metric"] == "accuracy" and r["t"] in (0, 1)]
+    assert [end["value"] for end in ends] == pytest.approx([usual(ref)[1] for ref in REFS], abs=1e-6)
     found = ls.barriers(REFS, objective="mine.py:build", points=3, resamples=100)
     assert found.matrix.iloc[0, 1] == pytest.approx(row["barrier"], abs=1e-9)
     (folder / "study.toml").write_text(
@@ -276,6 +276,7 @@ def test_a_loss_in_memory_may_return_metrics() -> None:
     found = ls.barriers(models, loss=loss, batches={"inputs": x}, points=3, resamples=100)
     with torch.no_grad():
         expected = float((models[0](x)[:, 0] - x[:, 0]).abs().mean())
-    assert found.profiles["size"].iloc[0] == pytest.approx(expected, abs=1e-6)
+    sizes = found.metric_profiles[found.metric_profiles["metric"] == "size"]
+    assert sizes["value"].iloc[0] == pytest.approx(expected, abs=1e-6) and sizes["t"].iloc[0] == 0
     with pytest.raises(InputError, match="no 'loss' among them"):
         ls.barriers(models, loss=lambda o, b: {"size": o[:, 0]}, batches={"inputs": x}, points=3)

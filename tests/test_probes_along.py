@@ -154,8 +154,7 @@ def test_aligned_ends_do_the_same_as_their_checkpoints(few_runs: Path, tmp_path:
     assert (raw["value"][~outer] - aligned["value"][~outer]).abs().max() > 1e-3
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("by", ["table", "file"])
+@pytest.mark.parametrize("by", [pytest.param("table", marks=pytest.mark.slow), "file"])
 def test_points_of_a_curve_are_asked(few_runs: Path, tmp_path: Path, by: str) -> None:
     """Of a curve that the study learns, and of one that a command learned."""
     (tmp_path / "other.txt").write_text(cases.TEXT[::-1])

@@ -161,5 +161,29 @@ def test_one_architecture_in_an_old_and_a_new_config_is_one(hub: HubMirror, tmp_
     (tmp_path / "text.txt").write_text(cases.TEXT)
     data = ["--text", tmp_path / "text.txt", "--sequences", 4, "--length", 12, "--points", 3, "--json"]
     result = run("barriers", old, tmp_path / "new", *data)
-    chord = [row for row in map(json.loads, result.stdout.splitlines()) if row.get("definition") == "chord"]
+    chord = [row for row in map(json.loads, result.stdout.splitlines()) if row["table"] == "barrier"]
+    chord = [row for row in chord if row["definition"] == "chord"]
     assert len(chord) == 1 and chord[0]["distance"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["parc-pythia", "parc-mamba", "parc-rwkv", "olmo3-7b-long"])
+def test_barriers_of_further_families(hub: HubMirror, tmp_path: Path, family: str) -> None:
+    """Models without attention take the same way."""
+    if family.startswith("parc"):
+        kind = family.removeprefix("parc-")
+        for seed in (0, 5):
+            folder = public.parc(tmp_path / f"{seed}", kind, seed)
+            hub.repo(f"jmichaelov/parc-{kind}-seed{seed}").commit("checkpoint-2560", folder)
+        refs = [f"{family}:seed={seed},step=2560" for seed in (0, 5)]
+    else:
+        for step in (0, 11_921):
+            hub.repo("allenai/Olmo-3-1025-7B").commit(f"stage3-step{step}", public.olmo3(tmp_path / f"{step}", step))
+        refs = [f"{family}:seed=0,step={step}" for step in (0, 11_921)]
+    (tmp_path / "text.txt").write_text(cases.TEXT)
+    words = ["--text", tmp_path / "text.txt", "--sequences", 8, "--length", 12, "--points", 3, "--json"]
+    done = run("barriers", *refs, *words)
+    assert done.exit_code == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    chord = next(line for line in lines if line["table"] == "barrier" and line["definition"] == "chord")
+    assert {chord["a"], chord["b"]} == set(refs) and chord["loss_a"] > 1 and not chord["below_floor"]

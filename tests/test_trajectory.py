@@ -18,6 +18,7 @@ from numpy.testing import assert_allclose
 
 import landscape as ls
 from landscape.cli.main import cli
+from landscape.cli.report import frames
 from landscape.cli.run import run_study
 from landscape.errors import InputError
 from landscape.figures.frames import Frames
@@ -52,7 +53,7 @@ def with_noise(mean: np.ndarray, scale: float = 0.3, seed: int = 0) -> np.ndarra
 
 
 def test_numbers_of_a_line_are_those_of_their_definitions() -> None:
-    mean = np.array([3.0, 3.1, 2.9, 3.3, 2.5, 1.2, 1.4, 0.9, 1.0])
+    mean = np.array([3.0, 3.1, 2.7, 3.3, 2.5, 1.2, 1.4, 0.9, 1.0])
     read = along_run.of_line(T, with_noise(mean, 0.001), WEIGHTS, fall=0.1)
     ascent = max(mean[j] - mean[i] for i in range(9) for j in range(i, 9))
     assert read["height"].value == pytest.approx(mean.max() - mean[0], abs=1e-3)
@@ -213,6 +214,8 @@ def test_windows_of_a_study_are_means_of_state_dicts(run_of_one_seed: Path, tmp_
         half = 1.96 * gain.std(ddof=1) / 6**0.5
         assert own.loc["gain_over_newest", "high"] == pytest.approx(gain.mean() + half, abs=1e-5)
     assert set(rows["step_a"]) == {0, 10} and (rows["window"] == 3).all() and "line" not in tables
+    made = section(frames(Store(tmp_path / "results")))
+    assert made is not None and made.text.endswith("mean of the losses: run 0 from step 20 on.")
 
 
 def test_face_command_and_report_have_the_rows_of_the_study(run_of_one_seed: Path, tmp_path: Path) -> None:
@@ -233,8 +236,10 @@ def test_face_command_and_report_have_the_rows_of_the_study(run_of_one_seed: Pat
     assert_allclose(shown.to_numpy(), wanted.to_numpy(), atol=1e-6)
     assert (tmp_path / "out" / "trajectory.svg").exists()
     made = section(Frames(trajectory=tables["trajectory"], line=tables["line"]))
-    assert made is not None and len(made.figure.axes) == 1
+    assert made is not None and len(made.figure.axes) == 3
     assert len(made.figure.axes[0].lines) == 6 + 1  # three lines, three from noise, and t = 1
+    heights = tables["trajectory"].query("metric == 'height' and start == 'checkpoint'").sort_values("step_b")
+    assert_allclose(made.figure.axes[1].lines[0].get_ydata(), heights["value"])
     ended = CliRunner().invoke(cli, ["trajectory", pattern, "--between", "window", "--k", "3", *options[6:]])
     assert ended.exit_code == 0 and "the mean of 3 checkpoints gains over the mean of their losses" in ended.stderr
 
@@ -250,6 +255,17 @@ def test_a_bowl_is_left_where_its_other_side_is_as_high() -> None:
     assert rows.loc[["height", "ascent"], "value"].tolist() == [0, 0]
     plateau = 2 * (1 - (1 - 0.1 * 0.75) ** 0.5)
     assert rows.loc["plateau", "value"] == pytest.approx(plateau, abs=1e-3)
+
+
+def test_a_line_that_is_continued_too_far_is_said() -> None:
+    """The loss is ``exp(w^2)``, which is infinite from w = 9.5 on."""
+    bowl = cases.Bowl(torch.ones(1))
+    states = [{"w": torch.tensor([w]), "curvature": bowl.curvature} for w in (1.0, 4.0)]
+    found = ls.trajectory(
+        states, model=bowl, loss=lambda out, batch: torch.exp(out), batches={"inputs": torch.ones(8)}, beyond=4.0
+    )
+    (said,) = found.failed.values()
+    assert "the loss is not finite at" in said and "or lower beyond, since lines are continued to t = 4" in said
 
 
 def test_the_gain_of_windows_is_a_series(run_of_one_seed: Path, tmp_path: Path) -> None:

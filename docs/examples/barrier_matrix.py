@@ -81,7 +81,7 @@ for ax, matrix, title in zip(axes, (raw, aligned), ("not aligned", "aligned by w
         annot_kws={"size": 7}, xticklabels=shown, yticklabels=shown, cbar=ax is axes[-1],
         cbar_kws={"label": "barrier (nats per token)", "shrink": 0.8},
     )  # fmt: skip
-    ax.set_title(title)
+    ax.set(title=title, xlabel="seed, or branch of seed 0 by the step that it was spawned at")
     for edge in np.flatnonzero(np.diff(cluster[order])) + 1:
         ax.axhline(edge, color="crimson", lw=1.5)
         ax.axvline(edge, color="crimson", lw=1.5)

@@ -70,12 +70,13 @@ for way, label in (("none", "not aligned"), ("weights", "aligned by weights"), (
     curves.fill_between(rows["t"], rows["loss"] - 1.96 * rows["error"], rows["loss"] + 1.96 * rows["error"], alpha=0.2)
 curves.set_xlabel("t, from seed 0 to seed 1")
 curves.set_ylabel(f"loss ({rows['unit'].iloc[0]})")
-curves.legend()
+curves.margins(y=0.25)
+curves.legend(loc="upper left", fontsize=8)
 top = float(pd.concat([before.frame["above"], after.frame["above"]]).quantile(0.9))
 for ax, found, title in ((left, before, "not aligned"), (right, after, "aligned by weights")):
     filled = draw_plane(ax, found, top)
     ax.set_title(title)
-figure.colorbar(filled, ax=right, label="loss above that of seed 0")
+figure.colorbar(filled, ax=right, label="loss above that of seed 0", format="%.2f")
 figure.savefig("before_and_after_alignment.png", dpi=110)
 
 # %% [markdown]

@@ -85,8 +85,8 @@ figure.savefig("connectivity_and_transitions.png", dpi=110)
 # - The primary association is about seeds: whether those that connect early learn early. With six to ten seeds only a
 #   strong association can be shown, and its interval stays wide; the column `power` says how often one of this design
 #   would be found. "Not shown" is not "absent".
-# - Two series that change at about the same step in every seed are not associated across seeds for that reason, and neither
-#   causes the other. The training step is a common cause of everything. That is why the tests ask for agreement
-#   between seeds, given the loss where that matters.
+# - Two series that change at about the same step in every seed are not associated across seeds for that reason, and
+#   neither causes the other. The training step is a common cause of everything. That is why the tests ask for
+#   agreement between seeds, given the loss where that matters.
 # - For a claim about real models, preregister one association as this study does, measure ten or more seeds, and give
 #   the interval.

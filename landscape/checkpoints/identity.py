@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from landscape.checkpoints.formats import weight_files
+from landscape.checkpoints.formats import peft, weight_files
 from landscape.errors import InputError
 from landscape.progress import Progress, of_bytes
 
@@ -22,13 +22,15 @@ TOKENIZER = (
 
 
 def config_folder(path: Path, configured: str = "") -> Path:
-    """The folder of a checkpoint's ``config.json``: the configured one, or the checkpoint's own.
+    """The folder of a checkpoint's ``config.json``: the configured one, the checkpoint's own, or that of its base.
 
     Raises:
         InputError: If there is no config, without which the model is unknown.
     """
     folder = Path(configured) if configured else path if path.is_dir() else path.parent
     folder = folder.parent if folder.name == CONFIG else folder
+    if not configured and not (folder / CONFIG).is_file() and peft.claims(path):
+        folder = peft.base_of(path)
     if not (folder / CONFIG).is_file():
         raise InputError(
             f"{folder} holds no {CONFIG}, so the model of {path} is not known; put its {CONFIG} there, or name the "

@@ -55,8 +55,8 @@ def find(ref: str) -> list[Checkpoint]:
             return sorted(files, key=lambda c: (c.step is None, c.step or 0, c.ref))
         if (path / ADAPTER).is_file():
             raise InputError(
-                f"{path} is an adapter and no whole model: merge it first (merge_and_unload of peft, then "
-                "save_pretrained), and give the merged folder"
+                f"{path} has the config of an adapter and not its weights, adapter_model.safetensors; copy the adapter "
+                "again"
             )
     require_weights(path)
     return []

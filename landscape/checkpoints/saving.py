@@ -10,8 +10,10 @@ from safetensors import SafetensorError
 from safetensors.torch import save_model
 from torch import Tensor, nn
 
-from landscape.checkpoints import tokenizers
-from landscape.checkpoints.configs import read_config
+from landscape.checkpoints import processors, tokenizers
+from landscape.checkpoints.adapters import is_factored
+from landscape.checkpoints.adapters import save as save_factors
+from landscape.checkpoints.configs import read_config, text_part
 from landscape.errors import InputError, StorageError
 from landscape.files import replacing_folder
 from landscape.foreign import Pretrained
@@ -63,14 +65,22 @@ def save(out: Path, point: Float[Tensor, " P"], model: nn.Module, folder: Path |
     """
     for name, value in Space.of(model).params(point).items():
         model.get_parameter(name).data.copy_(value)
+    if is_factored(model):
+        save_factors(out, point, model)
+        return
     if folder is None:
         save_model(model, str(out / WEIGHTS))
         return
     pretrained: Pretrained = model
     config = read_config(folder)
+    if type(config) is not type(pretrained.config):  # the text part of a model of texts and images
+        config = text_part(config)
     config.architectures, config.dtype = [type(model).__name__], "float32"
-    config.tie_word_embeddings = pretrained.config.tie_word_embeddings
+    if hasattr(config, "tie_word_embeddings"):  # configs of image models have none
+        config.tie_word_embeddings = pretrained.config.tie_word_embeddings
     pretrained.save_pretrained(out)
     config.save_pretrained(out)
     with suppress(InputError):
         tokenizers.load(folder).save_pretrained(out)
+    if (processor := processors.load(folder)) is not None:
+        processor.save_pretrained(out)

@@ -111,7 +111,7 @@ def of_folder(folder: Path, beside: Path, given: Inputs) -> There:
     from landscape.checkpoints.fetch import described
     from landscape.checkpoints.formats import has_weights
     from landscape.checkpoints.layout import layouts
-    from landscape.checkpoints.models import default_objective
+    from landscape.checkpoints.objective_of import default_objective
 
     found = layouts(folder)
     if not found:

@@ -51,6 +51,8 @@ def found(models: Sequence[Model], inputs: Inputs, memory: Memory) -> Models:
     if first is None:
         raise InputError("state dicts need a model that takes them: give model = an nn.Module")
     taker, device = copy.deepcopy(first), on(inputs.device)
+    if isinstance(memory.statistics, str | Path):
+        raise InputError("statistics are batches for models in memory; a path is for references")
     statistics = tuple(several(memory.statistics, "statistics")) if memory.statistics is not None else ()
 
     def objective(batches: Batches, name: str) -> Objective:

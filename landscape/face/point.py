@@ -83,7 +83,7 @@ def write(refs: list[str], spec: PointSettings, out: Path) -> Path:
     checkpoints = [fetch.pinned(one) if one.place is not None else one for one in found]
     described, *_ = [fetch.described(one) for one in checkpoints]
     from landscape.checkpoints import saving  # which imports torch: what is refused is refused before
-    from landscape.checkpoints.models import default_objective
+    from landscape.checkpoints.objective_of import default_objective
     from landscape.session.buffers import Buffers
     from landscape.session.data import require_one_config
 

@@ -131,7 +131,13 @@ def measure(
         if spec.names == UNNAMED:
             from landscape.probes import usual_for
 
-            spec = spec.model_copy(update={"names": usual_for(models.data.objective)})
+            names = usual_for(models.data.objective)
+            if not names:
+                raise InputError(
+                    f"no probe is usual for {models.data.objective}: probes are for language models and classifiers of "
+                    "texts; metrics such as accuracy are measured with barriers, or name the probes"
+                )
+            spec = spec.model_copy(update={"names": names})
         if (distances or spec.along) and len(models.checkpoints) < 2:
             what = "distances are" if distances else "paths are"
             raise InputError(f"{what} between two or more checkpoints, and there is one")

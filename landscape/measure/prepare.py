@@ -18,7 +18,7 @@ from landscape.session import agree, own
 from landscape.session import data as fixed
 from landscape.session.room import stays_on_disk
 from landscape.session.session import InMemory, Session
-from landscape.study.checkpoint import Checkpoint
+from landscape.study.checkpoint import FACTORS, Checkpoint
 from landscape.study.expand import tasks
 from landscape.study.file import Study
 from landscape.study.measure import Grid, Hashes
@@ -142,13 +142,13 @@ def _identified(
         pinned = fetch.pinned(replace(checkpoint, commit=checkpoint.commit or commits.get(checkpoint.ref, "")))
         return replace(pinned, content=fetch.content(pinned))
     path = Path(checkpoint.ref)
-    formats.index(path)
+    formats.index(fetch.weights(checkpoint))
     here = identity.signature(path, fetch.config_of(checkpoint))
     where = str(path.resolve())
     old, content = known.get(where, ["", ""])
-    if old != here:
+    if old != here or content.endswith(FACTORS) != (checkpoint.adapter == "factors"):
         content = fetch.content(checkpoint)
-        identity.require_unchanged(path, fetch.config_of(checkpoint), here, content)
+        identity.require_unchanged(path, fetch.config_of(checkpoint), here, content.removesuffix(FACTORS))
     signatures[where] = here, content
     return replace(checkpoint, content=content)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 
+from landscape.errors import InputError
 from landscape.measure import pairs
 from landscape.paths.directions import shuffled
 from landscape.profile import barrier
@@ -47,7 +49,8 @@ def _lines(task: Task[Trajectory], session: Session) -> Result:
     inner = [float(t) for t in spec.t if t not in (0, 1)]
     wanted = [(pair, t) for _, pair in starts for t in inner]
     rows = pairs.between("linear", wanted, anchors, session.objective(task).space.sizes)
-    between = evaluator.evaluate(anchors, rows).losses.reshape(len(starts), len(inner), -1)
+    with _said_of(spec):
+        between = evaluator.evaluate(anchors, rows).losses.reshape(len(starts), len(inner), -1)
     weights = barrier.resamples(between.shape[-1], spec.resamples, RESAMPLE_SEED)
     shared = session.columns(task, evaluator.dtype, evaluator.dtype_error)
     out: list[Row] = []
@@ -62,6 +65,21 @@ def _lines(task: Task[Trajectory], session: Session) -> Result:
         out += ({**row, **point} for point in _points(spec.t, losses))
         kept.append(losses)
     return Result(out, np.concatenate(kept).astype(np.float32) if spec.keep_losses else None)
+
+
+@contextmanager
+def _said_of(spec: Trajectory) -> Generator[None]:
+    """Say beside an error of points far beyond the later checkpoint that these may be the reason.
+
+    Raises:
+        InputError: If there is one.
+    """
+    try:
+        yield
+    except InputError as error:
+        if spec.beyond == 1:
+            raise
+        raise InputError(f"{error}; or lower beyond, since lines are continued to t = {spec.beyond:g}") from error
 
 
 def _with_ends(

@@ -104,7 +104,7 @@ def of_tensors(checkpoints: Sequence[Checkpoint], model: nn.Module) -> list[str]
     return [
         f"{len(names)} tensors in {ref}{every} have no place in a {type(model).__name__} and are left out: "
         f"{', '.join(names[:3])}{' ...' if len(names) > 3 else ''}"
-        + ("; to evaluate an adapter, merge it first (merge_and_unload)" if any(map(ADAPTER.search, names)) else "")
+        + ("; an adapter in a folder of its own is merged into its base" if any(map(ADAPTER.search, names)) else "")
     ]
 
 

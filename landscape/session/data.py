@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from landscape.catalogue import OBJECTIVES
-from landscape.checkpoints import configs, fetch, models, tokenizers
+from landscape.checkpoints import adapters, configs, fetch, models, tokenizers
 from landscape.checkpoints.blame import blamed
 from landscape.checkpoints.hollow import filled
 from landscape.errors import InputError
@@ -23,7 +23,7 @@ from landscape.foreign import Pretrained
 from landscape.objectives import Batch, Objective
 from landscape.objectives.corpus import read_corpus, read_examples
 from landscape.objectives.text import begin
-from landscape.session import own
+from landscape.session import images, own
 from landscape.study.checkpoint import NO_CONFIG, Checkpoint
 from landscape.study.file import Study
 from landscape.study.sections import Data
@@ -50,6 +50,8 @@ def build(
     module = OBJECTIVES.load(data.objective)
     model: Pretrained = skeleton(checkpoint, module.AUTO, untied=untied, hollow=hollow is not None)
     classes = module.classes(model.config)
+    if "images" in data.reads:
+        return images.build(data, checkpoint, model)
     tokenizer = tokenizer_of(data, checkpoint)
     with blamed(f"the tokenizer of {checkpoint.ref} fails on the text", "give the model's own tokenizer"):
         batch = module.encode(
@@ -65,7 +67,8 @@ def build(
         objective: Objective = module.build(model, batch)
     begun = takes_bos(data) and bool(begin(tokenizer, data.bos))
     unknown = unknown_share(batch, tokenizer.unk_token_id, skip=int(begun))
-    return replace(objective, columns={"bos": begun, "unknown": unknown, "uniform_loss": math.log(classes)})
+    uniform = {"uniform_loss": math.log(classes)} if classes else {}
+    return replace(objective, columns={"bos": begun, "unknown": unknown, **uniform})
 
 
 def takes_bos(data: Data) -> bool:
@@ -107,6 +110,8 @@ def skeleton(checkpoint: Checkpoint, auto: str, *, untied: bool = False, hollow:
     Raises:
         InputError: If config and weights do not go together, or make no such model.
     """
+    if checkpoint.adapter == "factors":
+        return adapters.factored(fetch.weights(checkpoint).parent, fetch.described(checkpoint), auto)
     here = fetch.weights(checkpoint) if fetch.is_here(checkpoint) else None
     return models.skeleton(fetch.described(checkpoint), auto, untied=untied, weights=here, hollow=hollow)
 
@@ -118,7 +123,7 @@ def read_text(data: Data) -> str:
         InputError: If it cannot be read.
     """
     read = read_examples if "labels" in data.reads else read_corpus
-    return read(Path(data.text) if data.text else HELD_OUT_TEXT)
+    return read(Path(data.text) if data.text else HELD_OUT_TEXT, data.where)
 
 
 def fingerprint(data: Data, checkpoint: Checkpoint) -> str:
@@ -148,8 +153,10 @@ def _begun(data: Data, checkpoint: Checkpoint, bos: bool | Literal["auto"]) -> b
 
 
 def _fingerprint(data: Data, checkpoint: Checkpoint, more: dict[str, bool]) -> str:
+    settings = {**data.model_dump(exclude={"text", "tokenizer", "bos", "buffers", "statistics", "where"}), **more}
+    if "images" in data.reads:
+        return images.fingerprint(data, checkpoint, settings)
     digest = hashlib.sha256(read_text(data).encode())
-    settings = {**data.model_dump(exclude={"text", "tokenizer", "bos", "buffers"}), **more}
     weights = fetch.weights(checkpoint) if fetch.is_here(checkpoint) else None
     if models.has_learned_buffers(fetch.described(checkpoint), OBJECTIVES.load(data.objective).AUTO, weights):
         settings["buffers"] = "from the file" if data.buffers == "nearest" else "from the file, interpolated"
@@ -171,11 +178,18 @@ def require_other_texts(study: Study) -> None:
         for on in measure.on:
             data = study.data_sets[on]
             for setting, other in measure.other_data(data):
-                if own.same_text(data, other) if data.own else read_text(other) == read_text(data):
+                if _content(data.model_copy(update={"where": None})) == _content(other) != "":
                     raise InputError(
                         f"{setting} {other.text} is the text of [data]; what is fitted or aligned on a text is "
                         "measured on another"
                     )
+
+
+def _content(data: Data) -> str:
+    """What a data set is of, to be compared with another one; empty if there is nothing to compare."""
+    if data.own:
+        return own.text_of(data) or ""
+    return own.digest(data.text) if "images" in data.reads else read_text(data)
 
 
 def _tokenizer_folder(data: Data, checkpoint: Checkpoint) -> Path:
@@ -220,6 +234,8 @@ def require_one_config(checkpoints: list[Checkpoint]) -> None:
         InputError: Naming the first setting that differs.
     """
     first = checkpoints[0].ref
+    if checkpoints[0].adapter == "factors":
+        adapters.require_one_base([fetch.weights(checkpoint).parent for checkpoint in checkpoints])
     described = [checkpoint for checkpoint in checkpoints if checkpoint.config != NO_CONFIG]
     settings = configs.settings(fetch.described(described[0])) if described else {}
     for checkpoint in described:

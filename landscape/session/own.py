@@ -27,20 +27,15 @@ def build(data: Data, *, fits: bool) -> Objective:
         data: The data set.
         fits: Whether the batches are to be fitted or aligned on.
     """
-    return functions.build(data.objective, _text(data), fits=fits, sequences=_most(data))
+    return functions.build(data.objective, text_of(data), fits=fits, sequences=_most(data))
 
 
 def fingerprint(data: Data) -> str:
     """Hash of all that decides the batches: the file, the function, and the file or folder of its text."""
-    text = _text(data)
+    text = text_of(data)
     content = digest(text) if text is not None and Path(text).exists() else text
     what = [own.digest(data.objective), own.parts(data.objective)[1], content, _most(data), data.buffers]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
-
-
-def same_text(one: Data, other: Data) -> bool:
-    """Whether the function is called with the same text for two data sets."""
-    return _text(one) is not None and _text(one) == _text(other)
 
 
 def without_configs(study: Study, grid: Grid) -> Grid:
@@ -90,7 +85,7 @@ def digest(place: str | None) -> str:
     return running.hexdigest()
 
 
-def _text(data: Data) -> str | None:
+def text_of(data: Data) -> str | None:
     """The text that the function is called with; the packaged novels are nobody's own."""
     return None if data.text in (str(HELD_OUT_TEXT), str(TRAINING_TEXT)) else data.text
 

@@ -108,7 +108,8 @@ class ProbeModels:
         prepare = getattr(module_of(spec.name), "prepared", None)
         key = f"{task.on} {spec.deciding()} {task.texts} {keep and prepare is not None}"
         if key not in self._items:
-            inputs, model = self._inputs(spec, self.study.data_sets[task.on]), self.model(task.on)
+            model = self.model(task.on)
+            inputs = self._inputs(spec, self.study.data_sets[task.on])
             if prepare is not None and keep:
                 inputs = prepare(model, inputs, self.store.kept, self.store.keep)
             made = items_of(spec.name, model, inputs, seed=spec.seed)
@@ -132,13 +133,15 @@ def _model(data: Data, checkpoint: Checkpoint, device: torch.device, *, untied: 
     """A model of the checkpoint's architecture and its tokenizer, to be given weights.
 
     Raises:
-        InputError: If the model is the user's own.
+        InputError: If the model is the user's own, or reads no text.
     """
     if data.own:
         raise InputError(
             f"probes are for models of transformers, and {data.objective} is your own: return other numbers of each "
             "example beside its loss, as metrics"
         )
+    if "images" in data.reads:
+        raise InputError(f"probes read texts, and {data.objective} is of images; leave them out")
     objective = catalogue.OBJECTIVES.load(data.objective)
     network = fixed.skeleton(checkpoint, objective.AUTO, untied=untied).requires_grad_(False).to(device)
     found = ProbeModel(network, fixed.tokenizer_of(data, checkpoint), objective.MODEL_KIND, data.bos)

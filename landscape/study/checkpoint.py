@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from landscape.errors import InputError
 
@@ -14,6 +15,8 @@ Labels = tuple[tuple[str, Label], ...]
 """Labels by name, in the order of the pattern."""
 USUAL_LABELS = ("seed", "step", "branch_step", "branch")
 """Labels that every row has a column for."""
+FACTORS = ":factors"
+"""End of the content of a checkpoint whose factors are its point."""
 NO_CONFIG = "none"
 """In place of the folder of a config, where the user says what model the weights are of."""
 STEP_LABELS = ("step", "branch_step")
@@ -55,6 +58,7 @@ class Checkpoint:
         commit: For a checkpoint on the hub, the commit that its name was resolved to.
         config: The folder of its config.json, if that is not its own; :data:`NO_CONFIG` if its model has none.
         defect: What is known to be wrong with it.
+        adapter: Whether an adapter is merged into its base, or its factors are the point.
     """
 
     ref: str
@@ -64,6 +68,7 @@ class Checkpoint:
     commit: str = ""
     config: str = ""
     defect: str = ""
+    adapter: Literal["merged", "factors"] = "merged"
 
     def label(self, name: str) -> Label | None:
         """The value of a label; None if it has no such label."""

@@ -1,8 +1,9 @@
-"""OLMo 1 and 2 (Allen Institute for AI). Revisions name the tokens seen too, by a rule that differs from run to run."""
+"""OLMo 1 to 3 (Allen Institute for AI). Revisions may name the tokens seen, by a rule that differs from run to run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 
 from landscape.checkpoints.families.family import Defect, Family, even
@@ -32,6 +33,14 @@ def _stage1(repo: str, batch: int, seed: int, step: int | None) -> Place:
 def _ingredient(repo: str, batch: int, last: dict[int, int], seed: int, step: int | None) -> Place:
     tokens = last.get(step or 0, _ceil(batch, step or 0))
     return Place(f"allenai/{repo}", f"stage2-ingredient{seed}-step{step}-tokens{tokens}B")
+
+
+def _stage(repo: str, stage: int, seed: int, step: int | None) -> Place:
+    return Place(f"allenai/{repo}", f"stage{stage}-step{step}")
+
+
+def _trained_on(base: str, seed: int, step: int | None) -> Place:
+    return Place(f"allenai/{base}-{POST[(step or 1) - 1]}")
 
 
 def _family(
@@ -82,7 +91,59 @@ TRIO = Defect(
 )  # fmt: skip
 SHORT = (*range(1000, 11_001, 1000), 11_931)
 
+POST = ("SFT", "DPO", "Instruct")
+"""Stages of post-training, in their order."""
+POST_NOTES = (
+    "a step is a stage: 1 is supervised fine-tuning, 2 preference tuning (DPO), 3 reinforcement learning (Instruct)",
+    "they begin at the branch main of the base model, the mean of the runs of stage 2",
+)
+OLMO3 = {
+    # parameters, steps of stage 1, what is known of them
+    "7b": ("Olmo-3-1025-7B", 7_298_011_136, (*range(0, 1_413_001, 1000), 1_413_814),
+           "1,415 of 1,421 branches of stage 1 are listed"),
+    "32b": ("Olmo-3-1125-32B", 32_233_522_176, tuple(range(0, 656_001, 1000)),
+            "the steps of stage 1 are by a rule that was seen at a few of them"),
+}  # fmt: skip
+OLMO3_SOURCE = "model cards of allenai/Olmo-3-* (arXiv:2512.13961) and public code that names their branches"
+
+
+def _olmo3(name: str, title: str, size: str, stage: int, steps: tuple[int, ...], notes: tuple[str, ...]) -> Family:
+    repo, parameters, _, _ = OLMO3[size]
+    return Family(
+        name=name,
+        title=title,
+        steps={0: steps},
+        place=partial(_stage, repo, stage),
+        model="Olmo3ForCausalLM",
+        objective="causal-lm",
+        parameters=parameters,
+        bytes=even(parameters, 2),
+        stored="bfloat16",
+        source=OLMO3_SOURCE,
+        notes=notes,
+        whole=stage > 1,
+    )
+
+
+def _post(size: str, base: str, parameters: int, whole: bool) -> Family:
+    place = partial(_trained_on, base)
+    known = _family(f"olmo2-{size}-post", f"OLMo 2 {size.upper()}, the stages of post-training", {0: (1, 2, 3)}, place,
+                    parameters, whole=whole)  # fmt: skip
+    source = f"model card of allenai/{base}"
+    return replace(known, bytes=even(parameters, 2), stored="bfloat16", notes=POST_NOTES, source=source)
+
+
 FAMILIES = (
+    *(_olmo3(f"olmo3-{size}", f"Olmo 3 {size.upper()}, stage 1", size, 1, steps, (note,))
+      for size, (_, _, steps, note) in OLMO3.items()),
+    _olmo3("olmo3-7b-midtraining", "Olmo 3 7B, stage 2", "7b", 2, (*range(0, 47_001, 1000), 47_684),
+           ("three further branches of other mixtures are left out",)),
+    _olmo3("olmo3-7b-long", "Olmo 3 7B, stage 3: long contexts", "7b", 3, (*range(0, 11_001, 1000), 11_921),
+           ("the last step is the branch main",)),
+    _post("1b", "OLMo-2-0425-1B", 1_484_916_736, whole=False),
+    _post("7b", "OLMo-2-1124-7B", 7_298_617_344, whole=True),
+    _post("13b", "OLMo-2-1124-13B", 13_716_198_400, whole=True),
+    _post("32b", "OLMo-2-0325-32B", 32_234_279_936, whole=False),
     _family("olmo2-1b", "OLMo 2 1B, stage 1", {0: STEPS_1B},
             partial(_stage1, "OLMo-2-0425-1B", 2_097_152), 1_484_916_736),
     _family("olmo2-1b-early", "OLMo 2 1B, the first 36,000 steps in detail", {0: tuple(range(0, 36_001, 1000))},

@@ -76,7 +76,7 @@ class Alignment(AlignSettings):
 
     def on(self, data: Data) -> Data:
         """The batches that are aligned on."""
-        return data.model_copy(update={"text": self.text, "sequences": self.sequences})
+        return data.model_copy(update={"text": self.text, "sequences": self.sequences, "where": None})
 
 
 class Aligned(Spec):

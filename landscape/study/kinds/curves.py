@@ -68,7 +68,7 @@ class Curves(Along):
 
     def fitted_on(self, data: Data) -> Data:
         """The batches that curves are fitted on."""
-        return data.model_copy(update={"text": self.fit_text, "sequences": self.fit_sequences})
+        return data.model_copy(update={"text": self.fit_text, "sequences": self.fit_sequences, "where": None})
 
     def texts(self, hashes: Hashes, on: str) -> tuple[tuple[str, str], ...]:
         """The batches that it is fitted on."""

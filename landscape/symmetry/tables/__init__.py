@@ -7,11 +7,12 @@ from typing import Protocol, cast, runtime_checkable
 
 from landscape import own
 from landscape.catalogue import SYMMETRY_TABLES
+from landscape.checkpoints.adapters import is_factored
 from landscape.errors import InputError
 from landscape.foreign import Pretrained
 from landscape.space import Space
 from landscape.symmetry.group.table import Group, SymmetryGroup, Table
-from landscape.symmetry.tables import chain
+from landscape.symmetry.tables import adapter, chain
 
 
 @runtime_checkable
@@ -35,12 +36,14 @@ def load(model: Pretrained) -> Architecture:
         InputError: If there is none.
     """
     config = getattr(model, "config", None)
+    if is_factored(model):
+        return cast(Architecture, adapter)
     if config is None:
         return cast(Architecture, chain)
     if config.model_type not in SYMMETRY_TABLES.members:
         raise InputError(
             f"there is no symmetry table for {config.model_type}; there is one for {', '.join(SYMMETRY_TABLES)} and "
-            'for chains of layers: give a table of your own, or symmetry = "none"'
+            'for chains of layers: give a table of your own, or align = "none"'
         )
     return cast(Architecture, SYMMETRY_TABLES.load(config.model_type))
 
