@@ -24,6 +24,7 @@ from landscape.figures import page as page_module
 from landscape.figures.frames import Frames
 from landscape.figures.page import Missing, page
 from landscape.figures.paper import files
+from landscape.figures.tables import csv as csv_of
 from landscape.figures.tables import tests as tables_of_tests
 from landscape.profile.summary import barrier_over_training, mean_profiles
 
@@ -161,6 +162,7 @@ def test_rows_of_a_figure_are_in_the_page(file: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["seed"] for row in rows[::3]] == [f"{HOSTILE}{n}" for n in range(3)] and len(rows) == 9
     assert [float(row["loss"]) for row in rows[:3]] == pytest.approx([3.0, 2.96, 2.68])
+    assert csv_of(pd.DataFrame({"a": ["=1+1", "b"], "c": [-1, 2]})) == "a,c\n'=1+1,-1\nb,2\n"
 
 
 def test_tests_without_power_stand_apart() -> None:
@@ -236,6 +238,8 @@ def test_a_cell_shows_its_pair_with_the_curve_and_its_band(shown: Browser) -> No
     shown.js(f"{detail}.querySelector('input').dispatchEvent(new Event('input'))")
     assert shown.js(f"{detail}.querySelector('label').textContent") == "stepstep 0"
     x, y = spot(shown, "barrier_matrices", 8)
+    shown.mouse(x, spot(shown, "barrier_matrices", 6)[1])
+    assert said(shown, "barrier_matrices") == ""  # above the diagonal there is no pair
     shown.mouse(x, y)
     assert said(shown, "barrier_matrices").startswith(f"seed {HOSTILE}1 and seed {HOSTILE}2, step 32")
     shown.mouse(x, y, click=True)

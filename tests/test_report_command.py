@@ -74,3 +74,17 @@ def test_a_page_follows_a_running_study(copy: Path, monkeypatch: pytest.MonkeyPa
     assert f"<b>{len(tasks)} of {len(record['tasks'])} tasks have no result</b>" in pages[1]
     assert f"<summary>behaviour: {len(tasks)} not run yet, of {len(tasks)}</summary>" in pages[1]
     assert "have no result" not in (copy / "report.html").read_text()
+
+
+def test_a_page_does_not_wait_for_what_has_failed(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = next(task["key"] for task in Store(copy / "results").record()["tasks"] if task["kind"] == "behaviour")
+    (copy / "results" / "rows" / f"{key}.parquet").unlink()
+    monkeypatch.setattr(Store, "failed", lambda self: {key: "out of <memory>"})
+
+    def never(seconds: float) -> None:
+        raise AssertionError("it waits")
+
+    monkeypatch.setattr("landscape.cli.report.time.sleep", never)
+    assert run(copy, "--every", 7).exit_code == 0
+    assert "behaviour: 1 failed, of " in (page := (copy / "report.html").read_text())
+    assert "out of &lt;memory&gt;" in page
