@@ -85,7 +85,7 @@ for ax, matrix, title in zip(axes, (raw, aligned), ("not aligned", "aligned by w
     for edge in np.flatnonzero(np.diff(cluster[order])) + 1:
         ax.axhline(edge, color="crimson", lw=1.5)
         ax.axvline(edge, color="crimson", lw=1.5)
-figure.savefig("barrier_matrix.png", dpi=110)
+figure.savefig("barrier_matrix.png", dpi=110, bbox_inches="tight")
 
 # %% [markdown]
 # ## What may be concluded

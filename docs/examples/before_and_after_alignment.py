@@ -77,7 +77,7 @@ for ax, found, title in ((left, before, "not aligned"), (right, after, "aligned 
     filled = draw_plane(ax, found, top)
     ax.set_title(title)
 figure.colorbar(filled, ax=right, label="loss above that of seed 0", format="%.2f")
-figure.savefig("before_and_after_alignment.png", dpi=110)
+figure.savefig("before_and_after_alignment.png", dpi=110, bbox_inches="tight")
 
 # %% [markdown]
 # ## What may be concluded
