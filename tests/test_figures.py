@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.patches import Polygon, Rectangle
 
-from landscape.figures import behaviour, branching, calibration, llc, loss, matrix, simplex
+from landscape.figures import behaviour, branching, calibration, llc, loss, matrix, simplex, together
 from landscape.figures import page as page_module
 from landscape.figures.calibration import calibration_map
 from landscape.figures.captions import caption, of_mean
@@ -461,3 +461,21 @@ def test_captions_say_how_much_was_evaluated() -> None:
     share = (15 * 128 + 7 * 512) / (15 * 512 + 7 * 512)
     assert f"512 examples of 64 tokens, on average {share:.0%} of them evaluated at a point between" in caption(made)
     assert "of them evaluated" not in caption(made.assign(evaluations=[15 * 512, 7 * 512]))
+
+
+def test_classifiers_have_their_accuracy_beside_the_probes(frames: Frames) -> None:
+    """It is a metric of the table of losses, and the calibration of the same predictions says nothing of it."""
+    probe = pd.DataFrame([
+        {"probe": "calibration", "metric": "ece", "subset": "", "seed": s, "step": t, "branch_step": None, "value": 0.1,
+         "error": 0.01, "chance": 0.0, "headline": True, "better": "lower", "about": "70 predictions"}
+        for s in range(3) for t in (0, 32)
+    ])  # fmt: skip
+    losses = frames.losses.assign(accuracy=0.5 + frames.losses["seed"] / 10 + frames.losses["step"] / 100)
+    section = together.section(Frames(probe=probe, losses=losses))
+    assert section is not None
+    labels = [ax.get_ylabel() for ax in section.figure.axes]
+    assert labels == ["loss (nats per token)", "accuracy ↑", "calibration error ↓"]
+    drawn = [c.lines[0].get_ydata().tolist() for c in section.figure.axes[1].containers]
+    assert drawn == [pytest.approx([0.5 + s / 10, 0.54 + s / 10, 0.82 + s / 10]) for s in range(3)]
+    plain = together.section(Frames(probe=probe, losses=frames.losses))
+    assert plain is not None and len(plain.figure.axes) == 2
