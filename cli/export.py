@@ -15,6 +15,7 @@ from landscape import rows as rows_of
 from landscape.cli.progress import console
 from landscape.errors import InputError, StorageError
 from landscape.face import tidy
+from landscape.figures.tables import csv
 from landscape.files import replacing
 from landscape.study.record import Record
 from landscape.study.store import Store
@@ -27,8 +28,6 @@ KEPT_BACK = ("curvature", "chain")
 ENDINGS = {"csv": "csv", "parquet": "parquet", "netcdf": "nc"}
 COLUMNS, ROWS = "columns", "rows"
 """How the definitions of a barrier are laid out."""
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a formula begins with in a spreadsheet."""
 Write = Callable[[Path], object]
 
 
@@ -106,13 +105,7 @@ def _require_xarray() -> None:
 
 
 def _write_csv(rows: pd.DataFrame, file: Path) -> None:
-    texts = rows.select_dtypes(exclude="number")
-    rows.assign(**texts.map(_no_formula)).to_csv(file, index=False)
-
-
-def _no_formula(value: object) -> object:
-    """A text that a spreadsheet would compute, after the quote that makes it a text."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    file.write_text(csv(rows))
 
 
 def _write_netcdf(made: Dataset, file: Path) -> None:
