@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from landscape import own
 from landscape.catalogue import Members
@@ -71,7 +71,7 @@ class Choice:
         return name if name in self.others else self.members.require(name)
 
 
-def _own(name: str, info: ValidationInfo) -> str:
+def _own(name: str, info: object) -> str:
     """A function of a file, whose path is relative to the study file.
 
     Raises:
@@ -97,7 +97,7 @@ class ChoiceOrOwn:
 
     members: Members
 
-    def __call__(self, name: str, info: ValidationInfo) -> str:
+    def __call__(self, name: str, info: object) -> str:
         """The name, if it is known; of a function, with the path of its file.
 
         Raises:
