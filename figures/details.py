@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -130,7 +130,7 @@ def _date(row: Mapping[Hashable, Any]) -> tuple[str, str]:
     return f"{row['step']:,.1f}", f"{row['low']:,.0f} to {high}"
 
 
-def _log(steps: pd.Series | Sequence[float], known: np.ndarray) -> list[float]:
+def _log(steps: pd.Series | np.ndarray, known: np.ndarray) -> list[float]:
     """Positions of steps on a logarithmic axis that includes 0."""
     unit = float(known[known > 0].min()) if (known > 0).any() else 1.0
     return [float(place) for place in np.log2(1 + np.asarray(steps, dtype=float) / unit)]

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, BboxBase
 
 from landscape.figures.section import Section, Spots
 from landscape.figures.style import BANDS, DARK
@@ -195,7 +195,7 @@ def _placed(spots: Spots, high: float, dots: float) -> tuple[tuple[float | str |
     )
 
 
-def _box(box: Bbox, high: float, dots: float) -> tuple[float, ...]:
+def _box(box: BboxBase, high: float, dots: float) -> tuple[float, ...]:
     return (box.x0 * dots, (high - box.y1) * dots, box.width * dots, box.height * dots)
 
 

@@ -30,7 +30,7 @@ def over_training(
         llc: Rows of the table ``llc``, for one setting of the sampler.
     """
     metrics = probes_over_training(probes)
-    known = losses["accuracy"].notna().any() if "accuracy" in losses else False
+    known = "accuracy" in losses and bool(losses["accuracy"].notna().any())
     several = sum(not part.empty for part in (losses, means, llc)) + known
     figure, axes = panels(several + len(metrics))
     free = iter(axes)

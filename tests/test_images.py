@@ -200,6 +200,8 @@ def test_what_is_no_set_of_images_is_said(data: Path, tmp_path: Path) -> None:
         ls.barriers(refs, text=data / "folder", sequences=50, points=3)
     with pytest.raises(InputError, match="probes read texts"):
         ls.probe(refs[0], "agreement", text=data / "folder", sequences=12)
+    with pytest.raises(InputError, match="where chooses records of a text, and image-classification reads images"):
+        ls.barriers(refs, text=data / "folder", where="label == 1", **FEW)
     with pytest.raises(InputError, match="statistics is for image models with BatchNorm"):
         ls.barriers(refs, objective="causal-lm", statistics="x", points=3)
     with pytest.raises(InputError, match="measured on another"):

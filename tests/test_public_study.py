@@ -18,6 +18,7 @@ from transformers import GPTNeoXForCausalLM
 from landscape.cli import report
 from landscape.cli.main import cli
 from landscape.figures import page
+from landscape.figures.svg import Drawing
 from landscape.study.store import Store
 
 STUDY = """
@@ -88,7 +89,7 @@ def test_a_study_of_multiberts_runs_cold_and_then_with_no_hub(
 def test_known_defects_and_the_storage_floor_mark_rows_and_report(
     hub: HubMirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page, "_image", lambda figure: "")
+    monkeypatch.setattr(page, "drawing", lambda section: Drawing("", (1.0, 1.0), ()))
     monkeypatch.setattr(report, "_stages", lambda *_: {})
     monkeypatch.setattr("seaborn.matrix._draw_figure", lambda figure: None)
     first = public.pythia(tmp_path / "py0", 1)

@@ -146,6 +146,12 @@ class Data(Settings):
         return self
 
     @model_validator(mode="after")
+    def _where_is_of_records(self) -> Data:
+        if self.where is not None and "images" in self.reads:
+            raise ValueError(f"where chooses records of a text, and {self.objective} reads images: leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _statistics_are_of_images(self) -> Data:
         if self.statistics is not None and "images" not in self.reads:
             raise ValueError(f"statistics is for image models with BatchNorm, and the objective is {self.objective}")
