@@ -18,7 +18,7 @@ import pandas as pd
 import landscape as ls
 
 DEMO = Path("demo")
-OUT = Path("aligned")
+OUT = Path("aligned_seeds")
 seeds = [DEMO / "checkpoints" / f"seed_{seed}" / "step_512" for seed in range(3)]
 data = {"text": DEMO / "heldout.txt", "sequences": 64}
 
