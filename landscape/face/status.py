@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import JsonValue
-
 from landscape.engines.claims import CLAIMS, Owner, claimed
 from landscape.errors import InputError
 from landscape.study.file import read_study
@@ -139,7 +137,7 @@ def edited(folder: Path, store: Store, record: Record) -> Edited | None:
     return Edited(file, {kind: new.count(kind) for kind in dict.fromkeys(new)}, len(tasks) - len(new), dropped)
 
 
-def _is_same(now: JsonValue, before: JsonValue, folder: str) -> bool:
+def _is_same(now: object, before: object, folder: str) -> bool:
     """Whether settings are the same, save that the folder of their file may have been moved.
 
     Args:
