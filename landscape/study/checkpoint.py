@@ -171,7 +171,7 @@ def steps_at(at: tuple[int, ...] | str, checkpoints: Sequence[Checkpoint]) -> li
 
 def _time(checkpoint: Checkpoint) -> float:
     """Its step; a final model, which has none, is after all."""
-    return math.inf if checkpoint.step is None else checkpoint.step
+    return math.inf if checkpoint.step is None else float(checkpoint.step)
 
 
 def _run(checkpoint: Checkpoint) -> Labels:
