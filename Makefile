@@ -39,7 +39,7 @@ validation: .venv/ready
 
 peers: .venv/ready
 	$(INSTALL) '.[peers,harness]'
-	$(BIN)/python -m pytest -q tests/test_llc_peers.py tests/test_probe_harness.py
+	$(BIN)/python -m pytest -q tests/test_llc_peers.py tests/test_probe_harness.py tests/test_adapters.py
 
 docs: .venv/ready
 	$(INSTALL) '.[docs]'
