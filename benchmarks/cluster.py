@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 
-from landscape.engines.shares import shares, stealing
+from landscape.engines.shares import orders, shares
 from landscape.face.where import GRADIENT, cost
 from landscape.session.cache import Cache
 from landscape.study.checkpoint import Checkpoint, labels
@@ -28,8 +28,8 @@ FLOPS = 2 * 110e6 * 128
 """Of a forward pass of BERT-base over an example of 128 tokens."""
 RATE, LOAD, OVERHEAD = 50e12, 0.44, 0.02
 """Floating-point operations a second; seconds of a load of 440 MB; seconds of a task beside."""
-CACHE = 6
-"""Models that a worker keeps."""
+CACHE = 45
+"""Models that a worker keeps: a quarter of 80 GB, as landscape.session.anchors has it."""
 EXAMPLES = 256
 
 
@@ -136,7 +136,7 @@ def main() -> None:
     ways = {
         "shares, folders of their own": (shared, False),
         "shares, one folder": (shared, True),
-        "shares, then the tail of others": ([stealing(shared, n) for n in range(given.workers)], True),
+        "shares, then the tails of others": (orders(planned, partial(cost, study), given.workers), True),
         "one queue in plan order": ([list(planned)] * given.workers, True),
     }
     loads = len({c.content for task in planned for c in task.checkpoints})
@@ -144,11 +144,11 @@ def main() -> None:
     bound = (work + LOAD * loads) / given.workers
     print(f"{len(planned)} tasks, {loads} checkpoints, {work / 3600:.2f} GPU hours without loads, {given.workers} GPUs")
     print(f"lower bound: {bound:.0f} s, every checkpoint loaded once and all GPUs busy to the end")
-    for name, (orders, folder) in ways.items():
-        end, workers = simulate(planned, orders, folder)
+    for name, (each, folder) in ways.items():
+        end, workers = simulate(planned, each, folder)
         idle = 1 - sum(worker.busy for worker in workers) / (end * len(workers))
         count = sum(worker.loads for worker in workers)
-        print(f"{name:32} {end:6.0f} s, {end / bound:.2f} of the bound; {count:6} loads; idle {idle:.1%}")
+        print(f"{name:33} {end:6.0f} s, {end / bound:.2f} of the bound; {count:6} loads; idle {idle:.1%}")
 
 
 if __name__ == "__main__":

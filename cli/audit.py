@@ -41,8 +41,14 @@ def command(target: str, seeds: tuple[int, ...], steps: tuple[int, ...], tensors
     from landscape.checkpoints.audit import hashes
 
     checkpoints, family = _chosen(target, seeds, steps)
-    with progress("listing", len(checkpoints)) as tick:
-        labelled = hashes.listed(checkpoints, tick)
+    try:
+        with progress("listing", len(checkpoints)) as tick:
+            labelled = hashes.listed(checkpoints, tick)
+    except InputError as error:
+        if family is None:
+            raise
+        _say_known(family, checkpoints)
+        raise InputError(f"the labels were not compared, only what is known is listed: {error}") from error
     found = hashes.by_hashes(labelled, family)
     there = [label.checkpoint for label in labelled if label.weights and not label.is_main]
     count = f"{len(checkpoints)} checkpoint{'' if len(checkpoints) == 1 else 's'}"
@@ -122,6 +128,15 @@ def _say(found: list[Finding], where: str) -> None:
         console.print(
             f"  {kind}: {len(missing)}: {_some(missing)}{f' [known: {source}]' if source else ''}", markup=False
         )
+
+
+def _say_known(family: Family, checkpoints: Sequence[Checkpoint]) -> None:
+    """What the tables know to be wrong with some checkpoints of a family, for which nothing is asked of the hub."""
+    chosen = {(int(c.seed or 0), c.step) for c in checkpoints}
+    known = [(defect, len(defect.labels & chosen)) for defect in family.defects if defect.labels & chosen]
+    console.print(f"{family.name}: {len(known)} known defects, without asking the hub", markup=False)
+    for defect, count in known:
+        console.print(f"  {defect.kind}: {defect} ({count} labels)", markup=False)
 
 
 def _unseen(family: Family, found: list[Finding], audited: set[tuple[int, int | None]]) -> None:

@@ -7,9 +7,9 @@ from typing import Annotated
 import click
 import pandas as pd
 from pydantic import AfterValidator
-from rich.table import Table
 
 from landscape import catalogue
+from landscape.cli import matrix
 from landscape.cli.frame import WATCH, Output, aligned_label, alignments, finish, saved, say
 from landscape.cli.progress import console
 from landscape.cli.settings import command as command_of
@@ -42,7 +42,7 @@ def command(ctx: click.Context, refs: tuple[str, ...], inputs: Inputs, spec: Bar
 
     REF is a folder written by save_pretrained, a weights file, a folder of checkpoint-N folders, a quoted pattern
     such as 'runs/seed_{seed}/step_100', a place on the hub such as hf://organisation/name@revision, or a checkpoint of
-    a known family such as multiberts:seed=3,step=20000.
+    a known family such as multiberts:seed=3,step=20000. The folder of a run means all its steps, or those of --at.
     """
     found = measure(find(refs, inputs), spec, definition=shown.definition, watch=WATCH)
     if not found.frame.empty:
@@ -56,9 +56,13 @@ def _show(found: BarrierMatrix, spec: Barriers, sequences: int) -> None:
     rows = every[every["definition"] == found.definition]
     for number, checkpoint in enumerate(found.checkpoints, start=1):
         say(f"{number}  {checkpoint.ref}")
+    names = [checkpoint.ref for checkpoint in found.checkpoints]
+    width, unit = console.width, rows["unit"].iloc[0]
     for method, own in rows.groupby("align", sort=False):
-        console.print(_table(own, found, str(method)))
-    _explain(rows)
+        title = f"{found.definition} barrier ({unit}), {aligned_label(str(method))}"
+        for table in matrix.tables(own, names, title, width, found.metric):
+            console.print(table)
+    _explain(rows, intervals=matrix.has_intervals(rows, len(names), width))
     for line in alignments(found.aligned):
         say(line)
     if spec.target == "mean":
@@ -85,29 +89,10 @@ def _mean(rows: pd.DataFrame, how: str, spec: Barriers, sequences: int) -> str:
     return f"mean chord barrier of {len(rows)} pair{'s' * (len(rows) > 1)}, {how}: {mean:.3f}; {known}; {over}"
 
 
-def _explain(rows: pd.DataFrame) -> None:
+def _explain(rows: pd.DataFrame, *, intervals: bool) -> None:
+    """How the numbers were made, and what the cells hold."""
     from landscape.figures.captions import caption
 
+    below = "below each barrier its 95 % interval" if intervals else "--json has the 95 % intervals"
     close = "; *: closer together than rounding on disk can tell" if rows["below_floor"].any() else ""
-    say(f"{caption(rows)}; below each barrier its 95 % interval{close}")
-
-
-def _table(rows: pd.DataFrame, found: BarrierMatrix, method: str) -> Table:
-    """The matrix, its lower half; the ends' losses on the diagonal."""
-    table = Table(
-        title=f"{found.definition} barrier ({rows['unit'].iloc[0]}), {aligned_label(method)}",
-        caption=f"on the diagonal: {found.metric} of the checkpoint",
-    )
-    table.add_column("")
-    names = [checkpoint.ref for checkpoint in found.checkpoints]
-    cells = {
-        (row["a"], row["b"]): f"{row['barrier']:.3f}{'*' if row['below_floor'] else ''}\n{row['low']:.3f} to "
-        f"{row['high']:.3f}" for row in rows.to_dict("records")
-    }  # fmt: skip
-    losses = {ref: loss for side in "ab" for ref, loss in zip(rows[side], rows[f"loss_{side}"], strict=True)}
-    for number in range(len(names)):
-        table.add_column(str(number + 1), justify="right", no_wrap=True)
-    for i, name in enumerate(names):
-        here = [cells.get((names[j], name), "") for j in range(i)]
-        table.add_row(str(i + 1), *here, f"{losses[name]:.3f}" if name in losses else "failed")
-    return table
+    say(f"{caption(rows)}; {below}{close}")

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from landscape.cli.drawing import open_page
 from landscape.cli.frame import FAILED
 from landscape.cli.progress import console, progress
 from landscape.cli.report import write_report
@@ -38,8 +39,11 @@ FIRST = "barriers.png"
 @click.option("--steps", type=click.IntRange(8), help="Training steps of each run.  [default: 512; planted: 1536]")
 @click.option("--seeds", type=click.IntRange(3), help="Independent runs.  [default: 5; planted: 10]")
 @click.option("--full", is_flag=True, help="The long form, of which the README shows figures: about five minutes.")
+@click.option("--open", "opened", is_flag=True, help="Open the report when it is written.")
 @click.pass_context
-def command(ctx: click.Context, out: Path, world: str, steps: int | None, seeds: int | None, full: bool) -> None:
+def command(
+    ctx: click.Context, out: Path, world: str, steps: int | None, seeds: int | None, full: bool, opened: bool
+) -> None:
     """Train small seeds, run the whole study and write OUT/report.html.
 
     Five GPT-2s of 130,000 parameters learn Pride and Prejudice, and branches of the first are spawned at three
@@ -53,6 +57,8 @@ def command(ctx: click.Context, out: Path, world: str, steps: int | None, seeds:
     _train(out, world, steps, seeds, full)
     failed = run_study(read_study(out / "study.toml"), out, device="cpu", workers=None)
     write_report(out)
+    if opened:
+        open_page(out / "report.html")
     if failed:
         ctx.exit(FAILED)
 

@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+def open_page(page: Path) -> None:
+    """Open a page in the browser, where there is one."""
+    import click
+
+    if click.launch(page.resolve().as_uri()) != 0:
+        click.echo(f"no browser could be opened; the page is {page}", err=True)
+
+
 def save_figure(figure: Figure, out: Path, name: str) -> str:
     """Write a figure as SVG and as PNG, close it, and say where it is.
 

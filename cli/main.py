@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from types import FrameType
 
 import click
+from click.shell_completion import CompletionItem
 
 from landscape import __version__
+from landscape.cli.help import completed
 from landscape.cli.progress import listen, shown
-from landscape.errors import InputError
+from landscape.errors import InputError, did_you_mean
 
 COMMANDS = {
     "demo": "Train small seeds on real text, run the whole study and write a report.",
+    "init": "A first study file for a folder of runs, or for a family.",
     "families": "Known families of public checkpoints, their seeds, steps and defects.",
     "audit": "Mislabelled, duplicate or missing checkpoints.",
     "barriers": "Barrier matrix between checkpoints.",
@@ -24,17 +27,21 @@ COMMANDS = {
     "curve": "Learned curve between two checkpoints.",
     "plane": "Loss on a plane, drawn to scale.",
     "simplex": "Loss of weighted averages of checkpoints.",
+    "components": "Which parts of a network make the barrier.",
+    "trajectory": "Loss on lines along a run, and of means of its last checkpoints.",
     "llc": "Local learning coefficients.",
     "probe": "Behavioural probes: what checkpoints can do.",
+    "point": "Write a point on a path as a checkpoint.",
     "plan": "Cost of a study, before it is run.",
     "run": "Run or resume a study.",
     "status": "What is done, failed and left.",
     "stages": "Events, stages, and whether connectivity is associated with behaviour.",
     "export": "All rows as CSV, Parquet or netCDF.",
+    "columns": "What the columns of results say.",
     "report": "Figures and a page of a finished study.",
 }
 STOPPED = 75
-KEEP_NOTHING = ("barriers", "simplex", "llc", "probe", "align")
+KEEP_NOTHING = ("barriers", "simplex", "components", "trajectory", "llc", "probe", "align")
 
 
 class Stopped(BaseException):
@@ -51,7 +58,19 @@ class _Lazy(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"landscape.cli.{cmd_name}").command
-        return command
+        return completed(command, cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"there is no command {args[0]!r}{did_you_mean(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names of commands, for which none is imported."""
+        own = [CompletionItem(name, help=said) for name, said in COMMANDS.items() if name.startswith(incomplete)]
+        return own or super().shell_complete(ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -11,7 +11,7 @@ from pydantic import Field
 from rich.table import Table
 
 from landscape.cli.drawing import save_figure
-from landscape.cli.frame import WATCH, Output, finish, say
+from landscape.cli.frame import WATCH, Output, aligned_label, finish, say
 from landscape.cli.progress import console
 from landscape.cli.settings import command as command_of
 from landscape.face.inputs import Inputs
@@ -49,12 +49,15 @@ def command(ctx: click.Context, refs: tuple[str, ...], inputs: Inputs, spec: Pro
     """
     out = Path(shown.out) if shown.out else None
     found = measure(refs, inputs, spec, distances=shown.distances, out=out, watch=WATCH)
+    for (path, align), part in found.drops.groupby(["path", "align"], sort=False) if len(found.drops) else ():
+        _show_drops(part, f"along a {path} path, {aligned_label(str(align))}", every=shown.every)
     if not found.frame.empty:
         _show(found.frame, found.checkpoints, every=shown.every)
     for metric, part in found.distances.groupby("metric", sort=False) if not found.distances.empty else ():
         _show_distances(part, found.checkpoints, str(metric))
     if out:
         _draw(found.frame, out)
+        _draw_along(found.along, out)
     finish(ctx, found.tables(), found.failed, shown)
 
 
@@ -87,6 +90,43 @@ def _show(rows: pd.DataFrame, found: Sequence[Checkpoint], *, every: bool) -> No
         left = len(part.drop_duplicates(scores)) - len(shown[shown["probe"] == probe].drop_duplicates(scores))
         more = f"; {left} more scores with --all" if left else ""
         say(f"{probe}: {first['about']}; items {first['items_hash']}{more}")
+
+
+def _show_drops(rows: pd.DataFrame, title: str, *, every: bool) -> None:
+    """How far each score of each pair falls below the chord of the ends."""
+    table = Table(
+        title=title, caption="drop: largest fall below the chord of the ends, or rise of what is better low; in "
+        "brackets its 95 % interval over items",
+    )  # fmt: skip
+    for name in ("from", "to", "probe", "score", "of", "ends", "drop", "at t"):
+        table.add_column(name, justify="right" if name in ("ends", "drop", "at t") else "left", overflow="fold")
+    shown = rows if every else rows[rows["headline"].astype(bool)]
+    for row in shown.to_dict("records"):
+        known = pd.notna(row["drop"])
+        drop = f"{row['drop']:.3f} [{row['low']:.3f}, {row['high']:.3f}]" if known else f"{row['plugin']:.3f}"
+        table.add_row(
+            *(str(row[name]) for name in ("a", "b", "probe", "metric", "subset")),
+            f"{row['value_a']:.3f} and {row['value_b']:.3f}", drop, f"{row['t_at_max']:.2g}",
+        )  # fmt: skip
+    console.print(table)
+
+
+def _draw_along(rows: pd.DataFrame, out: Path) -> None:
+    """The loss and the main scores along the paths, of the last way to align."""
+    if rows.empty:
+        return
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from landscape.figures.abilities import section
+    from landscape.figures.frames import Frames
+    from landscape.figures.style import style
+
+    with style():
+        made = section(Frames(probe_along=rows))
+        assert made is not None
+        said = save_figure(made.figure, out, "along")
+    say(said)
 
 
 def _plus_minus(error: float) -> str:

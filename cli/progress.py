@@ -69,6 +69,17 @@ def listen() -> None:
         log.setLevel(logging.INFO)
 
 
+def in_words(seconds: float) -> str:
+    """A time, as people say it.
+
+    >>> in_words(75), in_words(600), in_words(9000)
+    ('75 s', '10 min', '2.5 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 @runtime_checkable
 class Advance(Protocol):
     """Called once for each finished piece, with what it was."""
@@ -95,6 +106,7 @@ def progress(title: str, total: int) -> Generator[Advance]:
         done += 1
         if time.monotonic() - last > QUIET or done == total:
             last = time.monotonic()
-            console.print(f"{title}: {done} of {total} in {last - begin:.0f} s, last {label}", markup=False)
+            left = f", about {in_words((last - begin) / done * (total - done))} left" if done < total else ""
+            console.print(f"{title}: {done} of {total} in {in_words(last - begin)}{left}, last {label}", markup=False)
 
     yield advance

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +16,32 @@ from landscape import catalogue
 from landscape.cli.progress import console
 from landscape.errors import InputError, StorageError
 from landscape.face.chains import chains_of
-from landscape.face.stages import labels_of, measured_on, of_results
+from landscape.face.stages import data_sets_of, labels_of, measured_on, of_results
+from landscape.figures import paper
 from landscape.figures.frames import Frames
 from landscape.figures.page import Missing, page
 from landscape.files import replacing
 from landscape.profile import summary
+from landscape.profile.along_run import entered
 from landscape.profile.chosen import of_metric
 from landscape.profile.metrics import LOSS
 from landscape.profile.runs import by_run, telling_apart
 from landscape.study.store import Store
 from landscape.study.tasks import MAIN
 
-OTHERS = ("plane", "place", "mixture", "llc", "probe", "behaviour")
+OTHERS = (
+    "probe_along",
+    "drop",
+    "component",
+    "trajectory",
+    "line",
+    "plane",
+    "place",
+    "mixture",
+    "llc",
+    "probe",
+    "behaviour",
+)
 """Tables that a report can be made of without any pair."""
 
 
@@ -32,13 +50,87 @@ OTHERS = ("plane", "place", "mixture", "llc", "probe", "behaviour")
 @click.option("--definition", default="chord", show_default=True, type=click.Choice(list(catalogue.DEFINITIONS)))
 @click.option("--metric", default=LOSS, show_default=True, help="Metric that is shown: loss, accuracy, perplexity, ...")
 @click.option("--data", default=MAIN, show_default=True, metavar="NAME", help="Data set whose rows are shown.")
-def command(folder: Path, definition: str, metric: str, data: str) -> None:
-    """Write FOLDER/report.html from the results in FOLDER.
+@click.option(
+    "--figures",
+    "out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Write each figure to this folder instead, in the size of a paper, with its rows as CSV, its caption, "
+    "and the Python that draws it.",
+)
+@click.option(
+    "--format",
+    "kind",
+    default="pdf",
+    show_default=True,
+    type=click.Choice(["pdf", "svg", "png"]),
+    help="Format of these figures.",
+)
+@click.option(
+    "--every",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="Write the page again and again until no task is left, so that a reload shows what is finished.",
+)
+def command(
+    folder: Path, definition: str, metric: str, data: str, out: Path | None, kind: str, every: float | None
+) -> None:
+    """Write FOLDER/report.html from the results in FOLDER: one file, which needs no network.
 
     With another metric than the loss, barriers, profiles and values of checkpoints are those of the metric, and a
     change for the worse is positive.
+
+    While the study runs, the page says in a line for each kind of measure what is missing. Run again, or with --every,
+    it is replaced, and a reload shows what is finished by then.
     """
-    write_report(folder, definition, data, metric)
+    chosen = (definition, data, metric)
+    if out is not None:
+        if every is not None:
+            raise InputError("figures for a paper are written once: leave out --every, or --figures")
+        write_figures(folder, out, kind, *chosen)
+        return
+    while not _written(folder, chosen, wait=every is not None) and every is not None:
+        time.sleep(every)
+
+
+def _written(folder: Path, chosen: tuple[str, str, str], *, wait: bool) -> bool:
+    """Write the page, and say whether no task is left; without a row yet there is nothing to write."""
+    try:
+        write_report(folder, *chosen)
+    except InputError as error:
+        if not wait or "no pair is finished" not in str(error):
+            raise
+        console.print("Nothing is finished yet; the page is written when something is", markup=False)
+    store = Store(folder / "results")
+    failed = store.failed()
+    return all(store.done(task["key"]) or task["key"] in failed for task in store.record()["tasks"])
+
+
+def write_figures(
+    folder: Path, out: Path, kind: str, definition: str = "chord", data: str = MAIN, metric: str = LOSS
+) -> None:
+    """Write the figures of a results folder for a paper.
+
+    Args:
+        folder: The folder of results.
+        out: Folder of the figures.
+        kind: ``pdf``, ``svg`` or ``png``.
+        definition: Definition of a barrier.
+        data: The data set whose rows are shown.
+        metric: The metric that is shown.
+
+    Raises:
+        StorageError: If they cannot be written.
+    """
+    count = 0
+    try:
+        for name, content in paper.files(frames(Store(folder / "results"), definition, data, metric), kind):
+            with replacing(out / name) as part:
+                part.write(content)
+            count += name.endswith(f".{kind}")
+    except OSError as error:
+        raise StorageError(f"cannot write to {out}: {error.strerror or error}; choose another folder") from error
+    console.print(f"{count} figures are in {out}, each with its rows as CSV", markup=False)
 
 
 def write_report(folder: Path, definition: str = "chord", data: str = MAIN, metric: str = LOSS) -> None:
@@ -80,16 +172,35 @@ def frames(store: Store, definition: str = "chord", data: str = MAIN, metric: st
         InputError: If no pair is finished, or nothing has this metric.
     """
     record = store.record()
-    tables = measured_on(data, store.tables(task["key"] for task in record["tasks"]))
-    tables = of_metric(by_run(tables, telling_apart(labels_of(record))), metric)
+    every = by_run(store.tables(task["key"] for task in record["tasks"]), telling_apart(labels_of(record)))
+    tables = measured_on(data, every)
+    if all(tables.get(name, pd.DataFrame()).empty for name in ("barrier", *OTHERS) if name != "place"):
+        raise InputError(f"no pair is finished in {store.folder}; run the study first, or again")
+    own = _of_one(of_metric(tables, metric), definition)
+    sets = {data: own}
+    for name in data_sets_of(every):
+        with suppress(InputError):  # one on which the definition or metric is not known is not shown
+            sets[name] = own if name == data else _of_one(of_metric(measured_on(name, every), metric), definition)
+    found = _stages(store, definition, data, metric)
+    return replace(own, traces=chains_of(store, _ends(own.llc)), data_sets=sets if len(sets) > 1 else {}, **found)
+
+
+def _of_one(tables: Mapping[str, pd.DataFrame], definition: str) -> Frames:
+    """The frames of one data set that are made of rows alone.
+
+    Args:
+        tables: Its rows.
+        definition: Definition of a barrier.
+
+    Raises:
+        InputError: If there are barriers, and none of this definition.
+    """
     barriers, profiles, losses = (tables.get(table, pd.DataFrame()) for table in ("barrier", "profile", "loss"))
     pictures: dict[str, Any] = {name: tables.get(name, pd.DataFrame()) for name in OTHERS}
-    pictures |= _stages(store, definition, data, metric)
     pictures["kl"] = summary.kl_over_training(pictures["behaviour"])
     pictures["phases"] = _phases(pictures["kl"])
-    pictures["traces"] = chains_of(store, _ends(pictures["llc"]))
-    if barriers.empty and all(pictures[name].empty for name in OTHERS if name != "place"):
-        raise InputError(f"no pair is finished in {store.folder}; run the study first, or again")
+    if len(pictures["trajectory"]):
+        pictures["entered"] = entered(pictures["trajectory"])
     if barriers.empty:
         return Frames(losses=losses, **pictures)
     barriers = barriers[barriers["definition"] == definition]

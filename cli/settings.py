@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
@@ -14,10 +14,11 @@ import click
 from pydantic import AfterValidator, BaseModel
 from pydantic.fields import FieldInfo
 
+from landscape.cli.help import Grouped, GroupedOption
 from landscape.cli.progress import listen
 from landscape.cli.trust import trust_options
-from landscape.face.inputs import settings, with_align_text
-from landscape.spec import Choice, Settings
+from landscape.face.inputs import Inputs, settings, with_align_text
+from landscape.spec import Choice, ChoiceOrOwn, Settings
 
 Callback = Callable[..., object]
 _Options = Mapping[str, object]
@@ -40,6 +41,7 @@ def command(
     *models: type[Settings],
     argument: str = "REF...",
     omit: Sequence[str] = (),
+    keep: Sequence[str] = (),
     changed: Mapping[str, object] | None = None,
 ) -> Callable[[Callback], click.Command]:
     """A command whose options are the settings of some models.
@@ -50,6 +52,7 @@ def command(
         *models: The models; no two have a setting of the same name.
         argument: What the references are called in the help; ``A B`` are two arguments.
         omit: Settings without an option.
+        keep: Settings that have an option here, and have none in other commands.
         changed: Other defaults than those of the models.
     """
     defaults = dict(changed or {})
@@ -63,15 +66,23 @@ def command(
             parsed = [settings(m, with_align_text(m, values, text)) for m, values in zip(models, own, strict=True)]
             return function(click.get_current_context(), refs, *parsed)
 
-        options = [option for model in models for option in _options(model, omit, defaults)]
+        hidden = {*omit, *HIDDEN} - {*keep}
+        options = [option.of(_group(model)) for model in models for option in _options(model, hidden, defaults)]
         name = (inspect.getmodule(function).__name__ if inspect.getmodule(function) else "").rpartition(".")[2]  # type: ignore[union-attr]
-        made = click.Command(
+        made = Grouped(
             name, callback=run, help=inspect.getdoc(function),
             params=[click.Argument(["refs"], nargs=-1, required=True, metavar=argument), *options],
         )  # fmt: skip
         return trust_options(made)
 
     return make
+
+
+def _group(model: type[Settings]) -> str:
+    """Which options those of a model are, in the help."""
+    if model is Inputs:
+        return "Checkpoints and data"
+    return "Output" if model.__module__.startswith(__package__) else "What is measured"
 
 
 def with_settings(model: type[Settings], name: str) -> Callable[[click.Command], click.Command]:
@@ -90,7 +101,7 @@ def with_settings(model: type[Settings], name: str) -> Callable[[click.Command],
             own = {field: given.pop(field) for field in model.model_fields}
             return function(**given, **{name: settings(model, _given(model, own, {}))})
 
-        command.params += _options(model, (), {})
+        command.params += _options(model, HIDDEN, {})
         command.callback = run
         return command
 
@@ -127,26 +138,27 @@ def _value(info: FieldInfo, value: object) -> object:
 
 
 def _options(
-    model: type[BaseModel], omit: Sequence[str], defaults: Mapping[str, object], prefix: str = ""
-) -> list[click.Option]:
+    model: type[BaseModel], omit: Set[str], defaults: Mapping[str, object], prefix: str = ""
+) -> list[GroupedOption]:
     """The options of a model; those of a model within it have its name before theirs."""
     said, out = explanations(model), []
     for name, info in model.model_fields.items():
-        if name in omit or (not prefix and name in HIDDEN):
+        if name in omit:
             continue
         nested = _nested(info)
         if nested is not None:
-            out += _options(nested, omit, {}, f"{name}_")
+            out += [option.of(name.capitalize()) for option in _options(nested, omit - HIDDEN, {}, f"{name}_")]
             continue
         default = defaults.get(name, None if info.is_required() else info.get_default(call_default_factory=True))
         out.append(_option(f"{prefix}{name}", info, said.get(name, ""), default))
     return out
 
 
-def _option(name: str, info: FieldInfo, said: str, default: object) -> click.Option:
+def _option(name: str, info: FieldInfo, said: str, default: object) -> GroupedOption:
     """The option of one setting; its value is checked by the model, so that all messages are the same."""
     flag = f"--{(info.alias or name).replace('_', '-')}"
     choices, several, truth = _choices(info), _is_several(info), _plain(info) is bool
+    own = next((mark.func for mark in _marks(info) if isinstance(mark.func, ChoiceOrOwn)), None)
     text = (said[:1].upper() + said[1:]).replace("``", "")
     shown = _shown(default)
     if shown and not truth:
@@ -154,13 +166,13 @@ def _option(name: str, info: FieldInfo, said: str, default: object) -> click.Opt
     if truth:
         flags = f"{flag}/--no-{flag[2:]}" if default is True else flag
         text += "  [default: yes]" if default is True else ""
-        return click.Option([flags, name], default=None, is_flag=True, help=text)
+        return GroupedOption([flags, name], default=None, is_flag=True, help=text)
     if several:
         metavar = f"{'|'.join(choices) or _metavar(info)}[,...]"
-        return click.Option([flag, name], default=None, help=text, multiple=True, metavar=metavar)
-    return click.Option(
+        return GroupedOption([flag, name], default=None, help=text, multiple=True, metavar=metavar)
+    return GroupedOption(
         [flag, name], default=None, help=text, type=click.Choice(choices) if choices else None,
-        metavar=None if choices else _metavar(info),
+        metavar="|".join([*own.members, "FILE.py:FUNCTION"]) if own else None if choices else _metavar(info),
     )  # fmt: skip
 
 
@@ -187,11 +199,16 @@ def _nested(info: FieldInfo) -> type[BaseModel] | None:
     return found if isinstance(found, type) and issubclass(found, BaseModel) else None
 
 
+def _marks(info: FieldInfo) -> list[AfterValidator]:
+    """The functions that check a setting."""
+    every = [*info.metadata, *(m for part in _parts(info.annotation) for m in getattr(part, "__metadata__", ()))]
+    return [mark for mark in every if isinstance(mark, AfterValidator)]
+
+
 def _choices(info: FieldInfo) -> list[str]:
     """The values of a setting that has a few names as values."""
-    every = [*info.metadata, *(m for part in _parts(info.annotation) for m in getattr(part, "__metadata__", ()))]
-    for mark in every:
-        if isinstance(mark, AfterValidator) and isinstance(mark.func, Choice):
+    for mark in _marks(info):
+        if isinstance(mark.func, Choice):
             return list(mark.func.names)
     names = [arg for arg in _members(info.annotation) if arg is not NoneType]
     literal = [name for part in names if get_origin(part) is Literal for name in get_args(part)]
@@ -227,4 +244,6 @@ def _metavar(info: FieldInfo) -> str:
             words += map(str, get_args(part))
         elif part in (int, float):
             words.append("N" if part is int else "NUMBER")
+        elif get_origin(part) is tuple and int in get_args(part):
+            words.append("N")
     return "|".join(dict.fromkeys(words)) or "TEXT"

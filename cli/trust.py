@@ -6,6 +6,8 @@ import os
 
 import click
 
+from landscape.cli.help import GroupedOption
+
 
 def _allow(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -> None:
     """Workers are other processes, so it is said in the environment."""
@@ -25,14 +27,14 @@ def _unverified(ctx: click.Context, param: click.Parameter, given: bool) -> None
 def trust_options(command: click.Command) -> click.Command:
     """Add ``--allow-class --allow-unverified`` to a command."""
     command.params += [
-        click.Option(
+        GroupedOption(
             ["--allow-class"], multiple=True, metavar="NAME", expose_value=False, callback=_allow,
             help="A class beside the tensors of .pt and .ckpt files that is passed over, such as argparse.Namespace; "
             "nothing of it is run.",
-        ),
-        click.Option(
+        ).of("Trust"),
+        GroupedOption(
             ["--allow-unverified"], is_flag=True, expose_value=False, callback=_unverified,
             help="Take files from a hub that promises no hash of them.",
-        ),
+        ).of("Trust"),
     ]  # fmt: skip
     return command

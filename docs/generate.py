@@ -19,9 +19,10 @@ from pydantic.fields import FieldInfo
 
 from landscape import catalogue, rows
 from landscape.catalogue import Members
+from landscape.cli.help import EXAMPLES
 from landscape.cli.main import COMMANDS, cli
 from landscape.cli.settings import explanations
-from landscape.spec import MOST_SEED, BesideStudy, Choice, WholeOr
+from landscape.spec import MOST_SEED, BesideStudy, Choice, ChoiceOrOwn, Own, WholeOr
 from landscape.stages.settings import Primary, Stages
 from landscape.study.kinds import kind
 from landscape.study.kinds.alignment import Alignment
@@ -109,6 +110,10 @@ def by_validator(metadata: Sequence[object]) -> list[str]:
     for mark in metadata:
         if isinstance(mark, AfterValidator) and isinstance(mark.func, Choice):
             return [f"`{name}`" for name in mark.func.names]
+        if isinstance(mark, AfterValidator) and isinstance(mark.func, ChoiceOrOwn):
+            return [*(f"`{name}`" for name in mark.func.members), "`FILE.py:FUNCTION`"]
+        if isinstance(mark, AfterValidator) and mark in get_args(Own):
+            return ["`FILE.py:FUNCTION`"]
         if isinstance(mark, AfterValidator) and isinstance(mark.func, WholeOr):
             return [f"`{mark.func.word}`", f"integer ≥ {mark.func.least} and ≤ {mark.func.most}"]
         if isinstance(mark, AfterValidator) and mark in get_args(BesideStudy):
@@ -238,6 +243,7 @@ def command(name: str) -> Iterator[str]:
         yield from table(("option", "meaning"), [
             (f"`{flags}`", portable(said)) for flags, said in records if "--help" not in flags
         ])  # fmt: skip
+        yield from ("```sh", *EXAMPLES[name], "```", "")
 
 
 def portable(said: str) -> str:

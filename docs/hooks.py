@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parent.parent
-OUTSIDE = ("CHANGELOG.md", "benchmarks/README.md", "studies/README.md", "validation/README.md")
+OUTSIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/README.md", "studies/README.md", "validation/README.md")
 """Notes that pages link to; figures are added beside them."""
-LINK = re.compile(r"\]\((?:\.\./)((?:\.\./)*)((?:figures|benchmarks|studies|validation)/[^)#]+|CHANGELOG\.md)")
+LINK = re.compile(
+    r"\]\((?:\.\./)((?:\.\./)*)((?:figures|benchmarks|studies|validation)/[^)#]+|CHANGELOG\.md|CONTRIBUTING\.md)"
+)
 """A link to one of them; one step upwards more than on the site."""
 ROLE = re.compile(r":(?:class|func|meth|mod|data|attr):(?=<code>)")
 """What docstrings write before a name."""
@@ -35,6 +37,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Links to it, one folder deeper, and its links to the pages."""
+    if page.file.src_uri == "CONTRIBUTING.md":
+        return markdown.replace("](docs/", "](")
     return markdown.replace("](../docs/", "](../") if page.file.src_uri in OUTSIDE else LINK.sub(r"](\1\2", markdown)
 
 

@@ -38,7 +38,7 @@ def calibration_map(rows: pd.DataFrame, proposal: tuple[float, float] | None = N
     bar = {"label": "local learning coefficient", "format": "%g", "ticks": LogLocator(subs=(1, 2, 5))}
     sns.heatmap(
         llc.astype(float), ax=ax, cmap="crest", norm=scale, annot=texts, fmt="", mask=~finite,
-        annot_kws={"fontsize": 8}, cbar_kws=bar, linewidths=0.5,
+        annot_kws={"fontsize": "x-small"}, cbar_kws=bar, linewidths=0.5,
         xticklabels=[f"{step:.2g}" for step in across], yticklabels=[f"{pull:g}" for pull in pulls],
     )  # fmt: skip
     if legend := ax.collections[0].colorbar:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from landscape.catalogue import DEFINITIONS
 
 MOST_UNKNOWN = 0.1
 """Share of unknown tokens beyond which a caption says it."""
+MANY = 12
+"""Steps up to which each is named."""
 ALL = 0.995
 """Share of evaluations from which on all are said to be."""
 
@@ -22,11 +26,22 @@ def caption(rows: pd.DataFrame) -> str:
     parts.append(f"objective: {_only(rows, 'objective')}, {_only(rows, 'unit')}")
     if "unknown" in rows and (share := float(pd.to_numeric(rows["unknown"]).max())) > MOST_UNKNOWN:
         parts.append(f"{share:.0%} of the tokens of the text are unknown to the tokenizer")
-    parts.append(f"{_range(rows, 'examples')} examples of {_only(rows, 'length')} tokens{_share(rows)}")
+    tokens = f" of {_only(rows, 'length')} tokens" if rows["length"].notna().all() else ""
+    parts.append(f"{_range(rows, 'examples')} examples{tokens}{_share(rows)}")
     dtype = _only(rows, "dtype")
     errors = pd.to_numeric(rows["dtype_error"]).dropna()
     parts.append(dtype + (f", within {errors.max():.1g} of float32 where compared" if len(errors) else ""))
     return "; ".join(parts)
+
+
+def steps_in_words(steps: Sequence[float]) -> str:
+    """Steps in a text: all if they are few, else the first and the last.
+
+    >>> steps_in_words([1, 4, 1000]), steps_in_words(range(20))
+    ('1, 4, 1,000', '0 to 19')
+    """
+    known = [f"{int(step):,}" for step in steps]
+    return ", ".join(known) if len(known) <= MANY else f"{known[0]} to {known[-1]}"
 
 
 def of_mean(low: pd.Series, pairs: pd.Series, units: str) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from landscape.catalogue import CURVES, PATHS
 from landscape.figures.captions import caption, of_mean
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
+from landscape.figures.style import colours
 
 LINE, CONTROL = "linear", "control"
 NAMES = {LINE: PATHS.label(LINE), **{name: CURVES.label(name) for name in CURVES}, CONTROL: CONTROL}
@@ -71,12 +72,26 @@ def by_path(
     ax.set_ylabel(f"{VALUES[value]} ({rows['unit'].iloc[0]})")
     ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
     ax.grid(visible=False, axis="x")
-    ax.legend(frameon=False, loc="upper center")
+    ax.legend(frameon=False, fontsize="small", loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.0)
     return ax
 
 
-def _colors() -> dict[str, tuple[float, float, float]]:
-    return dict(zip(NAMES, sns.color_palette("deep", len(NAMES)), strict=True))
+def _colors() -> dict[str, str]:
+    return dict(zip(NAMES, colours(len(NAMES)), strict=True))
+
+
+def compared(profiles: pd.DataFrame, means: pd.DataFrame, pairs: pd.DataFrame) -> Figure:
+    """The loss along each kind of path, and the mean loss increases, side by side.
+
+    Args:
+        profiles: ``path, t, loss, loss_low, loss_high``.
+        means: ``path``, and ``mean_loss_increase`` with ``_low`` and ``_high``.
+        pairs: Rows of the table ``barrier`` of the pairs.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4))
+    loss_by_path(profiles, unit=str(pairs["unit"].iloc[0]), ax=left)
+    by_path(means, pairs, value="mean_loss_increase", ax=right)
+    return figure
 
 
 def section(frames: Frames) -> Section | None:
@@ -85,9 +100,7 @@ def section(frames: Frames) -> Section | None:
         return None
     rows = frames.learned
     control = " and to a random point at the same distance (the control)" if CONTROL in set(rows["path"]) else ""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.8))
-    loss_by_path(frames.learned_profiles, unit=str(rows["unit"].iloc[0]), ax=left)
-    by_path(frames.by_path, rows, value="mean_loss_increase", ax=right)
+    figure = compared(frames.learned_profiles, frames.by_path, rows)
     text = (
         "mean loss increase: mean loss along the path above that of the better end; "
         f"{caption(rows[rows['path'] != CONTROL])}; "
@@ -100,5 +113,6 @@ def section(frames: Frames) -> Section | None:
         "they were not trained on. Where the loss stays low on a curve but not on the straight line, the checkpoints "
         "lie in one curved valley. The control shows the loss that the same training budget reaches on the way to an "
         "arbitrary point; the loss at this point is high, so only the mean along the control is informative.",
-        figure, text,
+        figure, text, rows={"profiles": frames.learned_profiles, "means": frames.by_path, "pairs": rows},
+        draw="curves.compared(profiles, means, pairs)",
     )  # fmt: skip

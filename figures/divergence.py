@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
@@ -55,16 +56,30 @@ def kl_by_subset(means: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def drawn(means: pd.DataFrame, phases: pd.DataFrame) -> Figure:
+    """A figure of the KL over all predictions, and of that of each subset if there are any.
+
+    Args:
+        means: ``subset, step, value, low, high``.
+        phases: ``phase, begin, end``; may be empty.
+    """
+    means = means.assign(
+        subset=means["subset"].astype(object).where(means["subset"].notna(), "")
+    )  # as CSV files have it
+    parts = means[means["subset"] != ""]
+    figure, axes = panels(1 + (not parts.empty), across=2, size=(4.8, 3.9))
+    kl_over_training(means[means["subset"] == ""], phases, ax=axes[0])
+    if not parts.empty:
+        kl_by_subset(parts, ax=axes[1])
+    return figure
+
+
 def section(frames: Frames) -> Section | None:
     """The KL over training, where seeds were compared at several steps."""
     means = frames.kl
     if means.empty or means["step"].nunique() < 2:
         return None
-    parts = means[means["subset"] != ""]
-    figure, axes = panels(1 + (not parts.empty))
-    kl_over_training(means[means["subset"] == ""], frames.phases, ax=axes[0])
-    if not parts.empty:
-        kl_by_subset(parts, ax=axes[1])
+    figure = drawn(means, frames.phases)
     pairs = int(means["pairs"].max())
     return Section.of(
         "KL between seeds over training",
@@ -72,4 +87,5 @@ def section(frames: Frames) -> Section | None:
         "through four phases: nearly uniform predictions, convergence to the frequencies of tokens, divergence as each "
         "learns contexts, and a slow reconvergence. Rare tokens are frequency 1, the most frequent ones 10.",
         figure, f"{pairs} pair{'s' * (pairs > 1)} of seeds; bars: 95 % intervals, over seeds where there are five",
+        rows={"means": means, "phases": frames.phases}, draw="divergence.drawn(means, phases)",
     )  # fmt: skip

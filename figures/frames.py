@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -27,6 +28,12 @@ class Frames:
         by_symmetry: Means of these rows by way to align.
         alignment: Rows of the table ``align``.
         learned_profiles: Mean profile by path and t.
+        probe_along: Rows of the table ``probe_along``.
+        drop: Rows of the table ``drop``.
+        component: Rows of the table ``component``.
+        trajectory: Rows of the table ``trajectory``.
+        line: Rows of the table ``line``.
+        entered: Of windows, the step from which on each run's mean gains: ``run, step``.
         plane: Rows of the table ``plane``.
         place: Rows of the table ``place``.
         mixture: Rows of the table ``mixture``.
@@ -45,6 +52,7 @@ class Frames:
         unreliable: Names of unreliable series.
         sentences: Findings on stages, in words.
         notes: Caveats of these findings.
+        data_sets: Frames of each data set by its name, if there are several; those of the one that is shown among them.
         traces: Chains of a few coefficients: ``chain, draw, loss`` and the columns of ``llc``.
     """
 
@@ -60,6 +68,12 @@ class Frames:
     by_symmetry: pd.DataFrame = field(default_factory=pd.DataFrame)
     alignment: pd.DataFrame = field(default_factory=pd.DataFrame)
     learned_profiles: pd.DataFrame = field(default_factory=pd.DataFrame)
+    probe_along: pd.DataFrame = field(default_factory=pd.DataFrame)
+    drop: pd.DataFrame = field(default_factory=pd.DataFrame)
+    component: pd.DataFrame = field(default_factory=pd.DataFrame)
+    trajectory: pd.DataFrame = field(default_factory=pd.DataFrame)
+    line: pd.DataFrame = field(default_factory=pd.DataFrame)
+    entered: pd.DataFrame = field(default_factory=pd.DataFrame)
     plane: pd.DataFrame = field(default_factory=pd.DataFrame)
     place: pd.DataFrame = field(default_factory=pd.DataFrame)
     mixture: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -79,6 +93,7 @@ class Frames:
     sentences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     traces: pd.DataFrame = field(default_factory=pd.DataFrame)
+    data_sets: Mapping[str, Frames] = field(default_factory=dict)
 
 
 def between_seeds(rows: pd.DataFrame) -> pd.DataFrame:

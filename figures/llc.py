@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from landscape.figures.captions import caption
 from landscape.figures.frames import Frames
-from landscape.figures.section import Section
-from landscape.figures.style import label_text, step_axis
+from landscape.figures.section import Section, spots
+from landscape.figures.style import ONE, colours, label_text, label_words, step_axis
 
 
 def llc_over_training(
@@ -28,7 +30,7 @@ def llc_over_training(
     """
     ax = ax or plt.gca()
     seeds = rows["seed"].dropna().unique()
-    for color, seed in zip(sns.color_palette("deep", max(len(seeds), 1)), seeds, strict=True):
+    for color, seed in zip(colours(max(len(seeds), 1)), seeds, strict=True):
         run = rows[rows["seed"] == seed].sort_values(by)
         step, llc, low, high = (run[name].to_numpy(dtype=float) for name in (by, "llc", "low", "high"))
         named = f"seed {label_text(seed)}" if len(seeds) <= 10 else None
@@ -57,7 +59,7 @@ def llc_over_training(
     step_axis(ax, rows[by], label)
     ax.set_ylabel("local learning coefficient")
     if len(seeds) <= 10:
-        ax.legend(frameon=False, fontsize=9)
+        ax.legend(frameon=False, fontsize="small")
     return ax
 
 
@@ -77,6 +79,32 @@ def about(rows: pd.DataFrame) -> str:
     )
 
 
+def coefficients(rows: pd.DataFrame) -> Figure:
+    """A panel for each setting of the sampler, and for branches.
+
+    Args:
+        rows: Rows of the table ``llc``.
+    """
+    groups = _groups(rows)
+    figure, axes = plt.subplots(len(groups), figsize=(ONE[0], ONE[1] * len(groups)), squeeze=False)
+    for ax, part in zip(axes.flat, groups, strict=True):
+        if part["branches"].any():
+            label = f"step the branches were spawned at; they are at step {int(part['step'].max()):,}"
+            llc_over_training(part, ax=ax, by="branch_step", label=label)
+        else:
+            llc_over_training(part, ax=ax)
+        if len(groups) > 1:
+            title = f"moved: {part['moved'].iloc[0]}; localisation {part['localisation'].iloc[0]:g}"
+            ax.set_title(title, fontsize="small")
+    return figure
+
+
+def _groups(rows: pd.DataFrame) -> list[pd.DataFrame]:
+    """The rows of each panel."""
+    settings = ["branches", "sampler", "moved", "mode", "n_beta", "localisation"]
+    return [part for _, part in rows.assign(branches=rows["branch_step"].notna()).groupby(settings, sort=False)]
+
+
 def section(frames: Frames) -> Section | None:
     """The coefficient over training."""
     rows = frames.llc
@@ -85,25 +113,27 @@ def section(frames: Frames) -> Section | None:
     rows = rows[rows["step"].notna() & rows["seed"].notna()]
     if rows.empty:
         return None
-    settings = ["branches", "sampler", "moved", "mode", "n_beta", "localisation"]
-    groups = [part for _, part in rows.assign(branches=rows["branch_step"].notna()).groupby(settings, sort=False)]
-    figure, axes = plt.subplots(len(groups), figsize=(8, 4.6 * len(groups)), squeeze=False)
-    for ax, part in zip(axes.flat, groups, strict=True):
-        if part["branches"].any():
-            label = f"step the branches were spawned at; they are at step {int(part['step'].max()):,}"
-            llc_over_training(part, ax=ax, by="branch_step", label=label)
-        else:
-            llc_over_training(part, ax=ax)
-        if len(groups) > 1:
-            ax.set_title(f"moved: {part['moved'].iloc[0]}; localisation {part['localisation'].iloc[0]:g}", fontsize=10)
+    groups = _groups(rows)
+    figure = coefficients(rows)
     text = f"{'; '.join(dict.fromkeys(about(part) for part in groups))}; {caption(rows)}"
     return Section.of(
         "Local learning coefficient over training",
         "How many directions around a checkpoint cost loss, counted smoothly: half of the parameters at a regular "
         "minimum, less where the loss is degenerate. A jump indicates a change of what the model computes."
         f"{_unreliable(rows)}{_localised(rows)}",
-        figure, text,
+        figure, text, rows={"rows": rows}, draw="llc.coefficients(rows)",
+        spots=[
+            spots(ax, part, "branch_step" if part["branches"].any() else "step", "llc", _said)
+            for ax, part in zip(figure.axes, groups, strict=True)
+        ],
     )  # fmt: skip
+
+
+def _said(row: Mapping[Hashable, Any]) -> str:
+    """A checkpoint and its coefficient, in words."""
+    where = f"seed {label_words(row['seed'])}, step {int(row['step']):,}"
+    warnings = "" if row["reliable"] else f"; unreliable: {row['warnings']}"
+    return f"{where}: {row['llc']:.1f} [{row['low']:.1f}, {row['high']:.1f}]{warnings}"
 
 
 def _unreliable(rows: pd.DataFrame) -> str:

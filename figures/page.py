@@ -1,12 +1,13 @@
-"""The report: one self-contained HTML page."""
+"""The report: one self-contained HTML page, which is read without scripts and explored with them."""
 
 from __future__ import annotations
 
 import base64
-import io
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -16,18 +17,30 @@ matplotlib.use("Agg")
 
 import jinja2
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
+from markupsafe import Markup
 
-from landscape.catalogue import CURVES
+from landscape.figures.answer import answer
 from landscape.figures.captions import caption
-from landscape.figures.curves import CONTROL, LINE
 from landscape.figures.frames import Frames
+from landscape.figures.section import Section
 from landscape.figures.sections import sections
 from landscape.figures.style import style
+from landscape.figures.svg import NO_XML, Drawing, drawing
+from landscape.figures.tables import Table, csv, means, packed, tests
 
 MAX_LISTED = 200
 """Missing tasks of a kind of measure that are listed by name."""
+MAX_CSV = 300_000
+"""Letters of packed CSV that a page holds for a figure; larger rows are left to files."""
+DIGITS = 5
+"""Digits of numbers that a page holds for its charts."""
+POLICY = (
+    "default-src 'none'; script-src 'sha256-{script}'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "base-uri 'none'; form-action 'none'"
+)
+"""What a browser may do with the page: run this one script, and load nothing."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,26 @@ class Missing:
     failure: str = ""
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A section as the page has it.
+
+    Attributes:
+        section: The section.
+        drawing: Its figure.
+        files: Name of the file of each of its rows, and the CSV, packed; empty if it is too large.
+    """
+
+    section: Section
+    drawing: Drawing
+    files: Mapping[str, str]
+
+    @property
+    def figure(self) -> Markup:
+        """The figure as markup, which holds texts of labels escaped."""
+        return Markup(self.drawing.markup)  # noqa: S704 written by an XML serialiser
+
+
 def page(frames: Frames, record: Mapping[str, Any], missing: Sequence[Missing]) -> str:
     """The HTML of a report; it needs no other file and no network.
 
@@ -53,23 +86,61 @@ def page(frames: Frames, record: Mapping[str, Any], missing: Sequence[Missing]) 
         record: Record of the study in the store.
         missing: Tasks without a result.
     """
-    with style():
-        shown_sections = sections(frames)
-        shown = [(s.title, s.text, _image(s.figure), s.note) for s in shown_sections]
-        for section in shown_sections:
-            plt.close(section.figure)
-    template = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
-        files("landscape.figures").joinpath("page.html").read_text("utf-8")
-    )
-    return template.render(
-        name=_printable(record["name"]), sections=shown, missing=_missing(missing, record), without=len(missing),
-        findings=_findings(frames), record=record,
-        warnings=_warnings(frames, record),
-        settings="" if frames.barriers.empty else caption(frames.barriers),
-        sentences=frames.sentences, notes=frames.notes, tests=_tests(frames.association),
-        coupling=record["study"].get("stages", {}).get("coupling", ""),
-        tables=[t for t in (_table(frames.training), _table(frames.branching)) if t],
+    with style(text=True):
+        every = [_shown(section) for section in sections(frames)]
+    lead = max(every, key=lambda one: one.section.lead, default=None)
+    script, sheet = (_file(name) for name in ("page.js", "page.css"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    template = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_file("page.html"))
+    made = template.render(
+        name=_printable(record["name"]), lead=lead, others=[one for one in every if one is not lead], record=record,
+        answer=answer(frames), warnings=_warnings(frames, record), missing=_missing(missing, record),
+        without=len(missing), settings="" if frames.barriers.empty else caption(frames.barriers),
+        sentences=frames.sentences, notes=frames.notes, tests=tests(frames.association), dates=_dates(frames),
+        coupling=record["study"].get("stages", {}).get("coupling", ""), tables=_means(frames),
+        policy=POLICY.format(script=digest), sheet=Markup(sheet), script=Markup(script),  # noqa: S704 our own files
+        data=Markup(_json({one.section.name: _data(one) for one in every})),  # noqa: S704 escaped there
     )  # fmt: skip
+    return NO_XML.sub("\ufffd", made)
+
+
+def _shown(section: Section) -> Shown:
+    """The section, with its figure drawn and closed."""
+    made = drawing(section)
+    plt.close(section.figure)
+    texts = {section.file(name): packed(csv(rows)) for name, rows in section.rows.items() if len(rows.columns)}
+    return Shown(section, made, {name: text if len(text) <= MAX_CSV else "" for name, text in texts.items()})
+
+
+def _data(shown: Shown) -> dict[str, Any]:
+    """What the script reads of a figure."""
+    return {
+        "size": shown.drawing.size, "caption": shown.section.note, "files": shown.files,
+        "panels": [{name: value for name, value in asdict(panel).items() if name != "groups"}
+                   for panel in shown.drawing.panels],
+        "details": {name: asdict(detail) for name, detail in shown.section.details.items()},
+    }  # fmt: skip
+
+
+def _json(value: object) -> str:
+    """JSON that may stand within a script element: pure ASCII, without anything that ends the element."""
+    text = json.dumps(_rounded(value), separators=(",", ":"), allow_nan=False)
+    return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
+
+
+def _rounded(value: object) -> object:
+    """The value with numbers of a few digits; what is not finite is missing."""
+    if isinstance(value, Mapping):
+        return {str(name): _rounded(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(inner) for inner in value]
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None
+    return value
+
+
+def _file(name: str) -> str:
+    return files("landscape.figures").joinpath(name).read_text("utf-8")
 
 
 def _printable(text: str) -> str:
@@ -95,71 +166,6 @@ def _missing(missing: Sequence[Missing], record: Mapping[str, Any]) -> list[tupl
     return out
 
 
-def figures(frames: Frames) -> dict[str, Figure]:
-    """The figures of the report by name, for papers and slides."""
-    with style():
-        return {section.title.lower().replace(" ", "_"): section.figure for section in sections(frames)}
-
-
-def _findings(frames: Frames) -> list[str]:
-    """The main numbers in sentences."""
-    unit = "" if frames.barriers.empty else str(frames.barriers["unit"].iloc[0])
-    return [
-        *_of_training(frames.training, unit),
-        *_of_branches(frames.branching, unit),
-        *_of_alignment(frames.by_symmetry, unit),
-        *_of_curves(frames.by_path, unit),
-    ]
-
-
-def _of_training(training: pd.DataFrame, unit: str) -> list[str]:
-    if training.empty or training["step"].isna().any():
-        return []
-    return [
-        f"{which} (step {int(row['step']):,}) the mean barrier between seeds is {_interval(row)} {unit}, "
-        f"over {int(row['pairs'])} pairs."
-        for which, row in (("At the start", training.iloc[0]), ("At the end", training.iloc[-1]))
-    ]
-
-
-def _of_branches(branching: pd.DataFrame, unit: str) -> list[str]:
-    if branching.empty:
-        return []
-    return [
-        f"Branches spawned {which}, after step {int(row['branch_step']):,}, end with a barrier of "
-        f"{_interval(row)} {unit}."
-        for which, row in (("earliest", branching.iloc[0]), ("latest", branching.iloc[-1]))
-    ]
-
-
-def _of_alignment(by_symmetry: pd.DataFrame, unit: str) -> list[str]:
-    if by_symmetry.empty:
-        return []
-    means = by_symmetry[by_symmetry["step"].isna() | (by_symmetry["step"] == by_symmetry["step"].max())]
-    raw = means[means["how"] == "none"]
-    others = [f"{_interval(row)} ({row['how']})" for row in means[means["how"] != "none"].to_dict("records")]
-    start = f"{_interval(raw.iloc[0])} {unit}" if len(raw) else "not measured"
-    return [f"The raw mean barrier is {start}. After alignment it is {', '.join(others)}."]
-
-
-def _of_curves(by_path: pd.DataFrame, unit: str) -> list[str]:
-    if by_path.empty:
-        return []
-    mean = by_path.set_index("path")
-    curve = next(path for path in mean.index if path in CURVES)
-    line = f"{_interval(mean.loc[LINE], 'barrier_')} on the straight line and " if LINE in mean.index else ""
-    control = (
-        f" ({mean.loc[CONTROL, 'mean_loss_increase']:+.3f} on the way to a random point)"
-        if CONTROL in mean.index else ""
-    )  # fmt: skip
-    return [
-        f"Between {int(mean.loc[curve, 'pairs'])} pairs the mean barrier is {line}"
-        f"{_interval(mean.loc[curve], 'barrier_')} {unit} on learned curves. Along them the largest loss increase "
-        f"over the better endpoint is {mean.loc[curve, 'loss_increase']:.3f}, and the mean loss increase "
-        f"{mean.loc[curve, 'mean_loss_increase']:+.3f}{control}."
-    ]
-
-
 def _warnings(frames: Frames, record: Mapping[str, Any]) -> list[str]:
     """Known defects of the checkpoints, and pairs that are too close for the dtype in which they are stored."""
     out = [str(warning) for warning in record.get("warnings", [])]
@@ -173,45 +179,24 @@ def _warnings(frames: Frames, record: Mapping[str, Any]) -> list[str]:
     return out
 
 
-def _tests(rows: pd.DataFrame) -> dict[str, list[list[str]]]:
-    """The tests of each hypothesis as cells of a table: the primary one first, then by p value."""
-    if rows.empty:
-        return {}
-    ranked = rows.sort_values(["primary", "p"], ascending=[False, True], kind="stable")
-    return {
-        str(hypothesis): [
-            [
-                f"{row['connectivity']} / {row['behaviour']}" + (" (unreliable)" if row["unreliable"] else ""),
-                row["test"] + (" (primary)" if row["primary"] else ""),
-                f"{row['effect']:+.3g} " + ("" if pd.isna(row["low"]) else f"[{row['low']:.3g}, {row['high']:.3g}]"),
-                "" if pd.isna(row["p_without"]) else f"{row['effect_without']:+.3g}, p {row['p_without']:.2g}",
-                *("" if pd.isna(row[n]) else f"{row[n]:.2g}" for n in ("p", "q", "p_family", "p_floor", "power")),
-                row["verdict"],
-            ]
-            for row in part.to_dict("records")
-        ]
-        for hypothesis, part in ranked.groupby("hypothesis", sort=False)
-    }  # fmt: skip
+def _means(frames: Frames) -> list[Table]:
+    every = (
+        means("Mean barrier between seeds by step", frames.training),
+        means("Mean barrier between branches by the step they were spawned at", frames.branching),
+    )
+    return [table for table in every if table is not None]
 
 
-def _interval(row: Any, prefix: str = "") -> str:
-    low, high = (row[f"{prefix}{end}"] for end in ("low", "high"))
-    if pd.isna(low):  # too few seeds for an interval
-        return f"{row['barrier']:.3f}" + (
-            f" (pairs {row['best']:.3f} to {row['worst']:.3f})" if row["pairs"] > 1 else ""
-        )
-    return f"{row['barrier']:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _table(means: pd.DataFrame) -> tuple[list[str], list[list[str]]] | None:
-    if means.empty:
+def _dates(frames: Frames) -> Table | None:
+    """Every dated event of every series and seed."""
+    if frames.event.empty:
         return None
-    exact = means.dropna(axis=1, how="all").round(4).astype(object)  # checkpoints may have no step
-    rows = [[f"{v:.4f}" if isinstance(v, float) else f"{v:,}" for v in row] for row in exact.itertuples(index=False)]
-    return list(exact.columns), rows
+    rows = frames.event[["series", "seed", "event", "way", "step", "low", "high", "censored"]]
+    cells = [[_date(value) for value in row] for row in rows.itertuples(index=False)]
+    return Table(f"{len(rows)} dated events, with 90 % intervals", list(rows.columns), cells)
 
 
-def _image(figure: Figure) -> str:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None})
-    return base64.b64encode(stream.getvalue()).decode()
+def _date(value: object) -> str:
+    if isinstance(value, float):
+        return "" if pd.isna(value) else f"{value:,.1f}"
+    return str(value).replace("_", "-")

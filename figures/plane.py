@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from pathlib import PurePath
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from landscape.figures.captions import caption
 from landscape.figures.frames import Frames
 from landscape.figures.interpolation import some
-from landscape.figures.section import Section
-from landscape.figures.style import label_text, literal, panels
+from landscape.figures.section import Section, spots
+from landscape.figures.style import DARK, label_text, label_words, literal, panels
 
 LEVELS = 24
 """Levels of the contours."""
@@ -55,7 +58,7 @@ def loss_plane(
             linewidth=2,
             label="projection of the learned path" if projected else "learned path",
         )
-        ax.legend(frameon=True, fontsize=9)
+        ax.legend(frameon=True, fontsize="small")
     _draw_checkpoints(places, ax, norm, joined=rows["kind"].iloc[0] == "trajectory")
     ax.figure.colorbar(
         drawn,
@@ -86,9 +89,9 @@ def _draw_checkpoints(places: pd.DataFrame, ax: Axes, norm: PowerNorm, *, joined
             textcoords="offset points",
             xytext=(6, 6),
             color="white",
-            fontsize=9,
+            fontsize="small",
             zorder=4,
-            path_effects=[withStroke(linewidth=2, foreground="0.25")],
+            path_effects=[withStroke(linewidth=2, foreground=DARK)],
         )
 
 
@@ -127,21 +130,49 @@ def _names(places: pd.DataFrame) -> list[str]:
     return names
 
 
+def planes(rows: pd.DataFrame, places: pd.DataFrame) -> Figure:
+    """A few planes side by side.
+
+    Args:
+        rows: Rows of the table ``plane``.
+        places: Rows of the table ``place``.
+    """
+    names = _drawn(rows)
+    figure, axes = panels(len(names), 2, (6.2, 5.0), least=6.2)
+    for ax, name in zip(axes, names, strict=True):
+        loss_plane(rows[rows["plane"] == name], places[places["plane"] == name], ax=ax)
+    return figure
+
+
+def _drawn(rows: pd.DataFrame) -> list[str]:
+    """Names of the planes that are drawn."""
+    return some(list(dict.fromkeys(rows["plane"])), MAX_PLANES)
+
+
+def _said(row: Mapping[Hashable, Any]) -> str:
+    """A checkpoint and its loss, in words."""
+    known = {name: row[name] for name in ("seed", "step") if pd.notna(row[name])}
+    where = ", ".join(f"{name} {label_words(value)}" for name, value in known.items()) or str(row["checkpoint"])
+    return f"{where}: loss {row['loss']:.3f}, {row['off_plane']:.2g} off the plane"
+
+
 def section(frames: Frames) -> Section | None:
     """The loss on planes."""
     if frames.plane.empty:
         return None
-    names = some(list(dict.fromkeys(frames.plane["plane"])), MAX_PLANES)
-    figure, axes = panels(len(names), 2, (6.2, 5.0), least=9.0)
-    notes = []
-    for ax, name in zip(axes, names, strict=True):
-        rows, places = (frame[frame["plane"] == name] for frame in (frames.plane, frames.place))
-        loss_plane(rows, places, ax=ax)
-        notes.append(about(rows, places))
+    names = _drawn(frames.plane)
+    figure = planes(frames.plane, frames.place)
+    notes = [about(*(frame[frame["plane"] == name] for frame in (frames.plane, frames.place))) for name in names]
+    left_out = frames.plane["plane"].nunique() - len(names)
     text = "; ".join([*dict.fromkeys(notes), caption(frames.plane)])
     return Section.of(
         "Planes",
         "The loss on planes through the space of weights, with the checkpoints. Distances in the plane are Euclidean "
-        "distances of weights, with one scale for both axes. Distances from the plane are not shown.",
-        figure, text,
+        "distances of weights, with one scale for both axes. Distances from the plane are not shown."
+        + (f" {left_out} of {left_out + len(names)} planes are not drawn." if left_out else ""),
+        figure, text, rows={"rows": frames.plane, "places": frames.place}, draw="plane.planes(rows, places)",
+        spots=[
+            spots(ax, frames.place[frames.place["plane"] == name], "x", "y", _said)
+            for ax, name in zip(figure.axes, names, strict=False)
+        ],
     )  # fmt: skip

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 
 from landscape.catalogue import PROBES
-from landscape.figures.style import literal, step_axis
+from landscape.figures.style import colours, literal, step_axis
 
 Z = 1.96
 ARROWS = {"higher": " ↑", "lower": " ↓"}
@@ -48,9 +47,10 @@ def probe_over_training(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ax: Axes to draw on; None is the current axes.
     """
     ax = ax or plt.gca()
+    rows = rows.assign(subset=rows["subset"].astype(object).where(rows["subset"].notna(), ""))  # as CSV files have it
     subsets = list(dict.fromkeys(rows["subset"]))
     if len(subsets) > 1:
-        colors = sns.color_palette("dark", len(subsets))
+        colors = colours(len(subsets))
         for color, subset in zip(colors, subsets, strict=True):
             part = rows[rows["subset"] == subset]
             means = part.groupby("step")["value"].mean()
@@ -59,10 +59,10 @@ def probe_over_training(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             ax.scatter(
                 part["step"].to_numpy(float), part["value"].to_numpy(float), color=color, s=8, alpha=0.4, linewidth=0
             )
-        ax.legend(frameon=False, fontsize=8)
+        ax.legend(frameon=False, fontsize="x-small")
     else:
         seeds = list(dict.fromkeys(rows["seed"]))
-        for color, seed in zip(sns.color_palette("deep", len(seeds)), seeds, strict=True):
+        for color, seed in zip(colours(len(seeds)), seeds, strict=True):
             run = rows[rows["seed"].isna() if pd.isna(seed) else rows["seed"] == seed].sort_values("step")
             step, value, error = (run[name].to_numpy(dtype=float) for name in ("step", "value", "error"))
             ax.errorbar(

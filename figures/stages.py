@@ -8,20 +8,20 @@ from itertools import pairwise
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
+from landscape.figures.details import series as details_of
 from landscape.figures.frames import Frames
-from landscape.figures.section import Section
-from landscape.figures.style import literal, step_axis
+from landscape.figures.section import Section, Spots
+from landscape.figures.style import BANDS, COLOURS, ENOUGH_SEEDS, literal, step_axis
 
 EVERYONE = "all"
 MAX_PANELS = 9
 ONSETS = ("half_rise", "stable")
 WIDE = 5
 """Gaps between checkpoints that are wider than this multiple of the median are dotted."""
-BANDS = ("#eef2f7", "#dbe4ef")
 
 
 def stages_over_training(
@@ -31,7 +31,8 @@ def stages_over_training(
     """Stacked panels of series over one axis of training steps.
 
     Thin: measured values of each seed; outlier runs are dashed and named. Thick: the mean over seeds with its 90 %
-    interval, dotted where there are no checkpoints. Background: stages; a dashed line is a boundary, with its 90 %
+    interval, dotted where there are no checkpoints; with fewer than five seeds it is a dashed line without an interval,
+    and the seeds are in colour. Background: stages; a dashed line is a boundary, with its 90 %
     interval as a bar at the top. Diamond: the half-rise of the mean over seeds, or the median time to stable
     connectivity, with its 90 % interval.
 
@@ -46,15 +47,13 @@ def stages_over_training(
     """
     far = set() if outlier is None else set(outlier[["series", "seed"]].itertuples(index=False, name=None))
     names = shown(curve, event, boundaries)
-    figure, axes = plt.subplots(len(names), 1, figsize=(9, 1.2 + 1.45 * len(names)), sharex=True, squeeze=False)
+    figure, axes = plt.subplots(len(names), 1, figsize=(6.4, 1.0 + 1.3 * len(names)), sharex=True, squeeze=False)
     bands = stage[(stage["seed"] == EVERYONE) & (stage["series"] == boundaries)] if len(stage) else stage
     for ax, name in zip(axes.flat, names, strict=True):
         _panel(ax, name, series[series["series"] == name], curve[curve["series"] == name],
                {seed for which, seed in far if which == name})  # fmt: skip
         if name in unreliable:
-            ax.set_ylabel(
-                f"{ax.get_ylabel()}\n(unreliable)", color="0.45", rotation=0, ha="right", va="center", fontsize=9
-            )
+            ax.set_title(f"{literal(name)} (unreliable)", loc="left", fontsize="small", color="0.45", pad=3)
         _onset(ax, event[(event["series"] == name) & (event["seed"] == EVERYONE) & event["event"].isin(ONSETS)])
         for band in bands.to_dict("records"):
             ax.axvspan(band["start"], band["end"], color=BANDS[band["stage"] % 2], zorder=-2, linewidth=0)
@@ -62,7 +61,7 @@ def stages_over_training(
                 ax.axvline(band["start"], color="0.35", linewidth=0.9, linestyle="--", zorder=0)
     known = series.loc[series["series"].isin(names), "step"]
     step_axis(axes[-1][0], pd.Series(np.round(known)), "training step")
-    axes[-1][0].tick_params(axis="x", labelsize=8)
+    axes[-1][0].tick_params(axis="x", labelsize="small")
     _numbers(axes[0][0], bands)
     return figure
 
@@ -85,18 +84,21 @@ def shown(curve: pd.DataFrame, event: pd.DataFrame, boundaries: str) -> list[str
 
 
 def _panel(ax: Axes, name: str, series: pd.DataFrame, curve: pd.DataFrame, far: set[Hashable]) -> None:
-    color = sns.color_palette("deep")[3 if name.startswith("barrier") else 0 if name in {"loss", "llc"} else 2]
+    color = COLOURS[1 if name.startswith("barrier") else 0 if name in {"loss", "llc"} else 2]
+    few = series["seed"].nunique() < ENOUGH_SEEDS
     for seed, run in series.groupby("seed", sort=False):
         run = run.sort_values("step")
         x, y = run["step"].to_numpy(float), run["value"].to_numpy(float)
         if seed not in far:
-            ax.plot(x, y, color="0.45", linewidth=0.6, alpha=0.7)
+            ax.plot(x, y, color=color if few else "0.45", linewidth=1.1 if few else 0.6, alpha=0.8 if few else 0.7)
             continue
         ax.plot(x, y, color="0.1", linewidth=0.9, linestyle=(0, (4, 2)))
-        ax.annotate(literal(f"seed {seed}"), (x[-1], y[-1]), xytext=(4, 0), textcoords="offset points", fontsize=7,
-                    va="center", annotation_clip=False)  # fmt: skip
+        ax.annotate(literal(f"seed {seed}"), (x[-1], y[-1]), xytext=(4, 0), textcoords="offset points",
+                    fontsize="x-small", va="center", annotation_clip=False)  # fmt: skip
     x, mean, low, high = (curve[column].to_numpy(dtype=float) for column in ("step", "value", "low", "high"))
-    ranges = stretches(x)
+    if few:
+        ax.plot(x, mean, color="0.3", linewidth=1.0, linestyle="--")
+    ranges = [] if few else stretches(x)
     for part in ranges:
         ax.fill_between(x[part], low[part], high[part], color=color, alpha=0.25, linewidth=0)
         ax.plot(x[part], mean[part], color=color, linewidth=1.8)
@@ -106,10 +108,9 @@ def _panel(ax: Axes, name: str, series: pd.DataFrame, curve: pd.DataFrame, far: 
     for one, other in pairwise(ranges):
         gap = [one.stop - 1, other.start]
         ax.plot(x[gap], mean[gap], color=color, linewidth=1.0, linestyle=":")
-    ax.set_ylabel(
-        literal(name).replace(":", "\n", 1).replace(":", " "), rotation=0, ha="right", va="center", fontsize=9
-    )
-    ax.tick_params(axis="y", labelsize=8)
+    ax.set_title(literal(name), loc="left", fontsize="small", pad=3)
+    ax.tick_params(axis="y", labelsize="small")
+    ax.yaxis.set_major_locator(MaxNLocator(3))
     ax.grid(visible=False)
 
 
@@ -138,9 +139,9 @@ def _numbers(ax: Axes, bands: pd.DataFrame) -> None:
     for band in bands.to_dict("records"):
         scale = ax.xaxis.get_transform()
         middle = float(scale.inverted().transform(scale.transform(np.array([band["start"], band["end"]])).mean()))
-        ax.text(middle, 1.13, f"stage {band['stage']}", transform=line, ha="center", va="bottom", fontsize=9)
+        ax.text(middle, 1.3, f"stage {band['stage']}", transform=line, ha="center", va="bottom", fontsize="small")
         if np.isfinite(band["start_low"]) and band["stage"] > 1:
-            height = 1.05 + 0.04 * (band["stage"] % 2)
+            height = 1.22 + 0.04 * (band["stage"] % 2)
             ends = [band["start_low"], band["start_high"]]
             ax.plot(ends, [height] * 2, transform=line, color="0.35", lw=2.2, clip_on=False, solid_capstyle="butt")
 
@@ -155,15 +156,36 @@ def section(frames: Frames) -> Section | None:
     )  # fmt: skip
     events = [event for event in dict.fromkeys(frames.stage.get("begins", [])) if event != "start"]
     bounds = f"bounded by {' and '.join(events)} ({frames.boundaries})" if events else "without boundaries"
+    details = details_of(frames.series, frames.curve, frames.event)
+    names = shown(frames.curve, frames.event, frames.boundaries)
+    few = frames.series.groupby("series")["seed"].nunique().reindex(names).min() < ENOUGH_SEEDS
+    seeds = (
+        "in colour: seeds, black and dashed if outliers; dashed: their smoothed mean"
+        if few
+        else "thin: seeds, dashed if outliers; thick: smoothed mean over seeds with 90 % interval, dotted where there "
+        "are no checkpoints"
+    )
     text = (
-        "thin: seeds, dashed if outliers; thick: smoothed mean over seeds with 90 % interval, dotted where there are "
-        f"no checkpoints; background: stages, {bounds}; dashed lines: boundaries, with 90 % intervals at the top; "
+        f"{seeds}; background: stages, {bounds}; vertical lines: boundaries, with 90 % intervals at the top; "
         "diamonds: half-rise of the mean, or median time to stable connectivity, with 90 % intervals"
     )
+    left_out = [name for name in details if name not in names]
     return Section.of(
         "Stages",
         "Loss, local learning coefficient, barriers and behaviour at the same steps, and the stages of training. "
         "Changes at the same steps are weak evidence: everything changes over training. The tests below ask whether "
-        "seeds that become connected early also change their behaviour early.",
+        "seeds that become connected early also change their behaviour early."
+        + (f" Not drawn: {', '.join(left_out)}." if left_out else ""),
         figure, text,
+        rows={name: getattr(frames, name) for name in ("series", "curve", "event", "stage")},
+        draw=f'stages.stages_over_training(series, curve, event, stage, boundaries="{frames.boundaries}")',
+        spots=[_spots(ax, name, frames.curve) for ax, name in zip(figure.axes, names, strict=True)], details=details,
     )  # fmt: skip
+
+
+def _spots(ax: Axes, name: str, curve: pd.DataFrame) -> Spots:
+    """The mean at each step, with the seeds and dates of the series as its detail."""
+    rows = curve[curve["series"] == name]
+    texts = [f"{name}, step {row['step']:,.0f}: mean {row['value']:.3g}" for row in rows.to_dict("records")]
+    x, y = (rows[column].astype(float).tolist() for column in ("step", "value"))
+    return Spots(ax, x, y, texts, [(name, 0)] * len(texts), "panel")

@@ -16,16 +16,43 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 MOST_STEPS = 20
 """Labels that fit on an axis of steps."""
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d3b")
+"""Colours that stay apart for colour-blind readers (Okabe & Ito 2008), the last added, without black and yellow."""
+DARK = "#0d0d0d"
+"""Letters on light cells, where the page is dark, too."""
+BANDS = ("#eef2f7", "#dbe4ef")
+"""Backgrounds of stages, in turn."""
+ONE = (6.0, 3.8)
+"""Width and height of a figure of one panel, in inches, whose letters can be read on a phone."""
+ENOUGH_SEEDS = 5
+"""Seeds from which on a band stands for them; of fewer, each pair or seed is drawn."""
+PAPER: dict[str, object] = {
+    "font.size": 8, "axes.labelsize": 8, "axes.titlesize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7,
+    "legend.fontsize": 7, "lines.linewidth": 1.2, "lines.markersize": 3.5, "axes.linewidth": 0.6,
+    "grid.linewidth": 0.4, "xtick.major.width": 0.6, "ytick.major.width": 0.6, "xtick.major.size": 3,
+    "ytick.major.size": 3, "pdf.fonttype": 42, "ps.fonttype": 42, "savefig.dpi": 300,
+}  # fmt: skip
+"""Settings for papers: letters of seven and eight points, and fonts that are embedded as outlines of type 42."""
 
 
 @contextmanager
-def style() -> Generator[None]:
-    """Context in which figures have this style."""
+def style(*, paper: bool = False, text: bool = False) -> Generator[None]:
+    """Context in which figures have this style.
+
+    Args:
+        paper: Whether sizes are those of a paper, and not those of a screen.
+        text: Whether SVG files hold texts as texts, which can be searched, and not as outlines.
+    """
     with sns.axes_style("whitegrid", {"axes.edgecolor": "0.3"}), sns.plotting_context("notebook"), rc_context({
-        "svg.fonttype": "path", "svg.hashsalt": "landscape", "figure.constrained_layout.use": True,
-        "axes.spines.right": False, "axes.spines.top": False,
+        "svg.fonttype": "none" if text else "path", "svg.hashsalt": "landscape", "figure.constrained_layout.use": True,
+        "axes.spines.right": False, "axes.spines.top": False, **(PAPER if paper else {}),  # type: ignore[dict-item]
     }):  # fmt: skip
         yield
+
+
+def colours(count: int) -> list[str]:
+    """Colours of so many kinds or seeds: of up to seven the fixed ones, of more shades in their order."""
+    return list(COLOURS[:count]) if count <= len(COLOURS) else sns.color_palette("viridis", count).as_hex()
 
 
 def panels(
@@ -49,18 +76,25 @@ def panels(
 
 def note(ax: Axes, text: str) -> None:
     """Write a caption under the figure, wrapped to its width."""
-    figure = ax.figure
-    figure.supxlabel(_wrap(literal(text), int(figure.get_figwidth() * 13)), fontsize=9, color="0.35", x=0.01, ha="left")  # type: ignore[union-attr]
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    words = _wrap(literal(text), int(figure.get_figwidth() * 13))
+    figure.supxlabel(words, fontsize="small", color="0.35", x=0.01, ha="left")
 
 
 def label_text(value: object) -> str:
+    """The value of a label in a figure."""
+    return literal(label_words(value))
+
+
+def label_words(value: object) -> str:
     """The value of a label, a word or a whole number, which is a float where others are missing."""
-    return literal(value) if isinstance(value, str) else str(int(value))  # type: ignore[call-overload]
+    return value if isinstance(value, str) else str(int(value))  # type: ignore[call-overload]
 
 
 def literal(text: str) -> str:
-    """The text with escaped dollar signs, since matplotlib reads text between them as mathematics."""
-    return text.replace("$", r"\$")
+    """The text without control characters, and with escaped dollar signs: between them matplotlib reads mathematics."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text).replace("$", r"\$")
 
 
 def _wrap(text: str, width: int) -> str:

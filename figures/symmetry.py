@@ -7,13 +7,13 @@ from textwrap import fill
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 
 from landscape.catalogue import MATCHERS
 from landscape.figures.captions import caption, of_mean
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
+from landscape.figures.style import ONE, colours
 
 RAW, CONTROL = "none", "random"
 LABEL_WIDTH = 13
@@ -33,7 +33,7 @@ def barriers_by_symmetry(means: pd.DataFrame, rows: pd.DataFrame, *, ax: Axes | 
     """
     ax = ax or plt.gca()
     order = [how for name in NAMES for how in dict.fromkeys(rows["how"]) if str(how).split(" (")[0] == name]
-    colors = dict(zip(NAMES, sns.color_palette("deep", len(NAMES)), strict=True))
+    colors = dict(zip(NAMES, colours(len(NAMES)), strict=True))
     for position, how in enumerate(order):
         own, mean = rows[rows["how"] == how], means[means["how"] == how].iloc[0]
         color = colors[str(how).split(" (")[0]]
@@ -45,11 +45,10 @@ def barriers_by_symmetry(means: pd.DataFrame, rows: pd.DataFrame, *, ax: Axes | 
             ax.errorbar(
                 position, mean["barrier"], yerr=ends, fmt="D", color="0.15", elinewidth=1.5, capsize=4, zorder=3
             )
-        top = float(np.nanmax([mean["high"], *own["high"]]))
-        ax.annotate(f"{mean['barrier']:.3f}", (position, top), fontsize=9, ha="center", textcoords="offset points",
-                    xytext=(0, 5))  # fmt: skip
+        ax.annotate(f"mean {mean['barrier']:.3f}", (position, 1.0), xycoords=ax.get_xaxis_transform(), fontsize="small",
+                    ha="center", va="bottom", textcoords="offset points", xytext=(0, 3))  # fmt: skip
     ax.axhline(0, color="0.6", linewidth=0.8)
-    ax.set_xticks(range(len(order)), [_label(str(how)) for how in order], fontsize=9)
+    ax.set_xticks(range(len(order)), [_label(str(how)) for how in order], fontsize="small")
     ax.grid(visible=False, axis="x")
     ax.set_ylabel(f"barrier ({rows['unit'].iloc[0]})")
     return ax
@@ -71,7 +70,7 @@ def section(frames: Frames) -> Section | None:
     last = rows["step_a"].max()
     if pd.notna(last):
         rows, means = rows[rows["step_a"] == last], means[means["step"] == last]
-    figure, ax = plt.subplots(figsize=(8, 4.6))
+    figure, ax = plt.subplots(figsize=ONE)
     barriers_by_symmetry(means, rows, ax=ax)
     checks = frames.alignment
     worst = checks.loc[(checks["output_difference"] / checks["tolerance"]).idxmax()]
@@ -91,5 +90,5 @@ def section(frames: Frames) -> Section | None:
         "not due to symmetries, or due to some that this way to align has not found. Alignment changed no function: in "
         f"{len(checks)} checks outputs differed by {worst['output_difference']:.1g} at most in float64, where rounding "
         f"explains {worst['tolerance']:.1g}.",
-        figure, text,
+        figure, text, rows={"means": means, "pairs": rows}, draw="symmetry.barriers_by_symmetry(means, pairs)",
     )  # fmt: skip

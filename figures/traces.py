@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from landscape.figures.captions import caption
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import label_text
+from landscape.figures.style import colours, label_text
 
 SMOOTH = 10
 """Steps of the running mean."""
@@ -27,7 +27,7 @@ def traces(rows: pd.DataFrame, *, ax: Axes | None = None, first: bool = True) ->
     ax = ax or plt.gca()
     row = rows.iloc[0]
     chains = rows.pivot(index="draw", columns="chain", values="loss") - row["baseline"]
-    for color, chain in zip(sns.color_palette("deep", chains.shape[1]), chains.columns, strict=True):
+    for color, chain in zip(colours(chains.shape[1]), chains.columns, strict=True):
         ax.plot(chains.index, chains[chain], color=color, linewidth=0.5, alpha=0.35)
         ax.plot(chains.index, chains[chain].rolling(SMOOTH, center=True).mean(), color=color, linewidth=1.3)
     ax.axvspan(0, row["burn_in"], color="0.6", alpha=0.25, linewidth=0, label="burn-in, not used")
@@ -37,22 +37,33 @@ def traces(rows: pd.DataFrame, *, ax: Axes | None = None, first: bool = True) ->
         ax.set_title(f"seed {label_text(row['seed'])}, step {int(row['step']):,}")
     if first:
         ax.set_ylabel(f"loss above the checkpoint ({row['unit']})")
-        ax.legend(frameon=False, fontsize=9)
+        ax.legend(frameon=False, fontsize="small")
     return ax
+
+
+def chains(rows: pd.DataFrame) -> Figure:
+    """The chains of each checkpoint, side by side.
+
+    Args:
+        rows: As in :func:`traces`, with the column ``checkpoint``.
+    """
+    parts = [part for _, part in rows.groupby("checkpoint", sort=False)]
+    figure, axes = plt.subplots(1, len(parts), figsize=(max(5.2 * len(parts), 8), 4.4), squeeze=False)
+    for ax, part in zip(axes.flat, parts, strict=True):
+        traces(part, ax=ax, first=ax is axes.flat[0])
+    return figure
 
 
 def section(frames: Frames) -> Section | None:
     """The chains of the first and the last coefficient."""
     if frames.traces.empty:
         return None
-    parts = [rows for _, rows in frames.traces.groupby("checkpoint", sort=False)]
-    figure, axes = plt.subplots(1, len(parts), figsize=(max(5.2 * len(parts), 8), 4.4), squeeze=False)
-    for ax, rows in zip(axes.flat, parts, strict=True):
-        traces(rows, ax=ax, first=ax is axes.flat[0])
-    text = f"thin: the loss of each step on its own batch; thick: its running mean over {SMOOTH} steps; {caption(rows)}"
+    figure = chains(frames.traces)
+    made = "thin: the loss of each step on its own batch; thick: its running mean over"
+    text = f"{made} {SMOOTH} steps; {caption(frames.traces)}"
     return Section.of(
         "Chains",
         "The loss along the chains of the first and the last coefficient. After the burn-in it should have no trend, "
         "and the chains should look alike. Spikes indicate that the step size is too large.",
-        figure, text,
+        figure, text, rows={"rows": frames.traces}, draw="traces.chains(rows)",
     )  # fmt: skip

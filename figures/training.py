@@ -1,21 +1,23 @@
 """Mean barrier over training."""
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 
 from landscape.figures.captions import caption, of_mean
+from landscape.figures.details import said
 from landscape.figures.frames import Frames
-from landscape.figures.section import Section
-from landscape.figures.style import step_axis
+from landscape.figures.section import Section, spots
+from landscape.figures.style import COLOURS, ONE, step_axis
 
 
 def barrier_over_training(
     means: pd.DataFrame, rows: pd.DataFrame, *, ax: Axes | None = None, by: str = "step", label: str = "training step"
 ) -> Axes:
-    """Mean barrier with its 95 % interval, if it has one, and every pair as a dot.
+    """Every pair as a dot, and the mean barrier with its 95 % interval; without one, the mean is a dashed line.
 
     Args:
         means: ``barrier, low, high`` by the column ``by``.
@@ -26,21 +28,23 @@ def barrier_over_training(
     """
     ax = ax or plt.gca()
     x, mean, low, high = (means[name].to_numpy(dtype=float) for name in (by, "barrier", "low", "high"))
-    color = sns.color_palette("deep")[0]
+    color, few = COLOURS[0], bool(np.isnan(low).all())
     dots = rows["step_a" if by == "step" else by].to_numpy(dtype=float)
     ax.scatter(
         dots,
         rows["barrier"].to_numpy(dtype=float),
-        s=22,
-        color="0.45",
-        alpha=0.6,
+        s=30 if few else 22,
+        color=color if few else "0.45",
+        alpha=0.8 if few else 0.6,
         linewidth=0,
         label="one pair",
         zorder=2,
     )
     errors = [(mean - low).clip(min=0), (high - mean).clip(min=0)]
-    name = "mean" if np.isnan(low).all() else "mean, 95 % interval"
-    ax.errorbar(x, mean, yerr=errors, color=color, marker="o", capsize=3, label=name, zorder=3)
+    if few:
+        ax.errorbar(x, mean, yerr=errors, label="mean", color="0.3", linestyle="--", linewidth=1.0, zorder=1)
+    else:
+        ax.errorbar(x, mean, yerr=errors, label="mean, 95 % interval", color=color, marker="o", capsize=3, zorder=3)
     step_axis(ax, means[by], label)
     ax.set_ylabel(f"barrier ({rows['unit'].iloc[0]})")
     ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
@@ -53,12 +57,15 @@ def section(frames: Frames) -> Section | None:
     if frames.training.empty or frames.training["step"].isna().any():
         return None
     rows = frames.barriers[frames.barriers["between"] == "seed"]
-    figure, ax = plt.subplots(figsize=(8, 4.6))
+    figure, ax = plt.subplots(figsize=ONE)
     barrier_over_training(frames.training, rows, ax=ax)
     text = f"{caption(rows)}; {of_mean(frames.training['low'], frames.training['pairs'], 'seeds')}"
-    return Section.of(
+    made = Section.of(
         "Mean barrier over training",
         "The mean over all pairs of seeds at each saved step. Where it rises, the seeds move into regions that are not "
         "linearly connected.",
-        figure, text,
+        figure, text, rows={"means": frames.training, "pairs": rows},
+        draw="training.barrier_over_training(means, pairs)",
+        spots=[spots(ax, rows, "step_a", "barrier", said)],
     )  # fmt: skip
+    return replace(made, lead=2)

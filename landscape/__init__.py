@@ -16,16 +16,22 @@ from landscape.lazy import resolve
 if TYPE_CHECKING:
     from landscape.face.align import align
     from landscape.face.barriers import barriers
+    from landscape.face.components import components
     from landscape.face.curve import curve
     from landscape.face.llc import llc
     from landscape.face.plane import plane
+    from landscape.face.point import point
     from landscape.face.probe import probe
     from landscape.face.run import run
     from landscape.face.simplex import simplex
     from landscape.face.stages import stages
+    from landscape.face.trajectory import trajectory
 
 __version__ = "0.1.0"
-__all__ = ["align", "barriers", "curve", "llc", "plane", "probe", "run", "simplex", "stages"]
+__all__ = [
+    "align", "barriers", "components", "curve", "llc", "plane", "point", "probe", "run", "simplex", "stages",
+    "trajectory",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

@@ -24,7 +24,8 @@ class Member:
         reads: What it needs beside checkpoints and the text of ``[data]``, or that it reads this text: ``text``, the
             evaluation text; ``train_text``; ``align_text``. Of probes: ``items``, if it
             needs your own items; ``task``, if its name needs a task. Of objectives: ``labels``, if examples have
-            labels; ``bos``, if a text may begin with the start token. Of engines: the settings that are theirs alone.
+            labels; ``images``, if they are images; ``bos``, if a text may begin with the start token. Of engines: the
+            settings that are theirs alone.
         metrics: Of a probe: what figures call its headline metrics; a metric that is not here goes by its name.
         extra: Extra of the distribution that it needs; empty for none.
     """
@@ -139,6 +140,14 @@ OBJECTIVES = Members("objective", {
     "masked-lm": Member("landscape.objectives.masked_lm", "loss of masked tokens, in nats per token"),
     "classification": Member("landscape.objectives.classification", "cross-entropy of labels, in nats per example",
                              reads=("labels",)),
+    "multi-label": Member("landscape.objectives.multi_label", "a yes or no for each label, in nats per label",
+                          reads=("labels",)),
+    "regression": Member("landscape.objectives.regression", "squared error of predicted numbers", reads=("labels",)),
+    "seq2seq": Member("landscape.objectives.seq2seq", "loss of a target given an input, in nats per token",
+                      reads=("labels",)),
+    "image-classification": Member("landscape.objectives.image_classification",
+                                   "cross-entropy of labels of images, in nats per example",
+                                   reads=("labels", "images")),
 })  # fmt: skip
 
 FAMILIES = Members("file of families", {
@@ -215,7 +224,9 @@ METRICS = Members("metric", {
 MEASURES = Members("kind of measure", {
     "barriers": Member("barriers", "loss barriers along paths between pairs"),
     "curves": Member("curves", "learned curves of low loss between pairs"),
+    "components": Member("components", "barriers where only some components of the network move"),
     "simplices": Member("simplices", "loss of mixtures of several checkpoints"),
+    "trajectory": Member("trajectory", "loss on lines along a run, and of means of its last checkpoints"),
     "planes": Member("planes", "loss on planes through or around checkpoints"),
     "llc": Member("llc", "local learning coefficients"),
     "probes": Member("probes", "behavioural probes of each checkpoint"),
@@ -239,9 +250,13 @@ FIGURES = Members("section of the report", {
     "training": Member("landscape.figures.training", "barriers over training"),
     "interpolation": Member("landscape.figures.interpolation", "loss along paths"),
     "curves": Member("landscape.figures.curves", "learned curves compared with the straight line"),
+    "components": Member("landscape.figures.components", "which components make the barrier"),
+    "trajectory": Member("landscape.figures.trajectory", "lines along a run, and means of its last checkpoints"),
     "plane": Member("landscape.figures.plane", "loss on planes"),
     "simplex": Member("landscape.figures.simplex", "mixtures of checkpoints"),
+    "abilities": Member("landscape.figures.abilities", "what points on paths can do"),
     "branching": Member("landscape.figures.branching", "barriers between branches by the step they were spawned at"),
+    "data_sets": Member("landscape.figures.data_sets", "several data sets side by side"),
     "loss": Member("landscape.figures.loss", "loss over training"),
     "llc": Member("landscape.figures.llc", "local learning coefficients"),
     "traces": Member("landscape.figures.traces", "Langevin chains"),

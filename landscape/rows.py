@@ -10,6 +10,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from landscape.columns import OF_METRIC, Column, Table, flag, label, number, text, whole, with_errors
+from landscape.shared_columns import (
+    ALIGN,
+    BARRIER,
+    CHECKPOINT,
+    CONTENT,
+    CURVE,
+    DATA,
+    DISTANCE,
+    EXTENT,
+    GRID,
+    HOW,
+    LABELS,
+    LOSS,
+    METRIC,
+    METRIC_BARRIER,
+    METRIC_EXTENT,
+    PAIR,
+    PATH,
+    SHARPNESS,
+)
 
 Cell = str | int | float | bool | None
 Row = dict[str, Cell]
@@ -17,104 +37,19 @@ TYPES: dict[str, tuple[type, ...]] = {
     "text": (str,), "whole": (int,), "number": (float, int), "flag": (bool,), "label": (int, str),
 }  # fmt: skip
 
-LABELS = (
-    label("seed", "training run"),
-    whole("step", "optimizer steps it was trained for", "steps", optional=True),
-    whole("branch_step", "for branches: the last step that they share", "steps", optional=True),
-    label("branch", "for branches: which of those spawned at this step"),
-)
-DATA = (
-    text("data", "data set: main is [data], others are [data.NAME]"),
-    text("objective", "loss that is measured"),
-    text("unit", "unit of the loss"),
-    whole("examples", "examples of the data set"),
-    whole("length", "length of an example; missing for models in memory", "tokens", optional=True),
-    text("dtype", "dtype of the forward pass"),
-    number("dtype_error", "largest error of a mean loss seen against float32; missing for float32", optional=True),
-    text("buffers", "whose learned buffers the points take; missing for a model without any", optional=True),
-    flag("bos", "whether a text begins with the start token", optional=True),
-    number("unknown", "share of tokens that the tokenizer does not know", "1", optional=True),
-    number("uniform_loss", "loss of a uniform guess", optional=True),
-)
-HOW = (
-    text("device", "where it was computed", optional=True),
-    text("strategy", "how points and examples were batched", optional=True),
-    whole("threads", "threads of the forward pass", optional=True),
-    number("seconds", "time that it took", "s", optional=True),
-)
-CHECKPOINT = (text("checkpoint", "reference of the checkpoint"), *LABELS)
-PAIR = (
-    text("a", "reference of the first checkpoint"),
-    text("b", "reference of the second checkpoint"),
-    *(replace(c, name=f"{c.name}_{side}") for side in "ab" for c in LABELS if c.name != "branch_step"),
-    text("defect_a", "known defect of the first checkpoint"),
-    text("defect_b", "known defect of the second checkpoint"),
-    LABELS[2],
-    text("between", "labels in which alone the two differ, or how steps of a run are paired"),
-)
-ALIGN = (
-    text("align", "way in which the second is aligned to the first: none, weights, activations, learned, random"),
-    text("symmetry_group", "symmetries that were used; missing where nothing is aligned", optional=True),
-    text("groups", "patterns of the groups that could change"),
-)
-PATH = (*PAIR, text("path", "kind of path; control is a curve to a random point"), *ALIGN)
-GRID = (
-    whole("points", "points of the t grid, ends included"),
-    text("grid", "even, or adaptive"),
-    number("t_error", "error of the profile between its points; missing on an even grid", optional=True),
-    whole("evaluations", "evaluations of one example at one point between the ends"),
-)
-CURVE = (
-    text("curve", "file of the learned curve, below the results", optional=True),
-    whole("bends", "anchors between the ends", optional=True),
-    number("path_length", "length of the path", "distance of parameters", optional=True),
-    number("arc_mean_loss", "mean loss along the path by arc length", optional=True),
-    number("arc_mean_loss_error", "standard error over examples of arc_mean_loss", optional=True),
-)
-BARRIER = (
-    number("barrier", "cross-fitted estimate of the barrier"),
-    number("low", "lower end of its 95 % interval over examples"),
-    number("high", "upper end of its 95 % interval over examples"),
-    number("plugin", "largest value of the mean profile itself, biased upward"),
-    number("t_at_max", "t of the maximum; missing for definitions without one", "1", optional=True),
-    number("loss_a", "loss of the first end"),
-    number("loss_b", "loss of the second end"),
-)
-EXTENT = with_errors(
-    number("largest_loss", "largest loss along the path"),
-    number("loss_increase", "largest loss along the path less that of the better end"),
-    number("mean_loss", "mean loss over t"),
-    number("mean_loss_increase", "mean loss over t less that of the better end"),
+
+MOVED = (
+    text("start", "end that the other tensors stay at: a or b"),
+    text("way", "single; from_first, with all components before; from_last, with all after"),
+    text("component", "name of the component"), whole("position", "its position in the model, from 0", "1"),
 )  # fmt: skip
-DISTANCE = (
-    number("distance", "Euclidean distance of the parameters", "distance of parameters"),
-    number("relative_distance", "distance over the mean norm of both", "1", optional=True),
-    text("stored_a", "dtype of the first checkpoint on disk", optional=True),
-    text("stored_b", "dtype of the second checkpoint on disk", optional=True),
-    flag("below_floor", "whether rounding on disk could be all of the distance", optional=True),
-)
-LOSS = (number("loss", "mean loss over examples"), number("error", "standard error of the loss over examples"))
-SHARPNESS = (
-    number("curvature", "largest eigenvalue of the Hessian", "unit of the loss per squared parameter"),
-    number("gradient_variance", "variance of the gradient of one example along its eigenvector",
-           "squared unit of the loss per squared parameter"),
+
+OF_PROBE = (
+    text("probe", "probe; loss for the loss itself, which each probe brings"), text("metric", "score"),
+    text("subset", "subset of the items, or empty"), whole("items", "items"), text("better", "higher, lower, or empty"),
+    number("chance", "value by chance", "that of the metric", optional=True),
+    flag("headline", "whether it stands for the probe in figures"),
 )  # fmt: skip
-METRIC = (
-    text("metric", "metric of the objective: accuracy, perplexity, f1, or one of your own"),
-    text("better", "higher or lower"),
-)  # fmt: skip
-METRIC_BARRIER = (
-    number("barrier", "cross-fitted estimate of the barrier; a change for the worse is positive", OF_METRIC),
-    *(replace(c, unit=OF_METRIC if c.unit != "1" else "1") for c in BARRIER[1:5]),
-    number("value_a", "metric of the first end", OF_METRIC), number("value_b", "metric of the second end", OF_METRIC),
-)  # fmt: skip
-METRIC_EXTENT = with_errors(
-    number("worst", "worst value along the path", OF_METRIC),
-    number("fall", "how much worse that is than the better end", OF_METRIC),
-    number("mean_value", "mean value over t", OF_METRIC),
-    number("mean_fall", "how much worse that is than the better end", OF_METRIC),
-)
-CONTENT = text("content", "hash of config and weights")
 
 TABLES: Mapping[str, Table] = {table.name: table for table in (
     Table("loss", "a checkpoint: its loss", (
@@ -162,6 +97,36 @@ TABLES: Mapping[str, Table] = {table.name: table for table in (
         number("above_best", "loss less that of the best checkpoint"), number("above_best_error", "its standard error"),
         *HOW,
     ), ("",)),
+    Table("trajectory", "a line along a run or a window of its checkpoints, and a number that is read off it", (
+        *PAIR, text("start", "where a line starts: checkpoint, or noise as a control"),
+        whole("window", "checkpoints of the window, a the oldest and b the newest; missing for lines", optional=True),
+        text("metric", "height, ascent, plateau, exceeds_at; of windows gain_over_mean, gain_over_newest"),
+        number("value", "its value; missing where the line does not reach it", "that of the metric", optional=True),
+        number("low", "lower end of the 95 % interval over examples", "that of the metric", optional=True),
+        number("high", "upper end of it; missing where it is open", "that of the metric", optional=True),
+        whole("points", "t at which the line was evaluated, ends included; missing for windows", optional=True),
+        number("beyond", "largest t; missing for windows", "1", optional=True), *DATA, *HOW,
+    ), ("_a", "_b")),
+    Table("line", "a line along a run and a t: the loss there", (
+        *PAIR, text("start", "as in trajectory"), number("t", "0 for a, 1 for b, and beyond", "1"), *LOSS,
+        number("above", "loss less that at t = 0"), number("above_error", "its standard error"), *DATA,
+    ), ("_a", "_b")),
+    Table("component", "a pair and components that alone move from one end to the other: the rise of the loss", (
+        *PATH, *MOVED, number("rise", "cross-fitted estimate of the largest rise above the chord of the original ends"),
+        number("low", "lower end of its 95 % interval over examples"),
+        number("high", "upper end of its 95 % interval over examples"),
+        number("plugin", "largest mean rise itself, biased upward"), number("t_at_max", "t of the maximum", "1"),
+        number("loss_moved", "loss where they have moved the whole way"),
+        number("loss_moved_error", "its standard error over examples"),
+        number("loss_a", "loss of the first end"), number("loss_b", "loss of the second end"),
+        whole("tensors", "tensors that move"), whole("parameters", "parameters that move"),
+        whole("points", "points of the even t grid, ends included"), *DATA, *HOW,
+    ), ("_a", "_b")),
+    Table("component_profile", "a pair, components that alone move, and a t: the loss there", (
+        *PATH, *MOVED, number("t", "share of the way that they have moved", "1"), *LOSS,
+        number("rise", "loss less that of the chord of the original ends"),
+        number("rise_error", "standard error of the rise over examples"), *DATA,
+    ), ("_a", "_b")),
     Table("plane", "a point of a plane: its loss", (
         text("plane", "key of the plane"), text("kind", "through, random or trajectory"),
         number("explained_x", "share of the variance along x; missing but for trajectories", "1", optional=True),
@@ -229,6 +194,26 @@ TABLES: Mapping[str, Table] = {table.name: table for table in (
         text("objective", "objective of the study"), flag("bos", "whether texts begin with the start token",
                                                           optional=True), text("data", "data set"), *HOW,
     ), ("",)),
+    Table("probe_along", "a pair, a path, a t, and a score of a probe there", (
+        *PATH, *OF_PROBE, number("t", "position on the path", "1"),
+        number("value", "its value", "that of the metric", optional=True),
+        number("error", "standard error over items", "that of the metric", optional=True),
+        whole("points", "points of the even t grid, ends included"), text("items_hash", "hash of the items"), *DATA,
+        *HOW,
+    ), ("_a", "_b")),
+    Table("drop", "a pair, a path, and a score of a probe: how far it gets worse between the ends", (
+        *PATH, *OF_PROBE, number("drop", "cross-fitted estimate of the largest fall below the chord; of a score that "
+                                 "is better the lower it is, the largest rise above it; missing where the score is no "
+                                 "mean over items", "that of the metric", optional=True),
+        number("low", "lower end of its 95 % interval over items", "that of the metric", optional=True),
+        number("high", "upper end of its 95 % interval over items", "that of the metric", optional=True),
+        number("plugin", "largest fall itself, biased upward", "that of the metric"),
+        number("t_at_max", "t of the maximum", "1"),
+        number("value_a", "score of the first end", "that of the metric"),
+        number("value_b", "score of the second end", "that of the metric"),
+        whole("points", "points of the even t grid, ends included"), text("items_hash", "hash of the items"), *DATA,
+        *HOW,
+    ), ("_a", "_b")),
     Table("behaviour", "a pair: how differently both behave", (
         *PAIR, text("probe", "probe, or predictions, or kl"), text("metric", "distance"),
         text("subset", "subset of the items, or empty"),

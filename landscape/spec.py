@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from landscape import own
 from landscape.catalogue import Members
 
 MOST_SEED = 2**31 - 1
@@ -68,6 +69,46 @@ class Choice:
     def __call__(self, name: str) -> str:
         """The name, if it is known."""
         return name if name in self.others else self.members.require(name)
+
+
+def _own(name: str, info: object) -> str:
+    """A function of a file, whose path is relative to the study file.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if not own.is_own(name):
+        raise ValueError("a function of a file of your own is wanted, such as mine.py:build")
+    file, function = own.parts(name)
+    return f"{_beside_the_study(str(file), info)}:{function}"
+
+
+Own = Annotated[str, AfterValidator(_own)]
+"""A function of the user's own file, such as ``mine.py:build``."""
+
+
+@dataclass(frozen=True)
+class ChoiceOrOwn:
+    """A name that is a member of a table, or a function of a file.
+
+    Attributes:
+        members: The table.
+    """
+
+    members: Members
+
+    def __call__(self, name: str, info: object) -> str:
+        """The name, if it is known; of a function, with the path of its file.
+
+        Raises:
+            ValueError: If it is not known.
+        """
+        if own.is_own(name):
+            return _own(name, info)
+        try:
+            return self.members.require(name)
+        except ValueError as error:
+            raise ValueError(f"{error}, or a function of a file of your own, such as mine.py:build") from error
 
 
 @dataclass(frozen=True)

@@ -92,8 +92,36 @@ def bent_frames(frames: Frames) -> Frames:
         {"checkpoints": '["a", "b"]', "step": 32, "kind": kind, "loss": loss, "error": 0.02, **plain}
         for kind, loss in (("vertex", 2.0), ("vertex", 2.1), ("edge", 2.7), ("centre", 2.8), ("random", 2.4))
     ])  # fmt: skip
+    ends = {"a": "r/0", "b": "r/8", "seed_a": 0, "seed_b": 0, "step_a": 0, "step_b": 8, "start": "checkpoint", **plain}
+    line = pd.DataFrame([
+        {**ends, "start": start, "between": "first", "t": t, "loss": 3 - t, "error": 0.1}
+        for start in ("checkpoint", "noise") for t in (0.0, 0.5, 1.0, 1.5)
+    ])  # fmt: skip
+    probe_along = pd.DataFrame([
+        {**ends, "b": f"r/{seed}", "between": "seed", "path": "linear", "align": "none", "points": 3, "probe": probe,
+         "metric": metric, "subset": "", "t": t, "value": 0.9 - 2 * t * (1 - t), "error": 0.05, "better": "higher",
+         "chance": None if probe == "loss" else 0.5, "headline": True}
+        for seed in (1, 2) for probe, metric in (("loss", "loss"), ("agreement", "accuracy")) for t in (0.0, 0.5, 1.0)
+    ])  # fmt: skip
+    component = pd.DataFrame([
+        {**ends, "a": f"r/0/{step}", "b": f"r/1/{step}", "step_a": step, "step_b": step, "between": "seed",
+         "align": "none", "start": start, "way": way, "component": name, "position": k, "rise": (k + 1) * 0.1 * step,
+         "points": 5}
+        for way in ("single", "from_first", "from_last") for start in "ab" for step in (0, 8)
+        for k, name in enumerate(("input", "h.0", "h.1", "output"))
+    ])  # fmt: skip
+    trajectory = pd.DataFrame([
+        {**ends, "step_b": step, "between": "window", "window": 3, "metric": f"gain_over_{what}", "value": 0.1 * step,
+         "low": 0.1 * step - 0.2, "high": 0.1 * step + 0.2}
+        for what in ("mean", "newest") for step in (2, 4, 8)
+    ])  # fmt: skip
     return replace(
         frames,
+        data_sets={"main": frames, "hans": frames},
+        component=component,
+        probe_along=probe_along,
+        trajectory=trajectory,
+        line=line,
         learned=bent,
         by_path=by_path(bent),
         learned_profiles=profiles,

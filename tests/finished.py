@@ -41,7 +41,7 @@ train_text = "text.txt"
 count = 6
 [[measure]]
 kind = "behaviour"
-names = ["predictions", "calibration"]
+names = ["predictions", "calibration", "kl"]
 """
 
 

@@ -217,7 +217,7 @@ def test_tensors_without_a_place_are_counted_and_named(few_runs: Path, tmp_path:
     save_file({"base_model.h.0.lora_B.weight": torch.ones(2)}, tmp_path / "2" / "adapter_model.safetensors")
     (said,) = agree.of_tensors(refs, model)
     assert said.startswith(f"2 tensors in {tmp_path / '1'} and in 1 other checkpoints have no place in a GPT2LMHead")
-    assert "h.0.lora_A, score.weight; to evaluate an adapter, merge it first" in said
+    assert "h.0.lora_A, score.weight; an adapter in a folder of its own is merged into its base" in said
     (said,) = agree.of_tensors(refs[2:], model)
     assert said.startswith(f"1 tensors in {tmp_path / '2'} have no place") and "lora_B" in said
 

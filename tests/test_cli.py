@@ -11,10 +11,9 @@ import cases
 import numpy as np
 import pandas as pd
 import pytest
-import xarray
 from safetensors.torch import load_file, save_file
 
-from landscape.cli import export, frame, report
+from landscape.cli import frame, report
 from landscape.cli.main import COMMANDS, Stopped, cli, main
 from landscape.cli.run import run_study
 from landscape.figures.frames import Frames
@@ -131,21 +130,17 @@ def test_a_report_is_of_one_definition(finished_runs: Path, capfd: pytest.Captur
     assert pages.missing == [[]] and (finished_runs / "report.html").read_text() == "<html>"
 
 
-def netcdf(file: Path) -> pd.DataFrame:
-    return xarray.load_dataset(file, engine="scipy").to_dataframe()
-
-
 @pytest.mark.parametrize(
     ("kind", "read"),
-    [("csv", pd.read_csv), ("parquet", pd.read_parquet), pytest.param("netcdf", netcdf, marks=pytest.mark.slow)],
+    [("csv", pd.read_csv), ("parquet", pd.read_parquet)],
 )
 def test_rows_are_exported_in_every_format(
     finished_runs: Path, capfd: pytest.CaptureFixture[str], kind: str, read: Callable[[Path], pd.DataFrame]
 ) -> None:
     runs = finished_runs
     rows = Store(runs / "results").rows("barrier", [t["key"] for t in Store(runs / "results").record()["tasks"]])
-    assert call(capfd, "export", runs, "--format", kind)[0] == 0
-    found = read(runs / "export" / f"barrier.{'nc' if kind == 'netcdf' else kind}")
+    assert call(capfd, "export", runs, "--format", kind, "--definition", "rows")[0] == 0
+    found = read(runs / "export" / f"barrier.{kind}")
     assert sorted(found.columns) == sorted(rows.columns) and len(found) == 36
     np.testing.assert_allclose(found["barrier"], rows["barrier"])
     assert found["seed_b"].tolist() == rows["seed_b"].tolist()
@@ -448,14 +443,6 @@ def test_numbers_are_finite_and_intervals_are_held_against_their_halves(capfd: p
     said = frame.saved(pd.DataFrame(rows), 10, 0.01)
     assert "180 evaluations" in said and "100% of the 180 of" in said
     assert said.endswith("; 1 of 2 barriers need more than these 10 examples")
-
-
-def test_netcdf_holds_missing_texts_as_empty_ones(tmp_path: Path) -> None:
-    rows = pd.DataFrame({"name": ["a", None, "c"], "step": pd.array([1, None, 3], dtype="Int64")})
-    export._write_netcdf(rows, tmp_path / "x.nc")
-    found = xarray.load_dataset(tmp_path / "x.nc", engine="scipy")
-    assert found["name"].values.tolist() == ["a", "", "c"]
-    np.testing.assert_array_equal(found["step"], [1, np.nan, 3])
 
 
 def test_usage_errors_exit_with_2(capfd: pytest.CaptureFixture[str]) -> None:

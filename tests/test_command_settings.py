@@ -28,7 +28,7 @@ from landscape.study.sections import Data
 
 SPECS = {
     "barriers": "barriers", "align": "barriers", "curve": "curves", "plane": "planes", "simplex": "simplices",
-    "llc": "llc", "probe": "probes",
+    "components": "components", "trajectory": "trajectory", "llc": "llc", "probe": "probes",
 }  # fmt: skip
 """The kind of measure that each command is a call of."""
 CHANGED = {
@@ -36,6 +36,15 @@ CHANGED = {
     ("plane", "plane"): "auto",
 }  # fmt: skip
 """Settings that have another default, or one at all, in a command than in a study file."""
+
+
+HIDDEN = {
+    "align": {"path", "target", "dtype"}, "curve": {"target"},
+    "components": {"path", "tolerance", "halfwidth", "target"},
+}  # fmt: skip
+"""Settings without an option in a command."""
+KEPT = {"trajectory": {"between"}}
+"""Settings with an option in a command that have none in the others."""
 
 
 def command_of(name: str) -> click.Command:
@@ -74,11 +83,11 @@ def said_of(model: type[BaseModel], name: str) -> str:
 @pytest.mark.parametrize("name", SPECS)
 def test_every_setting_is_an_option_with_its_default_and_help(name: str) -> None:
     found = options_of(command_of(name))
-    hidden = {"path", "target", "dtype"} if name == "align" else {"target"} if name == "curve" else set()
+    hidden = HIDDEN.get(name, set()) | (options.HIDDEN - KEPT.get(name, set()))
     seen = set()
     for model in (Inputs, KIND_MODELS[SPECS[name]]):
         for option, setting, info, owner in leaves(model):
-            if option.replace("-", "_") in options.HIDDEN | hidden:
+            if option.replace("-", "_") in hidden:
                 assert option not in found
                 continue
             seen.add(option)
@@ -106,7 +115,7 @@ def test_defaults_that_differ_are_shown() -> None:
 
 def test_inputs_have_the_words_of_a_data_section() -> None:
     """Those that differ are what a study file has elsewhere, or a call decides."""
-    assert set(Inputs.model_fields) - set(Data.model_fields) == {"config", "device"}
+    assert set(Inputs.model_fields) - set(Data.model_fields) == {"adapter", "at", "config", "device"}
     assert set(Data.model_fields) - set(Inputs.model_fields) == {"mask", "seed"}
     for name in Inputs.model_fields.keys() & Data.model_fields.keys() - {"text", "objective", "sequences", "length"}:
         assert Inputs.model_fields[name].get_default() == Data.model_fields[name].get_default(), name
@@ -215,10 +224,11 @@ def test_choices_are_those_of_the_catalogue() -> None:
     for name, option, members in (
         ("barriers", "path", catalogue.PATHS), ("curve", "path", catalogue.CURVES),
         ("llc", "sampler", catalogue.SAMPLERS),
-        ("barriers", "definition", catalogue.DEFINITIONS), ("barriers", "objective", catalogue.OBJECTIVES),
+        ("barriers", "definition", catalogue.DEFINITIONS),
     ):  # fmt: skip
         kind = found[name][option].type
         assert isinstance(kind, click.Choice) and list(kind.choices) == list(members)
+    assert found["barriers"]["objective"].metavar == "|".join([*catalogue.OBJECTIVES, "FILE.py:FUNCTION"])
     assert f"none|{'|'.join(catalogue.MATCHERS)}[,...]" == found["barriers"]["align"].metavar
 
 

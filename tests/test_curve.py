@@ -282,6 +282,9 @@ def test_curves_fitted_together_are_those_fitted_alone(
         assert saved.load(wanted[n].file).state.step == 4
         assert torch.equal(saved.load(wanted[n].file).anchors, together[n])
     assert not torch.allclose(together[0], together[1], atol=1e-2)
+    other = replace(wanted[0], ends=("9",))
+    with pytest.raises(InputError, match="holds another curve, of other ends, text or settings"):
+        fitting.learn(objective, ends[:1], [other], lambda step, loss: None)
 
 
 def test_a_chain_is_read_piece_by_piece() -> None:

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,6 +23,7 @@ import landscape as ls
 from landscape.cli.main import cli
 from landscape.engines.claims import CLAIMS, Claims
 from landscape.errors import InputError
+from landscape.face.status import status
 from landscape.study.store import Store
 
 pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
@@ -193,4 +196,47 @@ def test_status_watches_until_nothing_is_left(finished: Path, tmp_path: Path, mo
 
     monkeypatch.setattr("landscape.cli.status.time.sleep", sleep)
     done = CliRunner().invoke(cli, ["status", str(tmp_path), "--watch"])
-    assert done.exit_code == 0 and len(slept) == 1 and done.output.count("0 failed") == 2
+    assert done.exit_code == 0 and len(slept) == 1 and done.output.count("tiny: ") == 2
+
+
+def test_status_says_how_fast_it_goes(finished: Path, tmp_path: Path) -> None:
+    """Six tasks were stored in the last minute, 12 s apart, and the others long ago."""
+    shutil.copytree(finished / "results", tmp_path / "results")
+    store = Store(tmp_path / "results")
+    record = store.record()
+    keys = [task["key"] for task in record["tasks"]]
+    for number, key in enumerate(keys):
+        then = time.time() - (12 * (number + 1) if number < 6 else 7200)
+        os.utime(tmp_path / "results" / "rows" / f"{key}.parquet", (then, then))
+    for key in keys[-10:]:
+        (tmp_path / "results" / "rows" / f"{key}.parquet").unlink()
+    idle = status(store, record)
+    assert idle.counts()["left"] == 10 and idle.rate == pytest.approx(5 / 1.2, rel=0.02) and idle.seconds_left is None
+    with Claims(tmp_path / "results" / CLAIMS) as claims:
+        claims.take(keys[-1])
+        now = status(store, record)
+        said = CliRunner().invoke(cli, ["status", str(tmp_path)]).output
+    assert now.seconds_left == pytest.approx(10 * 14.4, rel=0.02)
+    assert re.search(
+        r"tiny: \d+ done, 0 failed, 1 running, 9 left; 4\.\d+ tasks a minute, 2 min left at this rate", said
+    )
+    assert f"  {now.tasks[-1]['kind']}: " in said
+    assert {kind: sum(now.counts(kind).values()) for kind in now.kinds} == Counter(t["kind"] for t in record["tasks"])
+
+
+def test_status_says_what_an_edited_study_would_redo(finished: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(finished, tmp_path / "moved"))
+    assert "was edited" not in CliRunner().invoke(cli, ["status", str(folder)]).output, "it was only moved"
+    file = folder / "study.toml"
+    text = file.read_text()
+    file.write_text(f'{text}\n[[measure]]\nkind = "behaviour"\nbetween = "neighbours"\n')
+    before = {task["key"] for task in Store(folder / "results").record()["tasks"]}
+    said = CliRunner().invoke(cli, ["status", str(folder)]).output
+    ran = ls.run(file, workers=1)
+    new = len(set(ran.keys) - before)
+    assert (
+        f"{file} was edited since the last run: landscape run would do {new} of behaviour; {len(before)} tasks stay"
+        in said
+    )
+    file.write_text(text.replace("version = 1", "version = 1\nnmae = 3"))
+    assert "nmae" in CliRunner().invoke(cli, ["status", str(folder)]).output

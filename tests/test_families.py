@@ -293,7 +293,7 @@ def test_patterns_and_lists() -> None:
             "has no step 30000 of seed 3; it has 29 from 0 to 2000000: landscape families",
         ),
         ("multiberts:step", "is not well formed; write multiberts:seed=S,step=T"),
-        ("multiberts:layer=3", "is not well formed; write multiberts:seed=S,step=T"),
+        ("multiberts:layer=3", "multiberts has no label layer; write multiberts:seed=S,step=T"),
         ("bert-cola:seed=2,step=100", "it has one checkpoint a seed: leave the step out"),
         ("feather-berts:seed=2,step=100", "it has one checkpoint a seed: leave the step out"),
         ("multibert", r"no folder or file multibert: .*did you mean the family multiberts\?"),

@@ -21,6 +21,7 @@ from landscape.figures.probes import probes_over_training
 from landscape.figures.section import Section
 from landscape.figures.sections import sections
 from landscape.figures.symmetry import barriers_by_symmetry
+from landscape.figures.tables import csv
 from landscape.profile.summary import by_path
 from landscape.study.store import Store
 
@@ -65,6 +66,37 @@ def test_a_section_has_a_figure_with_its_texts(name: str, every: Frames) -> None
     caption_of_figure, note = section.figure.get_supxlabel(), section.note.replace("$", r"\$")
     assert caption_of_figure.replace(";", "").split() == note.replace(";", "").split()
     assert any(ax.has_data() for ax in section.figure.axes)
+
+
+@sections_of_the_catalogue
+def test_the_lines_of_python_draw_the_figure_from_its_files(
+    name: str, every: Frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what is said under the pointer lies where it is drawn, and every detail that is named is there."""
+    section = FIGURES.load(name).section(every)
+    for rows_name, table in section.rows.items():
+        (tmp_path / section.file(rows_name)).write_text(csv(table))
+    saved = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plt, "savefig", lambda file: saved.append((file, plt.gcf())))
+    exec(section.code, {})
+    ((file, again),) = saved
+    assert file == f"{section.name}.pdf" and len(again.axes) == len(section.figure.axes)
+    for one, other in zip(section.figure.axes, again.axes, strict=True):
+        assert (one.get_xlabel(), one.get_ylabel(), one.get_title()) == (
+            other.get_xlabel(), other.get_ylabel(), other.get_title())  # fmt: skip
+        assert len(one.lines) == len(other.lines)
+        for line, drawn in zip(one.lines, other.lines, strict=True):
+            np.testing.assert_allclose(line.get_xydata(), drawn.get_xydata(), rtol=1e-6, atol=1e-6)
+    for spots in section.spots:
+        assert len(spots.x) == len(spots.y) == len(spots.text)
+        assert all(key in section.details and line < len(section.details[key].lines)
+                   for key, line in spots.detail if key)  # fmt: skip
+
+
+def test_a_section_has_something_under_the_pointer(every: Frames) -> None:
+    silent = [one.title for one in sections(every) if not any(len(spots.x) for spots in one.spots)]
+    assert silent == []
 
 
 def test_the_report_has_every_section_once(every: Frames) -> None:

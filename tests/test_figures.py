@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from drawn import SETTINGS, bent_frames, planted, rows
+from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.patches import Polygon, Rectangle
 
-from landscape.figures import behaviour, branching, calibration, llc, loss, matrix, simplex
+from landscape.figures import behaviour, branching, calibration, llc, loss, matrix, simplex, together
 from landscape.figures import page as page_module
 from landscape.figures.calibration import calibration_map
 from landscape.figures.captions import caption, of_mean
@@ -20,10 +21,12 @@ from landscape.figures.interpolation import interpolation, some
 from landscape.figures.llc import llc_over_training
 from landscape.figures.loss import loss_over_training
 from landscape.figures.matrix import barrier_matrix
-from landscape.figures.page import MAX_LISTED, Missing, figures, page
+from landscape.figures.page import MAX_LISTED, Missing, page
+from landscape.figures.paper import figures
 from landscape.figures.plane import about, loss_plane
 from landscape.figures.probes import probe_over_training
 from landscape.figures.style import MOST_STEPS, step_axis
+from landscape.figures.svg import Drawing
 from landscape.figures.traces import traces
 from landscape.figures.training import barrier_over_training
 
@@ -37,7 +40,7 @@ def drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of the texts of a page: drawing its figures takes nearly all of the time."""
-    monkeypatch.setattr(page_module, "_image", lambda figure: "")
+    monkeypatch.setattr(page_module, "drawing", lambda section: Drawing("", (1.0, 1.0), ()))
 
 
 @pytest.fixture
@@ -45,12 +48,28 @@ def frames() -> Frames:
     return planted()
 
 
-def test_matrix_shows_each_pair_twice() -> None:
-    ax = barrier_matrix(pd.DataFrame(rows(32)), vmax=0.9)
-    drawn = np.asarray(ax.collections[0].get_array()).reshape(3, 3)
-    np.testing.assert_array_equal(drawn, [[0, 0.2, 0.5], [0.2, 0, 0.3], [0.5, 0.3, 0]])
-    assert ax.collections[0].get_clim() == (0, 0.9)
-    assert [t.get_text() for t in ax.texts][:3] == ["", "0.200\n±0.050", "0.500\n±0.050"]
+def drawn_cells(ax: Axes) -> np.ndarray:
+    """The values of a matrix as they are drawn; nan where it is blank."""
+    shape = len(ax.get_yticks()), len(ax.get_xticks())
+    return np.ma.filled(ax.collections[0].get_array().astype(float), np.nan).reshape(shape)
+
+
+def names_of(ax: Axes) -> list[str]:
+    """The checkpoints of a matrix: all but the last below it, and all but the first beside it."""
+    below, beside = ([t.get_text() for t in axis.get_ticklabels()] for axis in (ax.xaxis, ax.yaxis))
+    assert below[1:] == beside[:-1]
+    return [*below, beside[-1]]
+
+
+def test_matrix_shows_each_pair_once() -> None:
+    """Below the diagonal, whichever of the two is the first; an error of zero in these digits is not written."""
+    made = pd.DataFrame(rows(32))
+    made.loc[1, ["a", "b", "seed_a", "seed_b"]] = made.loc[1, ["b", "a", "seed_b", "seed_a"]].tolist()
+    made.loc[2, ["low", "high"]] = [0.2996, 0.3003]
+    ax = barrier_matrix(made, vmax=0.9)
+    np.testing.assert_array_equal(drawn_cells(ax), [[0.2, np.nan], [0.5, 0.3]])
+    assert names_of(ax) == ["0", "1", "2"] and ax.collections[0].get_clim() == (0, 0.9)
+    assert [t.get_text() for t in ax.texts] == ["0.200\n±0.050", "0.500\n±0.050", "0.300"]
     assert ax.figure.axes[1].get_ylabel() == "barrier (nats per token)"
     assert ax.get_title() == "step 32"
 
@@ -66,10 +85,9 @@ def test_a_large_matrix_is_an_image_that_stays_legible() -> None:
     ax = barrier_matrix(many.drop(index=3), ax=figure.gca())
     (image,) = ax.images
     drawn = np.ma.filled(image.get_array().astype(float), np.nan)
-    assert drawn.shape == (count, count) and not ax.collections and len(ax.texts) == 0
-    np.testing.assert_array_equal(drawn[a[4:], b[4:]], values[4:])
-    np.testing.assert_array_equal(drawn[b[4:], a[4:]], values[4:])
-    assert np.isnan(drawn[a[3], b[3]]) and (np.diag(drawn) == 0).all()
+    assert drawn.shape == (count - 1, count - 1) and not ax.collections and len(ax.texts) == 0
+    np.testing.assert_array_equal(drawn[b[4:] - 1, a[4:]], values[4:])
+    assert np.isnan(drawn[b[3] - 1, a[3]]) and np.isnan(drawn[np.triu_indices(count - 1, 1)]).all()
     assert [t.get_text() for t in ax.get_xticklabels()] == [f"{n}" for n in range(0, count, 50)]
     figure.savefig(stream := io.BytesIO(), format="svg")
     assert stream.tell() < 8e6 and stream.getvalue().count(b"<path") < 300
@@ -77,8 +95,7 @@ def test_a_large_matrix_is_an_image_that_stays_legible() -> None:
 
 def test_matrix_leaves_a_missing_pair_blank() -> None:
     ax = barrier_matrix(pd.DataFrame(rows(32)).iloc[:2])
-    drawn = np.ma.filled(ax.collections[0].get_array().astype(float), np.nan).reshape(3, 3)
-    np.testing.assert_array_equal(drawn, [[0, 0.2, 0.5], [0.2, 0, np.nan], [0.5, np.nan, 0]])
+    np.testing.assert_array_equal(drawn_cells(ax), [[0.2, np.nan], [0.5, np.nan]])
 
 
 def test_matrix_of_any_checkpoints_names_them_apart() -> None:
@@ -94,14 +111,14 @@ def test_matrix_of_any_checkpoints_names_them_apart() -> None:
     }
     ax = barrier_matrix(pd.concat([mixed, pd.DataFrame([cross])]))
     names = [f"seed {s} step {t}" for s in range(3) for t in (4, 32)]
-    assert [t.get_text() for t in ax.get_xticklabels()] == names and ax.get_xlabel() == "checkpoint"
-    drawn = np.ma.filled(ax.collections[0].get_array().astype(float), np.nan).reshape(6, 6)
-    assert (drawn[0, 1], drawn[1, 0], drawn[0, 2], drawn[3, 5]) == (0.75, 0.75, 0.2, 0.15)
-    assert np.isnan(drawn[0, 3])
+    assert names_of(ax) == names and ax.get_xlabel() == "checkpoint"
+    drawn = drawn_cells(ax)
+    assert (drawn[0, 0], drawn[1, 0], drawn[4, 3]) == (0.75, 0.2, 0.15)
+    assert np.isnan(drawn[2, 0])
     plain = pd.DataFrame(rows(4)).assign(seed_a=None, seed_b=None, step_a=None, step_b=None)
     plain["a"], plain["b"] = ["x/one", "x/one", "y/one"], ["y/one", "x/two", "x/two"]
     ax = barrier_matrix(plain, ax=plt.figure().gca())
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["one", "two", "y/one"]
+    assert names_of(ax) == ["one", "two", "y/one"]
 
 
 def test_checkpoints_are_named_by_all_labels_in_which_they_differ() -> None:
@@ -110,15 +127,15 @@ def test_checkpoints_are_named_by_all_labels_in_which_they_differ() -> None:
     words |= {f"task_{side}": "mnli" for side in "ab"}
     pair = pd.DataFrame(rows(4)[:1]).assign(a="x/sgd/4", b="x/adam/4", between="optimizer", **words)
     alone = pair.assign(seed_a=None, seed_b=None)
-    assert [t.get_text() for t in barrier_matrix(alone).get_xticklabels()] == ["adam", "sgd"]
+    assert names_of(barrier_matrix(alone)) == ["adam", "sgd"]
     ax = barrier_matrix(pair.assign(seed_b=0), ax=plt.figure().gca())
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["adam 0", "sgd 0"] and ax.get_xlabel() == "checkpoint"
+    assert names_of(ax) == ["adam 0", "sgd 0"] and ax.get_xlabel() == "checkpoint"
     later = pair.assign(a="x/sgd/9", step_a=9, seed_b=0)
     ax = barrier_matrix(later, ax=plt.figure().gca())
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["adam seed 0 step 4", "sgd seed 0 step 9"]
+    assert names_of(ax) == ["adam seed 0 step 4", "sgd seed 0 step 9"]
     seeds = pd.DataFrame(rows(4)).assign(seed_a=["ada", "ada", "bob"], seed_b=["bob", "eve", "eve"])
     ax = barrier_matrix(seeds, ax=plt.figure().gca())
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["ada", "bob", "eve"] and ax.get_xlabel() == "seed"
+    assert names_of(ax) == ["ada", "bob", "eve"] and ax.get_xlabel() == "seed"
 
 
 def test_captions_say_what_the_interval_of_a_mean_is_about() -> None:
@@ -149,14 +166,16 @@ def test_training_shows_mean_interval_and_every_pair(frames: Frames) -> None:
 
 
 def test_curves_have_a_band(frames: Frames) -> None:
-    """With five seeds; with three there is every pair, thin."""
+    """With five seeds; with three there is every pair in its place."""
     known = frames.curves.assign(rise_high=frames.curves["rise"] + 0.04, rise_low=frames.curves["rise"] - 0.04)
     pairs = frames.profiles[frames.profiles["between"] == "seed"]
     ax = interpolation(known, pairs, value="rise", unit="nats per token")
     np.testing.assert_allclose(ax.lines[0].get_xydata(), [[0, 0], [0.25, 0.75], [0.5, 1], [1, 0]])
     assert ax.collections[0].get_paths()[0].vertices[:, 1].max() == pytest.approx(1.04) and len(ax.lines) == 3
     few = interpolation(frames.curves, pairs, value="rise", unit="nats per token", ax=plt.figure().gca())
-    assert frames.curves["rise_low"].isna().all() and [line.get_linewidth() < 1 for line in few.lines].count(True) == 9
+    assert frames.curves["rise_low"].isna().all() and len(few.lines) == 9
+    assert few.get_legend_handles_labels()[1] == ["step 0", "step 4", "step 32"]
+    np.testing.assert_allclose(few.lines[0].get_xydata(), [[0, 0], [0.25, 0.75], [0.5, 1], [1, 0]])
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["step 0", "step 4", "step 32"]
 
 
@@ -209,11 +228,11 @@ def test_page_is_self_contained_and_escaped(frames: Frames, monkeypatch: pytest.
     html = page(frames, RECORD, [Missing("losses", "task <img>", "failed & gone")])
     links = Links()
     links.feed(html)
-    assert len(links.found) == 2 and all(link.startswith("data:image/svg+xml;base64,") for link in links.found)
-    assert not {"script", "link"} & set(links.tags)
+    assert links.found and all(link.startswith("#") for link in links.found)
+    assert links.tags.count("script") == 2 and not {"link", "img", "iframe", "base", "form"} & set(links.tags)
     assert "&lt;script&gt;" in html and "task &lt;img&gt;: failed &amp; gone" in html
     assert "At the end (step 32) the mean barrier between seeds is 0.333 (pairs 0.200 to 0.500)" in html
-    assert "Branches spawned latest, after step 8, end with a barrier of 0.100" in html
+    assert "those spawned latest, after step 8, with 0.100" in html
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -243,7 +262,8 @@ def test_page_of_unlabelled_pairs_has_what_it_can(frames: Frames) -> None:
     assert "<h2>Barrier matrices</h2>" in html and "<h2>Onset" not in html
     no_step = frames.training.iloc[:1].assign(step=np.nan)
     html = page(Frames(barriers.iloc[:3], empty, empty, no_step, empty, empty), RECORD, [])
-    assert "<th>pairs</th>" in html and "<th>step</th>" not in html and "nan" not in html.split("The numbers")[1]
+    numbers = html.split('<section id="numbers">')[1].split("</section>")[0]
+    assert '<th scope="col">pairs</th>' in numbers and ">step</th>" not in numbers and "nan" not in numbers
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -378,7 +398,7 @@ def test_a_matrix_a_step_of_seeds_alone(frames: Frames) -> None:
     section = matrix.section(frames)
     assert section is not None
     assert [ax.get_title() for ax in section.figure.axes if ax.get_title()] == ["step 0", "step 4", "step 32"]
-    assert len(section.figure.axes) == 3 + 3  # with their scales
+    assert len(section.figure.axes) == 3 + 1  # with one scale for all
 
 
 def test_branches_are_compared_at_their_last_step(frames: Frames) -> None:
@@ -391,15 +411,14 @@ def test_branches_are_compared_at_their_last_step(frames: Frames) -> None:
 def test_distances_of_behaviour_are_those_of_the_last_step(frames: Frames) -> None:
     rows_ = pd.concat([
         pd.DataFrame(rows(step, scale)).rename(columns={"barrier": "value"}).assign(
-            probe="predictions", metric="disagreement", items=70)
+            probe="predictions", metric="disagreement", subset="", items=70)
         for step, scale in ((4, 0.3), (32, 0.8))
     ])  # fmt: skip
     section = behaviour.section(Frames(behaviour=rows_, barriers=frames.barriers))
     assert section is not None and section.note.startswith("predictions: 70 items")
     barrier, distance = (ax for ax in section.figure.axes if ax.get_title())
     assert {barrier.get_title(), distance.get_title()} == {"step 32"}
-    drawn = np.asarray(distance.collections[0].get_array()).reshape(3, 3)
-    np.testing.assert_allclose(drawn, [[0, 0.16, 0.4], [0.16, 0, 0.24], [0.4, 0.24, 0]])
+    np.testing.assert_allclose(drawn_cells(distance), [[0.16, np.nan], [0.4, 0.24]])
 
 
 @pytest.mark.parametrize("most", [2, 3, 6])
@@ -442,3 +461,21 @@ def test_captions_say_how_much_was_evaluated() -> None:
     share = (15 * 128 + 7 * 512) / (15 * 512 + 7 * 512)
     assert f"512 examples of 64 tokens, on average {share:.0%} of them evaluated at a point between" in caption(made)
     assert "of them evaluated" not in caption(made.assign(evaluations=[15 * 512, 7 * 512]))
+
+
+def test_classifiers_have_their_accuracy_beside_the_probes(frames: Frames) -> None:
+    """It is a metric of the table of losses, and the calibration of the same predictions says nothing of it."""
+    probe = pd.DataFrame([
+        {"probe": "calibration", "metric": "ece", "subset": "", "seed": s, "step": t, "branch_step": None, "value": 0.1,
+         "error": 0.01, "chance": 0.0, "headline": True, "better": "lower", "about": "70 predictions"}
+        for s in range(3) for t in (0, 32)
+    ])  # fmt: skip
+    losses = frames.losses.assign(accuracy=0.5 + frames.losses["seed"] / 10 + frames.losses["step"] / 100)
+    section = together.section(Frames(probe=probe, losses=losses))
+    assert section is not None
+    labels = [ax.get_ylabel() for ax in section.figure.axes]
+    assert labels == ["loss (nats per token)", "accuracy ↑", "calibration error ↓"]
+    drawn = [c.lines[0].get_ydata().tolist() for c in section.figure.axes[1].containers]
+    assert drawn == [pytest.approx([0.5 + s / 10, 0.54 + s / 10, 0.82 + s / 10]) for s in range(3)]
+    plain = together.section(Frames(probe=probe, losses=frames.losses))
+    assert plain is not None and len(plain.figure.axes) == 2

@@ -16,6 +16,7 @@ from landscape.cli.main import cli
 from landscape.cli.report import frames
 from landscape.errors import InputError
 from landscape.figures.sections import sections
+from landscape.figures.svg import Drawing
 from landscape.profile import summary
 from landscape.study.store import Store
 
@@ -59,7 +60,7 @@ def test_a_call_goes_on_with_what_a_command_ran(copy: Path) -> None:
 
 
 def test_every_table_is_exported_whole(copy: Path) -> None:
-    assert run("export", copy).exit_code == 0
+    assert run("export", copy, "--definition", "rows").exit_code == 0
     store = Store(copy / "results")
     keys = [task["key"] for task in store.record()["tasks"]]
     written = {file.stem: pd.read_csv(file) for file in (copy / "export").glob("*.csv")}
@@ -71,14 +72,14 @@ def test_every_table_is_exported_whole(copy: Path) -> None:
 
 
 def test_the_report_has_a_section_for_every_kind(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("landscape.figures.page._image", lambda figure: "")
+    monkeypatch.setattr("landscape.figures.page.drawing", lambda section: Drawing("", (1.0, 1.0), ()))
     assert run("report", copy).exit_code == 0
     page = (copy / "report.html").read_text()
     for title in ("Barrier matrices", "Barriers before and after alignment", "Chains", "What is learned, and when"):
         assert page.count(f"<h2>{title}</h2>") == 1, title
     assert (
         "The raw mean barrier is" in page
-        and "After alignment it is" in page
+        and "; after alignment it is" in page
         and "(weights)" in page
         and "(random)" in page
     )

@@ -12,6 +12,7 @@ from torch import nn
 
 from landscape.checkpoints import formats, identity, models, tokenizers
 from landscape.checkpoints.formats import safetensors, tensors
+from landscape.checkpoints.objective_of import default_objective
 from landscape.errors import InputError
 from landscape.space import Space
 
@@ -207,7 +208,7 @@ def test_other_weights_of_the_old_size_and_time_are_seen(folder: Path, tmp_path:
 def test_wrong_class_and_missing_tokenizer_are_said(folder: Path) -> None:
     with pytest.raises(InputError, match="is a gpt2, which AutoModelForMaskedLM cannot make"):
         models.skeleton(folder, "AutoModelForMaskedLM")
-    assert models.default_objective(folder) == "causal-lm"
+    assert default_objective(folder) == "causal-lm"
     for file in folder.glob("token*"):
         file.unlink()
     with pytest.raises(InputError, match="holds no tokenizer"):

@@ -21,6 +21,8 @@ from landscape.study.file import read_study
 COMMANDS = {
     "barriers": ["x.pt", "x.pt"], "curve": ["x.pt", "x.pt", "--out", "o"], "llc": ["x.pt"], "probe": ["x.pt"],
     "align": ["x.pt", "x.pt", "--out", "o"], "plane": ["x.pt", "--out", "o"], "simplex": ["x.pt", "x.pt"],
+    "components": ["x.pt", "x.pt"], "point": ["x.pt", "x.pt", "--t", "0.5", "--out", "o"],
+    "trajectory": ["x.pt", "x.pt"],
 }  # fmt: skip
 LOOK = """
 import sys

@@ -17,6 +17,7 @@ from torch.testing import assert_close
 from transformers import AutoConfig, AutoTokenizer, ByT5Tokenizer, Gemma3Config, Gemma3ForConditionalGeneration
 
 from landscape.checkpoints import configs, models, tokenizers
+from landscape.checkpoints.objective_of import default_objective
 from landscape.errors import InputError
 from landscape.objectives import causal_lm, classification
 from landscape.session import data as fixed
@@ -168,15 +169,20 @@ def test_quantised_weights_are_named_as_such(folder: Path) -> None:
         configs.settings(folder)
 
 
-@pytest.mark.parametrize(("kind", "name"), [("T5", "T5ForConditionalGeneration"), ("ViT", "ViTModel")])
-def test_what_is_not_supported_is_named_as_such(tmp_path: Path, kind: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "name", "said"),
+    [
+        ("ViT", "ViTModel", "(give an|choose another) objective: image-classification; or bring a model and loss"),
+        ("Yolos", "YolosModel", "a yolos has no class for causal-lm, .*: bring a model and loss of your own"),
+    ],
+)
+def test_what_is_not_supported_is_named_as_such(tmp_path: Path, kind: str, name: str, said: str) -> None:
     config = getattr(transformers, f"{kind}Config")()
     config.architectures = [name]
     config.save_pretrained(tmp_path)
-    said = "(encoder-decoders are|a vit is) not supported: give a model for causal-lm, masked-lm, classification"
-    with pytest.raises(InputError, match=f"was saved from {name}, which suggests no objective; {said}"):
-        models.default_objective(tmp_path)
-    with pytest.raises(InputError, match=f"which {AUTO} cannot make; {said}"):
+    with pytest.raises(InputError, match=f"was saved from {name}, which suggests no objective; ({said})"):
+        default_objective(tmp_path)
+    with pytest.raises(InputError, match=f"which {AUTO} cannot make; ({said})"):
         models.skeleton(tmp_path, AUTO)
 
 
@@ -207,10 +213,13 @@ def test_text_is_asked_of_a_model_of_text_and_images(tmp_path: Path) -> None:
     )
     model = cases.rough(Gemma3ForConditionalGeneration(config))
     cases.save(model, tmp_path)
-    assert models.default_objective(tmp_path) == "causal-lm"
+    assert default_objective(tmp_path) == "causal-lm"
     made = models.skeleton(tmp_path, AUTO, weights=tmp_path)
     ids = torch.randint(5, 50, (3, 9), generator=cases.generator(1))
-    made.load_state_dict(model.state_dict())
+    assert type(made).__name__ == "Gemma3ForCausalLM"
+    for name, value in Space.of(made).params(models.load(tmp_path, made)).items():
+        made.get_parameter(name).data.copy_(value)
+    assert any("vision_tower" in name for name in models.unused(tmp_path, made))
     objective = causal_lm.build(made, {"input_ids": ids})
     with torch.no_grad():
         expected = model(input_ids=ids, labels=ids).loss

@@ -10,9 +10,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     # the foundation, in three courses
-    "landscape.lazy landscape.foreign landscape.errors landscape.shapes landscape.texts landscape.catalogue "
-    "landscape.columns",
-    "landscape.spec landscape.files landscape.space landscape.rows",
+    "landscape.lazy landscape.where landscape.foreign landscape.errors landscape.shapes landscape.texts "
+    "landscape.catalogue landscape.columns",
+    "landscape.files landscape.space landscape.shared_columns",
+    "landscape.rows",
+    "landscape.own",
+    "landscape.spec",
     "landscape.anchor landscape.memory landscape.progress",
     "landscape.stages.settings landscape.llc.settings landscape.symmetry.settings",
     "landscape.profile",
@@ -30,8 +33,9 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
 NO_TORCH = [
-    "landscape.lazy", "landscape.errors", "landscape.catalogue", "landscape.spec", "landscape.files",
-    "landscape.columns", "landscape.rows", "landscape.face", "landscape.memory", "landscape.progress",
+    "landscape.lazy", "landscape.where", "landscape.errors", "landscape.catalogue", "landscape.spec", "landscape.files",
+    "landscape.columns", "landscape.shared_columns", "landscape.rows", "landscape.face", "landscape.memory",
+    "landscape.progress",
     "landscape.profile", "landscape.stages", "landscape.study", "landscape.llc.settings", "landscape.llc.samplers",
     "landscape.symmetry.settings",
     "landscape.checkpoints.local", "landscape.checkpoints.grid", "landscape.checkpoints.formats",

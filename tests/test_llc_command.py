@@ -168,6 +168,12 @@ def test_settings_that_cannot_be_are_said(few_runs: Path, text: list[object]) ->
     seed = few_runs / "seed_0" / "step_10"
     small = invoke(seed, *text, "--sequences", 30, "--length", 8, "--batch", 31)
     assert "a batch of 31 examples is wanted and there are 30" in str(small.exception)
+    nothing = invoke(seed, *text, "--batch", 0)
+    assert (
+        nothing.exit_code != 0
+        and "batch" in str(nothing.exception)
+        and "greater than or equal to 1" in str(nothing.exception)
+    )
     one = invoke(seed, *text, "--n-beta", "log_batch", "--batch", 1)
     assert 'n_beta = "log_batch" needs a batch of two or more: ln 1 is 0' in str(one.exception)
     foo = str(invoke(seed, *text, "--n-beta", "foo").exception)

@@ -150,11 +150,12 @@ def test_labels_are_free(tmp_path: Path) -> None:
     ]
 
 
-def test_an_adapter_alone_is_told_to_be_merged(tmp_path: Path) -> None:
+def test_an_adapter_is_a_checkpoint_and_its_config_alone_is_none(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").touch()
-    (tmp_path / "adapter_model.safetensors").touch()
-    with pytest.raises(InputError, match="is an adapter and no whole model: merge it first"):
+    with pytest.raises(InputError, match="has the config of an adapter and not its weights"):
         find(str(tmp_path))
+    (tmp_path / "adapter_model.safetensors").touch()
+    assert [c.ref for c in find(str(tmp_path))] == [str(tmp_path)]
 
 
 def test_missing_combinations_are_counted() -> None:

@@ -15,7 +15,7 @@ from rich.table import Table
 from test_cli import call
 
 from landscape.cli import progress
-from landscape.cli.export import _write
+from landscape.cli.export import _write_csv
 from landscape.figures.matrix import barrier_matrix
 from landscape.figures.style import note
 
@@ -72,7 +72,7 @@ def test_dollars_are_no_mathematics() -> None:
     barrier_matrix(rows, ax=ax)
     note(ax, r"of $\frac$")
     figure.canvas.draw()
-    texts = [*ax.get_xticklabels(), figure._supxlabel]
+    texts = [*ax.get_xticklabels(), *ax.get_yticklabels(), figure._supxlabel]
     assert [text._preprocess_math(text.get_text()) for text in texts] == [
         (r"$\frac$", False), ("b$x$", False), (r"of $\frac$", False),
     ]  # fmt: skip
@@ -80,7 +80,5 @@ def test_dollars_are_no_mathematics() -> None:
 
 def test_a_cell_is_no_formula(tmp_path: Path) -> None:
     rows = pd.DataFrame({"a": ["=1+1", "@x", "plain-", None], "b": ["-2", "+x", "'=1", "b"], "n": [-1.5, 2, 3, 4]})
-    _write(rows, tmp_path / "x.csv", "csv")
+    _write_csv(rows, tmp_path / "x.csv")
     assert (tmp_path / "x.csv").read_text() == "a,b,n\n'=1+1,'-2,-1.5\n'@x,'+x,2.0\nplain-,'=1,3.0\n,b,4.0\n"
-    _write(rows, tmp_path / "x.parquet", "parquet")
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "x.parquet"), rows)

@@ -1,8 +1,11 @@
 import ast
 import json
+import re
+import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tomllib
 import venv
 import zipfile
@@ -73,7 +76,7 @@ def test_what_is_imported_is_declared() -> None:
     used = {name for name, _ in product}
     assert used >= DECLARED, f"declared and not imported: {DECLARED - used}"
     heavy = {name for name, _ in product} - DECLARED
-    extras = {"datasets", "jaxtyping", "submitit", "xarray"}
+    extras = {"datasets", "jaxtyping", "pillow", "submitit", "xarray"}
     assert heavy == extras, "extras, imported where they are used and said to be missing"
     assert {(name, file) for name, file in tests if name not in DECLARED | EXTRAS["test"]} == set()
 
@@ -98,6 +101,62 @@ def test_constraints_are_what_the_tests_run_with() -> None:
     }
 
 
+def locked() -> dict[str, tuple[str, list[str]]]:
+    """Version and hashes of each distribution of the lock file."""
+    text = (ROOT / "requirements.lock").read_text().replace("\\\n", " ")
+    lines = [line.split() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    return {
+        canonicalize_name(words[0].partition("==")[0]): (
+            words[0].partition("==")[2],
+            [word.removeprefix("--hash=sha256:") for word in words if word.startswith("--hash=sha256:")],
+        )
+        for words in lines
+    }  # fmt: skip
+
+
+def test_locked_versions_are_the_pinned_ones_and_have_hashes() -> None:
+    """All that ``make`` installs is locked, but torch, whose build is a matter of the machine."""
+    found, pins = locked(), pinned()
+    assert {name: version for name, (version, _) in found.items()} == {
+        name: pins.get(name, version) for name, (version, _) in found.items()
+    }
+    assert [name for name, (_, hashes) in found.items() if not hashes or any(len(h) != 64 for h in hashes)] == []
+    extras = re.findall(r"^EXTRAS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[0].split()
+    assert f"'.[{','.join(extras)}]'" in (ROOT / "Makefile").read_text()
+    wanted = DECLARED.union(*(EXTRAS[extra] for extra in extras)) - {"torch"}
+    assert wanted <= found.keys()
+    assert not any(name.startswith(("torch", "nvidia", "triton")) for name in found)
+
+
+def test_pins_are_within_the_declared_bounds() -> None:
+    declared = [Requirement(need) for need in PROJECT["project"]["dependencies"]]
+    assert [str(need) for need in declared if pinned()[canonicalize_name(need.name)] not in need.specifier] == []
+    assert {need.name for need in declared if "<" in str(need.specifier)} >= {"transformers", "numpy", "pydantic"}
+
+
+@pytest.mark.slow
+def test_a_wheel_of_the_source_distribution_is_the_same(tmp_path: Path) -> None:
+    """The links of the source tree are folders in it."""
+    source = tmp_path / "source"
+    made_here = shutil.ignore_patterns(".*", "build", "demo", "*.egg-info")
+    shutil.copytree(ROOT, source, symlinks=True, ignore=lambda at, n: made_here(at, n) if Path(at) == ROOT else set())
+    code = "from setuptools import build_meta as b; print(b.build_sdist({out!r})); print(b.build_wheel({out!r}))"
+    out = str(tmp_path / "direct")
+    made = subprocess.run([sys.executable, "-c", code.format(out=out)], cwd=source, check=True, capture_output=True,
+                          text=True).stdout.split()  # fmt: skip
+    sdist, wheel = (next(Path(out, word) for word in made if word.endswith(end)) for end in (".tar.gz", ".whl"))
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path / "sdist", filter="data")
+    (unpacked,) = (tmp_path / "sdist").iterdir()
+    code = f"from setuptools import build_meta as b; b.build_wheel({str(tmp_path / 'again')!r})"
+    subprocess.run([sys.executable, "-c", code], cwd=unpacked, check=True, capture_output=True)
+    again = tmp_path / "again" / wheel.name
+    own = {i.filename: i.CRC for i in zipfile.ZipFile(wheel).infolist() if not i.filename.endswith("RECORD")}
+    assert own == {i.filename: i.CRC for i in zipfile.ZipFile(again).infolist() if not i.filename.endswith("RECORD")}
+    metadata = zipfile.ZipFile(wheel).read(next(name for name in own if name.endswith("METADATA"))).decode()
+    assert "Classifier: Typing :: Typed" in metadata and "License-File: LICENSE" in metadata
+
+
 @pytest.mark.slow
 def test_wheel_runs_in_a_fresh_environment(tmp_path: Path) -> None:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet"]
@@ -111,7 +170,7 @@ def test_wheel_runs_in_a_fresh_environment(tmp_path: Path) -> None:
         "landscape/py.typed",
         "landscape/demo/study.toml",
         "landscape/texts/TEXTS.md",
-        "landscape/figures/page.html",
+        *(f"landscape/figures/page.{kind}" for kind in ("css", "html", "js")),
     } <= set(files)
 
     venv.create(tmp_path / "env", with_pip=True)

@@ -23,6 +23,7 @@ from landscape.cli.report import frames
 from landscape.cli.run import run_study
 from landscape.errors import InputError
 from landscape.figures import behaviour, page, together
+from landscape.figures.svg import Drawing
 from landscape.probes import probe
 from landscape.probes.base import result
 from landscape.study.file import read_study
@@ -156,7 +157,7 @@ def test_the_report_draws_probes_with_loss_and_barrier(finished: Path, monkeypat
 
 @pytest.mark.slow
 def test_a_report_of_probes_alone(tmp_path: Path, few_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "_image", lambda figure: "")
+    monkeypatch.setattr(page, "drawing", lambda section: Drawing("", (1.0, 1.0), ()))
     monkeypatch.setattr(report, "_stages", lambda *_: {})
     file = study_of(tmp_path, ASK.replace('"in-context", "induction", "ngrams"', '"in-context"'))
     file.write_text(file.read_text().replace('"seed_', f'"{few_runs}/seed_'))

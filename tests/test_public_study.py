@@ -18,6 +18,7 @@ from transformers import GPTNeoXForCausalLM
 from landscape.cli import report
 from landscape.cli.main import cli
 from landscape.figures import page
+from landscape.figures.svg import Drawing
 from landscape.study.store import Store
 
 STUDY = """
@@ -88,7 +89,7 @@ def test_a_study_of_multiberts_runs_cold_and_then_with_no_hub(
 def test_known_defects_and_the_storage_floor_mark_rows_and_report(
     hub: HubMirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page, "_image", lambda figure: "")
+    monkeypatch.setattr(page, "drawing", lambda section: Drawing("", (1.0, 1.0), ()))
     monkeypatch.setattr(report, "_stages", lambda *_: {})
     monkeypatch.setattr("seaborn.matrix._draw_figure", lambda figure: None)
     first = public.pythia(tmp_path / "py0", 1)
@@ -161,7 +162,8 @@ def test_one_architecture_in_an_old_and_a_new_config_is_one(hub: HubMirror, tmp_
     (tmp_path / "text.txt").write_text(cases.TEXT)
     data = ["--text", tmp_path / "text.txt", "--sequences", 4, "--length", 12, "--points", 3, "--json"]
     result = run("barriers", old, tmp_path / "new", *data)
-    chord = [row for row in map(json.loads, result.stdout.splitlines()) if row.get("definition") == "chord"]
+    chord = [row for row in map(json.loads, result.stdout.splitlines()) if row["table"] == "barrier"]
+    chord = [row for row in chord if row["definition"] == "chord"]
     assert len(chord) == 1 and chord[0]["distance"] == 0
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from test_engine import Errand
 
 from landscape.demo.train import Recipe
-from landscape.engines.shares import shares, stealing
+from landscape.engines.jobs import Queue
+from landscape.engines.shares import orders, shares, stealing
 from landscape.face.where import cost
 from landscape.study.checkpoint import Checkpoint, labels
 from landscape.study.expand import tasks
@@ -103,3 +104,22 @@ def test_what_is_stolen_comes_from_the_tail() -> None:
     shared = shares(jobs, lambda job: 1.0, 3)
     assert [[job.key for job in share] for share in shared] == [["0", "1"], ["2", "3"], ["4", "5"]]
     assert [job.key for job in stealing(shared, 1)] == ["2", "3", "5", "4", "1", "0"]
+
+
+def test_a_worker_goes_on_with_its_share_and_then_takes_from_the_end_of_another() -> None:
+    """The second of two workers is twice as fast, and ends with the last jobs of the first; what came back is first."""
+    jobs = [Errand(f"{n}") for n in range(12)]
+    queue = Queue(jobs, lambda event: None, orders=orders(jobs, lambda job: 1.0, 2))
+    taken: dict[int, list[str]] = {0: [], 1: []}
+    while queue.open:
+        for worker in (0, 1, 1):
+            if (job := queue.next(worker)) is not None:
+                taken[worker].append(job.key)
+                queue.finish(job)
+    assert taken == {0: ["0", "1", "2", "3"], 1: ["6", "7", "8", "9", "10", "11", "5", "4"]}
+    queue = Queue(jobs, lambda event: None, orders=orders(jobs, lambda job: 1.0, 2))
+    first = queue.next(0)
+    assert first is not None and first.key == "0"
+    queue.back(first)
+    again, following = queue.next(1), queue.next(1)
+    assert again is first and following is not None and following.key == "6"

@@ -111,9 +111,9 @@ def test_outliers_and_unreliable_series_are_marked_in_the_figure() -> None:
                    for ax in figure.axes for line in ax.lines)  # fmt: skip
 
     assert (dashed(marked), dashed(plain)) == (1, 0)
-    good = next(ax for ax in marked.axes if ax.get_ylabel() == "good")
+    good = next(ax for ax in marked.axes if ax.get_title(loc="left") == "good")
     assert [text.get_text() for text in good.texts] == ["seed 7"]
-    assert marked.axes[0].get_ylabel() == "loss\n(unreliable)" and plain.axes[0].get_ylabel() == "loss"
+    assert [figure.axes[0].get_title(loc="left") for figure in (marked, plain)] == ["loss (unreliable)", "loss"]
 
 
 def test_gaps_without_checkpoints_are_dotted() -> None:

@@ -38,7 +38,7 @@ def aligned(method: str, settings: AlignSettings, models: list[Objective]) -> li
 def test_the_catalogue_has_every_file() -> None:
     files = {file.stem for file in Path(matchers.__file__).parent.glob("*.py")} - {"__init__", "problem"}
     assert {member.module.rpartition(".")[2] for member in MATCHERS.values()} == files
-    files = {file.stem for file in Path(tables.__file__).parent.glob("*.py")} - {"__init__", "chain"}
+    files = {file.stem for file in Path(tables.__file__).parent.glob("*.py")} - {"__init__", "adapter", "chain"}
     assert {member.module.rpartition(".")[2] for member in SYMMETRY_TABLES.values()} == files
     with pytest.raises(ValueError, match="no way to align is called 'wieghts'; did you mean weights"):
         aligned("wieghts", QUICK, three(2))
@@ -112,8 +112,10 @@ def test_an_untied_head_lets_the_stream_turn_where_the_table_says_so(name: str) 
     stream = table.groups.get("stream")
     turns = stream is not None and bool(stream.parts)
     tied = bool(objective.space.tied)
-    assert not (load(objective.model).ROTATES_UNTIED and tied and turns), "only an untied head lets it turn"
-    if load(objective.model).ROTATES_UNTIED and not tied:
+    projected = name == "opt projected"  # its embedding is not in the stream
+    untied_only = load(objective.model).ROTATES_UNTIED
+    assert projected or not (untied_only and tied and turns), "only an untied head lets it turn"
+    if untied_only and not tied:
         assert turns
     here = point(objective)
     there = move.moved(table, objective.space, here, Move(draw(table, some(1), stretch=False), {}))

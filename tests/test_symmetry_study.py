@@ -170,7 +170,7 @@ def test_the_figure_shows_every_pair_and_the_mean() -> None:
     plt.close("all")
     means = means.assign(low=means["barrier"] - 0.05, high=means["barrier"] + 0.1)
     ax = barriers_by_symmetry(means.reset_index(), shown)
-    assert unknown == pytest.approx([0.95, 0.5])
+    assert unknown == [1.0, 1.0], "means are written above the axes, clear of all whiskers"
     drawn = sorted(np.concatenate([line.get_ydata() for line in ax.lines if line.get_marker() == "."]).tolist())
     assert drawn == pytest.approx(sorted(chord["barrier"]))
     ends = pd.concat([chord, means])[["low", "high"]].to_numpy()

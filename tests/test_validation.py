@@ -114,7 +114,7 @@ def test_a_rate_that_does_not_hold_ends_with_an_error(monkeypatch: pytest.Monkey
     """After the table is printed; what is known not to hold, and still may, is no error."""
     module = SCRIPTS["barriers"]
     case = next(case for case in module.CASES if case.name == CHEAP["barriers"])
-    never = {quantity: (0.0, 0.01) for quantity in case.wanted}
+    never = dict.fromkeys(case.wanted, (0.0, 0.01))
     monkeypatch.setattr(module, "CASES", [replace(case, share=1.0, wanted=never, faults=frozenset())])
     with pytest.raises(SystemExit, match=f"more than four standard errors: {case.name}: "):
         module.main(["--short", "--worlds", "30"])

@@ -169,7 +169,7 @@ def main(title: str, name: str, cases: Sequence[Case], *, long: int, short: int,
         words: Of the command line; None takes those of the process.
 
     Raises:
-        SystemExit: If a rate is out of its range by more than four standard errors, and not known to be; after the table.
+        SystemExit: After the table, if a rate is off its range by four standard errors and not known to be.
     """
     parser = argparse.ArgumentParser(description=f"{title}: write a table of simulated rates.")
     parser.add_argument("--worlds", type=int, help=f"simulated worlds of a case (default {long})")

@@ -87,6 +87,15 @@ def settings(folder: Path) -> dict[str, object]:
     return {name: value for name, value in config.items() if name not in INCIDENTAL and "drop" not in name}
 
 
+def text_part(config: Config) -> Config:
+    """The config of the text model within a model of texts and images; that of any other model is its own."""
+    own = config.get_text_config(decoder=True)
+    if own is config:
+        return config
+    own.tie_word_embeddings = getattr(config, "tie_word_embeddings", own.tie_word_embeddings)  # which decides for both
+    return _plain(own)
+
+
 def fused(config: Config) -> Config:
     """The config with transformers' one-kernel activation in place of its eight-kernel one of the same formula.
 

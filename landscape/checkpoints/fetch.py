@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from landscape.checkpoints import formats
+from landscape.checkpoints.formats import peft
 from landscape.checkpoints.hub import client
 from landscape.checkpoints.identity import CONFIG, config_folder, content_id, hash_of, sha256
 from landscape.checkpoints.sources import place
 from landscape.errors import InputError
-from landscape.study.checkpoint import Checkpoint
+from landscape.study.checkpoint import FACTORS, NO_CONFIG, Checkpoint
 
 
 def pinned(checkpoint: Checkpoint) -> Checkpoint:
@@ -37,14 +39,35 @@ def described(checkpoint: Checkpoint) -> Path:
     return folder
 
 
-def weights(checkpoint: Checkpoint) -> Path:
-    """The folder or file with its weights; fetched if need be.
+def config_of(checkpoint: Checkpoint) -> Path | None:
+    """The folder with its config; None if its model is not that of a config.
 
     Raises:
-        InputError: If they cannot be fetched.
+        InputError: If there is no config, or it cannot be fetched.
+    """
+    return None if checkpoint.config == NO_CONFIG else described(checkpoint)
+
+
+def weights(checkpoint: Checkpoint) -> Path:
+    """The folder or file with its weights, of factors the file with these; fetched if need be.
+
+    Raises:
+        InputError: If they cannot be fetched, or factors are wanted of a whole model.
     """
     where = checkpoint.place
-    return Path(checkpoint.ref) if where is None else client.fetch(where, pinned(checkpoint).commit)
+    path = Path(checkpoint.ref) if where is None else client.fetch(where, pinned(checkpoint).commit)
+    if checkpoint.adapter == "factors":
+        if not formats.is_adapter(path):
+            raise InputError(f'{path} is no adapter, and adapter = "factors" is for adapters; leave it out')
+        return peft.claims(path)[0]
+    return path
+
+
+def adapter_of(checkpoint: Checkpoint) -> str | None:
+    """How the adapter of a checkpoint is taken, merged or factors; None for a whole model."""
+    if checkpoint.adapter == "factors" or checkpoint.place is not None or not checkpoint.ref:
+        return checkpoint.adapter if checkpoint.adapter == "factors" else None
+    return checkpoint.adapter if formats.is_adapter(Path(checkpoint.ref)) else None
 
 
 def delete(checkpoint: Checkpoint) -> None:
@@ -70,14 +93,14 @@ def content(checkpoint: Checkpoint) -> str:
         InputError: If the files are missing, here or there.
     """
     where = checkpoint.place
-    config = described(checkpoint)
+    config = config_of(checkpoint)
     if where is None:
-        return content_id(Path(checkpoint.ref), config)
+        return content_id(Path(checkpoint.ref), config) + (FACTORS if checkpoint.adapter == "factors" else "")
     files = client.weights(client.listing(where, pinned(checkpoint).commit))
     if not files:
         client.fetch(where, checkpoint.commit)  # says what is there instead
     return hash_of([
-        (CONFIG, sha256(config / CONFIG)),
+        *([(CONFIG, sha256(config / CONFIG))] if config else []),
         *((name, f.sha256 or f.blob) for name, f in sorted(files.items())),
     ])
 

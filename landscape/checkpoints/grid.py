@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
 from landscape.checkpoints.sources import expand, of_family
@@ -20,7 +21,7 @@ def listed(wanted: Checkpoints) -> Grid:
         runs = expand(wanted.folder, wanted.wanted, wanted.config or "")
     kids = wanted.branches
     branches = expand(kids.folder, kids.wanted, wanted.config or "") if kids else []
-    every = of_one_kind([*runs, *branches])
+    every = of_one_kind([replace(c, adapter=wanted.adapter) for c in (*runs, *branches)])
     return Grid(tuple(every[: len(runs)]), tuple(every[len(runs) :]))
 
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from landscape.checkpoints.formats import weight_files
+from landscape.checkpoints.formats import peft, weight_files
 from landscape.errors import InputError
 from landscape.progress import Progress, of_bytes
 
@@ -22,30 +22,37 @@ TOKENIZER = (
 
 
 def config_folder(path: Path, configured: str = "") -> Path:
-    """The folder of a checkpoint's ``config.json``: the configured one, or the checkpoint's own.
+    """The folder of a checkpoint's ``config.json``: the configured one, the checkpoint's own, or that of its base.
 
     Raises:
         InputError: If there is no config, without which the model is unknown.
     """
     folder = Path(configured) if configured else path if path.is_dir() else path.parent
     folder = folder.parent if folder.name == CONFIG else folder
+    if not configured and not (folder / CONFIG).is_file() and peft.claims(path):
+        folder = peft.base_of(path)
     if not (folder / CONFIG).is_file():
         raise InputError(
             f"{folder} holds no {CONFIG}, so the model of {path} is not known; put its {CONFIG} there, or name the "
-            'folder that has it: config = "..." in [checkpoints], or --config'
+            'folder that has it: config = "..." in [checkpoints], or --config; for a model of your own: --objective '
+            "mine.py:build"
         )
     return folder
 
 
-def content_id(path: Path, config: Path) -> str:
-    """SHA-256 over config and weights: the same for the same model in any folder.
+def content_id(path: Path, config: Path | None) -> str:
+    """SHA-256 over config, if the model is that of a config, and weights: the same for the same model in any folder.
 
     Raises:
         InputError: If a file is missing.
     """
-    files = [config / CONFIG, *weight_files(path)]
+    files = _files(path, config)
     progress = of_bytes(f"hashing {path}", sum(file.stat().st_size for file in files if file.is_file()))
     return hash_of((file.name, sha256(file, progress)) for file in files)
+
+
+def _files(path: Path, config: Path | None) -> list[Path]:
+    return [*([config / CONFIG] if config else []), *weight_files(path)]
 
 
 def hash_of(files: Iterable[tuple[str, str]]) -> str:
@@ -77,21 +84,21 @@ def sha256(file: Path, progress: Progress | None = None) -> str:
         raise InputError(f"{file} cannot be read ({error.strerror}); check the path and its permissions") from error
 
 
-def signature(path: Path, config: Path) -> str:
+def signature(path: Path, config: Path | None) -> str:
     """Names, sizes, times and inodes of the files behind :func:`content_id`: a change of a file changes the signature.
 
     The time of the last inode change is among them, since a copy may preserve the time of writing but not this one.
     """
-    stats = [(file.name, file.stat()) for file in [config / CONFIG, *weight_files(path)] if file.is_file()]
+    stats = [(file.name, file.stat()) for file in _files(path, config) if file.is_file()]
     return json.dumps([(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for name, s in stats])
 
 
-def require_unchanged(path: Path, config: Path, known: str, content: str) -> None:
+def require_unchanged(path: Path, config: Path | None, known: str, content: str) -> None:
     """Refuse a checkpoint whose content has changed since it was identified; called after its weights were read.
 
     Args:
         path: Folder or file of the checkpoint.
-        config: Folder of its config.
+        config: Folder of its config; None if its model is not that of a config.
         known: Its signature when it was identified.
         content: Its content hash at that time.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from landscape import rows
 from landscape.checkpoints.formats import has_weights, require_own, require_weights
 from landscape.checkpoints.numbers import WRITTEN, number, seed_in, step_in
-from landscape.errors import InputError
+from landscape.errors import InputError, did_you_mean
 from landscape.study.checkpoint import STEP_LABELS, USUAL_LABELS, Checkpoint, Label, labels, order, relabelled
 
 STEP_FOLDER = "checkpoint-{step}"
@@ -44,8 +44,8 @@ def find(ref: str) -> list[Checkpoint]:
     if "{" in ref and not path.exists():
         return expand(ref, {})
     own = [replace(labelled(path), ref=ref)] if has_weights(path) else []
-    if path.is_dir() and any(map(has_weights, path.glob(STEP_FOLDER.format(step="*")))):
-        steps = expand(f"{_escaped(ref)}/{STEP_FOLDER}", {})
+    if _has_step_folders(path):
+        steps = expand(f"{escaped(ref)}/{STEP_FOLDER}", {})
         return [replace(relabelled(labelled(path), {"step": c.step}), ref=c.ref) for c in steps] + own
     if own:
         return own
@@ -55,11 +55,20 @@ def find(ref: str) -> list[Checkpoint]:
             return sorted(files, key=lambda c: (c.step is None, c.step or 0, c.ref))
         if (path / ADAPTER).is_file():
             raise InputError(
-                f"{path} is an adapter and no whole model: merge it first (merge_and_unload of peft, then "
-                "save_pretrained), and give the merged folder"
+                f"{path} has the config of an adapter and not its weights, adapter_model.safetensors; copy the adapter "
+                "again"
             )
     require_weights(path)
     return []
+
+
+def _has_step_folders(path: Path) -> bool:
+    return path.is_dir() and any(map(has_weights, path.glob(STEP_FOLDER.format(step="*"))))
+
+
+def has_steps(folder: Path) -> bool:
+    """Whether a folder is a run as a trainer leaves it: with folders ``checkpoint-N``, or files of weights."""
+    return _has_step_folders(folder) or any(map(_is_of_a_run, folder.iterdir()))
 
 
 def _is_of_a_run(file: Path) -> bool:
@@ -85,7 +94,8 @@ def expand(pattern: str, wanted: Mapping[str, tuple[Label, ...] | None]) -> list
     used = fields(pattern)
     stray = sorted(field for field, values in wanted.items() if values is not None and field not in used)
     if stray:
-        raise InputError(f"the folder pattern {pattern!r} has no {{{stray[0]}}}; write it into the pattern")
+        hint = did_you_mean(stray[0], used)
+        raise InputError(f"the folder pattern {pattern!r} has no {{{stray[0]}}}{hint}; write it into the pattern")
     every = _of_pattern(pattern, used, {field: values for field, values in wanted.items() if values is not None})
     found = {values: paths[0] for values, paths in every.items()}
     if double := next(((values, paths) for values, paths in every.items() if len(paths) > 1), None):
@@ -241,7 +251,7 @@ def _with_literal_folders(pattern: str) -> str:
     """The pattern, with the braces of folders that exist under that very name escaped."""
     for folder in Path(pattern).parents:
         if "{" in str(folder) and folder.exists():
-            return _escaped(str(folder)) + str(Path(pattern))[len(str(folder)) :]
+            return escaped(str(folder)) + str(Path(pattern))[len(str(folder)) :]
     return pattern
 
 
@@ -252,7 +262,8 @@ def filled(pattern: str, values: Mapping[str, Label]) -> str:
     return pattern
 
 
-def _escaped(path: str) -> str:
+def escaped(path: str) -> str:
+    """A path as a pattern that means it alone."""
     return path.replace("{", "{{").replace("}", "}}")
 
 

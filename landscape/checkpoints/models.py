@@ -14,20 +14,21 @@ import transformers
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from transformers.initialization import no_init_weights
-from transformers.models.auto import modeling_auto
 
-from landscape.catalogue import OBJECTIVES
 from landscape.checkpoints import formats, names
 from landscape.checkpoints.blame import blamed
-from landscape.checkpoints.configs import OWN, fused, read_config
+from landscape.checkpoints.configs import OWN, fused, read_config, text_part
 from landscape.checkpoints.formats.tensors import require_float
 from landscape.checkpoints.hollow import without_memory
 from landscape.checkpoints.identity import CONFIG
+from landscape.checkpoints.objective_of import instead
 from landscape.errors import InputError
 from landscape.foreign import Config, Pretrained
 from landscape.shapes import Float
 from landscape.space import Space, learned_buffers
 
+OF_TEXT = "AutoModelForCausalLM"
+"""The class as which models of texts and images are taken by their text part."""
 SPARE, MAX_TENSORS = 1_000, 100_000
 """Number of parameter tensors that a model may have beyond four times those of its files; and without files."""
 
@@ -93,8 +94,10 @@ def _known(folder: Path, auto: str) -> tuple[Any, Any]:
     """
     config = fused(read_config(folder))
     model_class: Pretrained = getattr(transformers, auto)
+    if auto == OF_TEXT and type(text := text_part(config)) in model_class._model_mapping:
+        config = fused(text)
     if type(config) not in model_class._model_mapping:
-        raise InputError(f"{folder} is a {config.model_type}, which {auto} cannot make; {_instead(config)}")
+        raise InputError(f"{folder} is a {config.model_type}, which {auto} cannot make; {instead(config)}")
     return config, model_class
 
 
@@ -152,41 +155,6 @@ def _require_room(model: nn.Module, stored: int, folder: Path) -> None:
             f"{folder / CONFIG} asks for {size:,} parameters and the weights have {stored:,} bytes; give the {CONFIG} "
             "that was saved with them"
         )
-
-
-def _instead(config: Config) -> str:
-    """What to do where an objective has no class for this architecture."""
-    others = [name for name in OBJECTIVES if type(config) in _classes(name)]
-    if config.is_encoder_decoder or not others:
-        what = "encoder-decoders are" if config.is_encoder_decoder else f"a {config.model_type} is"
-        return f"{what} not supported: give a model for {', '.join(OBJECTIVES)}"
-    return f"choose another objective: {' or '.join(others)}"
-
-
-def _classes(objective: str) -> Any:
-    """The classes of transformers that make the model of an objective, by their configs."""
-    return getattr(transformers, OBJECTIVES.load(objective).AUTO)._model_mapping
-
-
-def default_objective(folder: Path) -> str:
-    """The objective that the class of a checkpoint was trained with.
-
-    Raises:
-        InputError: If the class does not imply one.
-    """
-    config = read_config(folder)
-    name = next(iter(config.architectures or ()), "no class")
-    modules = {objective: OBJECTIVES.load(objective) for objective in OBJECTIVES}
-    for objective, module in modules.items():
-        if name.endswith(module.CLASS_ENDINGS):
-            return objective
-    for objective, module in modules.items():
-        if getattr(modeling_auto, module.MAPPING).get(config.model_type) == name:
-            return objective
-    hint = _instead(config)
-    raise InputError(
-        f"{folder} was saved from {name}, which suggests no objective; {hint.replace('choose another', 'give an')}"
-    )
 
 
 def load(
@@ -264,7 +232,7 @@ def _learns_buffers(config: str, folder: Path, auto: str, stored: int) -> bool:
 def unused(path: Path, model: nn.Module) -> tuple[str, ...]:
     """Names of the tensors of a checkpoint that the model does not use, those of an adapter next to it included."""
     beside = names.beside(formats.index(path), model, Space.of(model), path).unused
-    adapters = sorted(path.glob("adapter_model.*")) if path.is_dir() else []
+    adapters = sorted(path.glob("adapter_model.*")) if path.is_dir() and not formats.is_adapter(path) else []
     return (*beside, *(name for file in adapters if formats.has_weights(file) for name in formats.index(file)))
 
 

@@ -23,11 +23,13 @@ class Size:
         bytes: Size of the weights in bytes.
         parameters: Number of parameters; where only headers are known, of all stored values.
         remote: Whether it is on the hub.
+        tensors: Names of its tensors; none where they are not known before it is fetched.
     """
 
     bytes: int
     parameters: int
     remote: bool
+    tensors: tuple[str, ...] = ()
 
 
 def weights(checkpoint: Checkpoint) -> Size:
@@ -38,8 +40,9 @@ def weights(checkpoint: Checkpoint) -> Size:
     """
     place = sources.place(checkpoint.ref)
     if place is None:
-        stored = formats.index(Path(checkpoint.ref)).values()
-        return Size(sum(s.bytes for s in stored), sum(prod(s.shape) for s in stored), remote=False)
+        stored = formats.index(Path(checkpoint.ref))
+        sizes = [(s.bytes, prod(s.shape)) for s in stored.values()]
+        return Size(sum(b for b, _ in sizes), sum(n for _, n in sizes), remote=False, tensors=tuple(stored))
     if (known := families.labelled(place)) is not None:
         family, label = known
         return Size(family.bytes(*label), family.parameters, remote=True)

@@ -9,10 +9,10 @@ from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
 
-from landscape.checkpoints import families, local
+from landscape.checkpoints import families, formats, layout, local
 from landscape.checkpoints.families import Family
 from landscape.checkpoints.hub import client, places
-from landscape.errors import InputError
+from landscape.errors import InputError, did_you_mean
 from landscape.study.checkpoint import Checkpoint, Label, Place, labels, order, relabelled
 
 Wanted = Mapping[str, tuple[Label, ...] | None]
@@ -38,8 +38,29 @@ def find(ref: str, config: str = "") -> list[Checkpoint]:
             return [family_checkpoint(named[0], _label(*named))]
         if not Path(ref).exists():
             raise InputError(_not_there(ref))
-        return [replace(c, config=config) for c in local.find(ref)]
+        return [replace(c, config=config) for c in (_of_run(Path(ref)) or local.find(ref))]
     return expand(ref, {}, config)
+
+
+def _of_run(folder: Path) -> list[Checkpoint]:
+    """The checkpoints of a folder whose folders are the steps of one run, whatever these are called.
+
+    Raises:
+        InputError: If it holds several runs; the message says how to name them.
+    """
+    if not folder.is_dir() or formats.has_weights(folder) or local.has_steps(folder):
+        return []
+    formats.require_own(folder)
+    found = layout.layouts(folder)
+    if not found or not found[0].labels:
+        return []
+    pattern = f"{local.escaped(str(folder))}/{found[0].pattern}"
+    if found[0].labels == ("step",):
+        return local.expand(pattern, {})
+    raise InputError(
+        f"{folder} holds {len(found[0].paths)} checkpoints that differ in {' and '.join(found[0].labels)}, and one run "
+        f"or checkpoint is wanted: give '{pattern}' for all, or write a study of them with: landscape init {folder}"
+    )
 
 
 def expand(pattern: str, wanted: Wanted, config: str = "") -> list[Checkpoint]:
@@ -149,7 +170,10 @@ def family_parts(ref: str) -> tuple[Family, dict[str, str]] | None:
         return (families.FAMILIES[ref], {}) if ref in families.FAMILIES else None
     found = families.family(parsed[1])
     values = dict(part.split("=", 1) for part in parsed[2].split(",") if "=" in part)
-    if values.keys() - {"seed", "step"} or any(not re.fullmatch(r"[\d_]+|\{(seed|step)\}", v) for v in values.values()):
+    if odd := sorted(values.keys() - {"seed", "step"}):
+        hint = did_you_mean(odd[0], ("seed", "step"))
+        raise InputError(f"{ref}: {found.name} has no label {odd[0]}{hint}; write {found.name}:seed=S,step=T")
+    if any(not re.fullmatch(r"[\d_]+|\{(seed|step)\}", v) for v in values.values()):
         raise InputError(f"{ref} is not well formed; write {found.name}:seed=S,step=T")
     if len(values) != len([part for part in parsed[2].split(",") if part]):
         raise InputError(f"{ref} is not well formed; write {found.name}:seed=S,step=T")

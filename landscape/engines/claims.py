@@ -17,7 +17,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Event, Thread
-from typing import Self
 
 CLAIMS = "claims"
 """Folder of a results folder."""
@@ -81,7 +80,7 @@ class Claims:
     _before: dict[str, Failure | None] = field(default_factory=dict)
     _over: Event = field(default_factory=Event)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Claims:
         with suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
             _beat(self.folder, self.run).touch()

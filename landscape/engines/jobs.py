@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -62,15 +62,31 @@ Report = Callable[[Event], None]
 
 
 class Queue:
-    """Jobs still to do, in plan order.
+    """Jobs still to do, in plan order, or in an order for each worker, so that it goes on with what it has loaded.
 
     A job that another run has begun is set aside while that run lives. When it is free again it is handed out: the
     work looks first whether the job is done.
     """
 
-    def __init__(self, jobs: Sequence[Job], report: Report, claims: Claims | None = None) -> None:
-        self.waiting = list(jobs)
-        self.open = {job.key for job in jobs}
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        report: Report,
+        claims: Claims | None = None,
+        orders: Sequence[Sequence[Job]] = (),
+    ) -> None:
+        """A queue of all jobs.
+
+        Args:
+            jobs: The jobs, in plan order.
+            report: Called for each finished or failed job.
+            claims: What is shared with other runs.
+            orders: All jobs in the order of each worker; left out, every worker has plan order.
+        """
+        self.waiting = {job.key: job for job in jobs}
+        self.open = set(self.waiting)
+        self.returned: list[Job] = []
+        self.orders = [list(reversed(order)) for order in orders or [jobs]]
         self.elsewhere: list[Job] = []
         self.failed: dict[str, str] = {}
         self.deaths: Counter[str] = Counter()
@@ -78,19 +94,36 @@ class Queue:
         self.claims = claims
         self.polled = time.monotonic()
 
-    def next(self) -> Job | None:
-        """The first job that needs nothing unfinished and that no other run has begun; None if there is none now."""
+    def next(self, worker: int = 0) -> Job | None:
+        """The next job of a worker that needs nothing unfinished and that no other run has begun.
+
+        Args:
+            worker: Number of the worker, from 0.
+
+        Returns:
+            None if there is no such job now.
+        """
         self._take_back()
-        for job in list(self.waiting):
+        for job in self._in_order(worker):
             if lost := next((key for key in job.needs if key in self.failed), None):
-                self.waiting.remove(job)
+                del self.waiting[job.key]
                 self.finish(job, NEEDED + self.failed[lost].removeprefix(NEEDED))
             elif not self.open.intersection(job.needs):
-                self.waiting.remove(job)
+                del self.waiting[job.key]
                 if self.claims is None or self.claims.take(job.key):
                     return job
                 self.elsewhere.append(job)
         return None
+
+    def _in_order(self, worker: int) -> Iterator[Job]:
+        """What waits, in the order of a worker, and first what was handed out before."""
+        self.returned = [job for job in self.returned if job.key in self.waiting]
+        yield from [job for job in reversed(self.returned) if job.key in self.waiting]
+        order = self.orders[worker % len(self.orders)]
+        while order and order[-1].key not in self.waiting:
+            order.pop()
+        again = {job.key for job in self.returned}
+        yield from (job for job in reversed(order) if job.key in self.waiting and job.key not in again)
 
     def lost(self, job: Job, how: str) -> None:
         """Put the job of a worker that died back in front of all others; after a second death it has failed."""
@@ -102,7 +135,8 @@ class Queue:
 
     def back(self, job: Job) -> None:
         """Put a job that was not begun back in front of all others."""
-        self.waiting.insert(0, job)
+        self.waiting[job.key] = job
+        self.returned.append(job)
 
     def finish(self, job: Job, message: str = "", trace: str = "") -> None:
         """Record a finished job.

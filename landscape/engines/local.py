@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import connection, get_context, parent_process
@@ -21,6 +21,8 @@ from types import FrameType
 from landscape.engines.claims import Claims
 from landscape.engines.jobs import POLL, Event, Job, Queue, Report, Start, Work, Worker, attempt
 from landscape.engines.order import Order
+from landscape.engines.shares import orders
+from landscape.engines.spawning import without_main
 from landscape.errors import StorageError
 
 SHUTDOWN = 5.0
@@ -31,7 +33,7 @@ HEARTBEAT, SILENT = 10.0, 60.0
 
 def execute(order: Order) -> dict[str, str]:
     """Run jobs on this machine; see :func:`run`."""
-    return run(order.jobs, order.start, order.report, devices=order.devices, claims=order.claims)
+    return run(order.jobs, order.start, order.report, devices=order.devices, claims=order.claims, cost=order.cost)
 
 
 def run(
@@ -43,8 +45,9 @@ def run(
     claims: Claims | None = None,
     wait: bool = True,
     apart: bool = False,
+    cost: Callable[[Job], float] = lambda job: 1.0,
 ) -> dict[str, str]:
-    """Run jobs in their order, each after those it needs.
+    """Run jobs, each after those it needs: in their order, or with several workers each in that of its share.
 
     Args:
         jobs: Jobs; see :class:`Job`.
@@ -54,6 +57,7 @@ def run(
         claims: What is shared with other runs; None if there are none.
         wait: Whether to wait in the end for jobs that other runs have begun.
         apart: Whether a single worker is a process of its own, too, so that a job that kills it has failed.
+        cost: Of a job, in any unit.
 
     Returns:
         Message of each failed job by key.
@@ -61,7 +65,8 @@ def run(
     Raises:
         StorageError: If a job could not store its result, or the work could not be set up.
     """
-    queue = Queue(jobs, report, claims)
+    count = min(len(devices), len(jobs))
+    queue = Queue(jobs, report, claims, orders(jobs, cost, count) if count > 1 else ())
     if jobs and (apart or len(devices) > 1):
         _run_workers(queue, start, devices[: len(jobs)], wait)
         return queue.failed
@@ -114,8 +119,8 @@ def _run_workers(queue: Queue, start: Start, devices: Sequence[str], wait: bool)
 
 
 def _hand_out(queue: Queue, workers: Sequence[_Worker]) -> None:
-    for worker in workers:
-        if worker.job is None and (job := queue.next()):
+    for number, worker in enumerate(workers):
+        if worker.job is None and (job := queue.next(number)):
             worker.job = job
             with suppress(OSError):  # a dead worker is noticed when its line is read
                 worker.line.send(job)
@@ -164,7 +169,8 @@ def _spawn(start: Start, device: str) -> _Worker:
     context = get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_worker_loop, args=(there, Worker(start, device)), daemon=True)
-    process.start()
+    with without_main():
+        process.start()
     there.close()
     return _Worker(process, here, device)
 

@@ -12,12 +12,14 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from landscape.engines.jobs import POLL, Job, Queue, Start, Worker
 from landscape.engines.order import Order
 from landscape.engines.ray_environment import authenticate, exceptions, ray
+from landscape.engines.shares import orders
 from landscape.errors import InputError, StorageError
 
 LOG = logging.getLogger("landscape")
@@ -43,9 +45,10 @@ def execute(order: Order) -> dict[str, str]:
     Raises:
         StorageError: If a job could not store its result, or the work could not be set up.
     """
-    queue = Queue(order.jobs, order.report, order.claims)
     device = order.devices[0].partition(":")[0]
     with _cluster(order.where.address):
+        workers = max(1, min(_room(device, order.where.workers), len(order.jobs)))
+        queue = Queue(order.jobs, order.report, order.claims, orders(order.jobs, order.cost, workers))
         start = ray.put(order.start)
         pool = _Pool(queue, order, start, device)
         try:
@@ -86,6 +89,12 @@ def _cluster(address: str) -> Generator[None]:
             ray.shutdown()
 
 
+def _room(device: str, workers: int | None) -> int:
+    """How many actors the cluster has processors or GPUs for, or so many as are wanted if that is less."""
+    room = int(ray.cluster_resources().get("CPU" if device == "cpu" else "GPU", 0))
+    return min(room, workers or room)
+
+
 class Actor:
     """A worker in a process of the cluster."""
 
@@ -110,11 +119,13 @@ class _Held:
     Attributes:
         handle: Its handle.
         awaited: Its first sign of life; None once that has come.
+        number: Its number from 0, which decides in which order it is given jobs.
         calls: The jobs that it has, in the order in which it does them.
     """
 
     handle: Any
     awaited: Any
+    number: int
     calls: dict[Any, Job] = field(default_factory=dict)
 
 
@@ -137,11 +148,11 @@ class _Pool:
         if time.monotonic() - self.asked < GROW:
             return
         self.asked = time.monotonic()
-        room = int(ray.cluster_resources().get("CPU" if self.device == "cpu" else "GPU", 0))
-        wanted = min(room, len(self.queue.open), self.workers or room)
+        wanted = min(_room(self.device, self.workers), len(self.queue.open))
         while len(self.actors) < wanted:
             handle = self.remote.remote(self.start, self.device, str(Path.cwd()))
-            self.actors.append(_Held(handle, handle.ready.remote()))
+            number = next(n for n in count() if all(n != actor.number for actor in self.actors))
+            self.actors.append(_Held(handle, handle.ready.remote(), number))
         if self.alive < 0 or any(actor.awaited is None for actor in self.actors):
             self.alive = time.monotonic()
         elif time.monotonic() - self.alive > WAITING:
@@ -155,7 +166,7 @@ class _Pool:
             for actor in ready:
                 if len(actor.calls) >= depth or (depth > 1 and len(self.queue.waiting) <= len(self.actors)):
                     continue
-                if (job := self.queue.next()) is None:
+                if (job := self.queue.next(actor.number)) is None:
                     return
                 actor.calls[actor.handle.answer.remote(job)] = job
 

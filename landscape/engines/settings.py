@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -59,7 +59,7 @@ class EngineSettings(Settings):
     keep_downloads: Literal["yes", "no"] = "yes"
 
     @model_validator(mode="after")
-    def _options_are_of_the_engine(self) -> Self:
+    def _options_are_of_the_engine(self) -> EngineSettings:
         every = {name for member in catalogue.ENGINES.values() for name in member.reads}
         if given := sorted((every & self.model_fields_set) - set(catalogue.ENGINES[self.engine].reads)):
             readers = " and ".join(n for n, member in catalogue.ENGINES.items() if given[0] in member.reads)

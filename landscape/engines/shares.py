@@ -42,6 +42,18 @@ def stealing(shared: Sequence[Sequence[J]], number: int) -> list[J]:
     return list({job.key: job for job in [*shared[number], *others]}.values())
 
 
+def orders(jobs: Sequence[J], cost: Callable[[J], float], workers: int) -> list[list[J]]:
+    """The order in which each of some workers takes jobs: its share, and then the tails of the others'.
+
+    Args:
+        jobs: All jobs, in plan order.
+        cost: Of a job.
+        workers: Number of workers.
+    """
+    shared = shares(jobs, cost, workers)
+    return [stealing(shared, number) for number in range(workers)]
+
+
 @dataclass(frozen=True)
 class _Plan:
     keys: list[str]

@@ -140,17 +140,19 @@ def _write(ran: Ran, method: str, out: Path, mark: str) -> bool:
         StorageError: If they cannot be written.
     """
     from landscape.checkpoints import fetch, saving
+    from landscape.points import statistics
 
     session = ran.prepared.session
     task = next(task for task in of(Barriers, ran.prepared.tasks) if task.spec.align == (method,))
     aligned = task.spec.aligned
     assert aligned is not None
     one, two = session.vectors(task, aligned)
-    model, described = session.objective(task, aligned).model.cpu(), fetch.described(task.checkpoints[0])
+    objective, described = session.objective(task, aligned), fetch.config_of(task.checkpoints[0])
     untied = session.coordinates.unties(aligned, task.on)
     with saving.storing(out), replacing_folder(out) as part:
         (part / MARK).write_text(f"{mark}\n")
-        saving.save(part, two.cpu(), model, described)
+        statistics.give(objective, two)
+        saving.save(part, two.cpu(), objective.model.cpu(), described)
         if untied:
-            saving.save(part / FIRST, one.cpu(), model, described)
+            saving.save(part / FIRST, one.cpu(), objective.model.cpu(), described)
     return untied

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from torch import nn
 
-    from landscape.face.inputs import Batches, Loss, Model
+    from landscape.face.inputs import Batches, Loss, Model, Statistics
 
 CHORD = "chord"
 
@@ -101,7 +101,7 @@ def barriers(
     loss: Loss | None = None,
     batches: Batches | None = None,
     model: nn.Module | None = None,
-    statistics: Batches | None = None,
+    statistics: Statistics | None = None,
     out: str | Path | None = None,
     metric: str = LOSS,
     **settings: object,
@@ -114,8 +114,8 @@ def barriers(
         loss: For models in memory: ``loss(outputs, batch)``, one number an example.
         batches: For models in memory: tensors named ``inputs``, and whatever else the loss reads; or a list of such.
         model: For state dicts: a model that takes them.
-        statistics: For models in memory with BatchNorm: batches of training data, on which its statistics are
-            estimated anew at every point.
+        statistics: For models with BatchNorm: batches of training data, or of references images of it, on which its
+            statistics are estimated anew at every point.
         out: Folder for the results; None keeps nothing.
         metric: Which metric is shown: the loss, or another that the objective measures, such as ``accuracy``.
         **settings: Those of :class:`landscape.face.inputs.Inputs` and of the measure ``barriers`` of a study file, by

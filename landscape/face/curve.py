@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from torch import nn
 
-    from landscape.face.inputs import Batches, Loss, Model
+    from landscape.face.inputs import Batches, Loss, Model, Statistics
     from landscape.measure.prepare import Prepared
 
 CURVE, CONTROL = "curve.safetensors", "control.safetensors"
@@ -88,7 +88,7 @@ def curve(
     loss: Loss | None = None,
     batches: Batches | None = None,
     model: nn.Module | None = None,
-    statistics: Batches | None = None,
+    statistics: Statistics | None = None,
     fit_batches: Batches | None = None,
     out: str | Path | None = None,
     **settings: object,
@@ -190,6 +190,7 @@ def _save(ran: Ran, spec: Curves, rows: pd.DataFrame, out: Path) -> None:
     """
     from landscape.checkpoints import fetch, saving
     from landscape.paths import saved
+    from landscape.points import statistics
 
     named = rows.dropna(subset="curve").drop_duplicates("path")
     for row in named.to_dict("records"):
@@ -199,10 +200,11 @@ def _save(ran: Ran, spec: Curves, rows: pd.DataFrame, out: Path) -> None:
     if ran.prepared.session.memory is not None:
         return
     (task,) = of(Curves, ran.prepared.tasks)
-    model = ran.prepared.session.objective(task, spec.aligned).model.cpu()
-    described = fetch.described(task.checkpoints[0])
+    objective = ran.prepared.session.objective(task, spec.aligned)
+    described = fetch.config_of(task.checkpoints[0])
     anchors = saved.load(out / CURVE).anchors
     names = ["end_a", *(f"bend_{number}" for number in range(1, len(anchors) - 1)), "end_b"]
     for name, point in zip(names, anchors, strict=True):
         if spec.aligned or name.startswith("bend"):
-            saving.write(out / name, point, model, described)
+            statistics.give(objective.to(objective.device), point.to(objective.device))
+            saving.write(out / name, point, objective.model.cpu(), described)

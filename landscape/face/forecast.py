@@ -6,7 +6,7 @@ import json
 import resource
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TypedDict
 
 import numpy as np
@@ -87,6 +87,7 @@ def forecast(
         InputError: If a checkpoint is missing, or the device is not there.
     """
     sizes = {checkpoint.ref: weights(checkpoint) for checkpoint in checkpoints}
+    planned = [replace(task, tensors=sizes[task.checkpoints[0].ref].tensors) for task in planned]
     parameters = max((size.parameters for size in sizes.values()), default=0)
     flops = 2 * parameters * sum(_tokens(task, study) for task in planned)
     rate = flops_per_second or speed(device)

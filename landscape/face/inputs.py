@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from landscape import catalogue
 from landscape.errors import InputError
-from landscape.spec import Choice, Settings, one_or_several
-from landscape.study.checkpoint import Checkpoint, of_one_kind
+from landscape.own import is_own
+from landscape.spec import ChoiceOrOwn, Settings, one_or_several
+from landscape.study.checkpoint import NO_CONFIG, Checkpoint, of_one_kind, steps_at
 from landscape.study.file import mistakes
 from landscape.study.kinds.alignment import reads_text
 from landscape.study.measure import Grid
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
 
     Model = str | Path | nn.Module | Mapping[str, Tensor]
     """A reference, or a model or state dict in memory."""
-    Loss = Callable[[Any, Mapping[str, Tensor]], Tensor]
-    """Loss of each example, of the outputs of a model and a batch."""
+    Loss = Callable[[Any, Mapping[str, Tensor]], Tensor | Mapping[str, Tensor]]
+    """Of the outputs of a model and a batch: the loss of each example; or more numbers of each, ``loss`` among them."""
     Batches = Sequence[Mapping[str, Tensor]] | Mapping[str, Tensor]
     """One batch or several; tensors whose first axis is the example."""
+    Statistics = Batches | str | Path
+    """Batches, or images of the training data."""
 
 
 LOG = logging.getLogger("landscape")
@@ -39,31 +42,66 @@ FEW = 30
 """Examples below which a bootstrap is not to be trusted."""
 
 
+def _one_word_or_steps(value: object) -> object:
+    """``all`` or ``last``, also as an option has it, ``["last"]``; or steps, of which one alone is a list of one.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    parts = list(value) if isinstance(value, list | tuple) else [value]
+    if len(parts) == 1 and parts[0] in ("all", "last"):
+        return parts[0]
+    try:
+        return tuple(int(str(part)) for part in parts)
+    except ValueError as error:
+        raise ValueError("all, last, or steps such as 100,200 are wanted") from error
+
+
+At = Annotated[tuple[int, ...] | Literal["all", "last"], BeforeValidator(_one_word_or_steps)]
+"""Steps of each run."""
+
+
 class Inputs(Settings):
     """The data that checkpoints are evaluated on, and where.
 
     Attributes:
-        text: Text to evaluate on, or the field text of JSON lines, CSV or Parquet; with labels for classification; left
-            out, the packaged novel.
-        objective: The loss; left out, that of the model's class.
+        text: Text to evaluate on, or the field text of JSON lines, CSV or Parquet; with labels for classification and
+            regression, with input and target for seq2seq; images for image-classification: a folder with a folder for
+            each class, an .npz or a Parquet file; left out, the packaged novel.
+        where: Which records of the text, such as ``heuristic == 'lexical_overlap'``; left out, all.
+        objective: The loss; left out, that of the model's class; or a function of a file of your own, as
+            ``mine.py:build``, that returns model, batches and loss.
         sequences: Number of examples.
         length: Tokens of an example.
         tokenizer: Folder of the tokenizer; left out, that of the first checkpoint.
         bos: Whether texts begin with the start token (causal-lm only); auto does as the tokenizer does.
         buffers: Learned buffers between checkpoints that differ in them: those of the nearest, or their mean.
+        statistics: For image models with BatchNorm: images of the training data, on which its statistics are estimated
+            anew at every point.
         config: Folder of config.json, for weights that have none beside them.
+        adapter: Of adapters of PEFT: merged into their base, or factors, whose space is that of the adapter alone.
+        at: Of references to several steps of a run, such as its folder: all of them, the last, or these.
         device: Device of torch: cpu, cuda, cuda:1.
     """
 
     text: str | None = None
-    objective: Annotated[str, AfterValidator(Choice(catalogue.OBJECTIVES))] | None = None
+    where: str | None = None
+    objective: Annotated[str, AfterValidator(ChoiceOrOwn(catalogue.OBJECTIVES))] | None = None
     sequences: int = Field(128, ge=2)
     length: int = Field(64, ge=2)
     tokenizer: str | None = None
     bos: bool | Literal["auto"] = "auto"
     buffers: Literal["nearest", "interpolated"] = "nearest"
+    statistics: str | None = None
     config: str = ""
+    adapter: Literal["merged", "factors"] = "merged"
+    at: At = "all"
     device: str = "cpu"
+
+    @property
+    def own(self) -> bool:
+        """Whether model, batches and loss are those of a function of the user's own."""
+        return self.objective is not None and is_own(self.objective)
 
 
 @dataclass(frozen=True)
@@ -101,14 +139,14 @@ class Memory:
         batches: What it is evaluated on.
         model: A model that takes the state dicts.
         statistics: For models with BatchNorm: batches of training data, on which its statistics are estimated anew at
-            every point.
+            every point; of image models that are references, images.
         fit_batches: What curves are fitted on.
     """
 
     loss: Loss | None = None
     batches: Batches | None = None
     model: nn.Module | None = None
-    statistics: Batches | None = None
+    statistics: Statistics | None = None
     fit_batches: Batches | None = None
 
 
@@ -193,6 +231,9 @@ def find(models: Sequence[Model] | Model, inputs: Inputs, memory: Memory = NOTHI
         raise InputError("no checkpoint is given; give references, such as folders written by save_pretrained")
     refs = [model for model in every if isinstance(model, str | Path)]
     if len(refs) == len(every):
+        if isinstance(memory.statistics, str | Path):
+            inputs = inputs.model_copy(update={"statistics": str(memory.statistics)})
+            memory = replace(memory, statistics=None)
         if memory != NOTHING:
             raise InputError("loss and batches are for models in memory; references are evaluated on a text")
         return _found([str(ref) for ref in refs], inputs)
@@ -211,11 +252,20 @@ def _found(refs: Sequence[str], inputs: Inputs) -> Models:
     """
     from landscape.checkpoints import fetch, sources
 
-    every = of_one_kind([checkpoint for ref in refs for checkpoint in sources.find(ref, inputs.config)])
+    if inputs.own and inputs.config:
+        raise InputError("config is for models of transformers, and the objective is your own; leave it out")
+    config = NO_CONFIG if inputs.own else inputs.config
+    each = [steps_at(inputs.at, sources.find(ref, config)) for ref in refs]
+    every = of_one_kind([replace(c, config=config, adapter=inputs.adapter) for some in each for c in some])
+    if inputs.own:
+        assert inputs.objective is not None
+        return Models(tuple(every), data(inputs, inputs.objective), inputs.device)
     for checkpoint in every:
         if checkpoint.place is None:
             fetch.described(checkpoint)
-    from landscape.checkpoints.models import default_objective  # which imports torch: what is refused is refused before
+    from landscape.checkpoints.objective_of import (
+        default_objective,  # which imports torch: what is refused is refused before
+    )
 
     objective = inputs.objective or default_objective(fetch.described(every[0]))
     found = Models(tuple(every), data(inputs, objective), inputs.device)
@@ -236,5 +286,5 @@ def data(inputs: Inputs, objective: str) -> Data:
     Raises:
         InputError: If options do not go together.
     """
-    fields = inputs.model_dump(include=set(Data.model_fields))
+    fields = inputs.model_dump(include=set(Data.model_fields), exclude_unset=inputs.own)
     return settings(Data, {**fields, "objective": objective})

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from landscape.errors import InputError
 from landscape.face.inputs import Inputs, Memory, Models
 from landscape.measure.prepare import on
-from landscape.objectives import Batch, Objective, module
+from landscape.objectives import Objective, module
+from landscape.objectives.module import joined, several
 from landscape.session.session import InMemory
 from landscape.space import learned_buffers
 from landscape.study.checkpoint import Checkpoint
@@ -28,7 +29,6 @@ READ = frozenset({"device", "buffers"})
 """Settings that models in memory read."""
 COMPARED = 8
 """Examples on which modules are held against the first one."""
-EXAMPLE = "give tensors by name, such as {'inputs': x, 'labels': y}, or a list of such batches"
 
 
 def found(models: Sequence[Model], inputs: Inputs, memory: Memory) -> Models:
@@ -51,7 +51,9 @@ def found(models: Sequence[Model], inputs: Inputs, memory: Memory) -> Models:
     if first is None:
         raise InputError("state dicts need a model that takes them: give model = an nn.Module")
     taker, device = copy.deepcopy(first), on(inputs.device)
-    statistics = tuple(_several(memory.statistics, "statistics")) if memory.statistics is not None else ()
+    if isinstance(memory.statistics, str | Path):
+        raise InputError("statistics are batches for models in memory; a path is for references")
+    statistics = tuple(several(memory.statistics, "statistics")) if memory.statistics is not None else ()
 
     def objective(batches: Batches, name: str) -> Objective:
         assert memory.loss is not None
@@ -72,44 +74,6 @@ def found(models: Sequence[Model], inputs: Inputs, memory: Memory) -> Models:
         checkpoints.append(Checkpoint(f"model {number}", content=content))
     placeholder = Data(objective="causal-lm", sequences=max(scored.examples, 2), buffers=inputs.buffers)
     return Models(tuple(checkpoints), placeholder, inputs.device, InMemory(scored, points, buffers, fitted))
-
-
-def joined(batches: Batches, name: str) -> Batch:
-    """One batch of several.
-
-    Args:
-        batches: One batch or several.
-        name: What they are called.
-
-    Raises:
-        InputError: If they are no tensors, or do not go together.
-    """
-    several = _several(batches, name)
-    first = several[0]
-    for number, batch in enumerate(several, start=1):
-        if batch.keys() != first.keys():
-            raise InputError(f"batch {number} of {name} has {sorted(batch)}, and the first has {sorted(first)}")
-    try:
-        return {key: torch.cat([batch[key] for batch in several]) for key in first}
-    except RuntimeError as error:
-        raise InputError(f"the batches of {name} differ in more than the number of examples: {error}") from error
-
-
-def _several(batches: Batches, name: str) -> list[Batch]:
-    """The batches.
-
-    Raises:
-        InputError: If there is none, or one is no dict of tensors.
-    """
-    several = [batches] if isinstance(batches, Mapping) else list(batches)
-    if not several:
-        raise InputError(f"{name} is empty: {EXAMPLE}")
-    for batch in several:
-        if not isinstance(batch, Mapping):
-            raise InputError(f"a batch of {name} is a {type(batch).__name__}: {EXAMPLE}")
-        if other := [key for key, value in batch.items() if not isinstance(value, Tensor)]:
-            raise InputError(f"{other[0]!r} of {name} is a {type(batch[other[0]]).__name__}: {EXAMPLE}")
-    return [dict(batch) for batch in several]
 
 
 def _point(number: int, model: Model, objective: Objective) -> tuple[Tensor, dict[str, Tensor]]:

@@ -36,22 +36,35 @@ class Scores(Result):
 
     Attributes:
         distances: Rows of the table ``behaviour``: how differently every two behave; empty if that is not wanted.
+        along: Rows of the table ``probe_along``: scores on paths between every two, in place of those of checkpoints.
+        drops: Rows of the table ``drop``: how far they fall on the way.
     """
 
     distances: pd.DataFrame = field(default_factory=pd.DataFrame)
+    along: pd.DataFrame = field(default_factory=pd.DataFrame)
+    drops: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Scores and distances."""
-        return {"probe": self.frame, "behaviour": self.distances}
+        return {"probe": self.frame, "behaviour": self.distances, "probe_along": self.along, "drop": self.drops}
 
     def summary(self) -> pd.DataFrame:
-        """The headline scores of each checkpoint, with their standard errors over items."""
+        """The headline scores of each checkpoint with their standard errors over items; along paths, their drops."""
+        if len(self.drops):
+            drops = self.drops[self.drops["headline"].astype(bool)]
+            return drops.reindex(columns=["a", "b", "align", "probe", "metric", "subset", "drop", "low", "high"])
         rows = self.frame[self.frame["headline"]] if len(self.frame) else self.frame
         return rows.reindex(columns=["checkpoint", "probe", "metric", "subset", "value", "error", "items"])
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """The first headline score against step."""
+        """The first headline score against step; along paths, against t."""
+        from landscape.figures.abilities import LOSS, score_along
         from landscape.figures.probes import probe_over_training
+
+        if len(self.along):
+            own = self.along[self.along["headline"].astype(bool) & (self.along["probe"] != LOSS)]
+            one = own[(own["probe"] == own["probe"].iloc[0]) & (own["metric"] == own["metric"].iloc[0])]
+            return score_along(one[one["align"] == one["align"].iloc[-1]], ax=axes(ax))
 
         rows = require_rows(self, self.frame)
         rows = rows[rows["headline"]]
@@ -107,25 +120,40 @@ def measure(
         watch: What is told on the way.
 
     Raises:
-        InputError: If distances are wanted of one checkpoint.
+        InputError: If distances are wanted of one checkpoint, or the models are the user's own.
     """
+    if inputs.own:
+        raise InputError(
+            f"probes are for models of transformers, and {inputs.objective} is your own: let its loss return other "
+            "numbers of each example too, as metrics"
+        )
     with _models(refs, inputs, spec, distances=distances) as models:
         if spec.names == UNNAMED:
             from landscape.probes import usual_for
 
-            spec = spec.model_copy(update={"names": usual_for(models.data.objective)})
-        if distances and len(models.checkpoints) < 2:
-            raise InputError("distances are between two or more checkpoints, and there is one")
+            names = usual_for(models.data.objective)
+            if not names:
+                raise InputError(
+                    f"no probe is usual for {models.data.objective}: probes are for language models and classifiers of "
+                    "texts; metrics such as accuracy are measured with barriers, or name the probes"
+                )
+            spec = spec.model_copy(update={"names": names})
+        if (distances or spec.along) and len(models.checkpoints) < 2:
+            what = "distances are" if distances else "paths are"
+            raise InputError(f"{what} between two or more checkpoints, and there is one")
+        if spec.along is not None:
+            spec = spec.model_copy(update={"between": ("all",)})
         measures: list[Measure] = [spec, *([Behaviour(between=("all",))] if distances else [])]
         with one_shot("probe", models, measures, out, watch) as ran:
-            rows = ran.rows("probe", "behaviour")
-    return Scores(models.checkpoints, rows["probe"], ran.failed, rows["behaviour"])
+            rows = ran.rows("probe", "behaviour", "probe_along", "drop")
+    along = rows["probe_along"], rows["drop"]
+    return Scores(models.checkpoints, rows["probe"], ran.failed, rows["behaviour"], *along)
 
 
 @contextmanager
 def _models(refs: Sequence[str | Path], inputs: Inputs, spec: Probes, *, distances: bool) -> Generator[Models]:
     """The checkpoints; where no probe reads the examples, with whatever a model of the kind can read."""
-    if inputs.text is not None or distances or any(map(_reads_text, spec.names)):
+    if inputs.text is not None or distances or spec.along is not None or any(map(_reads_text, spec.names)):
         yield find(refs, inputs)
         return
     with tempfile.TemporaryDirectory() as folder:

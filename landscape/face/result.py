@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 20
 """Rows that a notebook shows."""
+SIZE, RESOLUTION = (5.0, 3.6), 100
+"""Of the figure that a notebook shows, in inches and dots per inch."""
 Z = 1.96
 """Standard errors of a 95 % interval."""
 
@@ -49,13 +53,30 @@ class Result(ABC):
         """The main numbers, a row for each thing that was measured."""
 
     def _repr_html_(self) -> str:
-        """The main numbers as a table, and what failed."""
+        """A figure, the main numbers as a table, and what failed."""
         failed = ""
         if self.failed:
             why = escape(first_line(self.failed))
             failed = f"<p>{len(self.failed)} tasks failed, such as: {why}; see <code>failed</code></p>"
         shown: str = self.summary().head(MOST_SHOWN).to_html(index=False, float_format=lambda x: f"{x:.4g}")
-        return shown + failed
+        return self._figure() + shown + failed
+
+    def _figure(self) -> str:
+        """The figure as an image of HTML; empty if there is nothing to draw."""
+        from matplotlib.figure import Figure
+
+        from landscape.figures.style import style
+
+        with style():
+            figure = Figure(figsize=SIZE, layout="constrained")  # not of pyplot, which would show it once more
+            try:
+                self.plot(figure.subplots())
+            except InputError:
+                return ""
+            out = BytesIO()
+            figure.savefig(out, format="png", dpi=RESOLUTION)
+        data = b64encode(out.getvalue()).decode()
+        return f'<img alt="figure of the table below" src="data:image/png;base64,{data}"/>'
 
 
 def first_line(failed: Mapping[str, str]) -> str:

@@ -94,7 +94,7 @@ def measure(study: Study, out: Path, where: EngineSettings, *, watch: Watch = SI
         where: Where to compute, and by which engine.
         watch: What is told on the way.
     """
-    if study.data.text is None:
+    if study.data.text is None and not study.data.own:
         LOG.info(PACKAGED)
     planned: list[Forecast] = []
     store, begin = Store(out / "results"), time.monotonic()

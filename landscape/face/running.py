@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from landscape.engines.claims import CLAIMS, Claims
 from landscape.engines.jobs import Event
 from landscape.engines.order import Order
 from landscape.engines.settings import EngineSettings
+from landscape.face import notebook
 from landscape.face.downloads import Downloads, fetching, finished
 from landscape.face.inputs import Models
 from landscape.face.where import cost, device_here, devices_of, share_of, workers_of
@@ -42,8 +43,8 @@ Advance = Callable[[str], None]
 """Called once for each finished piece of work, with what it was."""
 
 
-def _nothing(label: str) -> None:
-    """Tell nothing."""
+def _no_setup() -> None:
+    """Prepare nothing; workers are handed it, so it must have a name."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,10 @@ class Watch:
         only: Only tasks of this kind are run; empty is all.
     """
 
-    progress: Callable[[str, int], AbstractContextManager[Advance]] = lambda title, total: nullcontext(_nothing)
+    progress: Callable[[str, int], AbstractContextManager[Advance]] = notebook.progress
     event: Callable[[Event], None] = lambda event: None
     counts: bool = False
-    setup: Callable[[], None] = lambda: None
+    setup: Callable[[], None] = _no_setup
     only: str = ""
 
 

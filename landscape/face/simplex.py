@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from torch import nn
 
-    from landscape.face.inputs import Batches, Loss, Model
+    from landscape.face.inputs import Batches, Loss, Model, Statistics
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def simplex(
     loss: Loss | None = None,
     batches: Batches | None = None,
     model: nn.Module | None = None,
-    statistics: Batches | None = None,
+    statistics: Statistics | None = None,
     out: str | Path | None = None,
     **settings: object,
 ) -> Mixtures:

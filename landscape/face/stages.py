@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from pydantic import JsonValue, ValidationError
 
-from landscape.errors import InputError
+from landscape.errors import InputError, did_you_mean
 from landscape.profile.chosen import OF_METRICS, of_metric
 from landscape.profile.metrics import LOSS
 from landscape.profile.runs import by_run, telling_apart
@@ -24,7 +24,10 @@ from landscape.study.tasks import MAIN
 if TYPE_CHECKING:
     from landscape.stages.analysis import Findings
 
-TABLES = {"loss": "losses", "llc": "llc", "probe": "probes", "barrier": "barriers", "behaviour": "behaviour"}
+TABLES = {
+    "loss": "losses", "llc": "llc", "probe": "probes", "barrier": "barriers", "behaviour": "behaviour",
+    "trajectory": "trajectory",
+}  # fmt: skip
 """Tables that series are made of, and the kind of task that each comes from."""
 
 
@@ -84,20 +87,28 @@ def of_results(
     """
     from landscape.stages.analysis import analyse
     from landscape.stages.association.preregistered import preregistered
-    from landscape.stages.series.observed import from_tables
+    from landscape.stages.series.observed import Observed, from_tables
+    from landscape.stages.series.others import wanted, with_others
 
     record = store.record()
     keys = {kind: [task["key"] for task in record["tasks"] if task["kind"] == kind] for kind in TABLES.values()}
     labels = telling_apart(labels_of(record))
-    wanted = {**TABLES, **dict.fromkeys([OF_METRICS["barrier"]] if metric != LOSS else [], TABLES["barrier"])}
-    tables = measured_on(data, {name: store.rows(name, keys[kind]) for name, kind in wanted.items()})
-    tables = of_metric(by_run(tables, labels), metric)
-    if not tables["barrier"].empty:
-        tables["barrier"] = tables["barrier"][tables["barrier"]["definition"] == definition]
-    observed = from_tables(tables)
+    kinds = {**TABLES, **dict.fromkeys([OF_METRICS["barrier"]] if metric != LOSS else [], TABLES["barrier"])}
+    every = by_run({name: store.rows(name, keys[kind]) for name, kind in kinds.items()}, labels)
+    settings = _settings({**_own(record), **(given or {})})
+
+    def observe(name: str) -> Observed:
+        tables = of_metric(measured_on(name, every), metric)
+        if not tables["barrier"].empty:
+            tables["barrier"] = tables["barrier"][tables["barrier"]["definition"] == definition]
+        return from_tables(tables)
+
+    observed = observe(data)
     if observed.series.empty:
         raise InputError(f"no series over training is finished in {store.folder}; run the study first")
-    settings = _settings({**_own(record), **(given or {})})
+    others = wanted(settings, [name for name in data_sets_of(every) if name != data])
+    if others:
+        observed = with_others(observed, {name: observe(name) for name in others}, settings)
     findings = analyse(observed, settings, *preregistered(record["preregistered"], settings, definition, data))
     runs = [f"runs differ in {' and '.join(labels)}, and each counts as a seed of its own"] if labels else []
     return replace(findings, notes=(*findings.notes, *runs, *_edited(store.folder.parent / "study.toml", record)))
@@ -115,6 +126,15 @@ def labels_of(record: Record) -> list[Mapping[str, JsonValue]]:
             for labels in every if isinstance(labels, dict)]  # fmt: skip
 
 
+def data_sets_of(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """The data sets that some rows are measured on, in alphabetical order.
+
+    Args:
+        tables: Rows by table.
+    """
+    return sorted({str(name) for rows in tables.values() if len(rows) for name in rows["data"]})
+
+
 def measured_on(data: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The rows of one data set.
 
@@ -125,9 +145,10 @@ def measured_on(data: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.D
     Raises:
         InputError: If there are rows, and none is of it.
     """
-    known = sorted({str(name) for rows in tables.values() if len(rows) for name in rows["data"]})
+    known = data_sets_of(tables)
     if known and data not in known:
-        raise InputError(f"no row is measured on the data set {data}; there are {', '.join(known)}: give data")
+        said = f"no row is measured on the data set {data}{did_you_mean(data, known)}"
+        raise InputError(f"{said}; there are {', '.join(known)}: give data")
     return {name: rows[rows["data"] == data] if len(rows) else rows for name, rows in tables.items()}
 
 

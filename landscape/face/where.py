@@ -84,4 +84,4 @@ def cost(study: Study, task: Task[Spec]) -> float:
     """Forward passes of one example that a task takes, about, with what loads of checkpoints and gradients count."""
     examples = study.data_sets[task.on].sequences
     passes = max(task.passes, 1) + LOADING * len(task.checkpoints)
-    return passes * examples + GRADIENT * task.gradients(examples)
+    return float(passes * examples + GRADIENT * task.gradients(examples))

@@ -14,11 +14,11 @@ from landscape import measure
 from landscape.checkpoints import fetch, formats, identity
 from landscape.checkpoints.grid import incomplete, listed, warnings
 from landscape.errors import InputError
-from landscape.session import agree
+from landscape.session import agree, own
 from landscape.session import data as fixed
 from landscape.session.room import stays_on_disk
 from landscape.session.session import InMemory, Session
-from landscape.study.checkpoint import Checkpoint
+from landscape.study.checkpoint import FACTORS, Checkpoint
 from landscape.study.expand import tasks
 from landscape.study.file import Study
 from landscape.study.measure import Grid, Hashes
@@ -68,7 +68,7 @@ def prepare(
         InputError: If anything about checkpoints, text or device does not fit.
     """
     before = store.record() if (store.folder / LOCK).exists() else None
-    found = grid or listed(study.checkpoints)
+    found = own.without_configs(study, grid or listed(study.checkpoints))
     signatures: dict[str, tuple[str, str]] = {}
     if memory is None:
         known = before["signatures"] if before else {}
@@ -82,7 +82,7 @@ def prepare(
     planned = tasks(study, found, _hashes(study, first, memory))
     where = on(device)
     _require_dtype(study, where)
-    on_disk = memory is None and stays_on_disk(planned, study.data_sets[planned[0].on], where)
+    on_disk = memory is None and not study.data.own and stays_on_disk(planned, study.data_sets[planned[0].on], where)
     session = Session(store, study, planned, where, signatures=signatures, memory=memory, on_disk=on_disk)
     objectives = {on: session.batches.objective(on) for on in dict.fromkeys(task.on for task in planned)}
     objective = objectives[planned[0].on]
@@ -104,7 +104,7 @@ def prepare(
         ],
         "parameters": objective.space.size,
         "signatures": {where: list(pair) for where, pair in signatures.items()},
-        "versions": {name: version(name) for name in VERSIONS},
+        "versions": {name: version(name) for name in VERSIONS} | own.files(study),
     }
     return Prepared(study, planned, session, record)
 
@@ -117,7 +117,7 @@ def _hashes(study: Study, first: Checkpoint, memory: InMemory | None) -> Hashes:
         study.data_sets,
         partial(fixed.fingerprint, checkpoint=first),
         partial(fixed.fingerprint_of_probes, checkpoint=first),
-        fixed.digest,
+        own.digest,
     )
 
 
@@ -142,13 +142,13 @@ def _identified(
         pinned = fetch.pinned(replace(checkpoint, commit=checkpoint.commit or commits.get(checkpoint.ref, "")))
         return replace(pinned, content=fetch.content(pinned))
     path = Path(checkpoint.ref)
-    formats.index(path)
-    here = identity.signature(path, fetch.described(checkpoint))
+    formats.index(fetch.weights(checkpoint))
+    here = identity.signature(path, fetch.config_of(checkpoint))
     where = str(path.resolve())
     old, content = known.get(where, ["", ""])
-    if old != here:
+    if old != here or content.endswith(FACTORS) != (checkpoint.adapter == "factors"):
         content = fetch.content(checkpoint)
-        identity.require_unchanged(path, fetch.described(checkpoint), here, content)
+        identity.require_unchanged(path, fetch.config_of(checkpoint), here, content.removesuffix(FACTORS))
     signatures[where] = here, content
     return replace(checkpoint, content=content)
 

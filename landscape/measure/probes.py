@@ -1,4 +1,4 @@
-"""One probe, asked of one checkpoint."""
+"""One probe, asked of one checkpoint, or of points on paths."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import time
 import pandas as pd
 import torch
 
+from landscape.measure import probes_along
 from landscape.probes import measure
 from landscape.rows import Row
 from landscape.session.result import Result
 from landscape.session.session import Session
-from landscape.study.kinds.asking import Asking
+from landscape.study.kinds.probes import Probes
 from landscape.study.store import Store
 from landscape.study.tasks import Task
 
@@ -20,8 +21,13 @@ KEPT = "items"
 """Folder of the outcomes of the items."""
 
 
-def run(task: Task[Asking], session: Session) -> Result:
-    """Rows of the table ``probe``; the outcome of every item is kept in a file of the task's key."""
+def run(task: Task[Probes], session: Session) -> Result:
+    """Rows of the table ``probe``; the outcome of every item is kept in a file of the task's key.
+
+    Along paths, those of :mod:`landscape.measure.probes_along`.
+    """
+    if task.spec.along is not None:
+        return probes_along.run(task, session)
     (checkpoint,), (point,) = task.checkpoints, session.vectors(task)
     items, fingerprint = session.probe_models.items(task)
     model = session.probe_models.of(point, checkpoint, session.batches.buffers(task.on), task.on)
@@ -62,7 +68,7 @@ def run(task: Task[Asking], session: Session) -> Result:
     return Result(rows)
 
 
-def require(task: Task[Asking], session: Session) -> None:
+def require(task: Task[Probes], session: Session) -> None:
     """Refuse a probe that cannot be measured for such a model."""
     session.probe_models.items(task, keep=False)  # the store is not claimed yet
 

@@ -24,6 +24,11 @@ MOVED = 1e-5
 """Largest change of the logits of earlier tokens that rounding explains, as a share of the largest logit."""
 
 
+def suits(config: Config) -> bool:
+    """Whether the head of a model is of this kind; all of its class are."""
+    return True
+
+
 def classes(config: Config) -> int:
     """Number of tokens in the vocabulary."""
     return int(config.vocab_size)

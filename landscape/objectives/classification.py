@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from landscape.errors import InputError
-from landscape.files import parsed
-from landscape.foreign import Config, Tokenizer
+from landscape.foreign import Config, Json, Tokenizer
 from landscape.objectives.head import wide
+from landscape.objectives.labelled import SINGLE, lines, problem, require_padding, require_problem, tokens
 from landscape.objectives.objective import Batch, ModelKind, Objective, Values
-from landscape.objectives.text import require_vocabulary, spread
+from landscape.objectives.text import require_vocabulary
 from landscape.shapes import Int
 
 AUTO = "AutoModelForSequenceClassification"
 CLASS_ENDINGS = ("SequenceClassification",)
 MAPPING = "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES"
 MODEL_KIND: ModelKind = "classifier"
+
+
+def suits(config: Config) -> bool:
+    """Whether the head of a model chooses one of several classes."""
+    return problem(config) == SINGLE
 
 
 def classes(config: Config) -> int:
@@ -28,13 +31,7 @@ def classes(config: Config) -> int:
         InputError: If the head does not choose one of several classes: its outputs are numbers, or each of them is a
             separate yes or no.
     """
-    problem = getattr(config, "problem_type", None) or ("regression" if config.num_labels == 1 else None)
-    said = {"regression": "predicts numbers (regression)", "multi_label_classification": "says yes or no to each label"}
-    if problem in said:
-        raise InputError(
-            f"the model {said[problem]}: problem_type is {problem} with {config.num_labels} outputs, and the objective "
-            "classification is the softmax over several classes; for another loss use objectives.module from Python"
-        )
+    require_problem(config, SINGLE)
     return int(config.num_labels)
 
 
@@ -55,41 +52,13 @@ def encode(text: str, tokenizer: Tokenizer, *, sequences: int, length: int, **_:
     Raises:
         InputError: If a line has another form, there are fewer than ``sequences``, or the tokenizer cannot pad.
     """
-    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
-    if len(lines) < sequences:
-        raise InputError(f"the data has {len(lines)} of the {sequences} examples wanted; lower sequences or give more")
-    rows = [_row(*lines[n]) for n in spread(len(lines), sequences)]
-    pairs = [second for _, second, _ in rows]
-    if any((second is None) != (pairs[0] is None) for second in pairs):
-        raise InputError("some lines of the data have a text_pair and some have none; give it to all or to none")
-    if tokenizer.pad_token_id is None:
-        raise InputError("the tokenizer has no padding token; set one in the checkpoint's tokenizer files")
-    encoded = tokenizer(
-        [first for first, _, _ in rows],
-        *([pairs] if pairs[0] is not None else []),
-        padding="max_length", truncation=True, max_length=length, return_tensors="pt",
-    )  # fmt: skip
-    most = max(len(label) for _, _, label in rows)
-    labels = [[*label, *label[:1] * (most - len(label))] for _, _, label in rows]
-    return {**encoded, "labels": torch.tensor(labels, dtype=torch.long)}
+    rows = lines(text, sequences, _classes, "0")
+    most = max(len(row.label) for row in rows)
+    labels = [[*row.label, *row.label[:1] * (most - len(row.label))] for row in rows]
+    return {**tokens(rows, tokenizer, length), "labels": torch.tensor(labels, dtype=torch.long)}
 
 
-def _row(number: int, line: str) -> tuple[str, Any, list[int]]:
-    """Text, second text and classes of a line.
-
-    Raises:
-        InputError: If the line has another form.
-    """
-    try:
-        row = parsed(line)
-        return str(row["text"]), row.get("text_pair"), _classes(row["label"])
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise InputError(
-            f'line {number} of the data is not JSON like {{"text": "...", "label": 0}} ({error})'
-        ) from error
-
-
-def _classes(label: Any) -> list[int]:
+def _classes(label: Json) -> list[int]:
     """The classes that a label names; any of them is right.
 
     Raises:
@@ -122,22 +91,22 @@ def build(model: nn.Module, batch: Batch) -> Objective:
     config: Config = model.config
     count = classes(config)
     require_vocabulary(batch["input_ids"], config.vocab_size)
-    labels = batch["labels"]
+    require_labels(batch["labels"], count)
+    require_padding(model, batch, measure)
+    return Objective(model, batch, measure, "nats per example")
+
+
+def require_labels(labels: Int[Tensor, "*examples"], count: int) -> None:
+    """Refuse labels outside the classes of the model.
+
+    Raises:
+        InputError: If there are such.
+    """
     if not 0 <= int(labels.min()) <= int(labels.max()) < count:
         raise InputError(
             f"the labels run from {int(labels.min())} to {int(labels.max())} and the model has "
             f"{count} classes; give labels 0 to {count - 1}"
         )
-    if config.pad_token_id is None:
-        try:
-            with torch.no_grad():
-                measure(model.eval(), {name: tensor[:2] for name, tensor in batch.items()})
-        except ValueError as error:
-            raise InputError(
-                f"the model cannot tell text from padding ({error}); set pad_token_id in the config.json of every "
-                "checkpoint to the tokenizer's padding token"
-            ) from error
-    return Objective(model, batch, measure, "nats per example")
 
 
 def targets(batch: Batch) -> tuple[Int[Tensor, "examples predictions"], Int[Tensor, "examples predictions right"]]:

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from landscape import where
 from landscape.errors import InputError
 from landscape.foreign import Json
 from landscape.objectives.text import decoded, read_bytes
@@ -26,17 +27,22 @@ BETWEEN = "\n\n"
 Record = dict[str, Any]
 
 
-def read_corpus(path: Path) -> str:
-    """The text of a file. Of a file of records, the field ``text`` of all records.
+def read_corpus(path: Path, condition: str | None = None) -> str:
+    """The text of a file. Of a file of records, the field ``text`` of all records, or of those that meet a condition.
+
+    Args:
+        path: The file.
+        condition: Which records, as :func:`landscape.where.parse` reads it; None is all.
 
     Raises:
         InputError: If the file cannot be read, or a record has no text.
     """
     content = read_bytes(path)
     if (records := _records(path, content)) is None:
+        _require_no_condition(path, condition)
         return decoded(path, content)
     texts = []
-    for number, record in enumerate(records, start=1):
+    for number, record in _meeting(path, records, condition):
         if not isinstance(record.get(FIELD), str):
             raise InputError(
                 f"record {number} of the text {path} has no field {FIELD!r} that is a text; its fields are "
@@ -46,16 +52,67 @@ def read_corpus(path: Path) -> str:
     return whole(BETWEEN.join(texts))
 
 
-def read_examples(path: Path) -> str:
+def read_examples(path: Path, condition: str | None = None) -> str:
     """Labelled examples as JSON lines, from any of the formats.
+
+    Args:
+        path: The file.
+        condition: Which examples, as for :func:`read_corpus`.
 
     Raises:
         InputError: If the file cannot be read.
     """
     content = read_bytes(path)
+    if condition is not None:
+        records = _records(path, content)
+        if records is None:
+            _require_no_condition(path, condition)
+        chosen = _meeting(path, records or iter(()), condition)
+        return whole("\n".join(json.dumps(record, ensure_ascii=False) for _, record in chosen))
     if content[:4] == PARQUET or _suffix(path) in TABLES:
         return whole("\n".join(json.dumps(record, ensure_ascii=False) for record in _records(path, content) or ()))
     return decoded(path, content)
+
+
+def _require_no_condition(path: Path, condition: str | None) -> None:
+    """Refuse a condition on a plain text.
+
+    Raises:
+        InputError: If there is one.
+    """
+    if condition is not None:
+        raise InputError(
+            f"where = {condition} chooses records by their fields, and the text {path} has none; give JSON lines, CSV "
+            "or Parquet"
+        )
+
+
+def _meeting(path: Path, records: Iterator[Record], condition: str | None) -> Iterator[tuple[int, Record]]:
+    """The records that meet a condition, with their numbers in the file.
+
+    Args:
+        path: The file.
+        records: Its records.
+        condition: The condition; None is all.
+
+    Raises:
+        InputError: If a record lacks a field, or none meets it.
+    """
+    meets = where.parse(condition) if condition is not None else None
+    number = met = 0
+    for number, record in enumerate(records, start=1):
+        try:
+            chosen = meets is None or meets(record)
+        except KeyError as error:
+            raise InputError(
+                f"where = {condition}: record {number} of the text {path} has no field {error}; its fields are "
+                f"{', '.join(map(repr, list(record)[:8])) or 'none'}"
+            ) from error
+        if chosen:
+            met += 1
+            yield number, record
+    if meets is not None and not met:
+        raise InputError(f"where = {condition} is met by none of the {number} records of the text {path}; change it")
 
 
 def whole(text: str) -> str:

@@ -23,6 +23,11 @@ REPLACED, RANDOM = 0.8, 0.1
 """Shares of the chosen tokens that become the mask token, and a random token."""
 
 
+def suits(config: Config) -> bool:
+    """Whether the head of a model is of this kind; all of its class are."""
+    return True
+
+
 def classes(config: Config) -> int:
     """Number of tokens in the vocabulary."""
     return int(config.vocab_size)

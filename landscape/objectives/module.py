@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from landscape.errors import InputError
 from landscape.objectives.objective import Batch, Objective, Values
 from landscape.shapes import Float
 
+Loss = Callable[[object, Batch], Float[Tensor, " examples"] | Mapping[str, Float[Tensor, " examples"]]]
+"""Of outputs and a batch: the loss of each example, or several numbers of each by name, ``loss`` among them."""
+Batches = Sequence[Mapping[str, Tensor]] | Mapping[str, Tensor]
+"""One batch or several; tensors whose first axis is the example."""
+EXAMPLE = "give tensors by name, such as {'inputs': x, 'labels': y}, or a list of such batches"
+
 
 def build(
     model: nn.Module,
     batch: Batch,
-    loss: Callable[[object, Batch], Float[Tensor, " examples"]],
+    loss: Loss,
     *,
     inputs: tuple[str, ...] = ("inputs",),
     unit: str = "nats per example",
@@ -25,7 +32,8 @@ def build(
     Args:
         model: The module. It is called with the tensors named by ``inputs``, in order.
         batch: Tensors whose first axis is the example.
-        loss: Maps outputs and a part of the batch to one number for each of its examples.
+        loss: Maps outputs and a part of the batch to one number for each of its examples; or to several such numbers
+            by name, ``loss`` among them: the others are metrics.
         inputs: Names of the tensors in the batch that the module takes.
         unit: Unit of the loss.
         statistics: For models with BatchNorm: batches of training data on which its statistics are estimated anew at
@@ -47,12 +55,60 @@ def build(
         raise InputError(f"the tensors of the batch differ in their number of examples: {lengths}")
 
     def measure(model: nn.Module, part: Batch) -> Values:
-        values = loss(model(*(part[name] for name in inputs)), part)
-        if values.shape != (wanted := part[inputs[0]].shape[:1]):
-            raise InputError(
-                f"the loss has shape {tuple(values.shape)} and one number for each of {wanted[0]} examples is "
-                "wanted; use reduction='none' and average over all but the first axis"
-            )
-        return {"loss": values}
+        found = loss(model(*(part[name] for name in inputs)), part)
+        named = dict(found) if isinstance(found, Mapping) else {"loss": found}
+        if "loss" not in named:
+            raise InputError(f"the loss returns {', '.join(named) or 'nothing'} by name, and no 'loss' among them")
+        for name, values in named.items():
+            if not isinstance(values, Tensor) or values.shape != part[inputs[0]].shape[:1]:
+                shape = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+                what = "the loss" if name == "loss" else f"the metric {name}"
+                raise InputError(
+                    f"{what} has shape {shape} and one number for each of {len(part[inputs[0]])} examples is "
+                    "wanted; use reduction='none' and average over all but the first axis"
+                )
+        return {name: values if values.is_floating_point() else values.float() for name, values in named.items()}
 
     return Objective(model, batch, measure, unit, statistics)
+
+
+def joined(batches: Batches, name: str) -> Batch:
+    """One batch of several.
+
+    Args:
+        batches: One batch or several.
+        name: What they are called.
+
+    Raises:
+        InputError: If they are no tensors, or do not go together.
+    """
+    every = several(batches, name)
+    first = every[0]
+    for number, batch in enumerate(every, start=1):
+        if batch.keys() != first.keys():
+            raise InputError(f"batch {number} of {name} has {sorted(batch)}, and the first has {sorted(first)}")
+    try:
+        return {key: torch.cat([batch[key] for batch in every]) for key in first}
+    except RuntimeError as error:
+        raise InputError(f"the batches of {name} differ in more than the number of examples: {error}") from error
+
+
+def several(batches: Batches, name: str) -> list[Batch]:
+    """The batches.
+
+    Args:
+        batches: One batch or several.
+        name: What they are called.
+
+    Raises:
+        InputError: If there is none, or one is no dict of tensors.
+    """
+    every = [batches] if isinstance(batches, Mapping) else list(batches)
+    if not every:
+        raise InputError(f"{name} is empty: {EXAMPLE}")
+    for batch in every:
+        if not isinstance(batch, Mapping):
+            raise InputError(f"a batch of {name} is a {type(batch).__name__}: {EXAMPLE}")
+        if other := [key for key, value in batch.items() if not isinstance(value, Tensor)]:
+            raise InputError(f"{other[0]!r} of {name} is a {type(batch[other[0]]).__name__}: {EXAMPLE}")
+    return [dict(batch) for batch in every]

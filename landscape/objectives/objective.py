@@ -16,8 +16,9 @@ from landscape.space import Space
 
 Batch = dict[str, Tensor]
 """Tensors whose first axis is the example."""
-ModelKind = Literal["causal", "masked", "classifier"]
-"""What a model predicts: next tokens, masked tokens or classes."""
+ModelKind = Literal["causal", "masked", "classifier", "multi-label", "regression", "seq2seq", "images"]
+"""What a model predicts: next tokens, masked tokens, one of several classes, several labels, numbers, a second text, or
+the class of an image."""
 Values = dict[str, Tensor]
 """Numbers of each example by name, ``[examples]`` float32 each; ``loss`` is always among them."""
 
@@ -53,7 +54,7 @@ class Objective:
             if not self.statistics:
                 raise InputError(
                     f"{name or 'the model'} is a {type(module).__name__}, whose running statistics belong to one "
-                    "checkpoint and not to the points between; give statistics: batches to estimate them on"
+                    "checkpoint and not to the points between; give statistics: training data to estimate them on"
                 )
         if self.examples < 2:
             raise InputError(f"an error bar needs at least two examples, got {self.examples}; give more data")

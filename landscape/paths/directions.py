@@ -42,3 +42,15 @@ def filtered(
         frame = torch.linalg.qr(noise).Q * torch.linalg.vector_norm(filters, dim=1)[:, None, None]
         parts.append(frame.movedim(-1, 0).reshape(count, *moved).movedim(1, axis + 1).reshape(count, -1))
     return torch.cat(parts, dim=1).to(point)
+
+
+def shuffled(point: Float[Tensor, " P"], space: Space, generator: torch.Generator) -> Float[Tensor, " P"]:
+    """A point with the same numbers in each tensor, in random order: noise of the same scale, and another function.
+
+    Args:
+        point: The point.
+        space: Its space.
+        generator: Source of randomness, on the CPU.
+    """
+    parts = torch.split(point, list(space.sizes))
+    return torch.cat([part[torch.randperm(len(part), generator=generator).to(part.device)] for part in parts])

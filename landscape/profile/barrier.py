@@ -50,6 +50,25 @@ class Barrier:
     t_at_max: float
 
 
+@dataclass(frozen=True)
+class Largest:
+    """The largest of some contrasts of means with its 95 % interval, in the unit of the values.
+
+    Attributes:
+        value: Cross-fitted estimate, as in :class:`Barrier`.
+        plugin: The largest contrast of the means themselves.
+        low: Lower end of the 95 % interval.
+        high: Upper end of it.
+        index: Which contrast of the means is the largest.
+    """
+
+    value: float
+    plugin: float
+    low: float
+    high: float
+    index: int
+
+
 @cache
 def load(definition: str) -> Definition:
     """The module of a definition, imported once.
@@ -149,10 +168,32 @@ def estimate(
     interpolation = interpolation or identity(t)
     rows, contrast_t = contrasts(definition, interpolation.t)
     values, mixing = components(t, losses)
+    rows = over_components(rows, interpolation) @ mixing
+    found = largest(rows, values, weights=weights, signed=load(definition).SIGNED, widening=widening)
+    return Barrier(definition, found.value, found.plugin, found.low, found.high, float(contrast_t[found.index]))
+
+
+def largest(
+    rows: Float[np.ndarray, "maxima minima components"],
+    values: Float[np.ndarray, "components examples"],
+    *,
+    weights: Float[np.ndarray, "count examples"],
+    signed: bool = True,
+    widening: float = 1.0,
+) -> Largest:
+    """The largest minimum of contrasts of means, ``max_i min_j rows[i, j] @ mean``, with its 95 % interval.
+
+    :func:`estimate` says how the interval is made.
+
+    Args:
+        rows: Contrasts, as weights of the components.
+        values: Components of each example; nan where unknown.
+        weights: Bootstrap weights over the examples, from :func:`resamples`.
+        signed: Whether it can be negative.
+        widening: Factor on the interval, for data that were looked at more than once.
+    """
     known = np.isfinite(values)
     centred = np.where(known, values - component_means(values)[:, None], 0) / known.mean(axis=1, keepdims=True)
-    rows = over_components(rows, interpolation) @ mixing
-
     drawn = weights @ centred.T
     means = rows @ component_means(values)
     errors = np.sqrt(np.einsum("ijp,ijp->ij", rows @ np.cov(drawn.T, ddof=0), rows).clip(min=0))
@@ -160,24 +201,23 @@ def estimate(
     near = _near(means, errors * widening)
     height, error = means[near], errors[near] * widening
     highest, alone = _deviations(rows[near], errors[near], drawn)
-    candidates = _candidates(height, error, highest, losses.shape[1])
+    candidates = _candidates(height, error, highest, values.shape[1])
     if not candidates.all():
         highest, _ = _deviations(rows[near][candidates], errors[near][candidates], drawn)
     together = np.quantile(highest, 1 - TAIL)
     low = float((height - together * error).min(axis=1).max())
-    if not load(definition).SIGNED:
+    if not signed:
         low = max(low, 0.0)
     high = float((height + np.maximum(alone[:, None], 0) * error).min(axis=1).max())
     best = means.min(axis=1)
     halves = [(rows @ component_means(values[:, half::2])).min(axis=1) for half in (0, 1)]
     crossed = (halves[1][halves[0].argmax()] + halves[0][halves[1].argmax()]) / 2
-    return Barrier(
-        definition=definition,
+    return Largest(
         value=float(np.clip(crossed, low, high)),
         plugin=float(best.max()),
         low=low,
         high=high,
-        t_at_max=float(contrast_t[best.argmax()]),
+        index=int(best.argmax()),
     )
 
 

@@ -40,7 +40,7 @@ def warnings(
     model = next(iter(objectives.values())).model
     blends = dict.fromkeys(data[on].buffers for on in objectives)
     return [
-        *([] if all(data[on].tokenizer for on in objectives) else of_tokenizers(checkpoints)),
+        *([] if all(data[on].tokenizer or data[on].own for on in objectives) else of_tokenizers(checkpoints)),
         *(line for on, objective in objectives.items() for line in of_text(objective, on)),
         *of_tensors(here, model),
         *(line for how in blends for line in of_buffers(here, model, how)),
@@ -84,7 +84,7 @@ def _tokenizer_files(folder: Path) -> tuple[tuple[str, str], ...]:
 
 def of_text(objective: Objective, on: str = MAIN) -> list[str]:
     """Whether the tokenizer knows the text of a data set."""
-    share = objective.columns["unknown"]
+    share = objective.columns.get("unknown", 0.0)
     if share < FEW_UNKNOWN:
         return []
     which = "" if on == MAIN else f" of [data.{on}]"
@@ -104,7 +104,7 @@ def of_tensors(checkpoints: Sequence[Checkpoint], model: nn.Module) -> list[str]
     return [
         f"{len(names)} tensors in {ref}{every} have no place in a {type(model).__name__} and are left out: "
         f"{', '.join(names[:3])}{' ...' if len(names) > 3 else ''}"
-        + ("; to evaluate an adapter, merge it first (merge_and_unload)" if any(map(ADAPTER.search, names)) else "")
+        + ("; an adapter in a folder of its own is merged into its base" if any(map(ADAPTER.search, names)) else "")
     ]
 
 

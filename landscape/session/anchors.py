@@ -15,7 +15,7 @@ from landscape.anchor import Anchor
 from landscape.checkpoints import fetch, formats, identity, models
 from landscape.checkpoints.on_disk import PointOnDisk
 from landscape.session.cache import Cache
-from landscape.study.checkpoint import Checkpoint
+from landscape.study.checkpoint import FACTORS, Checkpoint
 from landscape.study.tasks import Spec, Task
 
 MEMORY_SHARE = 0.25
@@ -118,6 +118,8 @@ class Anchors:
         return self._staging.to(self.device)
 
     def _require_unchanged(self, path: Path, checkpoint: Checkpoint) -> None:
-        known, *_ = self.signatures.get(str(path.resolve()), ("",))
+        whole = Path(checkpoint.ref) if checkpoint.adapter == "factors" else path
+        known, *_ = self.signatures.get(str(whole.resolve()), ("",))
         if known:  # what was downloaded is named by its content
-            identity.require_unchanged(path, fetch.described(checkpoint), known, checkpoint.content)
+            content = checkpoint.content.removesuffix(FACTORS)
+            identity.require_unchanged(whole, fetch.config_of(checkpoint), known, content)

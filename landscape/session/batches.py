@@ -46,9 +46,7 @@ class Batches:
         Raises:
             InputError: If text, tokenizer and model do not go together.
         """
-        if self.given is not None:
-            return self.given
-        return self.of(self.data[on], untied=untied)
+        return self.given if self.given is not None else self._made(self.data[on], untied=untied)
 
     def of(self, wanted: Data, *, untied: bool = False) -> Objective:
         """The objective on other batches, such as those that curves are fitted on.
@@ -60,9 +58,13 @@ class Batches:
             if self.fitted is None:
                 raise InputError("models in memory have no other batches to align on: align = weights or random")
             return self.fitted
-        key = f"{wanted.model_dump_json()} {untied}"
+        return self._made(wanted, untied=untied, fits=True)
+
+    def _made(self, wanted: Data, *, untied: bool, fits: bool = False) -> Objective:
+        key = f"{wanted.model_dump_json()} {untied}{' fits' if fits and wanted.own else ''}"
         if key not in self._built:
-            self._built[key] = data.build(wanted, self.first, untied=untied, hollow=self.hollow).to(self.device)
+            made = data.build(wanted, self.first, untied=untied, hollow=self.hollow, fits=fits)
+            self._built[key] = made.to(self.device)
         return self._built[key]
 
     def buffers(self, on: str) -> Buffers:

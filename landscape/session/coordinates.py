@@ -18,7 +18,7 @@ from landscape.study.store import Store
 from landscape.study.tasks import Spec, Task
 from landscape.symmetry.group import move
 from landscape.symmetry.group.table import STREAM, Table
-from landscape.symmetry.tables import table_of, wants_untied
+from landscape.symmetry.tables import own_table, table_of, wants_untied
 
 MOVES = "symmetry"
 """Folder of the moves that alignment found, beside the rows."""
@@ -48,7 +48,8 @@ class Coordinates:
 
     def table(self, aligned: Aligned, on: str) -> Table:
         """The symmetries that an alignment may use."""
-        return table_of(self.objective(aligned, on).model, aligned.alignment.symmetry_group)
+        model, how = self.objective(aligned, on).model, aligned.alignment
+        return own_table(how.table, model, how.symmetry_group) if how.table else table_of(model, how.symmetry_group)
 
     def in_space(self, point: Float[Tensor, " P"], aligned: Aligned, on: str) -> Float[Tensor, " Q"]:
         """A point in the space in which it is aligned.
@@ -78,4 +79,4 @@ class Coordinates:
 def unties(model: nn.Module, aligned: Aligned) -> bool:
     """Whether the residual stream is to turn, and cannot while the head is tied to the embedding."""
     wanted = any(fnmatchcase(STREAM, pattern) for pattern in aligned.alignment.groups)
-    return wanted and wants_untied(model, aligned.alignment.symmetry_group)
+    return wanted and not aligned.alignment.table and wants_untied(model, aligned.alignment.symmetry_group)

@@ -15,22 +15,24 @@ import torch
 from torch import nn
 
 from landscape.catalogue import OBJECTIVES
-from landscape.checkpoints import configs, fetch, models, tokenizers
+from landscape.checkpoints import adapters, configs, fetch, models, tokenizers
 from landscape.checkpoints.blame import blamed
 from landscape.checkpoints.hollow import filled
-from landscape.checkpoints.identity import sha256
 from landscape.errors import InputError
 from landscape.foreign import Pretrained
 from landscape.objectives import Batch, Objective
 from landscape.objectives.corpus import read_corpus, read_examples
 from landscape.objectives.text import begin
-from landscape.study.checkpoint import Checkpoint
+from landscape.session import images, own
+from landscape.study.checkpoint import NO_CONFIG, Checkpoint
 from landscape.study.file import Study
 from landscape.study.sections import Data
 from landscape.texts import HELD_OUT_TEXT
 
 
-def build(data: Data, checkpoint: Checkpoint, *, untied: bool = False, hollow: torch.dtype | None = None) -> Objective:
+def build(
+    data: Data, checkpoint: Checkpoint, *, untied: bool = False, hollow: torch.dtype | None = None, fits: bool = False
+) -> Objective:
     """The objective of a study, on a model of the checkpoint's architecture.
 
     Args:
@@ -38,13 +40,18 @@ def build(data: Data, checkpoint: Checkpoint, *, untied: bool = False, hollow: t
         checkpoint: Whose architecture, and whose tokenizer if the data set names none.
         untied: As for the skeleton.
         hollow: If given, the model takes no memory, and is tried with weights of this dtype.
+        fits: Whether the batches are to be fitted or aligned on.
 
     Raises:
         InputError: If text, tokenizer and model do not go together.
     """
+    if data.own:
+        return own.build(data, fits=fits)
     module = OBJECTIVES.load(data.objective)
     model: Pretrained = skeleton(checkpoint, module.AUTO, untied=untied, hollow=hollow is not None)
     classes = module.classes(model.config)
+    if "images" in data.reads:
+        return images.build(data, checkpoint, model)
     tokenizer = tokenizer_of(data, checkpoint)
     with blamed(f"the tokenizer of {checkpoint.ref} fails on the text", "give the model's own tokenizer"):
         batch = module.encode(
@@ -60,12 +67,13 @@ def build(data: Data, checkpoint: Checkpoint, *, untied: bool = False, hollow: t
         objective: Objective = module.build(model, batch)
     begun = takes_bos(data) and bool(begin(tokenizer, data.bos))
     unknown = unknown_share(batch, tokenizer.unk_token_id, skip=int(begun))
-    return replace(objective, columns={"bos": begun, "unknown": unknown, "uniform_loss": math.log(classes)})
+    uniform = {"uniform_loss": math.log(classes)} if classes else {}
+    return replace(objective, columns={"bos": begun, "unknown": unknown, **uniform})
 
 
 def takes_bos(data: Data) -> bool:
     """Whether a text may begin with the start token."""
-    return "bos" in OBJECTIVES[data.objective].reads
+    return "bos" in data.reads
 
 
 def unknown_share(batch: Batch, unknown: int | None, skip: int) -> float:
@@ -102,6 +110,8 @@ def skeleton(checkpoint: Checkpoint, auto: str, *, untied: bool = False, hollow:
     Raises:
         InputError: If config and weights do not go together, or make no such model.
     """
+    if checkpoint.adapter == "factors":
+        return adapters.factored(fetch.weights(checkpoint).parent, fetch.described(checkpoint), auto)
     here = fetch.weights(checkpoint) if fetch.is_here(checkpoint) else None
     return models.skeleton(fetch.described(checkpoint), auto, untied=untied, weights=here, hollow=hollow)
 
@@ -112,17 +122,24 @@ def read_text(data: Data) -> str:
     Raises:
         InputError: If it cannot be read.
     """
-    read = read_examples if "labels" in OBJECTIVES[data.objective].reads else read_corpus
-    return read(Path(data.text) if data.text else HELD_OUT_TEXT)
+    read = read_examples if "labels" in data.reads else read_corpus
+    return read(Path(data.text) if data.text else HELD_OUT_TEXT, data.where)
 
 
 def fingerprint(data: Data, checkpoint: Checkpoint) -> str:
-    """Hash of all that decides the batches: text, tokenizer and settings; the first token only where there is one."""
+    """Hash of all that decides the batches: text, tokenizer and settings; the first token only where there is one.
+
+    Of a function of the user's own: its file, and the file or folder of its text if there is one.
+    """
+    if data.own:
+        return own.fingerprint(data)
     return _fingerprint(data, checkpoint, {"bos": True} if _begun(data, checkpoint, data.bos) else {})
 
 
 def fingerprint_of_probes(data: Data, checkpoint: Checkpoint) -> str:
     """The same for probes, which begin with a first token that the tokenizer has unless told otherwise."""
+    if data.own:
+        return fingerprint(data, checkpoint)
     usual = _begun(data, checkpoint, True) == _begun(data, checkpoint, data.bos)
     return _fingerprint(data, checkpoint, {} if usual else {"bos": False})
 
@@ -136,39 +153,19 @@ def _begun(data: Data, checkpoint: Checkpoint, bos: bool | Literal["auto"]) -> b
 
 
 def _fingerprint(data: Data, checkpoint: Checkpoint, more: dict[str, bool]) -> str:
+    settings = {**data.model_dump(exclude={"text", "tokenizer", "bos", "buffers", "statistics", "where"}), **more}
+    if "images" in data.reads:
+        return images.fingerprint(data, checkpoint, settings)
     digest = hashlib.sha256(read_text(data).encode())
-    own = {**data.model_dump(exclude={"text", "tokenizer", "bos", "buffers"}), **more}
     weights = fetch.weights(checkpoint) if fetch.is_here(checkpoint) else None
     if models.has_learned_buffers(fetch.described(checkpoint), OBJECTIVES.load(data.objective).AUTO, weights):
-        own["buffers"] = "from the file" if data.buffers == "nearest" else "from the file, interpolated"
-    digest.update(json.dumps(own, sort_keys=True).encode())
+        settings["buffers"] = "from the file" if data.buffers == "nearest" else "from the file, interpolated"
+    digest.update(json.dumps(settings, sort_keys=True).encode())
     folder = _tokenizer_folder(data, checkpoint)
     for file in tokenizers.files_of(folder):
         if file.name != tokenizers.CONFIG:
             digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()
-
-
-def digest(place: str | None) -> str:
-    """Hash of a file, or of all files of a folder with their names; empty for None.
-
-    Raises:
-        InputError: If it is not there, or cannot be read.
-    """
-    if place is None:
-        return ""
-    root = Path(place)
-    if not root.exists():
-        raise InputError(f"there is no file or folder {root}; check the path")
-    files = sorted(root.rglob("*")) if root.is_dir() else [root]
-    running = hashlib.sha256()
-    try:
-        for file in files:
-            if not file.is_dir():
-                running.update(f"{file.relative_to(root).as_posix()}\n{sha256(file)}\n".encode())
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}; check the path") from error
-    return running.hexdigest()
 
 
 def require_other_texts(study: Study) -> None:
@@ -181,11 +178,18 @@ def require_other_texts(study: Study) -> None:
         for on in measure.on:
             data = study.data_sets[on]
             for setting, other in measure.other_data(data):
-                if read_text(other) == read_text(data):
+                if _content(data.model_copy(update={"where": None})) == _content(other) != "":
                     raise InputError(
                         f"{setting} {other.text} is the text of [data]; what is fitted or aligned on a text is "
                         "measured on another"
                     )
+
+
+def _content(data: Data) -> str:
+    """What a data set is of, to be compared with another one; empty if there is nothing to compare."""
+    if data.own:
+        return own.text_of(data) or ""
+    return own.digest(data.text) if "images" in data.reads else read_text(data)
 
 
 def _tokenizer_folder(data: Data, checkpoint: Checkpoint) -> Path:
@@ -217,9 +221,24 @@ def require_one_architecture(checkpoints: list[Checkpoint], objective: Objective
     Raises:
         InputError: Naming the first parameter or setting that differs.
     """
-    first = checkpoints[0].ref
-    settings = configs.settings(fetch.described(checkpoints[0]))
+    require_one_config(checkpoints)
     for checkpoint in checkpoints:
+        if fetch.is_here(checkpoint):
+            models.require_fit(fetch.weights(checkpoint), objective.model, objective.space)
+
+
+def require_one_config(checkpoints: list[Checkpoint]) -> None:
+    """Refuse checkpoints whose configs are of two architectures.
+
+    Raises:
+        InputError: Naming the first setting that differs.
+    """
+    first = checkpoints[0].ref
+    if checkpoints[0].adapter == "factors":
+        adapters.require_one_base([fetch.weights(checkpoint).parent for checkpoint in checkpoints])
+    described = [checkpoint for checkpoint in checkpoints if checkpoint.config != NO_CONFIG]
+    settings = configs.settings(fetch.described(described[0])) if described else {}
+    for checkpoint in described:
         other = configs.settings(fetch.described(checkpoint))
         for name in sorted(settings.keys() | other.keys(), key=lambda name: (name != "model_type", name)):
             if (mine := settings.get(name)) != (theirs := other.get(name)):
@@ -232,6 +251,3 @@ def require_one_architecture(checkpoints: list[Checkpoint], objective: Objective
                     f"two architectures: {name} is {mine!r} in {first} and {theirs!r} in {checkpoint.ref}; "
                     f"give checkpoints of one architecture{hint}"
                 )
-    for checkpoint in checkpoints:
-        if fetch.is_here(checkpoint):
-            models.require_fit(fetch.weights(checkpoint), objective.model, objective.space)

@@ -8,12 +8,13 @@ from pathlib import Path
 import torch
 
 from landscape import catalogue
+from landscape.errors import InputError
 from landscape.objectives.corpus import read_corpus
 from landscape.probes import ProbeInputs, ProbeModel, items_of, module_of
 from landscape.probes.base.model import require_causal_order
 from landscape.probes.base.result import digest
 from landscape.session import data as fixed
-from landscape.session.buffers import Buffers
+from landscape.session.buffers import Buffers, put
 from landscape.shapes import Float
 from landscape.space import Space
 from landscape.study.checkpoint import Checkpoint
@@ -41,18 +42,22 @@ class ProbeModels:
     study: Study
     first: Checkpoint
     device: torch.device
-    _models: dict[str, ProbeModel] = field(default_factory=dict)
+    _models: dict[tuple[str, bool], ProbeModel] = field(default_factory=dict)
     _items: dict[str, tuple[object, str]] = field(default_factory=dict)
 
-    def model(self, on: str) -> ProbeModel:
+    def model(self, on: str, *, untied: bool = False) -> ProbeModel:
         """The model for a data set, with the weights that it was given last.
+
+        Args:
+            on: Name of the data set.
+            untied: Whether its head is a parameter of its own.
 
         Raises:
             InputError: If there is no such model or tokenizer.
         """
-        if on not in self._models:
-            self._models[on] = _model(self.study.data_sets[on], self.first, self.device)
-        return self._models[on]
+        if (on, untied) not in self._models:
+            self._models[on, untied] = _model(self.study.data_sets[on], self.first, self.device, untied=untied)
+        return self._models[on, untied]
 
     def of(
         self, point: Float[torch.Tensor, " P"], checkpoint: Checkpoint, buffers: Buffers, on: str = MAIN
@@ -65,9 +70,22 @@ class ProbeModels:
             buffers: Those of all checkpoints.
             on: Name of the data set.
         """
-        model = self.model(on)
+        return self.at(point, buffers.read(checkpoint), on)
+
+    def at(
+        self, point: Float[torch.Tensor, " P"], buffers: dict[str, torch.Tensor], on: str, *, untied: bool = False
+    ) -> ProbeModel:
+        """The model with the weights of a point and some learned buffers.
+
+        Args:
+            point: The weights.
+            buffers: The learned buffers by name.
+            on: Name of the data set.
+            untied: Whether the head is a parameter of its own.
+        """
+        model = self.model(on, untied=untied)
         params = Space.of(model.network).params(point)
-        buffers.give(checkpoint, model.network)
+        put(buffers, model.network)
         for name, parameter in model.network.named_parameters():
             parameter.data.copy_(params[name])
         return model
@@ -90,7 +108,8 @@ class ProbeModels:
         prepare = getattr(module_of(spec.name), "prepared", None)
         key = f"{task.on} {spec.deciding()} {task.texts} {keep and prepare is not None}"
         if key not in self._items:
-            inputs, model = self._inputs(spec, self.study.data_sets[task.on]), self.model(task.on)
+            model = self.model(task.on)
+            inputs = self._inputs(spec, self.study.data_sets[task.on])
             if prepare is not None and keep:
                 inputs = prepare(model, inputs, self.store.kept, self.store.keep)
             made = items_of(spec.name, model, inputs, seed=spec.seed)
@@ -110,10 +129,21 @@ class ProbeModels:
         )
 
 
-def _model(data: Data, checkpoint: Checkpoint, device: torch.device) -> ProbeModel:
-    """A model of the checkpoint's architecture and its tokenizer, to be given weights."""
+def _model(data: Data, checkpoint: Checkpoint, device: torch.device, *, untied: bool) -> ProbeModel:
+    """A model of the checkpoint's architecture and its tokenizer, to be given weights.
+
+    Raises:
+        InputError: If the model is the user's own, or reads no text.
+    """
+    if data.own:
+        raise InputError(
+            f"probes are for models of transformers, and {data.objective} is your own: return other numbers of each "
+            "example beside its loss, as metrics"
+        )
+    if "images" in data.reads:
+        raise InputError(f"probes read texts, and {data.objective} is of images; leave them out")
     objective = catalogue.OBJECTIVES.load(data.objective)
-    network = fixed.skeleton(checkpoint, objective.AUTO).requires_grad_(False).to(device)
+    network = fixed.skeleton(checkpoint, objective.AUTO, untied=untied).requires_grad_(False).to(device)
     found = ProbeModel(network, fixed.tokenizer_of(data, checkpoint), objective.MODEL_KIND, data.bos)
     if found.kind == "causal":
         require_causal_order(found)

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from landscape.anchor import Anchor
+from landscape.checkpoints import fetch
 from landscape.objectives import Objective
+from landscape.own import label
 from landscape.points.memory import keep_freed_memory
 from landscape.rows import Row
 from landscape.session.anchors import Anchors
@@ -168,14 +170,16 @@ class Session:
             dtype_error: Its largest error against float32, in the unit of the loss.
         """
         objective, data = self.batches.objective(task.on), self.study.data_sets[task.on]
+        adapters = [] if self.memory else [how for c in task.checkpoints if (how := fetch.adapter_of(c))]
         return {
             "data": task.on,
-            "objective": OWN if self.memory else data.objective,
+            "objective": OWN if self.memory else label(data.objective),
             "unit": objective.unit,
             "examples": objective.examples,
-            "length": None if self.memory else data.length,
+            "length": None if self.memory or data.own or "images" in data.reads else data.length,
             "dtype": dtype,
             "dtype_error": dtype_error,
             "buffers": self.batches.buffers(task.on).whose(task),
             **objective.columns,
+            **({"adapter": adapters[0]} if adapters else {}),
         }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 
 import pandas as pd
 
@@ -17,6 +18,9 @@ from landscape.stages.findings import notes, outliers
 from landscape.stages.series.axis import Axis
 from landscape.stages.series.observed import LLC, LOSS, Observed
 from landscape.stages.settings import Primary, Stages
+
+MAX_SHOWN = 20
+"""Events that a notebook shows."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,15 @@ class Findings:
     axis: Axis
     unreliable: tuple[str, ...]
     notes: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        """What was found, in sentences, and the dated events, for notebooks."""
+        from landscape.stages.findings.sentences import sentences
+
+        said = "".join(f"<li>{escape(line)}</li>" for line in (*sentences(self), *self.notes))
+        events = self.event[self.event["seed"].astype(str) == "all"].head(MAX_SHOWN) if len(self.event) else self.event
+        table: str = events.to_html(index=False, float_format=lambda x: f"{x:.4g}")
+        return f"<ul>{said}</ul>{table}"
 
 
 TABLES = ("event", "stage", "association", "outlier", "cluster")

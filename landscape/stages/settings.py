@@ -24,7 +24,8 @@ class Stages(Settings):
         boundaries: Series that bounds the stages; left out, ``llc``, or ``loss`` if there is no ``llc``.
         engine: What bounds the stages: ``curve``, extrema and plateaus; ``breaks`` of a piecewise linear fit;
             ``states`` of a hidden Markov model of all series.
-        connectivity: Names of series of connectivity; ``*`` is any text.
+        connectivity: Names of series of connectivity; ``*`` is any text. ``barrier:seed@hans`` is that on the data set
+            ``[data.hans]``; series of other data sets count only where they are named with one.
         behaviour: Names of series of behaviour, likewise; left out, the headlines of the probes, and ``llc``.
         threshold: Barrier below which two checkpoints are connected, in their unit; left out, 2 % of the fall
             of the loss over training.

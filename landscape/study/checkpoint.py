@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
+
+from landscape.errors import InputError
 
 Label = int | str
 """The value of a label: a whole number, or a word."""
@@ -11,6 +15,10 @@ Labels = tuple[tuple[str, Label], ...]
 """Labels by name, in the order of the pattern."""
 USUAL_LABELS = ("seed", "step", "branch_step", "branch")
 """Labels that every row has a column for."""
+FACTORS = ":factors"
+"""End of the content of a checkpoint whose factors are its point."""
+NO_CONFIG = "none"
+"""In place of the folder of a config, where the user says what model the weights are of."""
 STEP_LABELS = ("step", "branch_step")
 """Labels that are training steps, and so whole numbers."""
 
@@ -48,8 +56,9 @@ class Checkpoint:
         place: Where on the hub it lies; None for one on this disk.
         content: Hash of config and weights; empty until it is known.
         commit: For a checkpoint on the hub, the commit that its name was resolved to.
-        config: The folder of its config.json, if that is not its own.
+        config: The folder of its config.json, if that is not its own; :data:`NO_CONFIG` if its model has none.
         defect: What is known to be wrong with it.
+        adapter: Whether an adapter is merged into its base, or its factors are the point.
     """
 
     ref: str
@@ -59,6 +68,7 @@ class Checkpoint:
     commit: str = ""
     config: str = ""
     defect: str = ""
+    adapter: Literal["merged", "factors"] = "merged"
 
     def label(self, name: str) -> Label | None:
         """The value of a label; None if it has no such label."""
@@ -131,6 +141,41 @@ def in_order(checkpoints: Iterable[Checkpoint], names: Iterable[str]) -> list[Ch
     """Checkpoints sorted by some labels."""
     names = list(names)
     return sorted(checkpoints, key=lambda c: tuple(order(c.label(name)) for name in names))
+
+
+def steps_at(at: tuple[int, ...] | str, checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
+    """Those of some steps of each run; a checkpoint alone is kept.
+
+    Args:
+        at: The steps; ``last`` is the last of each run, ``all`` is all.
+        checkpoints: What one reference means.
+
+    Raises:
+        InputError: If a step is in no run.
+    """
+    if at == "all" or len(checkpoints) < 2:
+        return list(checkpoints)
+    if at == "last":
+        last: dict[Labels, float] = {}
+        for c in checkpoints:
+            last[_run(c)] = max(_time(c), last.get(_run(c), 0))
+        return [c for c in checkpoints if _time(c) == last[_run(c)]]
+    there = sorted({c.step for c in checkpoints if c.step is not None})
+    if lost := [step for step in at if step not in there]:
+        raise InputError(
+            f"no checkpoint of {checkpoints[0].ref} and {len(checkpoints) - 1} others is at step {lost[0]}; their "
+            f"steps are {', '.join(map(str, there))}"
+        )
+    return [c for c in checkpoints if c.step in at]
+
+
+def _time(checkpoint: Checkpoint) -> float:
+    """Its step; a final model, which has none, is after all."""
+    return math.inf if checkpoint.step is None else float(checkpoint.step)
+
+
+def _run(checkpoint: Checkpoint) -> Labels:
+    return tuple((name, value) for name, value in checkpoint.labels if name != "step")
 
 
 def _whole(value: Label | None) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from landscape import catalogue
-from landscape.errors import InputError
+from landscape.errors import InputError, did_you_mean
 from landscape.files import read
 from landscape.spec import Settings
 from landscape.stages.settings import Primary, Stages
@@ -75,9 +75,8 @@ class Study(Settings):
         for measure in self.measure:
             for name in measure.on:
                 if name not in self.data_sets:
-                    raise ValueError(
-                        f'on = "{name}" is no data set of the study; there are {", ".join(self.data_sets)}'
-                    )
+                    hint, known = did_you_mean(name, self.data_sets), ", ".join(self.data_sets)
+                    raise ValueError(f'on = "{name}" is no data set of the study{hint}; there are {known}')
         return self
 
     @model_validator(mode="after")
@@ -96,24 +95,35 @@ def _require_series(primary: Primary, stages: Stages, measures: Sequence[Measure
     for name in (primary.connectivity, primary.behaviour):
         if "*" in name:
             raise ValueError(f"stages.primary is of one pair of series, and {name!r} is a pattern")
-    barriers = list(dict.fromkeys(name for measure in measures for name in measure.connectivity()))
+    barriers = list(dict.fromkeys(name for m in measures for name in _on_each(m, m.connectivity())))
     if primary.connectivity not in barriers:
         raise ValueError(
             f"stages.primary: no measure makes the series {primary.connectivity!r}; known: {', '.join(barriers)}"
         )
     matrix = primary.test.startswith("matrix")
-    if matrix and primary.connectivity != "barrier:seed":
+    if matrix and primary.connectivity.partition("@")[0] != "barrier:seed":
         raise ValueError(f"stages.primary: the test {primary.test!r} is on pairs of seeds: give barrier:seed")
     others = (name for measure in measures for name in measure.behaviour(distances=matrix))
-    beside = ["loss", *barriers, *others]
-    if not any(primary.behaviour == name or primary.behaviour.startswith(f"{name}:") for name in beside):
+    beside = list(dict.fromkeys(["loss", *(n for m in measures for n in _on_each(m, ["loss"])), *barriers, *others]))
+    behaviour = primary.behaviour
+    if not any(behaviour == name or behaviour.startswith((f"{name}:", f"{name}@")) for name in beside):
         raise ValueError(
             f"stages.primary: no measure makes the series {primary.behaviour!r} for the test {primary.test!r}; known: "
-            + ", ".join(name if name in {"loss", "llc", *barriers} else f"{name}:..." for name in beside)
+            + ", ".join(
+                name if name in {"llc", *barriers} or name.partition("@")[0] == "loss" else f"{name}:..."
+                for name in beside
+            )
         )
     for name, patterns in ((primary.connectivity, stages.connectivity), (primary.behaviour, stages.behaviour)):
         if patterns is not None and not (name.startswith("distance:") or any(fnmatchcase(name, p) for p in patterns)):
             raise ValueError(f"stages.primary is of {name!r}, which none of {', '.join(patterns)} takes")
+
+
+def _on_each(measure: Measure, names: Iterable[str]) -> Iterator[str]:
+    """Names of the series of a measure, and of those on other data sets than the main one."""
+    for name in names:
+        yield name
+        yield from (f"{name}@{on}" for on in measure.on if on != MAIN)
 
 
 MOST_BYTES = 1_000_000

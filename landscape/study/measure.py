@@ -6,16 +6,19 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, groupby, product
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from landscape.errors import InputError
+from landscape.errors import InputError, did_you_mean
 from landscape.llc.settings import ChainSettings
 from landscape.spec import one_or_several
 from landscape.study.checkpoint import Checkpoint, in_order, order
 from landscape.study.sections import Data
 from landscape.study.tasks import MAIN, Spec, Task
+
+if TYPE_CHECKING:
+    from landscape.study.proposal import Inventory, Proposal
 
 Steps = tuple[int, ...] | Literal["all", "last"]
 WITHIN_RUN = ("neighbours", "last", "first")
@@ -63,9 +66,11 @@ class Grid:
             if all(any(c.label(name) is not None for c in checkpoints) for name in names):
                 return checkpoints
         known = dict.fromkeys(name for c in self.every for name, _ in c.labels)
+        unknown = next((name for name in names if name not in known), names[0])
+        hint = did_you_mean(unknown, (*known, *WITHIN_RUN, "all"))
         raise InputError(
-            f'between = "{", ".join(names)}" pairs checkpoints by a label that they do not have; their labels are '
-            f"{', '.join(known) or 'none'}, and all, neighbours, last and first pair them otherwise"
+            f'between = "{", ".join(names)}" pairs checkpoints by a label that they do not have{hint}; their labels '
+            f"are {', '.join(known) or 'none'}, and all, neighbours, last and first pair them otherwise"
         )
 
 
@@ -118,6 +123,11 @@ class Measure(Spec):
     @abstractmethod
     def nothing(self, grid: Grid) -> str:
         """The message where there is nothing to measure."""
+
+    @classmethod
+    def proposals(cls, there: Inventory) -> Iterator[Proposal]:
+        """Measures of this kind that make sense for what there is; those without any task are left out."""
+        yield from ()
 
     def before(self, measures: Sequence[Measure]) -> Iterator[Measure]:
         """Other measures that this one is compared with, if the study does not have them anyway."""

@@ -21,7 +21,7 @@ class Record(TypedDict):
         warnings: What should be known before the numbers are trusted.
         parameters: Coordinates of a point.
         signatures: By path, what checkpoints on this disk were when they were identified, and their content.
-        versions: Of the libraries that it was run with.
+        versions: Of the libraries that it was run with; and the SHA-256 of files of the user's own.
     """
 
     name: str

@@ -170,6 +170,13 @@ class Store:
         """Record that a task failed and why; it stays to be done."""
         self._replace(self.folder / "failed" / f"{key}.json", json.dumps({"message": message}).encode())
 
+    def finished(self, key: str) -> float | None:
+        """When the result of a task was stored, in seconds since 1970; None if it is not there."""
+        try:
+            return (self.folder / "rows" / f"{key}.parquet").stat().st_mtime
+        except OSError:
+            return None
+
     def failure(self, key: str) -> tuple[int, str] | None:
         """The recorded failure of a task: a number that another failure changes, and its message."""
         file = self.folder / "failed" / f"{key}.json"

@@ -88,6 +88,7 @@ class Task(Generic[S_co]):
         on: Name of the data set that they are of.
         texts: Hashes of whatever else it reads, each with its purpose.
         needs: Keys of the tasks whose results this one reads.
+        tensors: Names of the tensors of a checkpoint, where an estimate of the cost knows them.
     """
 
     spec: S_co
@@ -97,6 +98,7 @@ class Task(Generic[S_co]):
     on: str = MAIN
     texts: tuple[tuple[str, str], ...] = ()
     needs: tuple[str, ...] = ()
+    tensors: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:

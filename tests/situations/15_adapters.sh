@@ -1,6 +1,6 @@
 #!/bin/bash
 # LoRA: (a) an adapter folder, (b) an adapter beside base weights, (c) loralib-style tensors lora_A, lora_B in the state dict, not merged.
-# (it was written by save_pretrained); (b), (c) the base weights are judged and the adapter is left out, silently.
+# (a) is merged into its base; in (b), (c) the base weights are evaluated, and the tensors of the adapter are named and left out.
 export PYTHONPATH="$(cd "$(dirname "$0")"; pwd)"; cd "$(mktemp -d)"
 python - <<'P' 2>/dev/null
 from common import *

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-from landscape.checkpoints.formats import dcp, pickled, safetensors, shards
+from landscape.checkpoints.formats import dcp, peft, pickled, safetensors, shards
 from landscape.checkpoints.formats.tensors import Stored, read, reason, stored_as
 from landscape.errors import InputError
 
@@ -16,7 +16,9 @@ __all__ = [
     "FORMATS",
     "Stored",
     "has_weights",
+    "is_foreign",
     "index",
+    "is_adapter",
     "read",
     "reason",
     "require_own",
@@ -25,7 +27,7 @@ __all__ = [
     "weight_files",
 ]
 
-FORMATS: dict[str, ModuleType] = {"safetensors": safetensors, "torch": pickled, "dcp": dcp}
+FORMATS: dict[str, ModuleType] = {"safetensors": safetensors, "torch": pickled, "dcp": dcp, "peft": peft}
 """By preference: a folder that holds two formats is read in the first."""
 
 ZERO = "convert it with its own script: python zero_to_fp32.py . OUT --safe_serialization, and put config.json into OUT"
@@ -46,13 +48,19 @@ def has_weights(path: Path) -> bool:
     return any(module.claims(path) for module in FORMATS.values())
 
 
+def is_adapter(path: Path) -> bool:
+    """Whether a folder holds an adapter, and no weights of a whole model."""
+    return next((module for module in FORMATS.values() if module.claims(path)), None) is peft
+
+
 def weight_files(path: Path) -> list[Path]:
-    """The files that hold the weights.
+    """The files that hold the weights, those of the base of an adapter among them.
 
     Raises:
         InputError: If there are none.
     """
-    return _found(path)[1]
+    module, found = _found(path)
+    return peft.files(path) if module is peft else found
 
 
 def index(path: Path) -> dict[str, Stored]:
@@ -77,6 +85,11 @@ def _found(path: Path) -> tuple[ModuleType, list[Path]]:
             return module, files
     require_own(path)
     raise InputError(_what_is_there(path))
+
+
+def is_foreign(folder: Path) -> bool:
+    """Whether a folder is in a layout that is recognised but not read."""
+    return any(any(folder.glob(pattern)) for pattern in FOREIGN)
 
 
 def require_own(path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -30,6 +30,9 @@ class Score:
         better: Which direction is better.
         chance: The score of a model that knows nothing; nan if there is no such number.
         headline: Whether it represents the probe in figures.
+        influence: Deviation of the score that is due to each cluster, in the unit of the metric; they sum to 0, and
+            scores of two models on the same items are paired by them. None for scores that are no means.
+        strata: Number of clusters of each group of items whose scores are averaged with equal weights.
     """
 
     metric: str
@@ -40,6 +43,8 @@ class Score:
     better: Literal["higher", "lower", ""] = ""
     chance: float = float("nan")
     headline: bool = False
+    influence: Float[np.ndarray, " clusters"] | None = field(default=None, compare=False, repr=False)
+    strata: tuple[int, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ def mean(
     error = float(np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / n) if len(sums) > 1 else float("nan")
     if share and centre in (0, 1):
         error = Z / (2 * (len(sums) + Z**2))
-    return Score(metric, float(centre), error, n, **more)
+    return Score(metric, float(centre), error, n, influence=sums / n, strata=(len(sums),), **more)
 
 
 def average(metric: str, parts: Sequence[Score], **more: Any) -> Score:
@@ -99,7 +104,11 @@ def average(metric: str, parts: Sequence[Score], **more: Any) -> Score:
         **more: Other fields of the score.
     """
     error = float(np.sqrt(sum(part.error**2 for part in parts)) / len(parts))
-    return Score(metric, float(np.mean([p.value for p in parts])), error, sum(p.items for p in parts), **more)
+    each = [part.influence / len(parts) for part in parts if part.influence is not None]
+    influence = np.concatenate(each) if len(each) == len(parts) else None
+    strata = tuple(size for part in parts for size in part.strata)
+    value, items = float(np.mean([p.value for p in parts])), sum(p.items for p in parts)
+    return Score(metric, value, error, items, influence=influence, strata=strata, **more)
 
 
 def bootstrapped(

@@ -16,6 +16,7 @@ from landscape.stages.association import by_seed, clusters, last_step, matrices,
 from landscape.stages.association.by_seed import SEED, Association
 from landscape.stages.events.dating import Dated, behaviours, chosen
 from landscape.stages.series.observed import BARRIER, LOSS, SHARED, Observed
+from landscape.stages.series.others import base
 from landscape.stages.series.runs import covering
 from landscape.stages.settings import Primary, Stages
 
@@ -115,8 +116,8 @@ def _timing(connectivity: str, behaviour: str, observed: Observed, dated: Dated,
     tests += [(one, np.nan) for one in _coincidence(connectivity, behaviour, seeds, observed, dated, settings)]
     c_, b_ = _finite(c, ends), _finite(b, ends)
     first = population.lead(
-        c_, b_, shared=connectivity in SHARED, gap=_gap(observed, [connectivity, behaviour], float(np.median(b_))),
-        count=settings.permutations, random=random,
+        c_, b_, shared=base(connectivity) in SHARED,
+        gap=_gap(observed, [connectivity, behaviour], float(np.median(b_))), count=settings.permutations, random=random,
     )  # fmt: skip
     middle = np.median(b_ - c_, axis=1)
     tests.append((first, power.lead(middle, random)))

@@ -12,6 +12,7 @@ import pandas as pd
 from landscape.profile.barrier import matrix
 from landscape.stages.series.axis import Axis, of
 
+TABLES = ("loss", "llc", "probe", "barrier", "behaviour", "trajectory")
 SERIES = ("series", "seed", "step", "value", "error")
 OPTIONAL = ("shared_error", "headline", "chance", "reliable")
 DEFAULTS: dict[str, bool | float] = {"headline": True, "chance": np.nan, "reliable": True}
@@ -65,12 +66,13 @@ class Observed:
 
 
 def from_tables(tables: Mapping[str, pd.DataFrame]) -> Observed:
-    """Series of the tables ``loss, llc, probe, barrier, behaviour``, for one definition of the barrier.
+    """Series of the tables ``loss, llc, probe, barrier, behaviour, trajectory``, for one definition of the barrier.
 
     - ``barrier:seed``: mean barrier from a seed to the other seeds at the same step.
     - ``barrier:last``: barrier from a step to the last step of the same seed.
     - ``barrier:neighbours``: barrier from a step to the next one, dated at the middle of the two.
     - ``barrier:branch``: mean barrier between branches, by the step they were spawned at.
+    - ``trajectory:window:gain_over_mean`` and its like: what is read off lines and windows that end at a step.
 
     ``error`` is the part of the error that is independent from step to step: that of the chains of coefficients. Loss,
     probes and barriers use the same examples at every step. Their errors are in ``shared_error`` and do not change
@@ -79,13 +81,14 @@ def from_tables(tables: Mapping[str, pd.DataFrame]) -> Observed:
     Args:
         tables: Rows by the name of the table; a missing table is empty.
     """
-    get = {name: tables.get(name, pd.DataFrame()) for name in ("loss", "llc", "probe", "barrier", "behaviour")}
+    get = {name: tables.get(name, pd.DataFrame()) for name in TABLES}
     barriers = _lines(get["barrier"])
     axis = _axis(get)
     parts = [
         _own(get["loss"], LOSS, LOSS),
         _coefficients(get["llc"]),
         _probes(get["probe"]),
+        _trajectory(get["trajectory"]),
         *(_within(barriers, between, axis) for between in ("last", "neighbours")),
     ]
     pairs = pd.concat([_between_seeds(barriers, OF_SEEDS, "value"), _distances(get["behaviour"])])
@@ -148,6 +151,19 @@ def _probes(rows: pd.DataFrame) -> pd.DataFrame:
         name = ":".join(str(word) for word in (probe, metric, subset) if pd.notna(word) and word != "")
         parts.append(_own(part, name, "value").assign(headline=bool(part["headline"].iloc[0])))
     return pd.concat(parts)
+
+
+def _trajectory(rows: pd.DataFrame) -> pd.DataFrame:
+    """Numbers of lines and windows, at their later step; only the gains of windows are headlines."""
+    if rows.empty:
+        return rows
+    rows = rows[(rows["start"] == "checkpoint") & rows["value"].notna() & rows["branch_step"].isna()]
+    rows = rows.assign(error=rows["high"].sub(rows["low"]) / (2 * Z), seed=rows["seed_b"], step=rows["step_b"])
+    parts = []
+    for (between, metric), part in rows.groupby(["between", "metric"], sort=False):
+        own = _own(part, f"trajectory:{between}:{metric}", "value")
+        parts.append(own.assign(headline=between == "window"))
+    return pd.concat(parts) if parts else empty(SERIES)
 
 
 def _within(barriers: pd.DataFrame, between: str, axis: Axis) -> pd.DataFrame:

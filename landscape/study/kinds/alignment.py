@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from landscape import catalogue
-from landscape.spec import BesideStudy, Choice
+from landscape import catalogue, own
+from landscape.spec import BesideStudy, Choice, Own
 from landscape.study.measure import Group, Hashes
 from landscape.study.sections import Data
 from landscape.study.tasks import Spec, Task
@@ -28,20 +28,55 @@ def reads_text(method: str) -> bool:
     return method != NONE and "align_text" in catalogue.MATCHERS[method].reads
 
 
+def require_alignment(align: Sequence[str], alignment: Alignment) -> None:
+    """Refuse settings of alignment that no way to align reads, and ways that lack a text.
+
+    Args:
+        align: Ways to align.
+        alignment: Their settings.
+
+    Raises:
+        ValueError: If there are such.
+    """
+    if set(align) == {NONE} and alignment != Alignment.model_validate({}):
+        raise ValueError('alignment says how checkpoints are aligned: give align = "weights" or another way')
+    for method in align:
+        if reads_text(method) and alignment.text is None:
+            raise ValueError(f'align = "{method}" needs a text: give alignment = {{ text = "FILE" }}')
+    if alignment.text is not None and not any(map(reads_text, align)):
+        readers = " and ".join(filter(reads_text, catalogue.MATCHERS))
+        raise ValueError(f"alignment.text is for align = {readers}: leave it out")
+
+
+def alignment_text(align: Sequence[str], alignment: Alignment, data: Data) -> Iterator[tuple[str, Data]]:
+    """What checkpoints are aligned on, with the setting of its text; nothing if no way to align reads any.
+
+    Args:
+        align: Ways to align.
+        alignment: Their settings.
+        data: The data set that is measured on.
+    """
+    if any(map(reads_text, align)):
+        yield "alignment.text", alignment.on(data)
+
+
 class Alignment(AlignSettings):
     """How checkpoints are aligned, and on what text.
 
     Attributes:
         text: For ``activations`` and ``learned``: what to align on, another text than that of ``[data]``.
         sequences: Number of examples of it.
+        table: A function of a file of your own, as ``mine.py:table``, that returns the symmetries of the model; left
+            out, those of its architecture.
     """
 
     text: BesideStudy | None = None
     sequences: int = Field(256, ge=8)
+    table: Own | None = None
 
     def on(self, data: Data) -> Data:
         """The batches that are aligned on."""
-        return data.model_copy(update={"text": self.text, "sequences": self.sequences})
+        return data.model_copy(update={"text": self.text, "sequences": self.sequences, "where": None})
 
 
 class Aligned(Spec):
@@ -68,7 +103,8 @@ class Aligned(Spec):
     def deciding(self) -> dict[str, JsonValue]:
         """What the method reads; the text counts by its fingerprint."""
         read = {"symmetry_group", "groups", "seed", *catalogue.MATCHERS.load(self.method).SETTINGS}
-        return {"method": self.method, **self.alignment.model_dump(mode="json", include=read)}
+        table: dict[str, JsonValue] = {"table": own.digest(name)} if (name := self.alignment.table) else {}
+        return {"method": self.method, **self.alignment.model_dump(mode="json", include=read), **table}
 
     def passes(self, task: Task[Spec]) -> int:
         """Two for each checkpoint, in float64, to verify the alignment."""

@@ -7,9 +7,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
 
-from landscape import catalogue
 from landscape.spec import WholeOr, one_or_several
-from landscape.study.kinds.alignment import NONE, Align, Aligned, Alignment, reads_text
+from landscape.study.kinds.alignment import NONE, Align, Aligned, Alignment, alignment_text, require_alignment
 from landscape.study.kinds.losses import AnyDtype, after_ends
 from landscape.study.measure import Between, Grid, Group, Hashes, Measure, paired, tiles
 from landscape.study.sections import Data
@@ -75,14 +74,7 @@ class Along(Measure):
 
     @model_validator(mode="after")
     def _alignment_is_of_a_method(self) -> Along:
-        if set(self.align) == {NONE} and self.alignment != Alignment.model_validate({}):
-            raise ValueError('alignment says how checkpoints are aligned: give align = "weights" or another way')
-        for method in self.align:
-            if reads_text(method) and self.alignment.text is None:
-                raise ValueError(f'align = "{method}" needs a text: give alignment = {{ text = "FILE" }}')
-        if self.alignment.text is not None and not any(map(reads_text, self.align)):
-            readers = " and ".join(filter(reads_text, catalogue.MATCHERS))
-            raise ValueError(f"alignment.text is for align = {readers}: leave it out")
+        require_alignment(self.align, self.alignment)
         return self
 
     @property
@@ -142,5 +134,4 @@ class Along(Measure):
 
     def other_data(self, data: Data) -> Iterator[tuple[str, Data]]:
         """What is aligned on."""
-        if any(map(reads_text, self.align)):
-            yield "alignment.text", self.alignment.on(data)
+        yield from alignment_text(self.align, self.alignment, data)

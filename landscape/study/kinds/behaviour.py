@@ -12,6 +12,7 @@ from landscape.spec import BesideStudy
 from landscape.study.kinds.asking import KL, NO_PROBES, PREDICTIONS, Asking, Names
 from landscape.study.kinds.probes import Probes
 from landscape.study.measure import Between, Grid, Group, Hashes, paired, tiles
+from landscape.study.proposal import Inventory, Proposal
 from landscape.study.tasks import Spec, Task
 
 NOT_OF_PROBES = {"kind", "between", "tile", "names", "tags"}
@@ -43,6 +44,12 @@ class Behaviour(Asking):
         if self.tags is not None and KL not in self.names:
             raise ValueError(f'tags are read by "{KL}" alone, which is not among the names; add it, or leave tags out')
         return self
+
+    @classmethod
+    def proposals(cls, there: Inventory) -> Iterator[Proposal]:
+        """At the last step."""
+        where = {"between": there.pairing[0], **there.last}
+        yield Proposal("how differently the checkpoints of a pair predict, to compare with their barriers", where)
 
     def groups(self, grid: Grid) -> Iterator[Group]:
         """Those of which pairs are wanted."""

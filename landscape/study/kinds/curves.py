@@ -12,6 +12,7 @@ from landscape.spec import MOST_SEED, BesideStudy, Choice
 from landscape.study.kinds.along import Along
 from landscape.study.kinds.barriers import Barriers
 from landscape.study.measure import Hashes, Measure
+from landscape.study.proposal import Inventory, Proposal
 from landscape.study.sections import Data
 from landscape.study.tasks import Spec, Task
 
@@ -67,7 +68,7 @@ class Curves(Along):
 
     def fitted_on(self, data: Data) -> Data:
         """The batches that curves are fitted on."""
-        return data.model_copy(update={"text": self.fit_text, "sequences": self.fit_sequences})
+        return data.model_copy(update={"text": self.fit_text, "sequences": self.fit_sequences, "where": None})
 
     def texts(self, hashes: Hashes, on: str) -> tuple[tuple[str, str], ...]:
         """The batches that it is fitted on."""
@@ -85,6 +86,15 @@ class Curves(Along):
         if missing := tuple(way for way in self.align if (self.between, self.on, way) not in lines):
             shared = self.model_dump(include=set(Along.model_fields) & self.model_fields_set - {"kind", "path"})
             yield Barriers.model_validate({**shared, "align": missing, "tile": self.tile})
+
+    @classmethod
+    def proposals(cls, there: Inventory) -> Iterator[Proposal]:
+        """At the last step, where there is a text to fit on."""
+        where = {"between": there.pairing[0], **there.last}
+        yield Proposal(
+            "bent paths of low loss between checkpoints that no straight line connects; fitted on another text",
+            {**where, "fit_text": there.train_text or "training.txt"}, on=False,
+        )  # fmt: skip
 
     def connectivity(self) -> Iterator[str]:
         """The barrier over training of the straight lines."""

@@ -14,10 +14,15 @@ from landscape.spec import MOST_SEED
 from landscape.study.kinds.among import Among, among, none_of
 from landscape.study.kinds.losses import after_ends
 from landscape.study.measure import Grid, Group, Hashes, Measure
+from landscape.study.proposal import Inventory, Proposal
 from landscape.study.tasks import Spec, Task
 
 POWER_ITERATION = 30
 """Forward passes over all examples that the largest curvature costs, about."""
+
+
+FEW_STEPS = 5
+"""Training steps at which coefficients are proposed."""
 
 
 class Llc(Measure, ChainSettings):
@@ -36,6 +41,15 @@ class Llc(Measure, ChainSettings):
     among: Among = "runs"
     parts: int = Field(1, ge=1)
     tile: int = Field(1, ge=1)
+
+    @classmethod
+    def proposals(cls, there: Inventory) -> Iterator[Proposal]:
+        """At a few steps; the settings of chains should be calibrated before."""
+        at = {"at_steps": there.steps(FEW_STEPS)} if there.steps(FEW_STEPS) else {}
+        yield Proposal(
+            "local learning coefficients; find step_size and localisation first, with: landscape llc --calibrate",
+            at, on=False,
+        )  # fmt: skip
 
     def groups(self, grid: Grid) -> Iterator[Group]:
         """As many checkpoints as a tile has."""

@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, model_validator
 from landscape.spec import MOST_SEED
 from landscape.study.kinds.losses import Dtype
 from landscape.study.measure import Grid, Group, Hashes, Measure, at_steps, by
+from landscape.study.proposal import Inventory, Proposal
 from landscape.study.tasks import Spec, Task
 
 
@@ -47,6 +48,14 @@ class Planes(Measure):
         if self.plane == "auto" and self.among != "all":
             raise ValueError('plane = "auto" goes by the number of checkpoints: give among = "all" too')
         return self
+
+    @classmethod
+    def proposals(cls, there: Inventory) -> Iterator[Proposal]:
+        """Through three runs at the last step, or along each run."""
+        yield Proposal("a picture of the loss on the plane through three seeds", {"plane": "through", **there.last},
+                       on=False)  # fmt: skip
+        yield Proposal("the way of each run, on the plane of its two principal components", {"plane": "trajectory"},
+                       on=False)  # fmt: skip
 
     def of(self, count: int) -> Planes:
         """The same for so many checkpoints: which plane is decided then."""

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from landscape.spec import MOST_SEED
 from landscape.study.kinds.losses import Dtype, after_ends
 from landscape.study.measure import WITHIN_RUN, Between, Grid, Group, Hashes, Measure, paired
+from landscape.study.proposal import Inventory, Proposal
 from landscape.study.tasks import Spec, Task
 
 
@@ -39,6 +40,12 @@ class Simplices(Measure):
     seed: int = Field(0, ge=0, le=MOST_SEED)
     dtype: Dtype = "float32"
     keep_losses: bool = True
+
+    @classmethod
+    def proposals(cls, there: Inventory) -> Iterator[Proposal]:
+        """At the last step."""
+        where = {"between": there.pairing[0], **there.last}
+        yield Proposal("averages of the checkpoints, and other mixtures", where, on=False)
 
     @property
     def combines(self) -> bool:
