@@ -23,6 +23,11 @@ COLUMNS = {
     "loss_increase": "loss increase over the better end", "mean_loss_increase": "mean loss increase",
     "largest_loss": "largest loss", "mean_loss": "mean loss", "arc_mean_loss": "by arc length",
 }  # fmt: skip
+OF_METRIC = {
+    "loss_increase": "worst below the better end", "mean_loss_increase": "mean below the better end",
+    "largest_loss": "worst {}", "mean_loss": "mean {}",
+}  # fmt: skip
+"""The same of a metric in place of the loss; its mean by arc length is not known."""
 
 
 class Shown(Output):
@@ -66,6 +71,7 @@ def command(ctx: click.Context, refs: tuple[str, ...], inputs: Inputs, spec: Cur
 
 def _table(rows: pd.DataFrame, metric: str) -> Table:
     """Each path. On a straight line arc length and t are the same."""
+    columns = COLUMNS if metric == LOSS else {name: title.format(metric) for name, title in OF_METRIC.items()}
     rows = rows.reindex(columns=[*dict.fromkeys([*rows.columns, "arc_mean_loss", "arc_mean_loss_error"])])
     for name in ("arc_mean_loss", "arc_mean_loss_error"):
         rows = rows.assign(**{name: rows[name].fillna(rows[name.removeprefix("arc_")])})
@@ -75,11 +81,10 @@ def _table(rows: pd.DataFrame, metric: str) -> Table:
         title=f"chord barrier ({rows['unit'].iloc[0]}), on {rows['examples'].max()} held-out examples",
         caption=f"in brackets 95 % intervals; ±: standard error, paired; between the points of t: {error}",
     )
-    columns = {name: title.replace(LOSS, metric) for name, title in COLUMNS.items()}
     for title in ("path", "barrier", *columns.values(), "length"):
         table.add_column(title, justify="left" if title == "path" else "right")
     for row in rows.to_dict("records"):
-        values = (f"{row[k]:.3f} ± {row[f'{k}_error']:.3f}" if pd.notna(row[k]) else "" for k in COLUMNS)
+        values = (f"{row[k]:.3f} ± {row[f'{k}_error']:.3f}" if pd.notna(row[k]) else "" for k in columns)
         table.add_row(
             "to a random point" if row["path"] == "control" else row["path"],
             f"{row['barrier']:.3f} [{row['low']:.3f}, {row['high']:.3f}]", *values,

@@ -126,3 +126,7 @@ def _again(arguments: Sequence[str] | None) -> str:
 
 def _stop(number: int, frame: FrameType | None) -> None:
     raise Stopped
+
+
+if __name__ == "__main__":
+    main()

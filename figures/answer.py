@@ -12,6 +12,8 @@ from landscape.figures.curves import CONTROL, LINE
 from landscape.figures.frames import Frames
 
 MAX_SENTENCES = 6
+UNSUITED = 0.5
+"""Share of unknown tokens beyond which the answer begins with it."""
 
 
 def answer(frames: Frames) -> list[str]:
@@ -23,7 +25,19 @@ def answer(frames: Frames) -> list[str]:
         *_of_alignment(frames.by_symmetry, unit),
         *_of_curves(frames.by_path, unit),
     ]
-    return [*found, *frames.sentences][:MAX_SENTENCES]
+    return [*_of_the_text(frames.losses), *found, *frames.sentences][:MAX_SENTENCES]
+
+
+def _of_the_text(losses: pd.DataFrame) -> list[str]:
+    """That the numbers say little of the models, where most tokens of the text are unknown to the tokenizer."""
+    known = pd.to_numeric(losses["unknown"]).dropna() if "unknown" in losses else pd.Series(dtype=float)
+    if known.empty or known.max() <= UNSUITED:
+        return []
+    share = f"{known.max():.0%} of its tokens are unknown to the tokenizer"
+    return [
+        f"The text does not suit the models: {share}, so what follows says little about what they have learned. Give a "
+        "text of their kind: [data] text."
+    ]
 
 
 def _of_training(frames: Frames, unit: str) -> list[str]:

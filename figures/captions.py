@@ -20,7 +20,12 @@ def caption(rows: pd.DataFrame) -> str:
     """How the rows were made: barrier definition, t grid, objective, examples, dtype."""
     parts = []
     if "definition" in rows:
-        parts.append(f"barrier: {DEFINITIONS[_only(rows, 'definition')].help}")
+        of = (
+            f", of {_only(rows, 'metric')} in place of the loss: a change for the worse is a rise"
+            if "metric" in rows
+            else ""
+        )
+        parts.append(f"barrier: {DEFINITIONS[_only(rows, 'definition')].help}{of}")
     if "points" in rows:
         parts.append(f"{_grid(rows)} on a {_only(rows, 'path')} path")
     parts.append(f"objective: {_only(rows, 'objective')}, {_only(rows, 'unit')}")

@@ -30,6 +30,7 @@ LAYERS = [
     "landscape",
     "landscape.demo",
     "landscape.cli",
+    "landscape.__main__",
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
 NO_TORCH = [

@@ -24,8 +24,8 @@ REPLACED, RANDOM = 0.8, 0.1
 
 
 def suits(config: Config) -> bool:
-    """Whether the head of a model is of this kind; all of its class are."""
-    return True
+    """Whether the head of a model is of this kind: transformers has classes of encoder-decoders (BART) here, too."""
+    return not config.is_encoder_decoder
 
 
 def classes(config: Config) -> int:

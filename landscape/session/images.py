@@ -50,8 +50,9 @@ def build(data: Data, checkpoint: Checkpoint, model: Pretrained) -> Objective:
             )
         whole = _encoded(data, data.statistics, checkpoint, model, None)
         count = len(whole["labels"])
-        parts = [slice(n, n + AT_ONCE) for n in range(0, count, AT_ONCE)]
-        statistics = tuple({name: tensor[part] for name, tensor in whole.items()} for part in parts)
+        batches = -(-count // AT_ONCE)  # of equal size, since each has equal weight
+        split = {name: tensor.tensor_split(batches) for name, tensor in whole.items()}
+        statistics = tuple({name: parts[n] for name, parts in split.items()} for n in range(batches))
     with blamed(f"the model that {checkpoint.ref} describes cannot be run", configs.OWN):
         objective: Objective = module.build(model, batch, statistics=statistics)
     return replace(objective, columns={"uniform_loss": math.log(classes)})

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from landscape.spec import MOST_SEED, BesideStudy, one_or_several
+from landscape.catalogue import PROBES
+from landscape.spec import MOST_SEED, BesideStudy, Choice, one_or_several
 from landscape.study.measure import Group, Hashes, Measure
 from landscape.study.tasks import Spec, Task
 
@@ -17,7 +18,21 @@ NO_PROBES = (PREDICTIONS, KL)
 MOST_ITEMS = 1_000_000
 ITEMS, TRAIN_TEXT = "items", "train_text"
 """Purposes of files that probes read."""
-Names = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(one_or_several)]
+
+
+def _known(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, if each is a probe, with its task where it has one, or stands in place of probes.
+
+    Raises:
+        ValueError: If one is not known, with the nearest.
+    """
+    choice = Choice(PROBES, PREDICTIONS)
+    for name in filter(None, names):
+        choice(name.partition(":")[0])
+    return names
+
+
+Names = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(one_or_several), AfterValidator(_known)]
 
 
 class Asking(Measure):
