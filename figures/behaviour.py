@@ -41,7 +41,8 @@ def section(frames: Frames) -> Section | None:
     rows = frames.behaviour
     if rows.empty or (rows := between_seeds(rows)).empty:
         return None
-    rows = rows[(rows["probe"] == rows["probe"].iloc[0]) & rows["metric"].isin(METRICS) & (rows["subset"] == "")]
+    whole = rows.get("subset", pd.Series("", rows.index)) == ""
+    rows = rows[(rows["probe"] == rows["probe"].iloc[0]) & rows["metric"].isin(METRICS) & whole]
     rows = rows[rows["step_a"].isna() | (rows["step_a"] == rows["step_a"].max())]
     barriers = frames.barriers
     if len(barriers):

@@ -67,8 +67,17 @@ class Choice:
         return (*self.others, *self.members)
 
     def __call__(self, name: str) -> str:
-        """The name, if it is known."""
-        return name if name in self.others else self.members.require(name)
+        """The name, if it is known.
+
+        Raises:
+            ValueError: If it is not known, with all names.
+        """
+        if name in self.others:
+            return name
+        try:
+            return self.members.require(name)
+        except ValueError as error:
+            raise ValueError(", ".join([str(error), *self.others])) from error
 
 
 def _own(name: str, info: object) -> str:

@@ -44,9 +44,17 @@ def every(finished: Path) -> Frames:
     curve = series.drop(columns="seed").assign(low=series["value"] - 0.1, high=series["value"] + 0.1)
     event = {"series": "loss", "seed": "all", "event": "half_rise", "way": "fall", "censored": "no"}
     event |= {"step": 5.0, "low": 4.0, "high": 32.0}
+    kl = pd.DataFrame({
+        "subset": "",
+        "step": steps,
+        "value": [0.4, 0.1, 0.3],
+        "low": np.nan,
+        "high": np.nan,
+        "pairs": 3,
+    })
     return replace(
         bent_frames(planted()), **{name: getattr(stored, name) for name in names},
-        series=series, curve=curve, event=pd.DataFrame([event]), boundaries="loss",
+        series=series, curve=curve, event=pd.DataFrame([event]), boundaries="loss", kl=kl,
     )  # fmt: skip
 
 

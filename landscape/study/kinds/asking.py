@@ -26,7 +26,7 @@ def _known(names: tuple[str, ...]) -> tuple[str, ...]:
     Raises:
         ValueError: If one is not known, with the nearest.
     """
-    choice = Choice(PROBES, PREDICTIONS)
+    choice = Choice(PROBES, *NO_PROBES)
     for name in filter(None, names):
         choice(name.partition(":")[0])
     return names
