@@ -75,8 +75,8 @@ def _cluster(address: str) -> Generator[None]:
         try:
             if address:
                 ray.init(address=address, **quiet)
-            else:
-                ray.init(include_dashboard=False, **quiet)
+            else:  # "local" is a new one; nothing at all would be any that was left on this machine
+                ray.init(address="local", include_dashboard=False, **quiet)
         except (ConnectionError, RuntimeError, ValueError, exceptions.RayError) as error:
             raise InputError(
                 f"no Ray cluster could be reached at {address or 'this machine'} "
