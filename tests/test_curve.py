@@ -10,12 +10,14 @@ from typing import Any, Literal
 
 import cases
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner, Result
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from landscape.checkpoints import models
+from landscape.cli.curve import _table
 from landscape.cli.main import cli
 from landscape.errors import InputError
 from landscape.measure import curves
@@ -242,6 +244,21 @@ def test_curves_of_a_study_are_those_of_the_command(few_runs: Path, tmp_path: Pa
             assert theirs[name].item() == pytest.approx(mine[name], abs=1e-5), (path, name)
     again = CliRunner().invoke(cli, ["run", str(file), "--workers", "1"])
     assert again.exit_code == 0 and "0 failed" in again.output
+
+
+def test_the_table_of_a_metric_has_its_own_columns() -> None:
+    """The mean by arc length in its row is that of the loss."""
+    row = {"path": "bezier", "barrier": 0.1, "low": 0.0, "high": 0.2, "unit": "accuracy", "examples": 9, "t_error": None,
+           "path_length": 1.0, "arc_mean_loss": 7.5, "arc_mean_loss_error": 0.5}  # fmt: skip
+    row |= {f"{name}{end}": 0.25 for name in ("loss_increase", "mean_loss_increase", "largest_loss", "mean_loss")
+            for end in ("", "_error")}  # fmt: skip
+    shown = [
+        [str(column.header) for column in _table(pd.DataFrame([row]), metric).columns]
+        for metric in ("accuracy", "loss")
+    ]
+    below = ["worst below the better end", "mean below the better end"]
+    assert shown[0] == ["path", "barrier", *below, "worst accuracy", "mean accuracy", "length"]
+    assert "by arc length" in shown[1] and "largest loss" in shown[1]
 
 
 def test_curves_of_classifiers_carry_their_accuracy(tmp_path: Path) -> None:

@@ -108,8 +108,8 @@ def test_no_probe_is_usual_for_images(data: Path) -> None:
         ls.probe([data / "vit_0"], text=data / "pixels.npz")
 
 
-def own_way(folder: Path, data: Path) -> float:
-    """The loss of a ResNet whose statistics torch estimates on the training data."""
+def own_way(folder: Path, data: Path, batches: int = 1) -> float:
+    """The loss of a ResNet whose statistics torch estimates on equal batches of the training data."""
     model: Any = transformers.ResNetForImageClassification.from_pretrained(folder).eval()
     for layer in model.modules():
         if isinstance(layer, nn.BatchNorm2d):
@@ -117,7 +117,8 @@ def own_way(folder: Path, data: Path) -> float:
             layer.momentum = None
             layer.train()
     with np.load(data / "train.npz") as held, torch.no_grad():
-        model(pixel_values=torch.from_numpy(held["pixel_values"]))
+        for part in torch.from_numpy(held["pixel_values"]).chunk(batches):
+            model(pixel_values=part)
         pixels, labels = chosen(data / "pixels.npz")
         return float(model.eval()(pixel_values=pixels, labels=labels).loss)
 
@@ -138,6 +139,17 @@ def test_norms_have_the_statistics_of_the_training_data(data: Path, tmp_path: Pa
     with torch.no_grad():
         assert float(written(pixel_values=pixels, labels=labels).loss) == pytest.approx(row["loss_b"], abs=1e-5)
     assert (tmp_path / "moved" / "preprocessor_config.json").is_file()
+
+
+def test_batches_of_statistics_weigh_alike(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty images are two batches of ten, and not one of twelve and one of eight."""
+    monkeypatch.setattr("landscape.session.images.AT_ONCE", 12)
+    ref = data / "resnet_0"
+    found = ls.barriers([ref, data / "resnet_1"], text=data / "pixels.npz", statistics=data / "train.npz", **FEW)
+    wanted = own_way(ref, data, batches=2)
+    assert (
+        found.frame["loss_a"].iloc[0] == pytest.approx(wanted, abs=1e-6) != pytest.approx(own_way(ref, data), abs=1e-4)
+    )
 
 
 def test_a_command_and_a_study_read_images(data: Path, tmp_path: Path) -> None:

@@ -83,6 +83,13 @@ def built(name: str) -> Objective:
     return objective
 
 
+def test_an_encoder_decoder_reads_one_text_and_writes_another(tmp_path: Path) -> None:
+    """Transformers lists BART's class among those of masked words, too."""
+    config = transformers.BartConfig(architectures=["BartForConditionalGeneration"])
+    config.save_pretrained(tmp_path)
+    assert default_objective(tmp_path) == "seq2seq"
+
+
 @every
 def test_every_objective_states_the_same_facts(name: str, tmp_path: Path) -> None:
     module = OBJECTIVES.load(name)

@@ -14,7 +14,6 @@ from landscape.objectives import Objective
 from landscape.objectives import own as functions
 from landscape.study.checkpoint import NO_CONFIG
 from landscape.study.file import Study
-from landscape.study.kinds.along import Along
 from landscape.study.measure import Grid
 from landscape.study.sections import Data
 from landscape.texts import HELD_OUT_TEXT, TRAINING_TEXT
@@ -58,8 +57,8 @@ def without_configs(study: Study, grid: Grid) -> Grid:
 
 def files(study: Study) -> dict[str, str]:
     """Functions of the user's own that a study calls, each with the SHA-256 of its file."""
-    tables = [measure.alignment.table for measure in study.measure if isinstance(measure, Along)]
-    named = [*(data.objective for data in study.data_sets.values() if data.own), *filter(None, tables)]
+    tables = filter(None, (measure.own_table for measure in study.measure))
+    named = [*(data.objective for data in study.data_sets.values() if data.own), *tables]
     return {name: own.digest(name) for name in named}
 
 

@@ -142,6 +142,11 @@ class Measure(Spec):
         """Settings of chains that it samples; None if it samples none."""
         return None
 
+    @property
+    def own_table(self) -> str | None:
+        """The symmetry table of the user's own by which it aligns, as ``mine.py:table``; None if there is none."""
+        return None
+
     def connectivity(self) -> Iterator[str]:
         """Names of the series of connectivity that it makes."""
         yield from ()

@@ -61,6 +61,11 @@ class Along(Measure):
     keep_losses: bool = True
     tile: int = Field(4, ge=1)
 
+    @property
+    def own_table(self) -> str | None:
+        """The table of its settings of alignment."""
+        return self.alignment.table
+
     @model_validator(mode="after")
     def _halfwidth_is_adaptive(self) -> Along:
         given = ADAPTIVE & self.model_fields_set

@@ -62,6 +62,11 @@ class Probes(Asking):
             text = {"train_text": there.train_text} if there.train_text else {}
             yield Proposal("what the models can do", {"names": there.probes, **text})
 
+    @property
+    def own_table(self) -> str | None:
+        """The table of its settings of alignment."""
+        return self.alignment.table
+
     @model_validator(mode="after")
     def _predictions_are_no_probe(self) -> Probes:
         for name in NO_PROBES:
