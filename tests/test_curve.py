@@ -248,14 +248,12 @@ def test_curves_of_a_study_are_those_of_the_command(few_runs: Path, tmp_path: Pa
 
 def test_the_table_of_a_metric_has_its_own_columns() -> None:
     """The mean by arc length in its row is that of the loss."""
-    row = {"path": "bezier", "barrier": 0.1, "low": 0.0, "high": 0.2, "unit": "accuracy", "examples": 9, "t_error": None,
-           "path_length": 1.0, "arc_mean_loss": 7.5, "arc_mean_loss_error": 0.5}  # fmt: skip
+    row = {"path": "bezier", "barrier": 0.1, "low": 0.0, "high": 0.2, "unit": "accuracy", "examples": 9,
+           "t_error": None, "path_length": 1.0, "arc_mean_loss": 7.5, "arc_mean_loss_error": 0.5}  # fmt: skip
     row |= {f"{name}{end}": 0.25 for name in ("loss_increase", "mean_loss_increase", "largest_loss", "mean_loss")
             for end in ("", "_error")}  # fmt: skip
-    shown = [
-        [str(column.header) for column in _table(pd.DataFrame([row]), metric).columns]
-        for metric in ("accuracy", "loss")
-    ]
+    tables = [_table(pd.DataFrame([row]), metric) for metric in ("accuracy", "loss")]
+    shown = [[str(column.header) for column in table.columns] for table in tables]
     below = ["worst below the better end", "mean below the better end"]
     assert shown[0] == ["path", "barrier", *below, "worst accuracy", "mean accuracy", "length"]
     assert "by arc length" in shown[1] and "largest loss" in shown[1]
