@@ -17,6 +17,8 @@ from rich.text import Text
 
 QUIET = 30.0
 """Seconds between two plain lines."""
+KNOWN = 0.05
+"""Share of the pieces that must be finished before the time left is estimated."""
 
 WIDE = 320
 HIDDEN = ("Cc", "Cf", "Cs")
@@ -106,7 +108,11 @@ def progress(title: str, total: int) -> Generator[Advance]:
         done += 1
         if time.monotonic() - last > QUIET or done == total:
             last = time.monotonic()
-            left = f", about {in_words((last - begin) / done * (total - done))} left" if done < total else ""
+            left = (
+                f", about {in_words((last - begin) / done * (total - done))} left"
+                if total > done >= KNOWN * total
+                else ""
+            )
             console.print(f"{title}: {done} of {total} in {in_words(last - begin)}{left}, last {label}", markup=False)
 
     yield advance

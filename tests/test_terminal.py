@@ -191,7 +191,7 @@ def test_commands_are_completed_without_their_modules() -> None:
 
 
 def test_progress_without_a_terminal_says_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    out, clock = io.StringIO(), iter([0.0, 0.0, 40.0, 40.0, 50.0, 60.0, 100.0, 100.0])
+    out, clock = io.StringIO(), iter([0.0, 0.0, 40.0, 40.0, 50.0, 60.0, 100.0, 100.0, *[200.0] * 2, *[240.0] * 4])
     monkeypatch.setattr(progress, "console", progress.PlainConsole(file=out, width=200))
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     with progress.progress("measuring", 4) as advance:
@@ -200,3 +200,6 @@ def test_progress_without_a_terminal_says_the_time_left(monkeypatch: pytest.Monk
     lines = out.getvalue().splitlines()
     assert lines[0] == "measuring: 1 of 4 in 40 s, about 2 min left, last a" and "\r" not in out.getvalue()
     assert lines[-1].startswith("measuring: 4 of 4 in") and "left" not in lines[-1]
+    with progress.progress("measuring", 92) as advance:
+        advance("a")
+    assert "1 of 92" in out.getvalue().splitlines()[-1] and "left" not in out.getvalue().splitlines()[-1]
