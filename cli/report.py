@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +13,11 @@ import click
 import pandas as pd
 
 from landscape import catalogue
+from landscape.cli.drawing import open_page
 from landscape.cli.progress import console
 from landscape.errors import InputError, StorageError
 from landscape.face.chains import chains_of
+from landscape.face.joined import joined
 from landscape.face.stages import data_sets_of, labels_of, measured_on, of_results
 from landscape.figures import paper
 from landscape.figures.frames import Frames
@@ -46,7 +48,8 @@ OTHERS = (
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folders", nargs=-1, required=True, metavar="FOLDER...",
+                type=click.Path(path_type=Path, file_okay=False))  # fmt: skip
 @click.option("--definition", default="chord", show_default=True, type=click.Choice(list(catalogue.DEFINITIONS)))
 @click.option("--metric", default=LOSS, show_default=True, help="Metric that is shown: loss, accuracy, perplexity, ...")
 @click.option("--data", default=MAIN, show_default=True, metavar="NAME", help="Data set whose rows are shown.")
@@ -72,10 +75,13 @@ OTHERS = (
     metavar="SECONDS",
     help="Write the page again and again until no task is left, so that a reload shows what is finished.",
 )
+@click.option("--open", "opened", is_flag=True, help="Open the page when it is written.")
 def command(
-    folder: Path, definition: str, metric: str, data: str, out: Path | None, kind: str, every: float | None
+    folders: tuple[Path, ...], out: Path | None, kind: str, every: float | None, opened: bool, **chosen: str
 ) -> None:
     """Write FOLDER/report.html from the results in FOLDER: one file, which needs no network.
+
+    Several folders, such as shares of a study or studies of the same data, have one page, in the first of them.
 
     With another metric than the loss, barriers, profiles and values of checkpoints are those of the metric, and a
     change for the worse is positive.
@@ -83,36 +89,37 @@ def command(
     While the study runs, the page says in a line for each kind of measure what is missing. Run again, or with --every,
     it is replaced, and a reload shows what is finished by then.
     """
-    chosen = (definition, data, metric)
     if out is not None:
         if every is not None:
             raise InputError("figures for a paper are written once: leave out --every, or --figures")
-        write_figures(folder, out, kind, *chosen)
+        write_figures(folders, out, kind, **chosen)
         return
-    while not _written(folder, chosen, wait=every is not None) and every is not None:
+    while not _written(folders, chosen, wait=every is not None) and every is not None:
         time.sleep(every)
+    if opened:
+        open_page(folders[0] / "report.html")
 
 
-def _written(folder: Path, chosen: tuple[str, str, str], *, wait: bool) -> bool:
+def _written(folders: Sequence[Path], chosen: Mapping[str, str], *, wait: bool) -> bool:
     """Write the page, and say whether no task is left; without a row yet there is nothing to write."""
     try:
-        write_report(folder, *chosen)
+        write_report(*folders, **chosen)
     except InputError as error:
         if not wait or "no pair is finished" not in str(error):
             raise
         console.print("Nothing is finished yet; the page is written when something is", markup=False)
-    store = Store(folder / "results")
-    failed = store.failed()
-    return all(store.done(task["key"]) or task["key"] in failed for task in store.record()["tasks"])
+    with joined(folders) as store:
+        failed = store.failed()
+        return all(store.done(task["key"]) or task["key"] in failed for task in store.record()["tasks"])
 
 
 def write_figures(
-    folder: Path, out: Path, kind: str, definition: str = "chord", data: str = MAIN, metric: str = LOSS
+    folders: Sequence[Path], out: Path, kind: str, definition: str = "chord", data: str = MAIN, metric: str = LOSS
 ) -> None:
-    """Write the figures of a results folder for a paper.
+    """Write the figures of results for a paper.
 
     Args:
-        folder: The folder of results.
+        folders: The folders of results.
         out: Folder of the figures.
         kind: ``pdf``, ``svg`` or ``png``.
         definition: Definition of a barrier.
@@ -124,7 +131,9 @@ def write_figures(
     """
     count = 0
     try:
-        for name, content in paper.files(frames(Store(folder / "results"), definition, data, metric), kind):
+        with joined(folders) as store:
+            found = frames(store, definition, data, metric)
+        for name, content in paper.files(found, kind):
             with replacing(out / name) as part:
                 part.write(content)
             count += name.endswith(f".{kind}")
@@ -133,11 +142,11 @@ def write_figures(
     console.print(f"{count} figures are in {out}, each with its rows as CSV", markup=False)
 
 
-def write_report(folder: Path, definition: str = "chord", data: str = MAIN, metric: str = LOSS) -> None:
-    """Make the page of a results folder.
+def write_report(*folders: Path, definition: str = "chord", data: str = MAIN, metric: str = LOSS) -> None:
+    """Make the page of a results folder, or of several in the first.
 
     Args:
-        folder: The folder.
+        folders: The folders.
         definition: Definition of a barrier.
         data: The data set whose rows are shown.
         metric: The metric that is shown.
@@ -146,17 +155,18 @@ def write_report(folder: Path, definition: str = "chord", data: str = MAIN, metr
         InputError: If there is nothing to show yet.
         StorageError: If it cannot be written.
     """
-    store = Store(folder / "results")
-    record = store.record()
-    failures = store.failed()
-    missing = [Missing(task["kind"], task["label"], failures.get(task["key"], "").partition("\n")[0])
-               for task in record["tasks"] if not store.done(task["key"])]  # fmt: skip
+    file = folders[0] / "report.html"
+    with joined(folders) as store:
+        record, failures = store.record(), store.failed()
+        missing = [Missing(task["kind"], task["label"], failures.get(task["key"], "").partition("\n")[0])
+                   for task in record["tasks"] if not store.done(task["key"])]  # fmt: skip
+        made = page(frames(store, definition, data, metric), record, missing)
     try:
-        with replacing(folder / "report.html") as part:
-            part.write(page(frames(store, definition, data, metric), record, missing).encode())
+        with replacing(file) as part:
+            part.write(made.encode())
     except OSError as error:
-        raise StorageError(f"cannot write {folder / 'report.html'}: {error.strerror}") from error
-    console.print(f"The report is {folder / 'report.html'}", markup=False)
+        raise StorageError(f"cannot write {file}: {error.strerror}") from error
+    console.print(f"The report is {file}", markup=False)
 
 
 def frames(store: Store, definition: str = "chord", data: str = MAIN, metric: str = LOSS) -> Frames:
