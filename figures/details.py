@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from landscape.figures.section import Detail, Line
-from landscape.figures.style import label_words
+from landscape.figures.style import label_words, run_words
 
 MAX_POINTS = 40_000
 """Points of all curves of pairs that a page holds; of more, steps are left out evenly."""
@@ -82,7 +82,7 @@ def series(values: pd.DataFrame, curve: pd.DataFrame, event: pd.DataFrame) -> di
         own, mean = values[values["series"] == name], curve[curve["series"] == name]
         steps = np.unique(own["step"].round().to_numpy(dtype=float))
         lines = [
-            Line(f"seed {seed}", _log(run["step"], steps), run["value"].tolist())
+            Line(run_words(seed), _log(run["step"], steps), run["value"].tolist())
             for seed, run in own.sort_values("step").groupby("seed")
         ]
         ends = [mean[side].tolist() if mean[side].notna().all() else [] for side in ("low", "high")]
@@ -119,7 +119,7 @@ def _ends_of(rows: pd.DataFrame, side: str) -> pd.Series:
 
 def _end(row: Mapping[Hashable, Any] | pd.Series, side: str) -> str:
     seed = row[f"seed_{side}"]
-    return f"seed {label_words(seed)}" if pd.notna(seed) and row["between"] == "seed" else str(row[side])
+    return run_words(seed) if pd.notna(seed) and row["between"] == "seed" else str(row[side])
 
 
 def _date(row: Mapping[Hashable, Any]) -> tuple[str, str]:

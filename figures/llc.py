@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from landscape.figures.captions import caption
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section, spots
-from landscape.figures.style import ONE, colours, label_text, label_words, step_axis
+from landscape.figures.style import ONE, colours, run_text, run_words, step_axis
 
 
 def llc_over_training(
@@ -33,7 +33,7 @@ def llc_over_training(
     for color, seed in zip(colours(max(len(seeds), 1)), seeds, strict=True):
         run = rows[rows["seed"] == seed].sort_values(by)
         step, llc, low, high = (run[name].to_numpy(dtype=float) for name in (by, "llc", "low", "high"))
-        named = f"seed {label_text(seed)}" if len(seeds) <= 10 else None
+        named = run_text(seed) if len(seeds) <= 10 else None
         line = "none" if by == "branch_step" else "-"
         ax.errorbar(
             step,
@@ -131,7 +131,7 @@ def section(frames: Frames) -> Section | None:
 
 def _said(row: Mapping[Hashable, Any]) -> str:
     """A checkpoint and its coefficient, in words."""
-    where = f"seed {label_words(row['seed'])}, step {int(row['step']):,}"
+    where = f"{run_words(row['seed'])}, step {int(row['step']):,}"
     warnings = "" if row["reliable"] else f"; unreliable: {row['warnings']}"
     return f"{where}: {row['llc']:.1f} [{row['low']:.1f}, {row['high']:.1f}]{warnings}"
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from landscape.figures.captions import caption
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section, spots
-from landscape.figures.style import ONE, colours, label_text, label_words, step_axis
+from landscape.figures.style import ONE, colours, run_text, run_words, step_axis
 
 Z = 1.96
 
@@ -26,7 +26,7 @@ def loss_over_training(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     seeds = rows["seed"].dropna().unique()
     for color, seed in zip(colours(max(len(seeds), 1)), seeds, strict=True):
         run = rows[rows["seed"] == seed].sort_values("step")
-        label = f"seed {label_text(seed)}" if len(seeds) <= 10 else None
+        label = run_text(seed) if len(seeds) <= 10 else None
         step, loss, error = (run[name].to_numpy(dtype=float) for name in ("step", "loss", "error"))
         ax.errorbar(step, loss, yerr=Z * error, color=color, marker=".", label=label)
     step_axis(ax, rows["step"], "training step")
@@ -58,4 +58,4 @@ def said(row: Mapping[Hashable, Any]) -> str:
     Args:
         row: Row of the table ``loss``.
     """
-    return f"seed {label_words(row['seed'])}, step {int(row['step']):,}: {row['loss']:.3f} ± {Z * row['error']:.3f}"
+    return f"{run_words(row['seed'])}, step {int(row['step']):,}: {row['loss']:.3f} ± {Z * row['error']:.3f}"

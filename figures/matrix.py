@@ -18,7 +18,7 @@ from landscape.figures.details import pair_and_line, pairs, said
 from landscape.figures.frames import Frames, between_seeds
 from landscape.figures.interpolation import some
 from landscape.figures.section import Detail, Section, Spots
-from landscape.figures.style import DARK, label_text, literal, panels
+from landscape.figures.style import DARK, label_text, literal, panels, run_text, run_words
 from landscape.rows import TABLES
 
 ROOMY, CROWDED = 6, 12
@@ -86,7 +86,8 @@ def barrier_matrix(
     ax.grid(visible=False)
     steps = _steps(rows)
     seeds = len(steps) == 1 and rows["seed_a"].notna().all() and not _further_labels(rows)
-    ax.set(xlabel="seed" if seeds else "checkpoint", ylabel="seed" if seeds else "checkpoint")
+    word = run_words(rows["seed_a"].iloc[0]).split()[0] if seeds else "checkpoint"
+    ax.set(xlabel=word, ylabel=word)
     ax.set_title(f"step {steps[0]:,}" if len(steps) == 1 else "")
     return ax
 
@@ -129,7 +130,7 @@ def _names(rows: pd.DataFrame) -> dict[str, str]:
     for ref, *words, seed, step in ends.itertuples(index=False):
         known = [label_text(word) for word in words if pd.notna(word)]
         if pd.notna(seed):
-            known.append(label_text(seed) if one_step else f"seed {label_text(seed)}")
+            known.append(label_text(seed) if one_step else run_text(seed))
         known += [] if one_step or pd.isna(step) else [f"step {int(step)}"]
         plain = not known or (pd.isna(step) and not one_step) or (pd.isna(seed) and not more)
         name = PurePath(ref).name if plain else " ".join(known)

@@ -18,7 +18,7 @@ from landscape.figures.captions import caption
 from landscape.figures.frames import Frames
 from landscape.figures.interpolation import some
 from landscape.figures.section import Section, spots
-from landscape.figures.style import DARK, label_text, label_words, literal, panels
+from landscape.figures.style import DARK, label_words, literal, panels, run_text
 
 LEVELS = 24
 """Levels of the contours."""
@@ -124,7 +124,7 @@ def _names(places: pd.DataFrame) -> list[str]:
         return [f"step {int(step):,}" if pd.notna(step) and step in ends else "" for step in steps]
     names = []
     for ref, seed, step in places[["checkpoint", "seed", "step"]].itertuples(index=False):
-        parts = [f"seed {label_text(seed)}"] if pd.notna(seed) else []
+        parts = [run_text(seed)] if pd.notna(seed) else []
         parts += [f"step {int(step):,}"] if pd.notna(step) and places["step"].nunique() > 1 else []
         names.append(" ".join(parts) or PurePath(ref).name)
     return names

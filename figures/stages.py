@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from landscape.figures.details import series as details_of
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section, Spots
-from landscape.figures.style import BANDS, COLOURS, ENOUGH_SEEDS, literal, step_axis
+from landscape.figures.style import BANDS, COLOURS, ENOUGH_SEEDS, literal, run_text, step_axis
 
 EVERYONE = "all"
 MAX_PANELS = 9
@@ -93,7 +93,7 @@ def _panel(ax: Axes, name: str, series: pd.DataFrame, curve: pd.DataFrame, far: 
             ax.plot(x, y, color=color if few else "0.45", linewidth=1.1 if few else 0.6, alpha=0.8 if few else 0.7)
             continue
         ax.plot(x, y, color="0.1", linewidth=0.9, linestyle=(0, (4, 2)))
-        ax.annotate(literal(f"seed {seed}"), (x[-1], y[-1]), xytext=(4, 0), textcoords="offset points",
+        ax.annotate(run_text(seed), (x[-1], y[-1]), xytext=(4, 0), textcoords="offset points",
                     fontsize="x-small", va="center", annotation_clip=False)  # fmt: skip
     x, mean, low, high = (curve[column].to_numpy(dtype=float) for column in ("step", "value", "low", "high"))
     if few:

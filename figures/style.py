@@ -92,6 +92,21 @@ def label_words(value: object) -> str:
     return value if isinstance(value, str) else str(int(value))  # type: ignore[call-overload]
 
 
+def run_words(value: object) -> str:
+    """What the training run of a label is called: by its seed if that is a number, else by its name.
+
+    >>> run_words(3.0), run_words("adam")
+    ('seed 3', 'run adam')
+    """
+    words = label_words(value)
+    return f"{'seed' if words.isdigit() else 'run'} {words}"
+
+
+def run_text(value: object) -> str:
+    """The same in a figure."""
+    return literal(run_words(value))
+
+
 def literal(text: str) -> str:
     """The text without control characters, and with escaped dollar signs: between them matplotlib reads mathematics."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text).replace("$", r"\$")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from landscape.figures.captions import caption
 from landscape.figures.frames import Frames
 from landscape.figures.section import Section
-from landscape.figures.style import colours, label_text
+from landscape.figures.style import colours, run_text
 
 SMOOTH = 10
 """Steps of the running mean."""
@@ -34,7 +34,7 @@ def traces(rows: pd.DataFrame, *, ax: Axes | None = None, first: bool = True) ->
     ax.axhline(0, color="0.3", linewidth=0.8)
     ax.set(xlabel="step of the chain", xlim=(0, len(chains) - 1))
     if pd.notna(row["seed"]) and pd.notna(row["step"]):
-        ax.set_title(f"seed {label_text(row['seed'])}, step {int(row['step']):,}")
+        ax.set_title(f"{run_text(row['seed'])}, step {int(row['step']):,}")
     if first:
         ax.set_ylabel(f"loss above the checkpoint ({row['unit']})")
         ax.legend(frameon=False, fontsize="small")

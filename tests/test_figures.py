@@ -135,7 +135,7 @@ def test_checkpoints_are_named_by_all_labels_in_which_they_differ() -> None:
     assert names_of(ax) == ["adam seed 0 step 4", "sgd seed 0 step 9"]
     seeds = pd.DataFrame(rows(4)).assign(seed_a=["ada", "ada", "bob"], seed_b=["bob", "eve", "eve"])
     ax = barrier_matrix(seeds, ax=plt.figure().gca())
-    assert names_of(ax) == ["ada", "bob", "eve"] and ax.get_xlabel() == "seed"
+    assert names_of(ax) == ["ada", "bob", "eve"] and ax.get_xlabel() == "run"
 
 
 def test_captions_say_what_the_interval_of_a_mean_is_about() -> None:
