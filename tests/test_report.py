@@ -126,7 +126,7 @@ def test_no_label_becomes_an_element_an_attribute_or_a_script(file: Path) -> Non
     block = text.split('<script type="application/json" id="data">')[1].split("</script>")[0]
     assert "\u2028" not in block and "<" not in block and block.isascii()
     cells = json.loads(block)["barrier_matrices"]["panels"][0]["spots"]
-    assert [spot[2] for spot in cells][0].startswith(f"seed {HOSTILE}0 and seed {HOSTILE}1, step 0: 0.020 [")
+    assert [spot[2] for spot in cells][0].startswith(f"run {HOSTILE}0 and run {HOSTILE}1, step 0: 0.020 [")
 
 
 def test_the_policy_allows_the_one_script_and_no_request(file: Path) -> None:
@@ -228,7 +228,7 @@ def said(page: Browser, figure: str) -> str:
 @in_browser
 def test_a_cell_shows_its_pair_with_the_curve_and_its_band(shown: Browser) -> None:
     shown.mouse(*spot(shown, "barrier_matrices", 7))
-    assert said(shown, "barrier_matrices") == f"seed {HOSTILE}0 and seed {HOSTILE}2, step 32: 0.500 [0.460, 0.560]"
+    assert said(shown, "barrier_matrices") == f"run {HOSTILE}0 and run {HOSTILE}2, step 32: 0.500 [0.460, 0.560]"
     detail = "document.querySelector('[data-figure=barrier_matrices] .detail')"
     assert shown.js(f"{detail}.hidden") is False
     assert shown.js(f"{detail}.querySelectorAll('polyline').length") == 3  # a curve for each step
@@ -241,7 +241,7 @@ def test_a_cell_shows_its_pair_with_the_curve_and_its_band(shown: Browser) -> No
     shown.mouse(x, spot(shown, "barrier_matrices", 6)[1])
     assert said(shown, "barrier_matrices") == ""  # above the diagonal there is no pair
     shown.mouse(x, y)
-    assert said(shown, "barrier_matrices").startswith(f"seed {HOSTILE}1 and seed {HOSTILE}2, step 32")
+    assert said(shown, "barrier_matrices").startswith(f"run {HOSTILE}1 and run {HOSTILE}2, step 32")
     shown.mouse(x, y, click=True)
     shown.mouse(*spot(shown, "barrier_matrices", 0))
     assert "step 32" in said(shown, "barrier_matrices")  # it was kept by the click
