@@ -108,10 +108,10 @@ def test_the_command_can_be_ended_and_goes_on_watching(tmp_path: Path) -> None:
         pass
 
     def end(event: Event) -> None:
-        raise Ended
+        raise Ended("the command is ended")
 
     errands = [Errand(f"{n}", does="long") for n in range(12)]
-    with pytest.raises(Ended):
+    with pytest.raises(Ended, match="the command is ended"):
         run(tmp_path, errands, end)
     about = json.loads((tmp_path / "jobs" / "open.json").read_text())
     assert any(alive(int(job)) for job, _ in about["jobs"])

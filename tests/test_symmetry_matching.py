@@ -119,7 +119,8 @@ def test_planted_residual_networks_are_recovered(width: int, anchored: bool) -> 
 def test_aligning_never_takes_two_points_farther_apart(
     name: str, symmetry_group: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(descent, "MOST_TRIES", 500)  # so that no descent ends before it is at its optimum
+    if name == "phi3":  # fifty tries a group leave its heads 0.003 % of the distance from their optimum
+        monkeypatch.setattr(descent, "MOST_TRIES", 500)
     one, two = build(name, seed=0), build(name, seed=5)
     table = table_of(one.model, symmetry_group)
     a, b = (canonical.canonical(table, o.space.params(point(o)))[0] for o in (one, two))
