@@ -17,6 +17,10 @@ EXTRAS := test lint netcdf ray submitit
 PYTEST := $(BIN)/python -m pytest -q --numprocesses 2
 TYPED := -m 'not slow and not untyped' --jaxtyping-packages=landscape,beartype.beartype --doctest-modules tests landscape cli figures
 
+# Bytecode is kept, out of the sources: without it each of the many processes of the tests compiles everything anew.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: dist lock demo test slow typed faults validation peers docs lint clean
 
 demo: .venv/ready
@@ -38,11 +42,11 @@ validation: .venv/ready
 	printf '%s\n' llc associations stages barriers | xargs -P 2 -I{} $(BIN)/python validation/{}.py $(if $(LONG),,--short)
 
 peers: .venv/ready
-	$(INSTALL) '.[peers,harness]'
+	$(INSTALL) --editable '.[peers,harness]'
 	$(BIN)/python -m pytest -q tests/test_llc_peers.py tests/test_probe_harness.py tests/test_adapters.py
 
 docs: .venv/ready
-	$(INSTALL) '.[docs]'
+	$(INSTALL) --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 lint: .venv/ready

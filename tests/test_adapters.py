@@ -224,6 +224,7 @@ def test_the_coordinates_between_factors_are_a_symmetry(folder: Path) -> None:
     assert same.frame["loss_a"].iloc[0] == pytest.approx(same.frame["loss_b"].iloc[0], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_command_and_a_study_take_adapters(folder: Path) -> None:
     done = CliRunner().invoke(
         cli, ["barriers", "lora_0", "lora_1", "--text", "text.txt", *LINES, "--adapter", "factors", "--json"]

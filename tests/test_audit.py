@@ -65,6 +65,7 @@ def planted(hub: HubMirror, folder: Path) -> None:
     repo.commit("main", None)
 
 
+@pytest.mark.slow
 def test_thirty_revisions_are_audited_with_no_weight_byte(hub: HubMirror, tmp_path: Path) -> None:
     planted(hub, tmp_path)
     checkpoints = sources.of_family("pythia-14m", (4,), STEPS)

@@ -146,6 +146,7 @@ def test_each_file_is_fetched_once_and_none_is_left(study: Path, hub: HubMirror,
     assert weights_in(tmp_path / "hf") == [] and run("status", study.parent).stderr.count("6 done") == 1
 
 
+@pytest.mark.slow
 def test_downloads_are_kept_unless_told_otherwise(study: Path, hub: HubMirror, tmp_path: Path) -> None:
     assert run("run", study, "--workers", 1).exit_code == 0
     assert len(weights_in(tmp_path / "hf")) == 4

@@ -74,6 +74,7 @@ def test_matrix_shows_each_pair_once() -> None:
     assert ax.get_title() == "step 32"
 
 
+@pytest.mark.slow
 def test_a_large_matrix_is_an_image_that_stays_legible() -> None:
     """A thousand checkpoints: each cell a pixel, with its value, and few enough names to be read."""
     count = 1000

@@ -66,9 +66,7 @@ def test_no_file_is_written_under_a_name_that_can_be_guessed() -> None:
         text, recorded = file.read_text(), set[int]()
         for node in ast.walk(ast.parse(text)) if re.search(r"getpid|\.part|\.tmp", text) else ():
             if isinstance(node, ast.Call) and ast.unparse(node.func) in {"Owner", "process_start"}:
-                recorded |= {
-                    id(inner) for own in node.args for inner in ast.walk(own)
-                }  # in a file that says who has it
+                recorded |= {id(inner) for own in node.args for inner in ast.walk(own)}
             if isinstance(node, ast.Attribute) and node.attr == "getpid" and id(node) not in recorded:
                 raise AssertionError(f"{file} makes a name of a process number")
             if isinstance(node, ast.Constant) and str(node.value).endswith((".part", ".tmp")):

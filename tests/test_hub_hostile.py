@@ -105,7 +105,13 @@ def black_hole(monkeypatch: pytest.MonkeyPatch) -> list[socket.socket]:
     return [server, *waiting]
 
 
-@pytest.mark.parametrize(("where", "answer"), [("/api/models/", silent), ("/tree/", dripping)])
+@pytest.mark.parametrize(
+    ("where", "answer"),
+    [
+        ("/api/models/", silent),
+        pytest.param("/tree/", dripping, marks=pytest.mark.slow),
+    ],
+)
 def test_a_hub_that_never_answers_gets_a_sentence_soon(
     hub: HubMirror, folder: Path, where: str, answer: Callable[[Reply], None]
 ) -> None:
@@ -131,6 +137,7 @@ def test_it_is_said_what_is_waited_for(
     assert "waiting for the hub to answer about hf://a/tiny" in caplog.text
 
 
+@pytest.mark.slow
 def test_what_was_fetched_works_in_a_black_hole(hub: HubMirror, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("tiny", "tiny2"):
         hub.repo(f"a/{name}").commit("main", folder)

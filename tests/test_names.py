@@ -15,9 +15,10 @@ from rich.table import Table
 from test_cli import call
 
 from landscape.cli import progress
-from landscape.cli.export import _write_csv
+from landscape.cli.export import _files, _write_csv
 from landscape.figures.matrix import barrier_matrix
 from landscape.figures.style import note
+from landscape.study.store import EMPTY
 
 MARKUP = ["run[/red]x", "[lr=0.1]", "[bold]", ":smile:"]
 
@@ -82,3 +83,7 @@ def test_a_cell_is_no_formula(tmp_path: Path) -> None:
     rows = pd.DataFrame({"a": ["=1+1", "@x", "plain-", None], "b": ["-2", "+x", "'=1", "b"], "n": [-1.5, 2, 3, 4]})
     _write_csv(rows, tmp_path / "x.csv")
     assert (tmp_path / "x.csv").read_text() == "a,b,n\n'=1+1,'-2,-1.5\n'@x,'+x,2.0\nplain-,'=1,3.0\n,b,4.0\n"
+    ((name, count, write),) = _files("mine", rows, "parquet", "columns", EMPTY)
+    write(tmp_path / f"{name}.parquet")
+    assert count == len(rows)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "mine.parquet"), rows)

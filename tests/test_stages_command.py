@@ -371,6 +371,7 @@ def test_the_report_of_a_study_has_the_stages(finished: Path) -> None:
     assert set(made.curve["series"]) >= {"loss", "barrier:last"} and made.sentences and made.boundaries == "loss"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_findings_and_reports_are_of_one_data_set_and_seeds_may_be_words(few_runs: Path, tmp_path: Path) -> None:
     """Two data sets with the same pairs, whose rows are kept apart."""
