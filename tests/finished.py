@@ -53,12 +53,12 @@ def study(folder: Path) -> Path:
     return file
 
 
-def of(runs: Path, place: Path) -> Path:
+def of(runs: Path, place: Path, device: str = "cpu") -> Path:
     """The folder of the study over these runs: made by whoever comes first, waited for by the others."""
     folder, done = place / "finished", place / "finished.done"
     with FileLock(place / "finished.lock"):
         if not done.exists():
             shutil.copytree(runs, folder)
-            assert run_study(read_study(study(folder)), folder, device="cpu", workers=1) == {}
+            assert run_study(read_study(study(folder)), folder, device=device, workers=1) == {}
             done.touch()
     return folder

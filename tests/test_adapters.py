@@ -200,6 +200,7 @@ def test_both_paths_have_the_same_ends_and_other_middles(folder: Path) -> None:
     assert shared[0].data_ptr() == shared[1].data_ptr()
 
 
+@pytest.mark.slow
 def test_the_coordinates_between_factors_are_a_symmetry(folder: Path) -> None:
     """``(B G, G^-1 A)`` is the same function; alignment finds it, and the barrier is gone."""
     own, random, moved = factors_of(folder / "lora_0"), cases.generator(9), dict[str, Tensor]()

@@ -79,6 +79,7 @@ def blend(a: Any, b: Any, t: float, bias: Tensor) -> Any:
     return model
 
 
+@pytest.mark.slow
 def test_points_take_the_buffers_of_the_nearer_end(mixtures: Path, tmp_path: Path) -> None:
     shutil.copytree(mixtures, tmp_path / "study")
     study = read_study(cases.study(tmp_path / "study", measure="keep_losses = true"))

@@ -115,7 +115,7 @@ def test_defaults_that_differ_are_shown() -> None:
 
 def test_inputs_have_the_words_of_a_data_section() -> None:
     """Those that differ are what a study file has elsewhere, or a call decides."""
-    assert set(Inputs.model_fields) - set(Data.model_fields) == {"adapter", "at", "config", "device"}
+    assert set(Inputs.model_fields) - set(Data.model_fields) == {"adapter", "at", "config", "device", "device_map"}
     assert set(Data.model_fields) - set(Inputs.model_fields) == {"mask", "seed"}
     for name in Inputs.model_fields.keys() & Data.model_fields.keys() - {"text", "objective", "sequences", "length"}:
         assert Inputs.model_fields[name].get_default() == Data.model_fields[name].get_default(), name

@@ -181,6 +181,7 @@ def test_between_seeds_components_move_in_aligned_coordinates(few_runs: Path, tm
     assert (np.abs(raw.to_numpy() - aligned.to_numpy()) > 1e-3).all()
 
 
+@pytest.mark.slow
 def test_command_and_face_have_the_rows_of_the_study(few_runs: Path, tmp_path: Path) -> None:
     tables = study(few_runs, tmp_path, points=3, resamples=100, move=["*.mlp.*", "*.attn.*"], ways="single")
     wanted = tables["component"].sort_values(["a", "b", "start", "position"])

@@ -70,7 +70,7 @@ def test_every_kind_of_operation_is_among_them(tmp_path: Path) -> None:
     assert (tmp_path / "calm" / "reported").read_text().split() == list(KEYS)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [pytest.param(m, marks=[pytest.mark.slow] if m != "lost" else []) for m in MODES])
 def test_the_store_survives_a_crash_at_every_operation(tmp_path: Path, mode: Mode) -> None:
     for n in range(1, len(undisturbed(tmp_path)) + 1):
         folder = tmp_path / f"{n}"

@@ -89,6 +89,7 @@ def test_a_curve_is_learned_judged_and_saved(few_runs: Path, tmp_path: Path, kin
         assert AutoTokenizer.from_pretrained(folder)("w3")["input_ids"] == cases.tokenizer()("w3")["input_ids"]
 
 
+@pytest.mark.slow
 def test_a_fit_that_was_stopped_goes_on(few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert curve(few_runs, tmp_path / "whole", "--no-control").exit_code == 0
     slope, calls = gradients.value_and_grad, []

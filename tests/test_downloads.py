@@ -155,6 +155,7 @@ def test_downloads_are_kept_unless_told_otherwise(study: Path, hub: HubMirror, t
     assert len(weights_in(tmp_path / "hf")) == 4, "what another run fetched is not deleted"
 
 
+@pytest.mark.slow
 def test_what_a_run_took_stands_beside_what_was_planned(study: Path, tmp_path: Path) -> None:
     assert run("run", study, "--workers", 1).exit_code == 0
     (took,) = json.loads((study.parent / "results" / "took.json").read_text())

@@ -188,6 +188,7 @@ def test_idle_workers_that_are_killed_cost_nothing(tmp_path: Path) -> None:
     assert local.run(errands, partial(start, tmp_path), report, devices=["cpu"] * 2) == {} and sorted(done) == [*"abcd"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_gives_no_sign_of_life_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped from outside; ended as the message says, its job is done by another."""
     monkeypatch.setattr(local, "SILENT", 1.0)

@@ -228,6 +228,7 @@ def test_status_says_how_fast_it_goes(finished: Path, tmp_path: Path) -> None:
     assert {kind: sum(now.counts(kind).values()) for kind in now.kinds} == Counter(t["kind"] for t in record["tasks"])
 
 
+@pytest.mark.slow
 def test_status_says_what_an_edited_study_would_redo(finished: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(finished, tmp_path / "moved"))
     assert "was edited" not in CliRunner().invoke(cli, ["status", str(folder)]).output, "it was only moved"

@@ -376,6 +376,7 @@ def test_a_curve_is_learned_and_drawn(few_runs: Path, tmp_path: Path, texts: dic
         ls.curve(*refs(few_runs), **{**fit, "fit_sequences": 9999}, **texts)
 
 
+@pytest.mark.slow
 def test_planes_mixtures_coefficients_and_probes(few_runs: Path, texts: dict[str, Any]) -> None:
     found = ls.plane(refs(few_runs, 3), resolution=3, **texts)
     assert found.places["checkpoint"].tolist() == [str(ref) for ref in refs(few_runs, 3)]

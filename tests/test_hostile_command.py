@@ -59,6 +59,7 @@ def test_a_class_is_allowed_by_its_name(few_runs: Path, tmp_path: Path, monkeypa
     assert os.environ[unpickle.ALLOW] == "argparse.Namespace"
 
 
+@pytest.mark.slow
 def test_texts_without_an_end_are_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (Path("/dev/zero"), tmp_path / "pipe"):

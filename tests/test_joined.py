@@ -50,6 +50,7 @@ def test_shares_are_the_whole(finished: Path, shares: list[Path]) -> None:
         assert alone.folder == shares[0] / "results"
 
 
+@pytest.mark.slow
 def test_a_report_of_two_folders_stands_in_the_first(shares: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Path] = []
     monkeypatch.setattr("landscape.cli.report.open_page", opened.append)

@@ -284,6 +284,7 @@ at_steps = "last"
 """
 
 
+@pytest.mark.slow
 def test_a_study_and_one_function_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By tasks that leave files, and from the model to the number in one call."""
     sharpness, sharp = curvature.sharpness, list[Sharpness]()

@@ -112,6 +112,7 @@ def usual(ref: str, seed: int = 7) -> tuple[float, float]:
     return float(nn.functional.cross_entropy(outputs, batch["labels"])), float(right)
 
 
+@pytest.mark.slow
 def test_command_study_and_python_give_the_numbers_of_the_user(folder: Path) -> None:
     done = CliRunner().invoke(cli, ["barriers", *REFS, "--objective", "mine.py:build", *FEW, "--json"])
     assert done.exit_code == 0, done.output

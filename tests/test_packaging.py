@@ -76,7 +76,7 @@ def test_what_is_imported_is_declared() -> None:
     used = {name for name, _ in product}
     assert used >= DECLARED, f"declared and not imported: {DECLARED - used}"
     heavy = {name for name, _ in product} - DECLARED
-    extras = {"datasets", "jaxtyping", "pillow", "submitit", "xarray"}
+    extras = {"accelerate", "datasets", "jaxtyping", "pillow", "submitit", "xarray"}
     assert heavy == extras, "extras, imported where they are used and said to be missing"
     assert {(name, file) for name, file in tests if name not in DECLARED | EXTRAS["test"]} == set()
 

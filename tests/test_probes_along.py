@@ -233,6 +233,7 @@ def items(folder: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_an_ability_that_is_lost_half_way_is_found_where_the_loss_is_flat(tmp_path: Path) -> None:
     """By study, command and face; the other ability stays."""
     for seed in (0, 1):

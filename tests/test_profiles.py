@@ -230,6 +230,7 @@ def test_every_definition_has_its_places() -> None:
     assert max(ratio.values()) < 1.15 and sorted(counts)[-2:] == [1500, 1500] and np.mean(counts) < 300
 
 
+@pytest.mark.slow
 def test_what_no_other_time_tells_is_evaluated_on_more_than_a_pilot() -> None:
     ratio, counts = widths(two_places(1500, 1, tilt=2.0, heights=(0.6, 0.7), rough=0.6))
     assert max(ratio.values()) < 1.15 and 32 < counts.min() < counts.max() == 1500

@@ -86,6 +86,7 @@ def test_a_study_of_multiberts_runs_cold_and_then_with_no_hub(
     )
 
 
+@pytest.mark.slow
 def test_known_defects_and_the_storage_floor_mark_rows_and_report(
     hub: HubMirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

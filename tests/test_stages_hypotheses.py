@@ -76,6 +76,7 @@ def test_few_seeds_short_series_and_flat_ones_are_said() -> None:
     assert "onset given loss" not in by_test.index
 
 
+@pytest.mark.slow
 def test_another_series_changes_no_number() -> None:
     values = coupled()
     settings = Stages.model_validate({"draws": 50})

@@ -167,6 +167,7 @@ def test_a_primary_that_could_not_be_tested_is_noted_with_the_reason(world: Obse
     assert any(f"the primary association {said}" in note for note in analyse(world, SETTINGS, primary).notes)
 
 
+@pytest.mark.slow
 def test_what_matrices_lack_and_patterns_that_match_nothing_are_noted(world: Observed) -> None:
     series = pd.concat([
         world.series[world.series["series"] == "good"],

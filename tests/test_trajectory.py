@@ -218,6 +218,7 @@ def test_windows_of_a_study_are_means_of_state_dicts(run_of_one_seed: Path, tmp_
     assert made is not None and made.text.endswith("mean of the losses: run 0 from step 20 on.")
 
 
+@pytest.mark.slow
 def test_face_command_and_report_have_the_rows_of_the_study(run_of_one_seed: Path, tmp_path: Path) -> None:
     tables = study(run_of_one_seed, tmp_path / "study", points=4, beyond=2.0, resamples=100)
     pattern, text = str(run_of_one_seed / "seed_0" / "step_{step}"), str(run_of_one_seed / "text.txt")

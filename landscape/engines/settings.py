@@ -31,6 +31,7 @@ class EngineSettings(Settings):
     Attributes:
         engine: What hands tasks to workers.
         device: Device of torch, cpu, cuda or cuda:1; several, cuda:0,cuda:1, or cuda:all, get one worker each.
+        device_map: auto spreads each model over all GPUs that are seen, and the files that it is read from.
         workers: Worker processes; left out, one for each of several devices, and else chosen by timing.
         shard: Do only the share i/n of the tasks, with all that they need; results go to one folder, or to several.
         address: Of a Ray cluster, HOST:PORT or auto; left out, one is started on this machine.
@@ -46,6 +47,7 @@ class EngineSettings(Settings):
 
     engine: Annotated[str, AfterValidator(Choice(catalogue.ENGINES))] = "local"
     device: str = "cpu"
+    device_map: Literal["auto"] | None = None
     workers: Annotated[int, Field(ge=1)] | None = None
     shard: Annotated[str, AfterValidator(_shard)] | None = None
     address: str = ""
@@ -64,6 +66,8 @@ class EngineSettings(Settings):
         if given := sorted((every & self.model_fields_set) - set(catalogue.ENGINES[self.engine].reads)):
             readers = " and ".join(n for n, member in catalogue.ENGINES.items() if given[0] in member.reads)
             raise ValueError(f"{given[0]} is for engine = {readers}, and this one is {self.engine}: leave it out")
+        if self.device_map and ("," in self.device or ":all" in self.device or (self.workers or 1) > 1):
+            raise ValueError("with device_map = auto one worker has all GPUs: give device = cuda, and no workers")
         return self
 
     @property

@@ -7,6 +7,7 @@ import resource
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import TypedDict
 
 import numpy as np
@@ -142,6 +143,7 @@ def loads(planned: Iterable[Task[Spec]]) -> int:
     return count
 
 
+@cache
 def speed(device: str = "cpu") -> float:
     """Floating-point operations a second of a float32 matrix product on a device.
 

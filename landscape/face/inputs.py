@@ -82,6 +82,7 @@ class Inputs(Settings):
         adapter: Of adapters of PEFT: merged into their base, or factors, whose space is that of the adapter alone.
         at: Of references to several steps of a run, such as its folder: all of them, the last, or these.
         device: Device of torch: cpu, cuda, cuda:1.
+        device_map: auto spreads each model over all GPUs that are seen, and the files that it is read from.
     """
 
     text: str | None = None
@@ -97,6 +98,7 @@ class Inputs(Settings):
     adapter: Literal["merged", "factors"] = "merged"
     at: At = "all"
     device: str = "cpu"
+    device_map: Literal["auto"] | None = None
 
     @property
     def own(self) -> bool:
@@ -113,12 +115,14 @@ class Models:
         data: The fixed batches.
         device: Where to compute.
         memory: Models in memory, which the checkpoints stand for.
+        device_map: Whether each model is spread over devices.
     """
 
     checkpoints: tuple[Checkpoint, ...]
     data: Data
     device: str
     memory: InMemory | None = None
+    device_map: Literal["auto"] | None = None
 
     @property
     def grid(self) -> Grid:
@@ -259,7 +263,7 @@ def _found(refs: Sequence[str], inputs: Inputs) -> Models:
     every = of_one_kind([replace(c, config=config, adapter=inputs.adapter) for some in each for c in some])
     if inputs.own:
         assert inputs.objective is not None
-        return Models(tuple(every), data(inputs, inputs.objective), inputs.device)
+        return Models(tuple(every), data(inputs, inputs.objective), inputs.device, device_map=inputs.device_map)
     for checkpoint in every:
         if checkpoint.place is None:
             fetch.described(checkpoint)
@@ -268,7 +272,7 @@ def _found(refs: Sequence[str], inputs: Inputs) -> Models:
     )
 
     objective = inputs.objective or default_objective(fetch.described(every[0]))
-    found = Models(tuple(every), data(inputs, objective), inputs.device)
+    found = Models(tuple(every), data(inputs, objective), inputs.device, device_map=inputs.device_map)
     if inputs.text is None:
         LOG.info(PACKAGED)
     if inputs.sequences < FEW:

@@ -21,7 +21,7 @@ from landscape.engines.settings import EngineSettings
 from landscape.face import notebook
 from landscape.face.downloads import Downloads, fetching, finished
 from landscape.face.inputs import Models
-from landscape.face.where import cost, device_here, devices_of, share_of, workers_of
+from landscape.face.where import cost, device_here, devices_of, share_of, workers_of, workers_on_a_device
 from landscape.face.work import start_of
 from landscape.study.file import Study
 from landscape.study.measure import Grid, Measure
@@ -113,7 +113,7 @@ def one_shot(
         measure=tuple(measures),
     )  # fmt: skip
     with _results(out) as store:
-        where = EngineSettings(device=models.device)
+        where = EngineSettings(device=models.device, device_map=models.device_map)
         yield execute(study, store, where, grid=models.grid, memory=models.memory, watch=watch, require=require)
 
 
@@ -150,7 +150,10 @@ def execute(
     from landscape.measure.prepare import on, prepare
 
     engines.load(where.engine)
-    prepared = prepare(study, store, device_here(where), grid, memory)
+    prepared = prepare(
+        study, store, device_here(where), grid, memory,
+        workers=workers_on_a_device(where), spread=where.device_map is not None,
+    )  # fmt: skip
     for device in devices_of(where)[1:] if where.engine == "local" else ():
         on(device)
     require(prepared)

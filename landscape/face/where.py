@@ -45,6 +45,11 @@ def device_here(where: EngineSettings) -> str:
     return first if torch.cuda.is_available() else "cpu"
 
 
+def workers_on_a_device(where: EngineSettings) -> int:
+    """How many workers of this machine share the memory of a device, as far as that is given."""
+    return -(-(where.workers or 1) // len(devices_of(where))) if where.engine == "local" else 1
+
+
 def workers_of(session: Session, left: list[Task[Spec]], where: EngineSettings) -> tuple[tuple[str, ...], int]:
     """The device of each worker, and threads of each.
 

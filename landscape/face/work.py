@@ -28,6 +28,7 @@ class Start:
         workers: How many workers share the memory of a machine.
         threads: Threads of each.
         on_disk: Whether points stay in their files.
+        spread: Whether they are spread over devices.
         setup: Called first, in a process of its own.
     """
 
@@ -37,6 +38,7 @@ class Start:
     workers: int
     threads: int
     on_disk: bool
+    spread: bool
     setup: Callable[[], None] | None = None
 
     def __call__(self, device: str) -> Work:
@@ -50,7 +52,7 @@ class Start:
 
         on, signatures = torch.device(device), self.store.record()["signatures"]
         session = Session(
-            self.store, self.study, self.tasks, on, self.workers, signatures, on_disk=self.on_disk
+            self.store, self.study, self.tasks, on, self.workers, signatures, on_disk=self.on_disk, spread=self.spread
         )  # fmt: skip
         return in_session(session, self.threads)
 
@@ -85,7 +87,7 @@ def start_of(prepared: Prepared, workers: int, threads: int, setup: Callable[[],
     if session.memory is not None:
         return InProcess(session, threads)
     store = replace(session.store, folder=session.store.folder.resolve())
-    return Start(store, prepared.study, prepared.tasks, workers, threads, session.on_disk, setup)
+    return Start(store, prepared.study, prepared.tasks, workers, threads, session.on_disk, session.spread, setup)
 
 
 def in_session(session: Session, threads: int) -> Work:

@@ -16,7 +16,7 @@ from landscape.checkpoints.grid import incomplete, listed, warnings
 from landscape.errors import InputError
 from landscape.session import agree, own
 from landscape.session import data as fixed
-from landscape.session.room import stays_on_disk
+from landscape.session.room import require_spread, stays_on_disk
 from landscape.session.session import InMemory, Session
 from landscape.study.checkpoint import FACTORS, Checkpoint
 from landscape.study.expand import tasks
@@ -53,7 +53,14 @@ class Prepared:
 
 
 def prepare(
-    study: Study, store: Store, device: str = "cpu", grid: Grid | None = None, memory: InMemory | None = None
+    study: Study,
+    store: Store,
+    device: str = "cpu",
+    grid: Grid | None = None,
+    memory: InMemory | None = None,
+    *,
+    workers: int = 1,
+    spread: bool = False,
 ) -> Prepared:
     """Find and fingerprint the checkpoints, fix the batches, and expand the tasks.
 
@@ -63,6 +70,8 @@ def prepare(
         device: Where to compute.
         grid: Its checkpoints, if they are already known.
         memory: Models in memory, which the checkpoints of the grid stand for.
+        workers: How many workers share the memory of the device.
+        spread: Whether points are spread over devices.
 
     Raises:
         InputError: If anything about checkpoints, text or device does not fit.
@@ -82,10 +91,15 @@ def prepare(
     planned = tasks(study, found, _hashes(study, first, memory))
     where = on(device)
     _require_dtype(study, where)
-    on_disk = memory is None and not study.data.own and stays_on_disk(planned, study.data_sets[planned[0].on], where)
-    session = Session(store, study, planned, where, signatures=signatures, memory=memory, on_disk=on_disk)
+    first_data = study.data_sets[planned[0].on]
+    if spread:
+        require_spread(planned, first_data)
+    on_disk = memory is None and not study.data.own and (spread or stays_on_disk(planned, first_data, where, workers))
+    session = Session(store, study, planned, where, workers, signatures, memory, on_disk, spread)
     objectives = {on: session.batches.objective(on) for on in dict.fromkeys(task.on for task in planned)}
     objective = objectives[planned[0].on]
+    if spread and objective.statistics:
+        raise InputError("device_map = auto is for models without BatchNorm, whose statistics are of a whole pass")
     if memory is None:
         fixed.require_one_space(objectives)
         fixed.require_one_architecture(list(every), objective)

@@ -1,13 +1,14 @@
-"""A point whose tensors are in memory only while the module that owns them runs."""
+"""A point whose tensors are in memory only while the module that owns them runs, or that is spread over devices."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from landscape.objectives import Objective
 from landscape.objectives.objective import Values
@@ -18,35 +19,80 @@ from landscape.shapes import Float
 ABOUT = ("__get__", "size", "dim", "numel", "is_floating_point")
 """What may be asked of a parameter that is not there."""
 EXAMPLES = 32
-"""Examples in one forward pass."""
+"""Examples in one forward pass, where they fit."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the modules of a model compute.
+
+    Attributes:
+        devices: Device of each module that keeps its values for all passes of a point, by name; its inputs are copied
+            to it, and its outputs back. Other modules compute where the data are, and their values are made again for
+            every pass.
+    """
+
+    devices: Mapping[str, torch.device] = field(default_factory=dict)
+
+    def of(self, module: str) -> torch.device | None:
+        """The device of a module or of a module that it is in; None if its values are made for every pass."""
+        parts = module.split(".") if module else []
+        names = (".".join(parts[:count]) for count in range(len(parts), -1, -1))
+        return next((self.devices[name] for name in names if name in self.devices), None)
+
+
+NOWHERE = Placement()
 
 
 @torch.no_grad()
 def streamed(
-    objective: Objective, anchors: Anchors, coefficients: Float[torch.Tensor, "points *tensors anchors"]
-) -> Float[torch.Tensor, "points examples"]:
-    """Loss of each example at each of the points, in float32, without a whole point in memory.
+    objective: Objective,
+    anchors: Anchors,
+    coefficients: Float[Tensor, "points *tensors anchors"],
+    *,
+    dtype: torch.dtype = torch.float32,
+    placement: Placement = NOWHERE,
+    doing: str = "evaluating",
+) -> dict[str, Float[Tensor, "points examples"]]:
+    """All metrics of an objective at each of the points, without a whole point in the memory of one device.
 
-    The model is one without memory; see :mod:`landscape.checkpoints.hollow`. Anchors are read once for each pass.
+    The model is one without memory; see :mod:`landscape.checkpoints.hollow`. Without a placement, anchors are read once
+    for each pass.
 
     Args:
-        objective: Model, batches and measure.
+        objective: Model, batches and measure; without running statistics.
         anchors: Points of its space.
         coefficients: A row for each point, or for each tensor of each point.
+        dtype: Of weights and activations.
+        placement: Which modules keep their values, and where.
+        doing: What progress is called.
+
+    Returns:
+        Values of each example at each point, on the CPU, by name.
 
     Raises:
         RuntimeError: If a parameter is used outside of the module that owns it.
+        torch.OutOfMemoryError: If one example does not fit; before that, batches are halved.
     """
-    out, progress = [], Progress("comparing with float32", len(coefficients), "points")
+    found, size, progress = list[Values](), EXAMPLES, Progress(doing, len(coefficients), "points")
     for row in coefficients:
-        with _arriving(objective, anchors, row):
-            parts: Sequence[Values] = [
-                objective.measure(objective.model, objective.part(begin, begin + EXAMPLES))
-                for begin in range(0, objective.examples, EXAMPLES)
-            ]
-        out.append(torch.cat([part["loss"].cpu() for part in parts]))
+        parts = list[Values]()
+        with _arriving(objective, anchors, row, dtype, placement), _apart(objective, placement):
+            done = 0
+            while done < objective.examples:
+                try:
+                    values = objective.measure(objective.model, objective.part(done, done + size))
+                except torch.OutOfMemoryError:
+                    if size == 1:
+                        raise
+                    size //= 2
+                    torch.cuda.empty_cache()
+                    continue
+                parts.append({name: value.cpu() for name, value in values.items()})
+                done += size
+        found.append({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
         progress.advance(1)
-    return torch.stack(out)
+    return {name: torch.stack([values[name] for values in found]) for name in found[0]}
 
 
 class _Absent(torch.Tensor):
@@ -66,31 +112,78 @@ class _Absent(torch.Tensor):
 
 
 @contextmanager
-def _arriving(objective: Objective, anchors: Anchors, row: Float[torch.Tensor, "*tensors anchors"]) -> Generator[None]:
+def _arriving(
+    objective: Objective,
+    anchors: Anchors,
+    row: Float[Tensor, "*tensors anchors"],
+    dtype: torch.dtype,
+    placement: Placement,
+) -> Generator[None]:
     """Within this context, a module has its parameters of the point while it runs."""
-    space = objective.space
+    space, kept = objective.space, dict[tuple[int, torch.device], nn.Parameter]()
     number = {id(objective.model.get_parameter(name)): k for k, name in enumerate(space.names)}
+
+    def made(k: int, device: torch.device) -> nn.Parameter:
+        values = torch.empty(space.sizes[k], device=device, dtype=dtype)
+        combine_part(row, anchors, values, space.sizes, k)
+        return nn.Parameter(values.view(space.shapes[k]), requires_grad=False)
+
     owned = [
-        (module, {name: parameter for name, parameter in module._parameters.items() if parameter is not None})
-        for module in objective.model.modules()
+        (module, placement.of(path), own)
+        for path, module in objective.model.named_modules()
+        if (own := {name: parameter for name, parameter in module._parameters.items() if parameter is not None})
     ]
     with ExitStack() as stack:
-        for module, own in owned:
-            if own:
-                stack.callback(module._parameters.update, own)
-                away: Any = {name: parameter.as_subclass(_Absent) for name, parameter in own.items()}
-                here = {name: number[id(parameter)] for name, parameter in own.items()}
+        for module, device, own in owned:
+            stack.callback(module._parameters.update, own)
+            away: Any = {name: parameter.to(dtype).as_subclass(_Absent) for name, parameter in own.items()}
+            here = {name: number[id(parameter)] for name, parameter in own.items()}
 
-                def come(module: nn.Module, _: Any, here: dict[str, int] = here) -> None:
-                    for name, k in here.items():
-                        values = torch.empty(space.sizes[k], device=objective.device)
-                        combine_part(row, anchors, values, space.sizes, k)
-                        module._parameters[name] = nn.Parameter(values.view(space.shapes[k]), requires_grad=False)
+            def come(
+                module: nn.Module, _: Any, here: dict[str, int] = here, device: torch.device | None = device
+            ) -> None:
+                for name, k in here.items():
+                    if device is None:
+                        module._parameters[name] = made(k, objective.device)
+                        continue
+                    if (k, device) not in kept:
+                        kept[k, device] = made(k, device)
+                    module._parameters[name] = kept[k, device]
 
-                def go(module: nn.Module, _: Any, __: Any, away: Any = away) -> None:
-                    module._parameters.update(away)
-
+            def go(module: nn.Module, _: Any, __: Any, away: Any = away) -> None:
                 module._parameters.update(away)
-                stack.callback(module.register_forward_pre_hook(come).remove)
-                stack.callback(module.register_forward_hook(go, always_call=True).remove)
+
+            module._parameters.update(away)
+            stack.callback(module.register_forward_pre_hook(come).remove)
+            stack.callback(module.register_forward_hook(go, always_call=True).remove)
+        yield
+
+
+@contextmanager
+def _apart(objective: Objective, placement: Placement) -> Generator[None]:
+    """Within this context, modules compute on the devices of their placement; between them, values are where data are.
+
+    So whatever a model adds up outside of its modules is on one device.
+    """
+    with ExitStack() as stack:
+        for name, device in placement.devices.items():
+            if device == objective.device:
+                continue
+            from accelerate.utils import send_to_device
+
+            unit = objective.model.get_submodule(name)
+
+            def enter(
+                _: Any, args: Any, options: Any, device: torch.device = device, send: Any = send_to_device
+            ) -> Any:
+                return send(args, device), send(options, device)
+
+            def leave(_: Any, __: Any, out: Any, send: Any = send_to_device) -> Any:
+                return send(out, objective.device)
+
+            stack.callback(unit.register_forward_pre_hook(enter, with_kwargs=True).remove)
+            stack.callback(unit.register_forward_hook(leave).remove)
+            for module in unit.modules():
+                stack.callback(module._buffers.update, dict(module._buffers))
+                module._buffers.update({name: b if b is None else b.to(device) for name, b in module._buffers.items()})
         yield

@@ -16,9 +16,11 @@ from landscape.objectives import Objective
 from landscape.points.evaluate import Dtype, dtype_error, evaluate, tuner
 from landscape.points.fastest import fastest
 from landscape.points.remembered import Remembered
-from landscape.points.strategy import Tuner
+from landscape.points.strategy import Strategy, Tuner
+from landscape.points.streamed import Placement, streamed
 from landscape.rows import Row
 from landscape.session.buffers import Buffers, put
+from landscape.session.placement import spread
 from landscape.session.result import How, Values, joined
 from landscape.shapes import Float, Int
 from landscape.study.checkpoint import Checkpoint
@@ -43,13 +45,16 @@ class Choices:
         work: Evaluations of an example at a point, in all.
         device: Where it runs.
         stacks: Whether memory allows several points at once, and larger batches; else nothing is searched.
+        spread: Whether points are spread over devices.
     """
 
     objective: Objective
     work: int
     device: torch.device
     stacks: bool = True
+    spread: bool = False
     _tuners: dict[Dtype, Tuner] = field(default_factory=dict)
+    _placements: dict[torch.dtype, Placement] = field(default_factory=dict)
     _fastest: Dtype | None = None
 
     def tuner(self, dtype: Dtype) -> Tuner:
@@ -61,6 +66,12 @@ class Choices:
             known = remembered.recall()
             self._tuners[dtype] = tuner(self.objective, 0 if known else self.work, known, remembered.keep)
         return self._tuners[dtype]
+
+    def placement(self, dtype: torch.dtype) -> Placement:
+        """Where the modules of the model compute in a dtype."""
+        if dtype not in self._placements:
+            self._placements[dtype] = spread(self.objective.model, dtype, self.device)
+        return self._placements[dtype]
 
     def fastest(
         self, anchors: Sequence[Anchor], rows: Float[Tensor, "points *tensors anchors"], examples: Int[np.ndarray, " n"]
@@ -157,12 +168,16 @@ def _evaluated(
     dtype: Dtype,
     examples: Int[np.ndarray, " n"] | None,
 ) -> Values:
-    search = choices.tuner(dtype)
     objective = choices.objective if examples is None else choices.objective.take(torch.from_numpy(examples))
     begin = time.perf_counter()
-    values = evaluate(objective, anchors, rows, strategy=search, dtype=dtype)
+    if choices.spread:
+        own = torch.bfloat16 if dtype == "bfloat16" else torch.float32
+        values, strategy = streamed(objective, anchors, rows, dtype=own, placement=choices.placement(own)), Strategy()
+    else:
+        search = choices.tuner(dtype)
+        values = evaluate(objective, anchors, rows, strategy=search, dtype=dtype)
+        strategy = search.best
     seconds = time.perf_counter() - begin
-    strategy = search.best
     error = None if dtype == "float32" else dtype_error(objective, anchors, rows, values["loss"], strategy)
     losses = values.pop("loss").double().numpy()
     if bad := int((~np.isfinite(losses)).any(axis=1).sum()):

@@ -23,30 +23,29 @@ from landscape.study.tasks import Spec, Task
 LOG = logging.getLogger("landscape")
 
 
-def stays_on_disk(tasks: Sequence[Task[Spec]], data: Data, device: torch.device) -> bool:
+def stays_on_disk(tasks: Sequence[Task[Spec]], data: Data, device: torch.device, workers: int = 1) -> bool:
     """Whether the points of some tasks stay in their files, since they would fill memory.
 
     Args:
         tasks: The tasks.
         data: The data set of the first.
         device: Where points are evaluated.
+        workers: How many workers share its memory.
 
     Raises:
         InputError: If the tasks need more memory than is free; the message gives both numbers.
     """
-    first, free = tasks[0].checkpoints[0], free_on(device)
+    first, free = tasks[0].checkpoints[0], free_on(device) // workers
     if (
         not need(tasks, _stored(first)).in_memory > SHARE * free
     ):  # no model has more parameters than its files have values
         return False
-    auto = OBJECTIVES.load(data.objective).AUTO
-    weights = fetch.weights(first) if fetch.is_here(first) else None
-    parameters, convertible = models.measured(fetch.described(first), auto, weights)
+    parameters, convertible = _measured(first, data)
     wanted = need(tasks, parameters)
     if not convertible:
         wanted = Need(wanted.in_memory, None)
     if (least := wanted.peak(free)) > free:
-        raise InputError(_too_large(wanted, least, free, tasks, device))
+        raise InputError(_too_large(wanted, least, free, tasks, device) + _by_each(workers))
     if not wanted.stays_on_disk(free):
         return False
     LOG.info(
@@ -54,6 +53,52 @@ def stays_on_disk(tasks: Sequence[Task[Spec]], data: Data, device: torch.device)
         "in their files", parameters / 1e9, gigabytes(least), gigabytes(free), gigabytes(wanted.in_memory),
     )  # fmt: skip
     return True
+
+
+def require_spread(tasks: Sequence[Task[Spec]], data: Data) -> None:
+    """Refuse tasks whose points cannot be spread over devices.
+
+    Args:
+        tasks: The tasks.
+        data: The data set of the first.
+
+    Raises:
+        InputError: If one needs whole points in the memory of one device.
+    """
+    if data.own:
+        raise InputError("device_map = auto is for models of transformers, and the objective is your own; leave it out")
+    for task in tasks:
+        if not task.spec.combines:
+            raise InputError(
+                f"{task.label}: device_map = auto is for tasks that only combine checkpoints, such as barriers that "
+                "are not aligned; leave it out for this one"
+            )
+        if getattr(task.spec, "dtype", None) in ("auto", "tf32"):
+            raise InputError("dtypes are not timed where device_map = auto; give dtype = float32 or bfloat16")
+    if not _measured(tasks[0].checkpoints[0], data)[1]:
+        raise InputError("the tensors of these checkpoints are split or merged when they are loaded, which "
+                         "device_map = auto cannot do; leave it out")  # fmt: skip
+
+
+def _measured(checkpoint: Checkpoint, data: Data) -> tuple[int, bool]:
+    """Parameters of a checkpoint's model, and whether its tensors are parameters as they are stored."""
+    weights = fetch.weights(checkpoint) if fetch.is_here(checkpoint) else None
+    return models.measured(fetch.described(checkpoint), OBJECTIVES.load(data.objective).AUTO, weights)
+
+
+def most_workers(tasks: Sequence[Task[Spec]], parameters: int, device: torch.device) -> int:
+    """Workers that fit into the memory of a device with their points, at least one.
+
+    Args:
+        tasks: The tasks.
+        parameters: Coordinates of a point.
+        device: Where points are evaluated.
+    """
+    return max(1, free_on(device) // need(tasks, parameters).in_memory)
+
+
+def _by_each(workers: int) -> str:
+    return "" if workers == 1 else f"; this is for each of {workers} workers, so that fewer need less (--workers)"
 
 
 def free_on(device: torch.device) -> int:
@@ -76,6 +121,8 @@ def _too_large(wanted: Need, least: int, free: int, tasks: Sequence[Task[Spec]],
         hints.append("use --dtype bfloat16, or dtype in the study file, which needs half as much")
     if wanted.on_disk is None and max(len(task.checkpoints) for task in tasks) > 1:
         hints.append("take fewer checkpoints at once (tile = 1)")
+    if device.type == "cuda" and wanted.on_disk is not None:
+        hints.append("spread it over all GPUs and the CPU (--device-map auto)")
     if device.type == "cuda":
         hints.append("compute on the CPU (--device cpu), if its memory is larger")
     hints.append("take a machine with more memory")

@@ -68,6 +68,7 @@ class Session:
         signatures: Signature and content of each checkpoint on this disk when it was identified, by path.
         memory: Models in memory, in place of checkpoints.
         on_disk: Whether points stay in their files, and models take no memory.
+        spread: Whether points are spread over devices; they stay in their files, then.
     """
 
     store: Store
@@ -78,6 +79,7 @@ class Session:
     signatures: Mapping[str, Sequence[str]] = field(default_factory=dict)
     memory: InMemory | None = None
     on_disk: bool = False
+    spread: bool = False
     _choices: dict[tuple[str, bool], Choices] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -156,7 +158,7 @@ class Session:
         if key not in self._choices:
             objective = self.batches.objective(task.on, untied=untied)
             self._choices[key] = Choices(
-                objective, evaluations(self.tasks, objective.examples), self.device, stacks=not self.on_disk
+                objective, evaluations(self.tasks, objective.examples), self.device, not self.on_disk, self.spread
             )
         owners = task.checkpoints if checkpoints is None else checkpoints
         return Evaluator(self._choices[key], self.batches.buffers(task.on), owners, dtype)

@@ -11,6 +11,7 @@ import torch
 from landscape.points.evaluate import losses
 from landscape.points.strategy import Strategy, affordable, least_seconds
 from landscape.session.evaluator import evaluations
+from landscape.session.room import most_workers
 from landscape.session.session import Session
 from landscape.study.tasks import Spec, Task
 
@@ -48,6 +49,7 @@ def workers_for(session: Session, left: Sequence[Task[Spec]]) -> tuple[int, int]
         torch.set_num_threads(threads)
         once = least_seconds(partial(losses, few, anchors, torch.ones(1, 1), strategy=Strategy()))
         seconds[threads] = once * wanted / examples
-    apart = seconds[1] / min(cores, len(left)) + SPAWN_SECONDS
+    most = min(cores, len(left), most_workers(left, objective.space.size, session.device))
+    apart = seconds[1] / most + SPAWN_SECONDS
     threads = min(seconds, key=lambda n: seconds[n])
-    return (min(cores, len(left)), 1) if apart < seconds[threads] else (1, threads)
+    return (most, 1) if apart < seconds[threads] else (1, threads)

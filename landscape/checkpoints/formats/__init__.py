@@ -71,6 +71,8 @@ def index(path: Path) -> dict[str, Stored]:
     """
     module, files = _found(path)
     found: dict[str, Stored] = module.index(files)
+    if not found:
+        raise InputError(f"{path} lists no tensors: it is empty or damaged; write it again, or fetch it again")
     return found
 
 
