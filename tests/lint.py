@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -44,6 +45,7 @@ def public(tree: ast.Module) -> Iterator[tuple[Function | ast.ClassDef, ast.Clas
                         yield inner, node
 
 
+@cache
 def documented(root: Path = ROOT) -> dict[str, set[str]]:
     """The methods of each class of the package, those of its bases among them, whose arguments are documented."""
     classes: dict[str, ast.ClassDef] = {}

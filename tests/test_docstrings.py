@@ -25,7 +25,6 @@ UNITS = (
 """Words that name a unit or a scale. A loss is in nats per token or per example, so what says "losses" has one."""
 UNIT = re.compile(r"(?<![\w-])(?:" + "|".join(UNITS) + r")(?![\w-])", re.IGNORECASE)
 PACKAGES = lint.packages(lint.python_files())
-DOCUMENTED = lint.documented()
 
 
 def is_number(annotation: ast.expr | None) -> bool:
@@ -50,7 +49,7 @@ def without_arguments(tree: ast.Module) -> list[str]:
         if isinstance(node, lint.Function)
         and len(lint.arguments(node)) > FEW
         and not is_command(node)
-        and not (owner and any(node.name in DOCUMENTED.get(ast.unparse(base), ()) for base in owner.bases))
+        and not (owner and any(node.name in lint.documented().get(ast.unparse(base), ()) for base in owner.bases))
         and "Args:" not in (ast.get_docstring(node) or "")
     ]
 

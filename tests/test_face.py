@@ -417,6 +417,7 @@ def test_stages_of_a_frame_are_those_of_its_file(tmp_path: Path) -> None:
         ls.stages(tmp_path / "none")
 
 
+@pytest.mark.slow
 def test_stages_of_a_folder_are_those_of_its_study(finished: Path) -> None:
     found = ls.stages(finished)
     assert {"loss", "barrier:seed"} <= set(found.series["series"])

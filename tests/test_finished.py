@@ -85,6 +85,7 @@ def test_the_report_has_a_section_for_every_kind(copy: Path, monkeypatch: pytest
     )
 
 
+@pytest.mark.slow
 def test_sections_are_drawn_from_the_rows(finished: Path) -> None:
     """The means that figures show are those of the summaries of the stored rows."""
     store = Store(finished / "results")

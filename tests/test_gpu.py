@@ -16,7 +16,7 @@ from landscape.points.strategy import Strategy
 from landscape.study.store import Store
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-DRAWN = {"llc", "trace", "curve", "alignment", "fit"}
+DRAWN = {"llc", "chain", "trace", "curve", "alignment", "fit"}
 """Tables of what is drawn at random on the device, or follows from many steps of gradients."""
 OF_THE_MACHINE = {"seconds", "device", "strategy", "threads", "hours"}
 
@@ -52,8 +52,8 @@ def test_lower_precision_says_its_error(few_runs: Path, dtype: str) -> None:
     refs = [few_runs / f"seed_{seed}" / "step_10" for seed in range(3)]
     exact, found = (ls.barriers(refs, sequences=64, length=16, points=5, device=where, dtype=own)
                     for where, own in (("cpu", "float32"), ("cuda", dtype)))  # fmt: skip
-    errors = found.rows["dtype_error"].fillna(0).to_numpy(float)
-    apart = np.abs(found.rows["barrier"].to_numpy(float) - exact.rows["barrier"].to_numpy(float))
+    errors = found.frame["dtype_error"].fillna(0).to_numpy(float)
+    apart = np.abs(found.frame["barrier"].to_numpy(float) - exact.frame["barrier"].to_numpy(float))
     assert (apart <= 2 * errors + 1e-5).all() and errors.max() < 0.01
 
 

@@ -158,6 +158,7 @@ def test_what_was_fetched_works_in_a_black_hole(hub: HubMirror, folder: Path, mo
         one.close()
 
 
+@pytest.mark.slow
 def test_no_network_costs_no_waiting_where_others_filled_the_cache(
     hub: HubMirror, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,6 +39,7 @@ def test_a_matrix_imports_no_probe_and_no_way_to_align(tmp_path: Path) -> None:
     assert sorted(filter(UNUSED.match, seen)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["--help"], ["barriers", "--help"], ["families"]])
 def test_help_imports_no_torch(command: list[str]) -> None:
     seen = imported(*command)

@@ -65,6 +65,7 @@ def imported(files: Iterable[Path]) -> set[tuple[str, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_what_is_imported_is_declared() -> None:
     """Whatever other packages happen to bring along."""
     sources = [f for folder in ("landscape", "cli", "figures") for f in (ROOT / folder).rglob("*.py")]

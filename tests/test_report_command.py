@@ -50,6 +50,7 @@ def test_what_cannot_be_written_is_said(copy: Path) -> None:
         run(copy, "--figures", copy / "file" / "paper")
 
 
+@pytest.mark.slow
 def test_a_page_follows_a_running_study(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says what is missing in a line for each kind, waits as long as told, and ends with the last task."""
     rows, away = copy / "results" / "rows", copy / "away"

@@ -262,6 +262,7 @@ def test_curve_joins_aligned_ends(tmp_path: Path, two: Path, monkeypatch: pytest
     assert "An end of the path is none of these checkpoints" in " ".join(other.output.split())
 
 
+@pytest.mark.slow
 def test_curves_of_studies_have_their_aligned_line_with_them(tmp_path: Path) -> None:
     for seed in range(2):
         save(gpt2(seed, n_layer=1), tmp_path / f"seed_{seed}" / "step_0")

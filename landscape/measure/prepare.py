@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -14,9 +14,10 @@ from landscape import measure
 from landscape.checkpoints import fetch, formats, identity
 from landscape.checkpoints.grid import incomplete, listed, warnings
 from landscape.errors import InputError
+from landscape.objectives import Objective
 from landscape.session import agree, own
 from landscape.session import data as fixed
-from landscape.session.room import require_spread, stays_on_disk
+from landscape.session.room import stays_on_disk
 from landscape.session.session import InMemory, Session
 from landscape.study.checkpoint import FACTORS, Checkpoint
 from landscape.study.expand import tasks
@@ -91,18 +92,12 @@ def prepare(
     planned = tasks(study, found, _hashes(study, first, memory))
     where = on(device)
     _require_dtype(study, where)
-    first_data = study.data_sets[planned[0].on]
-    if spread:
-        require_spread(planned, first_data)
-    on_disk = memory is None and not study.data.own and (spread or stays_on_disk(planned, first_data, where, workers))
+    on_disk = memory is None and stays_on_disk(planned, study.data_sets[planned[0].on], where, workers, spread)
     session = Session(store, study, planned, where, workers, signatures, memory, on_disk, spread)
     objectives = {on: session.batches.objective(on) for on in dict.fromkeys(task.on for task in planned)}
     objective = objectives[planned[0].on]
-    if spread and objective.statistics:
-        raise InputError("device_map = auto is for models without BatchNorm, whose statistics are of a whole pass")
     if memory is None:
-        fixed.require_one_space(objectives)
-        fixed.require_one_architecture(list(every), objective)
+        _require_alike(objectives, every, spread)
     measure.require(planned, session)
     stages = study.stages.model_dump(mode="json")
     record: Record = {
@@ -121,6 +116,19 @@ def prepare(
         "versions": {name: version(name) for name in VERSIONS} | own.files(study),
     }
     return Prepared(study, planned, session, record)
+
+
+def _require_alike(objectives: Mapping[str, Objective], every: Sequence[Checkpoint], spread: bool) -> None:
+    """Refuse checkpoints of several architectures or spaces, and statistics of a pass that is spread over devices.
+
+    Raises:
+        InputError: If they do not fit.
+    """
+    first = next(iter(objectives.values()))
+    if spread and first.statistics:
+        raise InputError("device_map = auto is for models without BatchNorm, whose statistics are of a whole pass")
+    fixed.require_one_space(objectives)
+    fixed.require_one_architecture(list(every), first)
 
 
 def _hashes(study: Study, first: Checkpoint, memory: InMemory | None) -> Hashes:

@@ -23,18 +23,25 @@ from landscape.study.tasks import Spec, Task
 LOG = logging.getLogger("landscape")
 
 
-def stays_on_disk(tasks: Sequence[Task[Spec]], data: Data, device: torch.device, workers: int = 1) -> bool:
-    """Whether the points of some tasks stay in their files, since they would fill memory.
+def stays_on_disk(
+    tasks: Sequence[Task[Spec]], data: Data, device: torch.device, workers: int = 1, spread: bool = False
+) -> bool:
+    """Whether the points of some tasks stay in their files, since they would fill memory or are spread over devices.
 
     Args:
         tasks: The tasks.
         data: The data set of the first.
         device: Where points are evaluated.
         workers: How many workers share its memory.
+        spread: Whether points are spread over devices.
 
     Raises:
-        InputError: If the tasks need more memory than is free; the message gives both numbers.
+        InputError: If the tasks need more memory than is free, with both numbers, or their points cannot be spread.
     """
+    if spread:
+        _require_spread(tasks, data)
+    if spread or data.own:
+        return spread
     first, free = tasks[0].checkpoints[0], free_on(device) // workers
     if (
         not need(tasks, _stored(first)).in_memory > SHARE * free
@@ -55,7 +62,7 @@ def stays_on_disk(tasks: Sequence[Task[Spec]], data: Data, device: torch.device,
     return True
 
 
-def require_spread(tasks: Sequence[Task[Spec]], data: Data) -> None:
+def _require_spread(tasks: Sequence[Task[Spec]], data: Data) -> None:
     """Refuse tasks whose points cannot be spread over devices.
 
     Args:
