@@ -12,7 +12,7 @@ from landscape.cli.drawing import save_figure
 from landscape.cli.frame import WATCH, Output, aligned_label, alignments, finish, say
 from landscape.cli.progress import console
 from landscape.cli.settings import command as command_of
-from landscape.face.components import Parts, measure
+from landscape.face.components import ComponentResult, measure
 from landscape.face.inputs import Inputs, find
 from landscape.study.kinds.components import Components
 
@@ -69,7 +69,7 @@ def _table(rows: pd.DataFrame, method: str) -> Table:
     return table
 
 
-def _draw(found: Parts, out: Path) -> None:
+def _draw(found: ComponentResult, out: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -88,7 +88,8 @@ class NearChoice(click.Choice[str]):
 
     def get_invalid_choice_message(self, value: object, ctx: click.Context | None) -> str:
         """What is wrong with a value."""
-        return super().get_invalid_choice_message(value, ctx) + did_you_mean(str(value), map(str, self.choices))
+        said = super().get_invalid_choice_message(value, ctx).removesuffix(".")
+        return said + did_you_mean(str(value), map(str, self.choices))
 
 
 def completed(command: click.Command, name: str) -> click.Command:

@@ -13,7 +13,7 @@ from landscape.cli.frame import WATCH, Output, finish, say
 from landscape.cli.progress import console
 from landscape.cli.settings import command as command_of
 from landscape.face.inputs import Inputs, find
-from landscape.face.trajectory import Along, measure
+from landscape.face.trajectory import TrajectoryResult, measure
 from landscape.study.kinds.trajectory import WINDOW, Trajectory
 
 UNITS = {"height": "height above the start", "ascent": "largest ascent", "plateau": "length of the plateau (t)",
@@ -69,7 +69,7 @@ def _cell(row: dict[str, object]) -> str:
     return f"{value:.3f}\n{low:.3f} to " + (f"{high:.3f}" if pd.notna(high) else "open")
 
 
-def _say(found: Along, spec: Trajectory) -> None:
+def _say(found: TrajectoryResult, spec: Trajectory) -> None:
     """When runs enter their basin."""
     if spec.between != WINDOW:
         return
@@ -79,7 +79,7 @@ def _say(found: Along, spec: Trajectory) -> None:
         say(f"{run}: the mean of {spec.k} checkpoints gains over the mean of their losses {when}")
 
 
-def _draw(found: Along, out: Path) -> None:
+def _draw(found: TrajectoryResult, out: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from landscape.figures.section import Detail, Line
-from landscape.figures.style import label_words, run_words
+from landscape.figures.style import even, label_words, run_words
 
 MAX_POINTS = 40_000
 """Points of all curves of pairs that a page holds; of more, steps are left out evenly."""
@@ -82,11 +82,11 @@ def series(values: pd.DataFrame, curve: pd.DataFrame, event: pd.DataFrame) -> di
         own, mean = values[values["series"] == name], curve[curve["series"] == name]
         steps = np.unique(own["step"].round().to_numpy(dtype=float))
         lines = [
-            Line(run_words(seed), _log(run["step"], steps), run["value"].tolist())
+            Line(run_words(seed), _places(run["step"], steps), run["value"].tolist())
             for seed, run in own.sort_values("step").groupby("seed")
         ]
         ends = [mean[side].tolist() if mean[side].notna().all() else [] for side in ("low", "high")]
-        lines.append(Line("mean", _log(mean["step"], steps), mean["value"].tolist(), *ends))
+        lines.append(Line("mean", _places(mean["step"], steps), mean["value"].tolist(), *ends))
         dates = [
             [str(row["seed"]), str(row["event"]).replace("_", "-"), str(row["way"]), *_date(row)]
             for row in event[event["series"] == name].to_dict("records")
@@ -130,12 +130,14 @@ def _date(row: Mapping[Hashable, Any]) -> tuple[str, str]:
     return f"{row['step']:,.1f}", f"{row['low']:,.0f} to {high}"
 
 
-def _log(steps: pd.Series | np.ndarray, known: np.ndarray) -> list[float]:
-    """Positions of steps on a logarithmic axis that includes 0."""
+def _places(steps: pd.Series | np.ndarray, known: np.ndarray) -> list[float]:
+    """Positions of steps on an axis as that of :func:`landscape.figures.style.step_axis`."""
     unit = float(known[known > 0].min()) if (known > 0).any() else 1.0
+    if even(known):
+        return [float(place) for place in np.asarray(steps, dtype=float) / unit]
     return [float(place) for place in np.log2(1 + np.asarray(steps, dtype=float) / unit)]
 
 
 def _ticks(steps: np.ndarray) -> list[tuple[float, str]]:
     shown = steps[:: -(-len(steps) // MAX_TICKS)]
-    return [(place, f"{step:,.0f}") for place, step in zip(_log(shown, steps), shown, strict=True)]
+    return [(place, f"{step:,.0f}") for place, step in zip(_places(shown, steps), shown, strict=True)]

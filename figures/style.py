@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 
 import matplotlib.pyplot as plt
@@ -16,6 +16,8 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 MOST_STEPS = 20
 """Labels that fit on an axis of steps."""
+EVEN = 1.05
+"""Largest ratio of the distances between steps that are called evenly spaced."""
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d3b")
 """Colours that stay apart for colour-blind readers (Okabe & Ito 2008), the last added, without black and yellow."""
 DARK = "#0d0d0d"
@@ -133,8 +135,14 @@ def _apart(steps: list[int], positions: np.ndarray) -> list[int]:
     return [steps[n] for n in kept]
 
 
+def even(steps: Iterable[float]) -> bool:
+    """Whether three or more steps are evenly spaced."""
+    gaps = np.diff(sorted(set(steps)))
+    return len(gaps) > 1 and bool(gaps.max() <= EVEN * gaps.min())
+
+
 def step_axis(ax: Axes, steps: pd.Series, label: str) -> None:
-    """Make the horizontal axis a logarithmic axis of training steps that includes 0.
+    """Make the horizontal axis one of training steps: logarithmic and with 0, unless they are evenly spaced.
 
     Args:
         ax: The axes.
@@ -142,9 +150,11 @@ def step_axis(ax: Axes, steps: pd.Series, label: str) -> None:
         label: Label of the axis.
     """
     known = sorted({int(step) for step in steps.dropna()})
-    ax.set_xscale("symlog", linthresh=max(1, min((s for s in known if s > 0), default=1)), linscale=0.6)
+    if not (linear := even(known)):
+        ax.set_xscale("symlog", linthresh=max(1, min((s for s in known if s > 0), default=1)), linscale=0.6)
     shown = _apart(known, ax.xaxis.get_transform().transform(np.array(known, dtype=float)))
     ax.xaxis.set_major_locator(FixedLocator(shown))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xticks(shown, [f"{step:,}" for step in shown], rotation=45 if len(shown) > 8 else 0)
-    ax.set_xlabel(f"{label} (logarithmic, with 0)")
+    ax.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
+    ax.tick_params(axis="x", labelrotation=45 if len(shown) > 8 else 0)
+    ax.set_xlabel(label if linear else f"{label} (logarithmic, with 0)")

@@ -447,10 +447,16 @@ def test_a_probe_has_the_bars_of_its_items_and_its_chance() -> None:
 
 @pytest.mark.parametrize("steps", [np.arange(0, 20_001, 200), np.array([0, 1, 2, 4, 8, 1000, 1001]), np.array([7])])
 def test_labels_of_steps_have_room(steps: np.ndarray) -> None:
-    """Evenly spaced ones crowd at the end of a logarithmic axis; the first and the last are always there."""
-    _, ax = plt.subplots()
+    """Evenly spaced ones have a linear axis; the first and the last are always there."""
+    figure, ax = plt.subplots()
+    ax.plot(steps, steps)
     step_axis(ax, pd.Series(steps), "training step")
+    figure.canvas.draw()
     shown = ax.get_xticks()
+    assert [label.get_text() for label in ax.get_xticklabels()] == [f"{step:,}" for step in shown]
+    linear = len(steps) > 7
+    assert ax.get_xscale() == ("linear" if linear else "symlog")
+    assert ax.get_xlabel() == "training step" + (not linear) * " (logarithmic, with 0)"
     places = ax.xaxis.get_transform().transform(shown.astype(float))
     assert shown[0] == steps[0] and shown[-1] == steps[-1] and set(shown) <= set(steps)
     assert len(shown) == 1 or np.diff(places).min() >= 0.99 * np.ptp(places) / MOST_STEPS

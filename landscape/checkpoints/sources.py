@@ -102,7 +102,7 @@ def of_family(name: str, seeds: tuple[Label, ...] | None, steps: tuple[Label, ..
     for step in steps or ():
         for seed in seeds or [next((s for s, own in found.steps.items() if step in own), next(iter(found.steps)))]:
             if (seed, step) not in every:
-                raise InputError(f"{name} has no step {step} of seed {seed}; {_steps(found, seed)}")
+                raise InputError(f"{name} has no step {step} of seed {seed}; {_steps(found, seed, step)}")
     return [family_checkpoint(found, label) for label in every]
 
 
@@ -115,7 +115,7 @@ def family_checkpoint(found: Family, label: FamilyLabel) -> Checkpoint:
     seed, step = label
     _require_seed(found, seed)
     if step is not None and step not in found.steps[seed] and (found.whole or not found.steps[seed]):
-        raise InputError(f"{found.name} has no step {step} of seed {seed}; {_steps(found, seed)}")
+        raise InputError(f"{found.name} has no step {step} of seed {seed}; {_steps(found, seed, step)}")
     ref = f"{found.name}:seed={seed}" + ("" if step is None else f",step={step}")
     return Checkpoint(ref, labels({"seed": seed, "step": step}), found.place(seed, step),
                       defect=found.known_defects.get(label, ""))  # fmt: skip
@@ -213,11 +213,13 @@ def _require_seed(found: Family, seed: int) -> None:
         )
 
 
-def _steps(found: Family, seed: int) -> str:
+def _steps(found: Family, seed: int, wanted: Label) -> str:
+    """Which steps a seed has, and the nearest to the one that is wanted."""
     steps = found.steps[seed]
     if not steps:
         return "it has one checkpoint a seed: leave the step out"
-    return f"it has {len(steps)} from {steps[0]} to {steps[-1]}: landscape families {found.name} lists them"
+    near = f"; the nearest is {min(steps, key=lambda step: abs(step - wanted))}" if isinstance(wanted, int) else ""
+    return f"it has {len(steps)} from {steps[0]} to {steps[-1]}: landscape families {found.name} lists them{near}"
 
 
 def _on_the_hub(pattern: str, wanted: Wanted) -> Iterator[Checkpoint]:

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from torch import nn
 
-    from landscape.face.inputs import Batches, Loss, Model
+    from landscape.face.inputs import Batches, Loss, Model, Statistics
 
 
 @dataclass(frozen=True)
-class Parts(Result):
+class ComponentResult(Result):
     """Rises of the loss where only some components move between two checkpoints.
 
     Attributes:
@@ -57,10 +57,10 @@ def components(
     loss: Loss | None = None,
     batches: Batches | None = None,
     model: nn.Module | None = None,
-    statistics: Batches | None = None,
+    statistics: Statistics | None = None,
     out: str | Path | None = None,
     **settings: object,
-) -> Parts:
+) -> ComponentResult:
     """Which parts of a network make the barrier: only these tensors go from one checkpoint to the other.
 
     Args:
@@ -84,7 +84,7 @@ def components(
     return measure(found, spec, Path(out) if out else None)
 
 
-def measure(models: Models, spec: Components, out: Path | None = None, watch: Watch = SILENT) -> Parts:
+def measure(models: Models, spec: Components, out: Path | None = None, watch: Watch = SILENT) -> ComponentResult:
     """The same for checkpoints that are found.
 
     Args:
@@ -100,4 +100,4 @@ def measure(models: Models, spec: Components, out: Path | None = None, watch: Wa
         raise InputError(f"{models.checkpoints[0].ref} is one checkpoint; components move between two or more")
     with one_shot("components", models, [spec], out, watch) as ran:
         rows = ran.rows("component", "component_profile", "align")
-    return Parts(models.checkpoints, rows["component"], ran.failed, rows["component_profile"], rows["align"])
+    return ComponentResult(models.checkpoints, rows["component"], ran.failed, rows["component_profile"], rows["align"])

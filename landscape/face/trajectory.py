@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from torch import nn
 
-    from landscape.face.inputs import Batches, Loss, Model
+    from landscape.face.inputs import Batches, Loss, Model, Statistics
 
 
 @dataclass(frozen=True)
-class Along(Result):
+class TrajectoryResult(Result):
     """Lines along a run, or means of its last checkpoints.
 
     Attributes:
@@ -60,10 +60,10 @@ def trajectory(
     loss: Loss | None = None,
     batches: Batches | None = None,
     model: nn.Module | None = None,
-    statistics: Batches | None = None,
+    statistics: Statistics | None = None,
     out: str | Path | None = None,
     **settings: object,
-) -> Along:
+) -> TrajectoryResult:
     """Loss on lines between checkpoints of a run and beyond them, or of means of its last checkpoints.
 
     Args:
@@ -87,7 +87,7 @@ def trajectory(
     return measure(found, spec, Path(out) if out else None)
 
 
-def measure(models: Models, spec: Trajectory, out: Path | None = None, watch: Watch = SILENT) -> Along:
+def measure(models: Models, spec: Trajectory, out: Path | None = None, watch: Watch = SILENT) -> TrajectoryResult:
     """The same for checkpoints that are found.
 
     Args:
@@ -107,4 +107,4 @@ def measure(models: Models, spec: Trajectory, out: Path | None = None, watch: Wa
         )
     with one_shot("trajectory", models, [spec], out, watch) as ran:
         rows = ran.rows("trajectory", "line")
-    return Along(models.checkpoints, rows["trajectory"], ran.failed, rows["line"])
+    return TrajectoryResult(models.checkpoints, rows["trajectory"], ran.failed, rows["line"])

@@ -52,15 +52,17 @@ def build(
     classes = module.classes(model.config)
     if "images" in data.reads:
         return images.build(data, checkpoint, model)
+    longest = getattr(model.config, "max_position_embeddings", None) or 0
+    if 0 < longest < data.length:
+        raise InputError(
+            f"length is {data.length} and the model takes at most {longest} tokens; give length = {longest} or less"
+        )
     tokenizer = tokenizer_of(data, checkpoint)
     with blamed(f"the tokenizer of {checkpoint.ref} fails on the text", "give the model's own tokenizer"):
         batch = module.encode(
             read_text(data), tokenizer, sequences=data.sequences, length=data.length, mask=data.mask, seed=data.seed,
             bos=data.bos,
         )  # fmt: skip
-    longest = getattr(model.config, "max_position_embeddings", None) or 0
-    if 0 < longest < data.length:
-        raise InputError(f"length is {data.length} and the model takes at most {longest} tokens; lower length")
     here = fetch.weights(checkpoint) if fetch.is_here(checkpoint) else None
     weights = nullcontext() if hollow is None else filled(model, hollow, here)
     with weights, blamed(f"the model that {checkpoint.ref} describes cannot be run", configs.OWN):

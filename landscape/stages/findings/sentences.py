@@ -48,7 +48,7 @@ def _stages(findings: Findings) -> str:
     if len(own) == 1:
         row = own.iloc[0]
         span = f"steps {row['start']:,.0f} and {row['end']:,.0f}"
-        return f"One stage {who}: {series} has no boundary between {span}; it changes by {_change(row)}."
+        return f"No boundary between stages is found {who}: {series} changes by {_change(row)} between {span}."
     parts = []
     for row in own.to_dict("records"):
         begin = "" if np.isnan(row["start_low"]) else f" [{row['start_low']:,.0f}, {row['start_high']:,.0f}]"
