@@ -29,6 +29,8 @@ Tile = tuple[tuple[Checkpoint, ...], tuple[tuple[int, int], ...]]
 
 
 def _between(value: tuple[str, ...]) -> tuple[str, ...]:
+    if "step" in value:
+        raise ValueError(f"steps of one run are paired by {', '.join(WITHIN_RUN)} or all; give one of these")
     alone = [name for name in value if name in {*WITHIN_RUN, "all"}]
     if alone and len(value) > 1:
         raise ValueError(f'{alone[0]} pairs steps or all checkpoints: give it alone, or labels such as ["seed"]')
