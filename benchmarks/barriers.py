@@ -257,7 +257,7 @@ def run(name: str, device: str, dtype: Sequence[str], count: int) -> list[dict[s
     with FlopCounterMode(display=False) as flops:
         objective.measure(objective.model, objective.part(0, 1))
     per_point = flops.get_total_flops() * shape.sequences
-    rate = {kind: matmul_rate(device, getattr(torch, kind)) for kind in dtype}
+    rate = {kind: matmul_rate(device, getattr(torch, kind, torch.float32)) for kind in dtype}
     out = []
     for key in sides:
         median = statistics.median(seconds[key])
