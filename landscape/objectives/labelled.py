@@ -12,8 +12,8 @@ from torch import nn
 from landscape.errors import InputError
 from landscape.files import parsed
 from landscape.foreign import Config, Json, Tokenizer
-from landscape.objectives.objective import Batch, Values
-from landscape.objectives.text import spread
+from landscape.objectives.objective import Batch, Objective, Values
+from landscape.objectives.text import require_vocabulary, spread
 
 SINGLE, MULTI, NUMBERS = "single_label_classification", "multi_label_classification", "regression"
 PROBLEMS = {
@@ -107,6 +107,43 @@ def tokens(rows: Sequence[Line[L]], tokenizer: Tokenizer, length: int) -> Batch:
     if any((second is None) != (pairs[0] is None) for second in pairs):
         raise InputError("some lines of the data have a text_pair and some have none; give it to all or to none")
     return padded([row.text for row in rows], tokenizer, length, pairs if pairs[0] is not None else None)
+
+
+def vectors(rows: Sequence[Line[list[float]]], tokenizer: Tokenizer, length: int) -> Batch:
+    """Examples whose labels are several numbers each: the model's inputs, and ``labels``, ``[examples, outputs]``.
+
+    Args:
+        rows: The examples.
+        tokenizer: The model's tokenizer.
+        length: Tokens of each.
+
+    Raises:
+        InputError: If labels differ in their number of values, or as for :func:`tokens`.
+    """
+    if len({len(row.label) for row in rows}) > 1:
+        raise InputError("the labels of the data differ in their number of values; give one for each output")
+    return {**tokens(rows, tokenizer, length), "labels": torch.tensor([row.label for row in rows])}
+
+
+def of_vectors(model: nn.Module, batch: Batch, measure: Callable[[nn.Module, Batch], Values], unit: str) -> Objective:
+    """The objective on examples of :func:`vectors`.
+
+    Args:
+        model: A model with an output for each value of a label.
+        batch: The examples.
+        measure: What is measured on them.
+        unit: Unit of the loss.
+
+    Raises:
+        InputError: If a token id is outside the vocabulary, labels have another number of values than the head, or the
+            model needs the padding token and its config has none.
+    """
+    config: Config = model.config
+    require_vocabulary(batch["input_ids"], config.vocab_size)
+    if (given := batch["labels"].shape[1]) != config.num_labels:
+        raise InputError(f"a label has {given} values and the model has {config.num_labels} outputs; give one for each")
+    require_padding(model, batch, measure)
+    return Objective(model, batch, measure, unit)
 
 
 def padded(texts: list[str], tokenizer: Tokenizer, length: int, pairs: Sequence[str | None] | None = None) -> Batch:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import nn
 
-from landscape.errors import InputError
 from landscape.foreign import Config, Json, Tokenizer
 from landscape.objectives.head import wide
-from landscape.objectives.labelled import MULTI, lines, problem, require_padding, require_problem, tokens
+from landscape.objectives.labelled import MULTI, lines, of_vectors, problem, require_problem, vectors
 from landscape.objectives.objective import Batch, ModelKind, Objective, Values
-from landscape.objectives.text import require_vocabulary
 
 AUTO = "AutoModelForSequenceClassification"
 CLASS_ENDINGS = ("SequenceClassification",)
@@ -47,10 +44,7 @@ def encode(text: str, tokenizer: Tokenizer, *, sequences: int, length: int, **_:
     Raises:
         InputError: If a line has another form, there are fewer than ``sequences``, or labels differ in length.
     """
-    rows = lines(text, sequences, _yes_or_no, "[0, 1, 0]")
-    if len({len(row.label) for row in rows}) > 1:
-        raise InputError("the labels of the data differ in their number of values; give a 0 or 1 for each label")
-    return {**tokens(rows, tokenizer, length), "labels": torch.tensor([row.label for row in rows])}
+    return vectors(lines(text, sequences, _yes_or_no, "[0, 1, 0]"), tokenizer, length)
 
 
 def _yes_or_no(label: Json) -> list[float]:
@@ -77,13 +71,8 @@ def build(model: nn.Module, batch: Batch) -> Objective:
         InputError: If a token id is outside the vocabulary, the head is another one, labels have another number of
             values than the head, or the model needs the padding token and its config has none.
     """
-    config: Config = model.config
-    classes(config)
-    require_vocabulary(batch["input_ids"], config.vocab_size)
-    if (given := batch["labels"].shape[1]) != config.num_labels:
-        raise InputError(f"a label has {given} values and the model has {config.num_labels} labels; give one for each")
-    require_padding(model, batch, measure)
-    return Objective(model, batch, measure, "nats per label")
+    classes(model.config)
+    return of_vectors(model, batch, measure, "nats per label")
 
 
 def measure(model: nn.Module, batch: Batch) -> Values:
