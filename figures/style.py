@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 import matplotlib.pyplot as plt
@@ -135,9 +135,9 @@ def _apart(steps: list[int], positions: np.ndarray) -> list[int]:
     return [steps[n] for n in kept]
 
 
-def even(steps: Iterable[float]) -> bool:
+def even(steps: Sequence[int] | np.ndarray) -> bool:
     """Whether three or more steps are evenly spaced."""
-    gaps = np.diff(sorted(set(steps)))
+    gaps = np.diff(np.unique(steps))
     return len(gaps) > 1 and bool(gaps.max() <= EVEN * gaps.min())
 
 
