@@ -4,11 +4,11 @@ python benchmarks/kills.py random [--kills 100] [--engine local ray submitit] [-
 python benchmarks/kills.py node [--tasks 200] [--cache 8] [--rounds 3]
 
 `random`: a study of tiny GPT-2s of random weights is run by the command, with two workers of each engine; ray's are on
-two nodes of a cluster on this machine. At random times, two of three of them after a
-result, SIGKILL ends the command, a worker process, or the raylet of a node. The command is started again when it was killed, and the node is replaced; a run that ends is followed by one in
-a new folder, until there were so many kills. Tasks that have failed, as their worker died on them twice, are left to
-one plain run. Then all rows are held against those of an undisturbed run, and the files of results that were written
-are counted, by inotify, against the tasks and what was in flight at the kills.
+two nodes of a cluster on this machine. At random times, three of four of them after a result, SIGKILL ends the command,
+a worker process, or the raylet of a node. The command is started again when it was killed, and the node is replaced; a
+run that ends is followed by one in a new folder, until there were so many kills. Tasks that have failed, as their
+worker died on them twice, are left to one plain run. Then all rows are held against those of an undisturbed run, and
+the files of results that were written are counted, by inotify, against the tasks and what was in flight at the kills.
 
 `node`: a plan of barriers on three nodes, of which one is killed in the middle. Tasks and loads of checkpoints only
 wait. A worker counts its loads, with the order of the plan and the cache that sessions have; so they are those of a
@@ -79,7 +79,7 @@ def make_study(folder: Path, seeds: int, steps: int, sequences: int) -> Path:
     from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     words = Tokenizer(models.WordLevel({"[UNK]": 0, **{f"w{n}": n + 1 for n in range(53)}}, unk_token="[UNK]"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer: Any = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]")  # type: ignore[no-untyped-call]
@@ -235,8 +235,8 @@ class Disturbed:
     outcome: Outcome
     cluster: Any = None
 
-    def run(self, kills: int) -> None:
-        """Run to the end, killing until there were so many kills in all, and then plainly if anything is left."""
+    def run(self, more: Callable[[], bool]) -> None:
+        """Run to the end, killing while there are to be more kills, and then plainly if anything is left."""
         arrivals = Arrivals(self.out / "results" / "rows")
         self.driver = self._start()
         moved, due, delay = time.monotonic(), *self._draw()
@@ -245,7 +245,7 @@ class Disturbed:
             now = time.monotonic()
             if arrivals.read():
                 moved, due = now, min(due, now + delay)
-            if now >= due and self.outcome.kills.total() < kills:
+            if now >= due and more():
                 if self._kill():
                     moved, due, delay = time.monotonic(), *self._draw()
                 else:
@@ -258,8 +258,8 @@ class Disturbed:
         self.outcome.twice += arrivals.close()
 
     def _draw(self) -> tuple[float, float]:
-        """When the next kill is due: a third may be at the start, and the others wait for a result, and then so long."""
-        if self.dice.random() < 1 / 3:
+        """When the next kill is due, and how long after a result; a quarter do not wait for one."""
+        if self.dice.random() < 1 / 4:
             return time.monotonic() + self.dice.uniform(*ANYWHERE), float("inf")
         return float("inf"), self.dice.uniform(*WORKING)
 
@@ -351,15 +351,18 @@ def check(out: Path, calm: dict[str, pd.DataFrame], outcome: Outcome) -> None:
     outcome.differ += sum(rows_that_differ(found.get(name), frame) for name, frame in calm.items())
 
 
-def disturb(engine: str, study: Path, folder: Path, kills: int, dice: random.Random, calm: Any) -> Outcome:
-    """Runs of one engine, until there were so many kills."""
-    outcome, begin = Outcome(), time.monotonic()
+def disturb(engine: str, study: Path, folder: Path, kills: int, given: argparse.Namespace, calm: Any) -> Outcome:
+    """Runs of one engine, until there were so many kills or they have taken so long."""
+    outcome, begin, dice = Outcome(), time.monotonic(), random.Random(f"{given.seed} {engine}")
+
+    def more() -> bool:
+        return outcome.kills.total() < kills and time.monotonic() - begin < given.minutes * 60
 
     def go(cluster: Any = None) -> None:
-        while outcome.kills.total() < kills:
+        while more():
             out = folder / f"{engine}_{outcome.runs}"
             out.mkdir()
-            Disturbed(engine, study, out, dice, outcome, cluster).run(kills)
+            Disturbed(engine, study, out, dice, outcome, cluster).run(more)
             check(out, calm, outcome)
             print(
                 f"  {engine}, run {outcome.runs}: {dict(outcome.kills)}, {time.monotonic() - begin:.0f} s", flush=True
@@ -388,7 +391,7 @@ def random_kills(given: argparse.Namespace) -> None:
         outcomes = {}
         for n, engine in enumerate(given.engine):
             share = given.kills * (n + 1) // len(given.engine) - given.kills * n // len(given.engine)
-            outcomes[engine] = disturb(engine, study, folder, share, random.Random(f"{given.seed} {engine}"), calm)
+            outcomes[engine] = disturb(engine, study, folder, share, given, calm)
     print("| engine | runs | kills of drivers | workers | nodes | tasks | done twice | in flight at kills, at most "
           "| left to a plain run | rows | rows that differ | s |")  # fmt: skip
     for engine, o in outcomes.items():
@@ -530,6 +533,7 @@ def main() -> None:
     one.add_argument("--kills", type=int, default=100)
     one.add_argument("--engine", nargs="*", choices=list(catalogue.ENGINES), default=list(catalogue.ENGINES))
     one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--minutes", type=float, default=60, help="After which nothing is killed any more, by engine.")
     one.add_argument("--seeds", type=int, default=6)
     one.add_argument("--steps", type=int, default=10)
     one.add_argument("--sequences", type=int, default=16)
