@@ -10,9 +10,9 @@ run that ends is followed by one in a new folder, until there were so many kills
 worker died on them twice, are left to one plain run. Then all rows are held against those of an undisturbed run, and
 the files of results that were written are counted, by inotify, against the tasks and what was in flight at the kills.
 
-`node`: a plan of barriers on three nodes, of which one is killed in the middle. Tasks and loads of checkpoints only
-wait. A worker counts its loads, with the order of the plan and the cache that sessions have; so they are those of a
-study whose points fit in so many places. Then jobs that wait 0.3 s, on one node and on two.
+`node`: a plan of barriers on three nodes, of which one is killed in the middle, with all its processes. Tasks and loads
+of checkpoints only wait. A worker counts its loads, with the order of the plan and the cache that sessions have; so
+they are those of a study whose points fit in so many places. Then jobs that wait 0.3 s, on one node and on two.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from cluster import plan, price
 
 from landscape import catalogue
 from landscape.cli.frame import FAILED
-from landscape.engines.claims import CLAIMS, Claims, claimed
+from landscape.engines.claims import CLAIMS, Claims, claimed, process_start
 from landscape.engines.jobs import Event
 from landscape.engines.order import Order
 from landscape.engines.settings import EngineSettings
@@ -479,18 +479,21 @@ def loads(nodes: int, tasks: int, cache: int, kill: bool) -> tuple[int, float, i
     seconds = {task.key: 0.2 * price(task) / mean for task in planned}
     position = {task.key: n for n, task in enumerate(planned)}
     with tempfile.TemporaryDirectory() as made, ray_cluster(nodes) as cluster:
-        folder, done = Path(made), Counter[str]()
+        folder, done, ended = Path(made), Counter[str](), list[int]()
         (folder / "loads").mkdir()
 
         def report(event: Event) -> None:
             assert event.kind == "done"
             done[event.job.key] += 1
             if kill and done.total() == len(planned) // 2:
-                node = next(node for node in cluster.worker_nodes if children([raylet(node)], "ray::Actor"))
-                os.kill(raylet(node), signal.SIGKILL)
+                node = next(raylet(node) for node in cluster.worker_nodes if children([raylet(node)], "ray::Actor"))
+                ended.extend(children([node], "ray::Actor"))
+                for pid in [node, *children([node], "")]:  # as when a machine is gone
+                    os.kill(pid, signal.SIGKILL)
 
         make = partial(Waiting, folder, uses, position, seconds, 0.05, Cache(cache, uses))
         took = on_cluster(cluster, folder, planned, partial(waiting, make), report, price)
+        assert bool(ended) == kill and not any(map(process_start, ended))
         assert set(done) == {task.key for task in planned} and set(done.values()) == {1}
         assert all((folder / task.key).exists() for task in planned)
         count = sum(len(file.read_text().splitlines()) for file in (folder / "loads").iterdir())
