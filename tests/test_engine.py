@@ -206,6 +206,19 @@ def test_a_worker_that_gives_no_sign_of_life_is_named(tmp_path: Path, monkeypatc
     assert (tmp_path / "a").exists() and (tmp_path / "b").exists()
 
 
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_worker_that_nobody_listens_to_ends_in_silence(
+    tmp_path: Path, busy: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As after the process of the run was killed, whether the worker waits for a job or has done one."""
+    worker = local._spawn(partial(start, tmp_path), "cpu")
+    if busy:
+        worker.line.send(Errand("a", does="nap"))
+    worker.line.close()
+    worker.process.join(60)
+    assert worker.process.exitcode == 0 and capfd.readouterr().err == ""
+
+
 def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     script = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"

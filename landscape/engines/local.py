@@ -176,18 +176,17 @@ def _spawn(start: Start, device: str) -> _Worker:
 
 
 def _worker_loop(line: Connection, worker: Worker) -> None:
-    """The worker loop: receive a job, do it, send the result; None ends it."""
+    """The worker loop: receive a job, do it, send the result; None ends it, and so does the end of the run."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     sending = Lock()
     Thread(target=_end_with_parent, daemon=True).start()
     Thread(target=_send_heartbeats, args=(line, sending), daemon=True).start()
-    while True:
-        if (job := line.recv()) is None:
-            return
-        answer = worker.answer(job)
-        with sending:
-            line.send(answer)
+    with suppress(EOFError, ConnectionError):  # the process of the run was killed: there is nobody to tell
+        while (job := line.recv()) is not None:
+            answer = worker.answer(job)
+            with sending:
+                line.send(answer)
 
 
 def _send_heartbeats(line: Connection, sending: Lock) -> None:
