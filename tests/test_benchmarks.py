@@ -56,12 +56,3 @@ def test_engines_and_the_cluster_on_paper() -> None:
     assert out.count("ms a task") == 2 and out.count("two shares") == 2
     out = run("cluster.py", "--seeds", "6", "--steps", "4", "--workers", "3")
     assert out.count("of the bound") == 4
-
-
-@pytest.mark.slow
-def test_runs_that_are_killed_at_random() -> None:
-    given = ["--kills", "2", "--engine", "local", "--seeds", "2", "--steps", "6"]
-    command = [sys.executable, "kills.py", "random", *given]
-    out = subprocess.run(command, cwd=ROOT / "benchmarks", check=True, capture_output=True, text=True).stdout
-    cells = out.splitlines()[-1].split(" | ")
-    assert cells[0] == "| local" and sum(map(int, cells[2:5])) == 2 and cells[-2] == "0" and "FAULT" not in out, out
