@@ -465,6 +465,7 @@ def test_task_labels_are_for_people() -> None:
     assert Task(Losses(), (a,), on="hans").label == "losses on hans seed 1 step 5"
 
 
+@pytest.mark.slow
 def test_a_precision_of_the_mean_is_said_in_a_sentence(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (runs / "text.txt").write_text(cases.TEXT)
     refs = sorted(runs.glob("seed_*/step_10"))

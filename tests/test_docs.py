@@ -364,6 +364,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each page whose examples in Python are run."""
     if metafunc.function.__name__ == "test_python_examples_run":
         pages = [page for page in RUN if blocks(page, PYTHON)]
-        marks = {"gallery": [pytest.mark.slow]}
+        marks = dict.fromkeys(("gallery", "python"), [pytest.mark.slow])
         every = [pytest.param(page, id=page.stem, marks=marks.get(page.stem, [])) for page in pages]
         metafunc.parametrize("page", every)

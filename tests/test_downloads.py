@@ -132,6 +132,7 @@ def weights_in(folder: Path) -> list[Path]:
     return [file for file in folder.rglob("*") if file.suffix in (".bin", ".safetensors") and "snapshots" in file.parts]
 
 
+@pytest.mark.slow
 def test_each_file_is_fetched_once_and_none_is_left(study: Path, hub: HubMirror, tmp_path: Path) -> None:
     planned = run("plan", study, "--json")
     assert "of disk for downloads, or" in planned.stderr and "--keep-downloads no" in planned.stderr

@@ -102,6 +102,7 @@ def test_the_lines_of_python_draw_the_figure_from_its_files(
                    for key, line in spots.detail if key)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_section_has_something_under_the_pointer(every: Frames) -> None:
     silent = [one.title for one in sections(every) if not any(len(spots.x) for spots in one.spots)]
     assert silent == []

@@ -59,6 +59,7 @@ def test_a_call_goes_on_with_what_a_command_ran(copy: Path) -> None:
     assert f"{len(files)} of {len(files)} tasks done" in ran._repr_html_()
 
 
+@pytest.mark.slow
 def test_every_table_is_exported_whole(copy: Path) -> None:
     assert run("export", copy, "--definition", "rows").exit_code == 0
     store = Store(copy / "results")

@@ -150,6 +150,7 @@ def test_batches_of_statistics_weigh_alike(data: Path, monkeypatch: pytest.Monke
     assert here == pytest.approx(wanted, abs=1e-6) and abs(wanted - own_way(ref, data)) > 1e-4
 
 
+@pytest.mark.slow
 def test_a_command_and_a_study_read_images(data: Path, tmp_path: Path) -> None:
     options = ["--text", str(data / "folder"), "--points", "3", "--resamples", "100", "--sequences", "12", "--json"]
     done = CliRunner().invoke(cli, ["barriers", str(data / "vit_0"), str(data / "vit_1"), *options])

@@ -94,6 +94,7 @@ def test_the_command_says_what_it_did(few_runs: Path, text: list[object]) -> Non
     assert one["curvature"] != two["curvature"] and one["baseline"] != two["baseline"]
 
 
+@pytest.mark.slow
 def test_a_restriction_really_freezes_the_rest_and_results_are_kept(
     tmp_path: Path, text: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:

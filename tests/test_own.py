@@ -145,6 +145,7 @@ def test_command_study_and_python_give_the_numbers_of_the_user(folder: Path) -> 
     assert not before & set(ls.run("study.toml", workers=1).keys)
 
 
+@pytest.mark.slow
 def test_alignment_takes_a_table_of_ones_own(folder: Path) -> None:
     """That of the chain allows signs of tanh too; permutations are the same."""
     how = {"objective": "mine.py:both", "points": 3, "resamples": 100, "align": "weights"}

@@ -328,6 +328,7 @@ def test_bad_input_gets_a_sentence(few_runs: Path, tmp_path: Path) -> None:
     assert "is one checkpoint; a mixture is of two or more" in str(run("simplex", one, *options(tmp_path)).exception)
 
 
+@pytest.mark.slow
 def test_planes_and_simplices_in_a_study(few_runs: Path, tmp_path: Path) -> None:
     for seed in range(3):
         (tmp_path / f"seed_{seed}").symlink_to(few_runs / f"seed_{seed}")

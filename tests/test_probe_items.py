@@ -136,6 +136,7 @@ def test_a_probe_reads_the_texts_that_the_catalogue_says(name: str, given: dict[
         assert (one != other) == (text in reads)
 
 
+@pytest.mark.slow
 def test_importing_the_package_imports_no_probe() -> None:
     said = "import sys, landscape.probes; from landscape.catalogue import PROBES as p; "
     code = said + "sys.exit(str([m.module for m in p.values() if m.module in sys.modules] or ''))"

@@ -31,7 +31,7 @@ def test_the_stated_error_covers_every_kind(kind: str, tolerance: float) -> None
 
 @pytest.mark.parametrize("kind", ["two peaks", "smooth"])
 def test_the_stated_error_covers(kind: str) -> None:
-    stated_error_covers(kind, 0.01, 20)
+    stated_error_covers(kind, 0.01, 8)
 
 
 def stated_error_covers(kind: str, tolerance: float, repeats: int) -> None:

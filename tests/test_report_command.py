@@ -29,6 +29,7 @@ def run(*words: object) -> Result:
     return CliRunner().invoke(cli, ["report", *(str(word) for word in words)], catch_exceptions=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "start"), [("pdf", b"%PDF"), ("svg", b"<?xml"), ("png", b"\x89PNG")])
 def test_each_figure_is_written_with_its_rows(copy: Path, kind: str, start: bytes) -> None:
     assert run(copy, "--figures", copy / "paper", "--format", kind).exit_code == 0
