@@ -15,12 +15,16 @@ from landscape import anchor, memory
 from landscape.checkpoints import hollow, models
 from landscape.checkpoints.on_disk import PointOnDisk
 from landscape.errors import InputError
+from landscape.measure.prepare import prepare
 from landscape.objectives import causal_lm
 from landscape.paths import arcs
 from landscape.points.combine import combine, combine_tensors
 from landscape.points.evaluate import dtype_error, losses
 from landscape.points.streamed import streamed
+from landscape.session.room import most_workers
 from landscape.space import Space
+from landscape.study.file import read_study
+from landscape.study.store import Store
 
 SMALL = {"vocab_size": cases.WORDS, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3}
 IDS = torch.randint(5, cases.WORDS, (7, 12), generator=cases.generator(8))
@@ -243,6 +247,23 @@ def test_what_does_not_fit_is_refused_with_both_numbers(saved: list[str], monkey
     monkeypatch.setenv(memory.LIMIT, "much")
     with pytest.raises(InputError, match="LANDSCAPE_MEMORY is 'much'; give a number of GB"):
         ls.barriers(saved, text=text, sequences=8, length=12)
+
+
+def test_workers_share_the_memory(saved: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are wanted, and those that are chosen."""
+    root = Path(saved[0]).parent
+    (tmp_path / "study.toml").write_text(
+        f'version = 1\nname = "two"\n[checkpoints]\nfolder = "{root}/{{seed}}"\n[data]\nobjective = "causal-lm"\n'
+        f'text = "{root}/text.txt"\nsequences = 8\nlength = 12\n[[measure]]\nkind = "barriers"\n'
+    )
+    study, store = read_study(tmp_path / "study.toml"), Store(tmp_path / "results")
+    monkeypatch.setenv(memory.LIMIT, "0.6")
+    session = prepare(study, store).session
+    size = session.batches.objective("main").space.size
+    assert not session.on_disk and most_workers(session.tasks, size, torch.device("cpu")) == 2
+    assert prepare(study, store, workers=2).session.on_disk, "half of the memory is more than half full"
+    with pytest.raises(InputError, match=r"needs 0.25 GB, 0.2 GB are free; .* this is for each of 3 workers"):
+        prepare(study, store, workers=3)
 
 
 def test_free_memory_is_that_of_the_control_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

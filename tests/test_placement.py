@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import cases
@@ -16,11 +17,13 @@ from landscape.checkpoints import hollow, models
 from landscape.checkpoints.on_disk import PointOnDisk
 from landscape.cli.main import cli
 from landscape.errors import InputError
-from landscape.objectives import causal_lm
+from landscape.measure import prepare
+from landscape.objectives import causal_lm, module
 from landscape.points.evaluate import losses
-from landscape.points.streamed import NOWHERE, Placement, streamed
-from landscape.session import evaluator
+from landscape.points.streamed import NOWHERE, Borrowed, Placement, streamed
+from landscape.session import evaluator, room
 from landscape.session.placement import spread
+from landscape.study.sections import Data
 
 IDS = torch.randint(5, cases.WORDS, (7, 12), generator=cases.generator(8))
 ROWS = torch.tensor([[1.0, 0.0], [0.3, 0.7], [-0.2, 1.1]], dtype=torch.float64)
@@ -117,3 +120,30 @@ def test_one_worker_has_all_gpus() -> None:
     for options in ({"device": "cuda:all"}, {"workers": 2}):
         with pytest.raises(InputError, match="with device_map = auto one worker has all GPUs: give device = cuda"):
             settings(EngineSettings, {"device_map": "auto", **options})
+
+
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    with pytest.raises(InputError, match=r"needs accelerate, .* pip install 'landscape-toolkit\[spread\]'"):
+        spread(torch.nn.Linear(2, 2), torch.float32, torch.device("cuda"))
+
+
+def test_a_model_that_cannot_be_taken_apart_is_named(few_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def borrows(*_: object, **__: object) -> None:
+        raise Borrowed
+
+    monkeypatch.setattr(evaluator, "streamed", borrows)
+    refs = [few_runs / "seed_0" / "step_10", few_runs / "seed_1" / "step_10"]
+    found = ls.barriers(refs, sequences=8, length=16, points=5, device_map="auto")
+    why = "a module of this model uses a parameter of another one, which may be on another device; leave out device_map"
+    assert len(found.failed) == 3 and all(message.endswith(why) for message in found.failed.values())
+
+
+def test_statistics_and_own_objectives_are_refused(tmp_path: Path) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
+    batch = {"inputs": torch.randn(6, 3, generator=cases.generator(1))}
+    norms = module.build(model, batch, lambda out, part: out.sum(dim=1) ** 2, statistics=(batch,))
+    with pytest.raises(InputError, match="device_map = auto is for models without BatchNorm"):
+        prepare._require_alike({"main": norms}, [], True)
+    with pytest.raises(InputError, match="device_map = auto is for models of transformers, and the objective is your"):
+        room.stays_on_disk([], Data(objective="mine.py:build"), torch.device("cpu"), spread=True)

@@ -23,7 +23,7 @@ from landscape.objectives import Batch, Objective, Values
 from landscape.objectives.objective import norms
 from landscape.points.combine import Anchors, combine, combine_tensors
 from landscape.points.strategy import ON_GPU, STACKED, Strategy, Tuner
-from landscape.points.streamed import streamed
+from landscape.points.streamed import Borrowed, streamed
 from landscape.progress import Progress
 from landscape.shapes import Float
 
@@ -209,7 +209,7 @@ def _streamed(
         return None
     try:
         return streamed(objective, anchors, coefficients, doing="comparing with float32")["loss"]
-    except RuntimeError:  # a module uses a parameter of another one
+    except Borrowed:
         return None
 
 

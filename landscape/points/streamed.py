@@ -71,7 +71,7 @@ def streamed(
         Values of each example at each point, on the CPU, by name.
 
     Raises:
-        RuntimeError: If a parameter is used outside of the module that owns it.
+        Borrowed: If a parameter is used outside of the module that owns it.
         torch.OutOfMemoryError: If one example does not fit; before that, batches are halved.
     """
     found, size, progress = list[Values](), EXAMPLES, Progress(doing, len(coefficients), "points")
@@ -95,6 +95,10 @@ def streamed(
     return {name: torch.stack([values[name] for values in found]) for name in found[0]}
 
 
+class Borrowed(RuntimeError):
+    """A parameter is used outside of the module that owns it, where it has no values."""
+
+
 class _Absent(torch.Tensor):
     """Stands in for a parameter while its module does not run: an operation on a meta tensor may give any number."""
 
@@ -103,10 +107,10 @@ class _Absent(torch.Tensor):
         """Answer questions about shape and dtype only.
 
         Raises:
-            RuntimeError: If its values are used.
+            Borrowed: If its values are used.
         """
         if func.__name__ not in ABOUT:
-            raise RuntimeError("a parameter is used outside of the module that owns it")
+            raise Borrowed("a parameter is used outside of the module that owns it")
         plain: Any = super()
         return plain.__torch_function__(func, types, args, kwargs or {})
 
@@ -123,10 +127,16 @@ def _arriving(
     space, kept = objective.space, dict[tuple[int, torch.device], nn.Parameter]()
     number = {id(objective.model.get_parameter(name)): k for k, name in enumerate(space.names)}
 
-    def made(k: int, device: torch.device) -> nn.Parameter:
-        values = torch.empty(space.sizes[k], device=device, dtype=dtype)
+    def of_point(k: int, device: torch.device | None) -> nn.Parameter:
+        """A parameter of the point; on a device of the placement it is kept."""
+        if device is not None and (k, device) in kept:
+            return kept[k, device]
+        values = torch.empty(space.sizes[k], device=device or objective.device, dtype=dtype)
         combine_part(row, anchors, values, space.sizes, k)
-        return nn.Parameter(values.view(space.shapes[k]), requires_grad=False)
+        made = nn.Parameter(values.view(space.shapes[k]), requires_grad=False)
+        if device is not None:
+            kept[k, device] = made
+        return made
 
     owned = [
         (module, placement.of(path), own)
@@ -142,13 +152,7 @@ def _arriving(
             def come(
                 module: nn.Module, _: Any, here: dict[str, int] = here, device: torch.device | None = device
             ) -> None:
-                for name, k in here.items():
-                    if device is None:
-                        module._parameters[name] = made(k, objective.device)
-                        continue
-                    if (k, device) not in kept:
-                        kept[k, device] = made(k, device)
-                    module._parameters[name] = kept[k, device]
+                module._parameters.update({name: of_point(k, device) for name, k in here.items()})
 
             def go(module: nn.Module, _: Any, __: Any, away: Any = away) -> None:
                 module._parameters.update(away)

@@ -17,7 +17,7 @@ from landscape.points.evaluate import Dtype, dtype_error, evaluate, tuner
 from landscape.points.fastest import fastest
 from landscape.points.remembered import Remembered
 from landscape.points.strategy import Strategy, Tuner
-from landscape.points.streamed import Placement, streamed
+from landscape.points.streamed import Borrowed, Placement, streamed
 from landscape.rows import Row
 from landscape.session.buffers import Buffers, put
 from landscape.session.placement import spread
@@ -161,6 +161,28 @@ class Evaluator:
         return self.how.columns if self.how else {}
 
 
+def _spread(
+    choices: Choices,
+    objective: Objective,
+    anchors: Sequence[Anchor],
+    rows: Float[Tensor, "points *tensors anchors"],
+    dtype: Dtype,
+) -> dict[str, Float[Tensor, "points examples"]]:
+    """What an objective measures at points that are spread over devices.
+
+    Raises:
+        InputError: If the model cannot be taken apart into its modules.
+    """
+    own = torch.bfloat16 if dtype == "bfloat16" else torch.float32
+    try:
+        return streamed(objective, anchors, rows, dtype=own, placement=choices.placement(own))
+    except Borrowed as error:
+        raise InputError(
+            "a module of this model uses a parameter of another one, which may be on another device; leave out "
+            "device_map"
+        ) from error
+
+
 def _evaluated(
     choices: Choices,
     anchors: Sequence[Anchor],
@@ -171,8 +193,7 @@ def _evaluated(
     objective = choices.objective if examples is None else choices.objective.take(torch.from_numpy(examples))
     begin = time.perf_counter()
     if choices.spread:
-        own = torch.bfloat16 if dtype == "bfloat16" else torch.float32
-        values, strategy = streamed(objective, anchors, rows, dtype=own, placement=choices.placement(own)), Strategy()
+        values, strategy = _spread(choices, objective, anchors, rows, dtype), Strategy()
     else:
         search = choices.tuner(dtype)
         values = evaluate(objective, anchors, rows, strategy=search, dtype=dtype)
