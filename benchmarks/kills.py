@@ -1,18 +1,14 @@
-"""Runs whose processes are killed at random, and a Ray cluster that loses a node: nothing may be lost.
+"""Runs whose processes are killed at random: nothing may be lost.
 
-python benchmarks/kills.py random [--kills 100] [--engine local ray submitit] [--seed 0]
-python benchmarks/kills.py node [--tasks 200] [--cache 8] [--rounds 3]
+python benchmarks/kills.py [--kills 100] [--engine local ray submitit] [--seed 0] [--minutes 60]
 
-`random`: a study of tiny GPT-2s of random weights is run by the command, with two workers of each engine; ray's are on
-two nodes of a cluster on this machine. At random times, three of four of them after a result, SIGKILL ends the command,
-a worker process, or the raylet of a node. The command is started again when it was killed, and the node is replaced; a
-run that ends is followed by one in a new folder, until there were so many kills. Tasks that have failed, as their
-worker died on them twice, are left to one plain run. Then all rows are held against those of an undisturbed run, and
-the files of results that were written are counted, by inotify, against the tasks and what was in flight at the kills.
-
-`node`: a plan of barriers on three nodes, of which one is killed in the middle, with all its processes. Tasks and loads
-of checkpoints only wait. A worker counts its loads, with the order of the plan and the cache that sessions have; so
-they are those of a study whose points fit in so many places. Then jobs that wait 0.3 s, on one node and on two.
+A study of tiny GPT-2s of random weights is run by the command, with two workers of each engine; ray's are on two nodes
+of a cluster on this machine. At random times, three of four of them after a result, SIGKILL ends the command, a worker
+process, or the raylet of a node. The command is started again when it was killed, and the node is replaced; a run that
+ends is followed by one in a new folder, until there were so many kills. Tasks that have failed, as their worker died on
+them twice, are left to one plain run. Then all rows are held against those of an undisturbed run, and the files of
+results that were written are counted, by inotify, against the tasks and what was in flight at the kills. It ends with 1
+if anything is lost, done twice without need, or other than undisturbed.
 """
 
 from __future__ import annotations
@@ -29,10 +25,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -41,18 +36,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-import engines
 import numpy as np
 import pandas as pd
-from cluster import plan, price
 
 from landscape import catalogue
 from landscape.cli.frame import FAILED
-from landscape.engines.claims import CLAIMS, Claims, claimed, process_start
-from landscape.engines.jobs import Event
-from landscape.engines.order import Order
-from landscape.engines.settings import EngineSettings
-from landscape.session.cache import Cache
+from landscape.engines.claims import CLAIMS, claimed
 from landscape.study.store import Store
 
 MACHINE = ("seconds", "strategy", "at_once", "threads", "device", "host")
@@ -377,8 +366,8 @@ def disturb(engine: str, study: Path, folder: Path, kills: int, given: argparse.
     return outcome
 
 
-def random_kills(given: argparse.Namespace) -> None:
-    """Print a line for each engine."""
+def measured(given: argparse.Namespace) -> dict[str, Outcome]:
+    """What became of the runs of each engine."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made:
         folder = Path(made)
         compiled_once(folder / "bytecode")
@@ -392,6 +381,20 @@ def random_kills(given: argparse.Namespace) -> None:
         for n, engine in enumerate(given.engine):
             share = given.kills * (n + 1) // len(given.engine) - given.kills * n // len(given.engine)
             outcomes[engine] = disturb(engine, study, folder, share, given, calm)
+    return outcomes
+
+
+def main() -> int:
+    """Print a line for each engine, and what should not have happened; 1 if anything has."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--engine", nargs="*", choices=list(catalogue.ENGINES), default=list(catalogue.ENGINES))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=60, help="After which nothing is killed any more, by engine.")
+    parser.add_argument("--seeds", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--sequences", type=int, default=16)
+    outcomes = measured(parser.parse_args())
     print("| engine | runs | kills of drivers | workers | nodes | tasks | done twice | in flight at kills, at most "
           "| left to a plain run | rows | rows that differ | s |")  # fmt: skip
     for engine, o in outcomes.items():
@@ -399,157 +402,11 @@ def random_kills(given: argparse.Namespace) -> None:
                  o.failed, o.rows, o.differ, round(o.seconds))  # fmt: skip
         print("| " + " | ".join(map(str, cells)) + " |")
         if o.twice > o.flying or o.differ:
-            o.faults.append("more was done than was in flight, or rows differ")
-    for fault in [fault for outcome in outcomes.values() for fault in outcome.faults]:
-        print("FAULT:", fault)
+            o.faults.append(f"{engine}: more was done than was in flight, or rows differ")
+    faults = [fault for outcome in outcomes.values() for fault in outcome.faults]
+    print(*(f"FAULT: {fault}" for fault in faults), sep="\n")
+    return int(bool(faults))
 
 
-@dataclass
-class Waiting:
-    """What a worker does: it waits as long as its task takes, and as long as its loads take.
-
-    Attributes:
-        folder: Of the files that say what is done, and of those that count loads.
-        uses: Where in the plan each checkpoint is needed.
-        position: Of each task in the plan.
-        seconds: That each task takes.
-        load: Seconds of a load.
-        cache: What is held.
-    """
-
-    folder: Path
-    uses: dict[str, list[int]]
-    position: dict[str, int]
-    seconds: dict[str, float]
-    load: float
-    cache: Cache[int]
-
-    def __call__(self, task: Any) -> None:
-        """Wait, and say that the task is done."""
-        for checkpoint in task.checkpoints:
-            self.cache.get(checkpoint.content, self.position[task.key], self._load)
-        time.sleep(self.seconds[task.key])
-        (self.folder / task.key).write_text(f"{os.getpid()}")
-
-    def _load(self, old: int | None) -> int:
-        time.sleep(self.load)
-        with (self.folder / "loads" / f"{os.getpid()}").open("a") as file:
-            file.write("1\n")
-        return 0
-
-
-def waiting(make: Callable[[], Waiting], device: str) -> Callable[[Any], None]:
-    """The work of a worker."""
-    return make()
-
-
-def waits(folder: Path, device: str) -> Callable[[engines.Job], None]:
-    """The work of a worker whose jobs only wait."""
-    return partial(wait, folder)
-
-
-def wait(folder: Path, job: engines.Job) -> None:
-    """Wait, and say by whom it was done."""
-    time.sleep(-job.rounds / 1e3)
-    (folder / job.key).write_text(f"{os.getpid()}")
-
-
-def on_cluster(
-    made: Any, folder: Path, jobs: Sequence[Any], work: Any, report: Callable[[Event], None], cost: Any
-) -> float:
-    """Run jobs on a cluster; how many seconds they took."""
-    from landscape.engines import ray_actors
-
-    where, begin = EngineSettings(engine="ray", address=made.address), time.monotonic()
-    with Claims(folder / "claims") as claims:
-        order = Order(jobs, work, report, claims, where, ["cpu"], folder, engines.Files(folder), cost)
-        assert ray_actors.execute(order) == {}
-    return time.monotonic() - begin
-
-
-def loads(nodes: int, tasks: int, cache: int, kill: bool) -> tuple[int, float, int]:
-    """Loads of a plan on some nodes, seconds, and how many tasks it has; one node may be killed in the middle."""
-    _, planned = plan(10, 16)
-    planned = planned[:tasks]
-    uses: dict[str, list[int]] = {}
-    for n, task in enumerate(planned):
-        for checkpoint in task.checkpoints:
-            uses.setdefault(checkpoint.content, []).append(n)
-    mean = sum(map(price, planned)) / len(planned)
-    seconds = {task.key: 0.2 * price(task) / mean for task in planned}
-    position = {task.key: n for n, task in enumerate(planned)}
-    with tempfile.TemporaryDirectory() as made, ray_cluster(nodes) as cluster:
-        folder, done, ended = Path(made), Counter[str](), list[int]()
-        (folder / "loads").mkdir()
-
-        def report(event: Event) -> None:
-            assert event.kind == "done"
-            done[event.job.key] += 1
-            if kill and done.total() == len(planned) // 2:
-                node = next(raylet(node) for node in cluster.worker_nodes if children([raylet(node)], "ray::Actor"))
-                ended.extend(children([node], "ray::Actor"))
-                for pid in [node, *children([node], "")]:  # as when a machine is gone
-                    os.kill(pid, signal.SIGKILL)
-
-        make = partial(Waiting, folder, uses, position, seconds, 0.05, Cache(cache, uses))
-        took = on_cluster(cluster, folder, planned, partial(waiting, make), report, price)
-        assert bool(ended) == kill and not any(map(process_start, ended))
-        assert set(done) == {task.key for task in planned} and set(done.values()) == {1}
-        assert all((folder / task.key).exists() for task in planned)
-        count = sum(len(file.read_text().splitlines()) for file in (folder / "loads").iterdir())
-    return count, took, len(planned)
-
-
-def rate(nodes: int, count: int) -> float:
-    """Jobs that wait 0.3 s which so many nodes do in a second, from when all of them work."""
-    with tempfile.TemporaryDirectory() as made, ray_cluster(nodes) as cluster:
-        folder, seen = Path(made), list[tuple[float, str]]()
-
-        def report(event: Event) -> None:
-            seen.append((time.monotonic(), (folder / event.job.key).read_text()))
-
-        jobs = [engines.Job(f"{n}", -300) for n in range(count)]
-        on_cluster(cluster, folder, jobs, partial(waits, folder), report, lambda job: 1.0)
-    first = {pid: when for when, pid in reversed(seen)}
-    assert len(first) == nodes
-    begin = max(first.values())
-    return sum(when > begin for when, _ in seen) / (seen[-1][0] - begin)
-
-
-def lost_node(given: argparse.Namespace) -> None:
-    """Print loads with and without the loss of a node, and what a second node gains."""
-    for _ in range(given.rounds):
-        calm, calmly, count = loads(3, given.tasks, given.cache, kill=False)
-        killed, took, _ = loads(3, given.tasks, given.cache, kill=True)
-        print(f"{count} tasks on 3 nodes: {calm} loads in {calmly:.0f} s; one node killed in the middle: all done, "
-              f"{killed} loads in {took:.0f} s, {killed / calm:.2f} times as many", flush=True)  # fmt: skip
-    one, two = rate(1, 40), rate(2, 80)
-    print(f"jobs that wait 0.3 s: {one:.2f} a second on one node, {two:.2f} on two: {two / one:.2f} times")
-
-
-def main() -> None:
-    """Kill, and print what became of it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = parser.add_subparsers(required=True)
-    one = parts.add_parser("random")
-    one.set_defaults(do=random_kills)
-    one.add_argument("--kills", type=int, default=100)
-    one.add_argument("--engine", nargs="*", choices=list(catalogue.ENGINES), default=list(catalogue.ENGINES))
-    one.add_argument("--seed", type=int, default=0)
-    one.add_argument("--minutes", type=float, default=60, help="After which nothing is killed any more, by engine.")
-    one.add_argument("--seeds", type=int, default=6)
-    one.add_argument("--steps", type=int, default=10)
-    one.add_argument("--sequences", type=int, default=16)
-    two = parts.add_parser("node")
-    two.set_defaults(do=lost_node)
-    two.add_argument("--tasks", type=int, default=200)
-    two.add_argument("--cache", type=int, default=8, help="Checkpoints that a worker keeps.")
-    two.add_argument("--rounds", type=int, default=3)
-    given = parser.parse_args()
-    given.do(given)
-
-
-if __name__ == "__main__":  # other processes find what is pickled in a module, and not in this script
-    import kills
-
-    kills.main()
+if __name__ == "__main__":
+    sys.exit(main())
