@@ -100,7 +100,6 @@ def test_points_take_the_buffers_of_the_nearer_end(mixtures: Path, tmp_path: Pat
     assert said.startswith(f"the checkpoints differ in 1 learned buffers ({BIAS}): a point between two ends")
 
 
-@pytest.mark.slow
 def test_points_take_means_of_buffers_if_that_is_asked_for(mixtures: Path, tmp_path: Path) -> None:
     refs = [str(mixtures / f"seed_{s}/step_5") for s in (0, 1)]
     (tmp_path / "t.txt").write_text(cases.TEXT)

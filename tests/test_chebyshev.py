@@ -111,7 +111,6 @@ def test_there_is_nothing_finer_than_the_finest_grid() -> None:
     assert nodes.refined(every, means, checks, np.full(len(checks), 9.0), 0.0).tolist() == every.tolist()
 
 
-@pytest.mark.slow
 def test_the_stated_error_is_calibrated_on_trained_profiles() -> None:
     """Pairs, curves, arcs, aligned pairs and chains of five architectures (``validation/trained.py``)."""
     found = [trained.stated(profile) for profile in trained.profiles()]

@@ -287,7 +287,11 @@ def test_patterns_and_lists() -> None:
     [
         ("multibert:seed=3", "no family 'multibert'; did you mean multiberts?"),
         ("multiberts:seed=25", "multiberts has no seed 25; its seeds are 0, 1, .*9 ..."),
-        ("multiberts:seed=7,step=20000", "has no step 20000 of seed 7; it has 1 from 2000000 to 2000000"),
+        (
+            "multiberts:seed=7,step=20000",
+            "has no step 20000 of seed 7; it has 1 from 2000000 to 2000000: landscape families "
+            "multiberts lists them; the nearest is 2000000",
+        ),
         (
             "multiberts:seed=3,step=30000",
             "has no step 30000 of seed 3; it has 29 from 0 to 2000000: landscape families",

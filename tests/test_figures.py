@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.patches import Polygon, Rectangle
 
-from landscape.figures import behaviour, branching, calibration, llc, loss, matrix, simplex, together
+from landscape.figures import behaviour, branching, calibration, details, llc, loss, matrix, simplex, together
 from landscape.figures import page as page_module
 from landscape.figures.calibration import calibration_map
 from landscape.figures.captions import caption, of_mean
@@ -460,6 +460,12 @@ def test_labels_of_steps_have_room(steps: np.ndarray) -> None:
     places = ax.xaxis.get_transform().transform(shown.astype(float))
     assert shown[0] == steps[0] and shown[-1] == steps[-1] and set(shown) <= set(steps)
     assert len(shown) == 1 or np.diff(places).min() >= 0.99 * np.ptp(places) / MOST_STEPS
+
+
+@pytest.mark.parametrize(("steps", "places"), [([0, 200, 400], [0, 1, 2]), ([0, 1, 3, 7], [0, 1, 2, 3])])
+def test_charts_of_one_series_have_the_axis_of_the_figure(steps: list[int], places: list[float]) -> None:
+    known = np.array(steps, dtype=float)
+    assert details._places(known, known) == pytest.approx(places)
 
 
 def test_captions_say_how_much_was_evaluated() -> None:

@@ -109,7 +109,7 @@ def black_hole(monkeypatch: pytest.MonkeyPatch) -> list[socket.socket]:
     ("where", "answer"),
     [
         ("/api/models/", silent),
-        pytest.param("/tree/", dripping, marks=pytest.mark.slow),
+        ("/tree/", dripping),
     ],
 )
 def test_a_hub_that_never_answers_gets_a_sentence_soon(
@@ -137,7 +137,6 @@ def test_it_is_said_what_is_waited_for(
     assert "waiting for the hub to answer about hf://a/tiny" in caplog.text
 
 
-@pytest.mark.slow
 def test_what_was_fetched_works_in_a_black_hole(hub: HubMirror, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("tiny", "tiny2"):
         hub.repo(f"a/{name}").commit("main", folder)
@@ -158,7 +157,6 @@ def test_what_was_fetched_works_in_a_black_hole(hub: HubMirror, folder: Path, mo
         one.close()
 
 
-@pytest.mark.slow
 def test_no_network_costs_no_waiting_where_others_filled_the_cache(
     hub: HubMirror, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -350,3 +350,11 @@ def test_a_mixture_of_experts_takes_transformers_own_way(tmp_path: Path) -> None
     model.save_pretrained(tmp_path)
     assert not load_file(tmp_path / "model.safetensors").keys() & {"model.layers.0.mlp.experts.gate_up_proj"}
     assert torch.equal(models.load(tmp_path, models.skeleton(tmp_path, "AutoModelForCausalLM")), vector(model))
+
+
+def test_a_checkpoint_without_tensors_is_refused(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({}, tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match="lists no tensors: it is empty or damaged; write it again, or fetch it again"):
+        formats.index(tmp_path)

@@ -94,7 +94,6 @@ def test_the_command_says_what_it_did(few_runs: Path, text: list[object]) -> Non
     assert one["curvature"] != two["curvature"] and one["baseline"] != two["baseline"]
 
 
-@pytest.mark.slow
 def test_a_restriction_really_freezes_the_rest_and_results_are_kept(
     tmp_path: Path, text: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,7 +284,6 @@ at_steps = "last"
 """
 
 
-@pytest.mark.slow
 def test_a_study_and_one_function_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By tasks that leave files, and from the model to the number in one call."""
     sharpness, sharp = curvature.sharpness, list[Sharpness]()

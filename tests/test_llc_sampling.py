@@ -494,7 +494,6 @@ def quartic() -> Objective:
     return module.build(Quartic(), {"inputs": torch.zeros(6, 1)}, lambda out, _: out)
 
 
-@pytest.mark.slow
 def test_the_automatic_step_survives_a_point_without_curvature_and_its_bias_is_that_of_the_chains() -> None:
     """At the crossing the step would be 0.4; the curvature is twice the square of the distance along an axis."""
     objective, point = quartic(), torch.zeros(2, dtype=torch.float64)

@@ -371,8 +371,12 @@ def test_a_checkpoint_that_is_rewritten_during_a_run_fails_its_tasks(few_runs: P
 
 def test_length_beyond_the_model_and_unknown_devices_are_refused(few_runs: Path, tmp_path: Path) -> None:
     linked(few_runs, tmp_path)
-    with pytest.raises(InputError, match="length is 25 and the model takes at most 24"):
+    with pytest.raises(
+        InputError, match="length is 25 and the model takes at most 24 tokens; give length = 24 or less"
+    ):
         prepare(read_study(cases.study(tmp_path, length="25")), Store(tmp_path / "results"))
+    with pytest.raises(InputError, match="length is 9999 and the model takes"):  # for which the text is too short, too
+        prepare(read_study(cases.study(tmp_path, length="9999")), Store(tmp_path / "results"))
     with pytest.raises(InputError, match="cannot compute on 'cuda:77'"):
         prepare(read_study(cases.study(tmp_path)), Store(tmp_path / "results"), "cuda:77")
 

@@ -61,8 +61,7 @@ PLANS = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("count", [2, 3, 8, 64])
+@pytest.mark.parametrize("count", [8, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3, 64))])
 @pytest.mark.parametrize("plan", PLANS)
 def test_shares_are_complete_balanced_and_do_little_twice(plan: str, count: int) -> None:
     study, planned = PLANS[plan]()

@@ -61,3 +61,9 @@ def test_without_a_preregistered_test_all_are_exploratory(found: Findings) -> No
     said = sentences(replace(found, association=found.association.assign(primary=False)))
     assert "No association was preregistered: every test is exploratory." in said
     assert not any("preregistered" in line for line in sentences(replace(found, association=onset_of(found, p=np.nan))))
+
+
+def test_one_stage_is_said_to_have_no_boundary(found: Findings) -> None:
+    (row,) = found.stage[(found.stage["series"] == found.boundaries)].head(1).to_dict("records")
+    said = sentences(replace(found, stage=pd.DataFrame([row])))
+    assert sum(line.startswith("No boundary between stages is found ") for line in said) == 1

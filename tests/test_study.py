@@ -184,6 +184,12 @@ def test_gradients_are_counted_in_the_plan() -> None:
         tasks(study(**{**llc, "batch": 999}), some(2))
 
 
+def test_steps_are_no_label_to_pair_by(tmp_path: Path) -> None:
+    file = cases.study(tmp_path, measure='between = "step"')
+    with pytest.raises(InputError, match="steps of one run are paired by neighbours, last, first or all; give one of"):
+        read_study(file)
+
+
 def test_nothing_to_pair_is_said() -> None:
     with pytest.raises(InputError, match="nothing to pair between seed: 2 checkpoints share no step"):
         tasks(study(), some(1))

@@ -147,6 +147,7 @@ TYPOS = {
     "command": (["barreirs", "a"], "did you mean barriers?"),
     "option": (["barriers", "a", "b", "--lenght", "3"], "--length"),
     "choice": (["barriers", "a", "b", "--definition", "chrod"], "did you mean chord?"),
+    "path": (["barriers", "a", "b", "--path", "liner"], "'geodesic'; did you mean linear?"),
     "way to align": (["barriers", "a", "b", "--align", "wieghts"], "did you mean weights?"),
     "probe": (["probe", "runs/seed_0/step_10", "--names", "inductoin", "--length", "8"], "did you mean induction?"),
     "family": (["families", "pythia-14n"], "did you mean pythia-14m?"),
