@@ -147,7 +147,6 @@ def test_bad_input_gets_a_sentence(few_runs: Path, tmp_path: Path) -> None:
             saved.load(tmp_path / name)
 
 
-@pytest.mark.slow
 def test_a_fit_that_diverges_says_so_and_leaves_nothing(few_runs: Path, tmp_path: Path) -> None:
     lost = curve(few_runs, tmp_path / "out", "--rate", "1e30", "--no-control")
     said = r"the loss of the fit is not finite at step \d+ with rate 1e\+30; give a lower rate"

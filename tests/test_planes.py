@@ -199,7 +199,6 @@ def naive(weights: list[dict[str, Tensor]], shares: list[float]) -> Any:
     return model.eval()
 
 
-@pytest.mark.slow
 def test_every_place_of_a_plane_is_that_model(few_runs: Path, tmp_path: Path) -> None:
     """Each place by loading the mixed weights; rows and columns of the raster line up; no checkpoint is changed."""
     refs = [few_runs / f"seed_{s}" / "step_10" for s in range(3)]

@@ -61,12 +61,17 @@ PLANS = {
 }
 
 
-@pytest.mark.parametrize("count", [8, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3, 64))])
-@pytest.mark.parametrize("plan", PLANS)
+FAST = {("demo", 2), ("barriers", 8), ("aligned", 64), ("much", 8)}
+SHARED = [
+    pytest.param(plan, count, marks=() if (plan, count) in FAST else pytest.mark.slow)
+    for plan in PLANS
+    for count in ((2, 3) if "demo" in plan else (2, 3, 8, 64))  # so small a study has not so many shares
+]
+
+
+@pytest.mark.parametrize(("plan", "count"), SHARED)
 def test_shares_are_complete_balanced_and_do_little_twice(plan: str, count: int) -> None:
     study, planned = PLANS[plan]()
-    if count > 4 and "demo" in plan:
-        pytest.skip("so small a study has not so many shares")
     price = partial(cost, study)
     shared = shares(planned, price, count)
     loads = [sum(map(price, share)) for share in shared]

@@ -113,7 +113,6 @@ def test_twelve_seeds_hold_a_cubic_of_the_loss_fixed() -> None:
     assert (found.low, found.high) == pytest.approx((np.tanh(z - half), np.tanh(z + half)))
 
 
-@pytest.mark.slow
 def test_errors_of_the_loss_leave_no_evidence() -> None:
     """Very many seeds: the partial correlation given a badly dated cause is its leak, which is subtracted."""
     random = np.random.default_rng(23)

@@ -177,7 +177,6 @@ def test_thresholds_between_the_stored_ones_lie_between_them() -> None:
         assert known[0] > known[1] > known[2] == known[3]
 
 
-@pytest.mark.slow
 def test_white_noise_shows_nothing() -> None:
     random = np.random.default_rng(6)
     x, worlds = np.linspace(0, 5, 40), 300

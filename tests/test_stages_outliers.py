@@ -81,7 +81,6 @@ def failed() -> Observed:
     return worlds.observed({name: values[name] for name in ("loss", "barrier:last", "good")}, OCTAVES)
 
 
-@pytest.mark.slow
 def test_tests_say_what_they_are_without_outliers() -> None:
     observed = failed()
     found = analyse(observed, SETTINGS)
@@ -101,7 +100,6 @@ def test_tests_say_what_they_are_without_outliers() -> None:
     assert clean.outlier.empty and clean.association["p_without"].isna().all()
 
 
-@pytest.mark.slow
 def test_outliers_and_unreliable_series_are_marked_in_the_figure() -> None:
     found = analyse(failed(), SETTINGS)
     parts = found.series, found.curve, found.event, found.stage
@@ -128,7 +126,6 @@ def test_gaps_without_checkpoints_are_dotted() -> None:
     assert stretches(holed) == [slice(0, 16), slice(16, 28)]
 
 
-@pytest.mark.slow
 def test_series_of_unreliable_values_bound_nothing_unless_asked() -> None:
     """Half of the coefficients are unreliable: there is a note, tables mark them, and they bound stages if named."""
     values = coupled()

@@ -187,7 +187,6 @@ def test_kill_at_any_time_tears_nothing(store: Store) -> None:
     assert kills >= 2
 
 
-@pytest.mark.slow
 def test_no_flipped_bit_is_read_as_a_result(tmp_path: Path) -> None:
     """One bit of each tenth byte: a file is damaged, not done, or reads as it was."""
     store = Store(tmp_path)

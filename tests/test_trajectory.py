@@ -196,7 +196,6 @@ def test_lines_of_a_study_are_those_of_the_usual_loop(run_of_one_seed: Path, tmp
     assert (tables["trajectory"]["a"].str.endswith("step_0")).all()
 
 
-@pytest.mark.slow
 def test_windows_of_a_study_are_means_of_state_dicts(run_of_one_seed: Path, tmp_path: Path) -> None:
     tables = study(run_of_one_seed, tmp_path, between="window", k=3)
     rows = tables["trajectory"]
