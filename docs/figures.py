@@ -1,6 +1,7 @@
 """Draw figures of the pages again, from the results of a study: python docs/figures.py FOLDER NAME...
 
-``landscape demo --full --out FOLDER`` makes results that have all of them.
+``landscape demo --full --out FOLDER`` makes results for ``demo`` and ``probes``, ``landscape demo --world planted`` for
+``stages``, and ``landscape run studies/alignment.toml --out FOLDER`` for ``symmetry``.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from landscape.catalogue import FIGURES
 from landscape.cli.report import frames
 from landscape.figures.captions import caption
 from landscape.figures.frames import Frames
-from landscape.figures.sections import sections
 from landscape.figures.style import note, style
 from landscape.figures.training import barrier_over_training
 from landscape.study.store import Store
 
-SECTIONS = {"symmetry": "Barriers before and after alignment"}
-"""Figures that are those of a report, by their headings there."""
+SECTIONS = {"symmetry": "symmetry", "probes": "together", "stages": "stages"}
+"""Figures that are those of a report, and the members of the catalogue that draw them; pages write their captions."""
 
 
 def overview(results: Frames) -> Figure:
@@ -36,16 +37,26 @@ def overview(results: Frames) -> Figure:
     return figure
 
 
+def of_report(results: Frames, name: str) -> Figure:
+    """The figure of a report without its caption.
+
+    Raises:
+        SystemExit: If these results have no such figure.
+    """
+    section = FIGURES.load(SECTIONS[name]).section(results)
+    if section is None:
+        sys.exit(f"these results have no figure {name!r}; see the first lines of this file for those that have it")
+    section.figure.supxlabel("")
+    return section.figure
+
+
 def main(folder: str, *names: str) -> None:
     """Write figures to ``figures/``."""
     results = frames(Store(Path(folder) / "results"))
     with style():
         for name in names:
-            if name == "demo":
-                figure = overview(results)
-            else:
-                figure = next(one.figure for one in sections(results) if one.title == SECTIONS[name])
-            figure.savefig(Path(__file__).parent.parent / "figures" / f"{name}.png", dpi=100)
+            figure = overview(results) if name == "demo" else of_report(results, name)
+            figure.savefig(Path(__file__).parent.parent / "figures" / f"{name}.png", dpi=150)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -120,7 +121,7 @@ def _wrap(text: str, width: int) -> str:
         if len(lines[-1]) + len(part) > width and lines[-1]:
             lines.append("")
         lines[-1] += ("; " if lines[-1] else "") + part
-    return "\n".join(lines)
+    return "\n".join(fill(line, width) for line in lines)
 
 
 def _apart(steps: list[int], positions: np.ndarray) -> list[int]:

@@ -16,15 +16,17 @@ from landscape.figures.section import Section
 from landscape.figures.style import ONE, colours
 
 RAW, CONTROL = "none", "random"
-LABEL_WIDTH = 13
+LABEL_WIDTH = 18
 """Characters in a line of a label."""
 NAMES = {RAW: "raw", CONTROL: MATCHERS.label(CONTROL), **{name: MATCHERS.label(name) for name in MATCHERS}}
 """What figures call the ways to align, in the order in which they are drawn."""
 SPREAD = 0.25
+ROW = 0.6
+"""Height of a way to align, in inches."""
 
 
 def barriers_by_symmetry(means: pd.DataFrame, rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Barrier of every pair and mean over pairs, both with 95 % intervals, by way to align.
+    """Barrier of every pair and mean over pairs, both with 95 % intervals; a row for each way to align.
 
     Args:
         means: ``how, barrier, low, high`` at one step.
@@ -37,20 +39,23 @@ def barriers_by_symmetry(means: pd.DataFrame, rows: pd.DataFrame, *, ax: Axes | 
     for position, how in enumerate(order):
         own, mean = rows[rows["how"] == how], means[means["how"] == how].iloc[0]
         color = colors[str(how).split(" (")[0]]
-        x = position + (np.linspace(-SPREAD, SPREAD, len(own)) if len(own) > 1 else np.zeros(1))
+        y = position + (np.linspace(-SPREAD, SPREAD, len(own)) if len(own) > 1 else np.zeros(1))
         half = np.maximum([own["barrier"] - own["low"], own["high"] - own["barrier"]], 0)
-        ax.errorbar(x, own["barrier"], yerr=half, fmt=".", color=color, elinewidth=1, alpha=0.6)
+        ax.errorbar(own["barrier"], y, xerr=half, fmt=".", color=color, elinewidth=1, alpha=0.6)
         if len(own) > 1:
             ends = [[mean["barrier"] - mean["low"]], [mean["high"] - mean["barrier"]]]
             ax.errorbar(
-                position, mean["barrier"], yerr=ends, fmt="D", color="0.15", elinewidth=1.5, capsize=4, zorder=3
+                mean["barrier"], position, xerr=ends, fmt="D", color="0.15", elinewidth=1.5, capsize=4, zorder=3
             )
-        ax.annotate(f"mean {mean['barrier']:.3f}", (position, 1.0), xycoords=ax.get_xaxis_transform(), fontsize="small",
-                    ha="center", va="bottom", textcoords="offset points", xytext=(0, 3))  # fmt: skip
-    ax.axhline(0, color="0.6", linewidth=0.8)
-    ax.set_xticks(range(len(order)), [_label(str(how)) for how in order], fontsize="small")
-    ax.grid(visible=False, axis="x")
-    ax.set_ylabel(f"barrier ({rows['unit'].iloc[0]})")
+        ax.annotate(f"{mean['barrier']:.3f}", (1.0, position), xycoords=ax.get_yaxis_transform(), fontsize="small",
+                    ha="left", va="center", textcoords="offset points", xytext=(4, 0))  # fmt: skip
+    ax.annotate("mean", (1.0, 1.0), xycoords="axes fraction", fontsize="small", ha="left", va="bottom",
+                textcoords="offset points", xytext=(4, 2))  # fmt: skip
+    ax.axvline(0, color="0.6", linewidth=0.8)
+    ax.set_yticks(range(len(order)), [_label(str(how)) for how in order], fontsize="small")
+    ax.set_ylim(len(order) - 0.5, -0.5)
+    ax.grid(visible=False, axis="y")
+    ax.set_xlabel(f"barrier ({rows['unit'].iloc[0]})")
     return ax
 
 
@@ -70,7 +75,7 @@ def section(frames: Frames) -> Section | None:
     last = rows["step_a"].max()
     if pd.notna(last):
         rows, means = rows[rows["step_a"] == last], means[means["step"] == last]
-    figure, ax = plt.subplots(figsize=ONE)
+    figure, ax = plt.subplots(figsize=(ONE[0], max(ONE[1], ROW * rows["how"].nunique() + 1)))
     barriers_by_symmetry(means, rows, ax=ax)
     checks = frames.alignment
     worst = checks.loc[(checks["output_difference"] / checks["tolerance"]).idxmax()]

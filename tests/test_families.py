@@ -330,7 +330,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
-DEMOS = ("demo", "planted")  # go with checkpoints that are trained first
+DEMOS = ("demo", "planted", "alignment")  # go with checkpoints that are trained first
 STUDIES = sorted(path for path in (ROOT / "studies").glob("*.toml") if path.stem not in DEMOS)
 
 

@@ -129,7 +129,7 @@ def test_a_curve_is_drawn_by_its_label(name: str) -> None:
 def test_a_way_to_align_is_drawn_by_its_label(name: str) -> None:
     pairs = pd.concat([pd.DataFrame(rows(32)).assign(how="none"), pd.DataFrame(rows(32, 0.3)).assign(how=name)])
     means = pairs.groupby("how", as_index=False)[["barrier", "low", "high"]].mean()
-    labels = [t.get_text().replace("\n", " ") for t in barriers_by_symmetry(means, pairs).get_xticklabels()]
+    labels = [t.get_text().replace("\n", " ") for t in barriers_by_symmetry(means, pairs).get_yticklabels()]
     assert labels == ["raw", MATCHERS.label(name)]
 
 

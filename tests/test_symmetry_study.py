@@ -128,7 +128,7 @@ def test_stages_see_checkpoints_that_are_not_aligned(finished: Path) -> None:
 
 def bars(ax: Axes) -> list[list[float]]:
     """Both ends of all error bars."""
-    found = [piece[:, 1] for box in ax.containers for lines in box[2] for piece in lines.get_segments()]
+    found = [piece[:, 0] for box in ax.containers for lines in box[2] for piece in lines.get_segments()]
     return sorted([float(low), float(high)] for low, high in found)
 
 
@@ -166,17 +166,19 @@ def test_the_figure_shows_every_pair_and_the_mean() -> None:
     means = summary.by_symmetry(shown).set_index("how")
     assert means["barrier"].to_dict() == pytest.approx({"none": 0.7, "weights": 0.2})
     assert means[["low", "high"]].isna().all(axis=None)  # three seeds
-    unknown = [text.xy[1] for text in barriers_by_symmetry(means.reset_index(), shown).texts]
+    unknown = [text.xy[0] for text in barriers_by_symmetry(means.reset_index(), shown).texts]
     plt.close("all")
     means = means.assign(low=means["barrier"] - 0.05, high=means["barrier"] + 0.1)
     ax = barriers_by_symmetry(means.reset_index(), shown)
-    assert unknown == [1.0, 1.0], "means are written above the axes, clear of all whiskers"
-    drawn = sorted(np.concatenate([line.get_ydata() for line in ax.lines if line.get_marker() == "."]).tolist())
+    assert unknown == [1.0, 1.0, 1.0], "means are written beside the axes, clear of all whiskers"
+    assert [text.get_text() for text in ax.texts] == ["0.700", "0.200", "mean"]
+    drawn = sorted(np.concatenate([line.get_xdata() for line in ax.lines if line.get_marker() == "."]).tolist())
     assert drawn == pytest.approx(sorted(chord["barrier"]))
     ends = pd.concat([chord, means])[["low", "high"]].to_numpy()
     np.testing.assert_allclose(bars(ax), ends[np.lexsort(ends.T[::-1])])
-    assert [text.get_text() for text in ax.get_xticklabels()] == ["raw", "aligned by\nweights"]
-    assert ax.get_ylabel() == "barrier (nats per token)"
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["raw", "aligned by weights"]
+    assert ax.get_ylim() == (1.5, -0.5), "raw barriers stand above"
+    assert ax.get_xlabel() == "barrier (nats per token)"
     two = pd.concat([chord, chord[3:].assign(symmetry_group="permutations")])
     assert set(summary.alignments(two)["how"]) == {"none", "weights (all)", "weights (permutations)"}
     assert summary.alignments(chord[:3]).empty
