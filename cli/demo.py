@@ -152,7 +152,7 @@ def _draw(out: Path) -> None:
     found = tuple(checkpoint for checkpoint in every if checkpoint.step == last)
     rows = measure(Models(found, study.data, "cpu"), Barriers()).frame
     chord = rows[rows["definition"] == "chord"]
-    barrier_matrix(chord, ax=plt.figure(figsize=(5, 4), layout="constrained").subplots())
+    barrier_matrix(chord, ax=plt.figure(figsize=(5, 4), layout="compressed").subplots())
     with replacing(out / FIRST) as part:
         plt.savefig(part, format="png", dpi=150)
     plt.close()

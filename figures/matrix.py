@@ -162,6 +162,7 @@ def barrier_matrices(rows: pd.DataFrame) -> Figure:
     """
     parts = _parts(rows)
     figure, axes = panels(len(parts), *_layout(parts), least=0.0)
+    figure.set_layout_engine("compressed")  # by which titles of square panels have room
     figure.set_figheight(figure.get_figheight() + ROOM_BELOW)
     dark = max(float(rows["barrier"].max()), MIN_SCALE)
     for ax, part in zip(axes, parts, strict=True):

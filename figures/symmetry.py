@@ -16,7 +16,7 @@ from landscape.figures.section import Section
 from landscape.figures.style import ONE, colours
 
 RAW, CONTROL = "none", "random"
-LABEL_WIDTH = 18
+LABEL_WIDTH = 22
 """Characters in a line of a label."""
 NAMES = {RAW: "raw", CONTROL: MATCHERS.label(CONTROL), **{name: MATCHERS.label(name) for name in MATCHERS}}
 """What figures call the ways to align, in the order in which they are drawn."""

@@ -68,7 +68,7 @@ class Result(ABC):
         from landscape.figures.style import style
 
         with style():
-            figure = Figure(figsize=SIZE, layout="constrained")  # not of pyplot, which would show it once more
+            figure = Figure(figsize=SIZE, layout="compressed")  # not of pyplot, which would show it once more
             try:
                 self.plot(figure.subplots())
             except InputError:
