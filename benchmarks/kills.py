@@ -404,7 +404,8 @@ def main() -> int:
         if o.twice > o.flying or o.differ:
             o.faults.append(f"{engine}: more was done than was in flight, or rows differ")
     faults = [fault for outcome in outcomes.values() for fault in outcome.faults]
-    print(*(f"FAULT: {fault}" for fault in faults), sep="\n")
+    for fault in faults:
+        print("FAULT:", fault)
     return int(bool(faults))
 
 

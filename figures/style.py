@@ -118,10 +118,10 @@ def literal(text: str) -> str:
 def _wrap(text: str, width: int) -> str:
     lines = [""]
     for part in text.split("; "):
-        if len(lines[-1]) + len(part) > width and lines[-1]:
+        if lines[-1] and len(f"{lines[-1]}; {part}") > width:
             lines.append("")
         lines[-1] += ("; " if lines[-1] else "") + part
-    return "\n".join(fill(line, width) for line in lines)
+    return "\n".join(fill(line, width, break_on_hyphens=False) for line in lines)
 
 
 def _apart(steps: list[int], positions: np.ndarray) -> list[int]:

@@ -2,7 +2,6 @@ import io
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from itertools import combinations
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,7 +25,7 @@ from landscape.figures.page import MAX_LISTED, Missing, page
 from landscape.figures.paper import figures
 from landscape.figures.plane import about, loss_plane
 from landscape.figures.probes import probe_over_training
-from landscape.figures.style import MOST_STEPS, note, step_axis, style
+from landscape.figures.style import MOST_STEPS, step_axis
 from landscape.figures.svg import Drawing
 from landscape.figures.traces import traces
 from landscape.figures.training import barrier_over_training
@@ -467,28 +466,6 @@ def test_labels_of_steps_have_room(steps: np.ndarray) -> None:
 def test_charts_of_one_series_have_the_axis_of_the_figure(steps: list[int], places: list[float]) -> None:
     known = np.array(steps, dtype=float)
     assert details._places(known, known) == pytest.approx(places)
-
-
-def test_the_title_of_a_matrix_is_within_its_figure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()  # the drawing of seaborn, which moves the axes
-    one = pd.DataFrame(rows(32)[:1])
-    five = pd.concat([
-        one.assign(a=f"run/{a}/32", b=f"run/{b}/32", seed_a=a, seed_b=b) for a, b in combinations(range(5), 2)
-    ])  # fmt: skip
-    with style():
-        figure = matrix.barrier_matrices(five)
-        figure.savefig(io.BytesIO(), format="svg")
-    title = figure.axes[0].title
-    assert title.get_text() == "step 32" and title.get_window_extent().y1 <= figure.bbox.height
-
-
-def test_captions_are_as_wide_as_their_figure() -> None:
-    figure, ax = plt.subplots(figsize=(6, 4))
-    note(ax, f"step 5; {'one part with many words ' * 6}; float32")
-    figure.draw_without_rendering()
-    words = figure._supxlabel
-    assert words.get_text().startswith("step 5\none part") and words.get_text().endswith("\nfloat32")
-    assert words.get_window_extent().width < figure.bbox.width
 
 
 def test_captions_say_how_much_was_evaluated() -> None:
