@@ -185,11 +185,16 @@ def _layout(parts: Sequence[pd.DataFrame]) -> tuple[int, tuple[float, float]]:
 
 
 def _parts(rows: pd.DataFrame) -> list[pd.DataFrame]:
-    """The rows of each matrix that is drawn."""
-    by_step = rows[rows["between"] == "seed"]
-    steps = some(sorted(by_step["step_a"].dropna().unique().tolist()), MAX_MATRICES)
-    rest = rows.drop(by_step.index[by_step["step_a"].notna()])
-    return [by_step[by_step["step_a"] == step] for step in steps] + [part for _, part in rest.groupby("between")]
+    """The rows of each matrix that is drawn: of a step where all pairs share theirs, else of all pairs of a kind."""
+    parts = list[pd.DataFrame]()
+    for _, part in rows.groupby("between", sort=False):
+        known = part["step_a"].notna()
+        if (part["step_a"] == part["step_b"])[known].all():
+            steps = some(sorted(part["step_a"].dropna().unique().tolist()), MAX_MATRICES)
+            parts += [part[part["step_a"] == step] for step in steps]
+            part = part[~known]
+        parts += [part] if len(part) else []
+    return parts
 
 
 def section(frames: Frames) -> Section | None:
@@ -199,7 +204,7 @@ def section(frames: Frames) -> Section | None:
     parts = _parts(rows)
     figure = barrier_matrices(rows)
     shown = pd.concat(parts)
-    count = rows.loc[rows["between"] == "seed", "step_a"].nunique()
+    count = rows["step_a"].nunique()
     left_out = sorted({*rows["step_a"].dropna()} - {*shown["step_a"].dropna()})
     text = caption(rows) + "; ±, in small matrices: half-width of the 95 % interval over examples, if not 0.000"
     details = pairs(frames.profiles, rows)

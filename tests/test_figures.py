@@ -402,6 +402,14 @@ def test_a_matrix_a_step_of_seeds_alone(frames: Frames) -> None:
     assert len(section.figure.axes) == 3 + 1  # with one scale for all
 
 
+def test_runs_that_another_label_tells_apart_have_a_matrix_a_step() -> None:
+    made = pd.DataFrame([*rows(4, 0.5), *rows(32)]).assign(between="optimizer")
+    unequal = made.iloc[:1].assign(between="size", step_b=8)
+    figure = matrix.barrier_matrices(pd.concat([made, unequal]))
+    assert [ax.get_title() for ax in figure.axes] == ["step 4", "step 32", "", ""]  # pairs of two steps, and the scale
+    np.testing.assert_allclose(drawn_cells(figure.axes[0])[0, 0], made["barrier"].iloc[0])
+
+
 def test_branches_are_compared_at_their_last_step(frames: Frames) -> None:
     section = branching.section(frames)
     assert section is not None and "until step 8" in section.text and "compared at step 8" in section.note
