@@ -23,7 +23,7 @@ from landscape.session import evaluator, workers
 from landscape.session.buffers import Buffers
 from landscape.session.evaluator import Choices, Evaluator, evaluations
 from landscape.session.result import How, Values
-from landscape.session.workers import workers_for
+from landscape.session.workers import makespan, workers_for
 from landscape.study.checkpoint import Checkpoint, labels
 from landscape.study.file import Study, read_study
 from landscape.study.measure import Grid
@@ -394,10 +394,25 @@ def test_workers_and_threads_are_the_cheapest_by_the_clock(
     assert workers_for(session, session.tasks) == (1, 1), "nothing is timed for a small model and little work"
     monkeypatch.setattr(workers, "ONE_THREAD", 0)
     assert workers_for(session, session.tasks) == (1, 2)
-    monkeypatch.setattr(strategy, "TRIAL_SHARE", 2 * 2 * workers.TRIAL_EXAMPLES / evaluations)
+    monkeypatch.setattr(strategy, "TRIAL_SHARE", 5 * workers.TRIAL_EXAMPLES / evaluations)
     assert workers_for(session, session.tasks) == (2, 1)
+    assert workers_for(session, session.tasks, 1) == (1, 2) and workers_for(session, session.tasks, 3) == (3, 1)
+    one_tile = [task for task in session.tasks if task.kind == "losses"] + session.tasks[-1:]
+    whole[2] = 0.9
+    monkeypatch.setattr(strategy, "TRIAL_SHARE", 1.0)
+    assert workers_for(session, session.tasks) == (2, 1)
+    assert workers_for(session, one_tile) == (1, 2), "the second worker would wait for the first"
     whole[2] = 0.4
     assert workers_for(session, session.tasks) == (1, 2)
     whole.update({1: 1e-5, 2: 2e-5})
     assert workers_for(session, session.tasks) == (1, 1)
     assert workers_for(replace(session, device=torch.device("meta")), session.tasks) == (1, 2)
+
+
+def test_a_worker_takes_the_next_task_and_waits_for_what_it_needs() -> None:
+    plan: list[Any] = [SimpleNamespace(key=key, needs=tuple(needs)) for key, *needs in ("a", "b", "cab", "d", "ed")]
+    costs = [1.0, 3.0, 10.0, 2.0, 4.0]
+    assert makespan(plan, costs, 1) == 20
+    assert makespan(plan, costs, 2) == 13, "c from 3 to 13 on one; d and e from 3 on the other"
+    assert makespan(plan, costs, 9) == 13
+    assert makespan(plan[2:3], [10.0], 2) == 10, "what it needs is done already"

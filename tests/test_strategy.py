@@ -73,12 +73,14 @@ def test_what_fails_on_trial_is_tried_no_more_and_the_default_may_not_fail() -> 
     """The default is put on trial too, but if it fails, another batch than a larger one is wanted."""
     tuner = Tuner(700, 10**9)
     assert tuner.trial == loop(32) and not tuner.failed(loop(32)) and tuner.trial == loop(32)
-    tuner.took(loop(32), 32, 2 * strategy.LONG)
+    for _ in range(2):
+        tuner.took(loop(32), 32, 2 * strategy.LONG)
     assert tuner.failed(loop(128)) and tuner.trial == loop(16) and not tuner.failed(loop(128))
     assert Tuner(7, 0).best == Tuner(7, 10**9).trial == loop(7), "no batch is larger than the data"
 
 
 def test_the_first_slice_warms_up_and_counts_only_when_it_is_long() -> None:
+    """The very first of all never counts: memory is touched in it for the first time."""
     seconds = iter([9e-2, 1e-2, 9e-2, 2e-2, 9e-2, 3e-2])
     tuner = Tuner(700, 10**9, stacked=())
     for expected in (loop(32), loop(32), loop(128), loop(128), loop(16), loop(16)):
@@ -87,8 +89,12 @@ def test_the_first_slice_warms_up_and_counts_only_when_it_is_long() -> None:
         tuner.took(how, 100, next(seconds))
     assert tuner.trial is None and tuner.best == loop(32) and tuner.seconds == 1e-4
     tuner = Tuner(700, 10**9)
+    tuner.took(loop(32), 32, 9 * strategy.LONG)
+    assert tuner.trial == loop(32)
     tuner.took(loop(32), 32, 1.5 * strategy.LONG)
-    assert tuner.trial == loop(128)
+    assert tuner.trial == loop(128) and tuner.seconds == pytest.approx(1.5 * strategy.LONG / 32)
+    tuner.took(loop(128), 128, 5 * strategy.LONG)
+    assert tuner.trial == loop(512) and tuner.best == loop(128), "another that is long counts at once"
 
 
 @pytest.mark.parametrize(

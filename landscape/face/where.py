@@ -70,10 +70,9 @@ def workers_of(session: Session, left: list[Task[Spec]], where: EngineSettings) 
         places = assigned(wanted, workers)
         return places, threads(len(places), cores)
     try:
-        count, each = workers_for(session, left)
+        count, each = workers_for(session, left, workers)
     except InputError:  # a checkpoint that cannot be loaded is its task's failure, not the run's
-        count, each = 1, 1
-    count, each = (workers, 1) if workers and workers > 1 else (workers or count, each)
+        count, each = workers or 1, 1
     return assigned(wanted, count), each
 
 

@@ -54,7 +54,8 @@ class Strategy:
 class Tuner:
     """The fastest strategy so far, and the one on trial.
 
-    A candidate gets two slices of the work, of which the first is a warm-up. The search starts at the default and tries
+    A candidate gets two slices of the work, of which the first is a warm-up; if slices are long, only the very first of
+    all is, in which memory is touched for the first time. The search starts at the default and tries
     larger batches, smaller ones if larger ones do not help, and then several points under ``vmap``. It stops before its
     slices make up more than ``TRIAL_SHARE`` of the work. The slices of a trial give results like all others.
 
@@ -114,7 +115,7 @@ class Tuner:
         if strategy != self.trial:
             return
         self.spent += evaluations if strategy != self.best else 0
-        if not self._warm and seconds <= LONG:
+        if not self._warm and (seconds <= LONG or self.seconds == math.inf):
             self._warm = True
             return
         each = seconds / evaluations

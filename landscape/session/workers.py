@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import partial
+from heapq import heappop, heappush
 
 import torch
 
@@ -23,33 +24,56 @@ ONE_THREAD = 1_000_000
 """Parameters below which one thread is taken without timing."""
 
 
-def workers_for(session: Session, left: Sequence[Task[Spec]]) -> tuple[int, int]:
-    """Workers and threads of each that finish the tasks soonest, by timing one thread against all.
+def workers_for(session: Session, left: Sequence[Task[Spec]], asked: int | None = None) -> tuple[int, int]:
+    """Workers and threads of each that finish the tasks soonest, by timing one thread against all of its share.
 
-    Small models often run slower on many threads than on one, and then a process a core is best. Where timing would
-    be a large part of the work, one worker takes one thread for a small model and all for a large one.
+    Small models often run slower on many threads than on one, and then a process a core is best, if no task takes so
+    long that the others wait for it. Where timing would be a large part of the work, one worker takes one thread for a
+    small model and all for a large one.
 
     Args:
         session: A session of this process.
         left: The tasks to do.
+        asked: The number of workers, if that is given.
 
     Returns:
         Number of workers, and threads of each.
     """
-    cores = len(os.sched_getaffinity(0))
-    if session.device.type != "cpu" or cores == 1 or session.on_disk:
-        return 1, cores
+    cores, alone = len(os.sched_getaffinity(0)), asked or 1
+    most_threads = max(1, cores // alone)
+    if session.device.type != "cpu" or most_threads == 1 or session.on_disk:
+        return alone, most_threads
     objective = session.batches.objective(left[0].on)
-    wanted, examples = evaluations(left, objective.examples), min(TRIAL_EXAMPLES, objective.examples)
-    if not affordable(2 * 2 * examples, wanted):
-        return 1, 1 if objective.space.size < ONE_THREAD else cores
+    costs, examples = (
+        [evaluations([task], objective.examples) for task in left],
+        min(TRIAL_EXAMPLES, objective.examples),
+    )
+    counts = {asked or min(cores, len(left), most_workers(left, objective.space.size, session.device)), alone}
+    timed = sorted({1, *(max(1, cores // count) for count in counts)})
+    if not affordable((2 * len(timed) + 1) * examples, sum(costs)):
+        return alone, 1 if objective.space.size < ONE_THREAD else most_threads
     anchors, few = session.anchors.of(left[0])[:1], objective.take(torch.arange(examples))
-    seconds = {}
-    for threads in {1, cores}:
+    each = {}
+    losses(few, anchors, torch.ones(1, 1), strategy=Strategy())  # touches memory for the first time
+    for threads in timed:
         torch.set_num_threads(threads)
-        once = least_seconds(partial(losses, few, anchors, torch.ones(1, 1), strategy=Strategy()))
-        seconds[threads] = once * wanted / examples
-    most = min(cores, len(left), most_workers(left, objective.space.size, session.device))
-    apart = seconds[1] / most + SPAWN_SECONDS
-    threads = min(seconds, key=lambda n: seconds[n])
-    return (most, 1) if apart < seconds[threads] else (1, threads)
+        each[threads] = least_seconds(partial(losses, few, anchors, torch.ones(1, 1), strategy=Strategy())) / examples
+    whole = {count: makespan(left, costs, count) for count in counts}
+    ways = [(count, threads) for count in sorted(counts) for threads in timed if threads <= max(1, cores // count)]
+    return min(ways, key=lambda way: whole[way[0]] * each[way[1]] + SPAWN_SECONDS * (way[0] > 1))
+
+
+def makespan(tasks: Sequence[Task[Spec]], costs: Sequence[float], workers: int) -> float:
+    """Cost after which all tasks are done, if a free worker takes the next one, and waits for what it needs.
+
+    Args:
+        tasks: Tasks in the order of the plan, each after those that it needs.
+        costs: Of each task, in any unit.
+        workers: Number of workers.
+    """
+    free, ends = [0.0] * workers, dict[str, float]()
+    for task, cost in zip(tasks, costs, strict=True):
+        begin = max([heappop(free), *(ends.get(need, 0.0) for need in task.needs)])
+        ends[task.key] = begin + cost
+        heappush(free, begin + cost)
+    return max(ends.values())
