@@ -19,6 +19,7 @@ from landscape.measure import pairs, perform
 from landscape.measure.prepare import prepare
 from landscape.objectives import Objective
 from landscape.points import strategy
+from landscape.points.fastest import fastest
 from landscape.session import evaluator, workers
 from landscape.session.buffers import Buffers
 from landscape.session.evaluator import Choices, Evaluator, evaluations
@@ -209,6 +210,24 @@ def test_auto_takes_float32_where_bfloat16_is_no_faster_or_less_exact_than_the_d
         one = session.evaluator(task, "auto", checkpoints=task.checkpoints[:2])
         one.evaluate(session.points(task)[:2], rows, np.arange(4))
         assert one.dtype == wanted and (one.dtype_error is None) == (wanted == "float32")
+
+
+def test_bfloat16_is_not_even_tried_where_it_is_emulated(
+    few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trial of a few examples would take longer than all the rest."""
+    tried: list[str] = []
+
+    def clock(work: Any) -> float:
+        tried.append(work.func.__name__)
+        return {"float32": 1.0, "bfloat16": 4.1}[work.keywords["dtype"]]
+
+    monkeypatch.setattr("landscape.points.fastest.least_seconds", clock)
+    study = read_study(cases.study(linked(few_runs, tmp_path), measure='dtype = "auto"\nat_steps = "last"'))
+    session = prepare(study, Store(tmp_path / "store")).session
+    objective, anchors = session.batches.objective("main"), [torch.zeros(3)]
+    assert fastest(objective, anchors, torch.ones(2, 1), np.arange(4), 10**6) == "float32"
+    assert tried == ["_multiply", "_multiply"]
 
 
 def test_work_too_small_to_try_is_done_in_float32(few_runs: Path, tmp_path: Path) -> None:

@@ -21,6 +21,9 @@ POINTS, EXAMPLES = 2, (8, 16, 32, 64)
 """Number of points and of examples on which each precision is tried."""
 MAX_ERROR, TRIAL_SHARE = 0.1, 0.1
 """Largest error as a fraction of the width of an interval, and largest share of the work that is spent on trials."""
+SIDE, SLOW = 128, 4.0
+"""Rows of a matrix that is multiplied by itself; how many times as long as in float32 that may take before a precision
+is not even tried. A processor without instructions for bfloat16 takes 10 to 400 times as long."""
 
 
 def fastest(
@@ -34,7 +37,7 @@ def fastest(
 
     The error of a mean loss against float32 must be below ``MAX_ERROR`` times the width of the 95 % interval of the
     mean difference between two of the points, from all examples. Where trials would take too large a share of the work,
-    the precision is float32.
+    or the processor only emulates bfloat16, the precision is float32.
 
     Args:
         objective: Model, batches and measure.
@@ -45,6 +48,8 @@ def fastest(
     """
     device = objective.device
     every: tuple[Dtype, ...] = ("float32", "bfloat16") if device.type == "cpu" else get_args(Dtype)
+    if device.type == "cpu" and _is_emulated():
+        return "float32"
     sample = rows[torch.linspace(0, len(rows) - 1, min(POINTS, len(rows))).round().long()]
     largest = TRIAL_SHARE * work / (2 * len(every) * len(sample))
     if largest < EXAMPLES[0]:
@@ -60,3 +65,14 @@ def fastest(
     apart = float((exact - exact[::-1]).std(axis=1, ddof=1).max())
     allowed = MAX_ERROR * 2 * ONE_LOOK * apart / math.sqrt(objective.examples)
     return min((n for n in every if np.abs((tried[n] - exact).mean(axis=1)).max() <= allowed), key=lambda n: seconds[n])
+
+
+def _is_emulated() -> bool:
+    """Whether this processor multiplies matrices of bfloat16 much more slowly than those of float32."""
+    seconds = {dtype: least_seconds(partial(_multiply, dtype=dtype)) for dtype in ("float32", "bfloat16")}
+    return seconds["bfloat16"] > SLOW * seconds["float32"]
+
+
+def _multiply(*, dtype: str) -> None:
+    matrix = torch.ones(SIDE, SIDE, dtype=getattr(torch, dtype))
+    torch.mm(matrix, matrix)
