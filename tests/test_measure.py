@@ -417,7 +417,7 @@ def test_workers_and_threads_are_the_cheapest_by_the_clock(
     assert workers_for(session, session.tasks) == (2, 1)
     assert workers_for(session, session.tasks, 1) == (1, 2) and workers_for(session, session.tasks, 3) == (3, 1)
     one_tile = [task for task in session.tasks if task.kind == "losses"] + session.tasks[-1:]
-    whole[2] = 0.9
+    whole[2] = 0.75
     monkeypatch.setattr(strategy, "TRIAL_SHARE", 1.0)
     assert workers_for(session, session.tasks) == (2, 1)
     assert workers_for(session, one_tile) == (1, 2), "the second worker would wait for the first"
