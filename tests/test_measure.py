@@ -428,10 +428,11 @@ def test_workers_and_threads_are_the_cheapest_by_the_clock(
     assert workers_for(replace(session, device=torch.device("meta")), session.tasks) == (1, 2)
 
 
+@pytest.mark.untyped
 def test_a_worker_takes_the_next_task_and_waits_for_what_it_needs() -> None:
     plan: list[Any] = [SimpleNamespace(key=key, needs=tuple(needs)) for key, *needs in ("a", "b", "cab", "d", "ed")]
-    costs = [1.0, 3.0, 10.0, 2.0, 4.0]
+    costs = [1, 3, 10, 2, 4]
     assert makespan(plan, costs, 1) == 20
     assert makespan(plan, costs, 2) == 13, "c from 3 to 13 on one; d and e from 3 on the other"
     assert makespan(plan, costs, 9) == 13
-    assert makespan(plan[2:3], [10.0], 2) == 10, "what it needs is done already"
+    assert makespan(plan[2:3], [10], 2) == 10, "what it needs is done already"

@@ -63,7 +63,7 @@ def workers_for(session: Session, left: Sequence[Task[Spec]], asked: int | None 
     return min(ways, key=lambda way: whole[way[0]] * each[way[1]] + SPAWN_SECONDS * (way[0] > 1))
 
 
-def makespan(tasks: Sequence[Task[Spec]], costs: Sequence[float], workers: int) -> float:
+def makespan(tasks: Sequence[Task[Spec]], costs: Sequence[int], workers: int) -> int:
     """Cost after which all tasks are done, if a free worker takes the next one, and waits for what it needs.
 
     Args:
@@ -71,9 +71,9 @@ def makespan(tasks: Sequence[Task[Spec]], costs: Sequence[float], workers: int) 
         costs: Of each task, in any unit.
         workers: Number of workers.
     """
-    free, ends = [0.0] * workers, dict[str, float]()
+    free, ends = [0] * workers, dict[str, int]()
     for task, cost in zip(tasks, costs, strict=True):
-        begin = max([heappop(free), *(ends.get(need, 0.0) for need in task.needs)])
+        begin = max([heappop(free), *(ends.get(need, 0) for need in task.needs)])
         ends[task.key] = begin + cost
         heappush(free, begin + cost)
     return max(ends.values())
