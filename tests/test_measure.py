@@ -230,7 +230,10 @@ def test_bfloat16_is_not_even_tried_where_it_is_emulated(
     assert tried == ["_multiply", "_multiply"]
 
 
-def test_work_too_small_to_try_is_done_in_float32(few_runs: Path, tmp_path: Path) -> None:
+def test_work_too_small_to_try_is_done_in_float32(
+    few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("landscape.points.fastest._is_emulated", lambda: False)
     study = read_study(cases.study(linked(few_runs, tmp_path), measure='dtype = "auto"\nat_steps = "last"'))
     store, keys, _ = run(study, tmp_path)
     rows = store.rows("barrier", keys)

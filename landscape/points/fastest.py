@@ -48,11 +48,9 @@ def fastest(
     """
     device = objective.device
     every: tuple[Dtype, ...] = ("float32", "bfloat16") if device.type == "cpu" else get_args(Dtype)
-    if device.type == "cpu" and _is_emulated():
-        return "float32"
     sample = rows[torch.linspace(0, len(rows) - 1, min(POINTS, len(rows))).round().long()]
     largest = TRIAL_SHARE * work / (2 * len(every) * len(sample))
-    if largest < EXAMPLES[0]:
+    if largest < EXAMPLES[0] or (device.type == "cpu" and _is_emulated()):
         return "float32"
     few = objective.take(torch.from_numpy(examples[: max(n for n in EXAMPLES if n <= largest)]))
     tried: dict[str, Float[np.ndarray, "points n"]] = {}

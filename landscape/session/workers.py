@@ -39,19 +39,17 @@ def workers_for(session: Session, left: Sequence[Task[Spec]], asked: int | None 
     Returns:
         Number of workers, and threads of each.
     """
-    cores, alone = len(os.sched_getaffinity(0)), asked or 1
-    most_threads = max(1, cores // alone)
+    cores, fewest = len(os.sched_getaffinity(0)), asked or 1
+    most_threads = max(1, cores // fewest)
     if session.device.type != "cpu" or most_threads == 1 or session.on_disk:
-        return alone, most_threads
+        return fewest, most_threads
     objective = session.batches.objective(left[0].on)
-    costs, examples = (
-        [evaluations([task], objective.examples) for task in left],
-        min(TRIAL_EXAMPLES, objective.examples),
-    )
-    counts = {asked or min(cores, len(left), most_workers(left, objective.space.size, session.device)), alone}
+    costs = [evaluations([task], objective.examples) for task in left]
+    examples = min(TRIAL_EXAMPLES, objective.examples)
+    counts = {asked or min(cores, len(left), most_workers(left, objective.space.size, session.device)), fewest}
     timed = sorted({1, *(max(1, cores // count) for count in counts)})
     if not affordable((2 * len(timed) + 1) * examples, sum(costs)):
-        return alone, 1 if objective.space.size < ONE_THREAD else most_threads
+        return fewest, 1 if objective.space.size < ONE_THREAD else most_threads
     anchors, few = session.anchors.of(left[0])[:1], objective.take(torch.arange(examples))
     each = {}
     losses(few, anchors, torch.ones(1, 1), strategy=Strategy())  # touches memory for the first time
@@ -66,10 +64,15 @@ def workers_for(session: Session, left: Sequence[Task[Spec]], asked: int | None 
 def makespan(tasks: Sequence[Task[Spec]], costs: Sequence[int], workers: int) -> int:
     """Cost after which all tasks are done, if a free worker takes the next one, and waits for what it needs.
 
+    List scheduling (Graham 1966, Bounds for certain multiprocessing anomalies).
+
     Args:
         tasks: Tasks in the order of the plan, each after those that it needs.
         costs: Of each task, in any unit.
         workers: Number of workers.
+
+    Returns:
+        The end of the last task, in the unit of the costs.
     """
     free, ends = [0] * workers, dict[str, int]()
     for task, cost in zip(tasks, costs, strict=True):
