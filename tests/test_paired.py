@@ -33,6 +33,27 @@ def test_a_rise_known_on_few_examples_borrows_from_its_neighbour() -> None:
     assert np.mean(means) == pytest.approx(0.3, abs=4 * expected / 120**0.5)
 
 
+@pytest.mark.parametrize(("few", "others"), [(16, 3), (40, 5)])
+def test_the_error_of_a_regression_on_few_examples_counts_its_coefficients(few: int, others: int) -> None:
+    """Against the scatter of the estimate, which is ``S / n (n - 2) / (n - 2 - p)`` beside that of the others."""
+    random, repeats, t = np.random.default_rng(few), 500, np.linspace(0, 1, others + 3)
+    middle = 1 + others // 2
+    best = [k for k in range(1, others + 2) if k != middle]
+    errors, off = [], []
+    for _ in range(repeats):
+        losses = random.normal(size=(len(t), 400))
+        losses[0] = 0
+        of_others = losses[best].sum(axis=0)
+        losses[middle] = of_others + t[middle] * losses[-1] + 0.5 * losses[middle]
+        losses[middle, few:] = np.nan
+        found = paired.band(t, losses)
+        errors.append(found.rise_error[middle] ** 2 - of_others.var(ddof=1) / 400)
+        off.append((found.rise[middle] - of_others.mean()) ** 2)
+    expected, error = 0.25 / few * (few - 2) / (few - 3 - others), np.std(off) / repeats**0.5
+    assert np.mean(off) == pytest.approx(expected, abs=4 * error) and error < 0.1 * expected
+    assert np.mean(errors) == pytest.approx(expected, rel=0.05)
+
+
 def test_it_borrows_from_the_nearest_of_those_known_best() -> None:
     """What lies farther off has nothing to do with it."""
     random = np.random.default_rng(2)

@@ -175,7 +175,7 @@ def test_without_precision_intervals_are_as_if_all_examples_were_evaluated() -> 
     (found,) = profiles([world.path], world.evaluate, Grid())
     counts = np.isfinite(found.losses).sum(axis=1)
     assert len(world.looked) == len(set(world.looked)) == found.evaluations < 0.8 * 900 * (len(found.t) - 2)
-    assert found.widening == 1 and counts.max() == 900 and counts[1:-1].min() >= 32 and found.examples == 900
+    assert found.widening == 1 and counts.max() == 900 and counts[1:-1].min() >= 16 and found.examples == 900
     barriers, shown = tables(found, Grid(resamples=400))
     whole = replace(found, losses=np.array([world.at(float(t)) for t in found.t]))
     usual, _ = tables(whole, Grid(resamples=400))
@@ -232,7 +232,7 @@ def test_every_definition_has_its_places() -> None:
 
 def test_what_no_other_time_tells_is_evaluated_on_more_than_a_pilot() -> None:
     ratio, counts = widths(two_places(1500, 1, tilt=2.0, heights=(0.6, 0.7), rough=0.6))
-    assert max(ratio.values()) < 1.15 and 32 < counts.min() < counts.max() == 1500
+    assert max(ratio.values()) < 1.15 and 16 < counts.min() < counts.max() == 1500
 
 
 def test_what_is_no_maximum_needs_a_pilot_alone() -> None:

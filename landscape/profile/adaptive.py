@@ -10,7 +10,7 @@ import numpy as np
 
 from landscape.catalogue import DEFINITIONS
 from landscape.profile import barrier, nodes, paired, sequential
-from landscape.profile.allocation import Allocation, allocate
+from landscape.profile.allocation import WIDER, WIDER_OF_MANY, Allocation, allocate, allowed
 from landscape.profile.definitions import MAX_COARSE
 from landscape.profile.nodes import Interpolation
 from landscape.profile.path_state import Evaluate, KnownEnds, PathState, extend
@@ -18,8 +18,10 @@ from landscape.shapes import Float, Int
 
 RESAMPLE_SEED = 0
 ORDER_SEED = 0
-NEAR_MAXIMUM, MAX_CONTRASTS = 2.0, 64
-"""Standard errors within which a contrast may be the largest, and how many contrasts of a definition are considered."""
+PILOT = 16
+"""Examples on which a shape is found, where no look at them decides when to stop."""
+MAX_CONTRASTS = 64
+"""How many contrasts of a definition are considered, the largest first."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def _adaptive(paths: Sequence[KnownEnds], evaluate: Evaluate, grid: Grid) -> lis
     """
     examples = paths[0].ends.shape[1]
     order = np.random.default_rng(ORDER_SEED).permutation(examples)
-    counts = sequential.looks(examples)
+    counts = sequential.looks(examples, PILOT if grid.halfwidth is None else sequential.PILOT)
     states = [PathState(path, nodes.grid(path.pieces), nodes.first(path.pieces)) for path in paths]
     _resolve_shape(states, order[: counts[0]], evaluate, grid)
     if grid.halfwidth is None:
@@ -139,26 +141,30 @@ def _tolerance(state: PathState, pilot: int, grid: Grid) -> float:
 def _resolve_all(
     states: list[PathState], order: Int[np.ndarray, " examples"], counts: tuple[int, ...], evaluate: Evaluate
 ) -> None:
-    """Evaluate all examples at the t on which barriers depend, and as few as are enough at the others."""
-    ends: dict[int, list[tuple[int, int]]] = {}
-    for n, state in enumerate(states):
-        if not state.path.one_point:
-            allocation = _allocation(state, order[: counts[0]], counts)
-            for k, whole in zip(state.used[1:-1].tolist(), allocation.whole[:-1].tolist(), strict=True):
-                ends.setdefault(counts[-1] if whole else allocation.few, []).append((n, k))
-    for end, wanted in ends.items():
-        extend(states, wanted, order[counts[0] : end], evaluate)
+    """Evaluate all examples at the t on which barriers depend, and as few as are enough at the others.
+
+    As long as those that are known at all t do not say that they are enough, more are evaluated there.
+    """
+    rough = [n for n, state in enumerate(states) if not state.path.one_point]
+    for look, known in enumerate(counts[:-1]):
+        found = {n: _allocation(states[n], order[:known], counts[look:]) for n in rough}
+        rough = [n for n, allocation in found.items() if allocation.few > known]
+        inner = {n: states[n].used[1:-1].tolist() for n in found}
+        more = [(n, k) for n in rough for k in inner[n]]
+        whole = [(n, k) for n in inner.keys() - rough for k, one in zip(inner[n], found[n].whole, strict=True) if one]
+        extend(states, more, order[known : counts[look + 1]], evaluate)
+        extend(states, sorted(whole), order[known:], evaluate)
 
 
 def _allocation(state: PathState, pilot: Int[np.ndarray, " n"], counts: tuple[int, ...]) -> Allocation:
-    """Number of examples for each t, so that the interval of every definition is narrow enough.
+    """Number of examples for each t between the ends, so that the interval of every definition is narrow enough.
 
-    An interval depends on the contrasts that may be the maximum, as estimated from a pilot.
+    An interval depends on the contrasts that may be the maximum, as estimated from what is known at all t.
     """
     used, pieces = state.used, state.path.pieces
     values, _ = paired.components(state.t[used], state.profile[:, pilot])
     means, covariance = values.mean(axis=1), np.cov(values) / len(pilot)
-    rows = []
+    rows, errors = [], []
     for definition in DEFINITIONS:
         module = barrier.load(definition)
         interpolation = nodes.interpolant(used, pieces, np.linspace(0, 1, MAX_COARSE) if module.COARSE else None)
@@ -167,13 +173,21 @@ def _allocation(state: PathState, pilot: Int[np.ndarray, " n"], counts: tuple[in
             own = barrier.over_components(contrasts, interpolation)
             smaller = (own @ means).argmin(axis=1)
             own = np.take_along_axis(own, smaller[:, None, None], axis=1)[:, 0]
-            height = own @ means
-            error = np.sqrt(np.einsum("rp,pq,rq->r", own, covariance, own).clip(min=0))
-            inside = height >= (height - NEAR_MAXIMUM * error).max() - NEAR_MAXIMUM * error
-            rows.append(own[inside][np.argsort(-height[inside])[:MAX_CONTRASTS]])
+            own = own[np.argsort(-(own @ means), kind="stable")[:MAX_CONTRASTS]]
+            error, apart = (_errors(one, covariance) for one in (own, own - own[0]))
+            wider = WIDER_OF_MANY if module.COARSE else WIDER
+            rows.append(own)
+            errors.append(allowed(own @ means, error * np.sqrt(len(pilot) / counts[-1]), apart, wider))
     inner = [*range(1, len(used) - 1), len(used)]
     free = np.arange(len(inner)) == len(inner) - 1
-    return allocate(values[inner], np.concatenate(rows)[:, inner], free, counts)
+    found = allocate(values[inner], np.concatenate(rows)[:, inner], np.concatenate(errors), free, counts)
+    return Allocation(found.whole[:-1], found.few)
+
+
+def _errors(
+    rows: Float[np.ndarray, "rows components"], covariance: Float[np.ndarray, "components components"]
+) -> Float[np.ndarray, " rows"]:
+    return np.asarray(np.sqrt(np.einsum("rp,rp->r", rows @ covariance, rows).clip(min=0)))
 
 
 def _resolve_maximum(

@@ -11,10 +11,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from landscape.profile.paired import inflation, regressors
+from landscape.profile.sequential import ONE_LOOK
 from landscape.shapes import Bool, Float
 
-WIDER = 1.1
-"""How much larger a standard error may be than if all examples were evaluated at all t."""
+WIDER, WIDER_OF_MANY = 1.08, 1.04
+"""How much larger the error of the largest contrast may be than if all examples were evaluated at all t; less where
+there are so many contrasts that the band which holds all of them grows with their independent errors."""
+HIGHER = 2.0
+"""Standard errors by which the distance of a mean from the largest may be smaller than it seems."""
+ROUNDING = 1e-10
+"""Share of the largest variance below which another is rounding."""
+TINY = np.finfo(float).tiny
 
 
 @dataclass(frozen=True)
@@ -26,67 +34,90 @@ class Allocation:
         few: Number of examples that the others need.
     """
 
-    whole: Bool[np.ndarray, " components"]
+    whole: tuple[bool, ...]
     few: int
 
 
+def allowed(
+    means: Float[np.ndarray, " rows"],
+    errors: Float[np.ndarray, " rows"],
+    apart: Float[np.ndarray, " rows"],
+    wider: float = WIDER,
+) -> Float[np.ndarray, " rows"]:
+    """Largest standard errors of means at which the interval of their maximum is hardly wider.
+
+    Its upper end is the highest upper end of a mean. One that is below may have a larger error, until it reaches there.
+
+    Args:
+        means: The means, in any unit.
+        errors: Their standard errors on all examples.
+        apart: Standard errors of their distances from the largest mean.
+        wider: How much larger the error of the mean with the highest upper end may be.
+    """
+    upper = means + ONE_LOOK * errors
+    may_be = np.minimum(means + HIGHER * apart, means.max(initial=-np.inf))
+    return np.asarray(np.maximum(errors, (upper.max() - may_be) / ONE_LOOK) + (wider - 1) * errors[upper.argmax()])
+
+
 def allocate(
-    values: Float[np.ndarray, "components pilot"],
+    values: Float[np.ndarray, "components known"],
     rows: Float[np.ndarray, "rows components"],
+    errors: Float[np.ndarray, " rows"],
     free: Bool[np.ndarray, " components"],
     counts: tuple[int, ...],
 ) -> Allocation:
-    """The cheapest allocation that estimates some means nearly as well as all examples of all components would.
+    """The cheapest allocation that estimates some means as precisely as wanted.
 
-    Components get all examples one after the other, each time the one that helps the worst mean most. For each such
-    choice the others get as few examples as are enough.
+    Components get all examples one after the other, each time the one that helps the worst mean most; then each is
+    exchanged for a better one. For each such choice the others get as few examples as are enough. Where a mean of
+    variance ``V / N`` on all ``N`` examples has a part of variance ``S / N`` that a regression on the whole components
+    leaves, it needs ``n`` examples of the others with ``(V - S) / N + f S / n = error ** 2``; ``f`` is
+    :func:`landscape.profile.paired.inflation`. No more components are whole than the known examples let others be
+    regressed on.
 
     Args:
-        values: Values of the components on the examples of a pilot.
+        values: Values of the components on the examples that are known of all.
         rows: Weights of the components in each mean.
+        errors: Largest standard error of each mean; with all examples it is below.
         free: Components that are known on all examples already.
-        counts: Numbers of examples that may be evaluated; the first is the pilot's, the last all.
+        counts: Numbers of examples that may be evaluated; the first is the number of those known, the last all.
     """
-    pilot, every = counts[0], counts[-1]
+    known, every = counts[0], counts[-1]
     covariance = np.atleast_2d(np.cov(values))
-    whole = free.copy()
-    best = Allocation(np.ones(len(free), dtype=bool), every)
-    lowest = float((~free).sum() * every)
-    while not whole.all() and (whole & ~free).sum() * every < lowest:
-        candidates = np.flatnonzero(~whole).tolist()
-        ratios = [_needed(covariance, rows, _with(whole, k), every, pilot) for k in candidates]
-        k = int(np.argmin(ratios))
-        whole, needed = _with(whole, candidates[k]), ratios[k]
+    variance, always = np.einsum("rp,rp->r", rows @ covariance, rows), np.flatnonzero(free).tolist()
+    room = (every * errors**2 - variance).clip(min=0)
+    tiny, rounding = (max(ROUNDING * some.max(initial=0), TINY) for some in (variance, covariance.diagonal()))
+
+    def shares(chosen: list[int]) -> tuple[float, Float[np.ndarray, " components"]]:
+        """Share of all examples that the others need: with these whole, and with each further one."""
+        left = covariance
+        for k in (*always, *chosen):
+            left = left - np.outer(left[k], left[k]) / max(left[k, k], rounding)  # a Schur complement
+        residual = np.einsum("rp,rp->r", rows @ left, rows)
+        found = (rows @ left).T ** 2 / np.maximum(left.diagonal(), rounding)[:, None]
+        more = _share(residual - found, room, tiny)
+        more[[*always, *chosen]] = np.inf
+        return float(_share(residual, room, tiny)), more
+
+    best, lowest, chosen = Allocation((True,) * len(free), every), np.inf, list[int]()
+    while len(chosen) * every < lowest and len(always) + len(chosen) <= regressors(known):
+        share, more = shares(chosen)
+        whole, others = {*always, *chosen}, len(free) - len(always) - len(chosen)
+        needed = share * inflation(known, len(whole)) * every
         few = next((count for count in counts if count >= needed), every)
-        cost = float((whole & ~free).sum() * every + (~whole).sum() * few)
-        if cost < lowest:
-            best, lowest = Allocation(whole, few), cost
+        if (cost := len(chosen) * every + others * few) < lowest:
+            best, lowest = Allocation(tuple(k in whole for k in range(len(free))), few), cost
+        if not others:
+            break
+        chosen = [*chosen, int(more.argmin())]
+        for _ in chosen:
+            chosen = [*chosen[1:], int(shares(chosen[1:])[1].argmin())]
     return best
 
 
-def _with(whole: Bool[np.ndarray, " components"], k: int) -> Bool[np.ndarray, " components"]:
-    out = whole.copy()
-    out[k] = True
-    return out
-
-
-def _needed(
-    covariance: Float[np.ndarray, "components components"],
-    rows: Float[np.ndarray, "rows components"],
-    whole: Bool[np.ndarray, " components"],
-    every: int,
-    pilot: int,
-) -> float:
-    """Number of examples that the components without all examples need for every mean to be precise enough."""
-    known, rest = covariance[np.ix_(whole, whole)], covariance[np.ix_(~whole, ~whole)]
-    shared = covariance[np.ix_(~whole, whole)]
-    coefficients = shared @ np.linalg.pinv(known, rcond=1e-10, hermitian=True)
-    left = (rest - coefficients @ shared.T) * (1 + whole.sum() / pilot)
-    of_known = rows[:, whole] + rows[:, ~whole] @ coefficients
-    all_whole = np.einsum("rp,pq,rq->r", rows, covariance, rows) / every
-    from_known = np.einsum("rp,pq,rq->r", of_known, known, of_known) / every
-    from_rest = np.einsum("rp,pq,rq->r", rows[:, ~whole], left, rows[:, ~whole]).clip(min=0)
-    room = WIDER**2 * all_whole - from_known
-    tiny = 1e-12 * max(float(all_whole.max(initial=0)), 1e-300)
-    wanted = np.divide(from_rest, room, out=np.full_like(room, np.inf), where=room > tiny)
-    return float(np.where(from_rest <= tiny, 0.0, wanted).max(initial=0))
+def _share(
+    residual: Float[np.ndarray, "*choices rows"], room: Float[np.ndarray, " rows"], tiny: float
+) -> Float[np.ndarray, " *choices"]:
+    """Share of all examples that the mean which needs most needs of the components that are regressed on others."""
+    share = np.divide(residual, room + residual, out=np.zeros_like(residual), where=residual > tiny)
+    return np.asarray(share.max(axis=-1, initial=0))

@@ -7,7 +7,7 @@ Numbers in, numbers out: no tensor library is imported here. The definitions are
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import cast
 
 import numpy as np
@@ -103,7 +103,13 @@ def contrasts(definition: str, t: Float[np.ndarray, " t"]) -> Contrasts:
     """
     if t[0] != 0 or t[-1] != 1 or (np.diff(t) <= 0).any():
         raise ValueError(f"t must rise from 0 to 1, got {t}")
-    return load(definition).contrasts(t)
+    return _contrasts(definition, tuple(t.tolist()))
+
+
+@lru_cache(maxsize=64)
+def _contrasts(definition: str, t: tuple[float, ...]) -> Contrasts:
+    """Contrasts over a grid that several pairs share."""
+    return load(definition).contrasts(np.array(t))
 
 
 def over_components(

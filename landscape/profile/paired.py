@@ -12,7 +12,7 @@ import numpy as np
 from landscape.profile.nodes import Interpolation, identity
 from landscape.shapes import Float
 
-EXAMPLES_PER_REGRESSOR = 8
+EXAMPLES_PER_REGRESSOR = 4
 
 
 def components(
@@ -36,13 +36,31 @@ def components(
     for k in 1 + np.flatnonzero(counts < counts.max(initial=0)):
         known = np.isfinite(values[k])
         nearest = best[np.argsort(np.abs(best - k), kind="stable")]
-        use = np.append(nearest[: max(1, int(known.sum()) // EXAMPLES_PER_REGRESSOR - 1)], last)
+        use = np.append(nearest[: regressors(int(known.sum())) - 1], last)
         x, y = values[use][:, known], values[k, known]
         centred = x - x.mean(axis=1, keepdims=True)
-        coefficients = np.linalg.lstsq(centred.T, y - y.mean(), rcond=1e-6)[0]
+        coefficients, _, rank, _ = np.linalg.lstsq(centred.T, y - y.mean(), rcond=1e-6)
         mixing[k, use] = coefficients
         values[k] -= coefficients @ values[use]
+        mean = values[k, known].mean()
+        values[k] = mean + (values[k] - mean) * np.sqrt(inflation(int(known.sum()), int(rank)))
     return values, mixing
+
+
+def regressors(examples: int) -> int:
+    """How many components another one is regressed on, the ends' difference among them."""
+    return max(2, examples // EXAMPLES_PER_REGRESSOR)
+
+
+def inflation(examples: int, regressors: int) -> float:
+    """How much larger the variance of a regression estimator is than the variance of the residuals suggests.
+
+    ``(n - 1) (n - 2) / ((n - 1 - p) (n - 2 - p))`` for ``n`` examples and ``p`` regressors: residuals are too small by
+    the degrees of freedom that the coefficients took, and the coefficients have errors of their own (Cochran, Sampling
+    Techniques, section 7.7, for normal variables).
+    """
+    left = max(examples - 2 - regressors, 1)
+    return (examples - 1) * (examples - 2) / ((left + 1) * left)
 
 
 def component_means(values: Float[np.ndarray, "components examples"]) -> Float[np.ndarray, " components"]:
