@@ -13,6 +13,7 @@ from landscape.profile.nodes import Interpolation, identity
 from landscape.shapes import Float
 
 EXAMPLES_PER_REGRESSOR = 4
+"""Examples on which a component is known, for each other that it is regressed on."""
 
 
 def components(
@@ -22,7 +23,8 @@ def components(
 
     Rises are paired over examples, so a t that was evaluated on fewer examples than the ends loses no precision by
     that. A rise known on fewer examples than others is regressed on those known on most, the nearest first, and on the
-    ends' difference. It becomes the residual of that regression, which is small (a regression estimator).
+    ends' difference. It becomes the residual of that regression, which is small (a regression estimator). Residuals are
+    scaled, so that the variance of their mean is that of the estimator (:func:`inflation`).
 
     Returns:
         The components, in the unit of the losses, nan where unknown; and their weights in rises and difference, without
