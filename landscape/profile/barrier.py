@@ -122,10 +122,11 @@ def over_components(
     return np.concatenate([contrasts @ interpolation.matrix, (contrasts @ interpolation.t)[..., None]], axis=-1)
 
 
+@lru_cache(maxsize=1)
 def resamples(examples: int, count: int, seed: int) -> Float[np.ndarray, "count examples"]:
     """Bootstrap weights: how often each example is drawn, as a fraction of the number of examples.
 
-    One set serves every t, pair and definition, so that differences stay paired.
+    One set serves every t, pair and definition, so that differences stay paired; it is kept, and cannot be written to.
 
     Args:
         examples: Number of examples.
@@ -133,7 +134,9 @@ def resamples(examples: int, count: int, seed: int) -> Float[np.ndarray, "count 
         seed: Of the random numbers.
     """
     draws = np.random.default_rng(seed).multinomial(examples, np.full(examples, 1 / examples), size=count)
-    return draws / examples
+    weights = draws / examples
+    weights.setflags(write=False)
+    return np.asarray(weights)
 
 
 def estimate(
