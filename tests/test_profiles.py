@@ -241,6 +241,27 @@ def test_what_is_no_maximum_needs_a_pilot_alone() -> None:
     assert max(ratio.values()) < 1.15 and sorted(counts)[-2] <= 48 < max(counts) == 1500
 
 
+@pytest.mark.parametrize("examples", [2, 17, 18, 33])
+@pytest.mark.parametrize("kind", ["zero", "the same", "of each t alone", "one outlier", "zero or one"])
+@pytest.mark.filterwarnings("error")
+def test_degenerate_losses_have_finite_intervals(kind: str, examples: int) -> None:
+    def losses(t: float, some: Any = slice(None)) -> np.ndarray:
+        random = np.random.default_rng(int(1e6 * t))
+        outlier = np.where(np.arange(examples) == 0, 1e6, 1.0)
+        return np.asarray({
+            "zero": np.zeros(examples), "the same": np.full(examples, 4 * t * (1 - t)),
+            "of each t alone": random.normal(size=examples), "one outlier": t * (1 - t) * outlier,
+            "zero or one": (random.random(examples) < 0.3) * 1.0,
+        }[kind][some])  # fmt: skip
+
+    def evaluate(wanted: list[tuple[int, float]], some: Int[np.ndarray, " n"]) -> Evaluated:
+        return np.array([losses(t, some) for _, t in wanted]), {}
+
+    (found,) = profiles([KnownEnds(np.array([losses(0.0), losses(1.0)]))], evaluate, Grid())
+    for row in tables(found, Grid(resamples=50))[0]:
+        assert np.isfinite([row["low"], row["high"]]).all() and row["low"] <= row["barrier"] <= row["high"]
+
+
 @pytest.mark.slow
 def test_the_mean_of_pairs_is_known_as_well_as_wanted_on_fewer_examples() -> None:
     covered, fewer, repeats = 0, [], 60
