@@ -10,7 +10,7 @@ import numpy as np
 
 from landscape.catalogue import DEFINITIONS
 from landscape.profile import barrier, nodes, paired, sequential
-from landscape.profile.allocation import WIDER, WIDER_OF_MANY, Allocation, allocate, allowed
+from landscape.profile.allocation import WIDER, WIDER_OF_MANY, Allocation, allocate, allowed, variances
 from landscape.profile.definitions import MAX_COARSE
 from landscape.profile.nodes import Interpolation
 from landscape.profile.path_state import Evaluate, KnownEnds, PathState, extend
@@ -19,7 +19,7 @@ from landscape.shapes import Float, Int
 RESAMPLE_SEED = 0
 ORDER_SEED = 0
 PILOT = 16
-"""Examples on which a shape is found, where no look at them decides when to stop."""
+"""Examples on which a shape is found without a wanted half-width; with one, it is found on those of the first look."""
 MAX_CONTRASTS = 64
 """How many contrasts of a definition are considered, the largest first."""
 
@@ -174,7 +174,7 @@ def _allocation(state: PathState, pilot: Int[np.ndarray, " n"], counts: tuple[in
             smaller = (own @ means).argmin(axis=1)
             own = np.take_along_axis(own, smaller[:, None, None], axis=1)[:, 0]
             own = own[np.argsort(-(own @ means), kind="stable")[:MAX_CONTRASTS]]
-            error, apart = (_errors(one, covariance) for one in (own, own - own[0]))
+            error, apart = (np.sqrt(variances(one, covariance)) for one in (own, own - own[0]))
             wider = WIDER_OF_MANY if module.COARSE else WIDER
             rows.append(own)
             errors.append(allowed(own @ means, error * np.sqrt(len(pilot) / counts[-1]), apart, wider))
@@ -182,12 +182,6 @@ def _allocation(state: PathState, pilot: Int[np.ndarray, " n"], counts: tuple[in
     free = np.arange(len(inner)) == len(inner) - 1
     found = allocate(values[inner], np.concatenate(rows)[:, inner], np.concatenate(errors), free, counts)
     return Allocation(found.whole[:-1], found.few)
-
-
-def _errors(
-    rows: Float[np.ndarray, "rows components"], covariance: Float[np.ndarray, "components components"]
-) -> Float[np.ndarray, " rows"]:
-    return np.asarray(np.sqrt(np.einsum("rp,rp->r", rows @ covariance, rows).clip(min=0)))
 
 
 def _resolve_maximum(

@@ -38,6 +38,13 @@ class Allocation:
     few: int
 
 
+def variances(
+    rows: Float[np.ndarray, "rows components"], covariance: Float[np.ndarray, "components components"]
+) -> Float[np.ndarray, " rows"]:
+    """Variance of each weighted sum of components, in the unit of the covariance."""
+    return np.asarray(np.einsum("rp,rp->r", rows @ covariance, rows).clip(min=0))
+
+
 def allowed(
     means: Float[np.ndarray, " rows"],
     errors: Float[np.ndarray, " rows"],
@@ -84,7 +91,7 @@ def allocate(
     """
     known, every = counts[0], counts[-1]
     covariance = np.atleast_2d(np.cov(values))
-    variance, always = np.einsum("rp,rp->r", rows @ covariance, rows), np.flatnonzero(free).tolist()
+    variance, always = variances(rows, covariance), np.flatnonzero(free).tolist()
     room = (every * errors**2 - variance).clip(min=0)
     tiny, rounding = (max(ROUNDING * some.max(initial=0), TINY) for some in (variance, covariance.diagonal()))
 
@@ -93,7 +100,7 @@ def allocate(
         left = covariance
         for k in (*always, *chosen):
             left = left - np.outer(left[k], left[k]) / max(left[k, k], rounding)  # a Schur complement
-        residual = np.einsum("rp,rp->r", rows @ left, rows)
+        residual = variances(rows, left)
         found = (rows @ left).T ** 2 / np.maximum(left.diagonal(), rounding)[:, None]
         more = _share(residual - found, room, tiny)
         more[[*always, *chosen]] = np.inf

@@ -106,9 +106,9 @@ def contrasts(definition: str, t: Float[np.ndarray, " t"]) -> Contrasts:
     return _contrasts(definition, tuple(t.tolist()))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def _contrasts(definition: str, t: tuple[float, ...]) -> Contrasts:
-    """Contrasts over a grid that several pairs share."""
+    """Contrasts over a grid that several pairs share; few grids are kept, since contrasts of a long chain are large."""
     return load(definition).contrasts(np.array(t))
 
 
