@@ -41,14 +41,14 @@ class OnDisk(Protocol):
 Anchor = Tensor | OnDisk
 
 
-def pieces(begin: int, end: int) -> Iterator[tuple[int, int]]:
-    """Bounds of consecutive pieces of at most ``PIECE`` coordinates.
+def pieces(begin: int, end: int, each: int = PIECE) -> Iterator[tuple[int, int]]:
+    """Bounds of consecutive pieces of at most ``each`` coordinates.
 
-    >>> list(pieces(3, 5))
-    [(3, 5)]
+    >>> list(pieces(3, 8, 4))
+    [(3, 7), (7, 8)]
     """
-    for start in range(begin, end, PIECE):
-        yield start, min(start + PIECE, end)
+    for start in range(begin, end, each):
+        yield start, min(start + each, end)
 
 
 def values(anchor: Anchor, begin: int, end: int) -> Float[Tensor, " n"]:

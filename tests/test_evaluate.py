@@ -10,8 +10,9 @@ from torch.testing import assert_close
 from transformers import GPTNeoXConfig, LlamaConfig
 
 from landscape.objectives import Batch, Objective, causal_lm, classification, masked_lm, module
+from landscape.points import combine as combining
 from landscape.points import gradients, recorded
-from landscape.points.combine import combine
+from landscape.points.combine import combine, combine_rows, combine_together
 from landscape.points.evaluate import dtype_error, losses
 from landscape.points.gradients import value_and_grad, values_and_grads
 from landscape.points.strategy import Strategy
@@ -197,6 +198,46 @@ def test_an_end_is_its_anchor_to_the_bit_and_weight_zero_is_not_read() -> None:
     points[2] = float("nan")
     combine([0.25, 0.75, 0.0], points, out)
     assert_close(out, 0.25 * points[0] + 0.75 * points[1], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.float32, torch.bfloat16])
+def test_points_together_are_those_one_by_one(kind: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In pieces, of which the last is shorter; rounded once to the dtype of the points."""
+    own = torch.float32 if kind == torch.bfloat16 else kind
+    anchors = torch.randn(3, 1001, generator=cases.generator(1), dtype=own)
+    rows = torch.randn(5, 3, generator=cases.generator(2), dtype=torch.float64)
+    apart, together = torch.empty(5, 1001, dtype=kind), torch.empty(6, 1001, dtype=kind)[:5]
+    monkeypatch.setattr(combining, "AT_ONCE", 5 * 300)
+    combine_together(rows, list(anchors), together)
+    for row, out in zip(rows, apart, strict=True):
+        combine(row.tolist(), anchors, out)
+    assert_close(together, apart, rtol=4 * torch.finfo(kind).eps, atol=8 * torch.finfo(own).eps)
+
+
+def test_only_points_between_the_same_anchors_are_combined_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ends and points of few stay to the bit; a checkpoint that diverged spoils only its own points."""
+    anchors = torch.randn(4, 50, generator=cases.generator(1))
+    anchors[3] = float("nan")
+    rows = torch.zeros(9, 4, dtype=torch.float64)
+    rows[range(9), [0, 1, 0, 0, 0, 0, 2, 2, 3]] = torch.tensor([1, 1, 0.9, 0.6, 0.5, 0.2, 0.3, 0.8, 1]).double()
+    rows[range(2, 8), [1, 1, 1, 1, 3, 3]] = torch.tensor([0.1, 0.4, 0.5, 0.8, 0.7, 0.2]).double()
+    found, wanted, together = torch.empty(9, 50), torch.empty(9, 50), list[int]()
+
+    def counted(rows: Tensor, some: list[Tensor], out: Tensor) -> None:
+        together.append(len(rows))
+        combine_together(rows, some, out)
+
+    monkeypatch.setattr(combining, "APART", ())
+    monkeypatch.setattr(combining, "combine_together", counted)
+    combine_rows(rows, anchors, found)
+    for row, out in zip(rows, wanted, strict=True):
+        combine(row.tolist(), anchors, out)
+    assert together == [4]
+    assert torch.equal(found[:2], anchors[:2]) and found[6:].isnan().all()
+    assert_close(found[:6], wanted[:6])
+    monkeypatch.undo()
+    combine_rows(rows, anchors, found)
+    assert torch.equal(torch.nan_to_num(found), torch.nan_to_num(wanted)), "to the bit on a processor"
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 100])

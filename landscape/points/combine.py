@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -12,6 +13,12 @@ from landscape.anchor import PIECE, Anchor, one_thread_each, pieces, shared_out,
 from landscape.shapes import Float
 
 Anchors = Float[Tensor, "anchors P"] | Sequence[Anchor]
+AT_ONCE = 1 << 26
+"""Coordinates of points that a GPU makes at a time: 256 mebibytes as float32."""
+LARGEST = 2**31
+"""From this length on, rows are too far apart for products on a GPU."""
+APART = ("cpu",)
+"""Devices on which points are combined one by one: a pass takes far longer there than its point."""
 
 
 def combine(row: list[float], anchors: Anchors, out: Float[Tensor, " P"]) -> None:
@@ -27,6 +34,46 @@ def combine(row: list[float], anchors: Anchors, out: Float[Tensor, " P"]) -> Non
         out: Memory of the point, of any dtype.
     """
     _stretch(row, anchors, out, 0, len(out))
+
+
+def combine_rows(rows: Float[Tensor, "points anchors"], anchors: Anchors, out: Float[Tensor, "points P"]) -> None:
+    """:func:`combine` with each row; on a GPU, consecutive points between the same anchors are one product.
+
+    Args:
+        rows: Coefficients of each point.
+        anchors: The anchors.
+        out: Memory of the points.
+    """
+    alone = out.device.type in APART or not isinstance(anchors[0], Tensor) or out.shape[1] >= LARGEST
+    begin = 0
+    for used, alike in groupby(rows, key=lambda row: row.nonzero().flatten().tolist()):
+        some = list(alike)
+        points = out[begin : begin + len(some)]
+        begin += len(some)
+        if alone or len(some) <= len(used):
+            for row, point in zip(some, points, strict=True):
+                combine(row.tolist(), anchors, point)
+        else:
+            combine_together(torch.stack(some)[:, used], [anchors[i] for i in used], points)
+
+
+def combine_together(
+    rows: Float[Tensor, "points anchors"], anchors: Sequence[Tensor], out: Float[Tensor, "points P"]
+) -> None:
+    """:func:`combine` with each row as one product, which reads each anchor once for all points, to rounding.
+
+    Args:
+        rows: Coefficients of each point; none is left out where it is 0.
+        anchors: Vectors in the memory of ``out``.
+        out: Memory of the points.
+    """
+    weights = rows.to(anchors[0])
+    for start, stop in pieces(0, out.shape[1], max(1, AT_ONCE // len(rows))):
+        some = torch.stack([anchor[start:stop] for anchor in anchors])
+        if out.dtype == some.dtype:
+            torch.mm(weights, some, out=out[:, start:stop])
+        else:
+            out[:, start:stop] = weights @ some
 
 
 def combine_tensors(
@@ -87,8 +134,9 @@ def _rounded(
     used: list[tuple[float, Anchor]], origin: int, out: Float[Tensor, " n"], kind: Tensor, part: tuple[int, int]
 ) -> None:
     """A part of a point, summed piece by piece in one dtype and rounded to that of ``out``."""
-    scratch = kind.new_empty(min(part[1] - part[0], PIECE))
-    for start, stop in pieces(*part):
+    each = PIECE if kind.device.type in APART else AT_ONCE
+    scratch = kind.new_empty(min(part[1] - part[0], each))
+    for start, stop in pieces(*part, each):
         own, here = out[start - origin : stop - origin], scratch[: stop - start]
         target = own if own.dtype == here.dtype and own.device == here.device else here
         _sum(used, start, stop, target)

@@ -21,7 +21,7 @@ from torch.func import functional_call, vmap
 from landscape.anchor import Anchor
 from landscape.objectives import Batch, Objective, Values
 from landscape.objectives.objective import norms
-from landscape.points.combine import Anchors, combine, combine_tensors
+from landscape.points.combine import Anchors, combine_rows, combine_tensors
 from landscape.points.strategy import ON_GPU, STACKED, Strategy, Tuner
 from landscape.points.streamed import Borrowed, streamed
 from landscape.progress import Progress
@@ -60,12 +60,13 @@ class _Buffer:
         if len(rows) > len(self.points):
             self.points = self.points.new_empty(0)  # so that the old and the new one are not there at once
             self.points = self.points.new_empty(len(rows), self.space.size)
-        for row, out in zip(rows, self.points, strict=False):
-            if row.ndim == 1:
-                combine(row.tolist(), anchors, out)
-            else:
+        points = self.points[: len(rows)]
+        if rows.ndim == 2:
+            combine_rows(rows, anchors, points)
+        else:
+            for row, out in zip(rows, points, strict=True):
                 combine_tensors(row, anchors, out, self.space.sizes)
-        return {f"model.{name}": value for name, value in self.space.params(self.points[: len(rows)]).items()}
+        return {f"model.{name}": value for name, value in self.space.params(points).items()}
 
 
 def losses(
@@ -145,8 +146,10 @@ def evaluate(
         rows = coefficients[done : done + strategy.points]
         try:
             buffer = buffer or _Buffer(objective, anchors[0], dtype)
+            with _products("float32"):
+                params = buffer.write(rows, anchors)
             with _products(dtype):
-                kept.append(_chunk(objective, buffer.write(rows, anchors), strategy, progress))
+                kept.append(_chunk(objective, params, strategy, progress))
             done += len(rows)
         except torch.OutOfMemoryError:
             buffer = None
@@ -220,16 +223,15 @@ def _chunk(objective: Objective, params: dict[str, Tensor], tuner: Tuner, progre
         RuntimeError: If the model does not run; ``torch.OutOfMemoryError`` is a subclass.
     """
     count, done = len(next(iter(params.values()))), 0
-    module, slices = Measured(objective), list[Values]()
-    points = [{name: param[k] for name, param in params.items()} for k in range(count)]
-    points = [{**point, **_statistics(objective, module, point)} for point in points]
+    module, slices, points = Measured(objective), list[Values](), list[dict[str, Tensor]]()
     while done < objective.examples:
         strategy, examples = tuner.next(count, objective.examples - done)
+        stacked = strategy.kind == "vmap" and not objective.statistics
+        points = points or ([] if stacked else _separate(objective, module, params))
         begin = time.perf_counter()
         sizes = range(done, done + examples, strategy.examples)
         batches = [objective.part(first, min(first + strategy.examples, done + examples)) for first in sizes]
         try:
-            stacked = strategy.kind == "vmap" and not objective.statistics
             values = _forward(module, batches, params if stacked else points)
             if (
                 tuner.trial is not None
@@ -265,6 +267,13 @@ def _forward(
 def _at(module: Measured, batches: list[Batch], params: dict[str, Tensor]) -> Values:
     values: Values = functional_call(module, params, (batches,))
     return values
+
+
+def _separate(objective: Objective, module: nn.Module, params: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+    """Parameters of each point of a chunk, with its running statistics if the objective sets them."""
+    count = len(next(iter(params.values())))
+    points = [{name: param[k] for name, param in params.items()} for k in range(count)]
+    return [{**point, **_statistics(objective, module, point)} for point in points]
 
 
 def _statistics(objective: Objective, module: nn.Module, params: dict[str, Tensor]) -> dict[str, Tensor]:
