@@ -34,7 +34,7 @@ class Along(Measure):
         points: ``auto`` for as many points as the profile needs, or the size of an even t grid, ends included.
         tolerance: With ``auto``: error of the profile between the points, in nats, that is good enough.
         halfwidth: With ``auto``: half-width of the 95 % interval at which a barrier is known well enough, in nats; left
-            out, intervals are at most a tenth wider than with all examples at every point.
+            out, intervals are a few percent wider than with all examples at every point.
         target: With a halfwidth: whether it is that of each pair, or of the mean over the pairs of a tile, which takes
             fewer examples.
         dtype: Of the forward pass; points are always combined in float32. ``tf32`` needs a GPU. ``auto`` is the fastest
