@@ -41,12 +41,18 @@ class OnDisk(Protocol):
 Anchor = Tensor | OnDisk
 
 
-def pieces(begin: int, end: int, each: int = PIECE) -> Iterator[tuple[int, int]]:
-    """Bounds of consecutive pieces of at most ``each`` coordinates.
+def pieces(begin: int, end: int, each: int | None = None) -> Iterator[tuple[int, int]]:
+    """Bounds of consecutive pieces.
 
     >>> list(pieces(3, 8, 4))
     [(3, 7), (7, 8)]
+
+    Args:
+        begin: Position of the first coordinate.
+        end: Position after the last.
+        each: Most coordinates of a piece; None is ``PIECE``.
     """
+    each = each or PIECE
     for start in range(begin, end, each):
         yield start, min(start + each, end)
 

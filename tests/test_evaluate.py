@@ -229,14 +229,14 @@ def test_only_points_between_the_same_anchors_are_combined_together(monkeypatch:
 
     monkeypatch.setattr(combining, "APART", ())
     monkeypatch.setattr(combining, "combine_together", counted)
-    combine_rows(rows, anchors, found)
+    combine_rows(rows, anchors, found, [50])
     for row, out in zip(rows, wanted, strict=True):
         combine(row.tolist(), anchors, out)
     assert together == [4]
     assert torch.equal(found[:2], anchors[:2]) and found[6:].isnan().all()
     assert_close(found[:6], wanted[:6])
     monkeypatch.undo()
-    combine_rows(rows, anchors, found)
+    combine_rows(rows, anchors, found, [50])
     assert torch.equal(torch.nan_to_num(found), torch.nan_to_num(wanted)), "to the bit on a processor"
 
 

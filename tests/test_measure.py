@@ -420,7 +420,7 @@ def test_workers_and_threads_are_the_cheapest_by_the_clock(
     assert workers_for(session, session.tasks) == (1, 1), "nothing is timed for a small model and little work"
     monkeypatch.setattr(workers, "ONE_THREAD", 0)
     assert workers_for(session, session.tasks) == (1, 2)
-    monkeypatch.setattr(strategy, "TRIAL_SHARE", 5 * workers.FEWEST / evaluations)
+    monkeypatch.setattr(strategy, "TRIAL_SHARE", 5 * workers.MIN_EXAMPLES / evaluations)
     assert workers_for(session, session.tasks) == (2, 1)
     assert workers_for(session, session.tasks, 1) == (1, 2) and workers_for(session, session.tasks, 3) == (3, 1)
     one_tile = [task for task in session.tasks if task.kind == "losses"] + session.tasks[-1:]
@@ -432,7 +432,7 @@ def test_workers_and_threads_are_the_cheapest_by_the_clock(
     assert workers_for(session, session.tasks) == (1, 2)
     whole.update({1: 1e-5, 2: 2e-5})
     assert workers_for(session, session.tasks) == (1, 1)
-    assert set(tried) == {workers.FEWEST}
+    assert set(tried) == {workers.MIN_EXAMPLES}
     monkeypatch.setattr(workers, "TRIAL_SHARE", 0.16)
     workers_for(session, session.tasks)
     assert tried[-1] == 0.16 * evaluations // 5, "more examples are timed where there is more work"

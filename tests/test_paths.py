@@ -14,7 +14,7 @@ from landscape.catalogue import CURVES, PATHS
 from landscape.errors import InputError
 from landscape.paths import kind as load
 from landscape.paths import kinds as folder
-from landscape.points.evaluate import combine, combine_tensors
+from landscape.points.combine import combine_rows
 
 CASES = [(kind, 2) for kind in PATHS] + [(kind, count) for kind in CURVES for count in (2, 3, 4, 5)]
 ARCS = ("spherical", "geodesic")
@@ -34,11 +34,7 @@ def rows(kind: str, t: Tensor, anchors: Tensor) -> Tensor:
 def along(kind: str, t: Tensor, anchors: Tensor) -> Tensor:
     """The points of a path at each t."""
     out = torch.empty(len(t), sum(SIZES), dtype=torch.float64)
-    for row, point in zip(rows(kind, t, anchors), out, strict=True):
-        if row.ndim == 1:
-            combine(row.tolist(), list(anchors), point)
-        else:
-            combine_tensors(row, list(anchors), point, SIZES)
+    combine_rows(rows(kind, t, anchors), list(anchors), out, SIZES)
     return out
 
 

@@ -185,11 +185,8 @@ def _combined(
     """The point at t."""
     import torch
 
-    from landscape.points.combine import combine, combine_tensors
+    from landscape.points.combine import combine_rows
 
-    row, out = coefficients(torch.tensor([t], dtype=torch.float64))[0], torch.empty_like(anchors[0])
-    if row.ndim == 1:
-        combine(row.tolist(), anchors, out)
-    else:
-        combine_tensors(row, anchors, out, sizes)
+    out = torch.empty_like(anchors[0])
+    combine_rows(coefficients(torch.tensor([t], dtype=torch.float64)), anchors, out[None], sizes)
     return out

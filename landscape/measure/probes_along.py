@@ -16,7 +16,7 @@ from landscape.catalogue import CURVES
 from landscape.errors import InputError
 from landscape.measure import pairs
 from landscape.paths import saved
-from landscape.points.combine import combine, combine_tensors
+from landscape.points.combine import combine_rows
 from landscape.probes import measure
 from landscape.probes.base.result import Score
 from landscape.profile.drop import drop
@@ -153,10 +153,7 @@ def _point(
     """A point in memory."""
     device = next((a.device for a in anchors if isinstance(a, Tensor)), None)
     point = torch.empty(len(anchors[0]), dtype=torch.float32, device=device)
-    if row.ndim == 1:
-        combine(row.tolist(), anchors, point)
-    else:
-        combine_tensors(row, anchors, point, sizes)
+    combine_rows(row[None], anchors, point[None], sizes)
     return point
 
 

@@ -36,14 +36,26 @@ def combine(row: list[float], anchors: Anchors, out: Float[Tensor, " P"]) -> Non
     _stretch(row, anchors, out, 0, len(out))
 
 
-def combine_rows(rows: Float[Tensor, "points anchors"], anchors: Anchors, out: Float[Tensor, "points P"]) -> None:
-    """:func:`combine` with each row; on a GPU, consecutive points between the same anchors are one product.
+def combine_rows(
+    rows: Float[Tensor, "points *tensors anchors"],
+    anchors: Anchors,
+    out: Float[Tensor, "points P"],
+    sizes: Sequence[int],
+) -> None:
+    """Points from a row of coefficients each, or from one for each of their tensors.
+
+    On a GPU, consecutive points between the same anchors are one product.
 
     Args:
-        rows: Coefficients of each point.
+        rows: Coefficients of each point, or of each of its tensors.
         anchors: The anchors.
         out: Memory of the points.
+        sizes: Number of coordinates of each tensor.
     """
+    if rows.ndim == 3:
+        for row, point in zip(rows, out, strict=True):
+            combine_tensors(row, anchors, point, sizes)
+        return
     alone = out.device.type in APART or not isinstance(anchors[0], Tensor) or out.shape[1] >= LARGEST
     begin = 0
     for used, alike in groupby(rows, key=lambda row: row.nonzero().flatten().tolist()):

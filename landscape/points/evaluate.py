@@ -21,7 +21,7 @@ from torch.func import functional_call, vmap
 from landscape.anchor import Anchor
 from landscape.objectives import Batch, Objective, Values
 from landscape.objectives.objective import norms
-from landscape.points.combine import Anchors, combine_rows, combine_tensors
+from landscape.points.combine import Anchors, combine_rows
 from landscape.points.strategy import ON_GPU, STACKED, Strategy, Tuner
 from landscape.points.streamed import Borrowed, streamed
 from landscape.progress import Progress
@@ -61,11 +61,7 @@ class _Buffer:
             self.points = self.points.new_empty(0)  # so that the old and the new one are not there at once
             self.points = self.points.new_empty(len(rows), self.space.size)
         points = self.points[: len(rows)]
-        if rows.ndim == 2:
-            combine_rows(rows, anchors, points)
-        else:
-            for row, out in zip(rows, points, strict=True):
-                combine_tensors(row, anchors, out, self.space.sizes)
+        combine_rows(rows, anchors, points, self.space.sizes)
         return {f"model.{name}": value for name, value in self.space.params(points).items()}
 
 

@@ -18,7 +18,7 @@ from landscape.study.tasks import Spec, Task
 
 SPAWN_SECONDS = 10.0
 """What a second process costs before its first result."""
-FEWEST, MOST, TRIAL_SHARE = 8, 32, 0.01
+MIN_EXAMPLES, MAX_EXAMPLES, TRIAL_SHARE = 8, 32, 0.01
 """Examples of a pass that only times numbers of threads, and the share of the work at which there are more than the
 fewest. A small model takes longer for each of few examples than for each of many."""
 ONE_THREAD = 1_000_000
@@ -49,7 +49,7 @@ def workers_for(session: Session, left: Sequence[Task[Spec]], asked: int | None 
     counts = {asked or min(cores, len(left), most_workers(left, objective.space.size, session.device)), fewest}
     timed = sorted({1, *(max(1, cores // count) for count in counts)})
     trials = 2 * len(timed) + 1
-    examples = min(objective.examples, MOST, max(FEWEST, int(TRIAL_SHARE * sum(costs) / trials)))
+    examples = min(objective.examples, MAX_EXAMPLES, max(MIN_EXAMPLES, int(TRIAL_SHARE * sum(costs) / trials)))
     if not affordable(trials * examples, sum(costs)):
         return fewest, 1 if objective.space.size < ONE_THREAD else most_threads
     anchors, few = session.anchors.of(left[0])[:1], objective.take(torch.arange(examples))
