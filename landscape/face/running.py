@@ -15,14 +15,14 @@ import pandas as pd
 
 from landscape import engines
 from landscape.engines.claims import CLAIMS, Claims
-from landscape.engines.jobs import Event
+from landscape.engines.jobs import Event, Start
 from landscape.engines.order import Order
 from landscape.engines.settings import EngineSettings
 from landscape.face import notebook
 from landscape.face.downloads import Downloads, fetching, finished
 from landscape.face.inputs import Models
 from landscape.face.where import cost, device_here, devices_of, share_of, workers_of, workers_on_a_device
-from landscape.face.work import start_of
+from landscape.face.work import InProcess, start_of
 from landscape.study.file import Study
 from landscape.study.measure import Grid, Measure
 from landscape.study.sections import Checkpoints
@@ -220,10 +220,12 @@ def _run_left(prepared: Prepared, left: list[Task[Spec]], where: EngineSettings,
         workers = f"{len(places)} worker{'s' * (len(places) > 1)} of {each} thread{'s' * (each > 1)}"
         at = f"{workers} on {', '.join(dict.fromkeys(places))}" if where.engine == "local" else where.engine
         LOG.info("%d of %d tasks to do, with %s", len(left), len(prepared.tasks), at)
-    alone = where.engine == "local" and len(places) == 1
-    if not alone:
+    start: Start
+    if where.engine == "local" and len(places) == 1:
+        start = InProcess(prepared.session, each)
+    else:
         prepared.session.release()
-    start = start_of(prepared, len(places), each, None if alone else watch.setup)
+        start = start_of(prepared, len(places), each, watch.setup)
     before = torch.get_num_threads()
     downloads = Downloads(where.prefetch, where.keep_downloads == "yes")
     with (

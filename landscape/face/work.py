@@ -29,7 +29,7 @@ class Start:
         threads: Threads of each.
         on_disk: Whether points stay in their files.
         spread: Whether they are spread over devices.
-        setup: Called first, in a process of its own.
+        setup: Called first.
     """
 
     store: Store
@@ -39,14 +39,13 @@ class Start:
     threads: int
     on_disk: bool
     spread: bool
-    setup: Callable[[], None] | None = None
+    setup: Callable[[], None]
 
     def __call__(self, device: str) -> Work:
         """A session of this process on a device."""
         import torch
 
-        if self.setup is not None:
-            self.setup()
+        self.setup()
 
         from landscape.session.session import Session
 
@@ -59,7 +58,7 @@ class Start:
 
 @dataclass(frozen=True)
 class InProcess:
-    """The same with a session that this process already has.
+    """The same with the session that this process already has: nothing is read or built twice.
 
     Attributes:
         session: The session.
@@ -74,7 +73,7 @@ class InProcess:
         return in_session(self.session, self.threads)
 
 
-def start_of(prepared: Prepared, workers: int, threads: int, setup: Callable[[], None] | None) -> Start | InProcess:
+def start_of(prepared: Prepared, workers: int, threads: int, setup: Callable[[], None]) -> Start:
     """What the workers of a prepared study are given.
 
     Args:
@@ -84,8 +83,6 @@ def start_of(prepared: Prepared, workers: int, threads: int, setup: Callable[[],
         setup: Called first in each process.
     """
     session = prepared.session
-    if session.memory is not None:
-        return InProcess(session, threads)
     store = replace(session.store, folder=session.store.folder.resolve())
     return Start(store, prepared.study, prepared.tasks, workers, threads, session.on_disk, session.spread, setup)
 
