@@ -30,6 +30,7 @@ import landscape as ls
 from landscape.cli.main import cli
 from landscape.errors import InputError
 from landscape.paths import saved
+from landscape.session import data
 
 mpl.use("Agg")
 SMALL: dict[str, Any] = {"sequences": 10, "length": 12}
@@ -425,10 +426,14 @@ def test_stages_of_a_folder_are_those_of_its_study(finished: Path) -> None:
         ls.stages(finished, series())
 
 
-def test_a_study_is_run_once(few_runs: Path, tmp_path: Path) -> None:
+def test_a_study_is_run_once(few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor are its text and its model made twice."""
     for seed in range(3):
         (tmp_path / f"seed_{seed}").symlink_to(few_runs / f"seed_{seed}")
+    made, build = [], data.build
+    monkeypatch.setattr(data, "build", lambda *given, **settings: made.append(1) or build(*given, **settings))  # type: ignore[func-returns-value]
     done = ls.run(cases.study(tmp_path), workers=1)
+    assert made == [1]
     rows = done.rows("barrier")
     assert done.failed == {} and len(rows) == 36 and "8 of 8 tasks done" in done._repr_html_()
     files = {file: file.stat().st_mtime_ns for file in (tmp_path / "results" / "rows").iterdir()}
