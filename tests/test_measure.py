@@ -213,7 +213,7 @@ def test_auto_takes_float32_where_bfloat16_is_no_faster_or_less_exact_than_the_d
 
 
 def test_bfloat16_is_not_even_tried_where_it_is_emulated(
-    few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A trial of a few examples would take longer than all the rest."""
     tried: list[str] = []
@@ -228,12 +228,17 @@ def test_bfloat16_is_not_even_tried_where_it_is_emulated(
     objective, anchors = session.batches.objective("main"), [torch.zeros(3)]
     assert fastest(objective, anchors, torch.ones(2, 1), np.arange(4), 10**6) == "float32"
     assert tried == ["_multiply", "_multiply"]
+    asked = read_study(cases.study(tmp_path, measure='dtype = "bfloat16"'))
+    for given, said in ((study, False), (asked, True)):
+        caplog.clear()
+        prepare(given, Store(tmp_path / "store"))
+        assert ("emulates bfloat16, which takes it many times as long" in caplog.text) == said
 
 
 def test_work_too_small_to_try_is_done_in_float32(
     few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("landscape.points.fastest._is_emulated", lambda: False)
+    monkeypatch.setattr("landscape.points.fastest.is_emulated", lambda: False)
     study = read_study(cases.study(linked(few_runs, tmp_path), measure='dtype = "auto"\nat_steps = "last"'))
     store, keys, _ = run(study, tmp_path)
     rows = store.rows("barrier", keys)

@@ -14,7 +14,7 @@ from simulated import Curve, bump, drawn
 
 from landscape.catalogue import DEFINITIONS
 from landscape.profile import paired, sequential
-from landscape.profile.adaptive import Grid, profiles
+from landscape.profile.adaptive import Grid, Profile, profiles
 from landscape.profile.path_state import Evaluated, KnownEnds
 from landscape.profile.rows import tables
 from landscape.shapes import Int
@@ -144,8 +144,34 @@ def test_what_some_times_have_more_is_no_error_between_them(seed: int) -> None:
     assert found.t_error is not None and found.t_error < 0.02 and counts.max() > 10 * counts.min()
 
 
+def test_what_all_examples_would_not_give_is_as_narrow_as_they_make_it() -> None:
+    """Wanted is a half-width that is out of reach: no wider than with none, and no dearer than all at all points."""
+    worlds = [World(300, seed, 0.5, 0.3) for seed in range(30)]
+    found: dict[float | None, list[Profile]] = {}
+    for halfwidth in (None, 0.03):
+        grid = Grid(halfwidth=halfwidth, resamples=300)
+        found[halfwidth] = [profiles([world.path], world.evaluate, grid)[0] for world in worlds]
+    rows = {k: [tables(one, Grid(resamples=300))[0][0] for one in every] for k, every in found.items()}
+    widths = {k: np.array([row["high"] - row["low"] for row in every]) for k, every in rows.items()}
+    assert {one.widening for one in found[0.03]} == {1.0} and (widths[0.03] > 0.06).all()
+    assert np.mean(widths[0.03] / widths[None]) < 1.02
+    cost = {k: np.mean([one.evaluations for one in every]) for k, every in found.items()}
+    assert cost[0.03] < 1.2 * cost[None]
+    easy = World(300, 1, 0.5, 0.05)
+
+    def evaluate(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Evaluated:
+        parts = [(worlds[0], easy)[n].evaluate([(n, t)], examples)[0] for n, t in wanted]
+        return np.concatenate(parts), {}
+
+    both = [KnownEnds(world.path.ends) for world in (worlds[0], easy)]
+    hard, soft = profiles(both, evaluate, Grid(halfwidth=0.03, resamples=300))
+    assert hard.widening == 1 < soft.widening and soft.examples < 150 < hard.examples == 300
+    grid = Grid(halfwidth=0.005, target="mean", resamples=300)
+    assert {one.widening for one in profiles(both, evaluate, grid)} == {1.0}
+
+
 def test_nothing_is_evaluated_twice_and_paths_stop_by_themselves() -> None:
-    easy, hard = World(900, 1, 0.5, 0.05), World(900, 2, 0.5, 0.6)
+    easy, hard = World(900, 1, 0.5, 0.05), World(900, 2, 0.5, 0.11)
 
     def evaluate(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Evaluated:
         parts = [(easy, hard)[n].evaluate([(n, t)], examples) for n, t in wanted]
@@ -266,7 +292,7 @@ def test_degenerate_losses_have_finite_intervals(kind: str, examples: int) -> No
 def test_the_mean_of_pairs_is_known_as_well_as_wanted_on_fewer_examples() -> None:
     covered, fewer, repeats, compared = 0, [], 60, 12
     for seed in range(repeats):
-        worlds = [World(1200, 10 * seed + k, 0.4 + 0.05 * k, 0.4) for k in range(6)]
+        worlds = [World(1200, 10 * seed + k, 0.4 + 0.05 * k, 0.3) for k in range(6)]
 
         def evaluate(
             wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"], worlds: Any = worlds

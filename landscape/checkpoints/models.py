@@ -183,7 +183,10 @@ def load(
     if not finite:
         for name, values in space.params(point).items():
             if bad := int((~values.isfinite()).sum()):
-                raise InputError(f"{path}: {bad} of {values.numel()} values of parameter {name!r} are NaN or infinite")
+                raise InputError(
+                    f"{path}: {bad} of {values.numel()} values of parameter {name!r} are NaN or infinite; leave this "
+                    "checkpoint out"
+                )
     return point
 
 
@@ -205,7 +208,9 @@ def buffers(path: Path, model: nn.Module) -> dict[str, Tensor]:
             raise InputError(f"{path}: buffer {name!r} is {tensor.shape} on disk and {shape} in its model")
         values = torch.empty(own[name].shape)
         if not formats.read(values.view(-1).numpy(), {name: tensor}):
-            raise InputError(f"{path}: the buffer {name!r} has values that are NaN or infinite")
+            raise InputError(
+                f"{path}: the buffer {name!r} has values that are NaN or infinite; leave this checkpoint out"
+            )
         values_by_name[name] = values
     return values_by_name
 

@@ -135,7 +135,9 @@ class PointOnDisk:
             values = torch.empty(end - start)
             self._part(number, start, values)
             bad += int((~values.isfinite()).sum())
-        return f"{self.path}: {bad} of {count} values of parameter {name!r} are NaN or infinite"
+        return (
+            f"{self.path}: {bad} of {count} values of parameter {name!r} are NaN or infinite; leave this checkpoint out"
+        )
 
 
 def _as_torch(raw: np.ndarray, dtype: str) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +16,7 @@ from landscape.checkpoints import fetch, formats, identity
 from landscape.checkpoints.grid import incomplete, listed, warnings
 from landscape.errors import InputError
 from landscape.objectives import Objective
+from landscape.points.fastest import is_emulated
 from landscape.session import agree, own
 from landscape.session import data as fixed
 from landscape.session.room import stays_on_disk
@@ -27,6 +29,7 @@ from landscape.study.record import Record
 from landscape.study.store import LOCK, Store
 from landscape.study.tasks import Spec, Task, recorded
 
+LOG = logging.getLogger("landscape")
 VERSIONS = ("torch", "transformers", "landscape-toolkit")
 """Distributions whose versions the record has."""
 
@@ -176,13 +179,17 @@ def _identified(
 
 
 def _require_dtype(study: Study, device: torch.device) -> None:
-    """Refuse a dtype that the device does not have.
+    """Refuse a dtype that the device does not have, and warn of one that it emulates.
 
     Raises:
         InputError: If TensorFloat-32 is wanted without an NVIDIA GPU.
     """
     if device.type != "cuda" and any(getattr(m, "dtype", None) == "tf32" for m in study.measure):
         raise InputError(f"tf32 needs an NVIDIA GPU, and {device} is none; give float32, bfloat16 or auto")
+    asked = any(getattr(m, "dtype", None) == "bfloat16" for m in study.measure)
+    if device.type == "cpu" and asked and is_emulated():
+        LOG.warning("warning: this processor emulates bfloat16, which takes it many times as long as float32; give "
+                    "float32 or auto")  # fmt: skip
 
 
 def on(name: str) -> torch.device:

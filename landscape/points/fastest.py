@@ -50,7 +50,7 @@ def fastest(
     every: tuple[Dtype, ...] = ("float32", "bfloat16") if device.type == "cpu" else get_args(Dtype)
     sample = rows[torch.linspace(0, len(rows) - 1, min(POINTS, len(rows))).round().long()]
     largest = TRIAL_SHARE * work / (2 * len(every) * len(sample))
-    if largest < EXAMPLES[0] or (device.type == "cpu" and _is_emulated()):
+    if largest < EXAMPLES[0] or (device.type == "cpu" and is_emulated()):
         return "float32"
     few = objective.take(torch.from_numpy(examples[: max(n for n in EXAMPLES if n <= largest)]))
     tried: dict[str, Float[np.ndarray, "points n"]] = {}
@@ -65,7 +65,7 @@ def fastest(
     return min((n for n in every if np.abs((tried[n] - exact).mean(axis=1)).max() <= allowed), key=lambda n: seconds[n])
 
 
-def _is_emulated() -> bool:
+def is_emulated() -> bool:
     """Whether this processor multiplies matrices of bfloat16 much more slowly than those of float32."""
     seconds = {dtype: least_seconds(partial(_multiply, dtype=dtype)) for dtype in ("float32", "bfloat16")}
     return seconds["bfloat16"] > SLOW * seconds["float32"]

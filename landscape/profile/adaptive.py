@@ -20,6 +20,8 @@ RESAMPLE_SEED = 0
 ORDER_SEED = 0
 PILOT = 16
 """Examples on which a shape is found without a wanted half-width; with one, it is found on those of the first look."""
+DOUBT = 1.25
+"""Factor on the half-width that the first examples predict for all: they know it to an eighth."""
 MAX_CONTRASTS = 64
 """How many contrasts of a definition are considered, the largest first."""
 
@@ -107,18 +109,33 @@ def _adaptive(paths: Sequence[KnownEnds], evaluate: Evaluate, grid: Grid) -> lis
     On the first examples t are added until the interpolant is precise enough. Then more examples are evaluated where
     they matter. Without a wanted half-width there are so many that intervals are hardly wider than if all examples were
     evaluated at all t. With one, they are evaluated at the t on which the maximum depends, until it is known precisely
-    enough.
+    enough; a path whose maximum would not be known so well on all examples is treated as if none were wanted.
     """
     examples = paths[0].ends.shape[1]
     order = np.random.default_rng(ORDER_SEED).permutation(examples)
     counts = sequential.looks(examples, PILOT if grid.halfwidth is None else sequential.PILOT)
     states = [PathState(path, nodes.grid(path.pieces), nodes.first(path.pieces)) for path in paths]
     _resolve_shape(states, order[: counts[0]], evaluate, grid)
-    if grid.halfwidth is None:
-        _resolve_all(states, order, counts, evaluate)
-        return [_read(state, 1.0) for state in states]
-    _resolve_maximum(states, order, counts, evaluate, grid)
-    return [_read(state, sequential.widening(counts)) for state in states]
+    rough = [n for n, state in enumerate(states) if not state.path.one_point]
+    beyond = rough if grid.halfwidth is None else _out_of_reach(states, rough, counts, grid)
+    _resolve_all(states, beyond, order, counts, evaluate)
+    within = [n for n in rough if n not in beyond]
+    if within:
+        _resolve_maximum(states, within, order, counts, evaluate, grid)
+    return [_read(state, sequential.widening(counts) if n in within else 1.0) for n, state in enumerate(states)]
+
+
+def _out_of_reach(states: list[PathState], rough: list[int], counts: tuple[int, ...], grid: Grid) -> list[int]:
+    """The paths whose wanted half-width all examples would not give, with the factor for several looks.
+
+    An interval without that factor is narrower there, and takes no more evaluations. The choice hangs on the errors of
+    the first examples and not on their means, so it needs no factor itself.
+    """
+    assert grid.halfwidth is not None
+    most = grid.halfwidth / (DOUBT * sequential.widening(counts)) * np.sqrt(counts[-1] / counts[0])
+    if grid.target == "mean":
+        return rough if _mean_halfwidth([states[n] for n in rough]) > most else []
+    return [n for n in rough if _mean_halfwidth([states[n]]) > most]
 
 
 def _resolve_shape(states: list[PathState], pilot: Int[np.ndarray, " n"], evaluate: Evaluate, grid: Grid) -> None:
@@ -139,13 +156,16 @@ def _tolerance(state: PathState, pilot: int, grid: Grid) -> float:
 
 
 def _resolve_all(
-    states: list[PathState], order: Int[np.ndarray, " examples"], counts: tuple[int, ...], evaluate: Evaluate
+    states: list[PathState],
+    rough: list[int],
+    order: Int[np.ndarray, " examples"],
+    counts: tuple[int, ...],
+    evaluate: Evaluate,
 ) -> None:
     """Evaluate all examples at the t on which barriers depend, and as few as are enough at the others.
 
     As long as those that are known at all t do not say that they are enough, more are evaluated there.
     """
-    rough = [n for n, state in enumerate(states) if not state.path.one_point]
     for look, known in enumerate(counts[:-1]):
         found = {n: _allocation(states[n], order[:known], counts[look:]) for n in rough}
         rough = [n for n, allocation in found.items() if allocation.few > known]
@@ -186,6 +206,7 @@ def _allocation(state: PathState, pilot: Int[np.ndarray, " n"], counts: tuple[in
 
 def _resolve_maximum(
     states: list[PathState],
+    wide: list[int],
     order: Int[np.ndarray, " examples"],
     counts: tuple[int, ...],
     evaluate: Evaluate,
@@ -194,7 +215,6 @@ def _resolve_maximum(
     assert grid.halfwidth is not None
     weights = barrier.resamples(len(order), grid.resamples, RESAMPLE_SEED)
     factor = sequential.widening(counts)
-    wide = [n for n, state in enumerate(states) if not state.path.one_point]
     for count in counts[1:]:
         if grid.target == "mean":
             wide = wide if factor * _mean_halfwidth([states[n] for n in wide]) > grid.halfwidth else []

@@ -274,5 +274,5 @@ def _values(stored: Stored) -> Float[np.ndarray, "*shape"]:
     """
     out = np.empty(prod(stored.shape), np.float32)
     if not read(out, {"": stored}):
-        raise InputError(f"{stored.file} has values that are NaN or infinite")
+        raise InputError(f"{stored.file} has values that are NaN or infinite; leave this adapter out")
     return out.reshape(stored.shape)

@@ -32,7 +32,8 @@ class Along(Measure):
             are aligned to the first; ``random``, a random element of the symmetry group for each, as a control.
         alignment: How checkpoints are aligned: a table of the settings of alignment.
         points: ``auto`` for as many points as the profile needs, or the size of an even t grid, ends included.
-        tolerance: With ``auto``: error of the profile between the points, in nats, that is good enough.
+        tolerance: With ``auto``: error of the profile between the points, in nats, that is good enough; so is a quarter
+            of the width of the interval.
         halfwidth: With ``auto``: half-width of the 95 % interval at which a barrier is known well enough, in nats; left
             out, intervals are a few percent wider than with all examples at every point.
         target: With a halfwidth: whether it is that of each pair, or of the mean over the pairs of a tile, which takes
