@@ -2,12 +2,13 @@ import cases
 import numpy as np
 import oracles
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from landscape.catalogue import DEFINITIONS
-from landscape.profile import barrier
+from landscape.profile import barrier, skewed
 from landscape.profile.barrier import available, contrasts, estimate, matrix, resamples
 from landscape.profile.paired import band, functionals, standard_error
 
@@ -136,6 +137,33 @@ def test_the_interval_of_one_contrast_is_that_of_a_mean() -> None:
     assert [(found.plugin - found.low) / 0.03, (found.high - found.plugin) / 0.03] == pytest.approx([ONE] * 2, abs=OFF)
 
 
+def test_deviations_against_the_skew_are_as_long_as_in_samples() -> None:
+    """Means of exponential numbers: a quantile in true errors (a Gamma's) and in those of each sample, simulated."""
+    examples = 100
+    drawn = np.random.default_rng(3).exponential(size=(40_000, examples))
+    found = np.quantile((drawn.mean(axis=1) - 1) * examples**0.5 / drawn.std(axis=1), 0.025)
+    true = np.array((scipy.stats.gamma.ppf(0.025, examples) / examples - 1) * examples**0.5)
+    skewness = np.array(2 / examples**0.5)
+    # 4 standard errors of the quantile are 0.06; without the correction it is off by 0.48.
+    assert skewed.lengthened(true, skewness) == pytest.approx(found, abs=0.07)
+    assert skewed.lengthened(-true, -skewness) == pytest.approx(-found, abs=0.07)
+    assert skewed.lengthened(-true, skewness) == -true
+    assert skewed.lengthened(true, np.array(0.0)) == true
+
+
+def test_the_interval_is_longer_towards_the_long_tail() -> None:
+    """Of one contrast of skewed losses, and of the same ones mirrored."""
+    losses = np.zeros((len(T), 200))
+    losses[3] = 0.4 + 0.7 * (np.random.default_rng(6).exponential(size=200) - 1)
+    error, third = losses[3].std(), ((losses[3] - losses[3].mean()) ** 3).mean()
+    skewness = np.array(third / error**3 / 200**0.5)
+    up, down = (estimate(T, sign * losses, "midpoint", weights=MANY) for sign in (1, -1))
+    low, high = np.quantile((MANY @ losses[3] - losses[3].mean()) / error * 200**0.5, [0.025, 0.975])
+    expected = [high * error / 200**0.5, float(-skewed.lengthened(low, skewness)) * error / 200**0.5]
+    assert [up.plugin - up.low, up.high - up.plugin] == pytest.approx(expected, rel=0.02)
+    assert [down.high - down.plugin, down.plugin - down.low] == pytest.approx(expected, rel=0.02)
+
+
 def test_the_interval_of_a_middle_known_on_few_examples_is_that_of_these() -> None:
     """The ends say nothing about the middle, so its standard error is that of a mean over a quarter of the examples."""
     losses = np.zeros((3, 200))
@@ -235,8 +263,10 @@ def test_matrix_is_symmetric_with_gaps() -> None:
 
 
 def test_widening_widens_by_its_factor() -> None:
-    losses = noisy(10 * PEAK, 0.2, 40, seed=2)
-    one, two = (estimate(T, losses, weights=WEIGHTS, widening=factor) for factor in (1.0, 1.4))
+    noise = noisy(0 * PEAK, 0.2, 40, seed=2)
+    losses = 40 * PEAK[:, None] + np.concatenate([noise, -noise], axis=1)
+    weights = resamples(80, 500, seed=0)
+    one, two = (estimate(T, losses, weights=weights, widening=factor) for factor in (1.0, 1.4))
     assert two.high - two.plugin == pytest.approx(1.4 * (one.high - one.plugin))
     assert two.plugin - two.low == pytest.approx(1.4 * (one.plugin - one.low))
 

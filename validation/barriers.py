@@ -13,7 +13,7 @@ import numpy as np
 import simulated
 import table
 from scipy import stats
-from simulated import NOISES, Curve, bump, drawn
+from simulated import FACTORS, NOISES, Curve, bump, drawn
 from table import COVERS_95, RARE, Case, Hits
 
 from landscape.catalogue import DEFINITIONS
@@ -121,6 +121,33 @@ def adaptive(
     return hits
 
 
+def in_proportion(worlds: int, random: np.random.Generator, *, factor: str, examples: int, share: float | None) -> Hits:
+    """Whether the interval holds the barrier where an example's losses all rise by its own skewed factor.
+
+    Where an example that is rare and rises much has not been evaluated, mean and error are small together, so that
+    evaluation stops early just then. The wanted half-width is ``share`` times the one that all examples give.
+    """
+    true, noise = 0.5, 0.05
+    halfwidth = None if share is None else share * 1.96 * true * FACTORS[factor][1] / examples**0.5
+    rise = true * FACTORS[factor][0](random, worlds, examples)
+    own = noise * random.standard_normal((worlds, examples))
+
+    def evaluate(wanted: list[tuple[int, float]], some: Int[np.ndarray, " n"]) -> Evaluated:
+        losses = [4 * t * (1 - t) * rise[n, some] + np.sin(9 * t) * t * (1 - t) * own[n, some] for n, t in wanted]
+        return np.array(losses), {}
+
+    weights = barrier.resamples(examples, 400, seed=0)
+    paths = [KnownEnds(np.zeros((2, examples)))] * worlds
+    hits, early = [], []
+    for one in profiles(paths, evaluate, Grid(halfwidth=halfwidth, resamples=400)):
+        found = barrier.estimate(
+            one.t, one.losses, widening=one.widening, weights=weights, interpolation=one.interpolation
+        )
+        hits.append(found.low <= true <= found.high)
+        early.append(one.examples < examples)
+    return {"interval": hits, "evaluation stops early": early}
+
+
 def interpolation(worlds: int, random: np.random.Generator, *, kind: str, tolerance: float) -> Hits:
     """Whether ``t_error`` is below the true error of the maximum, on profiles without noise and of random height."""
     curves = [drawn(kind, random) for _ in range(worlds)]
@@ -203,6 +230,14 @@ CASES = table.marked([
             {"interval": COVERS_95, "narrow as asked, or all examples used": (1.0, 1.0)}, 0.5,
         )
         for number, (noise, profile) in enumerate(product(("Gaussian", "skewed"), PROFILES), start=250)
+    ),
+    *(
+        Case(
+            number, "Coverage where an example's losses rise by its own factor, 500 examples",
+            f"{factor}, {'no half-width wanted' if share is None else f'{share} times the half-width of all examples'}",
+            in_proportion, {"factor": factor, "examples": 500, "share": share}, {"interval": COVERS_95},
+        )
+        for number, (factor, share) in enumerate(product(FACTORS, (None, 0.5, 1.1, 1.6, 2.5)), start=270)
     ),
     *(
         Case(

@@ -36,6 +36,11 @@ def heavy(random: np.random.Generator, *shape: int) -> np.ndarray:
 
 
 NOISES: dict[str, Noise] = {"Gaussian": normal, "skewed": skewed, "heavy-tailed": heavy}
+FACTORS: dict[str, tuple[Noise, float]] = {
+    "exponential": (lambda random, *shape: random.exponential(size=shape), 1.0),
+    "log-normal": (lambda random, *shape: random.lognormal(-0.5, 1.0, shape), float(np.sqrt(np.e - 1))),
+}
+"""Positive numbers of mean 1, with their standard deviation."""
 
 
 def sigmoid(x: np.ndarray, at: float | np.ndarray, width: float = 0.3) -> np.ndarray:

@@ -129,7 +129,7 @@ def _out_of_reach(states: list[PathState], rough: list[int], counts: tuple[int, 
     """The paths whose wanted half-width all examples would not give, with the factor for several looks.
 
     An interval without that factor is narrower there, and takes no more evaluations. The choice hangs on the errors of
-    the first examples and not on their means, so it needs no factor itself.
+    the first examples, not on their means. Skewed losses tie the two; simulated coverage is kept there as well.
     """
     assert grid.halfwidth is not None
     most = grid.halfwidth / (DOUBT * sequential.widening(counts)) * np.sqrt(counts[-1] / counts[0])

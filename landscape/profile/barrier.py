@@ -13,6 +13,7 @@ from typing import cast
 import numpy as np
 
 from landscape.catalogue import DEFINITIONS
+from landscape.profile import skewed
 from landscape.profile.definitions import Contrasts, Definition
 from landscape.profile.nodes import Interpolation, identity
 from landscape.profile.paired import component_means, components
@@ -155,7 +156,8 @@ def estimate(
     end of a band that holds each contrast alone, which is enough above, since the true maximum is one of them. Unlike
     the percentile interval of the maximum, it keeps its coverage where the profile is flat or has several maxima.
     Contrasts that are certainly far below the maximum are left out of the first band (their inequality selection,
-    section 4). The interval covers the sampling error of the examples. It covers neither the grid nor other seeds.
+    section 4). Bands are longer against the skew of losses (:func:`landscape.profile.skewed.lengthened`). The interval
+    covers the sampling error of the examples. It covers neither the grid nor other seeds.
 
     Args:
         t: The evaluated t, increasing from 0 to 1.
@@ -208,16 +210,19 @@ def largest(
     errors = np.sqrt(np.einsum("ijp,ijp->ij", rows @ np.cov(drawn.T, ddof=0), rows).clip(min=0))
     errors = np.where(errors > ROUNDING, errors, 0)
     near = _near(means, errors * widening)
-    height, error = means[near], errors[near] * widening
-    highest, alone = _deviations(rows[near], errors[near], drawn)
-    candidates = _candidates(height, error, highest, values.shape[1])
+    own, height, error = rows[near], means[near], errors[near]
+    highest, alone = _deviations(own, error, drawn)
+    candidates = _candidates(height, error * widening, highest, values.shape[1])
     if not candidates.all():
-        highest, _ = _deviations(rows[near][candidates], errors[near][candidates], drawn)
+        highest, _ = _deviations(own[candidates], error[candidates], drawn)
+    skewness = skewed.of_means(own, centred)
     together = np.quantile(highest, 1 - TAIL)
-    low = float((height - together * error).min(axis=1).max())
+    above = skewed.lengthened(together * widening, skewness)
+    below = skewed.lengthened(-np.maximum(alone[:, None], 0) * widening, skewness)
+    low = float((height - above * error).min(axis=1).max())
     if not signed:
         low = max(low, 0.0)
-    high = float((height + np.maximum(alone[:, None], 0) * error).min(axis=1).max())
+    high = float((height - below * error).min(axis=1).max())
     best = means.min(axis=1)
     halves = [(rows @ component_means(values[:, half::2])).min(axis=1) for half in (0, 1)]
     crossed = (halves[1][halves[0].argmax()] + halves[0][halves[1].argmax()]) / 2
