@@ -123,7 +123,7 @@ def test_a_rise_is_regressed_on_several_others() -> None:
         losses = np.stack([0 * left, 0.2 + left, between, 0.1 + right, 0 * left])
         losses += np.outer(t, end)
         losses[2, 64:] = np.nan
-        found = paired.band(t, losses)
+        found = paired.band(paired.components(t, losses))
         errors.append(found.rise_error[2])
         means.append(found.rise[2])
     expected = (0.1**2 / 64 + (0.7**2 + 0.6**2) / 1000) ** 0.5
@@ -140,5 +140,5 @@ def test_few_examples_allow_few_regressors_the_nearest() -> None:
         own[6] = 0.7 * own[5] + 0.6 * own[7] + 0.1 * own[6]
         own[6, n:] = np.nan
         own[[0, -1]] = 0
-        errors.append(paired.band(t, own).rise_error[6] ** 2)
+        errors.append(paired.band(paired.components(t, own)).rise_error[6] ** 2)
     assert np.mean(errors) == pytest.approx(0.1**2 / n * (n - 2) / (n - 2 - p) + (0.7**2 + 0.6**2) / 3000, rel=0.05)

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from landscape.catalogue import DEFINITIONS
 from landscape.profile import barrier, skewed
 from landscape.profile.barrier import available, contrasts, estimate, matrix, resamples
-from landscape.profile.paired import band, functionals, standard_error
+from landscape.profile.paired import band, components, functionals, standard_error
 
 T = np.array([0.0, 0.13, 0.4, 0.5, 0.71, 1.0])
 WEIGHTS = resamples(40, 400, seed=5)
@@ -26,7 +26,7 @@ def noisy(mean: np.ndarray, spread: float, examples: int, seed: int) -> np.ndarr
 @pytest.mark.parametrize("definition", DEFINITIONS)
 def test_plugin_is_the_definition_written_naively(definition: str) -> None:
     losses = noisy(2 + np.sin(7 * T) - T, 0.3, 40, seed=3)
-    found = estimate(T, losses, definition, weights=WEIGHTS)
+    found = estimate(components(T, losses), definition, weights=WEIGHTS)
     assert found.plugin == pytest.approx(oracles.barrier(definition, T, losses.mean(axis=1)), abs=1e-12)
     assert found.low <= found.value <= found.high
 
@@ -40,17 +40,17 @@ def test_parabola() -> None:
     top = 7 * (5 / 7) * (2 / 7) + 2 + 3 * 5 / 7
     closed |= {"mean_ends": top - 3.5, "max_ends": top - 5}
     for definition, value in closed.items():
-        found = estimate(t, losses, definition, weights=few)
+        found = estimate(components(t, losses), definition, weights=few)
         assert found.value == pytest.approx(value, abs=5e-3), definition
         assert found.high - found.low == pytest.approx(0, abs=1e-9)
-    assert estimate(t, losses, weights=few).t_at_max == 0.5
-    assert estimate(t, losses, "max_ends", weights=few).t_at_max == pytest.approx(0.725)
+    assert estimate(components(t, losses), weights=few).t_at_max == 0.5
+    assert estimate(components(t, losses), "max_ends", weights=few).t_at_max == pytest.approx(0.725)
 
 
 def test_only_ends_tell_the_definitions_apart() -> None:
     """A straight profile with unequal ends has no barrier, but lies above the mean of its ends."""
     losses = np.tile((2 + 3 * T)[:, None], 40)
-    values = {d: estimate(T, losses, d, weights=WEIGHTS).value for d in DEFINITIONS}
+    values = {d: estimate(components(T, losses), d, weights=WEIGHTS).value for d in DEFINITIONS}
     assert values["mean_ends"] == pytest.approx(1.5)
     assert_allclose([v for name, v in values.items() if name != "mean_ends"], 0, atol=1e-12)
 
@@ -59,22 +59,22 @@ def test_only_ends_tell_the_definitions_apart() -> None:
 @given(st.integers(0, 2**31), *[st.floats(-5, 5, allow_subnormal=False)] * 2)
 def test_tilting_the_landscape_changes_nothing(seed: int, level: float, tilt: float) -> None:
     losses = noisy(2 + np.sin(7 * T), 0.3, 40, seed)
-    one, two = (estimate(T, x, weights=WEIGHTS) for x in (losses, losses + (level + tilt * T)[:, None]))
+    one, two = (estimate(components(T, x), weights=WEIGHTS) for x in (losses, losses + (level + tilt * T)[:, None]))
     assert_allclose([two.value, two.low, two.high], [one.value, one.low, one.high], atol=1e-10)
 
 
 def test_walking_back_changes_nothing() -> None:
     losses = noisy(2 + np.sin(7 * T), 0.3, 40, seed=1)
     for definition in DEFINITIONS:
-        there = estimate(T, losses, definition, weights=WEIGHTS)
-        back = estimate(1 - T[::-1], losses[::-1], definition, weights=WEIGHTS)
+        there = estimate(components(T, losses), definition, weights=WEIGHTS)
+        back = estimate(components(1 - T[::-1], losses[::-1]), definition, weights=WEIGHTS)
         assert_allclose([there.value, there.low, there.high], [back.value, back.low, back.high], atol=1e-12)
 
 
 @pytest.mark.parametrize("definition", DEFINITIONS)
 def test_a_checkpoint_against_itself_is_exactly_zero(definition: str) -> None:
     losses = np.tile(cases.examples(2, 40) + 3.3, (6, 1))
-    found = estimate(T, losses, definition, weights=WEIGHTS)
+    found = estimate(components(T, losses), definition, weights=WEIGHTS)
     assert (found.value, found.plugin, found.low, found.high) == (0, 0, 0, 0)
 
 
@@ -84,14 +84,14 @@ def test_examples_that_differ_by_rounding_only_have_no_error(definition: str, se
     """As where every token is unknown to the tokenizer: a number, and no noise made of rounding."""
     rounding = 1e-17 * cases.examples(seed, 6, 40)
     losses = (2 + np.sin(7 * T))[:, None] + rounding - rounding.mean(axis=1, keepdims=True) + 3e-17
-    found = estimate(T, losses, definition, weights=WEIGHTS)
+    found = estimate(components(T, losses), definition, weights=WEIGHTS)
     assert found.high - found.low == pytest.approx(0, abs=1e-12)
     assert found.value == pytest.approx(oracles.barrier(definition, T, losses.mean(axis=1)), abs=1e-12)
 
 
 def test_an_error_of_a_billionth_is_an_error() -> None:
     losses = (1 + np.sin(3 * T))[:, None] + 0.3 * cases.examples(5, 6, 40)
-    found, small = (estimate(T, size * losses, "chord", weights=WEIGHTS) for size in (1, 1e-9))
+    found, small = (estimate(components(T, size * losses), "chord", weights=WEIGHTS) for size in (1, 1e-9))
     assert found.high > found.low
     assert_allclose([small.value, small.low, small.high], 1e-9 * np.array([found.value, found.low, found.high]))
 
@@ -105,7 +105,7 @@ def test_interval_covers_and_cross_fitting_takes_the_bias_of_the_maximum_out(sha
     mean, repeats, examples = MEANS[shape], 250 if shape == "two peaks" else 120, 60
     truth = oracles.barrier("chord", T, mean)
     weights = resamples(examples, 300, seed=7)
-    found = [estimate(T, noisy(mean, 0.2, examples, seed), weights=weights) for seed in range(repeats)]
+    found = [estimate(components(T, noisy(mean, 0.2, examples, seed)), weights=weights) for seed in range(repeats)]
     covered = np.mean([f.low <= truth <= f.high for f in found])
     # 4 standard errors of a rate of 0.95; the bootstrap of 60 examples is itself 1 % short.
     assert covered > 0.95 - 4 * (0.95 * 0.05 / repeats) ** 0.5 - 0.01
@@ -132,7 +132,7 @@ def planted(count: int, size: float) -> np.ndarray:
 def test_the_interval_of_one_contrast_is_that_of_a_mean() -> None:
     losses = np.zeros((len(T), 200))
     losses[3] = 0.4 + planted(1, 0.03)[0]
-    found = estimate(T, losses, "midpoint", weights=MANY)
+    found = estimate(components(T, losses), "midpoint", weights=MANY)
     assert found.plugin == pytest.approx(0.4)
     assert [(found.plugin - found.low) / 0.03, (found.high - found.plugin) / 0.03] == pytest.approx([ONE] * 2, abs=OFF)
 
@@ -157,7 +157,7 @@ def test_the_interval_is_longer_towards_the_long_tail() -> None:
     losses[3] = 0.4 + 0.7 * (np.random.default_rng(6).exponential(size=200) - 1)
     error, third = losses[3].std(), ((losses[3] - losses[3].mean()) ** 3).mean()
     skewness = np.array(third / error**3 / 200**0.5)
-    up, down = (estimate(T, sign * losses, "midpoint", weights=MANY) for sign in (1, -1))
+    up, down = (estimate(components(T, sign * losses), "midpoint", weights=MANY) for sign in (1, -1))
     low, high = np.quantile((MANY @ losses[3] - losses[3].mean()) / error * 200**0.5, [0.025, 0.975])
     expected = [high * error / 200**0.5, float(-skewed.lengthened(low, skewness)) * error / 200**0.5]
     assert [up.plugin - up.low, up.high - up.plugin] == pytest.approx(expected, rel=0.02)
@@ -170,7 +170,7 @@ def test_the_interval_of_a_middle_known_on_few_examples_is_that_of_these() -> No
     losses[1] = np.nan
     losses[1, :50] = 0.4 + 0.7 * cases.examples(3, 50)
     error = losses[1, :50].std() / 50**0.5
-    found = estimate(np.array([0, 0.5, 1]), losses, "midpoint", weights=MANY)
+    found = estimate(components(np.array([0, 0.5, 1]), losses), "midpoint", weights=MANY)
     assert found.high - found.low == pytest.approx(2 * ONE * error, rel=0.1)
 
 
@@ -179,7 +179,7 @@ def test_the_lower_end_holds_all_peaks_that_may_be_the_highest(behind: float, qu
     """A rival as far behind as that, in standard errors: near ones count, and one that is certainly lower does not."""
     losses = np.zeros((len(T), 200))
     losses[[1, 4]] = planted(2, 0.01) + [[1.0], [1.0 - 0.01 * behind]]
-    found = estimate(T, losses, weights=MANY)
+    found = estimate(components(T, losses), weights=MANY)
     assert (1 - found.low) / 0.01 == pytest.approx(quantile, abs=OFF)
     assert (found.high - 1) / 0.01 == pytest.approx(ONE, abs=OFF)
 
@@ -189,17 +189,17 @@ def test_a_middle_above_two_ends_that_may_be_the_higher_one() -> None:
     losses = np.zeros((3, 200))
     losses[[0, 2]] = planted(2, 0.01)
     losses[1] = 1.0
-    found = estimate(np.array([0, 0.5, 1]), losses, "max_ends", weights=MANY)
+    found = estimate(components(np.array([0, 0.5, 1]), losses), "max_ends", weights=MANY)
     assert [(1 - found.low) / 0.01, (found.high - 1) / 0.01] == pytest.approx([TWO] * 2, abs=OFF)
     losses[2] -= 0.5
-    apart = estimate(np.array([0, 0.5, 1]), losses, "max_ends", weights=MANY)
+    apart = estimate(components(np.array([0, 0.5, 1]), losses), "max_ends", weights=MANY)
     assert [(1 - apart.low) / 0.01, (apart.high - 1) / 0.01] == pytest.approx([TWO] * 2, abs=OFF)
 
 
 def test_an_estimate_of_a_maximum_is_kept_in_its_interval_and_no_interval_goes_below_the_ends() -> None:
     """A valley: the halves may say what they like, the ends take part in the maximum; not in a signed definition."""
     losses = noisy(-PEAK, 0.2, 40, seed=3)
-    chord, area = (estimate(T, losses, d, weights=WEIGHTS) for d in ("chord", "area"))
+    chord, area = (estimate(components(T, losses), d, weights=WEIGHTS) for d in ("chord", "area"))
     assert chord.low == 0 <= chord.value <= chord.high
     assert area.low < area.value < 0
 
@@ -208,7 +208,7 @@ def test_interval_width_falls_with_the_root_of_the_examples() -> None:
     widths = []
     for examples in (50, 800):
         weights = resamples(examples, 200, seed=7)
-        found = [estimate(T, noisy(10 * PEAK, 0.2, examples, s), weights=weights) for s in range(12)]
+        found = [estimate(components(T, noisy(10 * PEAK, 0.2, examples, s)), weights=weights) for s in range(12)]
         widths.append(np.mean([f.high - f.low for f in found]))
     assert widths[0] / widths[1] == pytest.approx(4, rel=0.1)
     # A clear peak needs little more than twice 1.96 standard errors of one contrast.
@@ -217,7 +217,7 @@ def test_interval_width_falls_with_the_root_of_the_examples() -> None:
 
 def test_rise_and_its_error_are_paired() -> None:
     losses = noisy(2 + np.sin(7 * T), 0.3, 40, seed=1)
-    found = band(T, losses)
+    found = band(components(T, losses))
     rise, error = found.rise, found.rise_error
     each = np.array([
         [losses[k, e] - (1 - T[k]) * losses[0, e] - T[k] * losses[-1, e] for e in range(40)] for k in range(6)
@@ -230,7 +230,7 @@ def test_rise_and_its_error_are_paired() -> None:
 def test_functionals_are_means_of_weighted_sums_and_shares_are_those_of_independent_times() -> None:
     losses = noisy(2 + np.sin(7 * T), 0.3, 40, seed=2)
     rows = cases.examples(4, 2, 6)
-    found = functionals(rows, T, losses)
+    found = functionals(rows, components(T, losses))
     each = rows @ losses
     assert_allclose(found.value, each.mean(axis=1), atol=1e-12)
     assert_allclose(found.error, each.std(axis=1, ddof=1) / 40**0.5, atol=1e-12)
@@ -254,7 +254,7 @@ def test_times_must_rise_from_0_to_1(bad: list[float]) -> None:
 
 def test_one_example_has_no_error() -> None:
     with pytest.raises(ValueError, match="at least two examples"):
-        estimate(T, np.ones((6, 1)), weights=resamples(1, 100, seed=0))
+        estimate(components(T, np.ones((6, 1))), weights=resamples(1, 100, seed=0))
 
 
 def test_matrix_is_symmetric_with_gaps() -> None:
@@ -266,7 +266,7 @@ def test_widening_widens_by_its_factor() -> None:
     noise = noisy(0 * PEAK, 0.2, 40, seed=2)
     losses = 40 * PEAK[:, None] + np.concatenate([noise, -noise], axis=1)
     weights = resamples(80, 500, seed=0)
-    one, two = (estimate(T, losses, weights=weights, widening=factor) for factor in (1.0, 1.4))
+    one, two = (estimate(components(T, losses), weights=weights, widening=factor) for factor in (1.0, 1.4))
     assert two.high - two.plugin == pytest.approx(1.4 * (one.high - one.plugin))
     assert two.plugin - two.low == pytest.approx(1.4 * (one.plugin - one.low))
 
@@ -278,7 +278,7 @@ def test_definitions_keep_their_order_and_their_identities(seed: int, points: in
     t = np.linspace(0, 1, points)
     curve = np.random.default_rng(seed).standard_normal(points).cumsum()
     losses = np.stack([curve - 0.5, curve + 0.5], axis=1)
-    found = {d: estimate(t, losses, d, weights=resamples(2, 20, 0)).plugin for d in available(t)}
+    found = {d: estimate(components(t, losses), d, weights=resamples(2, 20, 0)).plugin for d in available(t)}
     apart = abs(curve[0] - curve[-1]) / 2
     unclipped = curve.max() - max(curve[0], curve[-1])
     assert found["mean_ends"] == pytest.approx(unclipped + apart, abs=1e-12)
@@ -295,7 +295,7 @@ def test_contrasts_that_are_certainly_below_the_maximum_do_not_widen_its_interva
     losses = noise + np.where(np.arange(11) % 10 == 0, 0, 1.0)[:, None]
     losses[5] += 10.5 * error - losses[5].mean() + losses[[1, 2, 3, 4, 6, 7, 8, 9]].mean(axis=1).max()
     weights = barrier.resamples(n, 1000, seed=0)
-    found = barrier.estimate(t, losses, weights=weights)
+    found = barrier.estimate(components(t, losses), weights=weights)
     assert found.plugin - found.low == pytest.approx(1.96 * error, rel=0.12)
 
 
@@ -303,9 +303,9 @@ def test_resampling_some_contrasts_at_a_time_changes_nothing(monkeypatch: pytest
     random = np.random.default_rng(3)
     t, losses = np.linspace(0, 1, 9), random.normal(size=(9, 50)) + np.sin(3 * np.linspace(0, 1, 9))[:, None]
     weights = barrier.resamples(50, 200, seed=0)
-    whole = [barrier.estimate(t, losses, one, weights=weights) for one in barrier.available(t)]
+    whole = [barrier.estimate(components(t, losses), one, weights=weights) for one in barrier.available(t)]
     monkeypatch.setattr(barrier, "AT_ONCE", 5)
     for one, two in zip(
-        whole, (barrier.estimate(t, losses, d, weights=weights) for d in barrier.available(t)), strict=True
+        whole, (barrier.estimate(components(t, losses), d, weights=weights) for d in barrier.available(t)), strict=True
     ):
         assert_allclose(list(vars(two).values())[1:], list(vars(one).values())[1:], rtol=1e-12)

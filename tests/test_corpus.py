@@ -2,14 +2,18 @@ import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
 
 from landscape.errors import InputError
 from landscape.objectives import text
 from landscape.objectives.corpus import read_corpus, read_examples
-from landscape.objectives.text import read_file
+from landscape.objectives.text import COMPARED, read_file, token_ids
+from landscape.texts import HELD_OUT_TEXT
 
 DOCUMENTS = ["one {brace}\nand a line", 'two "quoted", tëxt', "three"]
 JOINED = "\n\n".join(DOCUMENTS)
@@ -97,3 +101,57 @@ def test_a_text_is_a_file_of_bounded_size(tmp_path: Path, monkeypatch: pytest.Mo
 def test_items_have_no_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "items").write_bytes(b"\xef\xbb\xbfone\r\ntwo")
     assert read_file(tmp_path / "items", "items") == "one\ntwo"
+
+
+LONG = Path(HELD_OUT_TEXT).read_text("utf-8")[:30_000]
+
+
+def trained(kind: str) -> PreTrainedTokenizerFast:
+    """A tokenizer of each kind of the library, on the packaged text; that of BPE has a stored limit and padding."""
+    special = ["[UNK]", "[PAD]"]
+    if kind == "bpe":
+        made = Tokenizer(models.BPE())
+        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        trainer: Any = trainers.BpeTrainer(vocab_size=400, special_tokens=special, show_progress=False)
+    elif kind == "word-piece":
+        made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+        made.normalizer, made.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+        trainer = trainers.WordPieceTrainer(vocab_size=400, special_tokens=special, show_progress=False)
+    else:
+        made = Tokenizer(models.Unigram())
+        made.pre_tokenizer = pre_tokenizers.Metaspace()
+        trainer = trainers.UnigramTrainer(
+            vocab_size=400, special_tokens=special, unk_token="[UNK]", show_progress=False
+        )
+    made.train_from_iterator([LONG], trainer)
+    if kind == "bpe":
+        made.enable_truncation(20)
+        made.enable_padding(length=10**6)
+    return PreTrainedTokenizerFast(tokenizer_object=made, unk_token="[UNK]", pad_token="[PAD]")
+
+
+class Shouting(PreTrainedTokenizerFast):
+    """A tokenizer that does something to the text before the library does."""
+
+    def _encode_plus(self, text: Any, **settings: Any) -> Any:
+        return super()._encode_plus(text.upper(), **settings)
+
+
+@pytest.mark.parametrize("kind", ["bpe", "word-piece", "unigram"])
+def test_tokens_are_those_of_the_tokenizer_however_they_are_found(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = trained(kind)
+    wanted = made(LONG, add_special_tokens=False, verbose=False)["input_ids"]
+    shouting = Shouting(tokenizer_object=made.backend_tokenizer, unk_token="[UNK]")
+    other = shouting(LONG, add_special_tokens=False, verbose=False)["input_ids"]
+    assert len(wanted) > 5000 and (other == wanted) == (kind == "word-piece")  # it makes all letters small
+    assert token_ids(made, LONG) == wanted and token_ids(shouting, LONG) == other
+    assert token_ids(made, LONG[:50]) == made(LONG[:50], add_special_tokens=False)["input_ids"]
+    given: list[int] = []
+    usual = type(made)._encode_plus
+
+    def counted(self: Any, text: str, **settings: Any) -> Any:
+        given.append(len(text))
+        return usual(self, text, **settings)
+
+    monkeypatch.setattr(type(made), "_encode_plus", counted)
+    assert token_ids(made, LONG) == wanted and given == [COMPARED]

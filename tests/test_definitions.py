@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose
 from landscape.catalogue import DEFINITIONS
 from landscape.profile import barrier
 from landscape.profile.definitions import MAX_COARSE
+from landscape.profile.paired import components
 
 T = np.array([0.0, 0.13, 0.4, 0.5, 0.71, 1.0])
 WEIGHTS = barrier.resamples(40, 200, seed=5)
@@ -24,7 +25,7 @@ def around(mean: np.ndarray, seed: int = 3) -> np.ndarray:
 
 def plugin(definition: str, mean: np.ndarray, t: np.ndarray = T) -> float:
     """The barrier of a profile without noise."""
-    return barrier.estimate(t, np.tile(mean[:, None], 40), definition, weights=WEIGHTS).plugin
+    return barrier.estimate(components(t, np.tile(mean[:, None], 40)), definition, weights=WEIGHTS).plugin
 
 
 @definitions
@@ -38,7 +39,7 @@ def test_a_definition_has_the_names_of_its_siblings(definition: str) -> None:
 @definitions
 def test_a_flat_profile_has_no_barrier(definition: str) -> None:
     losses = np.tile(cases.examples(2, 40) + 3.3, (len(T), 1))
-    found = barrier.estimate(T, losses, definition, weights=WEIGHTS)
+    found = barrier.estimate(components(T, losses), definition, weights=WEIGHTS)
     assert (found.definition, found.value, found.low, found.high) == (definition, 0, 0, 0)
 
 
@@ -54,7 +55,7 @@ def test_contrasts_sum_to_zero_and_each_has_its_t(definition: str) -> None:
 @pytest.mark.parametrize("constant", [-3.7, 0.4, 12.0])
 def test_adding_a_constant_changes_nothing(definition: str, constant: float) -> None:
     losses = around(MEAN)
-    one, two = (barrier.estimate(T, x, definition, weights=WEIGHTS) for x in (losses, losses + constant))
+    one, two = (barrier.estimate(components(T, x), definition, weights=WEIGHTS) for x in (losses, losses + constant))
     assert_allclose([two.value, two.low, two.high], [one.value, one.low, one.high], rtol=0, atol=1e-10)
 
 
@@ -82,7 +83,7 @@ def test_it_is_the_largest_of_the_smallest_contrasts_by_a_loop(definition: str) 
         for contrast in alternatives:
             smallest = min(smallest, sum(weight * value for weight, value in zip(contrast, mean, strict=True)))
         largest = max(largest, smallest)
-    found = barrier.estimate(T, losses, definition, weights=WEIGHTS)
+    found = barrier.estimate(components(T, losses), definition, weights=WEIGHTS)
     assert found.plugin == pytest.approx(largest, abs=1e-12)
     assert found.low <= found.value <= found.high
 
@@ -96,4 +97,4 @@ def test_a_coarse_definition_is_available_on_the_coarse_grid(definition: str) ->
 
 def test_an_unknown_definition_is_an_error_with_the_nearest_name() -> None:
     with pytest.raises(ValueError, match="no definition of a barrier is called 'cord'; did you mean chord"):
-        barrier.estimate(T, around(MEAN), "cord", weights=WEIGHTS)
+        barrier.estimate(components(T, around(MEAN)), "cord", weights=WEIGHTS)

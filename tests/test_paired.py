@@ -21,9 +21,9 @@ def test_a_rise_known_on_few_examples_borrows_from_its_neighbour() -> None:
         random = np.random.default_rng(seed)
         common, own = random.normal(size=1000), random.normal(size=1000)
         losses = np.stack([0 * common, 0.3 + 0.8 * common + 0.2 * own, 0.5 + common, 0 * common])
-        full = paired.band(t, losses)
+        full = paired.band(paired.components(t, losses))
         losses[1, 64:] = np.nan
-        found = paired.band(t, losses)
+        found = paired.band(paired.components(t, losses))
         errors.append(found.rise_error[1])
         means.append(found.rise[1])
         assert full.rise[1] == pytest.approx(0.3 + 0.8 * common.mean() + 0.2 * own.mean(), abs=1e-12)
@@ -46,7 +46,7 @@ def test_the_error_of_a_regression_on_few_examples_counts_its_coefficients(few: 
         of_others = losses[best].sum(axis=0)
         losses[middle] = of_others + t[middle] * losses[-1] + 0.5 * losses[middle]
         losses[middle, few:] = np.nan
-        found = paired.band(t, losses)
+        found = paired.band(paired.components(t, losses))
         errors.append(found.rise_error[middle] ** 2 - of_others.var(ddof=1) / 400)
         off.append((found.rise[middle] - of_others.mean()) ** 2)
     expected, error = 0.25 / few * (few - 2) / (few - 3 - others), np.std(off) / repeats**0.5
@@ -64,7 +64,7 @@ def test_it_borrows_from_the_nearest_of_those_known_best() -> None:
     t = np.insert(t, 2, 0.2)
     losses = np.insert(losses, 2, np.nan, axis=0)
     losses[2, :400] = far[:400]
-    found = paired.band(t, losses)
+    found = paired.band(paired.components(t, losses))
     assert found.rise_error[3] == pytest.approx((0.2**2 / 400 + 0.8**2 / 4000) ** 0.5, rel=0.15)
     assert found.rise_error[2] == pytest.approx(4000**-0.5, rel=0.15)
 
@@ -75,11 +75,11 @@ def test_influences_add_up_over_profiles_on_the_same_examples() -> None:
     level, own = random.normal(size=1000), random.normal(size=(2, 1000))
     t = np.array([0, 0.5, 1])
     both = [np.stack([0 * level, 1 + 0.8 * level + 0.3 * one, 0 * level]) for one in own]
-    found = np.mean([paired.influences(1, t, losses) for losses in both], axis=0)
+    found = np.mean([paired.influences(1, paired.components(t, losses)) for losses in both], axis=0)
     assert (found**2).sum() ** 0.5 == pytest.approx(stats.sem((both[0][1] + both[1][1]) / 2), rel=2e-3)
     both[1][1, 300:] = np.nan
-    alone = paired.influences(1, t, both[1])
-    assert (alone**2).sum() ** 0.5 == pytest.approx(paired.band(t, both[1]).rise_error[1], rel=5e-3)
+    alone = paired.influences(1, paired.components(t, both[1]))
+    assert (alone**2).sum() ** 0.5 == pytest.approx(paired.band(paired.components(t, both[1])).rise_error[1], rel=5e-3)
     assert (alone[300:] == 0).all()
 
 
@@ -88,7 +88,7 @@ def test_the_error_of_a_loss_known_on_few_examples_is_that_of_two_means() -> Non
     level, own = np.random.default_rng(3).normal(size=(2, 1000))
     losses = np.stack([level, 0.5 + 1.5 * level + 0.3 * own, 0.8 * level - 0.2 * own])
     losses[1, 64:] = np.nan
-    found = paired.band(np.array([0, 0.5, 1]), losses)
+    found = paired.band(paired.components(np.array([0, 0.5, 1]), losses))
     chord = (losses[0] + losses[2]) / 2
     rise = (losses[1] - chord)[:64]
     together = ((rise - rise.mean()) * (chord - chord.mean())[:64]).sum() / 63

@@ -47,7 +47,7 @@ def stated_error_covers(kind: str, tolerance: float, repeats: int) -> None:
             return np.array([np.full(len(examples), curve(np.array(t))) for _, t in wanted]), {}
 
         (found,) = profiles([KnownEnds(noiseless)], evaluate, Grid(tolerance=tolerance))
-        rise = found.interpolation.matrix @ paired.band(found.t, found.losses).rise
+        rise = found.interpolation.matrix @ paired.band(found.components).rise
         truth = curve(DENSE) - (1 - DENSE) * curve(DENSE)[0] - DENSE * curve(DENSE)[-1]
         assert found.t_error is not None
         assert abs(rise.max() - truth.max()) <= found.t_error + 1e-9
@@ -305,9 +305,7 @@ def test_the_mean_of_pairs_is_known_as_well_as_wanted_on_fewer_examples() -> Non
             found = profiles([KnownEnds(world.path.ends) for world in worlds], evaluate, grid)
             count[target] = sum(one.evaluations for one in found)
             if target == "mean":
-                mean = np.mean([
-                    (one.interpolation.matrix @ paired.band(one.t, one.losses).rise).max() for one in found
-                ])
+                mean = np.mean([(one.interpolation.matrix @ paired.band(one.components).rise).max() for one in found])
                 covered += abs(mean - 0.525) <= 0.03
         fewer.append(count["mean"] / count["pairs"])
     assert covered / repeats >= 0.95 - 4 * (0.95 * 0.05 / repeats) ** 0.5 and np.mean(fewer) < 0.6

@@ -47,7 +47,7 @@ def of_definitions(worlds: int, random: np.random.Generator, *, noise: str, prof
         level, rise = NOISES[noise](random, 2, examples)
         losses = 2 + level + mean[:, None] * (1 + 0.5 * rise) + 0.2 * NOISES[noise](random, len(T), examples)
         for one in DEFINITIONS:
-            found = barrier.estimate(T, losses, one, weights=weights)
+            found = barrier.estimate(paired.components(T, losses), one, weights=weights)
             hits[one].append(found.low <= true[one] <= found.high)
     return hits
 
@@ -105,16 +105,16 @@ def adaptive(
     hits: dict[str, list[bool]] = {}
     for world, one in enumerate(profiles(paths, evaluate, Grid(halfwidth=halfwidth, resamples=400))):
         how = {"weights": weights, "interpolation": one.interpolation}
-        found = barrier.estimate(one.t, one.losses, widening=one.widening, **how)
+        found = barrier.estimate(one.components, widening=one.widening, **how)
         hits.setdefault("interval", []).append(found.low <= true <= found.high)
         if halfwidth is not None:
-            plain = barrier.estimate(one.t, one.losses, **how)
+            plain = barrier.estimate(one.components, **how)
             narrow = found.high - found.low <= 2 * halfwidth or one.examples == examples
             hits.setdefault("interval, looks not counted", []).append(plain.low <= true <= plain.high)
             hits.setdefault("narrow as asked, or all examples used", []).append(narrow)
         else:
             whole = np.array([losses(world, float(t), everyone) for t in one.t])
-            usual = barrier.estimate(one.t, whole, **how)
+            usual = barrier.estimate(paired.components(one.t, whole), **how)
             as_wide = found.high - found.low <= 1.15 * (usual.high - usual.low)
             hits.setdefault("at most 1.15 times as wide", []).append(as_wide)
             hits.setdefault("half of all evaluations, or fewer", []).append(2 * one.evaluations <= whole[1:-1].size)
@@ -141,7 +141,10 @@ def in_proportion(worlds: int, random: np.random.Generator, *, factor: str, exam
     hits, early = [], []
     for one in profiles(paths, evaluate, Grid(halfwidth=halfwidth, resamples=400)):
         found = barrier.estimate(
-            one.t, one.losses, widening=one.widening, weights=weights, interpolation=one.interpolation
+            one.components,
+            widening=one.widening,
+            weights=weights,
+            interpolation=one.interpolation,
         )
         hits.append(found.low <= true <= found.high)
         early.append(one.examples < examples)
@@ -158,7 +161,7 @@ def interpolation(worlds: int, random: np.random.Generator, *, kind: str, tolera
     paths = [KnownEnds(np.repeat(curve(np.array([[0.0], [1.0]])), 4, axis=1)) for curve in curves]
     below, above = [], []
     for curve, one in zip(curves, profiles(paths, evaluate, Grid(tolerance=tolerance)), strict=True):
-        rise = one.interpolation.matrix @ paired.band(one.t, one.losses).rise
+        rise = one.interpolation.matrix @ paired.band(one.components).rise
         whole = curve(DENSE)
         true = float((whole - (1 - DENSE) * whole[0] - DENSE * whole[-1]).max())
         assert one.t_error is not None

@@ -60,7 +60,7 @@ def width(profile: Profile, definition: str) -> float:
     """Width of the interval of a definition."""
     interpolation = profile.coarse if barrier.load(definition).COARSE else profile.interpolation
     weights = barrier.resamples(EXAMPLES, 400, seed=0)
-    found = barrier.estimate(profile.t, profile.losses, definition, weights=weights, interpolation=interpolation)
+    found = barrier.estimate(profile.components, definition, weights=weights, interpolation=interpolation)
     return found.high - found.low
 
 

@@ -147,7 +147,7 @@ def _shape(profile: Profile, anchors: list[Tensor], kind: str) -> Row:
     length = _steps(anchors, paths.kind(kind).coefficients(t, anchors, ())).sum()
     steps = _steps(anchors, paths.kind(kind).coefficients(torch.from_numpy(profile.interpolation.t), anchors, ()))
     weights = trapezoid(steps)[None] / steps.sum()
-    found = paired.functionals(weights, profile.t, profile.losses, profile.interpolation)
+    found = paired.functionals(weights, profile.components, profile.interpolation)
     return {
         "path_length": float(length),
         "distance": distance(anchors[0], anchors[-1]),

@@ -6,7 +6,7 @@ import gzip
 import zlib
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -19,6 +19,8 @@ from landscape.shapes import Int
 GZIP = b"\x1f\x8b"
 MAX_BYTES = 2**29
 """Largest size of a text after decompression."""
+COMPARED = 4096
+"""Characters on which two ways to tokenize are compared."""
 
 
 def read_file(path: Path, what: str = "text") -> str:
@@ -83,6 +85,28 @@ def fault(error: Exception) -> str:
     'label is missing'
     """
     return f"{error.args[0]} is missing" if isinstance(error, KeyError) else f"{error}"
+
+
+def token_ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Ids of the tokens of a text, without special tokens.
+
+    A tokenizer of the library tokenizers takes as long to find where tokens lie in the text, which is not read here, as
+    to find the tokens. It is told not to, if it gives the same ids to the beginning of the text.
+    """
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+
+    def usual(part: str) -> list[int]:
+        ids: list[int] = tokenizer(part, add_special_tokens=False, verbose=False)["input_ids"]
+        return ids
+
+    def fast(part: str) -> list[int]:
+        ids: list[int] = backend.encode_batch_fast([part], add_special_tokens=False)[0].ids
+        return ids
+
+    begin = text[:COMPARED]
+    if backend is None or len(text) == len(begin) or usual(begin) != fast(begin):
+        return usual(text)
+    return fast(text)
 
 
 def blocks(ids: Int[Tensor, " tokens"], sequences: int, length: int) -> Int[Tensor, "sequences length"]:

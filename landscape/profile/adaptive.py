@@ -13,6 +13,7 @@ from landscape.profile import barrier, nodes, paired, sequential
 from landscape.profile.allocation import WIDER, WIDER_OF_MANY, Allocation, allocate, allowed, variances
 from landscape.profile.definitions import MAX_COARSE
 from landscape.profile.nodes import Interpolation
+from landscape.profile.paired import Components
 from landscape.profile.path_state import Evaluate, KnownEnds, PathState, extend
 from landscape.shapes import Float, Int
 
@@ -72,6 +73,11 @@ class Profile:
     t_error: float | None
     evaluations: int
     widening: float
+
+    @property
+    def components(self) -> Components:
+        """Components of the losses."""
+        return paired.components(self.t, self.losses)
 
     @property
     def examples(self) -> int:
@@ -150,7 +156,7 @@ def _resolve_shape(states: list[PathState], pilot: Int[np.ndarray, " n"], evalua
 
 def _tolerance(state: PathState, pilot: int, grid: Grid) -> float:
     """Largest error of the interpolant: the wanted one, or a quarter of the interval that all examples would give."""
-    band = paired.band(state.t[state.used], state.profile)
+    band = paired.band(state.components)
     data = 2 * float(band.rise_error[band.rise.argmax()]) * np.sqrt(pilot / state.path.ends.shape[1])
     return float(max(grid.tolerance, max(data, grid.halfwidth or 0.0) / 2))
 
@@ -182,7 +188,7 @@ def _allocation(state: PathState, pilot: Int[np.ndarray, " n"], counts: tuple[in
     An interval depends on the contrasts that may be the maximum, as estimated from what is known at all t.
     """
     used, pieces = state.used, state.path.pieces
-    values, _ = paired.components(state.t[used], state.profile[:, pilot])
+    values = paired.components(state.t[used], state.profile[:, pilot]).values
     means, covariance = values.mean(axis=1), np.cov(values) / len(pilot)
     rows, errors = [], []
     for definition in DEFINITIONS:
@@ -230,9 +236,7 @@ def _resolve_maximum(
 
 def _narrow(state: PathState, weights: Float[np.ndarray, "count examples"], factor: float, halfwidth: float) -> bool:
     interpolation = nodes.interpolant(state.used, state.path.pieces)
-    chord = barrier.estimate(
-        state.t[state.used], state.profile, weights=weights, interpolation=interpolation, widening=factor
-    )
+    chord = barrier.estimate(state.components, weights=weights, interpolation=interpolation, widening=factor)
     return chord.high - chord.low <= 2 * halfwidth
 
 
@@ -243,16 +247,16 @@ def _mean_halfwidth(states: list[PathState]) -> float:
     each = []
     for state in states:
         interpolation = nodes.interpolant(state.used, state.path.pieces)
-        t, losses = state.t[state.used], state.profile
-        top = paired.band(t, losses, interpolation).rise.argmax()
-        each.append(paired.influences(top, t, losses, interpolation))
+        profile = state.components
+        top = paired.band(profile, interpolation).rise.argmax()
+        each.append(paired.influences(top, profile, interpolation))
     return float(sequential.ONE_LOOK * np.sqrt((np.mean(each, axis=0) ** 2).sum()))
 
 
 def _wanting(state: PathState, critical: float, halfwidth: float) -> list[int]:
     """Indices of the t between the ends that need more examples."""
     used, interpolation = state.used, nodes.interpolant(state.used, state.path.pieces)
-    band = paired.band(state.t[used], state.profile, interpolation)
+    band = paired.band(state.components, interpolation)
     low, high = (band.rise + sign * critical * band.rise_error for sign in (-1, 1))
     needed = sequential.wanting(low, high, band.shares, halfwidth)
     inner = [int(used[k]) for k in needed if 0 < k < len(used) - 1]

@@ -16,7 +16,7 @@ from landscape.catalogue import DEFINITIONS
 from landscape.profile import skewed
 from landscape.profile.definitions import Contrasts, Definition
 from landscape.profile.nodes import Interpolation, identity
-from landscape.profile.paired import component_means, components
+from landscape.profile.paired import Components, component_means
 from landscape.shapes import Bool, Float, Int
 
 COVERAGE = 0.95
@@ -141,8 +141,7 @@ def resamples(examples: int, count: int, seed: int) -> Float[np.ndarray, "count 
 
 
 def estimate(
-    t: Float[np.ndarray, " t"],
-    losses: Float[np.ndarray, "t examples"],
+    profile: Components,
     definition: str = "chord",
     *,
     weights: Float[np.ndarray, "count examples"],
@@ -160,8 +159,7 @@ def estimate(
     covers the sampling error of the examples. It covers neither the grid nor other seeds.
 
     Args:
-        t: The evaluated t, increasing from 0 to 1.
-        losses: Loss of each example at each t; nan where it was not evaluated. The ends have all examples.
+        profile: The profile, from :func:`landscape.profile.paired.components`.
         definition: Name of the definition.
         weights: Bootstrap weights over the examples, from :func:`resamples`.
         interpolation: Where the profile is read between the evaluated t, and how; None reads it at these t themselves.
@@ -174,13 +172,12 @@ def estimate(
     Raises:
         ValueError: If there are fewer than two examples, or no such definition.
     """
-    if losses.shape[1] < 2:
-        raise ValueError(f"a barrier needs at least two examples for its error, got {losses.shape[1]}")
-    interpolation = interpolation or identity(t)
+    if len(profile.begin) < 2:
+        raise ValueError(f"a barrier needs at least two examples for its error, got {len(profile.begin)}")
+    interpolation = interpolation or identity(profile.t)
     rows, contrast_t = contrasts(definition, interpolation.t)
-    values, mixing = components(t, losses)
-    rows = over_components(rows, interpolation) @ mixing
-    found = largest(rows, values, weights=weights, signed=load(definition).SIGNED, widening=widening)
+    rows = over_components(rows, interpolation) @ profile.mixing
+    found = largest(rows, profile.values, weights=weights, signed=load(definition).SIGNED, widening=widening)
     return Barrier(definition, found.value, found.plugin, found.low, found.high, float(contrast_t[found.index]))
 
 

@@ -16,19 +16,34 @@ EXAMPLES_PER_REGRESSOR = 4
 """Examples on which a component is known, for each other that it is regressed on."""
 
 
-def components(
-    t: Float[np.ndarray, " t"], losses: Float[np.ndarray, "t examples"]
-) -> tuple[Float[np.ndarray, "components examples"], Float[np.ndarray, "components components"]]:
-    """The components of a profile for each example: its rise above the chord at each t, and the ends' difference.
+@dataclass(frozen=True)
+class Components:
+    """A profile of each example as its rise above the chord at each t, and the ends' difference, in the losses' unit.
+
+    Attributes:
+        t: The evaluated t, in [0, 1].
+        values: Rises, or residuals of their regressions, and last the difference; nan where unknown.
+        mixing: Weights of the values in rises and difference, without a unit.
+        begin: Loss at the first t.
+    """
+
+    t: Float[np.ndarray, " t"]
+    values: Float[np.ndarray, "components examples"]
+    mixing: Float[np.ndarray, "components components"]
+    begin: Float[np.ndarray, " examples"]
+
+
+def components(t: Float[np.ndarray, " t"], losses: Float[np.ndarray, "t examples"]) -> Components:
+    """The components of a profile, from which its means, barriers and their errors are computed.
 
     Rises are paired over examples, so a t that was evaluated on fewer examples than the ends loses no precision by
     that. A rise known on fewer examples than others is regressed on those known on most, the nearest first, and on the
     ends' difference. It becomes the residual of that regression, which is small (a regression estimator). Residuals are
     scaled, so that the variance of their mean is that of the estimator (:func:`inflation`).
 
-    Returns:
-        The components, in the unit of the losses, nan where unknown; and their weights in rises and difference, without
-        a unit.
+    Args:
+        t: The evaluated t, increasing from 0 to 1.
+        losses: Loss of each example at each t; nan where it was not evaluated. The ends have all examples.
     """
     relative = (losses - losses[:1]).astype(np.float64)
     values = np.concatenate([relative - t[:, None] * relative[-1:], relative[-1:]])
@@ -46,7 +61,7 @@ def components(
         values[k] -= coefficients @ values[use]
         mean = values[k, known].mean()
         values[k] = mean + (values[k] - mean) * np.sqrt(inflation(int(known.sum()), int(rank)))
-    return values, mixing
+    return Components(t, values, mixing, losses[0])
 
 
 def regressors(examples: int) -> int:
@@ -105,21 +120,18 @@ class Band:
     shares: Float[np.ndarray, "read t"]
 
 
-def band(
-    t: Float[np.ndarray, " t"], losses: Float[np.ndarray, "t examples"], interpolation: Interpolation | None = None
-) -> Band:
+def band(profile: Components, interpolation: Interpolation | None = None) -> Band:
     """Mean loss and mean rise above the chord where a profile is read, in the unit of the losses.
 
     Args:
-        t: The evaluated t, increasing from 0 to 1.
-        losses: As in :func:`landscape.profile.barrier.estimate`.
+        profile: The profile.
         interpolation: As in :func:`landscape.profile.barrier.estimate`.
     """
-    interpolation = interpolation or identity(t)
+    interpolation = interpolation or identity(profile.t)
     read = interpolation.t
     at = np.eye(len(read))
     ends = np.outer(1 - read, read == 0) + np.outer(read, read == 1)
-    loss, rise = (functionals(rows, t, losses, interpolation) for rows in (at, at - ends))
+    loss, rise = (functionals(rows, profile, interpolation) for rows in (at, at - ends))
     return Band(loss.value, loss.error, rise.value, rise.error, rise.shares)
 
 
@@ -139,38 +151,30 @@ class Functionals:
 
 
 def functionals(
-    rows: Float[np.ndarray, "rows read"],
-    t: Float[np.ndarray, " t"],
-    losses: Float[np.ndarray, "t examples"],
-    interpolation: Interpolation | None = None,
+    rows: Float[np.ndarray, "rows read"], profile: Components, interpolation: Interpolation | None = None
 ) -> Functionals:
     """Weighted sums of the mean loss over the t where a profile is read: means, differences, integrals.
 
     Args:
         rows: Weight of each t that is read.
-        t: The evaluated t, increasing from 0 to 1.
-        losses: As in :func:`landscape.profile.barrier.estimate`.
+        profile: The profile.
         interpolation: As in :func:`landscape.profile.barrier.estimate`.
     """
-    interpolation = interpolation or identity(t)
-    rises, mixing = components(t, losses)
-    values = np.concatenate([rises, losses[:1]])
+    interpolation = interpolation or identity(profile.t)
+    values = np.concatenate([profile.values, profile.begin[None]])
     known = np.isfinite(values)
     means, count = component_means(values), known.sum(axis=1)
     centred = np.where(known, values - means[:, None], 0)
     shared = known.astype(float) @ known.T
     covariance = centred @ centred.T / np.outer(count, count) * shared / np.maximum(shared - 1, 1)
-    of_rises = np.concatenate([rows @ interpolation.matrix, (rows @ interpolation.t)[:, None]], axis=1) @ mixing
+    of_rises = np.concatenate([rows @ interpolation.matrix, (rows @ interpolation.t)[:, None]], axis=1) @ profile.mixing
     weights = np.concatenate([of_rises, rows.sum(axis=1, keepdims=True)], axis=1)
     variance = np.einsum("rp,pq,rq->r", weights, covariance, weights).clip(min=0)
-    return Functionals(weights @ means, np.sqrt(variance), (weights**2 * covariance.diagonal())[:, : len(t)])
+    return Functionals(weights @ means, np.sqrt(variance), (weights**2 * covariance.diagonal())[:, : len(profile.t)])
 
 
 def influences(
-    index: int | np.integer,
-    t: Float[np.ndarray, " t"],
-    losses: Float[np.ndarray, "t examples"],
-    interpolation: Interpolation | None = None,
+    index: int | np.integer, profile: Components, interpolation: Interpolation | None = None
 ) -> Float[np.ndarray, " examples"]:
     """Influence of each example on the mean rise at one t, in the unit of the losses.
 
@@ -179,15 +183,14 @@ def influences(
 
     Args:
         index: Which t of the interpolation.
-        t: The evaluated t, increasing from 0 to 1.
-        losses: As in :func:`landscape.profile.barrier.estimate`.
+        profile: The profile.
         interpolation: As in :func:`landscape.profile.barrier.estimate`.
     """
-    interpolation = interpolation or identity(t)
-    values, mixing = components(t, losses)
+    interpolation = interpolation or identity(profile.t)
+    values = profile.values
     known = np.isfinite(values)
     centred = np.where(known, values - component_means(values)[:, None], 0) / known.sum(axis=1, keepdims=True)
-    return np.asarray(np.append(interpolation.matrix[index], 0) @ mixing @ centred)
+    return np.asarray(np.append(interpolation.matrix[index], 0) @ profile.mixing @ centred)
 
 
 def standard_error(values: Float[np.ndarray, "*batch examples"]) -> Float[np.ndarray, "*batch"]:

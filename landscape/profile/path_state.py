@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from landscape.profile import nodes
+from landscape.profile.paired import Components, components
 from landscape.shapes import Float, Int
 
 LOSS = "loss"
@@ -71,6 +72,11 @@ class PathState:
     def profile(self) -> Float[np.ndarray, "used examples"]:
         """Losses at the t in use, in the unit of the losses."""
         return np.stack([self.losses[k] for k in self.used.tolist()])
+
+    @property
+    def components(self) -> Components:
+        """Components of the profile at the t in use."""
+        return components(self.t[self.used], self.profile)
 
     def unknown(self, indices: Int[np.ndarray, " n"]) -> list[int]:
         """Those of some indices at which nothing was evaluated."""

@@ -10,7 +10,8 @@ import numpy as np
 from landscape.profile import barrier, paired
 from landscape.profile.adaptive import RESAMPLE_SEED, Grid, Profile
 from landscape.profile.metrics import LOSS, measured
-from landscape.profile.nodes import identity
+from landscape.profile.nodes import Interpolation, identity
+from landscape.profile.paired import Components
 from landscape.rows import Cell, Row
 from landscape.shapes import Float
 
@@ -35,19 +36,20 @@ def tables(profile: Profile, grid: Grid) -> tuple[list[Row], list[Row]]:
         "examples": profile.examples or losses.shape[1],
         "evaluations": profile.evaluations,
     }
-    extent = _extent(profile)
+    found = profile.components
+    extent = _extent(found, profile.interpolation)
     barriers: list[Row] = []
     for definition in barrier.available(profile.coarse.t):
         interpolation = profile.coarse if barrier.load(definition).COARSE else profile.interpolation
         estimate = barrier.estimate(
-            t, losses, definition, weights=weights, interpolation=interpolation, widening=profile.widening
+            found, definition, weights=weights, interpolation=interpolation, widening=profile.widening
         )
         barriers.append({
             "table": "barrier", "definition": definition, "barrier": estimate.value, "low": estimate.low,
             "high": estimate.high, "plugin": estimate.plugin, "t_at_max": estimate.t_at_max,
             "loss_a": float(losses[0].mean()), "loss_b": float(losses[-1].mean()), **how, **extent,
         })  # fmt: skip
-    band = paired.band(t, losses, profile.shown)
+    band = paired.band(found, profile.shown)
     index, counts = {at: k for k, at in enumerate(t)}, np.isfinite(losses).sum(axis=1)
     shown: list[Row] = [
         {
@@ -107,10 +109,10 @@ def _renamed(row: Row, sign: float) -> Iterator[tuple[str, Cell]]:
             yield names.get(name, name), cell
 
 
-def _extent(profile: Profile) -> Row:
+def _extent(profile: Components, interpolation: Interpolation) -> Row:
     """Largest and mean loss along a path, absolute and above the better end, with their errors."""
-    t = profile.interpolation.t
-    at, loss = np.eye(len(t)), paired.band(profile.t, profile.losses, profile.interpolation).loss
+    t = interpolation.t
+    at, loss = np.eye(len(t)), paired.band(profile, interpolation).loss
     highest, better = at[loss.argmax()], at[0 if loss[0] <= loss[-1] else -1]
     wanted = {
         "largest_loss": highest,
@@ -118,7 +120,7 @@ def _extent(profile: Profile) -> Row:
         "mean_loss": trapezoid(np.diff(t)),
         "mean_loss_increase": trapezoid(np.diff(t)) - better,
     }
-    values = paired.functionals(np.stack(list(wanted.values())), profile.t, profile.losses, profile.interpolation)
+    values = paired.functionals(np.stack(list(wanted.values())), profile, interpolation)
     out: Row = {}
     for name, value, error in zip(wanted, values.value, values.error, strict=True):
         out |= {name: float(value), f"{name}_error": float(error)}

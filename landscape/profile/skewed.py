@@ -9,7 +9,7 @@ from landscape.shapes import Float
 AT_ONCE = 64
 """Contrasts whose values are in memory together."""
 SYMMETRIC = 1e-6
-"""Skewness times deviation below which the correction is left out: it would be lost in rounding, and change nothing."""
+"""Product of skewness and deviation below which nothing is corrected, as that would be lost in rounding."""
 
 
 def of_means(
