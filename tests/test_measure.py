@@ -416,16 +416,17 @@ def test_workers_and_threads_are_the_cheapest_by_the_clock(
     evaluations = (6 + 6 * 3) * 20
     whole = {1: 1.0, 2: 0.7}  # seconds of all evaluations by threads
     tried = []
+    disturbed: list[float] = []
 
     def least_seconds(work: Any) -> float:
         tried.append(work.args[0].examples)
-        return whole[torch.get_num_threads()] * 1000 * tried[-1] / evaluations
+        return (disturbed.pop() if disturbed else 1) * whole[torch.get_num_threads()] * 1000 * tried[-1] / evaluations
 
     monkeypatch.setattr(workers, "least_seconds", least_seconds)
     assert workers_for(session, session.tasks) == (1, 1), "nothing is timed for a small model and little work"
     monkeypatch.setattr(workers, "ONE_THREAD", 0)
     assert workers_for(session, session.tasks) == (1, 2)
-    monkeypatch.setattr(strategy, "TRIAL_SHARE", 5 * workers.MIN_EXAMPLES / evaluations)
+    monkeypatch.setattr(strategy, "TRIAL_SHARE", 9 * workers.MIN_EXAMPLES / evaluations)
     assert workers_for(session, session.tasks) == (2, 1)
     assert workers_for(session, session.tasks, 1) == (1, 2) and workers_for(session, session.tasks, 3) == (3, 1)
     one_tile = [task for task in session.tasks if task.kind == "losses"] + session.tasks[-1:]
@@ -438,9 +439,13 @@ def test_workers_and_threads_are_the_cheapest_by_the_clock(
     whole.update({1: 1e-5, 2: 2e-5})
     assert workers_for(session, session.tasks) == (1, 1)
     assert set(tried) == {workers.MIN_EXAMPLES}
-    monkeypatch.setattr(workers, "TRIAL_SHARE", 0.16)
+    whole.update({1: 1.0, 2: 0.4})
+    disturbed += [1, 1, 9, 1]
+    assert workers_for(session, session.tasks) == (1, 2), "one timing of two threads was slow, the other one was not"
+    assert not disturbed
+    monkeypatch.setattr(workers, "TRIAL_SHARE", 0.25)
     workers_for(session, session.tasks)
-    assert tried[-1] == 0.16 * evaluations // 5, "more examples are timed where there is more work"
+    assert tried[-1] == 0.25 * evaluations // 9, "more examples are timed where there is more work"
     assert workers_for(replace(session, device=torch.device("meta")), session.tasks) == (1, 2)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from functools import partial
@@ -21,6 +22,8 @@ SPAWN_SECONDS = 10.0
 MIN_EXAMPLES, MAX_EXAMPLES, TRIAL_SHARE = 8, 32, 0.01
 """Examples of a pass that only times numbers of threads, and the share of the work at which there are more than the
 fewest. A small model takes longer for each of few examples than for each of many."""
+ROUNDS = 2
+"""How often numbers of threads are timed, in turn: other work on the machine may slow one timing down, not all."""
 ONE_THREAD = 1_000_000
 """Parameters below which one thread is taken without timing."""
 
@@ -48,16 +51,17 @@ def workers_for(session: Session, left: Sequence[Task[Spec]], asked: int | None 
     costs = [evaluations([task], objective.examples) for task in left]
     counts = {asked or min(cores, len(left), most_workers(left, objective.space.size, session.device)), fewest}
     timed = sorted({1, *(max(1, cores // count) for count in counts)})
-    trials = 2 * len(timed) + 1
+    trials = 2 * ROUNDS * len(timed) + 1
     examples = min(objective.examples, MAX_EXAMPLES, max(MIN_EXAMPLES, int(TRIAL_SHARE * sum(costs) / trials)))
     if not affordable(trials * examples, sum(costs)):
         return fewest, 1 if objective.space.size < ONE_THREAD else most_threads
     anchors, few = session.anchors.of(left[0])[:1], objective.take(torch.arange(examples))
-    each = {}
+    each = dict.fromkeys(timed, math.inf)
     losses(few, anchors, torch.ones(1, 1), strategy=Strategy())  # touches memory for the first time
-    for threads in timed:
+    for threads in ROUNDS * timed:
         torch.set_num_threads(threads)
-        each[threads] = least_seconds(partial(losses, few, anchors, torch.ones(1, 1), strategy=Strategy())) / examples
+        seconds = least_seconds(partial(losses, few, anchors, torch.ones(1, 1), strategy=Strategy()))
+        each[threads] = min(each[threads], seconds / examples)
     whole = {count: makespan(left, costs, count) for count in counts}
     ways = [(count, threads) for count in sorted(counts) for threads in timed if threads <= max(1, cores // count)]
     return min(ways, key=lambda way: whole[way[0]] * each[way[1]] + SPAWN_SECONDS * (way[0] > 1))
