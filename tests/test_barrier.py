@@ -142,13 +142,13 @@ def test_deviations_against_the_skew_are_as_long_as_in_samples() -> None:
     examples = 100
     drawn = np.random.default_rng(3).exponential(size=(40_000, examples))
     found = np.quantile((drawn.mean(axis=1) - 1) * examples**0.5 / drawn.std(axis=1), 0.025)
-    true = np.array((scipy.stats.gamma.ppf(0.025, examples) / examples - 1) * examples**0.5)
-    skewness = np.array(2 / examples**0.5)
+    true = np.array([(scipy.stats.gamma.ppf(0.025, examples) / examples - 1) * examples**0.5])
+    skewness = np.array([2 / examples**0.5])
     # 4 standard errors of the quantile are 0.06; without the correction it is off by 0.48.
     assert skewed.lengthened(true, skewness) == pytest.approx(found, abs=0.07)
     assert skewed.lengthened(-true, -skewness) == pytest.approx(-found, abs=0.07)
     assert skewed.lengthened(-true, skewness) == -true
-    assert skewed.lengthened(true, np.array(0.0)) == true
+    assert skewed.lengthened(true, 0 * skewness) == true
 
 
 def test_the_interval_is_longer_towards_the_long_tail() -> None:
