@@ -450,10 +450,12 @@ def test_workers_and_threads_are_the_cheapest_by_the_clock(
 
 
 @pytest.mark.untyped
-def test_a_worker_takes_the_next_task_and_waits_for_what_it_needs() -> None:
+def test_a_worker_takes_the_next_task_whose_needs_are_done() -> None:
     plan: list[Any] = [SimpleNamespace(key=key, needs=tuple(needs)) for key, *needs in ("a", "b", "cab", "d", "ed")]
     costs = [1, 3, 10, 2, 4]
     assert makespan(plan, costs, 1) == 20
     assert makespan(plan, costs, 2) == 13, "c from 3 to 13 on one; d and e from 3 on the other"
     assert makespan(plan, costs, 9) == 13
     assert makespan(plan[2:3], [10], 2) == 10, "what it needs is done already"
+    chain: list[Any] = [SimpleNamespace(key=key, needs=tuple(needs)) for key, *needs in ("a", "ba", "cb", "d", "e")]
+    assert makespan(chain, [5, 1, 1, 4, 2], 2) == 7, "d and e are done while b and c wait"

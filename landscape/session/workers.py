@@ -68,21 +68,33 @@ def workers_for(session: Session, left: Sequence[Task[Spec]], asked: int | None 
 
 
 def makespan(tasks: Sequence[Task[Spec]], costs: Sequence[int], workers: int) -> int:
-    """Cost after which all tasks are done, if a free worker takes the next one, and waits for what it needs.
+    """Cost after which all tasks are done, if a free worker takes the next one whose needs are done.
 
     List scheduling (Graham 1966, Bounds for certain multiprocessing anomalies).
 
     Args:
-        tasks: Tasks in the order of the plan, each after those that it needs.
+        tasks: Tasks in the order of the plan.
         costs: Of each task, in any unit.
         workers: Number of workers.
 
     Returns:
         The end of the last task, in the unit of the costs.
     """
-    free, ends = [0] * workers, dict[str, int]()
-    for task, cost in zip(tasks, costs, strict=True):
-        begin = max([heappop(free), *(ends.get(need, 0) for need in task.needs)])
-        ends[task.key] = begin + cost
-        heappush(free, begin + cost)
-    return max(ends.values())
+    place = {task.key: n for n, task in enumerate(tasks)}
+    needs = [{place[key] for key in task.needs if key in place} for task in tasks]
+    users: dict[int, list[int]] = {}
+    for n, those in enumerate(needs):
+        for need in those:
+            users.setdefault(need, []).append(n)
+    now, running, ready = 0, list[tuple[int, int]](), [n for n, those in enumerate(needs) if not those]
+    while ready or running:
+        if ready and len(running) < workers:
+            n = heappop(ready)
+            heappush(running, (now + costs[n], n))
+        else:
+            now, done = heappop(running)
+            for n in users.get(done, ()):
+                needs[n].discard(done)
+                if not needs[n]:
+                    heappush(ready, n)
+    return now
