@@ -24,7 +24,7 @@ TAIL = (1 - COVERAGE) / 2
 AT_ONCE = 64
 """Contrasts that are resampled together."""
 FAR = 6.0
-"""Distance from the maximum, in standard errors, beyond which a contrast cannot affect an interval."""
+"""Distance from the maximum, in standard errors, beyond which a contrast is left out."""
 ROUNDING = 1e-12
 """Standard errors below this many nats are rounding: all examples agree."""
 
