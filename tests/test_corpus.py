@@ -155,3 +155,16 @@ def test_tokens_are_those_of_the_tokenizer_however_they_are_found(kind: str, mon
 
     monkeypatch.setattr(type(made), "_encode_plus", counted)
     assert token_ids(made, LONG) == wanted and given == [COMPARED]
+
+
+def test_a_word_cut_in_two_is_no_fault_of_the_text() -> None:
+    """A vocabulary of whole words without one for the unknown fails on half a word, as the planted world's does."""
+    vocabulary = {word: k for k, word in enumerate(sorted(set(LONG.split())))}
+    made = Tokenizer(models.WordLevel(vocabulary))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    words = PreTrainedTokenizerFast(tokenizer_object=made)
+    shift = next(k for k in range(9) if LONG[: COMPARED - k].split()[-1] not in vocabulary)
+    text = "\n" * shift + LONG
+    assert token_ids(words, text) == [vocabulary[word] for word in text.split()]
+    with pytest.raises(Exception, match="Missing"):
+        token_ids(words, text + " zyzzyva")
