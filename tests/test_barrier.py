@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from landscape.catalogue import DEFINITIONS
-from landscape.profile import barrier, skewed
+from landscape.profile import barrier, largest, skewed
 from landscape.profile.barrier import available, contrasts, estimate, matrix, resamples
 from landscape.profile.paired import band, components, functionals, standard_error
 
@@ -304,8 +304,19 @@ def test_resampling_some_contrasts_at_a_time_changes_nothing(monkeypatch: pytest
     t, losses = np.linspace(0, 1, 9), random.normal(size=(9, 50)) + np.sin(3 * np.linspace(0, 1, 9))[:, None]
     weights = barrier.resamples(50, 200, seed=0)
     whole = [barrier.estimate(components(t, losses), one, weights=weights) for one in barrier.available(t)]
-    monkeypatch.setattr(barrier, "AT_ONCE", 5)
+    monkeypatch.setattr(largest, "AT_ONCE", 5)
     for one, two in zip(
         whole, (barrier.estimate(components(t, losses), d, weights=weights) for d in barrier.available(t)), strict=True
     ):
         assert_allclose(list(vars(two).values())[1:], list(vars(one).values())[1:], rtol=1e-12)
+
+
+def test_the_upper_end_is_the_highest_of_those_of_each_contrast_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(8)
+    values = random.exponential(size=(3, 60)) - 1
+    rows = random.normal(size=(500, 1, 3)) / 4
+    weights = resamples(60, 300, seed=1)
+    alone = [largest.largest(row[None], values, weights=weights).high for row in rows]
+    monkeypatch.setattr(largest, "AT_ONCE", 1)
+    whole = largest.largest(rows, values, weights=weights)
+    assert int(np.argmax(alone)) != whole.index and whole.high == pytest.approx(max(alone), rel=1e-12)

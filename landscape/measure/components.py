@@ -9,6 +9,7 @@ from torch import Tensor
 from landscape.measure import pairs
 from landscape.profile import barrier
 from landscape.profile.adaptive import RESAMPLE_SEED
+from landscape.profile.largest import largest
 from landscape.profile.paired import standard_error
 from landscape.rows import Row
 from landscape.session.result import Result
@@ -100,7 +101,7 @@ def _rise(
         weights: Bootstrap weights over the examples.
     """
     rises = losses - ((1 - t)[:, None] * losses[:1] + t[:, None] * end)
-    found = barrier.largest(np.eye(len(t))[:, None], rises, weights=weights, signed=False)
+    found = largest(np.eye(len(t))[:, None], rises, weights=weights, signed=False)
     number: Row = {
         "rise": found.value, "low": found.low, "high": found.high, "plugin": found.plugin,
         "t_at_max": float(t[found.index]), "loss_moved": float(losses[-1].mean()),

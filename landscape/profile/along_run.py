@@ -15,7 +15,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from landscape.profile.barrier import TAIL, Largest, largest
+from landscape.profile.largest import TAIL, Largest, largest
 from landscape.profile.paired import standard_error
 from landscape.shapes import Float
 

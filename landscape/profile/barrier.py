@@ -13,20 +13,11 @@ from typing import cast
 import numpy as np
 
 from landscape.catalogue import DEFINITIONS
-from landscape.profile import skewed
 from landscape.profile.definitions import Contrasts, Definition
+from landscape.profile.largest import largest
 from landscape.profile.nodes import Interpolation, identity
-from landscape.profile.paired import Components, component_means
-from landscape.shapes import Bool, Float, Int
-
-COVERAGE = 0.95
-TAIL = (1 - COVERAGE) / 2
-AT_ONCE = 64
-"""Contrasts that are resampled together."""
-FAR = 6.0
-"""Distance from the maximum, in standard errors, beyond which a contrast is left out."""
-ROUNDING = 1e-12
-"""Standard errors below this many nats are rounding: all examples agree."""
+from landscape.profile.paired import Components
+from landscape.shapes import Float, Int
 
 
 @dataclass(frozen=True)
@@ -49,25 +40,6 @@ class Barrier:
     low: float
     high: float
     t_at_max: float
-
-
-@dataclass(frozen=True)
-class Largest:
-    """The largest of some contrasts of means with its 95 % interval, in the unit of the values.
-
-    Attributes:
-        value: Cross-fitted estimate, as in :class:`Barrier`.
-        plugin: The largest contrast of the means themselves.
-        low: Lower end of the 95 % interval.
-        high: Upper end of it.
-        index: Which contrast of the means is the largest.
-    """
-
-    value: float
-    plugin: float
-    low: float
-    high: float
-    index: int
 
 
 @cache
@@ -150,13 +122,8 @@ def estimate(
 ) -> Barrier:
     """Barrier of one profile with its 95 % interval.
 
-    The interval inverts a bootstrap band over the contrasts (the intersection bounds of Chernozhukov, Lee and Rosen
-    2013). ``low`` is the largest lower end of a band that holds all contrasts at once. ``high`` is the largest upper
-    end of a band that holds each contrast alone, which is enough above, since the true maximum is one of them. Unlike
-    the percentile interval of the maximum, it keeps its coverage where the profile is flat or has several maxima.
-    Contrasts that are certainly far below the maximum are left out of the first band (their inequality selection,
-    section 4). Bands are longer against the skew of losses (:func:`landscape.profile.skewed.lengthened`). The interval
-    covers the sampling error of the examples. It covers neither the grid nor other seeds.
+    The interval is that of :func:`landscape.profile.largest.largest`. It covers the sampling error of the examples. It
+    covers neither the grid nor other seeds.
 
     Args:
         profile: The profile, from :func:`landscape.profile.paired.components`.
@@ -179,98 +146,6 @@ def estimate(
     rows = over_components(rows, interpolation) @ profile.mixing
     found = largest(rows, profile.values, weights=weights, signed=load(definition).SIGNED, widening=widening)
     return Barrier(definition, found.value, found.plugin, found.low, found.high, float(contrast_t[found.index]))
-
-
-def largest(
-    rows: Float[np.ndarray, "maxima minima components"],
-    values: Float[np.ndarray, "components examples"],
-    *,
-    weights: Float[np.ndarray, "count examples"],
-    signed: bool = True,
-    widening: float = 1.0,
-) -> Largest:
-    """The largest minimum of contrasts of means, ``max_i min_j rows[i, j] @ mean``, with its 95 % interval.
-
-    :func:`estimate` says how the interval is made.
-
-    Args:
-        rows: Contrasts, as weights of the components.
-        values: Components of each example; nan where unknown.
-        weights: Bootstrap weights over the examples, from :func:`resamples`.
-        signed: Whether it can be negative.
-        widening: Factor on the interval, for data that were looked at more than once.
-    """
-    known = np.isfinite(values)
-    centred = np.where(known, values - component_means(values)[:, None], 0) / known.mean(axis=1, keepdims=True)
-    drawn = weights @ centred.T
-    means = rows @ component_means(values)
-    errors = np.sqrt(np.einsum("ijp,ijp->ij", rows @ np.cov(drawn.T, ddof=0), rows).clip(min=0))
-    errors = np.where(errors > ROUNDING, errors, 0)
-    near = _near(means, errors * widening)
-    own, height, error = rows[near], means[near], errors[near]
-    highest, alone = _deviations(own, error, drawn)
-    candidates = _candidates(height, error * widening, highest, values.shape[1])
-    if not candidates.all():
-        highest, _ = _deviations(own[candidates], error[candidates], drawn)
-    skewness = skewed.of_means(own, centred)
-    together = np.quantile(highest, 1 - TAIL)
-    above = skewed.lengthened(together * widening, skewness)
-    below = skewed.lengthened(-np.maximum(alone[:, None], 0) * widening, skewness)
-    low = float((height - above * error).min(axis=1).max())
-    if not signed:
-        low = max(low, 0.0)
-    high = float((height - below * error).min(axis=1).max())
-    best = means.min(axis=1)
-    halves = [(rows @ component_means(values[:, half::2])).min(axis=1) for half in (0, 1)]
-    crossed = (halves[1][halves[0].argmax()] + halves[0][halves[1].argmax()]) / 2
-    return Largest(
-        value=float(np.clip(crossed, low, high)),
-        plugin=float(best.max()),
-        low=low,
-        high=high,
-        index=int(best.argmax()),
-    )
-
-
-def _near(
-    means: Float[np.ndarray, "maxima minima"], errors: Float[np.ndarray, "maxima minima"]
-) -> Bool[np.ndarray, " maxima"]:
-    """Which contrasts are near enough to the maximum to affect the interval."""
-    certain = (means - FAR * errors).min(axis=1).max()
-    return np.asarray((means + FAR * errors).min(axis=1) >= certain)
-
-
-def _deviations(
-    rows: Float[np.ndarray, "maxima minima components"],
-    errors: Float[np.ndarray, "maxima minima"],
-    drawn: Float[np.ndarray, "count components"],
-) -> tuple[Float[np.ndarray, " count"], Float[np.ndarray, " maxima"]]:
-    """Deviations of resampled contrasts from their means, in standard errors; in blocks that fit the cache.
-
-    Returns:
-        The largest deviation over all contrasts in each resample; and the ``1 - TAIL`` quantile of the fall of each
-        contrast, where both contrasts of a minimum must be held at once.
-    """
-    highest, alone = np.full(len(drawn), -np.inf), np.empty(len(rows))
-    for begin in range(0, len(rows), AT_ONCE):
-        block = slice(begin, begin + AT_ONCE)
-        noise, error = rows[block] @ drawn.T, errors[block][..., None]
-        scaled = np.divide(noise, error, out=np.zeros_like(noise), where=error > 0)
-        highest = np.maximum(highest, scaled.max(axis=(0, 1)))
-        alone[block] = np.quantile(-scaled.min(axis=1), 1 - TAIL, axis=1)
-    return highest, alone
-
-
-def _candidates(
-    means: Float[np.ndarray, "maxima minima"],
-    errors: Float[np.ndarray, "maxima minima"],
-    highest: Float[np.ndarray, " count"],
-    examples: int,
-) -> Bool[np.ndarray, " maxima"]:
-    """Which contrasts may be the maximum: those within two bands of it. A band fails with probability 0.1 / ln n."""
-    band = np.quantile(highest, 1 - 0.1 / np.log(max(examples, 3)))
-    certain = (means - band * errors).min(axis=1).max()
-    return np.asarray((means + 2 * band * errors).min(axis=1) >= certain)
 
 
 def matrix(

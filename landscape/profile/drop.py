@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from landscape.profile.barrier import Largest, largest
 from landscape.profile.definitions import above_chord
+from landscape.profile.largest import Largest, largest
 from landscape.shapes import Float
 
 LOWER = "lower"

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from landscape.catalogue import CURVES
-from landscape.profile.barrier import TAIL
+from landscape.profile.largest import TAIL
 from landscape.profile.units import mean_over_units
 
 RAW, LINE, CONTROL = "none", "linear", "control"

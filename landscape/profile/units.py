@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from landscape.profile.barrier import TAIL
+from landscape.profile.largest import TAIL
 from landscape.shapes import Float, Int
 
 MIN_UNITS = 5
