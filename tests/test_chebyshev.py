@@ -79,6 +79,15 @@ def test_the_stated_error_is_that_at_the_checks_with_a_margin(pieces: int) -> No
     assert found == pytest.approx(expected, rel=1e-12) and 0 < k < len(now) - 1
 
 
+def test_every_piece_is_checked_and_a_low_peak_on_another_piece_is_seen() -> None:
+    """The maximum is on the first of three pieces, where the interpolant is exact; its error is on the last."""
+    curve = lambda t: np.where(t < 1 / 3, 2 * t * (1 - 3 * t), bump(0.9, 0.02, 0.1)(t))  # noqa: E731
+    t, at = nodes.grid(3), nodes.first(3)
+    checks = nodes.checks(at, curve(t[at]), 3)
+    assert np.bincount(checks // nodes.STEPS, minlength=3).min() >= nodes.CHECKS
+    assert nodes.error(at, curve(t[at]), checks, curve(t[checks]), 3) > 0.02
+
+
 def test_points_are_added_where_the_error_is_above_the_tolerance() -> None:
     """A narrow peak on one piece of two, the other a line: nothing is added there but what was checked."""
     curve = lambda t: bump(0.2, 0.02, 1.0)(t)  # noqa: E731
