@@ -27,7 +27,7 @@ from landscape.texts import HELD_OUT_TEXT, TRAINING_TEXT
 WORLDS = {"austen": {"steps": 512, "seeds": 5}, "planted": {"steps": 1536, "seeds": 10}}
 WORDS, ITEMS = 300_000, 200
 """Of the planted world: words of its text, and pairs of sentences of each part."""
-SHORT: dict[str, Any] = {"branches": 2, "divisors": (16, 4), "activation": "gelu_pytorch_tanh"}
+SHORT: dict[str, Any] = {"batch": 12, "branches": 2, "divisors": (16, 4), "activation": "gelu_pytorch_tanh"}
 """Of the short form: branches, the fractions of training at which they are spawned, and a GELU of one kernel."""
 FIRST = "barriers.png"
 """The figure that is drawn first."""

@@ -353,9 +353,33 @@ def test_the_largest_curvature_is_found_by_differences() -> None:
     for scale in (4.0, 2**-12):
         curvature.largest(CENTRE, lambda w, scale=scale: counted(w, scale), seed=1)
     assert asked.count(4.0) == asked.count(2**-12) < 60, "settled is a share of the curvature"
+    lost = curvature.largest(CENTRE, lambda w: w / 0.0, seed=1)[0]
+    assert math.isnan(lost), "a gradient that is not finite gives no curvature"
     step = curvature.step_size(10.0, 1000.0, 10.0)
     run = Run(n_beta=1000.0, localisation=10.0, step_size=step, burn_in=0, parameters=20, curvature=10.0)
     assert run.bias == pytest.approx(1 / 0.9)
+
+
+def test_the_largest_curvature_of_a_long_spectrum_takes_fewer_products_than_power_iteration() -> None:
+    """Of both signs, with close neighbours; power iteration is given what it needs for an error of a hundredth."""
+    random = torch.Generator().manual_seed(5)
+    turn = torch.linalg.qr(torch.randn(300, 300, generator=random, dtype=torch.float64)).Q
+    spectrum = torch.cat([-torch.logspace(-3, 0.9, 149), torch.logspace(-3, 1, 151)]).double()
+    hessian = turn @ torch.diag(spectrum) @ turn.T
+    products = 0
+
+    def gradient(at: Tensor) -> Tensor:
+        nonlocal products
+        products += 1
+        return hessian @ at
+
+    found, way = curvature.largest(torch.ones(300, dtype=torch.float64), gradient, seed=3)
+    assert found == pytest.approx(10.0, rel=0.01) and float((hessian @ way - found * way).norm()) <= 0.05 * found * 1.01
+    products //= 2
+    one, needed = torch.randn(300, generator=torch.Generator().manual_seed(3), dtype=torch.float64), 0
+    while abs(float((hessian @ one).norm() / one.norm()) / 10 - 1) > 0.01:
+        one, needed = hessian @ one / one.norm(), needed + 1
+    assert curvature.HELD < products < 0.8 * needed
 
 
 @pytest.mark.slow

@@ -130,7 +130,7 @@ def estimates(
             for first in range(0, count, CHAINS):
                 own = slice(first, first + CHAINS)
                 ends = [end for end in traces.ends[own] if bool(end.isfinite().all())]
-                seen = [largest(end, gradient, seed=0, iterations=GLANCE["iterations"])[0] for end in ends]
+                seen = [largest(end, gradient, seed=0, tolerance=GLANCE)[0] for end in ends]
                 run = replace(told, curvature=float(np.fmax.reduce([told.curvature, *seen])))
                 found.append(Found(estimate(traces.losses[own], baseline, run, reach[own]), run.bias))
     return found

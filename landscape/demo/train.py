@@ -172,7 +172,7 @@ class Trainer:
         if checkpoints[-1].exists():
             return
         model = self._model(run.seed)
-        optimizer = torch.optim.AdamW(model.parameters(), lr=self.recipe.rate, betas=(0.9, 0.95), weight_decay=0.1)
+        optimizer = _optimizer(model)
         if run.branch_step is None:
             for step, folder in zip(self.recipe.saved, checkpoints, strict=True):
                 self._train(model, optimizer, step, order=run.seed)
@@ -181,7 +181,7 @@ class Trainer:
         self._train(model, optimizer, run.branch_step, order=run.seed)
         for branch, folder in enumerate(checkpoints):
             twin = copy.deepcopy(model)
-            its = torch.optim.AdamW(twin.parameters(), lr=self.recipe.rate)
+            its = _optimizer(twin)
             its.load_state_dict(copy.deepcopy(optimizer.state_dict()))
             self._train(
                 twin, its, self.recipe.steps, order=1_000 + 100 * run.branch_step + branch, begin=run.branch_step
@@ -220,6 +220,11 @@ class Trainer:
         with replacing_folder(folder) as new:
             model.save_pretrained(new)
             self.tokenizer.save_pretrained(new)
+
+
+def _optimizer(model: Pretrained) -> torch.optim.AdamW:
+    """AdamW; its learning rate is set at every step."""
+    return torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.1, fused=True)
 
 
 def start_worker(recipe: Recipe, out: Path, device: str) -> Callable[[Run], None]:

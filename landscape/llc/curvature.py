@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,8 +26,13 @@ EXAMPLES = 64
 """Examples for the curvature; from 32 on it was at most a tenth above that of all examples."""
 ITERATIONS = 30
 """Largest number of products with the Hessian."""
-SETTLED = 0.005
-"""Relative change of the eigenvalue at which the iteration stops."""
+SETTLED = 0.05
+"""Residual of the eigenvector, as a share of the eigenvalue, at which the iteration stops. The error of the eigenvalue
+is of the order of its square: on a small GPT-2 the eigenvalue was 0.9 % too low on average, and 4 % at most."""
+HELD = 4
+"""Vectors of the basis that are in memory."""
+KEPT = 2
+"""Vectors of the basis that a restart keeps."""
 
 Gradient = Callable[[Tensor], Tensor]
 """Gradient of the mean loss at a point, always on the same examples."""
@@ -54,30 +61,54 @@ def largest(
     iterations: int = ITERATIONS,
     tolerance: float = SETTLED,
 ) -> tuple[float, Float[Tensor, " P"]]:
-    """Largest absolute eigenvalue of the Hessian and its eigenvector, by power iteration.
+    """Largest absolute eigenvalue of the Hessian and its eigenvector, by the thick-restart Lanczos method.
 
-    ``H v = (g(w + r v) - g(w - r v)) / 2r`` needs no second derivative, which some forms of attention lack.
+    ``H v = (g(w + r v) - g(w - r v)) / 2r`` needs no second derivative, which some forms of attention lack. The
+    eigenvalues are those of the Hessian projected on the span of a few products. When their basis is full, eigenvectors
+    of the largest ones replace it (Wu and Simon 2000, doi:10.1137/S0895479898334605). Power iteration takes half as
+    many products again, and ends lower.
 
     Args:
         point: The checkpoint.
         gradient: Gradient of the mean loss.
         seed: Seed of the first direction.
         iterations: Largest number of products; each costs two gradients.
-        tolerance: Relative change from one product to the next at which to stop.
+        tolerance: Norm of ``H v - h v`` as a share of the eigenvalue ``h``, at which to stop.
+
+    Returns:
+        The eigenvalue, and its eigenvector of length one; nan, and no eigenvector, if a gradient is not finite.
     """
     random = torch.Generator().manual_seed(seed)
-    way = torch.randn(len(point), generator=random, dtype=torch.float64).to(point)
-    way /= torch.linalg.vector_norm(way)
-    size, reach = 0.0, near(point)
+    rest = torch.randn(len(point), generator=random, dtype=torch.float64).to(point)
+    basis, projected, reach = list[Tensor](), np.zeros((0, 0)), near(point)
     for _ in range(iterations):
-        product = (gradient(point + reach * way) - gradient(point - reach * way)) / (2 * reach)
-        before, size = size, float(torch.linalg.vector_norm(product))
-        if size == 0:
+        basis.append(rest / torch.linalg.vector_norm(rest))
+        step = reach * basis[-1]
+        rest = (gradient(point + step) - gradient(point - step)) / (2 * reach)
+        projected = np.pad(projected, (0, 1))
+        projected[-1] = projected[:, -1] = [float(one @ rest) for one in basis]
+        if not np.isfinite(projected).all():
+            return math.nan, basis[-1]
+        values, vectors = np.linalg.eigh(projected)
+        order = np.argsort(-np.abs(values))
+        size = float(np.abs(values[order[0]]))
+        for one in basis * 2:  # twice, as rounding leaves a little of each
+            rest = rest - (one @ rest) * one
+        residual = float(torch.linalg.vector_norm(rest)) * abs(vectors[-1, order[0]])
+        if residual <= tolerance * size:
             break
-        way = product / size
-        if abs(size - before) <= tolerance * size:
-            break
+        if len(basis) == HELD:
+            basis, projected = _combined(basis, vectors[:, order[:KEPT]]), np.diag(values[order[:KEPT]])
+            vectors, order = np.eye(KEPT), np.arange(KEPT)
+    (way,) = _combined(basis, vectors[:, order[:1]])
     return size, way
+
+
+def _combined(
+    basis: Sequence[Float[Tensor, " P"]], weights: Float[np.ndarray, "basis combinations"]
+) -> list[Float[Tensor, " P"]]:
+    """Linear combinations of vectors."""
+    return [sum((float(w) * one for w, one in zip(column, basis, strict=True)), 0 * basis[0]) for column in weights.T]
 
 
 def near(point: Float[Tensor, " P"]) -> float:
@@ -92,6 +123,7 @@ def sharpness(
     *,
     seed: int,
     iterations: int = ITERATIONS,
+    tolerance: float = SETTLED,
     count: int = EXAMPLES,
 ) -> Sharpness:
     """The top Hessian eigenvector in the coordinates that move.
@@ -102,6 +134,7 @@ def sharpness(
         parameters: As for :func:`landscape.llc.parameters.chosen`.
         seed: Seed of the examples and the first direction.
         iterations: Largest number of products with the Hessian.
+        tolerance: As for :func:`largest`.
         count: Largest number of examples.
     """
     moving = chosen(objective.model, objective.space, parameters)
@@ -114,7 +147,7 @@ def sharpness(
         full[where] = at
         return gradients.value_and_grad(objective, full, examples, names=names)[1][where]
 
-    size, way = largest(point[where], gradient, seed=seed, iterations=iterations)
+    size, way = largest(point[where], gradient, seed=seed, iterations=iterations, tolerance=tolerance)
     reach, whole = near(point), torch.zeros_like(point)
     whole[where] = way
     rows = torch.tensor([[1.0, reach], [1.0, -reach]])

@@ -28,8 +28,9 @@ AT_ONCE = 128
 """Examples per pass where batches are all examples."""
 PASSES = 8
 """Passes over all examples that are averaged for the baseline with dropout on."""
-GLANCE = {"iterations": 10, "count": 32}
-"""How the curvature at the end of a chain is computed: an error of a tenth or two is acceptable there."""
+GLANCE, GLANCED = 0.15, 32
+"""Residual of the top eigenvector and number of examples at the end of a chain: an error of a tenth or two of the
+eigenvalue is acceptable there."""
 STEEPER = 2.0
 """Largest ratio of the automatic step to that of the curvature at the end of a chain; at two its bias is 1.25."""
 SHORTER = 4.0
@@ -226,7 +227,9 @@ def _sharpness_at_end(
         return Sharpness(curvature=math.nan, variance=math.nan, parameters=len(end))
     moving = chosen(objective.model, objective.space, settings.parameters)
     full = end if moving is None else point.index_copy(0, moving.to(point.device), end)
-    return curvature.sharpness(objective, full, settings.parameters, seed=settings.seed, **GLANCE)
+    return curvature.sharpness(
+        objective, full, settings.parameters, seed=settings.seed, tolerance=GLANCE, count=GLANCED
+    )
 
 
 def joined(parts: Sequence[Traces]) -> Traces:

@@ -17,8 +17,9 @@ from landscape.study.measure import Grid, Group, Hashes, Measure
 from landscape.study.proposal import Inventory, Proposal
 from landscape.study.tasks import Spec, Task
 
-POWER_ITERATION = 30
-"""Forward passes over all examples that the largest curvature costs, about."""
+AT_CHECKPOINT, AT_END = (16, 64), (10, 32)
+"""Gradients that the largest curvature takes, about, at a checkpoint and at the end of a chain, and the largest number
+of examples of each."""
 
 
 FEW_STEPS = 5
@@ -110,12 +111,12 @@ class Curvature(Spec):
     dtype: Literal["float32"] = "float32"
 
     def vectors(self, task: Task[Spec]) -> int:
-        """A direction, and its product with the Hessian."""
-        return 2
+        """A few directions, and a product with the Hessian."""
+        return 6
 
-    def passes(self, task: Task[Spec]) -> int:
-        """Those of power iteration."""
-        return POWER_ITERATION
+    def gradients(self, task: Task[Spec], examples: int) -> int:
+        """Two for each product with the Hessian."""
+        return _of_curvature(*AT_CHECKPOINT, examples)
 
 
 class Chains(Spec):
@@ -145,7 +146,11 @@ class Chains(Spec):
         return 2 * len(task.checkpoints) * len(self.numbers)
 
     def gradients(self, task: Task[Spec], examples: int) -> int:
-        """One for each example of each step."""
+        """One for each example of each step, and those of the curvature at its end."""
         batch = examples if self.llc.batch == "all" else self.llc.batch
         steps = (self.llc.draws + self.llc.burn_in) * (2 if self.halved else 1)
-        return len(task.checkpoints) * len(self.numbers) * steps * batch
+        return len(task.checkpoints) * len(self.numbers) * (steps * batch + _of_curvature(*AT_END, examples))
+
+
+def _of_curvature(gradients: int, most: int, examples: int) -> int:
+    return gradients * min(examples, most)
