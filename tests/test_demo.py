@@ -8,7 +8,8 @@ from landscape.checkpoints import expand, models
 from landscape.cli import demo as commands
 from landscape.cli.main import cli
 from landscape.demo import SHORT_STUDY, STUDY
-from landscape.demo.train import Recipe, Run, Trainer, branches_of, folders, seeds_of
+from landscape.demo.recipe import Recipe, Run, branches_of, folders, seeds_of
+from landscape.demo.train import Trainer
 from landscape.errors import InputError
 from landscape.study.file import read_study
 from landscape.texts import HELD_OUT_TEXT, TRAINING_TEXT
@@ -62,7 +63,7 @@ def test_saving_and_parting_do_not_change_the_run(trainer: Trainer, tmp_path: Pa
     recipe = trainer.recipe
     for orders, run in ((((1, 4),), Run(1)), (((0, 2), (1201, 4)), Run(0, 2))):
         model = trainer._model(run.seed)
-        optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.rate, betas=(0.9, 0.95), weight_decay=0.1)
+        optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.1, fused=True)
         for order, end in orders:
             trainer._train(model, optimizer, end, order=order)
         trainer._save(model, tmp_path / run.key)

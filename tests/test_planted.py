@@ -13,7 +13,8 @@ from landscape.cli import demo as commands
 from landscape.cli.main import cli
 from landscape.demo import PLANTED_STUDY, planted
 from landscape.demo.planted import NOUNS, PARTS, SHARES, SUCCESSOR, VERBS, WORDS
-from landscape.demo.train import Trainer, planted_recipe
+from landscape.demo.recipe import planted_recipe
+from landscape.demo.train import Trainer
 from landscape.study.file import read_study
 
 

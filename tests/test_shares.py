@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_engine import Errand
 
-from landscape.demo.train import Recipe
+from landscape.demo.recipe import Recipe
 from landscape.engines.jobs import Queue
 from landscape.engines.shares import orders, shares, stealing
 from landscape.face.where import cost

@@ -15,7 +15,8 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from landscape.demo.train import Recipe, Trainer
+from landscape.demo.recipe import Recipe
+from landscape.demo.train import Trainer
 from landscape.objectives import Objective, causal_lm, masked_lm, module
 from landscape.symmetry import align
 from landscape.symmetry.group import canonical, move
