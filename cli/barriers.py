@@ -26,7 +26,7 @@ class Shown(Output):
     """What the command shows.
 
     Attributes:
-        definition: Definition to show; --json has them all.
+        definition: Definition to show, with narrow intervals; --json has them all.
         metric: Metric to show: loss, or another that the objective measures, such as accuracy or perplexity. A change
             for the worse is positive.
         as_json: One JSON object a line on stdout: barrier, profile and align rows.

@@ -214,6 +214,10 @@ DEFINITIONS = Members("definition of a barrier", {
                             "largest rise above the chord of any sub-segment"),
 })  # fmt: skip
 
+PRECISE = ("chord", "mean_ends", "max_ends", "midpoint")
+"""Definitions whose intervals are narrow unless others are asked for. They depend on the loss at one t and at the ends;
+the others depend on many t, and would take half as many evaluations again."""
+
 METRICS = Members("metric", {
     "accuracy": Member("landscape.profile.metrics.accuracy", "share of examples that are right"),
     "perplexity": Member("landscape.profile.metrics.perplexity", "exp of the loss per token"),

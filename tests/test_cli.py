@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cases
 import numpy as np
@@ -13,9 +14,12 @@ import pandas as pd
 import pytest
 from safetensors.torch import load_file, save_file
 
+from landscape.catalogue import PRECISE
 from landscape.cli import frame, report
 from landscape.cli.main import COMMANDS, Stopped, cli, main
 from landscape.cli.run import run_study
+from landscape.errors import InputError
+from landscape.face import barriers as face_barriers
 from landscape.figures.frames import Frames
 from landscape.figures.page import Missing
 from landscape.points import strategy
@@ -165,6 +169,24 @@ def test_barriers_now(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
         "definition == 'chord' and table == 'barrier'"
     )
     assert code == 0 and rows[["seed_a", "seed_b"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 2]]
+
+
+def test_what_is_shown_has_narrow_intervals(
+    runs: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted: list[tuple[str, ...]] = []
+
+    def one_shot(kind: str, models: Any, specs: list[Any], *_: Any) -> None:
+        wanted.append(specs[0].precise)
+        raise InputError("enough")
+
+    monkeypatch.setattr(face_barriers, "one_shot", one_shot)
+    refs = [runs / "seed_0" / "step_10", runs / "seed_1" / "step_10"]
+    for options in (["--definition", "area"], [], ["--precise", "chord,area"], ["--definition", "area", "--points", 5]):
+        assert call(capfd, "barriers", *refs, *options)[0] == 2
+    assert wanted == [(*PRECISE, "area"), PRECISE, ("chord", "area"), PRECISE]
+    assert "precise chooses where to evaluate" in call(capfd, "barriers", *refs, "--precise", "area", "--points", 5)[2]
+    assert "no definition of a barrier" in call(capfd, "barriers", *refs, "--precise", "height")[2]
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 from simulated import Curve, bump, drawn
 
-from landscape.catalogue import DEFINITIONS
+from landscape.catalogue import DEFINITIONS, PRECISE
 from landscape.profile import paired, sequential
 from landscape.profile.adaptive import Grid, Profile, profiles
 from landscape.profile.path_state import Evaluated, KnownEnds
@@ -198,7 +198,7 @@ def test_nothing_is_evaluated_twice_and_paths_stop_by_themselves() -> None:
 def test_without_precision_intervals_are_as_if_all_examples_were_evaluated() -> None:
     """Nearly: what is evaluated on few is known by what is evaluated on all."""
     world = World(900, 3, 0.5, 0.2)
-    (found,) = profiles([world.path], world.evaluate, Grid())
+    (found,) = profiles([world.path], world.evaluate, Grid(precise=tuple(DEFINITIONS)))
     counts = np.isfinite(found.losses).sum(axis=1)
     assert len(world.looked) == len(set(world.looked)) == found.evaluations < 0.8 * 900 * (len(found.t) - 2)
     assert found.widening == 1 and counts.max() == 900 and counts[1:-1].min() >= 16 and found.examples == 900
@@ -237,17 +237,34 @@ def two_places(
     return losses
 
 
-def widths(losses: Callable[..., Any]) -> tuple[dict[str, float], np.ndarray]:
+EVERY = Grid(precise=tuple(DEFINITIONS))
+
+
+def widths(losses: Callable[..., Any], grid: Grid = EVERY) -> tuple[dict[str, float], np.ndarray]:
     """How much wider each interval is than from all examples everywhere, and the examples of each time."""
 
     def evaluate(wanted: list[tuple[int, float]], some: Int[np.ndarray, " n"]) -> Evaluated:
         return np.array([losses(t, some) for _, t in wanted]), {}
 
-    (found,) = profiles([KnownEnds(np.array([losses(0.0), losses(1.0)]))], evaluate, Grid())
+    (found,) = profiles([KnownEnds(np.array([losses(0.0), losses(1.0)]))], evaluate, grid)
     whole = replace(found, losses=np.array([losses(float(t)) for t in found.t]))
     ours, usual = (tables(one, Grid(resamples=400))[0] for one in (found, whole))
     ratio = {a["definition"]: (a["high"] - a["low"]) / (b["high"] - b["low"]) for a, b in zip(ours, usual, strict=True)}
     return ratio, np.isfinite(found.losses[1:-1]).sum(axis=1)
+
+
+def test_definitions_that_are_not_wanted_narrow_take_no_evaluations() -> None:
+    """By default those of the whole path are known less well, and a fifth of the evaluations is saved."""
+    ours, every, counts = [], [], {EVERY: 0, Grid(): 0}
+    for seed in range(6):
+        losses = two_places(1500, seed, tilt=0.5, heights=(0.6, 0.4), rough=0.5)
+        for grid in counts:
+            ratio, evaluated = widths(losses, grid)
+            counts[grid] += evaluated.sum()
+            (every if grid == EVERY else ours).append(ratio)
+    assert max(ratio[name] for ratio in ours for name in PRECISE) < 1.15
+    assert max(ratio[name] for ratio in every for name in DEFINITIONS) < 1.15 < max(ratio["area"] for ratio in ours)
+    assert counts[Grid()] < 0.85 * counts[EVERY]
 
 
 def test_every_definition_has_its_places() -> None:

@@ -142,7 +142,7 @@ def measure(
         models: The checkpoints.
         spec: How barriers are measured.
         out: Folder for the results; None keeps nothing.
-        definition: Which definition of a barrier is shown.
+        definition: Which definition of a barrier is shown; its intervals are narrow too.
         watch: What is told on the way.
 
     Raises:
@@ -154,6 +154,8 @@ def measure(
         raise InputError(
             f"the midpoint barrier needs t = 1/2 on the grid, which {spec.points} points lack; give an odd number"
         )
+    if spec.points == "auto" and definition not in spec.precise:
+        spec = spec.model_copy(update={"precise": (*spec.precise, definition)})
     with one_shot("barriers", models, [spec], out, watch) as ran:
         rows = ran.rows("barrier", "profile", "align", *OF_METRICS.values())
     return BarrierMatrix(

@@ -25,7 +25,7 @@ from landscape.study.tasks import Task
 
 def grid(spec: Along) -> Grid:
     """Where to evaluate, and how well the barrier is to be known."""
-    return Grid(spec.points, spec.tolerance, spec.halfwidth, spec.target, spec.resamples)
+    return Grid(spec.points, spec.tolerance, spec.halfwidth, spec.target, spec.resamples, spec.precise)
 
 
 def ends_of(pair: tuple[int, int], task: Task[Along], session: Session) -> KnownEnds:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from landscape.catalogue import DEFINITIONS
+from landscape.catalogue import PRECISE
 from landscape.profile import barrier, nodes, paired, sequential
 from landscape.profile.allocation import WIDER, WIDER_OF_MANY, Allocation, allocate, allowed, variances
 from landscape.profile.definitions import MAX_COARSE
@@ -35,10 +35,11 @@ class Grid:
         points: Size of an even t grid, or ``auto`` for nine Chebyshev points and as many more as are needed.
         tolerance: Error of the interpolant, in nats, at which ``auto`` stops; it also stops at half the error of the
             data.
-        halfwidth: Wanted half-width of the interval of the chord barrier, in nats; None makes all intervals nearly as
+        halfwidth: Wanted half-width of the interval of the chord barrier, in nats; None makes intervals nearly as
             narrow as evaluating all examples at all t would.
         target: What is to have that half-width: the barrier of each pair, or their mean.
         resamples: Number of bootstrap resamples.
+        precise: The definitions of which intervals are to be so narrow.
     """
 
     points: int | Literal["auto"] = "auto"
@@ -46,6 +47,7 @@ class Grid:
     halfwidth: float | None = None
     target: Literal["pairs", "mean"] = "pairs"
     resamples: int = 1000
+    precise: tuple[str, ...] = PRECISE
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def _adaptive(paths: Sequence[KnownEnds], evaluate: Evaluate, grid: Grid) -> lis
     _resolve_shape(states, order[: counts[0]], evaluate, grid)
     rough = [n for n, state in enumerate(states) if not state.path.one_point]
     beyond = rough if grid.halfwidth is None else _out_of_reach(states, rough, counts, grid)
-    _resolve_all(states, beyond, order, counts, evaluate)
+    _resolve_all(states, beyond, order, counts, evaluate, grid)
     within = [n for n in rough if n not in beyond]
     if within:
         _resolve_maximum(states, within, order, counts, evaluate, grid)
@@ -167,13 +169,14 @@ def _resolve_all(
     order: Int[np.ndarray, " examples"],
     counts: tuple[int, ...],
     evaluate: Evaluate,
+    grid: Grid,
 ) -> None:
     """Evaluate all examples at the t on which barriers depend, and as few as are enough at the others.
 
     As long as those that are known at all t do not say that they are enough, more are evaluated there.
     """
     for look, known in enumerate(counts[:-1]):
-        found = {n: _allocation(states[n], order[:known], counts[look:]) for n in rough}
+        found = {n: _allocation(states[n], order[:known], counts[look:], grid.precise) for n in rough}
         rough = [n for n, allocation in found.items() if allocation.few > known]
         inner = {n: states[n].used[1:-1].tolist() for n in found}
         more = [(n, k) for n in rough for k in inner[n]]
@@ -182,8 +185,10 @@ def _resolve_all(
         extend(states, sorted(whole), order[known:], evaluate)
 
 
-def _allocation(state: PathState, pilot: Int[np.ndarray, " n"], counts: tuple[int, ...]) -> Allocation:
-    """Number of examples for each t between the ends, so that the interval of every definition is narrow enough.
+def _allocation(
+    state: PathState, pilot: Int[np.ndarray, " n"], counts: tuple[int, ...], precise: tuple[str, ...]
+) -> Allocation:
+    """Number of examples for each t between the ends, so that the intervals of these definitions are narrow enough.
 
     An interval depends on the contrasts that may be the maximum, as estimated from what is known at all t.
     """
@@ -191,7 +196,7 @@ def _allocation(state: PathState, pilot: Int[np.ndarray, " n"], counts: tuple[in
     values = paired.components(state.t[used], state.profile[:, pilot]).values
     means, covariance = values.mean(axis=1), np.cov(values) / len(pilot)
     rows, errors = [], []
-    for definition in DEFINITIONS:
+    for definition in precise:
         module = barrier.load(definition)
         interpolation = nodes.interpolant(used, pieces, np.linspace(0, 1, MAX_COARSE) if module.COARSE else None)
         if module.available(interpolation.t):

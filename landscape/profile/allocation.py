@@ -15,7 +15,7 @@ from landscape.profile.paired import inflation, regressors
 from landscape.profile.sequential import ONE_LOOK
 from landscape.shapes import Bool, Float
 
-WIDER, WIDER_OF_MANY = 1.08, 1.04
+WIDER, WIDER_OF_MANY = 1.06, 1.04
 """How much larger the error of the largest contrast may be than if all examples were evaluated at all t; less where
 there are so many contrasts that the band which holds all of them grows with their independent errors."""
 HIGHER = 2.0
