@@ -17,11 +17,11 @@ from landscape.study.measure import Grid, Group, Hashes, Measure
 from landscape.study.proposal import Inventory, Proposal
 from landscape.study.tasks import Spec, Task
 
+HELD = 6
+"""Vectors that the search for the largest curvature holds: a few directions, and a product with the Hessian."""
 AT_CHECKPOINT, AT_END = (16, 64), (10, 32)
 """Gradients that the largest curvature takes, about, at a checkpoint and at the end of a chain, and the largest number
 of examples of each."""
-
-
 FEW_STEPS = 5
 """Training steps at which coefficients are proposed."""
 
@@ -111,8 +111,8 @@ class Curvature(Spec):
     dtype: Literal["float32"] = "float32"
 
     def vectors(self, task: Task[Spec]) -> int:
-        """A few directions, and a product with the Hessian."""
-        return 6
+        """Those of the search for the largest curvature."""
+        return HELD
 
     def gradients(self, task: Task[Spec], examples: int) -> int:
         """Two for each product with the Hessian."""
@@ -142,8 +142,8 @@ class Chains(Spec):
         return {**own, "numbers": list(self.numbers), "halved": self.halved}
 
     def vectors(self, task: Task[Spec]) -> int:
-        """Each chain, and its gradient."""
-        return 2 * len(task.checkpoints) * len(self.numbers)
+        """Each chain, and its gradient; or those of the search for the largest curvature where it ends."""
+        return max(2 * len(task.checkpoints) * len(self.numbers), HELD)
 
     def gradients(self, task: Task[Spec], examples: int) -> int:
         """One for each example of each step, and those of the curvature at its end."""
