@@ -15,7 +15,7 @@ from landscape.study.measure import Between, Grid, Group, Hashes, Measure, paire
 from landscape.study.sections import Data
 from landscape.study.tasks import Spec, Task
 
-AUTO_PASSES = 3
+AUTO_PASSES = 4
 """Passes over all examples that ``auto`` takes for most profiles."""
 ADAPTIVE = frozenset({"tolerance", "halfwidth", "target", "precise"})
 """Settings that a fixed grid does not read."""
