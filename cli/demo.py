@@ -68,9 +68,9 @@ def command(
 
 def _prepare(out: Path, world: str, steps: int, seeds: int, full: bool) -> None:
     wanted: dict[str, object] = {"steps": steps, "seeds": seeds}
-    wanted |= {"world": world} if world == "planted" else {} if full else {"short": True}
-    mark = out / "demo.json"
-    if mark.exists() and (there := _read(mark)) != wanted:
+    wanted |= {"world": world} if world == "planted" else {} if full else {"short": SHORT}
+    mark, made = out / "demo.json", json.dumps(wanted)
+    if mark.exists() and (there := _read(mark)) != (wanted := json.loads(made)):
         raise InputError(f"{out} holds a demo with {there}, and this one has {wanted}; choose another --out")
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ def _prepare(out: Path, world: str, steps: int, seeds: int, full: bool) -> None:
             shutil.copyfile(TRAINING_TEXT, out / "training.txt")
             shutil.copyfile(STUDY if full else SHORT_STUDY, out / "study.toml")
         with replacing(mark) as part:
-            part.write(json.dumps(wanted).encode())
+            part.write(made.encode())
     except OSError as error:
         raise StorageError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
 

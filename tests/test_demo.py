@@ -112,8 +112,21 @@ def test_the_short_demo_draws_its_first_figure_and_is_not_mixed_with_the_full_on
         "branched_at_0",
         "branched_at_2",
     }
-    with pytest.raises(InputError, match="'short': True}, and this one has .*choose another --out"):
+    with pytest.raises(InputError, match="'short': {.*}}, and this one has .*choose another --out"):
         CliRunner().invoke(cli, [*words, "--full"], catch_exceptions=False, standalone_mode=False)
+
+
+def test_a_demo_is_not_continued_with_another_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is one that an older version began, whose recipe is not known."""
+    words = ["demo", "--steps", "8", "--seeds", "3", "--out", str(tmp_path)]
+    commands._prepare(tmp_path, "austen", 8, 3, False)
+    commands._prepare(tmp_path, "austen", 8, 3, False)
+    monkeypatch.setitem(commands.SHORT, "batch", 4)
+    with pytest.raises(InputError, match="'batch': 8, .* and this one has .*'batch': 4, .*choose another --out"):
+        CliRunner().invoke(cli, words, catch_exceptions=False, standalone_mode=False)
+    (tmp_path / "demo.json").write_text('{"steps": 8, "seeds": 3, "short": true}')
+    with pytest.raises(InputError, match="'short': True}, and this one has .*choose another --out"):
+        CliRunner().invoke(cli, words, catch_exceptions=False, standalone_mode=False)
 
 
 def test_the_short_study_is_the_full_one_with_fewer_steps_and_examples() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 
@@ -186,7 +187,6 @@ def _range(group: pd.DataFrame) -> dict[str, int | float]:
 
 def _mean(group: pd.DataFrame, value: Hashable, error: pd.Series, units: tuple[str, str]) -> tuple[float, float, float]:
     """Mean over pairs with its 95 % interval; two columns name the units of each pair."""
-    names = sorted({*group[units[0]], *group[units[1]]})
-    index = {name: n for n, name in enumerate(names)}
-    a, b = (group[unit].map(index).to_numpy(dtype=int) for unit in units)
+    ends = np.concatenate([group[unit].to_numpy(dtype=object) for unit in units])
+    a, b = pd.factorize(ends)[0].reshape(2, -1)
     return mean_over_units(group[value].to_numpy(dtype=float), error.to_numpy(dtype=float), a, b)
