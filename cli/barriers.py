@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 
 from landscape import catalogue
 from landscape.cli import matrix
-from landscape.cli.frame import WATCH, Output, aligned_label, alignments, finish, saved, say
+from landscape.cli.frame import WATCH, Output, aligned_label, alignments, chosen_dtype, finish, saved, say
 from landscape.cli.progress import console
 from landscape.cli.settings import command as command_of
 from landscape.face.barriers import CHORD, BarrierMatrix, measure
@@ -29,7 +29,7 @@ class Shown(Output):
         definition: Definition to show, with narrow intervals; --json has them all.
         metric: Metric to show: loss, or another that the objective measures, such as accuracy or perplexity. A change
             for the worse is positive.
-        as_json: One JSON object a line on stdout: barrier, profile and align rows.
+        as_json: One JSON object a line on stdout: rows of barriers, profiles, their metrics and alignments.
     """
 
     definition: Annotated[str, AfterValidator(Choice(catalogue.DEFINITIONS))] = CHORD
@@ -63,6 +63,8 @@ def _show(found: BarrierMatrix, spec: Barriers, sequences: int) -> None:
         for table in matrix.tables(own, names, title, width, found.metric):
             console.print(table)
     _explain(rows, intervals=matrix.has_intervals(rows, len(names), width))
+    if spec.dtype == "auto":
+        say(chosen_dtype(rows))
     for line in alignments(found.aligned):
         say(line)
     if spec.target == "mean":

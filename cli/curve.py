@@ -9,7 +9,7 @@ import pandas as pd
 from rich.table import Table
 
 from landscape import catalogue
-from landscape.cli.frame import WATCH, Output, alignments, finish, saved, say
+from landscape.cli.frame import WATCH, Output, alignments, chosen_dtype, finish, saved, say
 from landscape.cli.progress import console
 from landscape.cli.settings import command as command_of
 from landscape.errors import InputError
@@ -36,7 +36,7 @@ class Shown(Output):
     Attributes:
         out: Folder of the curve, its bends and its results.
         metric: Metric to show: loss, or another that the objective measures. A change for the worse is positive.
-        as_json: One JSON object a line on stdout: barrier, profile and align rows.
+        as_json: One JSON object a line on stdout: rows of barriers, profiles, their metrics and alignments.
     """
 
     out: str = "curve"
@@ -64,6 +64,8 @@ def command(ctx: click.Context, refs: tuple[str, ...], inputs: Inputs, spec: Cur
             say(line)
         chords = curve.of(shown.metric).chords
         console.print(_table(chords, shown.metric))
+        if spec.dtype == "auto":
+            say(chosen_dtype(chords))
         if spec.halfwidth is not None:
             say(saved(chords, inputs.sequences, spec.halfwidth))
     finish(ctx, curve.tables(), curve.failed, shown)
@@ -76,7 +78,7 @@ def _table(rows: pd.DataFrame, metric: str) -> Table:
     for name in ("arc_mean_loss", "arc_mean_loss_error"):
         rows = rows.assign(**{name: rows[name].fillna(rows[name.removeprefix("arc_")])})
     errors = pd.to_numeric(rows["t_error"]).dropna()
-    error = f"within {errors.max():.1g}" if len(errors) else "not known on a fixed grid"
+    error = f"within {errors.max():.1g}" if len(errors) else "not known"
     table = Table(
         title=f"chord barrier ({rows['unit'].iloc[0]}), on {rows['examples'].max()} held-out examples",
         caption=f"in brackets 95 % intervals; ±: standard error, paired; between the points of t: {error}",

@@ -77,6 +77,19 @@ def saved(rows: pd.DataFrame, examples: int, halfwidth: float, *, each: bool = T
     )
 
 
+def chosen_dtype(rows: pd.DataFrame) -> str:
+    """Which dtype ``auto`` has chosen, and why.
+
+    Args:
+        rows: Of the table ``barrier``.
+    """
+    chosen = sorted(rows["dtype"].unique())
+    why = "the fastest here whose error is below a tenth of the interval"
+    if chosen == ["float32"]:
+        why = "no other is faster here with so small an error, or there is too little to evaluate to try one"
+    return f"dtype auto: {' and '.join(chosen)}; {why}"
+
+
 def alignments(rows: pd.DataFrame) -> list[str]:
     """What alignment did to distances, and that no function changed; a line for each way to align.
 

@@ -68,9 +68,10 @@ def of_mean(low: pd.Series, pairs: pd.Series, units: str) -> str:
 def _grid(rows: pd.DataFrame) -> str:
     """The t grid: even, or adaptive with the error that it leaves."""
     errors = pd.to_numeric(rows["t_error"]).dropna() if "t_error" in rows else pd.Series(dtype=float)
-    if errors.empty:
+    if errors.empty and "adaptive" not in set(rows.get("grid", ())):
         return f"t grid: {_only(rows, 'points')} even points"
-    return f"t grid: {_range(rows, 'points')} Chebyshev points, error between them up to {errors.max():.1g}"
+    between = "the error between them is not known" if errors.empty else f"error between them up to {errors.max():.1g}"
+    return f"t grid: {_range(rows, 'points')} Chebyshev points, {between}"
 
 
 def _share(rows: pd.DataFrame) -> str:

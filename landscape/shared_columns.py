@@ -51,7 +51,7 @@ PATH = (*PAIR, text("path", "kind of path; control is a curve to a random point"
 GRID = (
     whole("points", "points of the t grid, ends included"),
     text("grid", "even, or adaptive"),
-    number("t_error", "error of the profile between its points; missing on an even grid", optional=True),
+    number("t_error", "error of the profile between its points; missing for even grids and metrics", optional=True),
     whole("evaluations", "evaluations of one example at one point between the ends"),
 )
 CURVE = (

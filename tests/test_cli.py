@@ -171,6 +171,29 @@ def test_barriers_now(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert code == 0 and rows[["seed_a", "seed_b"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 2]]
 
 
+def test_adaptive_points_and_the_chosen_dtype_are_said(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Of metrics too, between whose points no error is known. So little work is not spent on trials of a dtype."""
+    (runs / "text.txt").write_text(cases.TEXT)
+    refs = [runs / "seed_0" / "step_10", runs / "seed_1" / "step_10"]
+    options = ["--text", runs / "text.txt", "--length", 12, "--sequences", 10]
+    code, out, err = call(capfd, "barriers", *refs, *options, "--dtype", "auto", "--metric", "perplexity", "--json")
+    rows = pd.DataFrame([json.loads(line) for line in out.splitlines()])
+    assert code == 0 and set(rows.loc[rows["table"] != "align", "grid"]) == {"adaptive"}
+    of_metrics = rows["table"].str.startswith("metric")
+    assert of_metrics.any() and rows.loc[of_metrics, "t_error"].isna().all()
+    assert rows.loc[rows["table"] == "barrier", "t_error"].notna().all()
+    assert "9 Chebyshev points, the error between them is not known" in " ".join(err.split())
+    assert "dtype auto: float32; no other is faster here" in " ".join(err.split())
+    code, _, err = call(capfd, "barriers", *refs, *options)
+    assert code == 0 and "9 Chebyshev points, error between them up to" in " ".join(err.split())
+    assert "dtype auto" not in err
+
+
+def test_the_line_about_a_chosen_dtype() -> None:
+    rows = pd.DataFrame({"dtype": ["float32", "bfloat16"]})
+    assert frame.chosen_dtype(rows).startswith("dtype auto: bfloat16 and float32; the fastest here")
+
+
 def test_what_is_shown_has_narrow_intervals(
     runs: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

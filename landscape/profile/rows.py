@@ -31,7 +31,7 @@ def tables(profile: Profile, grid: Grid) -> tuple[list[Row], list[Row]]:
     weights = barrier.resamples(losses.shape[1], grid.resamples, RESAMPLE_SEED)
     how: Row = {
         "points": len(t),
-        "grid": "even" if profile.t_error is None else "adaptive",
+        "grid": "adaptive" if grid.points == "auto" else "even",
         "t_error": profile.t_error,
         "examples": profile.examples or losses.shape[1],
         "evaluations": profile.evaluations,
