@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
-import pandas as pd
 from rich.table import Table
 
 from landscape import catalogue
@@ -14,6 +15,9 @@ from landscape.errors import InputError
 from landscape.face.align import WEIGHTS, measure
 from landscape.face.inputs import Inputs, find
 from landscape.study.kinds.barriers import Barriers
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Shown(Output):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import click
-import pandas as pd
 from pydantic import AfterValidator
 
 from landscape import catalogue
@@ -20,6 +19,9 @@ from landscape.profile.metrics import LOSS
 from landscape.profile.sequential import ONE_LOOK
 from landscape.spec import Choice
 from landscape.study.kinds.barriers import Barriers
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Shown(Output):

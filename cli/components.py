@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import pandas as pd
 from rich.table import Table
 
 from landscape.cli.drawing import save_figure
@@ -15,6 +15,9 @@ from landscape.cli.settings import command as command_of
 from landscape.face.components import ComponentResult, measure
 from landscape.face.inputs import Inputs, find
 from landscape.study.kinds.components import Components
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WAYS = {"single": "alone", "from_first": "with all before", "from_last": "with all after"}
 

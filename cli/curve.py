@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import pandas as pd
 from rich.table import Table
 
 from landscape import catalogue
@@ -18,6 +18,9 @@ from landscape.face.inputs import Inputs, find
 from landscape.profile.metrics import LOSS
 from landscape.study.kinds.curves import Curves
 from landscape.texts import TRAINING_TEXT
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = {
     "loss_increase": "loss increase over the better end", "mean_loss_increase": "mean loss increase",
@@ -73,6 +76,8 @@ def command(ctx: click.Context, refs: tuple[str, ...], inputs: Inputs, spec: Cur
 
 def _table(rows: pd.DataFrame, metric: str) -> Table:
     """Each path. On a straight line arc length and t are the same."""
+    import pandas as pd
+
     columns = COLUMNS if metric == LOSS else {name: title.format(metric) for name, title in OF_METRIC.items()}
     rows = rows.reindex(columns=[*dict.fromkeys([*rows.columns, "arc_mean_loss", "arc_mean_loss_error"])])
     for name in ("arc_mean_loss", "arc_mean_loss_error"):

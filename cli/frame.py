@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
-import pandas as pd
 from pydantic import Field
 
 from landscape.cli.progress import console, listen, progress
 from landscape.face.running import Watch
 from landscape.spec import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FAILED = 3
 """Exit code where some tasks failed."""

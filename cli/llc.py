@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import pandas as pd
 from rich.table import Table
 
 from landscape.cli.drawing import save_figure
@@ -16,6 +16,9 @@ from landscape.cli.settings import command as command_of
 from landscape.face.inputs import Inputs, find
 from landscape.face.llc import Coefficients, calibration, measure
 from landscape.study.kinds.llc import Llc
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PROPOSED = ("kind", "step_size", "localisation", "chains", "draws", "burn_in")
 """Settings that a proposal names in any case."""
@@ -55,6 +58,8 @@ def command(ctx: click.Context, refs: tuple[str, ...], inputs: Inputs, spec: Llc
 
 def _show(rows: pd.DataFrame) -> None:
     """The coefficients, and what makes them unreliable."""
+    import pandas as pd
+
     first = rows.iloc[0]
     pulls = rows["localisation"].unique()
     table = Table(

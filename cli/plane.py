@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import pandas as pd
 
 from landscape.cli.drawing import save_figure
 from landscape.cli.frame import WATCH, Output, finish, say
@@ -13,6 +13,9 @@ from landscape.cli.settings import command as command_of
 from landscape.face.inputs import Inputs, find
 from landscape.face.plane import Plane, measure
 from landscape.study.kinds.planes import Planes
+
+if TYPE_CHECKING:
+    pass
 
 
 class Shown(Output):
@@ -49,6 +52,7 @@ def command(ctx: click.Context, refs: tuple[str, ...], inputs: Inputs, spec: Pla
 
 def _draw(found: Plane, out: Path) -> None:
     import matplotlib as mpl
+    import pandas as pd
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt

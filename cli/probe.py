@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import pandas as pd
 from pydantic import Field
 from rich.table import Table
 
@@ -18,6 +18,9 @@ from landscape.face.inputs import Inputs
 from landscape.face.probe import UNNAMED, measure
 from landscape.study.checkpoint import Checkpoint
 from landscape.study.kinds.probes import Probes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WIDE = 4
 """Checkpoints side by side in one table."""
@@ -94,6 +97,8 @@ def _show(rows: pd.DataFrame, found: Sequence[Checkpoint], *, every: bool) -> No
 
 def _show_drops(rows: pd.DataFrame, title: str, *, every: bool) -> None:
     """How far each score of each pair falls below the chord of the ends."""
+    import pandas as pd
+
     table = Table(
         title=title, caption="drop: largest fall below the chord of the ends, or rise of what is better low; in "
         "brackets its 95 % interval over items",
@@ -130,6 +135,8 @@ def _draw_along(rows: pd.DataFrame, out: Path) -> None:
 
 
 def _plus_minus(error: float) -> str:
+    import pandas as pd
+
     return "(one item)" if pd.isna(error) else f"± {error:.2g}"
 
 

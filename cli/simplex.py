@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
-import pandas as pd
 from rich.table import Table
 
 from landscape.cli.frame import WATCH, Output, finish
@@ -14,6 +14,9 @@ from landscape.cli.settings import command as command_of
 from landscape.face.inputs import Inputs, find
 from landscape.face.simplex import measure
 from landscape.study.kinds.simplices import Simplices
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NAMES = {"vertex": "checkpoints", "edge": "middles of edges", "centre": "centre: the uniform soup", "random": "random"}
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import pandas as pd
 from rich.table import Table
 
 from landscape.cli.drawing import save_figure
@@ -15,6 +15,9 @@ from landscape.cli.settings import command as command_of
 from landscape.face.inputs import Inputs, find
 from landscape.face.trajectory import TrajectoryResult, measure
 from landscape.study.kinds.trajectory import WINDOW, Trajectory
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 UNITS = {"height": "height above the start", "ascent": "largest ascent", "plateau": "length of the plateau (t)",
          "exceeds_at": "above the start again at (t)", "gain_over_mean": "gain over the mean of the losses",
@@ -63,6 +66,8 @@ def _table(rows: pd.DataFrame) -> Table:
 
 
 def _cell(row: dict[str, object]) -> str:
+    import pandas as pd
+
     value, low, high = (pd.to_numeric(row[name]) for name in ("value", "low", "high"))
     if pd.isna(value):
         return "none" if pd.isna(low) else f"beyond {row['beyond']:g}"
@@ -71,6 +76,8 @@ def _cell(row: dict[str, object]) -> str:
 
 def _say(found: TrajectoryResult, spec: Trajectory) -> None:
     """When runs enter their basin."""
+    import pandas as pd
+
     if spec.between != WINDOW:
         return
     for row in found.entered.to_dict("records"):

@@ -1,17 +1,13 @@
-"""Shapes in annotations: by jaxtyping where it is installed (tests check them there), plain otherwise."""
+"""Shapes in annotations: by jaxtyping in processes that check them, which have imported it before; plain otherwise."""
 
+import sys
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
+if TYPE_CHECKING or "jaxtyping" not in sys.modules:  # its import takes as long as that of a model
     from typing import Annotated as Bool
     from typing import Annotated as Float
     from typing import Annotated as Int
 else:
-    try:
-        from jaxtyping import Bool, Float, Int
-    except ModuleNotFoundError:
-        from typing import Annotated as Bool
-        from typing import Annotated as Float
-        from typing import Annotated as Int
+    from jaxtyping import Bool, Float, Int
 
 __all__ = ["Bool", "Float", "Int"]

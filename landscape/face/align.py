@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from landscape import catalogue
 from landscape.errors import InputError
 from landscape.face.inputs import Models, find, split
-from landscape.face.result import Result, axes, require_rows
+from landscape.face.result import Result, axes, no_rows, require_rows
 from landscape.face.running import SILENT, Ran, Watch, one_shot
 from landscape.files import replacing_folder
 from landscape.study.kinds.alignment import NONE
@@ -19,6 +17,7 @@ from landscape.study.kinds.barriers import Barriers
 from landscape.study.tasks import of
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 RANDOM, WEIGHTS = "random", "weights"
@@ -38,7 +37,7 @@ class Aligned(Result):
         first: Where the first is, if its parameters are others now; None if they are not.
     """
 
-    aligned: pd.DataFrame = field(default_factory=pd.DataFrame)
+    aligned: pd.DataFrame = field(default_factory=no_rows)
     folder: Path = Path()
     first: Path | None = None
 

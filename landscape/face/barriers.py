@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from landscape.errors import InputError
 from landscape.face.inputs import Memory, Models, find, split
-from landscape.face.result import Result, axes, plot_profile, require_rows
+from landscape.face.result import Result, axes, no_rows, plot_profile, require_rows
 from landscape.face.running import SILENT, Watch, one_shot
 from landscape.profile.chosen import OF_METRICS, of_metric
 from landscape.profile.metrics import LOSS
 from landscape.study.kinds.barriers import Barriers
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from torch import nn
 
@@ -40,12 +40,12 @@ class BarrierMatrix(Result):
         metric_profiles: Rows of the table ``metric_profile``: these metrics along the paths.
     """
 
-    profiles: pd.DataFrame = field(default_factory=pd.DataFrame)
-    aligned: pd.DataFrame = field(default_factory=pd.DataFrame)
+    profiles: pd.DataFrame = field(default_factory=no_rows)
+    aligned: pd.DataFrame = field(default_factory=no_rows)
     definition: str = CHORD
     metric: str = LOSS
-    metric_barriers: pd.DataFrame = field(default_factory=pd.DataFrame)
-    metric_profiles: pd.DataFrame = field(default_factory=pd.DataFrame)
+    metric_barriers: pd.DataFrame = field(default_factory=no_rows)
+    metric_profiles: pd.DataFrame = field(default_factory=no_rows)
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Barriers, profiles and alignments, and barriers and profiles of metrics."""
@@ -57,6 +57,8 @@ class BarrierMatrix(Result):
     @property
     def matrix(self) -> pd.DataFrame:
         """Barriers by the references of both checkpoints, in the unit of the metric; of the first way to align."""
+        import pandas as pd
+
         refs = [checkpoint.ref for checkpoint in self.checkpoints]
         square = pd.DataFrame(np.nan, index=refs, columns=refs)
         rows = self._chosen()

@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from landscape.errors import InputError
 from landscape.face.inputs import Memory, Models, find, split
-from landscape.face.result import Result, axes, require_rows
+from landscape.face.result import Result, axes, no_rows, require_rows
 from landscape.face.running import SILENT, Watch, one_shot
 from landscape.study.kinds.components import Components
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from torch import nn
 
@@ -31,8 +30,8 @@ class ComponentResult(Result):
         aligned: Rows of the table ``align``: what alignment did.
     """
 
-    profiles: pd.DataFrame = field(default_factory=pd.DataFrame)
-    aligned: pd.DataFrame = field(default_factory=pd.DataFrame)
+    profiles: pd.DataFrame = field(default_factory=no_rows)
+    aligned: pd.DataFrame = field(default_factory=no_rows)
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Rises, losses along the way, and alignments."""

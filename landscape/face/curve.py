@@ -8,11 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from landscape.errors import InputError
 from landscape.face.inputs import Memory, Models, find, split
-from landscape.face.result import Result, plot_profile, require_rows
+from landscape.face.result import Result, no_rows, plot_profile, require_rows
 from landscape.face.running import SILENT, Ran, Watch, one_shot
 from landscape.files import replacing
 from landscape.profile.chosen import OF_METRICS, of_metric
@@ -22,6 +20,7 @@ from landscape.study.tasks import of
 from landscape.texts import TRAINING_TEXT
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from torch import nn
 
@@ -44,11 +43,11 @@ class Curve(Result):
         metric_profiles: Rows of the table ``metric_profile``: these metrics along the paths.
     """
 
-    profiles: pd.DataFrame = field(default_factory=pd.DataFrame)
-    aligned: pd.DataFrame = field(default_factory=pd.DataFrame)
+    profiles: pd.DataFrame = field(default_factory=no_rows)
+    aligned: pd.DataFrame = field(default_factory=no_rows)
     metric: str = LOSS
-    metric_barriers: pd.DataFrame = field(default_factory=pd.DataFrame)
-    metric_profiles: pd.DataFrame = field(default_factory=pd.DataFrame)
+    metric_barriers: pd.DataFrame = field(default_factory=no_rows)
+    metric_profiles: pd.DataFrame = field(default_factory=no_rows)
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Barriers, profiles and alignments, and barriers and profiles of metrics."""

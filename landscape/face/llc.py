@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from landscape.errors import InputError
 from landscape.face.inputs import Memory, Models, find, split
 from landscape.face.result import Result, Z, axes, require_rows
@@ -17,6 +15,7 @@ from landscape.face.running import SILENT, Watch, one_shot
 from landscape.study.kinds.llc import Llc
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from torch import nn
 
@@ -121,6 +120,8 @@ def calibration(models: Models, spec: Llc, out: Path | None = None, watch: Watch
     Raises:
         InputError: If the bias of the step is to be removed too.
     """
+    import pandas as pd
+
     from landscape.llc.calibration import grid
     from landscape.llc.sampling import inverse_temperature
 

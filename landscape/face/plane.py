@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from landscape.errors import InputError
 from landscape.face.inputs import Memory, Models, find, split
-from landscape.face.result import Result, axes, require_rows
+from landscape.face.result import Result, axes, no_rows, require_rows
 from landscape.face.running import SILENT, Ran, Watch, one_shot
 from landscape.study.kinds.planes import Planes
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from torch import nn
 
@@ -38,7 +37,7 @@ class Plane(Result):
         notes: What should be known of the path.
     """
 
-    places: pd.DataFrame = field(default_factory=pd.DataFrame)
+    places: pd.DataFrame = field(default_factory=no_rows)
     path: pd.DataFrame | None = None
     notes: tuple[str, ...] = ()
 
@@ -125,6 +124,7 @@ def _path(drawn: Saved, spec: Planes, ran: Ran) -> tuple[pd.DataFrame, tuple[str
     Raises:
         InputError: If it is of another model.
     """
+    import pandas as pd
     import torch
 
     from landscape.measure.planes import span

@@ -9,18 +9,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from landscape import catalogue
 from landscape.errors import InputError
 from landscape.face.inputs import Inputs, Models, find, listed, split
-from landscape.face.result import Result, axes, require_rows
+from landscape.face.result import Result, axes, no_rows, require_rows
 from landscape.face.running import SILENT, Watch, one_shot
 from landscape.study.kinds.behaviour import Behaviour
 from landscape.study.kinds.probes import Probes
 from landscape.study.measure import Measure
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 UNNAMED = ("",)
@@ -40,9 +39,9 @@ class Scores(Result):
         drops: Rows of the table ``drop``: how far they fall on the way.
     """
 
-    distances: pd.DataFrame = field(default_factory=pd.DataFrame)
-    along: pd.DataFrame = field(default_factory=pd.DataFrame)
-    drops: pd.DataFrame = field(default_factory=pd.DataFrame)
+    distances: pd.DataFrame = field(default_factory=no_rows)
+    along: pd.DataFrame = field(default_factory=no_rows)
+    drops: pd.DataFrame = field(default_factory=no_rows)
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Scores and distances."""

@@ -10,12 +10,11 @@ from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from landscape.errors import InputError
 from landscape.study.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 MOST_SHOWN = 20
@@ -82,6 +81,13 @@ class Result(ABC):
 def first_line(failed: Mapping[str, str]) -> str:
     """The message of the first failed task, in a line."""
     return next(iter(failed.values()), "").partition("\n")[0]
+
+
+def no_rows() -> pd.DataFrame:
+    """The rows of a table that has none."""
+    import pandas as pd
+
+    return pd.DataFrame()
 
 
 def require_rows(result: Result, rows: pd.DataFrame) -> pd.DataFrame:

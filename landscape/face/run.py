@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from landscape.engines.settings import EngineSettings
 from landscape.face.forecast import Forecast, forecast, note
 from landscape.face.inputs import PACKAGED, settings
@@ -19,6 +17,8 @@ from landscape.study.file import Study, read_study
 from landscape.study.store import Store
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from landscape.measure.prepare import Prepared
 
 LOG = logging.getLogger("landscape")

@@ -11,8 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from landscape import engines
 from landscape.engines.claims import CLAIMS, Claims
 from landscape.engines.jobs import Event, Start
@@ -30,6 +28,8 @@ from landscape.study.store import Store
 from landscape.study.tasks import Spec, Task
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from landscape.measure.prepare import Prepared
     from landscape.session.session import InMemory
 
@@ -85,6 +85,8 @@ class Ran:
 
     def rows(self, *names: str) -> dict[str, pd.DataFrame]:
         """The rows of some tables; a table without rows is an empty frame."""
+        import pandas as pd
+
         found = self.store.tables(self.prepared.keys, names)
         return {name: found.get(name, pd.DataFrame()) for name in names}
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from landscape.errors import InputError
 from landscape.face.inputs import Memory, Models, find, split
 from landscape.face.result import Result, axes, require_rows
@@ -16,6 +14,7 @@ from landscape.face.running import SILENT, Watch, one_shot
 from landscape.study.kinds.simplices import Simplices
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from torch import nn
 

@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from landscape.errors import InputError
 from landscape.face.inputs import Memory, Models, find, split
-from landscape.face.result import Result, axes, require_rows
+from landscape.face.result import Result, axes, no_rows, require_rows
 from landscape.face.running import SILENT, Watch, one_shot
 from landscape.profile.along_run import entered
 from landscape.study.kinds.trajectory import WINDOW, Trajectory
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from torch import nn
 
@@ -31,7 +30,7 @@ class TrajectoryResult(Result):
         lines: Rows of the table ``line``: losses on the lines.
     """
 
-    lines: pd.DataFrame = field(default_factory=pd.DataFrame)
+    lines: pd.DataFrame = field(default_factory=no_rows)
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """The numbers, and the losses on the lines."""

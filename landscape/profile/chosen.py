@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from landscape.errors import InputError
 from landscape.profile.metrics import LOSS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NAMES = {
     "value_a": "loss_a", "value_b": "loss_b", "worst": "largest_loss", "fall": "loss_increase",
@@ -29,6 +31,8 @@ def of_metric(tables: Mapping[str, pd.DataFrame], metric: str) -> dict[str, pd.D
     Raises:
         InputError: If there are rows of pairs, and none of this metric.
     """
+    import pandas as pd
+
     if metric == LOSS:
         return dict(tables)
     out = dict(tables)
