@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -13,9 +12,6 @@ from landscape.cli.settings import command as command_of
 from landscape.face.inputs import Inputs, find
 from landscape.face.plane import Plane, measure
 from landscape.study.kinds.planes import Planes
-
-if TYPE_CHECKING:
-    pass
 
 
 class Shown(Output):
