@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from landscape.errors import InputError, StorageError
-from landscape.study import store as module
 from landscape.study import tables
 from landscape.study.record import Record
 from landscape.study.store import EMPTY, Store
@@ -50,15 +49,15 @@ def test_rows_come_back_table_by_table(store: Store) -> None:
 
 
 def test_two_processes_may_write_the_same_task_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = module.pq.write_table
+    write = pq.write_table
 
     def slow(*arguments: object, **options: object) -> None:
         write(*arguments, **options)
-        monkeypatch.setattr(module.pq, "write_table", write)
+        monkeypatch.setattr(pq, "write_table", write)
         monkeypatch.setattr(os, "getpid", lambda: 1)
         Store(store.folder).write("k", ROWS)
 
-    monkeypatch.setattr(module.pq, "write_table", slow)
+    monkeypatch.setattr(pq, "write_table", slow)
     store.write("k", ROWS)
     assert store.done("k") and len(store.rows("barrier", ["k"])) == 1
 
@@ -140,7 +139,7 @@ def test_full_disk_loses_nothing(store: Store, monkeypatch: pytest.MonkeyPatch, 
         case "rename":
             monkeypatch.setattr(Path, "rename", full)
         case "write":
-            monkeypatch.setattr(module.pq, "write_table", full)
+            monkeypatch.setattr(pq, "write_table", full)
     with pytest.raises(StorageError, match=r"cannot write .*k.parquet: No space left on device; make room"):
         store.write("k", ROWS, np.ones((2, 3), np.float32))
     monkeypatch.undo()

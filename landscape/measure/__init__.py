@@ -7,6 +7,7 @@ from importlib import import_module
 from types import ModuleType
 
 from landscape import rows
+from landscape.points.memory import return_freed_memory
 from landscape.session.result import Result
 from landscape.session.session import Session
 from landscape.study.checkpoint import USUAL_LABELS
@@ -25,6 +26,7 @@ def perform(task: Task[Spec], session: Session) -> None:
         return
     run: Callable[[Task[Spec], Session], Result] = module_of(task.kind).run
     result = run(task, session)
+    return_freed_memory()
     rows.require(result.rows, further_labels(session.tasks))
     store.write(task.key, result.rows, result.losses)
 

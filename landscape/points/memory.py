@@ -27,7 +27,8 @@ def keep_freed_memory() -> None:
 def return_freed_memory() -> None:
     """Return to the system what is free of the heap, where the C library is glibc.
 
-    Tokenizing a novel takes 80 MB for a moment, which no tensor needs after it.
+    Tokenizing a novel takes 80 MB for a moment, and the forward passes of a task take their activations: nothing needs
+    them when its results are written.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

@@ -23,7 +23,6 @@ from landscape.foreign import Pretrained
 from landscape.objectives import Batch, Objective
 from landscape.objectives.corpus import read_corpus, read_examples
 from landscape.objectives.text import begin
-from landscape.points.memory import return_freed_memory
 from landscape.session import images, own
 from landscape.study.checkpoint import NO_CONFIG, Checkpoint
 from landscape.study.file import Study
@@ -64,7 +63,6 @@ def build(
             read_text(data), tokenizer, sequences=data.sequences, length=data.length, mask=data.mask, seed=data.seed,
             bos=data.bos,
         )  # fmt: skip
-    return_freed_memory()
     here = fetch.weights(checkpoint) if fetch.is_here(checkpoint) else None
     weights = nullcontext() if hollow is None else filled(model, hollow, here)
     with weights, blamed(f"the model that {checkpoint.ref} describes cannot be run", configs.OWN):

@@ -17,18 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from landscape.errors import InputError, StorageError
 from landscape.files import parsed, read_json, replacing
 from landscape.rows import Row
 from landscape.shapes import Float
-from landscape.study import tables
+from landscape.study import footer
 from landscape.study.record import Record
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 
 LOCK, VERIFIED, WRITTEN = "study.json", "verified.json", "written.jsonl"
@@ -94,7 +93,7 @@ class Store:
 
     def done(self, key: str) -> bool:
         """Whether the task is finished: its file is there, whole, and its own."""
-        return tables.is_whole(self.folder / "rows" / f"{key}.parquet", key, "landscape.columns")
+        return footer.is_whole(self.folder / "rows" / f"{key}.parquet", key, "landscape.columns")
 
     def damaged(self, keys: Iterable[str], *, anew: bool = True) -> list[str]:
         """Which of the finished tasks have rows or losses that cannot be read back.
@@ -136,13 +135,15 @@ class Store:
             rows: Its rows.
             losses: Its per-example losses, if it keeps any.
         """
+        import pyarrow as pa
+
         if losses is not None:
             flat = pa.FixedSizeListArray.from_arrays(pa.array(losses.reshape(-1)), losses.shape[1])
-            table = pa.table({"losses": flat}).replace_schema_metadata({tables.KEY: key})
+            table = pa.table({"losses": flat}).replace_schema_metadata({footer.KEY: key})
             self._replace(self.folder / "losses" / f"{key}.parquet", table, **LARGE)
         names = list(dict.fromkeys(name for row in rows for name in row))
         columns = {row["table"]: [name for name in row if name != "table"] for row in rows}
-        about = {tables.KEY: key, "landscape.schema": str(SCHEMA), "landscape.columns": json.dumps(columns)}
+        about = {footer.KEY: key, "landscape.schema": str(SCHEMA), "landscape.columns": json.dumps(columns)}
         table = pa.table({name: [row.get(name) for row in rows] for name in names}).replace_schema_metadata(about)
         self._replace(self.folder / "rows" / f"{key}.parquet", table, **SMALL)
         (self.folder / "failed" / f"{key}.json").unlink(missing_ok=True)
@@ -187,10 +188,12 @@ class Store:
 
     def has_losses(self, key: str) -> bool:
         """Whether the per-example losses of a task are there."""
-        return tables.is_whole(self.folder / "losses" / f"{key}.parquet", key, "losses")
+        return footer.is_whole(self.folder / "losses" / f"{key}.parquet", key, "losses")
 
     def losses(self, key: str) -> Float[np.ndarray, "rows examples"]:
         """Per-example losses of a task."""
+        from landscape.study import tables
+
         file = self.folder / "losses" / f"{key}.parquet"
         with tables.reading(file):
             column = tables.read(file).column("losses").combine_chunks()
@@ -214,6 +217,10 @@ class Store:
         Raises:
             InputError: If a file is damaged.
         """
+        import pyarrow as pa
+
+        from landscape.study import tables
+
         keys = list(keys)
         stamps = {key: self._stamps(key)[0] for key in dict.fromkeys(keys) if self.done(key)}
         copied, parts = tables.read_copy(self.folder, stamps)
@@ -247,6 +254,8 @@ class Store:
         return known
 
     def _can_be_read(self, key: str) -> bool:
+        from landscape.study import tables
+
         try:
             tables.split(self.folder / "rows" / f"{key}.parquet")
             if (self.folder / "losses" / f"{key}.parquet").exists():
@@ -260,6 +269,8 @@ class Store:
             if isinstance(content, bytes):
                 stream.write(content)
             else:
+                import pyarrow.parquet as pq
+
                 pq.write_table(content, stream, write_page_checksum=True, write_statistics=False, **options)
 
 
