@@ -137,5 +137,5 @@ def test_a_run_that_does_not_wait_leaves_to_others_what_they_have_begun(tmp_path
     with Claims(tmp_path / "claims") as one, Claims(tmp_path / "claims") as two:
         assert one.take("a")
         events: list[Event] = []
-        local.run([Errand("a"), Errand("b")], partial(start, tmp_path), events.append, claims=two, wait=False)
+        local.run([Errand("a"), Errand("b")], partial(start, tmp_path), events.append, claims=two, share=True)
     assert [e.job.key for e in events] == ["b"]

@@ -211,7 +211,7 @@ def test_a_worker_that_nobody_listens_to_ends_in_silence(
     tmp_path: Path, busy: bool, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """As after the process of the run was killed, whether the worker waits for a job or has done one."""
-    worker = local._spawn(partial(start, tmp_path), "cpu")
+    worker = local._begin(*local._spawn(), partial(start, tmp_path), "cpu")
     if busy:
         worker.line.send(Errand("a", does="nap"))
     worker.line.close()

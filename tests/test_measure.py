@@ -433,6 +433,9 @@ def test_workers_and_threads_are_the_cheapest_by_the_clock(
     whole[2] = 0.75
     monkeypatch.setattr(strategy, "TRIAL_SHARE", 1.0)
     assert workers_for(session, session.tasks) == (2, 1)
+    monkeypatch.setattr(workers, "SPAWN_SECONDS", 1e6)
+    assert [workers_for(session, session.tasks, ready=ready) for ready in (0, 1, 2)] == [(1, 2), (1, 2), (2, 1)]
+    monkeypatch.setattr(workers, "SPAWN_SECONDS", 10.0)
     assert workers_for(session, one_tile) == (1, 2), "the second worker would wait for the first"
     whole[2] = 0.4
     assert workers_for(session, session.tasks) == (1, 2)

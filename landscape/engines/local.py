@@ -14,11 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from threading import Lock, Thread
 from types import FrameType
 
 from landscape.engines.claims import Claims
+from landscape.engines.forks import Fork
 from landscape.engines.jobs import POLL, Event, Job, Queue, Report, Start, Work, Worker, attempt
 from landscape.engines.order import Order
 from landscape.engines.shares import orders
@@ -33,7 +34,10 @@ HEARTBEAT, SILENT = 10.0, 60.0
 
 def execute(order: Order) -> dict[str, str]:
     """Run jobs on this machine; see :func:`run`."""
-    return run(order.jobs, order.start, order.report, devices=order.devices, claims=order.claims, cost=order.cost)
+    return run(
+        order.jobs, order.start, order.report, devices=order.devices, claims=order.claims, cost=order.cost,
+        forks=order.forks,
+    )  # fmt: skip
 
 
 def run(
@@ -43,9 +47,9 @@ def run(
     *,
     devices: Sequence[str] = ("cpu",),
     claims: Claims | None = None,
-    wait: bool = True,
-    apart: bool = False,
+    share: bool = False,
     cost: Callable[[Job], float] = lambda job: 1.0,
+    forks: Sequence[Fork] = (),
 ) -> dict[str, str]:
     """Run jobs, each after those it needs: in their order, or with several workers each in that of its share.
 
@@ -53,11 +57,12 @@ def run(
         jobs: Jobs; see :class:`Job`.
         start: Makes the function that does the work on a device; pickled if there are several workers.
         report: Called in this process for each finished or failed job, and for one whose worker sends no heartbeat.
-        devices: The device of each worker; a single worker is this process itself, unless it is to be apart.
+        devices: The device of each worker; a single worker is this process itself, unless this is a share.
         claims: What is shared with other runs; None if there are none.
-        wait: Whether to wait in the end for jobs that other runs have begun.
-        apart: Whether a single worker is a process of its own, too, so that a job that kills it has failed.
+        share: Whether others do the rest, so that a job that kills a single worker has failed, as that is a process of
+            its own, and jobs that other runs have begun are not waited for in the end.
         cost: Of a job, in any unit.
+        forks: Processes that wait in :func:`wait_for_work`, to be the first workers.
 
     Returns:
         Message of each failed job by key.
@@ -67,15 +72,15 @@ def run(
     """
     count = min(len(devices), len(jobs))
     queue = Queue(jobs, report, claims, orders(jobs, cost, count) if count > 1 else ())
-    if jobs and (apart or len(devices) > 1):
-        _run_workers(queue, start, devices[: len(jobs)], wait)
+    if jobs and (share or len(devices) > 1):
+        _run_workers(queue, start, devices[: len(jobs)], not share, forks)
         return queue.failed
     work: Work | None = None
     while True:
         if job := queue.next():
             work = work or start(devices[0])
             queue.finish(job, *attempt(work, job))
-        elif queue.elsewhere and (wait or queue.waiting):
+        elif queue.elsewhere and (not share or queue.waiting):
             time.sleep(POLL)
         else:
             return queue.failed
@@ -83,15 +88,17 @@ def run(
 
 @dataclass
 class _Worker:
-    process: SpawnProcess
+    process: BaseProcess
     line: Connection
     device: str
     job: Job | None = None
     heard: float = field(default_factory=time.monotonic)
 
 
-def _run_workers(queue: Queue, start: Start, devices: Sequence[str], wait: bool) -> None:
-    workers = [_spawn(start, device) for device in devices]
+def _run_workers(queue: Queue, start: Start, devices: Sequence[str], wait: bool, forks: Sequence[Fork]) -> None:
+    processes = [(fork.process, fork.line) for fork in forks[: len(devices)]]
+    processes += [_spawn() for _ in devices[len(processes) :]]
+    workers = [_begin(*process, start, device) for process, device in zip(processes, devices, strict=True)]
     try:
         while True:
             _hand_out(queue, workers)
@@ -138,7 +145,7 @@ def _receive(queue: Queue, worker: _Worker, start: Start) -> _Worker:
         worker.process.join()
         if worker.job is not None:
             queue.lost(worker.job, _death(worker.process))
-        return _spawn(start, worker.device)
+        return _begin(*_spawn(), start, worker.device)
     worker.heard = time.monotonic()
     if answer is not None and worker.job is not None:
         job, worker.job = worker.job, None
@@ -149,7 +156,7 @@ def _receive(queue: Queue, worker: _Worker, start: Start) -> _Worker:
     return worker
 
 
-def _death(process: SpawnProcess) -> str:
+def _death(process: BaseProcess) -> str:
     """How a process ended, in words."""
     code = process.exitcode or 0
     if code >= 0:
@@ -158,31 +165,41 @@ def _death(process: SpawnProcess) -> str:
     return name + (", which the system sends when memory runs out" if name == "SIGKILL" else "")
 
 
-def _silence(process: SpawnProcess) -> str:
+def _silence(process: BaseProcess) -> str:
     return (
         f"its worker process {process.pid} has sent no heartbeat for {SILENT:.0f} s; if it was stopped, resume it "
         f"with kill -CONT {process.pid}, or end it with kill -KILL {process.pid} and its task is handed out again"
     )
 
 
-def _spawn(start: Start, device: str) -> _Worker:
+def _begin(process: BaseProcess, line: Connection, start: Start, device: str) -> _Worker:
+    with suppress(OSError):  # a dead worker is noticed when its line is read
+        line.send(Worker(start, device))
+    return _Worker(process, line, device)
+
+
+def _spawn() -> tuple[BaseProcess, Connection]:
     context = get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_worker_loop, args=(there, Worker(start, device)), daemon=True)
+    process = context.Process(target=wait_for_work, args=(there,), daemon=True)
     with without_main():
         process.start()
     there.close()
-    return _Worker(process, here, device)
+    return process, here
 
 
-def _worker_loop(line: Connection, worker: Worker) -> None:
-    """The worker loop: receive a job, do it, send the result; None ends it, and so does the end of the run."""
+def wait_for_work(line: Connection) -> None:
+    """The worker loop: receive what does jobs, then each job, and send its result; None ends it.
+
+    It ends with the run, too.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     sending = Lock()
     Thread(target=_end_with_parent, daemon=True).start()
-    Thread(target=_send_heartbeats, args=(line, sending), daemon=True).start()
     with suppress(EOFError, ConnectionError):  # the process of the run was killed: there is nobody to tell
+        worker: Worker = line.recv()
+        Thread(target=_send_heartbeats, args=(line, sending), daemon=True).start()
         while (job := line.recv()) is not None:
             answer = worker.answer(job)
             with sending:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from landscape.engines.claims import Claims, Failure
+from landscape.engines.forks import Fork
 from landscape.engines.jobs import Report, Start
 from landscape.engines.settings import EngineSettings
 
@@ -43,6 +44,7 @@ class Order:
         folder: Of the results, absolute, for what engines keep of their own.
         results: What is done and what has failed.
         cost: Of a job, in any unit.
+        forks: Processes of this machine that wait for work.
     """
 
     jobs: Sequence[Any]
@@ -54,3 +56,4 @@ class Order:
     folder: Path
     results: Results
     cost: Callable[[Any], float]
+    forks: Sequence[Fork] = ()

@@ -60,9 +60,7 @@ class ShareJob:
         """Do what is left, and return how many tasks have failed."""
         left = [job for job in self.jobs if not self.results.done(job.key)]
         with Claims(self.folder / CLAIMS, self.results.failure) as claims:
-            failed = local.run(
-                left, self.start, self._report, devices=self.devices, claims=claims, wait=False, apart=True
-            )
+            failed = local.run(left, self.start, self._report, devices=self.devices, claims=claims, share=True)
         return len(failed)
 
     def checkpoint(self) -> Any:

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 from landscape import engines
 from landscape.engines.claims import CLAIMS, Claims
+from landscape.engines.forks import Fork, end, waiting
 from landscape.engines.jobs import Event, Start
+from landscape.engines.local import wait_for_work
 from landscape.engines.order import Order
 from landscape.engines.settings import EngineSettings
 from landscape.face import notebook
 from landscape.face.downloads import Downloads, fetching, finished
 from landscape.face.inputs import Models
-from landscape.face.where import cost, device_here, devices_of, share_of, workers_of, workers_on_a_device
+from landscape.face.where import cost, device_here, devices_of, most_workers, share_of, workers_of, workers_on_a_device
 from landscape.face.work import InProcess, start_of
 from landscape.study.file import Study
 from landscape.study.measure import Grid, Measure
@@ -152,17 +154,18 @@ def execute(
     from landscape.measure.prepare import on, prepare
 
     engines.load(where.engine)
-    prepared = prepare(
-        study, store, device_here(where), grid, memory,
-        workers=workers_on_a_device(where), spread=where.device_map is not None,
-    )  # fmt: skip
-    for device in devices_of(where)[1:] if where.engine == "local" else ():
-        on(device)
-    require(prepared)
-    store.open(prepared.record)
-    for warning in [*prepared.record["warnings"], *foreseen(study)]:
-        LOG.warning("warning: %s", warning)
-    return Ran(prepared, store, run_tasks(prepared, where, watch=watch))
+    with waiting(0 if memory else most_workers(where), wait_for_work) as forks:
+        prepared = prepare(
+            study, store, device_here(where), grid, memory,
+            workers=workers_on_a_device(where), spread=where.device_map is not None,
+        )  # fmt: skip
+        for device in devices_of(where)[1:] if where.engine == "local" else ():
+            on(device)
+        require(prepared)
+        store.open(prepared.record)
+        for warning in [*prepared.record["warnings"], *foreseen(study)]:
+            LOG.warning("warning: %s", warning)
+        return Ran(prepared, store, run_tasks(prepared, where, watch, forks))
 
 
 def foreseen(study: Study) -> list[str]:
@@ -185,13 +188,14 @@ def _too_few_steps(study: Study) -> list[str]:
     return every if more <= 0 else [*every[:SENTENCES], f"the same of {more} more measures"]
 
 
-def run_tasks(prepared: Prepared, where: EngineSettings, *, watch: Watch = SILENT) -> dict[str, str]:
+def run_tasks(prepared: Prepared, where: EngineSettings, watch: Watch, forks: list[Fork]) -> dict[str, str]:
     """Run the tasks of a prepared study that are not done.
 
     Args:
         prepared: The study.
         where: Where to compute, and by which engine.
         watch: What is told on the way.
+        forks: Processes that wait for work; the list is emptied where none is needed.
 
     Returns:
         Message of each failed task by key.
@@ -201,7 +205,7 @@ def run_tasks(prepared: Prepared, where: EngineSettings, *, watch: Watch = SILEN
     _set_aside(prepared.tasks, store)
     wanted = share_of(prepared, where)
     left = [task for task in unfinished(wanted, store) if watch.only in ("", task.kind)]
-    failed = _run_left(prepared, left, where, watch) if left else {}
+    failed = _run_left(prepared, left, where, watch, forks) if left else {}
     for warning in worse_than_guessing(store, [task.key for task in left if task.kind == "losses"]):
         LOG.warning("warning: %s", warning)
     if watch.counts:
@@ -212,18 +216,21 @@ def run_tasks(prepared: Prepared, where: EngineSettings, *, watch: Watch = SILEN
     return failed
 
 
-def _run_left(prepared: Prepared, left: list[Task[Spec]], where: EngineSettings, watch: Watch) -> dict[str, str]:
+def _run_left(
+    prepared: Prepared, left: list[Task[Spec]], where: EngineSettings, watch: Watch, forks: list[Fork]
+) -> dict[str, str]:
     """Run the tasks that are left."""
     import torch
 
     store = prepared.session.store
-    places, each = workers_of(prepared.session, left, where)
+    places, each = workers_of(prepared.session, left, where, len(forks))
     if watch.counts:
         workers = f"{len(places)} worker{'s' * (len(places) > 1)} of {each} thread{'s' * (each > 1)}"
         at = f"{workers} on {', '.join(dict.fromkeys(places))}" if where.engine == "local" else where.engine
         LOG.info("%d of %d tasks to do, with %s", len(left), len(prepared.tasks), at)
     start: Start
     if where.engine == "local" and len(places) == 1:
+        end(forks)
         start = InProcess(prepared.session, each)
     else:
         prepared.session.release()
@@ -248,7 +255,7 @@ def _run_left(prepared: Prepared, left: list[Task[Spec]], where: EngineSettings,
                 advance(task.label)
 
         results, price = Store(store.folder.resolve()), partial(cost, prepared.study)
-        order = Order(left, start, report, claims, where, places, results.folder, results, price)
+        order = Order(left, start, report, claims, where, places, results.folder, results, price, forks)
         run: Callable[[Order], dict[str, str]] = engines.load(where.engine).execute
         try:
             return run(order)

@@ -50,13 +50,23 @@ def workers_on_a_device(where: EngineSettings) -> int:
     return -(-(where.workers or 1) // len(devices_of(where))) if where.engine == "local" else 1
 
 
-def workers_of(session: Session, left: list[Task[Spec]], where: EngineSettings) -> tuple[tuple[str, ...], int]:
+def most_workers(where: EngineSettings) -> int:
+    """How many workers of this machine there may be that compute on its processor."""
+    if where.engine != "local" or {*devices_of(where)} != {"cpu"}:
+        return 0
+    return where.workers or len(os.sched_getaffinity(0))
+
+
+def workers_of(
+    session: Session, left: list[Task[Spec]], where: EngineSettings, ready: int = 0
+) -> tuple[tuple[str, ...], int]:
     """The device of each worker, and threads of each.
 
     Args:
         session: A session of this process.
         left: The tasks to do.
         where: Settings of the engine.
+        ready: Processes of this machine that wait for work.
     """
     from landscape.session.workers import workers_for
 
@@ -70,7 +80,7 @@ def workers_of(session: Session, left: list[Task[Spec]], where: EngineSettings) 
         places = assigned(wanted, workers)
         return places, threads(len(places), cores)
     try:
-        count, each = workers_for(session, left, workers)
+        count, each = workers_for(session, left, workers, ready)
     except InputError:  # a checkpoint that cannot be loaded is its task's failure, not the run's
         count, each = workers or 1, 1
     return assigned(wanted, count), each

@@ -17,8 +17,8 @@ from landscape.session.room import most_workers
 from landscape.session.session import Session
 from landscape.study.tasks import Spec, Task
 
-SPAWN_SECONDS = 10.0
-"""What a second process costs before its first result."""
+SPAWN_SECONDS, FORK_SECONDS = 10.0, 3.0
+"""What a second process costs before its first result, and what one does that was forked and waits."""
 MIN_EXAMPLES, MAX_EXAMPLES, TRIAL_SHARE = 8, 32, 0.01
 """Examples of a pass that only times numbers of threads, and the share of the work at which there are more than the
 fewest. A small model takes longer for each of few examples than for each of many."""
@@ -28,7 +28,9 @@ ONE_THREAD = 1_000_000
 """Parameters below which one thread is taken without timing."""
 
 
-def workers_for(session: Session, left: Sequence[Task[Spec]], asked: int | None = None) -> tuple[int, int]:
+def workers_for(
+    session: Session, left: Sequence[Task[Spec]], asked: int | None = None, ready: int = 0
+) -> tuple[int, int]:
     """Workers and threads of each that finish the tasks soonest, by timing one thread against all of its share.
 
     Small models often run slower on many threads than on one, and then a process a core is best, if no task takes so
@@ -39,6 +41,7 @@ def workers_for(session: Session, left: Sequence[Task[Spec]], asked: int | None 
         session: A session of this process.
         left: The tasks to do.
         asked: The number of workers, if that is given.
+        ready: Processes that wait for work; more are spawned.
 
     Returns:
         Number of workers, and threads of each.
@@ -64,7 +67,8 @@ def workers_for(session: Session, left: Sequence[Task[Spec]], asked: int | None 
         each[threads] = min(each[threads], seconds / examples)
     whole = {count: makespan(left, costs, count) for count in counts}
     ways = [(count, threads) for count in sorted(counts) for threads in timed if threads <= max(1, cores // count)]
-    return min(ways, key=lambda way: whole[way[0]] * each[way[1]] + SPAWN_SECONDS * (way[0] > 1))
+    begin = {count: 0.0 if count == 1 else FORK_SECONDS if count <= ready else SPAWN_SECONDS for count in counts}
+    return min(ways, key=lambda way: whole[way[0]] * each[way[1]] + begin[way[0]])
 
 
 def makespan(tasks: Sequence[Task[Spec]], costs: Sequence[int], workers: int) -> int:
