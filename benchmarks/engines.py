@@ -117,7 +117,7 @@ def by_workers(jobs: list[Job], workers: int) -> float:
         folder, seen = Path(made), list[float]()
         warm = [Job(f"warm {n}") for n in range(workers)]
         local.run([*warm, *jobs], partial(start, folder), lambda event: seen.append(time.perf_counter()),
-                  devices=["cpu"] * workers, apart=True)  # fmt: skip
+                  devices=["cpu"] * workers, share=True)  # fmt: skip
         return seen[-1] - seen[workers - 1]
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FAILED = 3
 """Exit code where some tasks failed."""
-WATCH = Watch(progress=progress, setup=listen)
+WATCH = Watch(progress=progress, status=console.status, setup=listen)
 USUAL_POINTS = 11
 """Points that papers take."""
 UNTIED = "; the head is a parameter of its own, so that the residual stream can turn"

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from landscape.cli.frame import FAILED, WATCH, say
-from landscape.cli.progress import console
 from landscape.cli.settings import with_settings
 from landscape.cli.trust import trust_options
 from landscape.engines.jobs import Event
@@ -56,8 +55,7 @@ def run_study(study: Study, out: Path, *, as_json: bool = False, **where: object
 
 def _run(study: Study, out: Path, where: EngineSettings, as_json: bool) -> dict[str, str]:
     watch = replace(WATCH, counts=True, event=_tell if as_json else WATCH.event)
-    with console.status("finding checkpoints"):
-        ran = measure(study, out, where, watch=watch)
+    ran = measure(study, out, where, watch=watch)
     say(f"Results are in {ran.store.folder}; see them with: landscape report {out}")
     return ran.failed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from landscape.engines.settings import EngineSettings
 from landscape.face import notebook
 from landscape.face.downloads import Downloads, fetching, finished
 from landscape.face.inputs import Models
-from landscape.face.where import cost, device_here, devices_of, most_workers, share_of, workers_of, workers_on_a_device
+from landscape.face.where import cost, device_here, devices_of, most_on_processor, share_of, workers_of, workers_on_a_device
 from landscape.face.work import InProcess, start_of
 from landscape.study.file import Study
 from landscape.study.measure import Grid, Measure
@@ -55,6 +55,7 @@ class Watch:
 
     Attributes:
         progress: Makes, for a title and a number of pieces, what shows progress over them.
+        status: Makes, for what is being done, what shows that it is, where the number of pieces is not known.
         event: Called with each event.
         counts: Whether numbers of tasks and workers are said.
         setup: Called first in each worker process; a function of a module.
@@ -62,6 +63,7 @@ class Watch:
     """
 
     progress: Callable[[str, int], AbstractContextManager[Advance]] = notebook.progress
+    status: Callable[[str], AbstractContextManager[object]] = nullcontext
     event: Callable[[Event], None] = lambda event: None
     counts: bool = False
     setup: Callable[[], None] = _no_setup
@@ -154,11 +156,12 @@ def execute(
     from landscape.measure.prepare import on, prepare
 
     engines.load(where.engine)
-    with waiting(0 if memory else most_workers(where), wait_for_work) as forks:
-        prepared = prepare(
-            study, store, device_here(where), grid, memory,
-            workers=workers_on_a_device(where), spread=where.device_map is not None,
-        )  # fmt: skip
+    with waiting(0 if memory else most_on_processor(where), wait_for_work) as forks:
+        with watch.status("finding checkpoints"):  # a thread may show it, so not before the forks
+            prepared = prepare(
+                study, store, device_here(where), grid, memory,
+                workers=workers_on_a_device(where), spread=where.device_map is not None,
+            )  # fmt: skip
         for device in devices_of(where)[1:] if where.engine == "local" else ():
             on(device)
         require(prepared)

@@ -50,7 +50,7 @@ def workers_on_a_device(where: EngineSettings) -> int:
     return -(-(where.workers or 1) // len(devices_of(where))) if where.engine == "local" else 1
 
 
-def most_workers(where: EngineSettings) -> int:
+def most_on_processor(where: EngineSettings) -> int:
     """How many workers of this machine there may be that compute on its processor."""
     if where.engine != "local" or {*devices_of(where)} != {"cpu"}:
         return 0
