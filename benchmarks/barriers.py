@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from landscape.checkpoints.models import fused
+from landscape.checkpoints.configs import fused
 from landscape.objectives import Objective, causal_lm, masked_lm
 from landscape.points.evaluate import losses, tuner
 from landscape.points.strategy import Strategy
@@ -130,8 +130,8 @@ def ours(
     rows = torch.zeros(len(used) + len(pairs) * (len(TIMES) - 2), len(points), dtype=torch.float64)
     rows[range(len(used)), used] = 1
     for n, (a, b) in enumerate(pairs):
-        inside = slice(len(used) + n * (len(TIMES) - 2), len(used) + (n + 1) * (len(TIMES) - 2))
-        rows[inside, a], rows[inside, b] = torch.tensor(1 - TIMES[1:-1]), torch.tensor(TIMES[1:-1])
+        own = slice(len(used) + n * (len(TIMES) - 2), len(used) + (n + 1) * (len(TIMES) - 2))
+        rows[own, a], rows[own, b] = torch.tensor(1 - TIMES[1:-1]), torch.tensor(TIMES[1:-1])
     mean = losses(objective, points, rows, strategy=strategy, dtype=dtype).double().mean(dim=1).numpy()
     ends = dict(zip(used, mean, strict=False))
     inside = mean[len(used) :].reshape(len(pairs), -1)

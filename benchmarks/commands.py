@@ -134,8 +134,8 @@ def compare(job: str, rounds: int) -> None:
             ours, read = commands(job, folders, f"{place}/curve_{round_}")
             for side, command in (("usual script", [sys.executable, str(HERE), "--usual", job, *folders]),
                                   ("landscape", ours)):  # fmt: skip
-                took, rows = whole(command)
-                seconds[side].append(took)
+                whole_s, rows = whole(command)
+                seconds[side].append(whole_s)
                 values[side].append(rows[-1]["value"] if side == "usual script" else read(rows))
         for side, took in seconds.items():
             ratios = [a / b for a, b in zip(seconds["usual script"], took, strict=True)]

@@ -20,15 +20,18 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from landscape.study.record import Record
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 
-def template(folder: Path) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
+def template(folder: Path) -> tuple[Record, dict[str, list[dict[str, Any]]]]:
     """The record of a small study, and the rows of one task of each kind."""
     import cases
 
@@ -79,14 +82,14 @@ def build(folder: Path, seeds: int, steps: int) -> int:
     grid = np.unique(np.round(np.geomspace(1, 100_000, steps)).astype(int))
     wanted = [*(("losses", (seed,)) for seed in range(seeds)),
               *(("barriers", pair) for pair in itertools.combinations(range(seeds), 2))]  # fmt: skip
-    store.open(record["name"], {**record, "tasks": []})
+    store.open({**record, "tasks": []})
     for step in grid.tolist():
         for kind, ends in wanted:
             label = f"{kind} seeds {ends} step {step}"
             key = hashlib.sha256(label.encode()).hexdigest()[:32]
             store.write(key, [moved(row, ends, step, random) for row in rows[kind]])
             tasks.append({**one[kind], "key": key, "label": label, "needs": []})
-    store.open(record["name"], {**record, "tasks": tasks})
+    store.open({**record, "tasks": tasks})
     return len(tasks)
 
 

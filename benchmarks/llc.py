@@ -61,7 +61,7 @@ def speed(peers: dict[str, str], rounds: int) -> None:
         )
     print("| case | side | CPU s, by round | times as long as here |\n|---|---|---|---|")
     for case, ways in sides.items():
-        found = {name: [] for name in ways}
+        found: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(rounds):
             for name, way in ways.items():
                 found[name].append(way())

@@ -69,7 +69,7 @@ def landscape(case: str, chains: int) -> Callable[[], float]:
 
         objective = module.build(model, {"inputs": inputs, "labels": labels}, loss)
     else:
-        from landscape.checkpoints.models import fused
+        from landscape.checkpoints.configs import fused
 
         model, ids = language(fused)
         objective = causal_lm.build(model, {"input_ids": ids})

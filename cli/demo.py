@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from landscape.cli.report import write_report
 from landscape.cli.run import run_study
 from landscape.demo import PLANTED_STUDY, SHORT_STUDY, STUDY, planted
 from landscape.engines import local
+from landscape.engines.forks import Fork, waiting
 from landscape.engines.jobs import Event
 from landscape.errors import InputError, StorageError
+from landscape.face.running import imported
 from landscape.files import read_json, replacing
 from landscape.study.file import read_study
 from landscape.texts import HELD_OUT_TEXT, TRAINING_TEXT
@@ -57,8 +60,11 @@ def command(
     usual = WORLDS[world]
     steps, seeds = steps or usual["steps"], seeds or usual["seeds"]
     _prepare(out, world, steps, seeds, full)
-    _train(out, world, steps, seeds, full)
-    failed = run_study(read_study(out / "study.toml"), out, device="cpu", workers=None)
+    study, cores = read_study(out / "study.toml"), len(os.sched_getaffinity(0))
+    imported(study)
+    with waiting(2 * cores, local.wait_for_work) as forks:  # for training, and for the study
+        _train(out, world, steps, seeds, full, forks[:cores])
+        failed = run_study(study, out, forks=forks[cores:], device="cpu", workers=None)
     write_report(out)
     if opened:
         open_page(out / "report.html")
@@ -99,7 +105,7 @@ def _read(mark: Path) -> object:
         raise InputError(f"{mark} is damaged ({error}); delete it if the folder is a demo's, and run again") from error
 
 
-def _train(out: Path, world: str, steps: int, seeds: int, full: bool) -> None:
+def _train(out: Path, world: str, steps: int, seeds: int, full: bool, forks: Sequence[Fork]) -> None:
     """Train what is not there yet: the seeds, whose barriers are drawn at once, and then the branches.
 
     Raises:
@@ -132,7 +138,7 @@ def _train(out: Path, world: str, steps: int, seeds: int, full: bool) -> None:
                     _draw(out)
 
         cores = len(os.sched_getaffinity(0))
-        failed = local.run(jobs, partial(start_worker, recipe, folder), report, devices=("cpu",) * cores)
+        failed = local.run(jobs, partial(start_worker, recipe, folder), report, devices=("cpu",) * cores, forks=forks)
     if failed:
         raise InputError(f"training failed: {next(iter(failed.values()))}; run again to go on")
 

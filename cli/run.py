@@ -11,6 +11,7 @@ import click
 from landscape.cli.frame import FAILED, WATCH, say
 from landscape.cli.settings import with_settings
 from landscape.cli.trust import trust_options
+from landscape.engines.forks import Fork
 from landscape.engines.jobs import Event
 from landscape.engines.settings import EngineSettings
 from landscape.face.inputs import settings
@@ -38,24 +39,29 @@ def command(ctx: click.Context, study: Path, out: Path | None, as_json: bool, wh
         ctx.exit(FAILED)
 
 
-def run_study(study: Study, out: Path, *, as_json: bool = False, **where: object) -> dict[str, str]:
+def run_study(
+    study: Study, out: Path, *, as_json: bool = False, forks: list[Fork] | None = None, **where: object
+) -> dict[str, str]:
     """Run what is not done yet of a study, and say how it goes.
 
     Args:
         study: The study.
         out: Folder of the results.
         as_json: Whether to print a JSON object for each task.
+        forks: Processes that wait for work; None makes them, where that is safe.
         where: Settings of the engine.
 
     Returns:
         Message of each failed task by key.
     """
-    return _run(study, out, settings(EngineSettings, where), as_json)
+    return _run(study, out, settings(EngineSettings, where), as_json, forks)
 
 
-def _run(study: Study, out: Path, where: EngineSettings, as_json: bool) -> dict[str, str]:
+def _run(
+    study: Study, out: Path, where: EngineSettings, as_json: bool, forks: list[Fork] | None = None
+) -> dict[str, str]:
     watch = replace(WATCH, counts=True, event=_tell if as_json else WATCH.event)
-    ran = measure(study, out, where, watch=watch)
+    ran = measure(study, out, where, watch=watch, forks=forks)
     say(f"Results are in {ran.store.folder}; see them with: landscape report {out}")
     return ran.failed
 

@@ -20,12 +20,13 @@ from test_cli import call
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, DeepseekV3Config, DeepseekV3ForCausalLM
 
-from landscape.checkpoints import find, models
+from landscape.checkpoints import find, models, tokenizers
 from landscape.cli.main import cli
 from landscape.cli.run import run_study
 from landscape.errors import InputError
-from landscape.face.running import worse_than_guessing
+from landscape.face.cautions import worse_than_guessing
 from landscape.figures.captions import caption
+from landscape.measure import prepare
 from landscape.objectives import Objective
 from landscape.session import agree, evaluator
 from landscape.session.buffers import Buffers
@@ -197,6 +198,26 @@ def test_keys_know_the_first_token(few_runs: Path, tmp_path: Path) -> None:
     # Probes began with the token wherever there was one: their keys change where they do not any more.
     probes = [fingerprint_of_probes(how, checkpoint) for how in (data, false, true)]
     assert probes[0] == probes[1] != plain == probes[2]
+
+
+def test_a_tokenizer_is_loaded_again_when_its_files_change(few_runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(few_runs / "seed_0/step_0", tmp_path / "a")
+    first = tokenizers.shared(tmp_path / "a")
+    assert tokenizers.shared(tmp_path / "a") is first and first.bos_token is None
+    config = tmp_path / "a" / "tokenizer_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "bos_token": "[CLS]"}))
+    assert tokenizers.shared(tmp_path / "a").bos_token == "[CLS]" and first.bos_token is None
+    with pytest.raises(InputError, match="holds no tokenizer"):
+        tokenizers.shared(tmp_path / "b")
+
+
+def test_data_are_fingerprinted_once(few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many tasks read them."""
+    asked: list[str] = []
+    monkeypatch.setattr(prepare.fixed, "fingerprint", lambda data, checkpoint: asked.append(data.text) or "of batches")
+    shutil.copytree(few_runs, tmp_path / "runs")
+    planned = prepare.prepare(read_study(cases.study(tmp_path / "runs")), Store(tmp_path / "results")).tasks
+    assert len(planned) > 5 and {task.data for task in planned} == {"of batches"} and len(asked) == 1
 
 
 def with_tensors(folder: Path, more: dict[str, Tensor]) -> None:

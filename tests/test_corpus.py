@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -155,6 +156,19 @@ def test_tokens_are_those_of_the_tokenizer_however_they_are_found(kind: str, mon
 
     monkeypatch.setattr(type(made), "_encode_plus", counted)
     assert token_ids(made, LONG) == wanted and given == [COMPARED]
+
+
+def test_the_tokens_of_a_text_are_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, other = trained("bpe"), trained("word-piece")
+    wanted = [token_ids(tokenizer, LONG) for tokenizer in (made, other)]
+    searched: list[str] = []
+    monkeypatch.setattr(text, "token_ids", lambda tokenizer, whole: searched.append(whole) or [0, 70_000, 1])
+    assert [text.tokens(made, "a text").tolist() for _ in range(2)] == [[0, 70_000, 1]] * 2
+    assert text.tokens(other, "a text").dtype == torch.int64 and searched == ["a text"] * 2
+    monkeypatch.undo()
+    assert [text.tokens(tokenizer, LONG).tolist() for tokenizer in (made, other)] == wanted
+    text.tokens(made, LONG)[:] = 0
+    assert text.tokens(made, LONG).tolist() == wanted[0], "nobody can change what is kept"
 
 
 def test_a_word_cut_in_two_is_no_fault_of_the_text() -> None:

@@ -127,6 +127,19 @@ def test_runs_that_are_killed_lose_nothing(calm: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="forks are used on Linux")
+def test_the_workers_of_a_study_are_forked(calm: Path, tmp_path: Path) -> None:
+    """With what its chains need imported, while a spinner or a bar turns, and gradients and all are the same."""
+    prepare = (
+        "import rich.progress; from landscape.cli import progress; progress.console._force_terminal = True; "
+        "from landscape.engines import local; local._spawn = None; "
+    )
+    err = finish(start("run", calm / "study.toml", "--out", tmp_path, "--workers", 2, prepare=prepare))[0]
+    assert "with 2 workers" in err
+    require_equal(tables(tmp_path / "results"), tables(calm / "out" / "results"))
+
+
+@pytest.mark.slow
 def test_shares_in_folders_of_their_own(calm: Path, tmp_path: Path) -> None:
     for n in (1, 2, 3):
         finish(start("run", calm / "study.toml", "--out", tmp_path / f"{n}", "--workers", 1, "--shard", f"{n}/3"))

@@ -12,7 +12,7 @@ import os, signal, sys, threading, time
 from functools import partial
 from pathlib import Path
 sys.path.insert(0, {here!r})
-import numpy, scipy.linalg, torch
+import numpy, pandas, scipy.linalg, torch
 import test_engine as t
 from landscape.engines import forks, local
 
@@ -92,8 +92,10 @@ with forks.waiting(99, local.wait_for_work) as waiting:
 
 @linux
 def test_a_process_with_threads_is_not_forked(tmp_path: Path) -> None:
-    """A thread of Python, or one of torch; those of OpenBLAS do no harm."""
+    """A thread of Python, or one of torch; those of OpenBLAS and of pyarrow's allocator do no harm."""
     script = """
+names = [(thread / "comm").read_text().strip() for thread in forks.THREADS.iterdir()]
+assert len(names) > 1 and forks.JEMALLOC in names, names
 assert forks.is_safe()
 numpy.linalg.svd(numpy.random.default_rng(1).normal(size=(600, 600)))
 with forks.waiting(2, local.wait_for_work) as waiting:

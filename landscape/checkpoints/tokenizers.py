@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from landscape.checkpoints.normalizers import require_no_growth
 from landscape.errors import InputError
 
 CONFIG = "tokenizer_config.json"
+KEPT = 4
+"""Tokenizers that are kept."""
 FEW_WORDS = 8
 """Number of words that every tokenizer with a vocabulary has."""
 
@@ -53,6 +56,21 @@ def load(folder: Path) -> Any:
     if code:
         say(f"{folder} names code of its own for its tokenizer (auto_map), which is not run: it is not needed")
     return made
+
+
+def shared(folder: Path) -> Any:
+    """The same, loaded once while its files stay as they are; it is not to be changed.
+
+    Raises:
+        InputError: If there is none, or it cannot be loaded.
+    """
+    states = [(file.name, file.stat()) for file in sorted(folder.glob("*")) if file.is_file()]
+    return _shared(folder, tuple((name, state.st_size, state.st_mtime_ns) for name, state in states))
+
+
+@lru_cache(maxsize=KEPT)
+def _shared(folder: Path, state: tuple[tuple[str, int, int], ...]) -> Any:
+    return load(folder)
 
 
 def files_of(folder: Path) -> list[Path]:

@@ -1,8 +1,8 @@
 """Worker processes that are forked before this process computes anything, and wait for what they are to do.
 
 A worker that is spawned imports torch and transformers anew, which takes seconds; one that is forked has what this
-process has imported. Forks are safe while this process has no threads but those of OpenBLAS, which knows forks: the
-lock that another thread holds would be held in the fork for ever.
+process has imported. Forks are safe while this process has no threads but those of OpenBLAS and jemalloc, which know
+forks: the lock that another thread holds would be held in the fork for ever.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from typing import Any
 MAX_FORKS = 8
 """Forks that wait, at most; each takes some milliseconds."""
 THREADS = Path("/proc/self/task")
+JEMALLOC = "jemalloc_bg_thd"
+"""The thread of the allocator of pyarrow, which takes and frees its locks around a fork."""
 
 _FORKED = threading.Event()
 """Set once this process has forked: that ends the threads of OpenBLAS, so those that there are later may be others."""
@@ -46,14 +48,17 @@ class Fork:
 
 
 def is_safe() -> bool:
-    """Whether this process can be forked: on Linux, without threads but those that OpenBLAS makes when it is loaded."""
+    """Whether this process can be forked.
+
+    That is on Linux, without threads but those that OpenBLAS and pyarrow's allocator make when they are loaded.
+    """
     if sys.platform != "linux" or threading.active_count() > 1:
         return False
     from threadpoolctl import threadpool_info
 
     pools: list[dict[str, Any]] = threadpool_info()
     idle = sum(pool["num_threads"] - 1 for pool in pools if pool["internal_api"] == "openblas")
-    threads = sum(1 for _ in THREADS.iterdir())
+    threads = sum(1 for thread in THREADS.iterdir() if _name(thread) != JEMALLOC)
     return threads == 1 or (threads == 1 + idle and not _FORKED.is_set())
 
 
@@ -79,6 +84,13 @@ def end(forks: list[Fork]) -> None:
         fork.process.join()
         fork.line.close()
     forks.clear()
+
+
+def _name(thread: Path) -> str:
+    try:
+        return (thread / "comm").read_text().strip()
+    except OSError:  # it has just ended
+        return ""
 
 
 def _fork(loop: Loop) -> Fork:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from landscape.engines.forks import Fork
 from landscape.engines.settings import EngineSettings
 from landscape.face.forecast import Forecast, forecast, note
 from landscape.face.inputs import PACKAGED, settings
@@ -85,7 +86,9 @@ def default_out(study: Path) -> Path:
     return study.parent if study.name == "study.toml" else study.with_suffix("")
 
 
-def measure(study: Study, out: Path, where: EngineSettings, *, watch: Watch = SILENT) -> Run:
+def measure(
+    study: Study, out: Path, where: EngineSettings, *, watch: Watch = SILENT, forks: list[Fork] | None = None
+) -> Run:
     """The same for a study that is read.
 
     Args:
@@ -93,6 +96,7 @@ def measure(study: Study, out: Path, where: EngineSettings, *, watch: Watch = SI
         out: Folder of the results.
         where: Where to compute, and by which engine.
         watch: What is told on the way.
+        forks: Processes that wait for work; None makes them, where that is safe.
     """
     if study.data.text is None and not study.data.own:
         LOG.info(PACKAGED)
@@ -106,7 +110,7 @@ def measure(study: Study, out: Path, where: EngineSettings, *, watch: Watch = SI
             planned.append(forecast(study, left, checkpoints, device_here(where)))
         begin = time.monotonic()
 
-    ran = execute(study, store, where, watch=watch, require=foresee)
+    ran = execute(study, store, where, watch=watch, require=foresee, forks=forks)
     for one in planned:
         note(store, one, begin, one.tasks - len(ran.failed))
     return Run(ran.store, tuple(ran.prepared.keys), ran.failed)

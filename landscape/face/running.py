@@ -19,9 +19,18 @@ from landscape.engines.local import wait_for_work
 from landscape.engines.order import Order
 from landscape.engines.settings import EngineSettings
 from landscape.face import notebook
+from landscape.face.cautions import foreseen, worse_than_guessing
 from landscape.face.downloads import Downloads, fetching, finished
 from landscape.face.inputs import Models
-from landscape.face.where import cost, device_here, devices_of, most_on_processor, share_of, workers_of, workers_on_a_device
+from landscape.face.where import (
+    cost,
+    device_here,
+    devices_of,
+    most_on_processor,
+    share_of,
+    workers_of,
+    workers_on_a_device,
+)
 from landscape.face.work import InProcess, start_of
 from landscape.study.file import Study
 from landscape.study.measure import Grid, Measure
@@ -36,8 +45,6 @@ if TYPE_CHECKING:
     from landscape.session.session import InMemory
 
 LOG = logging.getLogger("landscape")
-SENTENCES = 3
-"""Measures of which it is said that their steps are too few; a calibration has eighteen."""
 LISTED = 10
 """Failed tasks that are named."""
 
@@ -141,6 +148,7 @@ def execute(
     memory: InMemory | None = None,
     watch: Watch = SILENT,
     require: Callable[[Prepared], None] = lambda prepared: None,
+    forks: list[Fork] | None = None,
 ) -> Ran:
     """Run what is not done yet of a study.
 
@@ -152,11 +160,14 @@ def execute(
         memory: Models in memory, which the checkpoints stand for.
         watch: What is told on the way.
         require: Called before anything runs; refuses what cannot be run.
+        forks: Processes that wait for work; None makes them here, where that is safe.
     """
     from landscape.measure.prepare import on, prepare
 
+    imported(study)
     engines.load(where.engine)
-    with waiting(0 if memory else most_on_processor(where), wait_for_work) as forks:
+    made = waiting(0 if memory else most_on_processor(where), wait_for_work) if forks is None else nullcontext(forks)
+    with made as forks:
         with watch.status("finding checkpoints"):  # a thread may show it, so not before the forks
             prepared = prepare(
                 study, store, device_here(where), grid, memory,
@@ -171,24 +182,12 @@ def execute(
         return Ran(prepared, store, run_tasks(prepared, where, watch, forks))
 
 
-def foreseen(study: Study) -> list[str]:
-    """Sentences on what is known to be of no use before anything is measured, each once."""
-    read = {name for measure in study.measure for name in measure.on}
-    return [f'[data.{name}] is read by no measure; a measure reads it with on = ["main", "{name}"]'
-            for name in study.other_data if name not in read] + _too_few_steps(study)  # fmt: skip
+def imported(study: Study) -> None:
+    """Import what the measures of a study need, so that processes that are forked then have it."""
+    from landscape import measure
 
-
-def _too_few_steps(study: Study) -> list[str]:
-    """Sentences on the steps of chains that are known to be too few."""
-    chains = [(own, on) for measure in study.measure if (own := measure.of_chains) for on in measure.on]
-    if not chains:  # what follows imports torch
-        return []
-    from landscape.llc.arithmetic import foreseen as of
-
-    said = [of(own, study.data_sets[on].sequences) for own, on in chains]
-    every = list(dict.fromkeys(one for one in said if one))
-    more = len(every) - SENTENCES
-    return every if more <= 0 else [*every[:SENTENCES], f"the same of {more} more measures"]
+    for one in study.measure:
+        measure.module_of(one.kind)
 
 
 def run_tasks(prepared: Prepared, where: EngineSettings, watch: Watch, forks: list[Fork]) -> dict[str, str]:
@@ -270,22 +269,6 @@ def _is_recorded(store: Store, key: str, message: str) -> bool:
     """Whether another process has recorded a failure already, perhaps with more to say of it."""
     known = store.failure(key)
     return known is not None and known[1] == message
-
-
-def worse_than_guessing(store: Store, keys: list[str]) -> list[str]:
-    """Checkpoints whose loss is above that of a uniform guess, counted in a sentence."""
-    rows = store.rows("loss", keys)
-    if rows.empty or "uniform_loss" not in rows:
-        return []
-    worse = rows[rows["loss"] > rows["uniform_loss"]]
-    if worse.empty:
-        return []
-    first = worse.iloc[0]
-    return [
-        f"the loss of {len(worse)} of {len(rows)} checkpoints is above that of a uniform guess, "
-        f"{first['uniform_loss']:.3f}, such as {first['loss']:.3f} of {first['checkpoint']}: they are untrained, or "
-        "the text or the tokenizer is not of the model's kind"
-    ]
 
 
 def _set_aside(tasks: Sequence[Task[Spec]], store: Store) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -140,9 +140,9 @@ def _hashes(study: Study, first: Checkpoint, memory: InMemory | None) -> Hashes:
         return Hashes(study.data_sets, lambda data: memory.key)
     return Hashes(
         study.data_sets,
-        partial(fixed.fingerprint, checkpoint=first),
-        partial(fixed.fingerprint_of_probes, checkpoint=first),
-        own.digest,
+        cache(partial(fixed.fingerprint, checkpoint=first)),
+        cache(partial(fixed.fingerprint_of_probes, checkpoint=first)),
+        cache(own.digest),
     )
 
 

@@ -13,7 +13,7 @@ from landscape.errors import InputError
 from landscape.foreign import Config, Pretrained, Tokenizer
 from landscape.objectives.head import head_is_plain, hidden, token_losses, wide
 from landscape.objectives.objective import Batch, ModelKind, Objective, Values
-from landscape.objectives.text import begin, blocks, require_vocabulary, token_ids
+from landscape.objectives.text import begin, blocks, require_vocabulary, tokens
 from landscape.shapes import Int
 
 AUTO = "AutoModelForCausalLM"
@@ -51,7 +51,7 @@ def encode(
         InputError: If the text is too short, or the start token is wanted and there is none.
     """
     start = torch.tensor(begin(tokenizer, bos), dtype=torch.long)
-    ids = torch.tensor(token_ids(tokenizer, text))
+    ids = tokens(tokenizer, text)
     body = blocks(ids, sequences, length - len(start))
     return {"input_ids": torch.cat([start.expand(sequences, -1), body], dim=1)}
 

@@ -12,7 +12,7 @@ from landscape.errors import InputError
 from landscape.foreign import Config, Tokenizer
 from landscape.objectives.head import head_is_positionwise, positions, wide
 from landscape.objectives.objective import Batch, ModelKind, Objective, Values
-from landscape.objectives.text import blocks, require_vocabulary, token_ids
+from landscape.objectives.text import blocks, require_vocabulary, tokens
 from landscape.shapes import Int
 
 AUTO = "AutoModelForMaskedLM"
@@ -57,7 +57,7 @@ def encode(
     if tokenizer.mask_token_id is None:
         raise InputError("the tokenizer has no mask token; a masked-lm objective needs the model's own tokenizer")
     framed = tokenizer.cls_token_id is not None and tokenizer.sep_token_id is not None
-    body = blocks(torch.tensor(token_ids(tokenizer, text)), sequences, length - 2 * framed)
+    body = blocks(tokens(tokenizer, text), sequences, length - 2 * framed)
     random = torch.Generator().manual_seed(seed)
     count = max(1, round(mask * body.shape[1]))
     chosen = torch.rand(body.shape, generator=random).argsort(dim=1)[:, :count].sort(dim=1).values

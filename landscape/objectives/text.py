@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +22,8 @@ MAX_BYTES = 2**29
 """Largest size of a text after decompression."""
 COMPARED = 4096
 """Characters on which two ways to tokenize are compared."""
+TEXTS = 4
+"""Texts whose tokens are kept."""
 
 
 def read_file(path: Path, what: str = "text") -> str:
@@ -85,6 +88,16 @@ def fault(error: Exception) -> str:
     'label is missing'
     """
     return f"{error.args[0]} is missing" if isinstance(error, KeyError) else f"{error}"
+
+
+def tokens(tokenizer: Tokenizer, text: str) -> Int[Tensor, " tokens"]:
+    """Tokens of a whole text, without special tokens; found once for all that read the text."""
+    return _tokens(tokenizer, text).long()
+
+
+@lru_cache(maxsize=TEXTS)
+def _tokens(tokenizer: Tokenizer, text: str) -> Int[Tensor, " tokens"]:
+    return torch.tensor(token_ids(tokenizer, text), dtype=torch.int32)
 
 
 def token_ids(tokenizer: Tokenizer, text: str) -> list[int]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from landscape.errors import InputError
@@ -54,7 +53,7 @@ def items(model: ProbeModel, inputs: ProbeInputs, random: np.random.RandomState)
     length = min(inputs.length, model.longest - len(model.start))
     if length < 8:
         raise InputError(f"in-context learning needs stretches of at least 8 tokens, and they have {length}")
-    ids = blocks(torch.tensor(model.ids(text)), inputs.count or inputs.sequences, length)
+    ids = blocks(model.tokens(text), inputs.count or inputs.sequences, length)
     return Items(ids, tuple(model.start), window(EARLY, length), window(LATE, length))
 
 

@@ -92,7 +92,7 @@ def ordinary(model: ProbeModel, text: str) -> Int[np.ndarray, " tokens"]:
     special = [i for i in model.tokenizer.all_special_ids if i < model.vocabulary]
     if not text:
         return np.setdiff1d(np.arange(model.vocabulary), special)
-    counts = np.bincount(model.ids(text), minlength=model.vocabulary)
+    counts = np.bincount(model.tokens(text).numpy(), minlength=model.vocabulary)
     counts[special] = 0
     there = np.flatnonzero(counts)
     ranked = there[np.argsort(counts[there], kind="stable")]

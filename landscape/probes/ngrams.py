@@ -175,7 +175,7 @@ def prepared(
     """
     if not inputs.train_text:
         return inputs
-    ids = np.array(model.ids(inputs.train_text))
+    ids = model.tokens(inputs.train_text).numpy()
     vocabulary = int(model.network.config.vocab_size)
     file = f"{digest([vocabulary, ids])}.npz"
     if (known := kept("ngrams", file)) is not None:
@@ -208,8 +208,8 @@ def items(model: ProbeModel, inputs: ProbeInputs, random: np.random.RandomState)
     if vocabulary**3 >= 2**63:
         raise InputError(f"a vocabulary of {vocabulary} tokens is too large to count trigrams of")
     length = min(inputs.length, model.longest - len(model.start))
-    ids = blocks(torch.tensor(model.ids(text)), inputs.count or min(SEQUENCES, inputs.sequences), length)
-    counted = inputs.ngrams or fit(np.array(model.ids(inputs.train_text)), vocabulary)
+    ids = blocks(model.tokens(text), inputs.count or min(SEQUENCES, inputs.sequences), length)
+    counted = inputs.ngrams or fit(model.tokens(inputs.train_text).numpy(), vocabulary)
     return Items(ids, tuple(model.start), counted)
 
 

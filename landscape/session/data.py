@@ -97,7 +97,7 @@ def tokenizer_of(data: Data, checkpoint: Checkpoint) -> Any:
     Raises:
         InputError: If there is none, or it has no vocabulary.
     """
-    return tokenizers.load(_tokenizer_folder(data, checkpoint))
+    return tokenizers.shared(_tokenizer_folder(data, checkpoint))
 
 
 def skeleton(checkpoint: Checkpoint, auto: str, *, untied: bool = False, hollow: bool = False) -> nn.Module:
@@ -150,7 +150,7 @@ def _begun(data: Data, checkpoint: Checkpoint, bos: bool | Literal["auto"]) -> b
     """Whether a text begins with the start token."""
     if not takes_bos(data):
         return False
-    tokenizer = tokenizers.load(_tokenizer_folder(data, checkpoint))
+    tokenizer = tokenizers.shared(_tokenizer_folder(data, checkpoint))
     return tokenizer.bos_token_id is not None and bool(begin(tokenizer, bos))
 
 

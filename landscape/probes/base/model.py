@@ -17,8 +17,8 @@ from landscape.errors import InputError
 from landscape.foreign import Pretrained, Tokenizer
 from landscape.objectives.causal_lm import MOVED
 from landscape.objectives.objective import ModelKind
-from landscape.objectives.text import begin
-from landscape.shapes import Float
+from landscape.objectives.text import begin, tokens
+from landscape.shapes import Float, Int
 
 LONGEST = 1024
 """Longest sequence in tokens, also for models that state no limit."""
@@ -83,12 +83,25 @@ class ProbeModel:
             InputError: If the model has no embedding for one of them.
         """
         ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-        if ids and max(ids) >= self.network.config.vocab_size:
+        self._require_known(max(ids, default=0))
+        return ids
+
+    def tokens(self, text: str) -> Int[torch.Tensor, " tokens"]:
+        """The same of a long text, found once for all that read it.
+
+        Raises:
+            InputError: If the model has no embedding for one of them.
+        """
+        found = tokens(self.tokenizer, text)
+        self._require_known(int(found.max()) if len(found) else 0)
+        return found
+
+    def _require_known(self, largest: int) -> None:
+        if largest >= self.network.config.vocab_size:
             raise InputError(
-                f"the tokenizer makes the token id {max(ids)} and the model's vocabulary ends at "
+                f"the tokenizer makes the token id {largest} and the model's vocabulary ends at "
                 f"{self.network.config.vocab_size - 1}; give the tokenizer that the model was trained with"
             )
-        return ids
 
     def knows(self, word: str) -> bool:
         """Whether the tokenizer can spell a word inside a text without the unknown token."""
