@@ -11,8 +11,8 @@ import click
 from landscape.checkpoints.grid import incomplete, listed, warnings
 from landscape.cli.progress import console
 from landscape.cli.trust import trust_options
-from landscape.face.forecast import Forecast, forecast
 from landscape.face.cautions import foreseen
+from landscape.face.forecast import Forecast, forecast
 from landscape.memory import gigabytes
 from landscape.study.expand import tasks
 from landscape.study.file import Study, read_study
