@@ -60,11 +60,12 @@ def command(
     usual = WORLDS[world]
     steps, seeds = steps or usual["steps"], seeds or usual["seeds"]
     _prepare(out, world, steps, seeds, full)
-    study, cores = read_study(out / "study.toml"), len(os.sched_getaffinity(0))
+    study = read_study(out / "study.toml")
     imported(study)
-    with waiting(2 * cores, local.wait_for_work) as forks:  # for training, and for the study
-        _train(out, world, steps, seeds, full, forks[:cores])
-        failed = run_study(study, out, forks=forks[cores:], device="cpu", workers=None)
+    with waiting(2 * len(os.sched_getaffinity(0)), local.wait_for_work) as forks:
+        half = len(forks) // 2
+        _train(out, world, steps, seeds, full, forks[:half])
+        failed = run_study(study, out, forks=forks[half:], device="cpu", workers=None)
     write_report(out)
     if opened:
         open_page(out / "report.html")

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 UNUSED = re.compile(
-    r"landscape\.(probes|symmetry\.(matchers|search|tables|align)|llc\.(?!settings)|stages\.(?!settings)|face\.(?!barriers"
+    r"landscape\.(probes|symmetry\.(matchers|search|tables|align)|llc\.(?!settings)|stages\.(?!settings)|face\.(?!cautions|barriers"
     r"|inputs|running|result|work|where|downloads|notebook)|measure\.(?!prepare|losses|barriers|pairs)|figures\.(?!captions)|"
     r"engines\.(?:ray|submitit))|"
     r"(sklearn|seaborn|matplotlib|arviz_stats|statsmodels)$"
