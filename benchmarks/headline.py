@@ -9,8 +9,9 @@ t of an even grid interpolates the state dicts, calls ``load_state_dict`` and go
 ends included. Its start counts, as ours does. It runs with the eleven points that are usual, and with the fewest of 11,
 21, 41 and 81 at which no barrier is off by more than a quarter of our widest interval, which is what ours allows the
 error between points to be: an equal result. The truth is the polynomial through 33 Chebyshev points on all examples.
-Where the loop takes an hour, ``--in-proportion`` takes n / 33 of the seconds of the truth for the loop of n points: the
-truth is the same script. ``--folder`` keeps the trained checkpoints for another sitting.
+Where the loop takes an hour, ``--in-proportion`` takes the start of the truth and n / 33 of its other seconds for the
+loop of n points: the truth is the same script. Where it takes longer still, ``--pairs 1`` runs the truth on the first
+pair alone, and takes as long for each other pair. ``--folder`` keeps the trained checkpoints for another sitting.
 """
 
 from __future__ import annotations
@@ -101,8 +102,8 @@ def train(job: Job, folder: Path) -> list[Path]:
     return out
 
 
-def usual(folders: list[str], sequences: int, length: int, points: int) -> None:
-    """The usual script: prints the chord barrier of each pair."""
+def usual(folders: list[str], sequences: int, length: int, points: int, most: int | None) -> None:
+    """The usual script: prints the chord barrier of each pair, or of the first ones, and the seconds it took."""
     import numpy as np
     import torch
     from torch.utils.data import DataLoader
@@ -121,14 +122,15 @@ def usual(folders: list[str], sequences: int, length: int, points: int) -> None:
     model = AutoModelForCausalLM.from_pretrained(folders[0], trust_remote_code=False).eval()
     times = np.linspace(0, 1, points) if points in GRIDS else (1 - np.cos(np.pi * np.arange(points) / (points - 1))) / 2
     with torch.no_grad():
-        for a, b in itertools.combinations(range(len(folders)), 2):
-            means = []
+        for a, b in itertools.islice(itertools.combinations(range(len(folders)), 2), most):
+            begin, means = time.perf_counter(), []
             for t in times:
                 model.load_state_dict({k: (1 - t) * v + t * states[b][k] for k, v in states[a].items()})
                 means.append(sum(float(model(input_ids=x, labels=x).loss) * len(x) for x in loader) / sequences)
             mean = np.array(means)
             rise = mean - (1 - times) * mean[0] - times * mean[-1]
-            print(json.dumps({"barrier": float(rise.max()), "rise": rise.tolist()}), flush=True)
+            took = time.perf_counter() - begin
+            print(json.dumps({"barrier": float(rise.max()), "rise": rise.tolist(), "seconds": took}), flush=True)
 
 
 def whole(command: list[str]) -> tuple[float, list[dict[str, Any]]]:
@@ -155,14 +157,19 @@ def read(rise: list[float], points: int) -> float:
     return float(BarycentricInterpolator(t, rise, rng=0)(np.linspace(0, 1, points)).max())
 
 
-def compare(name: str, rounds: int, sides: dict[str, list[str]], folder: Path, in_proportion: bool) -> None:
+def compare(
+    name: str, rounds: int, sides: dict[str, list[str]], folder: Path, in_proportion: bool, most: int | None
+) -> None:
     """Print a line for each side of a job."""
     job = JOBS[name]
     folders = [str(seed) for seed in train(job, folder / name)]
     size = ["--sequences", str(job.sequences), "--length", str(job.length)]
     loop = [sys.executable, str(HERE), "--usual", *folders, *size]
     ours = [str(Path(sys.executable).with_name("landscape")), "barriers", *folders, *size, "--json"]
-    whole_truth, rows = whole([*loop, "--points", str(DENSE)])
+    pairs = job.seeds * (job.seeds - 1) // 2
+    whole_truth, rows = whole([*loop, "--points", str(DENSE), "--pairs", str(most or pairs)])
+    each = statistics.mean(row["seconds"] for row in rows)
+    begin = whole_truth - each * len(rows)
     dense = [row["rise"] for row in rows]
     truth = [read(rise, 2001) for rise in dense]
     first = chords(whole([*ours, *next(iter(sides.values()))])[1])
@@ -175,7 +182,7 @@ def compare(name: str, rounds: int, sides: dict[str, list[str]], folder: Path, i
     for _ in range(rounds):
         for side, n in loops.items():
             if in_proportion:
-                took, rows = whole_truth * n / DENSE, [{"barrier": read(rise, n)} for rise in dense]
+                took, rows = begin + pairs * each * n / DENSE, [{"barrier": read(rise, n)} for rise in dense]
             else:
                 took, rows = whole([*loop, "--points", str(n)])
             seconds[side].append(took)
@@ -183,7 +190,7 @@ def compare(name: str, rounds: int, sides: dict[str, list[str]], folder: Path, i
         for side, more in sides.items():
             took, rows = whole([*ours, *more])
             seconds[side].append(took)
-            found[side] = chords(rows)
+            found[side] = chords(rows)[: len(truth)]
     for side, all_took in seconds.items():
         against = [ratio(seconds[f"usual loop, {n} points"], all_took) for n in (POINTS, equal)]
         words = [name, side, f"{statistics.median(all_took):.1f}", *against, errors(found[side], truth)]
@@ -281,6 +288,7 @@ def main() -> None:
     parser.add_argument("--start", action="store_true", help="Also time the start of a tiny job.")
     parser.add_argument("--folder", type=Path, help="Where the trained checkpoints are kept and found again.")
     parser.add_argument("--in-proportion", action="store_true", help="Time the loop by that of the truth.")
+    parser.add_argument("--pairs", type=int, help="Only so many pairs have their truth; the loop is in proportion.")
     parser.add_argument("--growth", action="store_true", help="How the seconds grow with seeds, examples and tokens.")
     parser.add_argument("--usual", action="store_true", help="Be the usual script.")
     parser.add_argument("--first", choices=["script", "ours"], help="Be one side of --start.")
@@ -290,7 +298,7 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=POINTS)
     given = parser.parse_args()
     if given.usual:
-        usual(given.jobs, given.sequences, given.length, given.points)
+        usual(given.jobs, given.sequences, given.length, given.points, given.pairs)
         return
     if given.first:
         first_pass(given.jobs, given.first, given.begun)
@@ -306,7 +314,7 @@ def main() -> None:
         print("| job | side | s | times the usual loop | times the loop of equal result | largest error | |")
         print("|---|---|---|---|---|---|---|")
         for name in given.jobs:
-            compare(name, given.rounds, sides, folder, given.in_proportion)
+            compare(name, given.rounds, sides, folder, given.in_proportion or given.pairs is not None, given.pairs)
 
 
 if __name__ == "__main__":
