@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -206,7 +207,12 @@ def test_a_tokenizer_is_loaded_again_when_its_files_change(few_runs: Path, tmp_p
     assert tokenizers.shared(tmp_path / "a") is first and first.bos_token is None
     config = tmp_path / "a" / "tokenizer_config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "bos_token": "[CLS]"}))
-    assert tokenizers.shared(tmp_path / "a").bos_token == "[CLS]" and first.bos_token is None
+    second = tokenizers.shared(tmp_path / "a")
+    assert second.bos_token == "[CLS]" and first.bos_token is None
+    before = config.stat()
+    config.write_text(config.read_text().replace('"[CLS]"', '"[SEP]"'))
+    os.utime(config, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert config.stat().st_size == before.st_size and tokenizers.shared(tmp_path / "a").bos_token == "[SEP]"
     with pytest.raises(InputError, match="holds no tokenizer"):
         tokenizers.shared(tmp_path / "b")
 

@@ -438,6 +438,8 @@ def test_a_study_is_run_once(few_runs: Path, tmp_path: Path, monkeypatch: pytest
     assert done.failed == {} and len(rows) == 36 and "8 of 8 tasks done" in done._repr_html_()
     files = {file: file.stat().st_mtime_ns for file in (tmp_path / "results" / "rows").iterdir()}
     pd.testing.assert_frame_equal(ls.run(tmp_path / "study.toml", workers=1).rows("barrier"), rows)
+    with pytest.raises(InputError, match="there is no table 'barriers'; did you mean barrier"):
+        done.rows("barriers")
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "results" / "rows").iterdir()} == files
 
 

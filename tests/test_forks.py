@@ -91,6 +91,25 @@ with forks.waiting(99, local.wait_for_work) as waiting:
 
 
 @linux
+def test_a_signal_while_a_process_is_forked_is_not_lost(tmp_path: Path) -> None:
+    """Python ignores the exception of a handler that runs in a callback of a fork. None of the forks is left."""
+    script = """
+import multiprocessing
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+def kill(number):
+    os.kill(os.getpid(), number)
+os.register_at_fork(before=partial(kill, signal.SIGNAL), after_in_child=partial(kill, signal.SIGINT))
+try:
+    with forks.waiting(2, local.wait_for_work):
+        print("not interrupted")
+except KeyboardInterrupt:
+    print("interrupted", multiprocessing.active_children())
+"""
+    for name in ("SIGINT", "SIGTERM"):
+        assert ends_well(tmp_path, script.replace("SIGNAL", name)) == "interrupted []\n"
+
+
+@linux
 def test_a_process_with_threads_is_not_forked(tmp_path: Path) -> None:
     """A thread of Python, or one of torch; those of OpenBLAS and of pyarrow's allocator do no harm."""
     script = """

@@ -437,6 +437,8 @@ def test_workers_and_threads_are_the_cheapest_by_the_clock(
     assert [workers_for(session, session.tasks, ready=ready) for ready in (0, 1, 2)] == [(1, 2), (1, 2), (2, 1)]
     monkeypatch.setattr(workers, "SPAWN_SECONDS", 10.0)
     assert workers_for(session, one_tile) == (1, 2), "the second worker would wait for the first"
+    whole[2] = 1.5
+    assert workers_for(session, [*one_tile[:2], one_tile[-1]]) == (1, 1), "the second worker would do a tenth"
     whole[2] = 0.4
     assert workers_for(session, session.tasks) == (1, 2)
     whole.update({1: 1e-5, 2: 2e-5})

@@ -11,7 +11,8 @@ import transformers
 from landscape import files
 from landscape.checkpoints.blame import blamed
 from landscape.checkpoints.configs import say
-from landscape.checkpoints.identity import TOKENIZER
+from landscape.checkpoints.identity import CONFIG as MODEL_CONFIG
+from landscape.checkpoints.identity import TOKENIZER, hash_of, sha256
 from landscape.checkpoints.normalizers import require_no_growth
 from landscape.errors import InputError
 
@@ -64,12 +65,12 @@ def shared(folder: Path) -> Any:
     Raises:
         InputError: If there is none, or it cannot be loaded.
     """
-    states = [(file.name, file.stat()) for file in sorted(folder.glob("*")) if file.is_file()]
-    return _shared(folder, tuple((name, state.st_size, state.st_mtime_ns) for name, state in states))
+    files = [*files_of(folder), *folder.glob(MODEL_CONFIG)]
+    return _shared(folder, folder.resolve(), hash_of((file.name, sha256(file)) for file in files))
 
 
 @lru_cache(maxsize=KEPT)
-def _shared(folder: Path, state: tuple[tuple[str, int, int], ...]) -> Any:
+def _shared(folder: Path, place: Path, content: str) -> Any:
     return load(folder)
 
 

@@ -8,10 +8,11 @@ forks: the lock that another thread holds would be held in the fork for ever.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -20,6 +21,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+STOPS = (signal.SIGINT, signal.SIGTERM)
+"""What ends a run."""
 MAX_FORKS = 8
 """Forks that wait, at most; each takes some milliseconds."""
 THREADS = Path("/proc/self/task")
@@ -70,8 +73,11 @@ def waiting(count: int, loop: Loop) -> Generator[list[Fork]]:
         count: How many may be needed.
         loop: What each does.
     """
-    forks = [_fork(loop) for _ in range(min(count, MAX_FORKS))] if count > 1 and is_safe() else []
+    forks: list[Fork] = []
     try:
+        if count > 1 and is_safe():
+            with _held(STOPS):
+                forks += (_fork(loop) for _ in range(min(count, MAX_FORKS)))
         yield forks
     finally:
         end(forks)
@@ -104,6 +110,19 @@ def _fork(loop: Loop) -> Fork:
     return Fork(process, here)
 
 
+@contextmanager
+def _held(signals: Collection[signal.Signals]) -> Generator[None]:
+    """Signals come afterwards: Python ignores the exception of a handler that runs while it forks."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _run(here: Connection, there: Connection, loop: Loop) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops its workers
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     here.close()
     loop(there)

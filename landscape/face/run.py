@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from landscape.engines.forks import Fork
 from landscape.engines.settings import EngineSettings
+from landscape.errors import InputError, did_you_mean
 from landscape.face.forecast import Forecast, forecast, note
 from landscape.face.inputs import PACKAGED, settings
 from landscape.face.running import SILENT, Watch, execute, unfinished
 from landscape.face.where import device_here, share_of
+from landscape.rows import TABLES
 from landscape.study.file import Study, read_study
 from landscape.study.store import Store
 
@@ -40,7 +42,15 @@ class Run:
     failed: dict[str, str]
 
     def rows(self, table: str) -> pd.DataFrame:
-        """The rows of a table; ``landscape.rows`` says what its columns are."""
+        """The rows of a table; ``landscape.rows`` says what its columns are.
+
+        Raises:
+            InputError: If there is no such table.
+        """
+        if table not in TABLES:
+            raise InputError(
+                f"there is no table {table!r}{did_you_mean(table, TABLES)}; tables are {', '.join(sorted(TABLES))}"
+            )
         return self.store.rows(table, self.keys)
 
     def _repr_html_(self) -> str:

@@ -19,6 +19,9 @@ from landscape.study.tasks import Spec, Task
 
 SPAWN_SECONDS, FORK_SECONDS = 10.0, 3.0
 """What a second process costs before its first result, and what one does that was forked and waits."""
+WORTH = 0.9
+"""More workers are worth it where all tasks would be done in less than this share of the time of the fewest, threads
+left out: timings of threads are disturbed by what else the machine does, and this is not."""
 MIN_EXAMPLES, MAX_EXAMPLES, TRIAL_SHARE = 8, 32, 0.01
 """Examples of a pass that only times numbers of threads, and the share of the work at which there are more than the
 fewest. A small model takes longer for each of few examples than for each of many."""
@@ -66,6 +69,7 @@ def workers_for(
         seconds = least_seconds(partial(losses, few, anchors, torch.ones(1, 1), strategy=Strategy()))
         each[threads] = min(each[threads], seconds / examples)
     whole = {count: makespan(left, costs, count) for count in counts}
+    counts = {count for count in counts if count == fewest or whole[count] < WORTH * whole[fewest]}
     ways = [(count, threads) for count in sorted(counts) for threads in timed if threads <= max(1, cores // count)]
     begin = {count: 0.0 if count == 1 else FORK_SECONDS if count <= ready else SPAWN_SECONDS for count in counts}
     return min(ways, key=lambda way: whole[way[0]] * each[way[1]] + begin[way[0]])
