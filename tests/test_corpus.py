@@ -167,6 +167,9 @@ def test_the_tokens_of_a_text_are_found_once(monkeypatch: pytest.MonkeyPatch) ->
     assert text.tokens(other, "a text").dtype == torch.int64 and searched == ["a text"] * 2
     monkeypatch.undo()
     assert [text.tokens(tokenizer, LONG).tolist() for tokenizer in (made, other)] == wanted
+    made.add_tokens([LONG.split()[0]])
+    assert text.tokens(made, LONG).tolist() == token_ids(made, LONG) != wanted[0], "a tokenizer may be changed"
+    wanted[0] = token_ids(made, LONG)
     text.tokens(made, LONG)[:] = 0
     assert text.tokens(made, LONG).tolist() == wanted[0], "nobody can change what is kept"
 

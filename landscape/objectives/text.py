@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from functools import lru_cache
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -92,11 +93,13 @@ def fault(error: Exception) -> str:
 
 def tokens(tokenizer: Tokenizer, text: str) -> Int[Tensor, " tokens"]:
     """Tokens of a whole text, without special tokens; found once for all that read the text."""
-    return _tokens(tokenizer, text).long()
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+    state = sha256(backend.to_str().encode()).hexdigest() if backend is not None else ""  # it may have been changed
+    return _tokens(tokenizer, f"{state} {len(tokenizer)}", text).long()
 
 
 @lru_cache(maxsize=TEXTS)
-def _tokens(tokenizer: Tokenizer, text: str) -> Int[Tensor, " tokens"]:
+def _tokens(tokenizer: Tokenizer, state: str, text: str) -> Int[Tensor, " tokens"]:
     return torch.tensor(token_ids(tokenizer, text), dtype=torch.int32)
 
 
