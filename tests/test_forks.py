@@ -98,6 +98,7 @@ import multiprocessing
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 def kill(number):
     os.kill(os.getpid(), number)
+    time.sleep(0.05)  # a thread of OpenBLAS may take the signal, a moment later
 os.register_at_fork(before=partial(kill, signal.SIGNAL), after_in_child=partial(kill, signal.SIGINT))
 try:
     with forks.waiting(2, local.wait_for_work):

@@ -112,17 +112,23 @@ def _fork(loop: Loop) -> Fork:
 
 @contextmanager
 def _held(signals: Collection[signal.Signals]) -> Generator[None]:
-    """Signals come afterwards: Python ignores the exception of a handler that runs while it forks."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    """Signals come afterwards: Python ignores the exception of a handler that runs while it forks.
+
+    They are caught and sent again, not blocked: a thread of OpenBLAS would take what this one blocks.
+    """
+    caught: list[int] = []
+    before = {number: signal.signal(number, lambda got, _: caught.append(got)) for number in signals}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        for got in caught:
+            signal.raise_signal(got)
 
 
 def _run(here: Connection, there: Connection, loop: Loop) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     here.close()
     loop(there)
