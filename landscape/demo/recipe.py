@@ -29,6 +29,7 @@ class Recipe:
         warmup: Steps over which the learning rate rises.
         branches: Number of branches spawned at each branch step.
         per_octave: Checkpoints of a seed in each doubling of the step.
+        first: The first step after 0 at which a seed may be saved.
         divisors: ``steps`` over each of these is a branch step.
         activation: Activation function, by its name in transformers.
         text: The training text.
@@ -46,6 +47,7 @@ class Recipe:
     warmup: int = 20
     branches: int = 3
     per_octave: int = 1
+    first: int = 1
     divisors: tuple[int, ...] = (16, 8, 4, 2)
     activation: str = "gelu_new"
     text: Path = TRAINING_TEXT
@@ -57,9 +59,11 @@ class Recipe:
 
         >>> Recipe(steps=12).saved
         (0, 1, 2, 4, 8, 12)
+        >>> Recipe(steps=12, first=4).saved
+        (0, 4, 8, 12)
         """
         powers = [round(2 ** (k / self.per_octave)) for k in range(self.per_octave * self.steps.bit_length())]
-        return (0, *sorted({*(p for p in powers if p < self.steps), self.steps}))
+        return (0, *sorted({*(p for p in powers if self.first <= p < self.steps), self.steps}))
 
     @property
     def branch_steps(self) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from landscape.llc.parameters import chosen, names_of
 from landscape.objectives import Objective
@@ -63,16 +64,17 @@ def largest(
 ) -> tuple[float, Float[Tensor, " P"]]:
     """Largest absolute eigenvalue of the Hessian and its eigenvector, by the thick-restart Lanczos method.
 
-    ``H v = (g(w + r v) - g(w - r v)) / 2r`` needs no second derivative, which some forms of attention lack. The
-    eigenvalues are those of the Hessian projected on the span of a few products. When their basis is full, eigenvectors
-    of the largest ones replace it (Wu and Simon 2000, doi:10.1137/S0895479898334605). Power iteration takes half as
-    many products again, and ends lower.
+    ``H v = (g(w + r v) - g(w)) / r`` needs no second derivative, which some forms of attention lack. The eigenvalues
+    are those of the Hessian projected on the span of a few products. When their basis is full, eigenvectors of the
+    largest ones replace it (Wu and Simon 2000, doi:10.1137/S0895479898334605). Power iteration takes half as many
+    products again, and ends lower. The first direction is half the gradient, which lies near the top eigenvectors
+    (Gur-Ari et al. 2018, arXiv:1812.04754), and half random, as the gradient may be zero.
 
     Args:
         point: The checkpoint.
         gradient: Gradient of the mean loss.
-        seed: Seed of the first direction.
-        iterations: Largest number of products; each costs two gradients.
+        seed: Seed of the random half of the first direction.
+        iterations: Largest number of products; each costs a gradient.
         tolerance: Norm of ``H v - h v`` as a share of the eigenvalue ``h``, at which to stop.
 
     Returns:
@@ -80,11 +82,12 @@ def largest(
     """
     random = torch.Generator().manual_seed(seed)
     rest = torch.randn(len(point), generator=random, dtype=torch.float64).to(point)
-    basis, projected, reach = list[Tensor](), np.zeros((0, 0)), near(point)
+    here, reach = gradient(point), near(point)
+    rest = normalize(rest, dim=0) + normalize(here, dim=0)
+    basis, projected = list[Tensor](), np.zeros((0, 0))
     for _ in range(iterations):
         basis.append(rest / torch.linalg.vector_norm(rest))
-        step = reach * basis[-1]
-        rest = (gradient(point + step) - gradient(point - step)) / (2 * reach)
+        rest = (gradient(point + reach * basis[-1]) - here) / reach
         projected = np.pad(projected, (0, 1))
         projected[-1] = projected[:, -1] = [float(one @ rest) for one in basis]
         if not np.isfinite(projected).all():

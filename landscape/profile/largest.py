@@ -124,10 +124,9 @@ def _scaled(
 ) -> Float[np.ndarray, "maxima minima count"]:
     """Deviations of resampled contrasts from their means, in standard errors."""
     errors = errors[..., None]
-    scaled: Float[np.ndarray, "maxima minima count"] = (
-        np.divide(rows, errors, out=np.zeros_like(rows), where=errors > 0) @ drawn.T
-    )
-    return scaled
+    divided = np.divide(rows, errors, out=np.zeros_like(rows), where=errors > 0)
+    scaled = divided.reshape(-1, rows.shape[-1]) @ drawn.T  # one product of matrices is faster than many
+    return np.asarray(scaled.reshape(*rows.shape[:2], len(drawn)))
 
 
 def _extremes(

@@ -19,7 +19,7 @@ from landscape.study.tasks import Spec, Task
 
 HELD = 6
 """Vectors that the search for the largest curvature holds: a few directions, and a product with the Hessian."""
-AT_CHECKPOINT, AT_END = (16, 64), (10, 32)
+AT_CHECKPOINT, AT_END = (8, 64), (5, 32)
 """Gradients that the largest curvature takes, about, at a checkpoint and at the end of a chain, and the largest number
 of examples of each."""
 FEW_STEPS = 5
@@ -115,7 +115,7 @@ class Curvature(Spec):
         return HELD
 
     def gradients(self, task: Task[Spec], examples: int) -> int:
-        """Two for each product with the Hessian."""
+        """One for each product with the Hessian, and that at the checkpoint."""
         return _of_curvature(*AT_CHECKPOINT, examples)
 
 
