@@ -122,7 +122,7 @@ def test_a_demo_is_not_continued_with_another_recipe(tmp_path: Path, monkeypatch
     commands._prepare(tmp_path, "austen", 8, 3, False)
     commands._prepare(tmp_path, "austen", 8, 3, False)
     monkeypatch.setitem(commands.SHORT, "batch", 16)
-    with pytest.raises(InputError, match="'batch': 8, .* and this one has .*'batch': 4, .*choose another --out"):
+    with pytest.raises(InputError, match="'batch': 4, .* and this one has .*'batch': 16, .*choose another --out"):
         CliRunner().invoke(cli, words, catch_exceptions=False, standalone_mode=False)
     (tmp_path / "demo.json").write_text('{"steps": 8, "seeds": 3, "short": true}')
     with pytest.raises(InputError, match="'short': True}, and this one has .*choose another --out"):
