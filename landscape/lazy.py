@@ -1,10 +1,17 @@
-"""Names that are imported when they are first used."""
+"""What is imported when it is first used."""
 
 from __future__ import annotations
 
+import gc
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib import import_module
+from threading import Event
 from types import ModuleType
+
+OURS = Event()
+"""Set in the process of a command. In another one objects of others would be kept with ours."""
 
 
 def resolve(target: str) -> object:
@@ -12,6 +19,23 @@ def resolve(target: str) -> object:
     module, _, name = target.partition(":")
     found: object = getattr(import_module(module), name)
     return found
+
+
+@contextmanager
+def much_imported() -> Generator[None]:
+    """No garbage is collected while much is imported: each collection would look in vain at what modules hold.
+
+    In a process of ours no later one looks at it either.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if OURS.is_set():
+            gc.freeze()
+        if collects:
+            gc.enable()
 
 
 def callable_package(package: str, target: str) -> None:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from landscape import catalogue
 from landscape.errors import InputError
+from landscape.lazy import much_imported
 from landscape.own import is_own
 from landscape.spec import ChoiceOrOwn, Settings, one_or_several
 from landscape.study.checkpoint import NO_CONFIG, Checkpoint, of_one_kind, steps_at
@@ -267,10 +268,8 @@ def _found(refs: Sequence[str], inputs: Inputs) -> Models:
     for checkpoint in every:
         if checkpoint.place is None:
             fetch.described(checkpoint)
-    from landscape.checkpoints.objective_of import (
-        default_objective,  # which imports torch: what is refused is refused before
-    )
-
+    with much_imported():  # torch among it: what is refused is refused before
+        from landscape.checkpoints.objective_of import default_objective
     objective = inputs.objective or default_objective(fetch.described(every[0]))
     found = Models(tuple(every), data(inputs, objective), inputs.device, device_map=inputs.device_map)
     if inputs.text is None:

@@ -32,6 +32,7 @@ from landscape.face.where import (
     workers_on_a_device,
 )
 from landscape.face.work import InProcess, start_of
+from landscape.lazy import much_imported
 from landscape.study.file import Study
 from landscape.study.measure import Grid, Measure
 from landscape.study.sections import Checkpoints
@@ -184,10 +185,11 @@ def execute(
 
 def imported(study: Study) -> None:
     """Import what the measures of a study need, so that processes that are forked then have it."""
-    from landscape import measure
+    with much_imported():
+        from landscape import measure
 
-    for one in study.measure:
-        measure.module_of(one.kind)
+        for one in study.measure:
+            measure.module_of(one.kind)
 
 
 def run_tasks(prepared: Prepared, where: EngineSettings, watch: Watch, forks: list[Fork]) -> dict[str, str]:
