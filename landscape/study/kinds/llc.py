@@ -18,7 +18,7 @@ from landscape.study.proposal import Inventory, Proposal
 from landscape.study.tasks import Spec, Task
 
 HELD = 7
-"""Vectors that the search for the largest curvature holds: a few directions, a product with the Hessian and a gradient."""
+"""Vectors that the search for the largest curvature holds: a few directions, a product and a gradient."""
 AT_CHECKPOINT, AT_END = (8, 64), (5, 32)
 """Gradients that the largest curvature takes, about, at a checkpoint and at the end of a chain, and the largest number
 of examples of each."""
