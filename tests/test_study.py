@@ -180,8 +180,8 @@ def test_gradients_are_counted_in_the_plan() -> None:
     assert all(not t.gradients(64) for t in planned if t.kind == "barriers")
     llc = {"kind": "llc", "chains": 3, "draws": 10, "burn_in": 5, "extrapolate": True, "batch": "all"}
     planned = tasks(study(**llc), some(2))
-    chains = 3 * (64 * (15 + 30) + 2 * 10 * 32)
-    assert sum(t.gradients(64) for t in planned) == len(some(2)) * (chains + 16 * 64), "with those of the curvatures"
+    chains = 3 * (64 * (15 + 30) + 2 * 5 * 32)
+    assert sum(t.gradients(64) for t in planned) == len(some(2)) * (chains + 8 * 64), "with those of the curvatures"
     with pytest.raises(InputError, match="a batch of 999 examples is wanted and there are"):
         tasks(study(**{**llc, "batch": 999}), some(2))
 
