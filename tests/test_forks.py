@@ -96,13 +96,14 @@ def test_a_signal_while_a_process_is_forked_is_not_lost(tmp_path: Path) -> None:
     script = """
 import multiprocessing
 signal.signal(signal.SIGTERM, signal.default_int_handler)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores for what it runs in the background
 def kill(number):
     os.kill(os.getpid(), number)
     time.sleep(0.05)  # a thread of OpenBLAS may take the signal, a moment later
 os.register_at_fork(before=partial(kill, signal.SIGNAL), after_in_child=partial(kill, signal.SIGINT))
 try:
     with forks.waiting(2, local.wait_for_work):
-        print("not interrupted", forks.is_safe(), [(thread / "comm").read_text() for thread in forks.THREADS.iterdir()])
+        print("not interrupted")
 except KeyboardInterrupt:
     print("interrupted", multiprocessing.active_children())
 """
@@ -134,22 +135,6 @@ with forks.waiting(2, local.wait_for_work) as waiting:
     assert waiting == []
 """
     assert ends_well(tmp_path, script) == ""
-
-
-@linux
-def test_a_thread_that_ends_a_moment_later_does_no_harm(tmp_path: Path) -> None:
-    """It is counted again; one that stays is a reason not to fork."""
-    script = """
-from threadpoolctl import threadpool_limits
-fresh, more = forks._name, iter(["a thread", "", "a thread"])
-with threadpool_limits(1):
-    forks._name = lambda thread: next(more, forks.JEMALLOC if thread.name != str(os.getpid()) else "python")
-    forks.MOMENT = 0.001
-    print(forks.is_safe(), list(more))
-    forks._name = lambda thread: "a thread"
-    print(forks.is_safe())
-"""
-    assert ends_well(tmp_path, script) == "True []\nFalse\n"
 
 
 def test_other_systems_spawn(monkeypatch: pytest.MonkeyPatch) -> None:

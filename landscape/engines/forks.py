@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
@@ -29,9 +28,6 @@ MAX_FORKS = 8
 THREADS = Path("/proc/self/task")
 JEMALLOC = "jemalloc_bg_thd"
 """The thread of the allocator of pyarrow, which takes and frees its locks around a fork."""
-
-LOOKS, MOMENT = 5, 0.02
-"""How often threads are counted, and seconds between: a thread may be about to end, or not have its name yet."""
 
 _FORKED = threading.Event()
 """Set once this process has forked: that ends the threads of OpenBLAS, so those that there are later may be others."""
@@ -61,14 +57,6 @@ def is_safe() -> bool:
     """
     if sys.platform != "linux" or threading.active_count() > 1:
         return False
-    for _ in range(LOOKS):
-        if _others_are_idle():
-            return True
-        time.sleep(MOMENT)
-    return False
-
-
-def _others_are_idle() -> bool:
     from threadpoolctl import threadpool_info
 
     pools: list[dict[str, Any]] = threadpool_info()
