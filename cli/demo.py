@@ -54,7 +54,7 @@ def command(
 
     Five GPT-2s of 130,000 parameters learn Pride and Prejudice, and branches of the first are spawned at three
     steps (five with --full); barriers are measured on Persuasion. The barriers of the final seeds are drawn first, in
-    OUT/barriers.png. About three minutes on two cores. With --world planted ten of them learn a made-up language whose
+    OUT/barriers.png. Three to four minutes on two cores. With --world planted ten learn a made-up language whose
     parts are learned in a known order, to see whether the stages are found; ten to fifteen minutes.
     """
     usual = WORLDS[world]

@@ -17,7 +17,7 @@ from landscape import __version__
 from landscape.cli.help import completed
 from landscape.cli.progress import listen, shown
 from landscape.errors import InputError, did_you_mean
-from landscape.lazy import OURS, much_imported
+from landscape.lazy import OWN_PROCESS, much_imported
 
 COMMANDS = {
     "demo": "Train small seeds on real text, run the whole study and write a report.",
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Exit codes: 0 done; 1 internal error; 2 bad usage or input; 3 finished but some tasks failed; 75 stopped
     by SIGTERM, run again to go on; 130 interrupted.
     """
-    OURS.set()
+    OWN_PROCESS.set()
     signal.signal(signal.SIGTERM, _stop)
     listen()
     try:

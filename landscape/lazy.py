@@ -10,8 +10,8 @@ from importlib import import_module
 from threading import Event
 from types import ModuleType
 
-OURS = Event()
-"""Set in the process of a command. In another one objects of others would be kept with ours."""
+OWN_PROCESS = Event()
+"""Set in the process of a command; in a notebook, objects of the user would be kept for ever."""
 
 
 def resolve(target: str) -> object:
@@ -25,14 +25,14 @@ def resolve(target: str) -> object:
 def much_imported() -> Generator[None]:
     """No garbage is collected while much is imported: each collection would look in vain at what modules hold.
 
-    In a process of ours no later one looks at it either.
+    In the process of a command no later one looks at it either.
     """
     collects = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if OURS.is_set():
+        if OWN_PROCESS.is_set():
             gc.freeze()
         if collects:
             gc.enable()

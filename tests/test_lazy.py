@@ -26,12 +26,12 @@ except SystemExit as end:
 @pytest.mark.parametrize("ours", [False, True])
 def test_no_garbage_is_collected_while_much_is_imported(ours: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """And afterwards as before; in a process of others nothing of theirs is kept."""
-    monkeypatch.setattr(lazy, "OURS", Event())
+    monkeypatch.setattr(lazy, "OWN_PROCESS", Event())
     assert gc.isenabled()
     before = gc.get_freeze_count()
     try:
         if ours:
-            lazy.OURS.set()
+            lazy.OWN_PROCESS.set()
         with pytest.raises(ImportError, match="not there"), much_imported():
             assert not gc.isenabled()
             raise ImportError("not there")
