@@ -225,6 +225,7 @@ def _run_left(
 ) -> dict[str, str]:
     """Run the tasks that are left."""
     import torch
+    from threadpoolctl import threadpool_limits
 
     store = prepared.session.store
     places, each = workers_of(prepared.session, left, where, len(forks))
@@ -245,6 +246,7 @@ def _run_left(
         watch.progress("measuring", len(left)) as advance,
         fetching(left, downloads) as plan,
         Claims(store.folder / CLAIMS, store.failure) as claims,
+        threadpool_limits(each, user_api="blas"),
     ):
 
         def report(event: Event) -> None:

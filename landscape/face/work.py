@@ -44,7 +44,9 @@ class Start:
     def __call__(self, device: str) -> Work:
         """A session of this process on a device."""
         import torch
+        from threadpoolctl import threadpool_limits
 
+        threadpool_limits(self.threads, user_api="blas")  # threads of two workers wait for each other: tenfold the time
         self.setup()
 
         from landscape.session.session import Session
