@@ -31,9 +31,9 @@ WORLDS = {"austen": {"steps": 512, "seeds": 5}, "planted": {"steps": 1536, "seed
 WORDS, ITEMS = 300_000, 200
 """Of the planted world: words of its text, and pairs of sentences of each part."""
 SHORT: dict[str, Any] = {
-    "batch": 4, "rate": 1.3e-3, "first": 4, "branches": 2, "divisors": (16, 4), "activation": "gelu_pytorch_tanh",
+    "batch": 4, "rate": 1.3e-3, "first": 8, "branches": 2, "divisors": (16, 4), "activation": "gelu_pytorch_tanh",
 }  # fmt: skip
-"""How the short form is trained: a quarter of the batch, at half the rate; saved from step 4 on, before which little is
+"""How the short form is trained: a quarter of the batch, at half the rate; saved from step 8 on, before which little is
 learned; two branches at each of fewer fractions of training; and a GELU of one kernel."""
 FIRST = "barriers.png"
 """The figure that is drawn first."""
@@ -54,7 +54,7 @@ def command(
 
     Five GPT-2s of 130,000 parameters learn Pride and Prejudice, and branches of the first are spawned at three
     steps (five with --full); barriers are measured on Persuasion. The barriers of the final seeds are drawn first, in
-    OUT/barriers.png. Three to four minutes on two cores. With --world planted ten learn a made-up language whose
+    OUT/barriers.png. About three minutes on two cores. With --world planted ten learn a made-up language whose
     parts are learned in a known order, to see whether the stages are found; ten to fifteen minutes.
     """
     usual = WORLDS[world]
@@ -139,7 +139,8 @@ def _train(out: Path, world: str, steps: int, seeds: int, full: bool, forks: Seq
                     _draw(out)
 
         cores = len(os.sched_getaffinity(0))
-        failed = local.run(jobs, partial(start_worker, recipe, folder), report, devices=("cpu",) * cores, forks=forks)
+        start, places = partial(start_worker, recipe, folder), ("cpu",) * cores
+        failed = local.run(jobs, start, report, devices=places, cost=None, forks=forks)
     if failed:
         raise InputError(f"training failed: {next(iter(failed.values()))}; run again to go on")
 

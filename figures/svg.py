@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox, BboxBase
 
@@ -83,10 +84,13 @@ def drawing(section: Section) -> Drawing:
         figure.supxlabel("")
     for number, ax in enumerate(figure.axes):
         ax.set_gid(f"axes-{number}")
+    for patch in (figure.patch, *(ax.patch for ax in figure.axes)):
+        patch.set(facecolor="none", edgecolor="none")
     stream = io.StringIO()
     with warnings.catch_warnings():  # a browser has letters that the fonts of matplotlib lack
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+        # once, where savefig draws twice
+        FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None})  # type: ignore[no-untyped-call]
     root = ElementTree.fromstring(NO_XML.sub("\ufffd", stream.getvalue()))  # noqa: S314 what matplotlib has written
     _own(root, f"{section.name}-")
     root.attrib |= {"role": "img", "aria-label": f"{section.title}. {section.note}", "id": section.name}

@@ -189,6 +189,16 @@ def test_idle_workers_that_are_killed_cost_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_without_costs_whoever_is_free_takes_the_next_job(tmp_path: Path) -> None:
+    """Shares would give the second worker c and d before b."""
+    done: list[str] = []
+    errands = [Errand("a", does="until d"), Errand("b"), Errand("c"), Errand("d")]
+    work = partial(start, tmp_path)
+    assert local.run(errands, work, lambda e: done.append(e.job.key), devices=["cpu"] * 2, cost=None) == {}
+    assert done == [*"bcda"]
+
+
+@pytest.mark.slow
 def test_a_worker_that_gives_no_sign_of_life_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped from outside; ended as the message says, its job is done by another."""
     monkeypatch.setattr(local, "SILENT", 1.0)

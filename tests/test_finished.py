@@ -10,15 +10,22 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import landscape as ls
 from landscape.cli.main import cli
 from landscape.cli.report import frames
 from landscape.errors import InputError
+from landscape.face.work import start_of
 from landscape.figures.sections import sections
 from landscape.figures.svg import Drawing
+from landscape.measure import perform
+from landscape.measure.prepare import prepare
 from landscape.profile import summary
+from landscape.session.session import Session
+from landscape.study.file import read_study
 from landscape.study.store import Store
+from landscape.study.tasks import Spec, Task
 
 KINDS = {"losses", "barriers", "align", "curves", "curvature", "chains", "llc", "probes", "behaviour"}
 
@@ -57,6 +64,26 @@ def test_a_call_goes_on_with_what_a_command_ran(copy: Path) -> None:
     pd.testing.assert_frame_equal(again.drop(columns=paths), before.drop(columns=paths))
     assert len(ran.rows("barrier")) == len(store.rows("barrier", ran.keys)) > 0
     assert f"{len(files)} of {len(files)} tasks done" in ran._repr_html_()
+
+
+def test_products_of_matrices_take_as_many_threads_as_a_worker_has(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of NumPy, too: two workers of one thread each would run four, which wait for each other."""
+    store, seen = Store(copy / "results"), list[set[int]]()
+
+    def threads() -> set[int]:
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    def recorded(task: Task[Spec], session: Session) -> None:
+        seen.append(threads())
+        perform(task, session)
+
+    gone = next(task["key"] for task in store.record()["tasks"] if task["kind"] == "behaviour")
+    (copy / "results" / "rows" / f"{gone}.parquet").unlink()
+    monkeypatch.setattr("landscape.measure.perform", recorded)
+    with threadpool_limits(2, user_api="blas"):
+        assert ls.run(copy / "study.toml", workers=1).failed == {} and threads() == {2}
+        start_of(prepare(read_study(copy / "study.toml"), store), 2, 1, lambda: None)("cpu")
+        assert seen == [{1}] and threads() == {1}
 
 
 @pytest.mark.slow

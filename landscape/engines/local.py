@@ -48,10 +48,10 @@ def run(
     devices: Sequence[str] = ("cpu",),
     claims: Claims | None = None,
     share: bool = False,
-    cost: Callable[[Job], float] = lambda job: 1.0,
+    cost: Callable[[Job], float] | None = lambda job: 1.0,
     forks: Sequence[Fork] = (),
 ) -> dict[str, str]:
-    """Run jobs, each after those it needs: in their order, or with several workers each in that of its share.
+    """Run jobs, each after those it needs: in their order, or with costs, each of several workers in that of its share.
 
     Args:
         jobs: Jobs; see :class:`Job`.
@@ -61,7 +61,7 @@ def run(
         claims: What is shared with other runs; None if there are none.
         share: Whether others do the rest, so that a job that kills a single worker has failed, as that is a process of
             its own, and jobs that other runs have begun are not waited for in the end.
-        cost: Of a job, in any unit.
+        cost: Of a job, in any unit. None is for jobs that have nothing in common: whoever is free takes the next.
         forks: Processes that wait in :func:`wait_for_work`, to be the first workers.
 
     Returns:
@@ -71,7 +71,7 @@ def run(
         StorageError: If a job could not store its result, or the work could not be set up.
     """
     count = min(len(devices), len(jobs))
-    queue = Queue(jobs, report, claims, orders(jobs, cost, count) if count > 1 else ())
+    queue = Queue(jobs, report, claims, orders(jobs, cost, count) if cost and count > 1 else ())
     if jobs and (share or len(devices) > 1):
         _run_workers(queue, start, devices[: len(jobs)], not share, forks)
         return queue.failed

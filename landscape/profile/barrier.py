@@ -76,12 +76,12 @@ def contrasts(definition: str, t: Float[np.ndarray, " t"]) -> Contrasts:
     """
     if t[0] != 0 or t[-1] != 1 or (np.diff(t) <= 0).any():
         raise ValueError(f"t must rise from 0 to 1, got {t}")
-    return _contrasts(definition, tuple(t.tolist()))
+    return _kept(definition, tuple(t.tolist())) if load(definition).COARSE else load(definition).contrasts(t)
 
 
-@lru_cache(maxsize=8)
-def _contrasts(definition: str, t: tuple[float, ...]) -> Contrasts:
-    """Contrasts over a grid that several pairs share; few grids are kept, since contrasts of a long chain are large."""
+@lru_cache(maxsize=4)
+def _kept(definition: str, t: tuple[float, ...]) -> Contrasts:
+    """Contrasts over a coarse grid, which all pairs share: they take longer than those of other definitions."""
     return load(definition).contrasts(np.array(t))
 
 
