@@ -114,8 +114,8 @@ def commands(job: str, folders: list[str], out: str) -> tuple[list[str], Any]:
                    "n-beta": N_BETA, "localisation": LOCALISATION, "step-size": STEP_SIZE}  # fmt: skip
         refs, value = folders[:1], lambda rows: next(row["llc"] for row in rows if "llc" in row)
     else:
-        numbers = {"sequences": SEQUENCES, "train-sequences": FITTED, "steps": STEPS, "batch": BATCH, "parts": 1,
-                   "rate": RATE, "points": POINTS}  # fmt: skip
+        numbers = {"sequences": SEQUENCES, "fit-sequences": FITTED, "fit-steps": STEPS, "fit-batch": BATCH,
+                   "fit-parts": 1, "rate": RATE, "points": POINTS}  # fmt: skip
         size += ["--no-control", "--out", out]
         refs = folders
         value = lambda rows: next(  # noqa: E731
