@@ -85,8 +85,8 @@ def _mean(rows: pd.DataFrame, how: str, spec: Barriers, sequences: int) -> str:
     mean, low, high = mean_over_units(values, half / ONE_LOOK, *(rows[side].map(refs).to_numpy() for side in "ab"))
     used = int(rows["examples"].max())
     known = f"± {spec.halfwidth:g} from {used} examples"
-    if used >= sequences:
-        known = f"all {used} examples were needed, or more for ± {spec.halfwidth:g}"
+    if used >= sequences and half.mean() > spec.halfwidth:  # the mean of pairs is known no worse than they are
+        known = f"± {half.mean():.2g} or less, from all {used} examples; ± {spec.halfwidth:g} may need more"
     over = f"95 % interval over other checkpoints: {low:.3f} to {high:.3f}"
     if len(refs) < MIN_UNITS:
         over = f"an interval over other checkpoints needs {MIN_UNITS} of them"

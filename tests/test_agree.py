@@ -25,7 +25,7 @@ from landscape.checkpoints import find, models, tokenizers
 from landscape.cli.main import cli
 from landscape.cli.run import run_study
 from landscape.errors import InputError
-from landscape.face.cautions import worse_than_guessing
+from landscape.face.cautions import found
 from landscape.figures.captions import caption
 from landscape.measure import prepare
 from landscape.objectives import Objective
@@ -337,8 +337,10 @@ def test_a_text_in_other_words_is_said(few_runs: Path, tmp_path: Path, capfd: py
 def test_losses_above_a_guess_are_counted(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.open({**EMPTY, "name": "x"})
-    for key, loss in (("a", 2.0), ("b", 2.5), ("c", 2.31)):
-        store.write(key, [{"table": "loss", "checkpoint": key, "loss": loss, "uniform_loss": 2.3}])
-    (said,) = worse_than_guessing(store, ["a", "b", "c"])
+    for key, loss in (("a", 2.0), ("b", 2.5), ("c", 2.31), ("d", 301.0)):
+        row = {"table": "loss", "checkpoint": key, "loss": loss, "uniform_loss": 2.3, "unit": "nats per token"}
+        store.write(key, [row])
+    (said,) = found(store, ["a", "b", "c"])
     assert said.startswith("the loss of 2 of 3 checkpoints is above that of a uniform guess, 2.300, such as 2.500 of b")
-    assert worse_than_guessing(store, ["a"]) == [] == worse_than_guessing(store, [])
+    assert found(store, ["a"]) == [] == found(store, [])
+    assert found(store, ["a", "d"])[1:] == ["there is no perplexity where the loss is above 300 nats, as in d"]

@@ -28,13 +28,13 @@ def nearly_all(covariance: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 def test_what_nothing_depends_on_gets_a_pilot_alone() -> None:
     free, rows = np.array([False, False, False, True]), np.array([[0.0, 1, 0, 0.3]])
-    found = allocate(pilot_with(np.eye(4)), rows, nearly_all(np.eye(4), rows), free, COUNTS)
+    found = allocate(np.eye(4), rows, nearly_all(np.eye(4), rows), free, COUNTS)
     assert found.whole == (False, True, False, True) and found.few == 64
 
 
 def test_independent_parts_that_all_count_get_nearly_all_examples() -> None:
     rows = np.eye(3)[:2]
-    found = allocate(pilot_with(np.eye(3)), rows, nearly_all(np.eye(3), rows), np.array([False, False, True]), COUNTS)
+    found = allocate(np.eye(3), rows, nearly_all(np.eye(3), rows), np.array([False, False, True]), COUNTS)
     needed = 500 / WIDER**2 * 63 * 62 / (62 * 61)
     assert found.few == next(count for count in COUNTS if count >= needed)
 
@@ -45,7 +45,7 @@ def test_the_rest_of_a_regression_is_known_as_well_as_it_has_to_be(share: float)
     coefficient = share**0.5
     covariance = np.array([[1.0, coefficient], [coefficient, 1.0]])
     rows = np.array([[1.0, 0.0], [0.0, 1.0]])
-    found = allocate(pilot_with(covariance), rows, nearly_all(covariance, rows), np.array([False, False]), COUNTS)
+    found = allocate(covariance, rows, nearly_all(covariance, rows), np.array([False, False]), COUNTS)
     needed = 500 * (1 - share) * 63 * 62 / (62 * 61) / (WIDER**2 - share)
     assert sum(found.whole) == 1 and found.few == next(count for count in COUNTS if count >= needed)
 
@@ -59,7 +59,7 @@ def test_hardly_any_choice_is_cheaper(seed: int) -> None:
     rows = np.vstack([np.eye(5)[:3], random.uniform(0, 0.4, 5)])
     free = np.arange(5) == 4
     parts, errors = pilot_with(covariance, seed), nearly_all(covariance, rows)
-    found = allocate(parts, rows, errors, free, COUNTS)
+    found = allocate(np.cov(parts), rows, errors, free, COUNTS)
 
     def variance(whole: np.ndarray, few: int) -> np.ndarray:
         weights, left = rows.copy(), 62 - whole.sum()
@@ -91,7 +91,7 @@ def test_one_that_was_chosen_first_is_exchanged_for_a_better_one() -> None:
     parts = np.stack([left, right, (left + right) / 2 + 0.4 * own])
     rows = np.array([[1.0, 0, 0], [0, 1.0, 0], [0.5, 0.5, 0]])
     errors = nearly_all(np.cov(parts), rows)
-    found = allocate(parts, rows, errors, np.zeros(3, dtype=bool), COUNTS)
+    found = allocate(np.cov(parts), rows, errors, np.zeros(3, dtype=bool), COUNTS)
     assert found.whole == (True, True, False) and found.few == 64
 
 

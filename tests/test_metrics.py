@@ -25,7 +25,7 @@ from landscape.profile.chosen import of_metric
 from landscape.profile.metrics import Metric, measured
 from landscape.profile.paired import standard_error
 from landscape.profile.path_state import Evaluated, KnownEnds
-from landscape.profile.rows import metric_tables
+from landscape.profile.rows import metric_tables, tables
 from landscape.shapes import Int
 from landscape.study.store import Store
 
@@ -62,6 +62,23 @@ def test_a_metric_is_its_definition_and_its_error_that_of_the_jackknife(name: st
         left = np.array([of({key: np.delete(v, n) for key, v in here.items()}) for n in range(50)])
         jackknife = np.sqrt(49 / 50 * ((left - left.mean()) ** 2).sum())
         assert standard_error(found.values)[k] == pytest.approx(jackknife, rel=0.05)
+
+
+def test_a_loss_too_large_for_a_perplexity_has_none() -> None:
+    """The other metrics stay, and so do the barriers of losses as large as those of broken weights."""
+    for loss, names in ((299.0, {"perplexity", "accuracy"}), (301.0, {"accuracy"}), (2e4, {"accuracy"})):
+        numbers = {"loss": NUMBERS["loss"].copy(), "accuracy": NUMBERS["accuracy"]}
+        numbers["loss"][1] += loss - numbers["loss"][1].mean()
+        assert {one.name for one in measured(numbers, "nats per token")} == names
+
+    def evaluate(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Evaluated:
+        rise = np.array([[1 + 4e4 * t**3] for _, t in wanted])
+        return rise + NUMBERS["loss"][:1, examples], {}
+
+    ends = np.stack([1 + NUMBERS["loss"][0], 1 + 4e4 + NUMBERS["loss"][0]])
+    (profile,) = profiles([KnownEnds(ends)], evaluate, Grid(resamples=50))
+    assert metric_tables(profile, Grid(resamples=50), "nats per token") == ([], [])
+    assert tables(profile, Grid(resamples=50))[0][0]["barrier"] == 0
 
 
 def test_what_no_metric_reads_is_a_mean_and_higher_is_better_and_perplexity_is_of_tokens() -> None:

@@ -84,14 +84,33 @@ def test_influences_add_up_over_profiles_on_the_same_examples() -> None:
 
 
 def test_the_error_of_a_loss_known_on_few_examples_is_that_of_two_means() -> None:
-    """The mean of the chord over all examples and of the rise over few of them, which share these few."""
+    """The mean over all of the chord and of what the ends say of the rise, and the mean over few of the rest."""
     level, own = np.random.default_rng(3).normal(size=(2, 1000))
     losses = np.stack([level, 0.5 + 1.5 * level + 0.3 * own, 0.8 * level - 0.2 * own])
     losses[1, 64:] = np.nan
     found = paired.band(paired.components(np.array([0, 0.5, 1]), losses))
-    chord = (losses[0] + losses[2]) / 2
+    chord, difference = (losses[0] + losses[2]) / 2, losses[2] - losses[0]
     rise = (losses[1] - chord)[:64]
-    together = ((rise - rise.mean()) * (chord - chord.mean())[:64]).sum() / 63
-    variance = rise.var(ddof=1) / 64 + chord.var(ddof=1) / 1000 + 2 * together * 64 / (64 * 1000)
-    assert found.loss[1] == pytest.approx(chord.mean() + rise.mean(), abs=1e-12)
+    slope = stats.linregress(difference[:64], rise).slope
+    rest, everywhere = rise - slope * difference[:64], chord + slope * difference
+    centred = (rest - rest.mean()) * (63 * 62 / (62 * 61)) ** 0.5  # for the slope, which is estimated
+    together = (centred * (everywhere - everywhere.mean())[:64]).sum() / 63
+    variance = (centred**2).sum() / 63 / 64 + everywhere.var(ddof=1) / 1000 + 2 * together * 64 / (64 * 1000)
+    assert found.loss[1] == pytest.approx(everywhere.mean() + rest.mean(), abs=1e-12)
     assert found.error[1] == pytest.approx(variance**0.5, rel=1e-9)
+
+
+def test_what_few_examples_say_of_all_is_weighed_by_the_ends() -> None:
+    """All rises are known on few examples, and are tied to the ends' difference: its mean on all is taken, unbiased."""
+    t, errors, means = np.array([0, 0.3, 0.5, 1]), [], []
+    for seed in range(200):
+        gap, own, far = np.random.default_rng(seed).normal(size=(3, 1000))
+        losses = np.stack([0 * gap, 0.3 + 0.5 * gap + 0.3 * far, 0.5 + 1.2 * gap + 0.1 * own + 0.2 * far, 1 + gap])
+        losses[1:3, 24:] = losses[1, 20:] = np.nan
+        found = paired.band(paired.components(t, losses))
+        errors.append(found.rise_error[2])
+        means.append(found.rise[2])
+    expected = ((0.1**2 + 0.2**2) / 24 * 22 / 21 + 0.7**2 / 1000) ** 0.5
+    assert np.mean(errors) == pytest.approx(expected, rel=0.05)
+    assert np.std(means) == pytest.approx(expected, rel=4 / 400**0.5)
+    assert np.mean(means) == pytest.approx(0, abs=4 * expected / 200**0.5)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from landscape.profile.metrics.perplexity import LARGEST_LOSS, OF_UNIT
 from landscape.study.file import Study
 from landscape.study.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SENTENCES = 3
 """Measures of which it is said that their steps are too few; a calibration has eighteen."""
@@ -29,10 +35,29 @@ def _too_few_steps(study: Study) -> list[str]:
     return every if more <= 0 else [*every[:SENTENCES], f"the same of {more} more measures"]
 
 
-def worse_than_guessing(store: Store, keys: list[str]) -> list[str]:
-    """Checkpoints whose loss is above that of a uniform guess, counted in a sentence."""
+def found(store: Store, keys: list[str]) -> list[str]:
+    """Sentences on what the losses of checkpoints say against a study.
+
+    Args:
+        store: Results.
+        keys: Of the tasks that measured these losses.
+    """
     rows = store.rows("loss", keys)
-    if rows.empty or "uniform_loss" not in rows:
+    return [] if rows.empty else [*_worse_than_guessing(rows), *_without_perplexity(rows)]
+
+
+def _without_perplexity(rows: pd.DataFrame) -> list[str]:
+    """Whether some mean loss of a token is too large for a perplexity."""
+    large = rows[(rows["loss"] > LARGEST_LOSS) & rows["unit"].str.endswith(OF_UNIT)]
+    if large.empty:
+        return []
+    first = large["checkpoint"].iloc[0]
+    return [f"there is no perplexity where the loss is above {LARGEST_LOSS:g} nats, as in {first}"]
+
+
+def _worse_than_guessing(rows: pd.DataFrame) -> list[str]:
+    """Checkpoints whose loss is above that of a uniform guess, counted in a sentence."""
+    if "uniform_loss" not in rows:
         return []
     worse = rows[rows["loss"] > rows["uniform_loss"]]
     if worse.empty:

@@ -18,8 +18,7 @@ from landscape.engines.jobs import Event, Start
 from landscape.engines.local import wait_for_work
 from landscape.engines.order import Order
 from landscape.engines.settings import EngineSettings
-from landscape.face import notebook
-from landscape.face.cautions import foreseen, worse_than_guessing
+from landscape.face import cautions, notebook
 from landscape.face.downloads import Downloads, fetching, finished
 from landscape.face.inputs import Models
 from landscape.face.where import (
@@ -178,7 +177,7 @@ def execute(
             on(device)
         require(prepared)
         store.open(prepared.record)
-        for warning in [*prepared.record["warnings"], *foreseen(study)]:
+        for warning in [*prepared.record["warnings"], *cautions.foreseen(study)]:
             LOG.warning("warning: %s", warning)
         return Ran(prepared, store, run_tasks(prepared, where, watch, forks))
 
@@ -210,7 +209,7 @@ def run_tasks(prepared: Prepared, where: EngineSettings, watch: Watch, forks: li
     wanted = share_of(prepared, where)
     left = [task for task in unfinished(wanted, store) if watch.only in ("", task.kind)]
     failed = _run_left(prepared, left, where, watch, forks) if left else {}
-    for warning in worse_than_guessing(store, [task.key for task in left if task.kind == "losses"]):
+    for warning in cautions.found(store, [task.key for task in left if task.kind == "losses"]):
         LOG.warning("warning: %s", warning)
     if watch.counts:
         LOG.info("%d tasks done, %d failed", len(wanted) - len(failed), len(failed))

@@ -9,8 +9,7 @@ from typing import Literal
 import numpy as np
 
 from landscape.catalogue import PRECISE
-from landscape.profile import barrier, nodes, paired, sequential
-from landscape.profile.allocation import WIDER, WIDER_OF_MANY, Allocation, allocate, allowed, variances
+from landscape.profile import barrier, nodes, paired, pilot, sequential
 from landscape.profile.definitions import MAX_COARSE
 from landscape.profile.nodes import Interpolation
 from landscape.profile.paired import Components
@@ -20,11 +19,11 @@ from landscape.shapes import Float, Int
 RESAMPLE_SEED = 0
 ORDER_SEED = 0
 PILOT = 16
-"""Examples on which a shape is found without a wanted half-width; with one, it is found on those of the first look."""
+"""Examples on which a shape is found."""
 DOUBT = 1.25
 """Factor on the half-width that the first examples predict for all: they know it to an eighth."""
-MAX_CONTRASTS = 64
-"""How many contrasts of a definition are considered, the largest first."""
+IN_QUESTION = 0.5
+"""Share of the t between the ends that a wanted half-width takes beyond the first look, about."""
 
 
 @dataclass(frozen=True)
@@ -117,50 +116,59 @@ def _adaptive(paths: Sequence[KnownEnds], evaluate: Evaluate, grid: Grid) -> lis
     On the first examples t are added until the interpolant is precise enough. Then more examples are evaluated where
     they matter. Without a wanted half-width there are so many that intervals are hardly wider than if all examples were
     evaluated at all t. With one, they are evaluated at the t on which the maximum depends, until it is known precisely
-    enough; a path whose maximum would not be known so well on all examples is treated as if none were wanted.
+    enough; a path that would take as many evaluations that way is treated as if none were wanted.
     """
     examples = paths[0].ends.shape[1]
     order = np.random.default_rng(ORDER_SEED).permutation(examples)
-    counts = sequential.looks(examples, PILOT if grid.halfwidth is None else sequential.PILOT)
+    counts, looks = sequential.looks(examples, PILOT), sequential.looks(examples)
     states = [PathState(path, nodes.grid(path.pieces), nodes.first(path.pieces)) for path in paths]
     _resolve_shape(states, order[: counts[0]], evaluate, grid)
     rough = [n for n, state in enumerate(states) if not state.path.one_point]
-    beyond = rough if grid.halfwidth is None else _out_of_reach(states, rough, counts, grid)
-    _resolve_all(states, beyond, order, counts, evaluate, grid)
-    within = [n for n in rough if n not in beyond]
+    at_once = rough if grid.halfwidth is None else _at_once(states, rough, order[: counts[0]], counts, grid)
+    _resolve_all(states, at_once, order, counts, evaluate, grid)
+    within = [n for n in rough if n not in at_once]
     if within:
-        _resolve_maximum(states, within, order, counts, evaluate, grid)
-    return [_read(state, sequential.widening(counts) if n in within else 1.0) for n, state in enumerate(states)]
+        first = [(n, k) for n in within for k in states[n].used[1:-1].tolist()]
+        extend(states, first, order[counts[0] : looks[0]], evaluate)
+        _resolve_maximum(states, within, order, looks, evaluate, grid)
+    return [_read(state, sequential.widening(looks) if n in within else 1.0) for n, state in enumerate(states)]
 
 
-def _out_of_reach(states: list[PathState], rough: list[int], counts: tuple[int, ...], grid: Grid) -> list[int]:
-    """The paths whose wanted half-width all examples would not give, with the factor for several looks.
+def _at_once(
+    states: list[PathState], rough: list[int], known: Int[np.ndarray, " n"], counts: tuple[int, ...], grid: Grid
+) -> list[int]:
+    """The paths for which several looks would not give the wanted half-width, or take as many evaluations as one.
 
-    An interval without that factor is narrower there, and takes no more evaluations. The choice hangs on the errors of
-    the first examples, not on their means. Skewed losses tie the two; simulated coverage is kept there as well.
+    An interval without the factor for several looks is narrower. The choice hangs on the errors of the first examples,
+    not on their means. Skewed losses tie the two; simulated coverage is kept there as well.
     """
     assert grid.halfwidth is not None
-    most = grid.halfwidth / (DOUBT * sequential.widening(counts)) * np.sqrt(counts[-1] / counts[0])
-    if grid.target == "mean":
-        return rough if _mean_halfwidth([states[n] for n in rough]) > most else []
-    return [n for n in rough if _mean_halfwidth([states[n]]) > most]
+    groups = [rough] if grid.target == "mean" else [[n] for n in rough]
+    looks = sequential.looks(counts[-1])
+    out = []
+    for group in groups:
+        share = pilot.halfwidth([states[n] for n in group], known) * sequential.widening(looks) / grid.halfwidth
+        needed = max(counts[-1] * share**2 - looks[0], 0) * IN_QUESTION + looks[0]
+        inner = [len(states[n].used) - 2 for n in group]
+        found = [pilot.allocation(states[n], known, counts, grid.precise) for n in group] if share < 1 / DOUBT else []
+        if share >= 1 / DOUBT or sum(one.evaluations(counts[-1]) for one in found) <= needed * sum(inner):
+            out += group
+    return out
 
 
-def _resolve_shape(states: list[PathState], pilot: Int[np.ndarray, " n"], evaluate: Evaluate, grid: Grid) -> None:
+def _resolve_shape(states: list[PathState], known: Int[np.ndarray, " n"], evaluate: Evaluate, grid: Grid) -> None:
     rough = [n for n, state in enumerate(states) if not state.path.one_point]
     while rough:
-        extend(states, [(n, k) for n in rough for k in states[n].unknown(states[n].used)], pilot, evaluate)
+        extend(states, [(n, k) for n in rough for k in states[n].unknown(states[n].used)], known, evaluate)
         for n in rough:
-            states[n].choose_checks(pilot)
-        extend(states, [(n, k) for n in rough for k in states[n].unknown(states[n].checks)], pilot, evaluate)
-        rough = [n for n in rough if states[n].refine(pilot, _tolerance(states[n], len(pilot), grid))]
+            states[n].choose_checks(known)
+        extend(states, [(n, k) for n in rough for k in states[n].unknown(states[n].checks)], known, evaluate)
+        rough = [n for n in rough if states[n].refine(known, _tolerance(states[n], known, grid))]
 
 
-def _tolerance(state: PathState, pilot: int, grid: Grid) -> float:
+def _tolerance(state: PathState, known: Int[np.ndarray, " n"], grid: Grid) -> float:
     """Largest error of the interpolant: the wanted one, or a quarter of the interval that all examples would give."""
-    band = paired.band(state.components)
-    data = 2 * float(band.rise_error[band.rise.argmax()]) * np.sqrt(pilot / state.path.ends.shape[1])
-    return float(max(grid.tolerance, max(data, grid.halfwidth or 0.0) / 2))
+    return float(max(grid.tolerance, pilot.error(state, known), (grid.halfwidth or 0.0) / 2))
 
 
 def _resolve_all(
@@ -176,43 +184,13 @@ def _resolve_all(
     As long as those that are known at all t do not say that they are enough, more are evaluated there.
     """
     for look, known in enumerate(counts[:-1]):
-        found = {n: _allocation(states[n], order[:known], counts[look:], grid.precise) for n in rough}
+        found = {n: pilot.allocation(states[n], order[:known], counts[look:], grid.precise) for n in rough}
         rough = [n for n, allocation in found.items() if allocation.few > known]
         inner = {n: states[n].used[1:-1].tolist() for n in found}
         more = [(n, k) for n in rough for k in inner[n]]
         whole = [(n, k) for n in inner.keys() - rough for k, one in zip(inner[n], found[n].whole, strict=True) if one]
         extend(states, more, order[known : counts[look + 1]], evaluate)
         extend(states, sorted(whole), order[known:], evaluate)
-
-
-def _allocation(
-    state: PathState, pilot: Int[np.ndarray, " n"], counts: tuple[int, ...], precise: tuple[str, ...]
-) -> Allocation:
-    """Number of examples for each t between the ends, so that the intervals of these definitions are narrow enough.
-
-    An interval depends on the contrasts that may be the maximum, as estimated from what is known at all t.
-    """
-    used, pieces = state.used, state.path.pieces
-    values = paired.components(state.t[used], state.profile[:, pilot]).values
-    means, covariance = values.mean(axis=1), np.cov(values) / len(pilot)
-    rows, errors = [], []
-    for definition in precise:
-        module = barrier.load(definition)
-        interpolation = nodes.interpolant(used, pieces, np.linspace(0, 1, MAX_COARSE) if module.COARSE else None)
-        if module.available(interpolation.t):
-            contrasts, _ = barrier.contrasts(definition, interpolation.t)
-            own = barrier.over_components(contrasts, interpolation)
-            smaller = (own @ means).argmin(axis=1)
-            own = np.take_along_axis(own, smaller[:, None, None], axis=1)[:, 0]
-            own = own[np.argsort(-(own @ means), kind="stable")[:MAX_CONTRASTS]]
-            error, apart = (np.sqrt(variances(one, covariance)) for one in (own, own - own[0]))
-            wider = WIDER_OF_MANY if module.COARSE else WIDER
-            rows.append(own)
-            errors.append(allowed(own @ means, error * np.sqrt(len(pilot) / counts[-1]), apart, wider))
-    inner = [*range(1, len(used) - 1), len(used)]
-    free = np.arange(len(inner)) == len(inner) - 1
-    found = allocate(values[inner], np.concatenate(rows)[:, inner], np.concatenate(errors), free, counts)
-    return Allocation(found.whole[:-1], found.few)
 
 
 def _resolve_maximum(

@@ -37,6 +37,10 @@ class Allocation:
     whole: tuple[bool, ...]
     few: int
 
+    def evaluations(self, examples: int) -> int:
+        """Number of examples that are evaluated, summed over components, of so many in all."""
+        return sum(examples if whole else self.few for whole in self.whole)
+
 
 def variances(
     rows: Float[np.ndarray, "rows components"], covariance: Float[np.ndarray, "components components"]
@@ -67,7 +71,7 @@ def allowed(
 
 
 def allocate(
-    values: Float[np.ndarray, "components known"],
+    covariance: Float[np.ndarray, "components components"],
     rows: Float[np.ndarray, "rows components"],
     errors: Float[np.ndarray, " rows"],
     free: Bool[np.ndarray, " components"],
@@ -83,14 +87,13 @@ def allocate(
     regressed on.
 
     Args:
-        values: Values of the components on the examples that are known of all.
+        covariance: Of the components of one example.
         rows: Weights of the components in each mean.
         errors: Largest standard error of each mean; with all examples it is below.
         free: Components that are known on all examples already.
         counts: Numbers of examples that may be evaluated; the first is the number of those known, the last all.
     """
     known, every = counts[0], counts[-1]
-    covariance = np.atleast_2d(np.cov(values))
     variance, always = variances(rows, covariance), np.flatnonzero(free).tolist()
     room = (every * errors**2 - variance).clip(min=0)
     tiny, rounding = (max(ROUNDING * some.max(initial=0), TINY) for some in (variance, covariance.diagonal()))

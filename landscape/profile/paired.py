@@ -37,28 +37,30 @@ def components(t: Float[np.ndarray, " t"], losses: Float[np.ndarray, "t examples
     """The components of a profile, from which its means, barriers and their errors are computed.
 
     Rises are paired over examples, so a t that was evaluated on fewer examples than the ends loses no precision by
-    that. A rise known on fewer examples than others is regressed on those known on most, the nearest first, and on the
-    ends' difference. It becomes the residual of that regression, which is small (a regression estimator). Residuals are
-    scaled, so that the variance of their mean is that of the estimator (:func:`inflation`).
+    that. A rise known on fewer examples than the ends is regressed on their difference, and on the rises known on most
+    examples, the nearest first, if it is known on fewer than these. It becomes the residual of that regression, which
+    is small (a regression estimator). Residuals are scaled, so that the variance of their mean is that of the estimator
+    (:func:`inflation`).
 
     Args:
         t: The evaluated t, increasing from 0 to 1.
         losses: Loss of each example at each t; nan where it was not evaluated. The ends have all examples.
     """
     relative = (losses - losses[:1]).astype(np.float64)
-    values = np.concatenate([relative - t[:, None] * relative[-1:], relative[-1:]])
-    mixing, last = np.eye(len(values)), len(values) - 1
-    counts = np.isfinite(values[1:-2]).sum(axis=1)
+    rises = np.concatenate([relative - t[:, None] * relative[-1:], relative[-1:]])
+    values, mixing, last = rises.copy(), np.eye(len(rises)), len(rises) - 1
+    counts = np.isfinite(rises[1:-2]).sum(axis=1)
     best = 1 + np.flatnonzero(counts == counts.max(initial=0))
-    for k in 1 + np.flatnonzero(counts < counts.max(initial=0)):
-        known = np.isfinite(values[k])
-        nearest = best[np.argsort(np.abs(best - k), kind="stable")]
+    fewer = 1 + np.flatnonzero(counts < counts.max(initial=0))
+    for k in (*(best if counts.max(initial=0) < rises.shape[1] else ()), *fewer):
+        known = np.isfinite(rises[k])
+        nearest = best[np.argsort(np.abs(best - k), kind="stable")] if k in fewer else best[:0]
         use = np.append(nearest[: regressors(int(known.sum())) - 1], last)
-        x, y = values[use][:, known], values[k, known]
+        x, y = rises[use][:, known], rises[k, known]
         centred = x - x.mean(axis=1, keepdims=True)
         coefficients, _, rank, _ = np.linalg.lstsq(centred.T, y - y.mean(), rcond=1e-6)
-        mixing[k, use] = coefficients
-        values[k] -= coefficients @ values[use]
+        mixing[k] += coefficients @ mixing[use]
+        values[k] -= coefficients @ rises[use]
         mean = values[k, known].mean()
         values[k] = mean + (values[k] - mean) * np.sqrt(inflation(int(known.sum()), int(rank)))
     return Components(t, values, mixing, losses[0])

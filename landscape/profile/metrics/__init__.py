@@ -36,7 +36,7 @@ class Metric(Protocol):
     """Whether a fall is a change for the worse."""
 
     def linearised(self, numbers: Numbers) -> Float[np.ndarray, "points examples"]:
-        """Numbers of each example at each point whose means are the metric."""
+        """Numbers of each example at each point whose means are the metric; infinite where none can hold it."""
         ...
 
 
@@ -76,7 +76,7 @@ def load(name: str) -> Metric:
 
 
 def measured(numbers: Numbers, unit: str) -> list[Measured]:
-    """All metrics that some numbers of examples allow.
+    """All metrics that some numbers of examples allow, without those that are infinite somewhere.
 
     Args:
         numbers: Those of each example by name, ``loss`` among them.
@@ -86,6 +86,8 @@ def measured(numbers: Numbers, unit: str) -> list[Measured]:
     for name in METRICS:
         metric = load(name)
         if all(read in numbers for read in metric.READS) and unit.endswith(metric.OF_UNIT):
-            out.append(Measured(name, metric.HIGHER_IS_BETTER, metric.linearised(numbers)))
+            values = metric.linearised(numbers)
+            if not np.isinf(values).any():
+                out.append(Measured(name, metric.HIGHER_IS_BETTER, values))
     read = {LOSS, *(own for name in METRICS for own in load(name).READS)}
     return [*out, *(Measured(name, True, values) for name, values in numbers.items() if name not in read)]

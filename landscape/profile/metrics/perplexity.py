@@ -11,10 +11,13 @@ from landscape.shapes import Float
 READS = ("loss",)
 OF_UNIT = " token"
 HIGHER_IS_BETTER = False
+LARGEST_LOSS = 300.0
+"""Mean loss above which there is no perplexity, in nats: float64 cannot hold the square of it, which errors need."""
 
 
 def linearised(numbers: Numbers) -> Float[np.ndarray, "points examples"]:
-    """``exp(L) (1 + l_i - L)`` of each example, where ``L`` is the mean of the losses ``l_i``."""
+    """``exp(L) (1 + l_i - L)`` of each example, for the mean ``L`` of the losses ``l_i``; infinite if too large."""
     losses = np.asarray(numbers["loss"], dtype=float)
     mean = means_by_differences(losses)[:, None]
-    return np.asarray(np.exp(mean) * (1 + losses - mean))
+    tangent = np.exp(np.minimum(mean, LARGEST_LOSS)) * (1 + losses - mean)
+    return np.asarray(np.where(mean > LARGEST_LOSS, np.inf, tangent))
