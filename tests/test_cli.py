@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -183,7 +184,7 @@ def test_adaptive_points_and_the_chosen_dtype_are_said(runs: Path, capfd: pytest
     assert of_metrics.any() and rows.loc[of_metrics, "t_error"].isna().all()
     assert rows.loc[rows["table"] == "barrier", "t_error"].notna().all()
     assert "9 Chebyshev points, the error between them is not known" in " ".join(err.split())
-    assert "dtype auto: float32; no other is faster here" in " ".join(err.split())
+    assert re.search("dtype auto: float32; (no other is faster here|this processor has no fast)", " ".join(err.split()))
     code, _, err = call(capfd, "barriers", *refs, *options)
     assert code == 0 and "9 Chebyshev points, error between them up to" in " ".join(err.split())
     assert "dtype auto" not in err
