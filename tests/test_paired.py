@@ -102,7 +102,7 @@ def test_the_error_of_a_loss_known_on_few_examples_is_that_of_two_means() -> Non
 
 def test_what_few_examples_say_of_all_is_weighed_by_the_ends() -> None:
     """All rises are known on few examples, and are tied to the ends' difference: its mean on all is taken, unbiased."""
-    t, errors, means = np.array([0, 0.3, 0.5, 1]), [], []
+    t, errors, means, of_fewest = np.array([0, 0.3, 0.5, 1]), [], [], []
     for seed in range(200):
         gap, own, far = np.random.default_rng(seed).normal(size=(3, 1000))
         losses = np.stack([0 * gap, 0.3 + 0.5 * gap + 0.3 * far, 0.5 + 1.2 * gap + 0.1 * own + 0.2 * far, 1 + gap])
@@ -110,7 +110,9 @@ def test_what_few_examples_say_of_all_is_weighed_by_the_ends() -> None:
         found = paired.band(paired.components(t, losses))
         errors.append(found.rise_error[2])
         means.append(found.rise[2])
+        of_fewest.append(found.rise[1])
     expected = ((0.1**2 + 0.2**2) / 24 * 22 / 21 + 0.7**2 / 1000) ** 0.5
     assert np.mean(errors) == pytest.approx(expected, rel=0.05)
     assert np.std(means) == pytest.approx(expected, rel=4 / 400**0.5)
     assert np.mean(means) == pytest.approx(0, abs=4 * expected / 200**0.5)
+    assert np.mean(of_fewest) == pytest.approx(0, abs=4 * np.std(of_fewest) / 200**0.5) and np.std(of_fewest) < 0.1

@@ -80,3 +80,19 @@ def test_a_wanted_half_width_takes_no_more_than_none(halfwidth: float, target: s
             row = tables(found, grid)[0][0]
             assert wanted is None or target == "mean" or row["high"] - row["low"] <= 2 * max(wanted, 0.07)
     assert took[halfwidth] < 1.05 * took[None] and (halfwidth < 0.3 or took[halfwidth] < 0.5 * took[None])
+
+
+def unlike(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Evaluated:
+    """Plateaus, whose examples have a noise of their own at each t, of plus or minus one."""
+    noise = [np.random.default_rng([n, int(t * 1e6)]).choice([-1.0, 1.0], N)[examples] for n, t in wanted]
+    return np.array([3 - (2 * t - 1) ** 8 + own for (_, t), own in zip(wanted, noise, strict=True)]), {}
+
+
+@pytest.mark.parametrize(("halfwidth", "target", "looks"), [
+    (0.3, "pairs", True), (0.085, "pairs", False), (0.05, "pairs", False), (0.06, "mean", True),
+])  # fmt: skip
+def test_several_looks_are_taken_where_they_can_be_enough(halfwidth: float, target: str, looks: bool) -> None:
+    """All examples give a pair 1.96 / 600 ** 0.5 = 0.08, the mean of six 0.03; several looks need a quarter more."""
+    grid = Grid(halfwidth=halfwidth, target=target, resamples=100)  # type: ignore[arg-type]
+    found = profiles([KnownEnds(np.full((2, N), 2.0))] * 6, unlike, grid)
+    assert {one.widening > 1 for one in found} == {looks}

@@ -149,9 +149,9 @@ def _at_once(
     for group in groups:
         share = pilot.halfwidth([states[n] for n in group], known) * sequential.widening(looks) / grid.halfwidth
         needed = max(counts[-1] * share**2 - looks[0], 0) * IN_QUESTION + looks[0]
-        inner = [len(states[n].used) - 2 for n in group]
-        found = [pilot.allocation(states[n], known, counts, grid.precise) for n in group] if share < 1 / DOUBT else []
-        if share >= 1 / DOUBT or sum(one.evaluations(counts[-1]) for one in found) <= needed * sum(inner):
+        several = needed * sum(len(states[n].used) - 2 for n in group)
+        each = (pilot.allocation(states[n], known, counts, grid.precise).evaluations(counts[-1]) for n in group)
+        if share >= 1 / DOUBT or sum(each) <= several:
             out += group
     return out
 
