@@ -20,8 +20,8 @@ def tables(profile: Profile, grid: Grid) -> tuple[list[Row], list[Row]]:
     """Rows of the tables ``barrier``, one for each definition, and ``profile``, one for each t shown.
 
     ``evaluations`` counts examples between the ends, summed over t. ``evaluated_on`` counts the examples of one t. The
-    other examples of that t are estimated by regression on t that were evaluated on more. Between the evaluated t the
-    profile is a polynomial.
+    other examples of that t are estimated by regression on t that were evaluated on more, and on the ends. Between the
+    evaluated t the profile is a polynomial.
 
     A ``barrier`` row also has the largest and the mean loss along the path, and both above the better end,
     ``max_t L(t) - min(L(0), L(1))`` and the mean of ``L(t) - min(L(0), L(1))``, each with its standard error. Unlike a
