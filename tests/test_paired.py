@@ -116,3 +116,14 @@ def test_what_few_examples_say_of_all_is_weighed_by_the_ends() -> None:
     assert np.std(means) == pytest.approx(expected, rel=4 / 400**0.5)
     assert np.mean(means) == pytest.approx(0, abs=4 * expected / 200**0.5)
     assert np.mean(of_fewest) == pytest.approx(0, abs=4 * np.std(of_fewest) / 200**0.5) and np.std(of_fewest) < 0.1
+
+
+def test_nothing_is_regressed_on_rounding() -> None:
+    """Ends that differ by one number for all examples, but for rounding: the mean of few is their mean."""
+    level, own = np.random.default_rng(5).normal(size=(2, 800))
+    losses = np.stack([2 + level, 2.5 + level + own, 3 + level])
+    assert 0 < np.ptp(losses[2] - losses[0]) < 1e-14
+    losses[1, 32:] = np.nan
+    found = paired.band(paired.components(np.array([0, 0.5, 1]), losses))
+    assert found.rise[1] == pytest.approx(own[:32].mean(), abs=1e-12)
+    assert found.rise_error[1] == pytest.approx(stats.sem(own[:32]), rel=1e-9)

@@ -14,6 +14,8 @@ from landscape.shapes import Float
 
 EXAMPLES_PER_REGRESSOR = 4
 """Examples on which a component is known, for each other that it is regressed on."""
+ROUNDING = 1e-6
+"""Share of the largest loss below which differences of examples are rounding, and nothing is regressed on them."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ def components(t: Float[np.ndarray, " t"], losses: Float[np.ndarray, "t examples
     relative = (losses - losses[:1]).astype(np.float64)
     rises = np.concatenate([relative - t[:, None] * relative[-1:], relative[-1:]])
     values, mixing, last = rises.copy(), np.eye(len(rises)), len(rises) - 1
+    rounding = ROUNDING * np.abs(losses[[0, -1]]).max()
     counts = np.isfinite(rises[1:-2]).sum(axis=1)
     best = 1 + np.flatnonzero(counts == counts.max(initial=0))
     fewer = 1 + np.flatnonzero(counts < counts.max(initial=0))
@@ -58,6 +61,7 @@ def components(t: Float[np.ndarray, " t"], losses: Float[np.ndarray, "t examples
         use = np.append(nearest[: regressors(int(known.sum())) - 1], last)
         x, y = rises[use][:, known], rises[k, known]
         centred = x - x.mean(axis=1, keepdims=True)
+        centred[np.abs(centred).max(axis=1) <= rounding] = 0
         coefficients, _, rank, _ = np.linalg.lstsq(centred.T, y - y.mean(), rcond=1e-6)
         mixing[k] += coefficients @ mixing[use]
         values[k] -= coefficients @ rises[use]
