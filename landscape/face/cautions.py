@@ -36,7 +36,7 @@ def _too_few_steps(study: Study) -> list[str]:
 
 
 def found(store: Store, keys: list[str]) -> list[str]:
-    """Sentences on what the losses of checkpoints say against a study.
+    """Sentences on losses that are too large: for a trained model, or for a perplexity.
 
     Args:
         store: Results.

@@ -31,8 +31,8 @@ def moments(
     values = paired.components(state.t[state.used], state.profile[:, pilot]).values
     means, covariance = values.mean(axis=1), np.cov(values)
     difference = np.diff(state.path.ends.astype(float), axis=0)[0]
-    known = np.sqrt(covariance[-1, -1]) > paired.ROUNDING * np.abs(state.path.ends).max()
-    coefficients = covariance[-1] / covariance[-1, -1] if known else np.zeros(len(means))
+    varies = np.sqrt(covariance[-1, -1]) > paired.ROUNDING * np.abs(state.path.ends).max()
+    coefficients = covariance[-1] / covariance[-1, -1] if varies else np.zeros(len(means))
     more = np.outer(coefficients, coefficients) * (difference.var(ddof=1) - covariance[-1, -1])
     return means + coefficients * (difference.mean() - means[-1]), covariance + more
 

@@ -36,7 +36,7 @@ class Metric(Protocol):
     """Whether a fall is a change for the worse."""
 
     def linearised(self, numbers: Numbers) -> Float[np.ndarray, "points examples"]:
-        """Numbers of each example at each point whose means are the metric; infinite where none can hold it."""
+        """Numbers of each example at each point whose means are the metric; infinite where it is too large."""
         ...
 
 
