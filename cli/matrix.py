@@ -9,6 +9,8 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from landscape.profile.metrics import LOSS
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -16,9 +18,11 @@ COLOURS = np.array([(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (
 """Viridis, from no barrier to the largest: it is read in grey and by colour-blind people too."""
 BORDER = 3
 """Columns of the terminal beside the text of a cell."""
+FITS = 1e6
+"""Values below it are printed to three decimals."""
 
 
-def tables(rows: pd.DataFrame, names: Sequence[str], title: str, width: int, metric: str = "loss") -> Iterator[Table]:
+def tables(rows: pd.DataFrame, names: Sequence[str], title: str, width: int, metric: str = LOSS) -> Iterator[Table]:
     """The lower half of a matrix; in several tables side by side if it is wider than the terminal.
 
     Args:
@@ -28,6 +32,7 @@ def tables(rows: pd.DataFrame, names: Sequence[str], title: str, width: int, met
         width: Columns of the terminal.
         metric: What the diagonal holds.
     """
+    none = "failed" if metric == LOSS else "none"
     whole = has_intervals(rows, len(names), width)
     cells = _cells(rows, intervals=whole)
     losses = {ref: loss for side in "ab" for ref, loss in zip(rows[side], rows[f"loss_{side}"], strict=True)}
@@ -43,7 +48,7 @@ def tables(rows: pd.DataFrame, names: Sequence[str], title: str, width: int, met
         for column in shown:
             table.add_column(str(column + 1), justify="right", no_wrap=True)
         for i in range(start, len(names)):
-            own = f"{losses[names[i]]:.3f}" if names[i] in losses else "failed"
+            own = _number(losses[names[i]]) if names[i] in losses else none
             here = [cells.get((names[j], names[i]), "") if j < i else own if j == i else "" for j in shown]
             table.add_row(str(i + 1), *here)
         yield table
@@ -75,10 +80,15 @@ def _cells(rows: pd.DataFrame, *, intervals: bool) -> dict[tuple[str, str], Text
     most = max(float(rows["barrier"].max()), 1e-12)
     out = {}
     for row in rows.to_dict("records"):
-        text = f"{row['barrier']:.3f}{'*' if row['below_floor'] else ''}"
-        text += f"\n{row['low']:.3f} to {row['high']:.3f}" if intervals else ""
+        text = f"{_number(row['barrier'])}{'*' if row['below_floor'] else ''}"
+        text += f"\n{_number(row['low'])} to {_number(row['high'])}" if intervals else ""
         out[row["a"], row["b"]] = Text(text, style=_style(row["barrier"] / most), justify="right")
     return out
+
+
+def _number(value: float) -> str:
+    """A number to three decimals, or to three digits where it would not fit a cell."""
+    return f"{value:.3f}" if abs(value) < FITS else f"{value:.3g}"
 
 
 def _style(share: float) -> str:

@@ -344,3 +344,8 @@ def test_losses_above_a_guess_are_counted(tmp_path: Path) -> None:
     assert said.startswith("the loss of 2 of 3 checkpoints is above that of a uniform guess, 2.300, such as 2.500 of b")
     assert found(store, ["a"]) == [] == found(store, [])
     assert found(store, ["a", "d"])[1:] == ["there is no perplexity where the loss is above 300 nats, as in d"]
+    large = {"a": "a", "b": "c", "largest_loss": 301.0}
+    store.write("ac", [{"table": "barrier", "unit": "nats per token", **large}])
+    store.write("mean", [{"table": "barrier", "unit": "squared error", **large}])
+    assert found(store, ["ac"])[0].endswith("above 300 nats, as in the path from a to c")
+    assert found(store, ["mean"]) == []

@@ -62,6 +62,19 @@ def test_intervals_are_there_where_there_is_room() -> None:
     assert " to " in drawn(3, 80) and " to " not in drawn(14, 80)
 
 
+def test_numbers_too_large_for_a_cell_have_three_digits_and_what_is_missing_is_named() -> None:
+    rows = barriers(3)[0].assign(barrier=[0.25, 1234567.0, 8.8e92], low=[0.2, -9e5, 0.0], high=[0.3, 2e6, 5.4e93])
+    rows.loc[2, "loss_b"] = 2e6
+    out = io.StringIO()
+    for metric in ("loss", "perplexity"):
+        for table in matrix.tables(rows, ["runs/0", "runs/1", "runs/2", "runs/3"], "title", 200, metric):
+            Console(file=out, width=200).print(table)
+    text = " ".join(out.getvalue().split())
+    said = ("0.200 to 0.300", "1.23e+06", "-900000.000 to 2e+06", "8.8e+92", "0.000 to 5.4e+93", "2e+06 │")
+    assert [one for one in said if one not in text] == []
+    assert (text.count("failed"), text.count("none")) == (1, 1)
+
+
 def test_colour_is_for_terminals_that_want_it() -> None:
     assert "\x1b[38;" in drawn(3, 80) or "\x1b[30;48;2;" in drawn(3, 80)
     assert "48;2;" not in drawn(3, 80, no_color=True)

@@ -11,6 +11,8 @@ from landscape.study.store import Store
 if TYPE_CHECKING:
     import pandas as pd
 
+MEASURED = ("losses", "barriers", "curves")
+"""Kinds of tasks that measure losses of checkpoints, or along paths between two."""
 SENTENCES = 3
 """Measures of which it is said that their steps are too few; a calibration has eighteen."""
 
@@ -40,19 +42,24 @@ def found(store: Store, keys: list[str]) -> list[str]:
 
     Args:
         store: Results.
-        keys: Of the tasks that measured these losses.
+        keys: Of the tasks that measured these losses, of checkpoints and along paths.
     """
-    rows = store.rows("loss", keys)
-    return [] if rows.empty else [*_worse_than_guessing(rows), *_without_perplexity(rows)]
+    tables = store.tables(keys, ["loss", "barrier"])
+    guessed = _worse_than_guessing(tables["loss"]) if "loss" in tables else []
+    return [*guessed, *_without_perplexity(tables)]
 
 
-def _without_perplexity(rows: pd.DataFrame) -> list[str]:
-    """Whether some mean loss of a token is too large for a perplexity."""
-    large = rows[(rows["loss"] > LARGEST_LOSS) & rows["unit"].str.endswith(OF_UNIT)]
-    if large.empty:
-        return []
-    first = large["checkpoint"].iloc[0]
-    return [f"there is no perplexity where the loss is above {LARGEST_LOSS:g} nats, as in {first}"]
+def _without_perplexity(tables: dict[str, pd.DataFrame]) -> list[str]:
+    """Whether some mean loss of a token is too large for a perplexity: that of a checkpoint, or else along a path."""
+    places = (("loss", "loss", "{checkpoint}"), ("barrier", "largest_loss", "the path from {a} to {b}"))
+    for table, loss, place in places:
+        rows = tables.get(table)
+        if rows is not None:
+            large = rows[(rows[loss] > LARGEST_LOSS) & rows["unit"].str.endswith(OF_UNIT)]
+            for row in large.head(1).to_dict("records"):
+                where = place.format(**row)
+                return [f"there is no perplexity where the loss is above {LARGEST_LOSS:g} nats, as in {where}"]
+    return []
 
 
 def _worse_than_guessing(rows: pd.DataFrame) -> list[str]:

@@ -209,7 +209,7 @@ def run_tasks(prepared: Prepared, where: EngineSettings, watch: Watch, forks: li
     wanted = share_of(prepared, where)
     left = [task for task in unfinished(wanted, store) if watch.only in ("", task.kind)]
     failed = _run_left(prepared, left, where, watch, forks) if left else {}
-    for warning in cautions.found(store, [task.key for task in left if task.kind == "losses"]):
+    for warning in cautions.found(store, [task.key for task in left if task.kind in cautions.MEASURED]):
         LOG.warning("warning: %s", warning)
     if watch.counts:
         LOG.info("%d tasks done, %d failed", len(wanted) - len(failed), len(failed))
