@@ -246,6 +246,19 @@ def test_midpoint_needs_its_point() -> None:
         contrasts("midpoint", even)
 
 
+def test_the_middle_of_an_even_grid_may_be_rounded() -> None:
+    """With 99 points it is the number below 1/2."""
+    assert 0.5 not in np.linspace(0, 1, 99)
+    for points in range(3, 800, 2):
+        t = np.linspace(0, 1, points)
+        rows, at = contrasts("midpoint", t)
+        expected = np.zeros(points)
+        expected[[0, points // 2, -1]] = (-0.5, 1, -0.5)
+        assert rows.shape == (1, 1, points) and at.tolist() == [0.5], points
+        assert rows[0, 0] == pytest.approx(expected, abs=1e-15), points
+    assert "midpoint" not in available(np.array([0.0, 0.5 + 1e-9, 1.0]))
+
+
 @pytest.mark.parametrize("bad", [[0.1, 0.5, 1.0], [0.0, 0.5, 0.9], [0.0, 0.6, 0.5, 1.0], [0.0, 0.4, 0.4, 1.0]])
 def test_times_must_rise_from_0_to_1(bad: list[float]) -> None:
     with pytest.raises(ValueError, match="must rise from 0 to 1"):

@@ -54,7 +54,10 @@ def test_the_error_of_all_examples_is_known_from_few_whether_or_not_they_are_far
 
 
 def test_intervals_are_hardly_wider_where_the_ends_say_nearly_all() -> None:
-    """Few examples are enough then, and the ends are used; else these few would be the whole interval."""
+    """Few examples are enough then, and the ends are used; else these few would be the whole interval.
+
+    Every thirtieth example is far out, so it takes about a fifth of them; else it takes a tenth.
+    """
     widths, took = [], []
     for seed in range(30):
         world = Tied(seed, 0.05, 12.0)
@@ -63,7 +66,41 @@ def test_intervals_are_hardly_wider_where_the_ends_say_nearly_all() -> None:
         widths.append((narrow["high"] - narrow["low"]) / (whole["high"] - whole["low"]))
         took.append(found.evaluations)
         assert abs(narrow["barrier"] - whole["barrier"]) < 0.5 * (whole["high"] - whole["low"])
-    assert np.mean(widths) < 1.1 and max(widths) < 1.25 and np.mean(took) < 0.1 * 7 * N
+    assert np.mean(widths) < 1.1 and max(widths) < 1.25 and np.mean(took) < 0.2 * 7 * N
+
+
+def test_a_variance_is_known_to_half_of_it_on_so_many_examples() -> None:
+    """Kurtosis of values of which a share ``p`` is one and the rest zero: ``1 / (p (1 - p)) - 3``."""
+    ends = np.zeros((2, 4000))
+    ends[1, :40] = 7.0
+    kurtosis = 1 / (0.01 * 0.99) - 3
+    assert pilot.enough(ends) == pilot.enough(5 - 3 * ends[::-1]) == np.ceil(4 * (kurtosis - 1))
+    assert pilot.enough(np.random.default_rng(0).normal(size=(2, 100_000))) in (8, 9)
+    assert pilot.enough(ends[:, :200]) == 9 and pilot.enough(ends[:, 39:300]) == 261
+    assert pilot.enough(np.ones((2, 50))) == 0
+
+
+@pytest.mark.parametrize("halfwidth", [None, 0.2])
+def test_a_few_examples_far_out_are_not_missed(halfwidth: float | None) -> None:
+    """Three of 256 are far out at both ends alike, and rise otherwise; their variance is most of that of the area."""
+    ratios: dict[str, list[float]] = {"chord": [], "area": [], "mean_ends": []}
+    for seed in range(6):
+        random = np.random.default_rng(seed)
+        odd = np.isin(np.arange(256), random.choice(256, 3, replace=False))
+        level, height = random.normal(4, 0.5, 256) + 9 * odd, random.normal(0.5, 0.3, 256)
+
+        def evaluate(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Evaluated:
+            base, rise, far = level[examples], height[examples], odd[examples]  # noqa: B023
+            return np.array([base + 4 * t * (1 - t) * rise + 6 * (4 * t * (1 - t)) ** 3 * far for _, t in wanted]), {}
+
+        path = KnownEnds(np.stack([level, level]))
+        grids = Grid(halfwidth=halfwidth, resamples=300), Grid(points=33, resamples=300)
+        found, whole = (tables(profiles([path], evaluate, grid)[0], grid)[0] for grid in grids)
+        for own, every in zip(found, whole, strict=True):
+            if own["definition"] in ratios:
+                ratios[own["definition"]].append((own["high"] - own["low"]) / (every["high"] - every["low"]))
+    for name, own in ratios.items():
+        assert min(own) > 0.9 and max(own) < 1.1, (name, own)
 
 
 @pytest.mark.parametrize("target", ["pairs", "mean"])

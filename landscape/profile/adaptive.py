@@ -151,7 +151,8 @@ def _at_once(
         needed = max(counts[-1] * share**2 - looks[0], 0) * IN_QUESTION + looks[0]
         several = needed * sum(len(states[n].used) - 2 for n in group)
         each = (pilot.allocation(states[n], known, counts, grid.precise).evaluations(counts[-1]) for n in group)
-        if share >= 1 / DOUBT or sum(each) <= several:
+        heavy = any(pilot.enough(states[n].path.ends) > looks[0] for n in group)
+        if heavy or share >= 1 / DOUBT or sum(each) <= several:
             out += group
     return out
 
@@ -181,11 +182,12 @@ def _resolve_all(
 ) -> None:
     """Evaluate all examples at the t on which barriers depend, and as few as are enough at the others.
 
-    As long as those that are known at all t do not say that they are enough, more are evaluated there.
+    As long as those that are known at all t do not say that they are enough, or are too few to say so, more are
+    evaluated there.
     """
     for look, known in enumerate(counts[:-1]):
         found = {n: pilot.allocation(states[n], order[:known], counts[look:], grid.precise) for n in rough}
-        rough = [n for n, allocation in found.items() if allocation.few > known]
+        rough = [n for n, one in found.items() if max(one.few, pilot.enough(states[n].path.ends)) > known]
         inner = {n: states[n].used[1:-1].tolist() for n in found}
         more = [(n, k) for n in rough for k in inner[n]]
         whole = [(n, k) for n in inner.keys() - rough for k, one in zip(inner[n], found[n].whole, strict=True) if one]

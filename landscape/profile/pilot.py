@@ -11,8 +11,26 @@ from landscape.profile.path_state import PathState
 from landscape.profile.sequential import ONE_LOOK
 from landscape.shapes import Float, Int
 
+KNOWN_TO = 0.5
+"""Relative error to which a variance must be known."""
 MAX_CONTRASTS = 64
 """How many contrasts of a definition are considered, the largest first."""
+
+
+def enough(ends: Float[np.ndarray, "2 examples"]) -> int:
+    """How many examples know a variance to half of it, where losses have the tails that those of the ends have.
+
+    The relative error of a variance on ``m`` examples is ``sqrt((k - 1) / m)``, with ``k`` the kurtosis, which is 3 for
+    a normal loss (Cochran, Sampling Techniques, section 2.15). Where a few examples are far out, that is nearly all:
+    fewer would know neither the shape nor the error that these bring.
+
+    Args:
+        ends: Losses of all examples at both ends.
+    """
+    apart = ends.astype(float) - ends.mean(axis=1, keepdims=True)
+    square, fourth = ((apart**power).mean(axis=1) for power in (2, 4))
+    kurtosis = np.divide(fourth, square**2, out=np.ones_like(square), where=square > 0).max()
+    return min(int(np.ceil((kurtosis - 1) / KNOWN_TO**2)), ends.shape[1])
 
 
 def moments(

@@ -8,15 +8,16 @@ from __future__ import annotations
 import numpy as np
 
 from landscape.profile.definitions import Contrasts, above_chord
-from landscape.shapes import Float
+from landscape.shapes import Bool, Float
 
 SIGNED = True
 COARSE = False
+ROUNDING = 1e-12
 
 
 def available(t: Float[np.ndarray, " t"]) -> bool:
     """Whether t = 1/2 is on the grid."""
-    return 0.5 in t
+    return bool(_middle(t).any())
 
 
 def contrasts(t: Float[np.ndarray, " t"]) -> Contrasts:
@@ -27,4 +28,9 @@ def contrasts(t: Float[np.ndarray, " t"]) -> Contrasts:
     """
     if not available(t):
         raise ValueError(f"the midpoint barrier needs t = 1/2 on the grid, got {t}")
-    return above_chord(t)[t == 0.5][:, None], np.array([0.5])
+    return above_chord(t)[_middle(t)][:, None], np.array([0.5])
+
+
+def _middle(t: Float[np.ndarray, " t"]) -> Bool[np.ndarray, " t"]:
+    """Which t is 1/2 but for rounding: the middle of an even grid can be the number next to it."""
+    return np.abs(t - 0.5) <= ROUNDING
