@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from landscape.profile import barrier, nodes, paired
@@ -29,8 +31,8 @@ def enough(ends: Float[np.ndarray, "2 examples"]) -> int:
     """
     apart = ends.astype(float) - ends.mean(axis=1, keepdims=True)
     square, fourth = ((apart**power).mean(axis=1) for power in (2, 4))
-    kurtosis = np.divide(fourth, square**2, out=np.ones_like(square), where=square > 0).max()
-    return min(int(np.ceil((kurtosis - 1) / KNOWN_TO**2)), ends.shape[1])
+    kurtosis = float(np.divide(fourth, square**2, out=np.ones_like(square), where=square > 0).max())
+    return min(math.ceil((kurtosis - 1) / KNOWN_TO**2), ends.shape[1])
 
 
 def moments(
