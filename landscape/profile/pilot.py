@@ -32,7 +32,7 @@ def enough(ends: Float[np.ndarray, "2 examples"]) -> int:
     apart = ends.astype(float) - ends.mean(axis=1, keepdims=True)
     square, fourth = ((apart**power).mean(axis=1) for power in (2, 4))
     kurtosis = float(np.divide(fourth, square**2, out=np.ones_like(square), where=square > 0).max())
-    return min(math.ceil((kurtosis - 1) / KNOWN_TO**2), ends.shape[1])
+    return min(math.ceil((kurtosis - 1) / KNOWN_TO**2), len(ends[0]))
 
 
 def moments(
