@@ -77,7 +77,7 @@ def test_a_variance_is_known_to_half_of_it_on_so_many_examples() -> None:
     assert pilot.enough(ends) == pilot.enough(5 - 3 * ends[::-1]) == np.ceil(4 * (kurtosis - 1))
     assert pilot.enough(np.random.default_rng(0).normal(size=(2, 100_000))) in (8, 9)
     assert pilot.enough(ends[:, :200]) == 9 and pilot.enough(ends[:, 39:300]) == 261
-    assert pilot.enough(np.ones((2, 50))) == 0
+    assert pilot.enough(np.ones((2, 50))) == 0 and pilot.enough(1e90 * ends) == pilot.enough(ends)
 
 
 @pytest.mark.parametrize("halfwidth", [None, 0.2])

@@ -29,7 +29,8 @@ def enough(ends: Float[np.ndarray, "2 examples"]) -> int:
     Args:
         ends: Losses of all examples at both ends.
     """
-    apart = ends.astype(float) - ends.mean(axis=1, keepdims=True)
+    apart = ends - ends.mean(axis=1, keepdims=True, dtype=float)
+    apart /= np.abs(apart).max(axis=1, keepdims=True).clip(min=np.finfo(float).tiny)  # else powers may overflow
     square, fourth = ((apart**power).mean(axis=1) for power in (2, 4))
     kurtosis = float(np.divide(fourth, square**2, out=np.ones_like(square), where=square > 0).max())
     return min(math.ceil((kurtosis - 1) / KNOWN_TO**2), len(ends[0]))
