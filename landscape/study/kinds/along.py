@@ -39,7 +39,7 @@ class Along(Measure):
             out, intervals are a few percent wider than with all examples at every point.
         precise: With ``auto``: definitions of a barrier whose intervals are nearly as narrow as from all examples, by
             default those of the loss at one point above the ends. Intervals of ``area`` and ``convexity_gap`` are then
-            wider, on average 1.3 and 1.1 times; naming these too takes half as many evaluations again.
+            wider, on average 1.2 and 1.1 times; naming these too takes about two fifths more evaluations.
         target: With a halfwidth: whether it is that of each pair, or of the mean over the pairs of one task, which
             takes fewer examples.
         dtype: Of the forward pass; points are always combined in float32. ``tf32`` needs a GPU. ``auto`` is the fastest
