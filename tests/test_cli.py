@@ -213,6 +213,28 @@ def test_what_is_shown_has_narrow_intervals(
     assert "no definition of a barrier" in call(capfd, "barriers", *refs, "--precise", "height")[2]
 
 
+@pytest.mark.parametrize(
+    ("definition", "points", "needs"),
+    [("midpoint", 4, "t = 1/2 on the grid: an odd number of points"), ("convexity_gap", 43, "at most 41 points")],
+)
+def test_a_grid_that_a_definition_cannot_use_is_refused_before_it_is_measured(
+    runs: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    definition: str,
+    points: int,
+    needs: str,
+) -> None:
+    def one_shot(*_: Any) -> None:
+        raise InputError("measured")
+
+    monkeypatch.setattr(face_barriers, "one_shot", one_shot)
+    refs = [runs / "seed_0" / "step_10", runs / "seed_1" / "step_10"]
+    code, _, said = call(capfd, "barriers", *refs, "--definition", definition, "--points", points)
+    assert code == 2 and f"the {definition} barrier needs {needs}; got points = {points}" in " ".join(said.split())
+    assert "measured" in call(capfd, "barriers", *refs, "--definition", definition, "--points", 5)[2]
+
+
 @pytest.mark.slow
 def test_without_text_the_packaged_one_is_used_and_said(
     runs: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

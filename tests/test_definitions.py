@@ -32,6 +32,7 @@ def plugin(definition: str, mean: np.ndarray, t: np.ndarray = T) -> float:
 def test_a_definition_has_the_names_of_its_siblings(definition: str) -> None:
     module = barrier.load(definition)
     assert isinstance(module.SIGNED, bool) and isinstance(module.COARSE, bool)
+    assert bool(module.NEEDS) == any(not module.available(np.linspace(0, 1, points)) for points in (4, 99))
     assert type(module.available(T)) is bool and module.available(T), "on a small grid with t = 1/2"
     assert barrier.load(definition) is module
 

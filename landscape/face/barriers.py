@@ -13,6 +13,7 @@ from landscape.errors import InputError
 from landscape.face.inputs import Memory, Models, find, split
 from landscape.face.result import Result, axes, no_rows, plot_profile, require_rows
 from landscape.face.running import SILENT, Watch, one_shot
+from landscape.profile import barrier
 from landscape.profile.chosen import OF_METRICS, of_metric
 from landscape.profile.metrics import LOSS
 from landscape.study.kinds.barriers import Barriers
@@ -152,10 +153,9 @@ def measure(
     """
     if len(models.checkpoints) < 2:
         raise InputError(f"{models.checkpoints[0].ref} is one checkpoint; a barrier is between two or more")
-    if definition == "midpoint" and spec.points != "auto" and spec.points % 2 == 0:
-        raise InputError(
-            f"the midpoint barrier needs t = 1/2 on the grid, which {spec.points} points lack; give an odd number"
-        )
+    if spec.points != "auto" and definition not in barrier.available(np.linspace(0, 1, spec.points)):
+        needs = barrier.load(definition).NEEDS
+        raise InputError(f"the {definition} barrier needs {needs}; got points = {spec.points}")
     if spec.points == "auto" and definition not in spec.precise:
         spec = spec.model_copy(update={"precise": (*spec.precise, definition)})
     with one_shot("barriers", models, [spec], out, watch) as ran:

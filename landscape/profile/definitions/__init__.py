@@ -30,6 +30,8 @@ class Definition(Protocol):
     """Whether the barrier can be negative. If not, the ends take part in the maximum, and it is at least 0."""
     COARSE: bool
     """Whether the definition is computed on a grid of ``MAX_COARSE`` t only."""
+    NEEDS: str
+    """What the grid must have, as words after *needs*; empty if any grid will do."""
 
     def available(self, t: Float[np.ndarray, " t"]) -> bool:
         """Whether the grid ``t`` has what the definition needs."""

@@ -12,6 +12,7 @@ from landscape.shapes import Float
 
 SIGNED = False
 COARSE = False
+NEEDS = ""
 
 
 def available(t: Float[np.ndarray, " t"]) -> bool:

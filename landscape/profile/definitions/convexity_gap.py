@@ -14,6 +14,7 @@ from landscape.shapes import Float
 
 SIGNED = False
 COARSE = True
+NEEDS = f"at most {MAX_COARSE} points"
 
 
 def available(t: Float[np.ndarray, " t"]) -> bool:

@@ -12,6 +12,7 @@ from landscape.shapes import Bool, Float
 
 SIGNED = True
 COARSE = False
+NEEDS = "t = 1/2 on the grid: an odd number of points"
 ROUNDING = 1e-12
 
 
