@@ -19,7 +19,7 @@ from landscape.measure import pairs, perform
 from landscape.measure.prepare import prepare
 from landscape.objectives import Objective
 from landscape.points import strategy
-from landscape.points.fastest import fastest
+from landscape.points.fastest import TRIALS, fastest, is_emulated
 from landscape.session import evaluator, workers
 from landscape.session.buffers import Buffers
 from landscape.session.evaluator import Choices, Evaluator, evaluations
@@ -227,12 +227,18 @@ def test_bfloat16_is_not_even_tried_where_it_is_emulated(
     session = prepare(study, Store(tmp_path / "store")).session
     objective, anchors = session.batches.objective("main"), [torch.zeros(3)]
     assert fastest(objective, anchors, torch.ones(2, 1), np.arange(4), 10**6) == "float32"
-    assert tried == ["_multiply", "_multiply"]
+    assert tried == ["_multiply"] * 2 * TRIALS
     asked = read_study(cases.study(tmp_path, measure='dtype = "bfloat16"'))
     for given, said in ((study, False), (asked, True)):
         caplog.clear()
         prepare(given, Store(tmp_path / "store"))
         assert ("emulates bfloat16, which takes it many times as long" in caplog.text) == said
+
+
+def test_one_disturbed_product_does_not_make_bfloat16_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    disturbed = iter([1.0] * TRIALS + [1.1, 9.0, 1.1, 9.0, 9.0])
+    monkeypatch.setattr("landscape.points.fastest.least_seconds", lambda _: next(disturbed))
+    assert not is_emulated()
 
 
 def test_work_too_small_to_try_is_done_in_float32(
