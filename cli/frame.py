@@ -91,7 +91,10 @@ def chosen_dtype(rows: pd.DataFrame) -> str:
     if chosen == ["float32"]:
         from landscape.points.fastest import is_emulated
 
-        why = "no other is faster here with so small an error, or there is too little to evaluate to try one"
+        why = (
+            "no other is faster here with an error below a tenth of each interval, or there is too little to evaluate "
+            "to try one"
+        )
         if set(rows["device"]) == {"cpu"} and is_emulated():
             why = "this processor has no fast products of matrices in bfloat16"
     return f"dtype auto: {' and '.join(chosen)}; {why}"

@@ -10,6 +10,7 @@ import oracles
 import pandas as pd
 import pytest
 import torch
+from measured import linked, run
 from numpy.testing import assert_allclose
 from safetensors.torch import load_file, save_file
 
@@ -17,34 +18,14 @@ from landscape.engines import local
 from landscape.errors import InputError
 from landscape.measure import pairs, perform
 from landscape.measure.prepare import prepare
-from landscape.objectives import Objective
 from landscape.points import strategy
-from landscape.points.fastest import TRIALS, fastest, is_emulated
-from landscape.session import evaluator, workers
-from landscape.session.buffers import Buffers
-from landscape.session.evaluator import Choices, Evaluator, evaluations
-from landscape.session.result import How, Values
+from landscape.session import workers
+from landscape.session.evaluator import Evaluator, evaluations
 from landscape.session.workers import makespan, workers_for
 from landscape.study.checkpoint import Checkpoint, labels
-from landscape.study.file import Study, read_study
+from landscape.study.file import read_study
 from landscape.study.measure import Grid
 from landscape.study.store import Store
-
-
-def linked(few_runs: Path, folder: Path) -> Path:
-    """The few runs, by links, in a folder that may be written to."""
-    for seed in few_runs.iterdir():
-        if seed.is_dir():
-            (folder / seed.name).symlink_to(seed)
-    return folder
-
-
-def run(study: Study, folder: Path, grid: Grid | None = None) -> tuple[Store, list[str], dict[str, str]]:
-    prepared = prepare(study, Store(folder / "results"), grid=grid)
-    store = prepared.session.store
-    store.open(prepared.record)
-    failed = local.run(prepared.tasks, lambda device: lambda task: perform(task, prepared.session), lambda event: None)
-    return store, [task.key for task in prepared.tasks], failed
 
 
 def test_rows_are_what_the_usual_loop_gives(few_runs: Path, tmp_path: Path) -> None:
@@ -174,105 +155,6 @@ def test_a_checkpoint_against_its_copy_is_exactly_zero(few_runs: Path, tmp_path:
     other = rows[(rows["b"] != str(tmp_path / "copy")) & (rows["definition"] == "mean_ends")]
     assert (other["barrier"] > 0.01).all()
     assert other["barrier"].iloc[0] == pytest.approx(other["barrier"].iloc[1], abs=1e-6)
-
-
-def test_bfloat16_rows_carry_their_error(few_runs: Path, tmp_path: Path) -> None:
-    study = read_study(
-        cases.study(linked(few_runs, tmp_path), measure='dtype = "bfloat16"\nat_steps = "last"', sequences="5")
-    )
-    store, keys, _ = run(study, tmp_path)
-    rows = store.rows("barrier", keys)
-    assert (rows["dtype"] == "bfloat16").all() and rows["dtype_error"].between(1e-6, 0.2).all()
-
-
-def test_auto_takes_float32_where_bfloat16_is_no_faster_or_less_exact_than_the_data(
-    few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The clock is a fixed one, by which each is the faster in turn."""
-    seconds: dict[object, float] = {}
-
-    def clock(work: Any) -> float:
-        work()
-        return seconds[work.keywords["dtype"]]
-
-    monkeypatch.setattr("landscape.points.fastest.least_seconds", clock)
-    study = read_study(cases.study(linked(few_runs, tmp_path), measure='dtype = "auto"\nat_steps = "last"'))
-    for fast, slow, share, wanted in (
-        ("bfloat16", "float32", 1e3, "bfloat16"), ("float32", "bfloat16", 1e3, "float32"),
-        ("bfloat16", "float32", 1e-6, "float32"),
-    ):  # fmt: skip
-        seconds |= {fast: 1.0, slow: 2.0}
-        session = prepare(study, Store(tmp_path / "store")).session
-        monkeypatch.setattr("landscape.points.fastest.MAX_ERROR", share)
-        monkeypatch.setattr("landscape.session.session.evaluations", lambda *_: 10**6)
-        (task,) = [task for task in session.tasks if task.kind == "barriers"]
-        rows = torch.tensor([[0.3, 0.7], [0.8, 0.2], [0.5, 0.5]], dtype=torch.float64)
-        one = session.evaluator(task, "auto", checkpoints=task.checkpoints[:2])
-        one.evaluate(session.points(task)[:2], rows, np.arange(4))
-        assert one.dtype == wanted and (one.dtype_error is None) == (wanted == "float32")
-
-
-def test_bfloat16_is_not_even_tried_where_it_is_emulated(
-    few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A trial of a few examples would take longer than all the rest."""
-    tried: list[str] = []
-
-    def clock(work: Any) -> float:
-        tried.append(work.func.__name__)
-        return {"float32": 1.0, "bfloat16": 4.1}[work.keywords["dtype"]]
-
-    monkeypatch.setattr("landscape.points.fastest.least_seconds", clock)
-    study = read_study(cases.study(linked(few_runs, tmp_path), measure='dtype = "auto"\nat_steps = "last"'))
-    session = prepare(study, Store(tmp_path / "store")).session
-    objective, anchors = session.batches.objective("main"), [torch.zeros(3)]
-    assert fastest(objective, anchors, torch.ones(2, 1), np.arange(4), 10**6) == "float32"
-    assert tried == ["_multiply"] * 2 * TRIALS
-    asked = read_study(cases.study(tmp_path, measure='dtype = "bfloat16"'))
-    for given, said in ((study, False), (asked, True)):
-        caplog.clear()
-        prepare(given, Store(tmp_path / "store"))
-        assert ("emulates bfloat16, which takes it many times as long" in caplog.text) == said
-
-
-def test_one_disturbed_product_does_not_make_bfloat16_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
-    disturbed = iter([1.0] * TRIALS + [1.1, 9.0, 1.1, 9.0, 9.0])
-    monkeypatch.setattr("landscape.points.fastest.least_seconds", lambda _: next(disturbed))
-    assert not is_emulated()
-
-
-def test_work_too_small_to_try_is_done_in_float32(
-    few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("landscape.points.fastest.is_emulated", lambda: False)
-    study = read_study(cases.study(linked(few_runs, tmp_path), measure='dtype = "auto"\nat_steps = "last"'))
-    store, keys, _ = run(study, tmp_path)
-    rows = store.rows("barrier", keys)
-    assert (rows["dtype"] == "float32").all() and rows["dtype_error"].isna().all()
-
-
-def test_tf32_is_refused_without_a_gpu(few_runs: Path, tmp_path: Path) -> None:
-    study = read_study(cases.study(linked(few_runs, tmp_path), measure='dtype = "tf32"'))
-    with pytest.raises(InputError, match="tf32 needs an NVIDIA GPU, and cpu is none; give float32"):
-        prepare(study, Store(tmp_path / "store"))
-
-
-def test_a_task_carries_the_largest_numerical_error_and_the_time_of_all_its_evaluations(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    calls = iter([(0.2, 1.5), (0.7, 2.0), (0.4, 0.25)])
-
-    def evaluated(*_: Any) -> Values:
-        error, seconds = next(calls)
-        return Values(np.zeros((1, 2)), {}, error, How("cpu", "loop 1x2", 1, seconds))
-
-    monkeypatch.setattr(evaluator, "_evaluated", evaluated)
-    bowl = Objective(cases.Bowl(torch.ones(1)), {"x": torch.ones(2)}, lambda *_: {}, "unit")
-    choices = Choices(bowl, 0, torch.device("cpu"))
-    one = Evaluator(choices, Buffers(bowl.model, {}), [Checkpoint("a")], "bfloat16")
-    for _ in range(3):
-        one.evaluate([], torch.ones(1, 1), np.arange(2))
-    assert (one.dtype_error, one.how) == (0.7, How("cpu", "loop 1x2", 1, 3.75))
 
 
 @pytest.mark.untyped

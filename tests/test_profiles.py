@@ -93,6 +93,32 @@ def test_the_shape_is_settled_by_the_error_of_all_examples() -> None:
     assert 9 < len(found.t) < 20, "no better than the data will be able to tell"
 
 
+@pytest.mark.parametrize(("grid", "to"), [(Grid(points=21), 0.02), (Grid(), 0.5), (Grid(halfwidth=0.04), 0.0)])
+def test_all_is_evaluated_again_where_numerical_errors_are_too_large_for_the_narrowest_interval(
+    grid: Grid, to: float
+) -> None:
+    """The second path is a hundredth of the first, and so is its interval."""
+    heights = (1 + 0.5 * np.random.default_rng(5).normal(size=(2, 256))) * np.array([[1.0], [0.01]])
+    curve, errors, asked = bump(0.43, 0.14, 1.0), [0.3], list[float]()
+
+    def evaluate(wanted: list[tuple[int, float]], examples: Int[np.ndarray, " n"]) -> Evaluated:
+        return np.array([curve(np.array(t)) * heights[n, examples] + errors[-1] for n, t in wanted]), {}
+
+    def again(halfwidth: float) -> bool:
+        asked.append(halfwidth)
+        errors.append(0.0)
+        return True
+
+    paths = [KnownEnds(np.array([curve(np.array(t)) * own for t in (0.0, 1.0)])) for own in heights]
+    found = profiles(paths, evaluate, grid, again)
+    for here, exact in zip(found, profiles(paths, evaluate, grid), strict=True):
+        assert_allclose(here.losses, exact.losses, rtol=0, atol=0)
+        assert here.evaluations == exact.evaluations and here.t_error == exact.t_error
+    rise = curve(DENSE) - (1 - DENSE) * curve(DENSE)[0] - DENSE * curve(DENSE)[-1]
+    narrowest = sequential.ONE_LOOK * stats.sem(heights[1]) * rise.max()
+    assert asked == [pytest.approx(max(narrowest, grid.halfwidth or 0.0), rel=to)]
+
+
 class World:
     """Examples with skewed noise that differs along the path, so that mean and spread go together."""
 

@@ -34,7 +34,7 @@ def run(task: Task[Barriers], session: Session) -> Result:
         rows = pairs.between(spec.path, [(task.pairs[n], t) for n, t in wanted], anchors, sizes)
         return evaluator.losses(anchors, rows, examples)
 
-    found = profiles(paths, evaluate, grid)
+    found = profiles(paths, evaluate, grid, evaluator.again)
     shared = session.columns(task, evaluator.dtype, evaluator.dtype_error)
     out: list[Row] = []
     for (i, j), profile in zip(task.pairs, found, strict=True):

@@ -130,10 +130,10 @@ def score(
         return evaluator.losses(anchors, rows([t for _, t in wanted]), examples)
 
     if ends is None:
-        known = evaluator.evaluate(anchors, rows([0.0, 1.0]))
+        known = evaluator.of_ends.evaluate(anchors, rows([0.0, 1.0]))
         ends = path_state.KnownEnds(known.losses, dict(known.metrics))
     path = replace(ends, pieces=paths.kind(kind).pieces(len(anchors)))
-    (profile,) = adaptive.profiles([path], evaluate, grid)
+    (profile,) = adaptive.profiles([path], evaluate, grid, evaluator.again)
     of_metrics = metric_tables(profile, grid, evaluator.choices.objective.unit)
     found, shown = ([*rows, *more] for rows, more in zip(tables(profile, grid), of_metrics, strict=True))
     name = kind if len(anchors) > 2 else "linear"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -86,21 +86,30 @@ class Profile:
         return int(np.isfinite(self.losses[1:-1]).sum(axis=1).max(initial=0))
 
 
-def profiles(paths: Sequence[KnownEnds], evaluate: Evaluate, grid: Grid) -> list[Profile]:
+def profiles(
+    paths: Sequence[KnownEnds], evaluate: Evaluate, grid: Grid, again: Callable[[float], bool] = lambda halfwidth: False
+) -> list[Profile]:
     """Profiles of paths, evaluated together.
 
     Args:
         paths: The paths, on the same examples.
         evaluate: Evaluates examples between the ends.
         grid: Where and how precisely.
+        again: Whether numerical errors so far are too large for intervals of this half-width, in the unit of the
+            losses. If so, everything is evaluated again, and ``evaluate`` is exact from then on.
     """
     if grid.points == "auto":
-        return _adaptive(paths, evaluate, grid)
+        return _adaptive(paths, evaluate, grid, again)
     t = np.linspace(0, 1, grid.points)
-    states = [PathState(path, t, np.arange(len(t))) for path in paths]
     everything = np.arange(paths[0].ends.shape[1])
-    wanted = [(n, k) for n, state in enumerate(states) if not state.path.one_point for k in range(1, len(t) - 1)]
-    extend(states, wanted, everything, evaluate)
+
+    def evaluated() -> list[PathState]:
+        states = [PathState(path, t, np.arange(len(t))) for path in paths]
+        wanted = [(n, k) for n, state in enumerate(states) if not state.path.one_point for k in range(1, len(t) - 1)]
+        extend(states, wanted, everything, evaluate)
+        return states
+
+    states = _exact(evaluated, everything, grid, again)
     interpolation = nodes.identity(t)
     return [
         Profile(
@@ -110,7 +119,18 @@ def profiles(paths: Sequence[KnownEnds], evaluate: Evaluate, grid: Grid) -> list
     ]
 
 
-def _adaptive(paths: Sequence[KnownEnds], evaluate: Evaluate, grid: Grid) -> list[Profile]:
+def _exact(
+    evaluated: Callable[[], list[PathState]], known: Int[np.ndarray, " n"], grid: Grid, again: Callable[[float], bool]
+) -> list[PathState]:
+    """States of paths, evaluated a second time if numerical errors are too large for the narrowest interval."""
+    states = evaluated()
+    each = [sequential.ONE_LOOK * pilot.error(state, known) for state in states if not state.path.one_point]
+    return evaluated() if each and again(max(min(each), grid.halfwidth or 0.0)) else states
+
+
+def _adaptive(
+    paths: Sequence[KnownEnds], evaluate: Evaluate, grid: Grid, again: Callable[[float], bool]
+) -> list[Profile]:
     """First the shape, on a few examples, then the height, on as many as are needed.
 
     On the first examples t are added until the interpolant is precise enough. Then more examples are evaluated where
@@ -121,8 +141,13 @@ def _adaptive(paths: Sequence[KnownEnds], evaluate: Evaluate, grid: Grid) -> lis
     examples = paths[0].ends.shape[1]
     order = np.random.default_rng(ORDER_SEED).permutation(examples)
     counts, looks = sequential.looks(examples, PILOT), sequential.looks(examples)
-    states = [PathState(path, nodes.grid(path.pieces), nodes.first(path.pieces)) for path in paths]
-    _resolve_shape(states, order[: counts[0]], evaluate, grid)
+
+    def shapes() -> list[PathState]:
+        states = [PathState(path, nodes.grid(path.pieces), nodes.first(path.pieces)) for path in paths]
+        _resolve_shape(states, order[: counts[0]], evaluate, grid)
+        return states
+
+    states = _exact(shapes, order[: counts[0]], grid, again)
     rough = [n for n, state in enumerate(states) if not state.path.one_point]
     at_once = rough if grid.halfwidth is None else _at_once(states, rough, order[: counts[0]], counts, grid)
     _resolve_all(states, at_once, order, counts, evaluate, grid)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from landscape.anchor import Anchor
 from landscape.errors import InputError
 from landscape.objectives import Objective
 from landscape.points.evaluate import Dtype, dtype_error, evaluate, tuner
-from landscape.points.fastest import fastest
+from landscape.points.fastest import MAX_ERROR, fastest
 from landscape.points.remembered import Remembered
 from landscape.points.strategy import Strategy, Tuner
 from landscape.points.streamed import Borrowed, Placement, streamed
@@ -108,6 +108,30 @@ class Evaluator:
     dtype: AnyDtype
     dtype_error: float | None = None
     how: How | None = None
+    _auto: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Keep in mind whether the dtype is a choice."""
+        self._auto = self.dtype == "auto"
+
+    @property
+    def of_ends(self) -> Evaluator:
+        """What evaluates ends: in float32 if the dtype is ``auto``, since all intervals along a path hang on them."""
+        return replace(self, dtype="float32", dtype_error=None) if self._auto else self
+
+    def again(self, halfwidth: float) -> bool:
+        """Whether points have to be evaluated again, since ``auto`` chose a dtype that is too inexact for an interval.
+
+        It was chosen before the interval was known: its error is to be below ``MAX_ERROR`` times the width. From here
+        on the dtype is float32.
+
+        Args:
+            halfwidth: Of the interval, in the unit of the losses.
+        """
+        if not self._auto or self.dtype_error is None or self.dtype_error <= MAX_ERROR * 2 * halfwidth:
+            return False
+        self.dtype, self.dtype_error = "float32", None
+        return True
 
     def evaluate(
         self,
